@@ -1,0 +1,1 @@
+//! polling.yaml and its companions: reading, positions, validation, diagnostics.

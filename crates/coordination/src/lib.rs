@@ -1,0 +1,1 @@
+//! Members, plans and ownership: who polls what.

@@ -1,0 +1,1 @@
+//! What is measured: resources, meters, samples, batches and the message form; no I/O.

@@ -1,0 +1,1 @@
+//! Takes samples from cycles and gets them to publishers.

@@ -1,0 +1,1 @@
+//! Sources, tasks, schedule, cycles: the engine.

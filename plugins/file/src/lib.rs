@@ -1,0 +1,1 @@
+//! The publishers stdout:, file:// and discard:.

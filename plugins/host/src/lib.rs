@@ -1,0 +1,1 @@
+//! This machine: CPU, load, memory, disks, file systems, network interfaces.

@@ -1,0 +1,1 @@
+//! Resources and meters made on demand, to try configurations and to make load.
