@@ -1,1 +1,13 @@
 //! Members, plans and ownership: who polls what.
+//!
+//! The engine asks one [`Coordinator`] before each cycle which part of the work is this agent's, and tells
+//! it afterwards what is finished. Host groups never ask: a host's own resources have one member by
+//! definition.
+
+mod coordinator;
+mod local;
+mod unit;
+
+pub use coordinator::{Coordinator, NoPlan, Plan};
+pub use local::Local;
+pub use unit::{Group, Unit};

@@ -1,1 +1,29 @@
 //! What is measured: resources, meters, samples, batches and the message form; no I/O.
+//!
+//! The words are those of `ARCHITECTURE.md`. A [`Resource`] is a thing that can be measured, a
+//! [`Meter`] a named quantity, a [`Sample`] one value of one meter at one time. A [`Subject`] is what
+//! samples of one resource share, and a [`Batch`] what travels to publishers.
+
+mod batch;
+mod cycle;
+mod identity;
+mod message;
+mod meter;
+mod resource;
+mod sample;
+mod subject;
+mod timestamp;
+mod value;
+mod volume;
+
+pub use batch::Batch;
+pub use cycle::{CycleId, ScheduleId};
+pub use identity::{MessageId, ResourceIds, RunIds};
+pub use message::{MessageWriter, write_json_line};
+pub use meter::{Meter, MeterDef, MeterKind};
+pub use resource::{Resource, ResourceBody};
+pub use sample::Sample;
+pub use subject::Subject;
+pub use timestamp::Timestamp;
+pub use value::{Map, Value};
+pub use volume::Volume;

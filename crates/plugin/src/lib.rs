@@ -1,1 +1,66 @@
 //! What a plugin author uses: traits, registry and testing kit.
+//!
+//! A plugin crate holds one *family*: discoveries that list resources, pollsters that measure them,
+//! publishers that deliver samples. Each registers itself with [`register!`]; a program that names the
+//! crate (`use my_plugin as _;`) has it. `docs/plugin-guide.md` leads from an empty folder to a plugin with
+//! tests.
+//!
+//! | to write | implement | register |
+//! | --- | --- | --- |
+//! | a discovery | [`Discovery`] | [`DiscoveryPlugin`] |
+//! | a pollster | [`Pollster`] | [`PollsterPlugin`] |
+//! | a publisher | [`Publisher`] | [`PublisherPlugin`] |
+//! | options of the family | `serde::Deserialize` and `schemars::JsonSchema` | [`Family`] |
+
+mod blocking;
+mod build;
+mod cache;
+mod discovery;
+mod failure;
+mod options;
+mod pollster;
+mod publisher;
+mod registry;
+mod report;
+mod secret;
+pub mod testing;
+
+pub use async_trait::async_trait;
+pub use inventory;
+pub use nephoscope_model as model;
+pub use schemars;
+
+pub use blocking::{BlockingError, BlockingPool};
+pub use build::{BuildContext, BuildError, FamilyState};
+pub use cache::CycleCache;
+pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page};
+pub use failure::{Failure, FailureKind};
+pub use options::{OptionsError, OptionsSpec};
+pub use pollster::{PollContext, PollRun, Pollster};
+pub use publisher::{PublishError, Publisher, PublisherContext};
+pub use registry::{
+    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, PublisherPlugin, Registration,
+    Registry, RegistryError, Scope,
+};
+pub use report::{MAX_REPORT, MeterTable, Report, RunObserver, RunOutput, SampleSink, Stopped, TakenOutput};
+pub use secret::Secret;
+
+/// Registers a family, discovery, pollster or publisher with the program that the crate is linked into.
+///
+/// ```
+/// use nephoscope_plugin::{Family, Registration, register};
+///
+/// register!(Registration::Family(Family {
+///     name: "weather",
+///     description: "The weather outside",
+///     opt_in: false,
+///     options: None,
+/// }));
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! register {
+    ($registration:expr) => {
+        $crate::inventory::submit! { $registration }
+    };
+}

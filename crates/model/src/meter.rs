@@ -1,0 +1,147 @@
+//! A named quantity with a type and a unit.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// How the values of a meter relate to each other over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MeterKind {
+    /// The value at an instant.
+    Gauge,
+    /// The change since the sample before.
+    Delta,
+    /// A counter that only grows, until what is counted starts anew.
+    Cumulative,
+}
+
+impl MeterKind {
+    /// The word that ceilometer's messages use: `gauge`, `delta`, `cumulative`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MeterKind::Gauge => "gauge",
+            MeterKind::Delta => "delta",
+            MeterKind::Cumulative => "cumulative",
+        }
+    }
+}
+
+impl fmt::Display for MeterKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// The definition of a meter in a plugin's static table.
+///
+/// ```
+/// use nephoscope_model::MeterDef;
+///
+/// const UPTIME: MeterDef = MeterDef::cumulative("uptime", "s", "Seconds since the machine started");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeterDef {
+    /// The name that `meters:` matches.
+    pub name: &'static str,
+    /// The name under which samples are published, where it is another one
+    /// (ceilometer's `radosgw.usage` publishes `radosgw.api.request`).
+    pub published_name: Option<&'static str>,
+    /// Further names that `meters:` matches.
+    pub aliases: &'static [&'static str],
+    /// The meter's type.
+    pub kind: MeterKind,
+    /// The unit of its values.
+    pub unit: &'static str,
+    /// One sentence for the reference.
+    pub description: &'static str,
+}
+
+impl MeterDef {
+    /// A meter of this type.
+    pub const fn new(
+        kind: MeterKind,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            published_name: None,
+            aliases: &[],
+            kind,
+            unit,
+            description,
+        }
+    }
+
+    /// A meter of type gauge.
+    pub const fn gauge(name: &'static str, unit: &'static str, description: &'static str) -> Self {
+        Self::new(MeterKind::Gauge, name, unit, description)
+    }
+
+    /// A meter of type delta.
+    pub const fn delta(name: &'static str, unit: &'static str, description: &'static str) -> Self {
+        Self::new(MeterKind::Delta, name, unit, description)
+    }
+
+    /// A meter of type cumulative.
+    pub const fn cumulative(name: &'static str, unit: &'static str, description: &'static str) -> Self {
+        Self::new(MeterKind::Cumulative, name, unit, description)
+    }
+
+    /// Publishes samples under another name than the one that `meters:` matches.
+    #[must_use]
+    pub const fn published_as(mut self, name: &'static str) -> Self {
+        self.published_name = Some(name);
+        self
+    }
+
+    /// Lets `meters:` match these names too.
+    #[must_use]
+    pub const fn with_aliases(mut self, names: &'static [&'static str]) -> Self {
+        self.aliases = names;
+        self
+    }
+}
+
+/// A meter as samples refer to it; of a static table, or read from a definition file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meter {
+    /// The name that `meters:` matches, and part of the identity of samples.
+    pub name: Cow<'static, str>,
+    /// The name under which samples are published (`counter_name`).
+    pub published_name: Cow<'static, str>,
+    /// Further names that `meters:` matches.
+    pub aliases: Vec<Cow<'static, str>>,
+    /// The meter's type (`counter_type`).
+    pub kind: MeterKind,
+    /// The unit of its values (`counter_unit`).
+    pub unit: Cow<'static, str>,
+}
+
+impl From<&MeterDef> for Meter {
+    fn from(def: &MeterDef) -> Self {
+        Self {
+            name: Cow::Borrowed(def.name),
+            published_name: Cow::Borrowed(def.published_name.unwrap_or(def.name)),
+            aliases: def.aliases.iter().map(|alias| Cow::Borrowed(*alias)).collect(),
+            kind: def.kind,
+            unit: Cow::Borrowed(def.unit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_may_be_published_under_another_name() {
+        const USAGE: MeterDef =
+            MeterDef::gauge("radosgw.usage", "request", "Requests").published_as("radosgw.api.request");
+        let meter = Meter::from(&USAGE);
+        assert_eq!(
+            (&*meter.name, &*meter.published_name),
+            ("radosgw.usage", "radosgw.api.request")
+        );
+    }
+}

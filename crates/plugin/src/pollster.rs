@@ -1,0 +1,124 @@
+//! Plugins that measure resources.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nephoscope_model::{CycleId, Resource};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{CycleCache, Failure, Page, Report, SampleSink};
+
+/// Measures resources.
+///
+/// One call serves all wanted meters of all resources that this agent polls in a cycle:
+///
+/// ```
+/// use nephoscope_plugin::model::Subject;
+/// use nephoscope_plugin::{Failure, PollRun, Pollster, async_trait};
+///
+/// struct Length;
+///
+/// #[async_trait]
+/// impl Pollster for Length {
+///     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+///         while let Some(page) = run.next_page().await {
+///             for resource in page.iter() {
+///                 let subject = Subject::new(resource.key().clone()).shared();
+///                 let mut report = run.report(resource);
+///                 report.add("key.length", &subject, resource.key().len() as u64);
+///                 report.send().await?;
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Pollster: Send + Sync + 'static {
+    /// Measures the wanted meters of the resources of `run`.
+    ///
+    /// # Errors
+    ///
+    /// What ended the poll early. A resource that cannot be measured is no reason to end it: see [`PollRun::fail`].
+    /// Reports that were sent before stay valid.
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure>;
+}
+
+/// What a pollster may know of its run; cheap to clone into tasks of its own.
+#[derive(Clone)]
+pub struct PollContext {
+    /// The cycle: its identity and number. (Never ask the clock which cycle this is.)
+    pub cycle: CycleId,
+    /// When the run must have ended; it is cut off then.
+    pub deadline: Instant,
+    /// Cancelled when the run is to end: deadline, reload, end of the program.
+    pub cancellation: CancellationToken,
+    /// What the plugins of this cycle share.
+    pub cache: CycleCache,
+}
+
+/// One run of a pollster: its resources, what is wanted of them, and where reports go.
+pub struct PollRun {
+    context: PollContext,
+    pages: mpsc::Receiver<Page>,
+    sink: SampleSink,
+}
+
+impl PollRun {
+    /// For the engine and the testing kit.
+    pub fn new(context: PollContext, pages: mpsc::Receiver<Page>, sink: SampleSink) -> Self {
+        Self { context, pages, sink }
+    }
+
+    /// The next resources to measure, as their discovery finds them; `None` at the end of the listing, and
+    /// when the run is to end.
+    pub async fn next_page(&mut self) -> Option<Page> {
+        tokio::select! {
+            biased;
+            () = self.context.cancellation.cancelled() => None,
+            page = self.pages.recv() => page,
+        }
+    }
+
+    /// Whether samples of this meter are wanted; those of others are dropped, so that what only serves
+    /// them need not be fetched.
+    pub fn wants(&self, meter: &str) -> bool {
+        self.sink.wants(meter)
+    }
+
+    /// Begins the report on one resource. Nothing counts until it is sent.
+    pub fn report<'a>(&'a mut self, resource: &'a Resource) -> Report<'a> {
+        self.sink.report(resource)
+    }
+
+    /// Says that `resource` could not be measured. The others are not touched by it.
+    pub fn fail(&mut self, resource: &Resource, failure: Failure) {
+        self.sink.fail(resource, failure);
+    }
+
+    /// The cycle, deadline, cancellation and cache.
+    pub fn context(&self) -> &PollContext {
+        &self.context
+    }
+
+    /// The cycle: its identity and number.
+    pub fn cycle(&self) -> &CycleId {
+        &self.context.cycle
+    }
+}
+
+impl std::fmt::Debug for PollRun {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("PollRun")
+            .field("cycle", &self.context.cycle)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pollsters are shared between tasks.
+const _: fn(Arc<dyn Pollster>) = |pollster| {
+    fn shared<T: Send + Sync>(_: T) {}
+    shared(pollster);
+};

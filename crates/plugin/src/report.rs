@@ -1,0 +1,304 @@
+//! The way from a pollster to the engine: reports on resources become samples.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::{Meter, Resource, ResourceIds, RunIds, Sample, Subject, Timestamp, Volume};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::{Failure, FailureKind};
+
+/// How many samples one report may hold: a bound on what a plugin gone wild can fill memory with. Further
+/// ones are dropped, and the run counts a defect.
+pub const MAX_REPORT: usize = 1_000_000;
+
+/// Samples do not wait longer than this for their batch to fill, as long as reports come.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Reports with more samples than this find repeated (meter, resource id) pairs with a table.
+const SCAN: usize = 32;
+
+/// The run was ended: by its deadline, by a reload, or by the end of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the run was ended")]
+pub struct Stopped;
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        Failure::new(FailureKind::Stopped, stopped.to_string())
+    }
+}
+
+/// Learns what becomes of each resource; implemented by the engine and the testing kit.
+pub trait RunObserver: Send + Sync {
+    /// A report on the resource was sent.
+    fn reported(&self, resource: &Resource);
+    /// The resource could not be measured.
+    fn failed(&self, resource: &Resource, failure: Failure);
+    /// The plugin did what it must not do.
+    fn defect(&self, message: String);
+}
+
+/// The meters of a pollster, and which of them are wanted.
+#[derive(Debug)]
+pub struct MeterTable(Vec<(Arc<Meter>, bool)>);
+
+impl MeterTable {
+    /// All meters of a pollster, each with whether samples of it are wanted.
+    pub fn new(meters: impl IntoIterator<Item = (Arc<Meter>, bool)>) -> Self {
+        Self(meters.into_iter().collect())
+    }
+
+    fn find(&self, name: &str) -> Option<&(Arc<Meter>, bool)> {
+        // Pollsters mostly name meters by the constants of their table: the same address. Tables are short.
+        self.0
+            .iter()
+            .find(|(meter, _)| std::ptr::eq(meter.name.as_ref(), name))
+            .or_else(|| self.0.iter().find(|(meter, _)| meter.name == name))
+    }
+}
+
+/// What a run has produced and nobody has taken yet. It outlives the run: neither a panic nor a deadline
+/// takes back what was reported.
+pub struct RunOutput(Mutex<OutputState>);
+
+struct OutputState {
+    full: VecDeque<Vec<Sample>>,
+    open: Vec<Sample>,
+    opened: Instant,
+    last_result: Instant,
+}
+
+/// What is left of a run at its end: batches, the last one short.
+pub type TakenOutput = Vec<Vec<Sample>>;
+
+impl RunOutput {
+    /// Takes what has not been handed on.
+    pub fn take(&self) -> TakenOutput {
+        let mut state = self.0.lock();
+        let mut batches: Vec<_> = state.full.drain(..).collect();
+        let open = std::mem::take(&mut state.open);
+        if !open.is_empty() {
+            batches.push(open);
+        }
+        batches
+    }
+
+    /// When the last result came (a report, or a failed resource), or when the run began.
+    pub fn last_result(&self) -> Instant {
+        self.0.lock().last_result
+    }
+}
+
+/// Where the reports of one run go.
+pub struct SampleSink {
+    meters: Arc<MeterTable>,
+    ids: RunIds,
+    timestamp: Timestamp,
+    batch_size: usize,
+    batches: mpsc::Sender<Vec<Sample>>,
+    observer: Arc<dyn RunObserver>,
+    output: Arc<RunOutput>,
+    /// The samples of the report in progress.
+    pending: Vec<Sample>,
+}
+
+impl SampleSink {
+    /// A sink that hands on batches of at most `batch_size` samples, and the place where the rest is taken.
+    pub fn new(
+        meters: Arc<MeterTable>,
+        ids: RunIds,
+        timestamp: Timestamp,
+        batch_size: usize,
+        batches: mpsc::Sender<Vec<Sample>>,
+        observer: Arc<dyn RunObserver>,
+    ) -> (Self, Arc<RunOutput>) {
+        let now = Instant::now();
+        let output = Arc::new(RunOutput(Mutex::new(OutputState {
+            full: VecDeque::new(),
+            open: Vec::new(),
+            opened: now,
+            last_result: now,
+        })));
+        let sink = Self {
+            meters,
+            ids,
+            timestamp,
+            batch_size: batch_size.max(1),
+            batches,
+            observer,
+            output: output.clone(),
+            pending: Vec::new(),
+        };
+        (sink, output)
+    }
+
+    pub(crate) fn wants(&self, meter: &str) -> bool {
+        self.meters.find(meter).is_some_and(|(_, wanted)| *wanted)
+    }
+
+    pub(crate) fn report<'a>(&'a mut self, resource: &'a Resource) -> Report<'a> {
+        self.pending.clear();
+        let ids = self.ids.resource(resource.key());
+        Report {
+            sink: self,
+            resource,
+            ids,
+            repeats: None,
+        }
+    }
+
+    pub(crate) fn fail(&mut self, resource: &Resource, failure: Failure) {
+        self.output.0.lock().last_result = Instant::now();
+        self.observer.failed(resource, failure);
+    }
+
+    /// Moves the pending samples to the output.
+    fn commit(&mut self) {
+        let now = Instant::now();
+        let mut state = self.output.0.lock();
+        state.last_result = now;
+        for sample in self.pending.drain(..) {
+            if state.open.is_empty() {
+                state.opened = now;
+                if state.open.capacity() == 0 {
+                    state.open.reserve_exact(self.batch_size.min(1024));
+                }
+            }
+            state.open.push(sample);
+            if state.open.len() >= self.batch_size {
+                let batch = std::mem::take(&mut state.open);
+                state.full.push_back(batch);
+            }
+        }
+        if !state.open.is_empty() && now.duration_since(state.opened) >= MAX_AGE {
+            let batch = std::mem::take(&mut state.open);
+            state.full.push_back(batch);
+        }
+    }
+
+    /// Hands full batches on; waits while the engine is busy with those before.
+    async fn hand_on(&mut self) -> Result<(), Stopped> {
+        while !self.output.0.lock().full.is_empty() {
+            // The batch leaves the output only when it has a place to go: leaving this future loses nothing.
+            let place = self.batches.reserve().await.map_err(|_| Stopped)?;
+            if let Some(batch) = self.output.0.lock().full.pop_front() {
+                place.send(batch);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The report on one resource: all its samples, or none when it is dropped unsent.
+#[must_use = "a report counts when it is sent"]
+pub struct Report<'a> {
+    sink: &'a mut SampleSink,
+    resource: &'a Resource,
+    ids: ResourceIds,
+    /// How often each (meter, resource id) came, once the report is long.
+    repeats: Option<HashMap<(usize, Arc<str>), u32>>,
+    /// Whether samples were dropped at [`MAX_REPORT`].
+    overflowed: bool,
+}
+
+impl Report<'_> {
+    /// Adds a value of `meter`. Values of meters that are not wanted are dropped; a meter that the pollster
+    /// did not declare, or a value that is not a number, is a defect of the plugin and counted.
+    pub fn add(&mut self, meter: &str, subject: &Arc<Subject>, volume: impl Into<Volume>) {
+        self.push(meter, subject, volume.into(), None);
+    }
+
+    /// As [`Report::add`], with the seconds on the monotonic clock at which the value was read.
+    pub fn add_at(
+        &mut self,
+        meter: &str,
+        subject: &Arc<Subject>,
+        volume: impl Into<Volume>,
+        monotonic_time: f64,
+    ) {
+        self.push(meter, subject, volume.into(), Some(monotonic_time));
+    }
+
+    /// Sends the report. Waits while the notifier is busy.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the run has been ended; return it with `?`. The report counts all the same.
+    pub async fn send(self) -> Result<(), Stopped> {
+        let Self { sink, resource, .. } = self;
+        sink.commit();
+        sink.observer.reported(resource);
+        sink.hand_on().await
+    }
+
+    fn push(&mut self, name: &str, subject: &Arc<Subject>, volume: Volume, monotonic_time: Option<f64>) {
+        let Some((meter, wanted)) = self.sink.meters.find(name) else {
+            self.sink
+                .observer
+                .defect(format!("the meter `{name}` is not declared"));
+            return;
+        };
+        if !wanted {
+            return;
+        }
+        if !volume.is_finite() {
+            self.sink
+                .observer
+                .defect(format!("`{name}` of `{}` is not a number", subject.resource_id));
+            return;
+        }
+        if self.sink.pending.len() >= MAX_REPORT {
+            if !std::mem::replace(&mut self.overflowed, true) {
+                self.sink.observer.defect(format!(
+                    "`{}` has more than {MAX_REPORT} samples in one report",
+                    self.resource.key()
+                ));
+            }
+            return;
+        }
+        let meter = meter.clone();
+        let n = self.count(&meter, subject);
+        let id = self.ids.sample(&meter.name, &subject.resource_id, n);
+        self.sink.pending.push(Sample {
+            subject: subject.clone(),
+            meter,
+            volume,
+            monotonic_time,
+            timestamp: self.sink.timestamp,
+            id,
+        });
+    }
+
+    /// How many samples of this meter and resource id the report has already.
+    fn count(&mut self, meter: &Arc<Meter>, subject: &Arc<Subject>) -> u32 {
+        let pending = &self.sink.pending;
+        if pending.len() < SCAN {
+            let same = |sample: &&Sample| {
+                Arc::ptr_eq(&sample.meter, meter)
+                    && (Arc::ptr_eq(&sample.subject, subject)
+                        || sample.subject.resource_id == subject.resource_id)
+            };
+            return u32::try_from(pending.iter().filter(same).count()).unwrap_or(u32::MAX);
+        }
+        let repeats = self.repeats.get_or_insert_with(|| {
+            let mut repeats = HashMap::new();
+            for sample in pending {
+                *repeats.entry(pair(&sample.meter, &sample.subject)).or_insert(0) += 1;
+            }
+            repeats
+        });
+        let count = repeats.entry(pair(meter, subject)).or_insert(0);
+        let n = *count;
+        *count += 1;
+        n
+    }
+}
+
+/// A meter by its address (the table keeps it alive) and a resource id.
+fn pair(meter: &Arc<Meter>, subject: &Arc<Subject>) -> (usize, Arc<str>) {
+    (Arc::as_ptr(meter) as usize, subject.resource_id.clone())
+}
