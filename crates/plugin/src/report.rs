@@ -148,6 +148,7 @@ impl SampleSink {
             resource,
             ids,
             repeats: None,
+            overflowed: false,
         }
     }
 
