@@ -1,0 +1,357 @@
+//! When a source is polled: the edges of a schedule, and their identity.
+
+use std::fmt;
+use std::time::Duration;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+use jiff::tz::TimeZone;
+use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+
+/// The longest interval: a year and a day, so that yearly polls are possible and a slip of the pen is not.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Edges on the wall clock: every so many seconds, or as a cron expression says.
+///
+/// Every agent computes the same edges; an edge in UTC milliseconds is the identity of a cycle.
+#[derive(Clone)]
+pub struct Schedule {
+    id: ScheduleId,
+    edges: Edges,
+}
+
+#[derive(Clone)]
+enum Edges {
+    /// Start times that are `offset` more than a multiple of `interval`, in milliseconds since the epoch.
+    Every { interval: i64, offset: i64 },
+    /// A cron expression in a time zone.
+    Cron { cron: Box<Cron>, time_zone: TimeZone },
+}
+
+/// Why there is no such schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// The interval is zero.
+    #[error("an interval is at least 1 second")]
+    TooShort,
+    /// The interval is too long.
+    #[error("an interval is at most 366 days")]
+    TooLong,
+    /// The interval or offset has a fraction of a second.
+    #[error("intervals and offsets are whole seconds")]
+    Fraction,
+    /// The offset is not less than the interval.
+    #[error("an offset is less than its interval")]
+    OffsetTooLong,
+    /// The expression is no cron expression.
+    #[error("not a cron expression of 6 fields (second minute hour day month weekday): {0}")]
+    Cron(String),
+    /// The expression never comes true.
+    #[error("the cron expression never comes true")]
+    Never,
+    /// The time zone is not known on this machine.
+    #[error("`{0}` is not a time zone known here, such as `UTC` or `Europe/Prague`")]
+    TimeZone(String),
+}
+
+impl Schedule {
+    /// Every `interval`, `offset` after whole multiples of it since 1970 in UTC.
+    pub fn every(interval: Duration, offset: Duration) -> Result<Self, ScheduleError> {
+        if interval.subsec_nanos() != 0 || offset.subsec_nanos() != 0 {
+            return Err(ScheduleError::Fraction);
+        }
+        if interval.is_zero() {
+            return Err(ScheduleError::TooShort);
+        }
+        if interval > MAX_INTERVAL {
+            return Err(ScheduleError::TooLong);
+        }
+        if offset >= interval {
+            return Err(ScheduleError::OffsetTooLong);
+        }
+        // Both are below a year and a day.
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let (interval, offset) = (seconds(interval), seconds(offset));
+        Ok(Self {
+            id: ScheduleId::new(format!("every:{interval}:{offset}")),
+            edges: Edges::Every {
+                interval: interval * 1000,
+                offset: offset * 1000,
+            },
+        })
+    }
+
+    /// As a cron expression with seconds says: six fields, or seven with a year, in a time zone by its IANA
+    /// name. Where clocks are put back an hour, a fixed time of that hour comes once.
+    pub fn cron(expression: &str, time_zone: &str) -> Result<Self, ScheduleError> {
+        let cron = CronParser::builder()
+            .seconds(Seconds::Required)
+            .build()
+            .parse(expression)
+            .map_err(|error| ScheduleError::Cron(error.to_string()))?;
+        let zone = if time_zone == "UTC" {
+            TimeZone::UTC
+        } else {
+            TimeZone::get(time_zone).map_err(|_| ScheduleError::TimeZone(time_zone.to_owned()))?
+        };
+        let fields: Vec<_> = expression.split_whitespace().collect();
+        let schedule = Self {
+            id: ScheduleId::new(format!("cron:{}:{time_zone}", fields.join(" "))),
+            edges: Edges::Cron {
+                cron: Box::new(cron),
+                time_zone: zone,
+            },
+        };
+        // 2020 onwards: an expression with a year in the past never comes true for anybody who runs this.
+        let start = Timestamp::from_millis(1_577_836_800_000);
+        schedule.edge_after(start).ok_or(ScheduleError::Never)?;
+        Ok(schedule)
+    }
+
+    /// The canonical text, the same on every agent that reads the same schedule.
+    pub fn id(&self) -> &ScheduleId {
+        &self.id
+    }
+
+    /// The first edge after `time`. `None` when there is none: a cron expression with a year that is over.
+    pub fn edge_after(&self, time: Timestamp) -> Option<Timestamp> {
+        match &self.edges {
+            Edges::Every { interval, offset } => {
+                let multiple = (time.as_millis() - offset).div_euclid(*interval) + 1;
+                Some(Timestamp::from_millis(multiple * interval + offset))
+            }
+            Edges::Cron { cron, time_zone } => {
+                let from = zoned(time, time_zone)?;
+                cron.find_next_occurrence(&from, false)
+                    .ok()
+                    .map(|edge| edge_of(&edge))
+            }
+        }
+    }
+
+    /// The last edge at or before `time`.
+    pub fn edge_at_or_before(&self, time: Timestamp) -> Option<Timestamp> {
+        match &self.edges {
+            Edges::Every { interval, offset } => {
+                let multiple = (time.as_millis() - offset).div_euclid(*interval);
+                Some(Timestamp::from_millis(multiple * interval + offset))
+            }
+            Edges::Cron { cron, time_zone } => {
+                let from = zoned(time, time_zone)?;
+                cron.find_previous_occurrence(&from, true)
+                    .ok()
+                    .map(|edge| edge_of(&edge))
+            }
+        }
+    }
+
+    /// From the edge `start` to the next one: what a cycle has at most.
+    pub fn interval_from(&self, start: Timestamp) -> Duration {
+        match &self.edges {
+            Edges::Every { interval, .. } => Duration::from_millis(interval.unsigned_abs()),
+            Edges::Cron { .. } => {
+                let next = self.edge_after(start).map_or(start, |next| next);
+                let micros = next.as_micros().saturating_sub(start.as_micros());
+                match u64::try_from(micros) {
+                    Ok(micros) if micros > 0 => Duration::from_micros(micros),
+                    // The last edge there will ever be: as long as it takes.
+                    _ => MAX_INTERVAL,
+                }
+            }
+        }
+    }
+
+    /// The identity of the cycle that starts at the edge `start`.
+    pub fn cycle(&self, start: Timestamp) -> CycleId {
+        let number = match &self.edges {
+            Edges::Every { interval, offset } => (start.as_millis() - offset).div_euclid(*interval),
+            Edges::Cron { .. } => start.as_millis().div_euclid(1000),
+        };
+        CycleId {
+            schedule: self.id.clone(),
+            start,
+            number,
+        }
+    }
+}
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Schedule {}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Schedule({})", self.id)
+    }
+}
+
+/// For people: `every 5m`, `every 10s + 2s`, `cron 0 */5 * * * * UTC`.
+impl fmt::Display for Schedule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.edges {
+            Edges::Every { interval, offset } => {
+                write!(out, "every {}", Human(*interval / 1000))?;
+                if *offset > 0 {
+                    write!(out, " + {}", Human(*offset / 1000))?;
+                }
+                Ok(())
+            }
+            Edges::Cron { .. } => {
+                let text = self.id.as_str();
+                let text = text.strip_prefix("cron:").unwrap_or(text);
+                let (expression, zone) = text.rsplit_once(':').unwrap_or((text, ""));
+                write!(out, "cron {expression} {zone}")
+            }
+        }
+    }
+}
+
+/// Seconds as `1h30m`, without parts that are zero.
+struct Human(i64);
+
+impl fmt::Display for Human {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        for (size, letter) in [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')] {
+            if rest >= size {
+                write!(out, "{}{letter}", rest / size)?;
+                rest %= size;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn zoned(time: Timestamp, zone: &TimeZone) -> Option<jiff::Zoned> {
+    let instant = jiff::Timestamp::from_microsecond(time.as_micros()).ok()?;
+    Some(instant.to_zoned(zone.clone()))
+}
+
+fn edge_of(zoned: &jiff::Zoned) -> Timestamp {
+    Timestamp::from_millis(zoned.timestamp().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn intervals_align_to_the_epoch_and_offsets_move_them() {
+        let plain = Schedule::every(seconds(300), seconds(0)).unwrap();
+        assert_eq!(
+            plain.edge_after(at("2026-01-02T03:04:05Z")),
+            Some(at("2026-01-02T03:05:00Z"))
+        );
+        assert_eq!(
+            plain.edge_after(at("2026-01-02T03:05:00Z")),
+            Some(at("2026-01-02T03:10:00Z"))
+        );
+        assert_eq!(
+            plain.edge_at_or_before(at("2026-01-02T03:05:00Z")),
+            Some(at("2026-01-02T03:05:00Z"))
+        );
+        let moved = Schedule::every(seconds(300), seconds(7)).unwrap();
+        assert_eq!(
+            moved.edge_after(at("2026-01-02T03:05:00Z")),
+            Some(at("2026-01-02T03:05:07Z"))
+        );
+        assert_eq!(
+            moved.cycle(at("2026-01-02T03:05:07Z")).number,
+            plain.cycle(at("2026-01-02T03:05:00Z")).number
+        );
+    }
+
+    #[test]
+    fn the_id_does_not_depend_on_the_spelling() {
+        assert_eq!(
+            Schedule::every(seconds(300), seconds(0)).unwrap().id().as_str(),
+            "every:300:0"
+        );
+        let cron = Schedule::cron("0  */5 * * *   *", "UTC").unwrap();
+        assert_eq!(cron.id().as_str(), "cron:0 */5 * * * *:UTC");
+    }
+
+    #[test]
+    fn schedules_read_well() {
+        let shown = |interval, offset| {
+            Schedule::every(seconds(interval), seconds(offset))
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(shown(300, 0), "every 5m");
+        assert_eq!(shown(5405, 2), "every 1h30m5s + 2s");
+        assert_eq!(
+            Schedule::cron("0 0 3 * * *", "UTC").unwrap().to_string(),
+            "cron 0 0 3 * * * UTC"
+        );
+    }
+
+    #[test]
+    fn wrong_schedules_are_refused() {
+        assert_eq!(
+            Schedule::every(seconds(0), seconds(0)),
+            Err(ScheduleError::TooShort)
+        );
+        assert_eq!(
+            Schedule::every(Duration::from_millis(1500), seconds(0)),
+            Err(ScheduleError::Fraction)
+        );
+        assert_eq!(
+            Schedule::every(seconds(10), seconds(10)),
+            Err(ScheduleError::OffsetTooLong)
+        );
+        assert_eq!(
+            Schedule::every(seconds(400 * 86_400), seconds(0)),
+            Err(ScheduleError::TooLong)
+        );
+        assert!(matches!(
+            Schedule::cron("* * * * *", "UTC"),
+            Err(ScheduleError::Cron(_))
+        ));
+        assert!(matches!(
+            Schedule::cron("0 0 0 1 1 * 1999", "UTC"),
+            Err(ScheduleError::Never | ScheduleError::Cron(_))
+        ));
+        assert_eq!(
+            Schedule::cron("0 0 0 * * *", "Mars/Olympus"),
+            Err(ScheduleError::TimeZone("Mars/Olympus".into()))
+        );
+    }
+
+    #[test]
+    fn cron_edges_follow_the_time_zone_through_the_change_of_clocks() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let cron = CronParser::builder()
+            .seconds(Seconds::Required)
+            .build()
+            .parse("0 0 12 * * *")
+            .unwrap();
+        let schedule = Schedule {
+            id: ScheduleId::new("cron:test"),
+            edges: Edges::Cron {
+                cron: Box::new(cron),
+                time_zone: zone,
+            },
+        };
+        let winter = schedule.edge_after(at("2026-03-27T20:00:00Z"));
+        assert_eq!(winter, Some(at("2026-03-28T11:00:00Z")));
+        assert_eq!(
+            schedule.edge_after(winter.unwrap()),
+            Some(at("2026-03-29T10:00:00Z"))
+        );
+        assert_eq!(schedule.edge_at_or_before(at("2026-03-29T09:59:59Z")), winter);
+        assert_eq!(schedule.interval_from(winter.unwrap()), seconds(23 * 3600));
+    }
+}
