@@ -1,0 +1,361 @@
+//! CPU time, load, processes and uptime.
+
+use async_trait::async_trait;
+use nephoscope_model::{CycleId, MeterDef, ScheduleId, Timestamp};
+use nephoscope_plugin::{Failure, PollContext};
+use parking_lot::Mutex;
+use procfs::{FromRead, Uptime};
+
+use crate::findings::Findings;
+use crate::machine::Machine;
+use crate::meter::*;
+use crate::pollster::Area;
+use crate::text::{decimal, lines, number, words};
+use crate::tree::read;
+
+/// For how many schedules the readings of the poll before are kept. With more, those that were not used for
+/// the longest time begin anew: their next percentages are since boot.
+const MAX_SCHEDULES: usize = 64;
+
+const LOADS: [MeterDef; 3] = [LOAD_1MIN, LOAD_5MIN, LOAD_15MIN];
+
+const PERCENTAGES: [MeterDef; 2] = [CPU_UTIL, SYSTEM_CPU_IDLE];
+
+/// Of `/proc/stat`.
+const STAT: [MeterDef; 13] = [
+    CPU_UTIL,
+    CPU_USER,
+    CPU_NICE,
+    CPU_SYSTEM,
+    CPU_IDLE,
+    CPU_WAIT,
+    CPU_KERNEL,
+    CPU_INTERRUPT,
+    CPU_SOFTIRQ,
+    CPU_STEAL,
+    SYSTEM_CPU_IDLE,
+    PROCESSES_RUNNING,
+    PROCESSES_BLOCKED,
+];
+
+/// The area.
+#[derive(Default)]
+pub(crate) struct Cpu {
+    history: Mutex<History>,
+}
+
+#[async_trait]
+impl Area for Cpu {
+    const METERS: &'static [MeterDef] = CPU_METERS;
+
+    async fn measure(&self, machine: &Machine, context: &PollContext, findings: &mut Findings<'_>) {
+        let mut text = Vec::new();
+        if findings.want(&LOADS) {
+            match read(machine.tree.proc("loadavg"), &mut text) {
+                Ok(()) => loads(&text, findings),
+                Err(error) => findings.fail("load", error),
+            }
+        }
+        if findings.want(&STAT) {
+            match read(machine.tree.proc("stat"), &mut text) {
+                Ok(()) => self.stat(&text, &context.cycle, findings),
+                Err(error) => findings.fail("cpu", error),
+            }
+        }
+        if findings.want(&[UPTIME]) {
+            match read(machine.tree.proc("uptime"), &mut text) {
+                Ok(()) => uptime(&text, findings),
+                Err(error) => findings.fail("uptime", error),
+            }
+        }
+    }
+}
+
+impl Cpu {
+    fn stat(&self, text: &[u8], cycle: &CycleId, findings: &mut Findings<'_>) {
+        let mut ticks = None;
+        let mut running = None;
+        let mut blocked = None;
+        for line in lines(text) {
+            let mut words = words(line);
+            match words.next() {
+                Some(b"cpu") => ticks = Ticks::of(words),
+                Some(b"procs_running") => running = number(words.next()),
+                Some(b"procs_blocked") => blocked = number(words.next()),
+                _ => {}
+            }
+        }
+        let mut untold = Vec::new();
+        findings.host_or(&PROCESSES_RUNNING, running, &mut untold);
+        findings.host_or(&PROCESSES_BLOCKED, blocked, &mut untold);
+        let (kernel, irq, softirq) = ticks.map_or((None, None, None), |ticks| {
+            (ticks.get(SYSTEM), ticks.get(IRQ), ticks.get(SOFTIRQ))
+        });
+        // As net-snmp does on Linux, of which ceilometer's meters come.
+        let system = kernel.map(|kernel| {
+            kernel
+                .saturating_add(irq.unwrap_or(0))
+                .saturating_add(softirq.unwrap_or(0))
+        });
+        let get = |field| ticks.and_then(|ticks| ticks.get(field));
+        findings.host_or(&CPU_USER, get(USER), &mut untold);
+        findings.host_or(&CPU_NICE, get(NICE), &mut untold);
+        findings.host_or(&CPU_SYSTEM, system, &mut untold);
+        findings.host_or(&CPU_IDLE, get(IDLE), &mut untold);
+        findings.host_or(&CPU_WAIT, get(WAIT), &mut untold);
+        findings.host_or(&CPU_KERNEL, kernel, &mut untold);
+        findings.host_or(&CPU_INTERRUPT, irq, &mut untold);
+        findings.host_or(&CPU_SOFTIRQ, softirq, &mut untold);
+        findings.host_or(&CPU_STEAL, get(STEAL), &mut untold);
+        if findings.want(&PERCENTAGES) {
+            let shares = ticks.and_then(|ticks| self.history.lock().shares(cycle, ticks));
+            findings.host_or(&CPU_UTIL, shares.map(|shares| shares.busy), &mut untold);
+            findings.host_or(&SYSTEM_CPU_IDLE, shares.map(|shares| shares.idle), &mut untold);
+        }
+        findings.fail_untold("cpu", "/proc/stat", &untold);
+    }
+}
+
+fn loads(text: &[u8], findings: &mut Findings<'_>) {
+    // Read here: procfs reads the averages with too few digits, so that 0.14 would become 0.14000000059604645.
+    let mut words = words(text);
+    let mut untold = Vec::new();
+    for meter in &LOADS {
+        findings.host_or(meter, decimal(words.next()), &mut untold);
+    }
+    findings.fail_untold("load", "/proc/loadavg", &untold);
+}
+
+fn uptime(text: &[u8], findings: &mut Findings<'_>) {
+    match Uptime::from_read(text) {
+        Ok(uptime) if uptime.uptime.is_finite() => findings.host(&UPTIME, uptime.uptime),
+        _ => findings.fail("uptime", Failure::transient("/proc/uptime cannot be understood")),
+    }
+}
+
+/// Fields of the line `cpu` of `/proc/stat`, in ticks since boot. Guest time is part of user time.
+const USER: usize = 0;
+const NICE: usize = 1;
+const SYSTEM: usize = 2;
+const IDLE: usize = 3;
+const WAIT: usize = 4;
+const IRQ: usize = 5;
+const SOFTIRQ: usize = 6;
+const STEAL: usize = 7;
+const FIELDS: usize = 8;
+
+/// What the CPUs spent their time on. Old kernels tell only the first fields.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ticks([Option<u64>; FIELDS]);
+
+impl Ticks {
+    fn of<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let ticks = Self([(); FIELDS].map(|()| number(words.next())));
+        // Without these, nothing can be said of the rest.
+        ticks.get(USER).and(ticks.get(IDLE)).map(|_| ticks)
+    }
+
+    fn get(&self, field: usize) -> Option<u64> {
+        self.0.get(field).copied().flatten()
+    }
+
+    /// The ticks from `before` to this. A field that went backwards, as the one of I/O waits sometimes does,
+    /// counts as not having moved. `None` if time as a whole went backwards: it is counted anew.
+    fn since(&self, before: &Self) -> Option<Self> {
+        if self.total() < before.total() {
+            return None;
+        }
+        let mut fields = self.0;
+        for (field, before) in fields.iter_mut().zip(before.0) {
+            *field = field.map(|ticks| ticks.saturating_sub(before.unwrap_or(0)));
+        }
+        Some(Self(fields))
+    }
+
+    fn total(&self) -> u64 {
+        let told = self.0.iter().flatten();
+        told.fold(0, |total, ticks| total.saturating_add(*ticks))
+    }
+
+    fn shares(&self) -> Option<Shares> {
+        let total = self.total();
+        let percent = |ticks: u64| ticks as f64 * 100.0 / total as f64;
+        let idle = self.get(IDLE).unwrap_or(0);
+        let busy = total
+            .saturating_sub(idle)
+            .saturating_sub(self.get(WAIT).unwrap_or(0));
+        (total > 0).then(|| Shares {
+            busy: percent(busy),
+            idle: percent(idle),
+        })
+    }
+}
+
+/// Percentages of the time of all CPUs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shares {
+    busy: f64,
+    idle: f64,
+}
+
+/// The readings of the poll before, for each schedule: tasks with other intervals do not disturb each other.
+#[derive(Default)]
+struct History {
+    /// The least recently used first.
+    readings: Vec<Reading>,
+}
+
+struct Reading {
+    schedule: ScheduleId,
+    /// The cycle of `ticks`.
+    start: Timestamp,
+    /// Those of the cycle before.
+    before: Option<Ticks>,
+    ticks: Ticks,
+    shares: Shares,
+}
+
+impl History {
+    /// The percentages since the poll of the schedule's cycle before, or since boot. `None` if the kernel has
+    /// counted no time at all.
+    fn shares(&mut self, cycle: &CycleId, ticks: Ticks) -> Option<Shares> {
+        let known = self
+            .readings
+            .iter()
+            .position(|reading| reading.schedule == cycle.schedule);
+        let last = known.map(|index| self.readings.remove(index));
+        let before = last.as_ref().and_then(|last| {
+            // A cycle that is polled twice is measured against the one before both times.
+            if last.start == cycle.start {
+                last.before
+            } else {
+                Some(last.ticks)
+            }
+        });
+        let passed = before.and_then(|before| ticks.since(&before)).unwrap_or(ticks);
+        // In no time at all nothing has changed.
+        let shares = passed.shares().or(last.map(|last| last.shares))?;
+        if self.readings.len() >= MAX_SCHEDULES {
+            self.readings.remove(0);
+        }
+        self.readings.push(Reading {
+            schedule: cycle.schedule.clone(),
+            start: cycle.start,
+            before,
+            ticks,
+            shares,
+        });
+        Some(shares)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cycle(schedule: &str, number: i64) -> CycleId {
+        CycleId {
+            schedule: ScheduleId::new(schedule),
+            start: Timestamp::from_millis(number * 10_000),
+            number,
+        }
+    }
+
+    /// 8 fields: `busy` ticks in user mode, `wait` and `idle`.
+    fn ticks(busy: u64, wait: u64, idle: u64) -> Ticks {
+        let line = format!("{busy} 0 0 {idle} {wait} 0 0 0 0 0");
+        Ticks::of(words(line.as_bytes())).unwrap()
+    }
+
+    fn shares(busy: f64, idle: f64) -> Option<Shares> {
+        Some(Shares { busy, idle })
+    }
+
+    #[test]
+    fn percentages_are_since_boot_at_first_and_then_since_the_poll_before() {
+        let mut history = History::default();
+        assert_eq!(
+            history.shares(&cycle("a", 1), ticks(100, 100, 800)),
+            shares(10.0, 80.0)
+        );
+        assert_eq!(
+            history.shares(&cycle("a", 2), ticks(150, 100, 850)),
+            shares(50.0, 50.0)
+        );
+    }
+
+    #[test]
+    fn schedules_do_not_disturb_each_other() {
+        let mut history = History::default();
+        history.shares(&cycle("slow", 1), ticks(0, 0, 1000));
+        history.shares(&cycle("fast", 1), ticks(0, 0, 1000));
+        history.shares(&cycle("fast", 2), ticks(100, 0, 1000));
+        assert_eq!(
+            history.shares(&cycle("fast", 3), ticks(100, 0, 1100)),
+            shares(0.0, 100.0)
+        );
+        assert_eq!(
+            history.shares(&cycle("slow", 2), ticks(100, 0, 1100)),
+            shares(50.0, 50.0)
+        );
+    }
+
+    #[test]
+    fn a_cycle_polled_twice_is_measured_against_the_one_before_both_times() {
+        let mut history = History::default();
+        history.shares(&cycle("a", 1), ticks(0, 0, 1000));
+        for _ in 0..2 {
+            assert_eq!(
+                history.shares(&cycle("a", 2), ticks(50, 0, 1050)),
+                shares(50.0, 50.0)
+            );
+        }
+    }
+
+    #[test]
+    fn counters_that_stand_still_or_go_backwards_give_no_nonsense() {
+        let mut history = History::default();
+        assert_eq!(history.shares(&cycle("a", 1), ticks(0, 0, 0)), None);
+        history.shares(&cycle("a", 2), ticks(0, 0, 1000));
+        history.shares(&cycle("a", 3), ticks(10, 20, 1010));
+        // The same again: as before.
+        assert_eq!(
+            history.shares(&cycle("a", 4), ticks(10, 20, 1010)),
+            shares(25.0, 25.0)
+        );
+        // Waits for I/O went back.
+        assert_eq!(
+            history.shares(&cycle("a", 5), ticks(60, 10, 1060)),
+            shares(50.0, 50.0)
+        );
+        // All began anew: since boot.
+        assert_eq!(history.shares(&cycle("a", 6), ticks(1, 0, 3)), shares(25.0, 75.0));
+        let most = ticks(u64::MAX, u64::MAX, u64::MAX);
+        let full = history.shares(&cycle("a", 7), most).unwrap();
+        assert!(full.busy >= 0.0 && full.idle <= 100.0, "{full:?}");
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_forgets_what_was_not_used() {
+        let mut history = History::default();
+        history.shares(&cycle("old", 1), ticks(0, 0, 1000));
+        history.shares(&cycle("kept", 1), ticks(0, 0, 1000));
+        for number in 0..MAX_SCHEDULES - 1 {
+            history.shares(&cycle("kept", 2), ticks(0, 0, 1000));
+            history.shares(&cycle(&format!("s{number}"), 1), ticks(0, 0, 1000));
+        }
+        assert_eq!(history.readings.len(), MAX_SCHEDULES);
+        let half = ticks(1000, 0, 2000);
+        assert_eq!(history.shares(&cycle("kept", 3), half), shares(50.0, 50.0));
+        let since_boot = history.shares(&cycle("old", 2), half).unwrap();
+        assert!((since_boot.busy - 100.0 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_line_without_numbers_tells_nothing() {
+        assert_eq!(Ticks::of(words(b"")), None);
+        assert_eq!(Ticks::of(words(b"1 2 x y")), None);
+        let old = Ticks::of(words(b"1 2 3 4")).unwrap();
+        assert_eq!((old.get(IDLE), old.get(WAIT)), (Some(4), None));
+    }
+}

@@ -1,0 +1,137 @@
+//! Which devices, by their names, are measured.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// A list of names, or beginnings of names with a trailing `*`; `!` in front of an entry leaves out.
+///
+/// A name passes if no entry leaves it out, and an entry includes it or none includes anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub(crate) struct NameFilter {
+    include: Vec<Pattern>,
+    exclude: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    Exact(String),
+    Prefix(String),
+}
+
+/// An entry that is no name pattern.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum FilterError {
+    /// A `*` before the end.
+    #[error("`{0}`: a `*` may only stand at the end")]
+    Star(String),
+    /// No name at all.
+    #[error("`{0}`: a name is missing")]
+    Empty(String),
+}
+
+impl NameFilter {
+    /// Leaves out names that begin so.
+    pub(crate) fn without(prefixes: &[&str]) -> Self {
+        Self {
+            include: Vec::new(),
+            exclude: prefixes
+                .iter()
+                .map(|prefix| Pattern::Prefix((*prefix).to_owned()))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn passes(&self, name: &str) -> bool {
+        let matches = |pattern: &Pattern| match pattern {
+            Pattern::Exact(exact) => exact == name,
+            Pattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
+        };
+        (self.include.is_empty() || self.include.iter().any(matches)) && !self.exclude.iter().any(matches)
+    }
+}
+
+impl TryFrom<Vec<String>> for NameFilter {
+    type Error = FilterError;
+
+    fn try_from(entries: Vec<String>) -> Result<Self, FilterError> {
+        let mut filter = Self::default();
+        for entry in entries {
+            match entry.strip_prefix('!') {
+                Some(name) => filter.exclude.push(pattern(name, &entry)?),
+                None => filter.include.push(pattern(&entry, &entry)?),
+            }
+        }
+        Ok(filter)
+    }
+}
+
+impl Serialize for NameFilter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |mark: &'static str| {
+            move |pattern: &Pattern| match pattern {
+                Pattern::Exact(name) => format!("{mark}{name}"),
+                Pattern::Prefix(name) => format!("{mark}{name}*"),
+            }
+        };
+        let included = self.include.iter().map(text(""));
+        serializer.collect_seq(included.chain(self.exclude.iter().map(text("!"))))
+    }
+}
+
+fn pattern(name: &str, entry: &str) -> Result<Pattern, FilterError> {
+    let (name, is_prefix) = match name.strip_suffix('*') {
+        Some(prefix) => (prefix, true),
+        None => (name, false),
+    };
+    if name.contains('*') {
+        return Err(FilterError::Star(entry.to_owned()));
+    }
+    match (name.is_empty(), is_prefix) {
+        (true, false) => Err(FilterError::Empty(entry.to_owned())),
+        (_, true) => Ok(Pattern::Prefix(name.to_owned())),
+        (false, false) => Ok(Pattern::Exact(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(entries: &[&str]) -> Result<NameFilter, FilterError> {
+        entries
+            .iter()
+            .map(|entry| (*entry).to_owned())
+            .collect::<Vec<_>>()
+            .try_into()
+    }
+
+    fn passing(entries: &[&str]) -> Vec<&'static str> {
+        let filter = filter(entries).unwrap();
+        let names = ["eth0", "eth1", "lo", "tap-eth0"];
+        names.into_iter().filter(|name| filter.passes(name)).collect()
+    }
+
+    #[test]
+    fn names_pass_that_are_included_and_not_left_out() {
+        assert_eq!(passing(&[]), ["eth0", "eth1", "lo", "tap-eth0"]);
+        assert_eq!(passing(&["eth*"]), ["eth0", "eth1"]);
+        assert_eq!(passing(&["eth*", "!eth1"]), ["eth0"]);
+        assert_eq!(passing(&["!tap*", "!lo"]), ["eth0", "eth1"]);
+        assert_eq!(passing(&["*", "!lo"]), ["eth0", "eth1", "tap-eth0"]);
+        assert_eq!(passing(&["!*"]), [""; 0]);
+    }
+
+    #[test]
+    fn entries_that_would_match_otherwise_than_meant_are_refused() {
+        assert_eq!(filter(&["*0"]), Err(FilterError::Star("*0".into())));
+        assert_eq!(filter(&["!e*h*"]), Err(FilterError::Star("!e*h*".into())));
+        assert_eq!(filter(&["!"]), Err(FilterError::Empty("!".into())));
+        assert_eq!(filter(&[""]), Err(FilterError::Empty("".into())));
+    }
+
+    #[test]
+    fn a_filter_is_shown_as_it_is_written() {
+        let filter = filter(&["!b*", "a", "c*"]).unwrap();
+        assert_eq!(serde_json::to_string(&filter).unwrap(), r#"["a","c*","!b*"]"#);
+    }
+}

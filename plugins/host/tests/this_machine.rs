@@ -1,0 +1,148 @@
+//! The plugin as an agent runs it, on the machine that the test runs on.
+
+use std::collections::BTreeSet;
+
+use nephoscope_host as _;
+use nephoscope_plugin::testing::{Conformance, Kit, Outcome, conformance};
+use nephoscope_plugin::{FailureKind, Registry};
+use serde_json::json;
+
+async fn poll(kit: &Kit, pollster: &str) -> Outcome {
+    kit.pollster(pollster).resources_from("host").poll().await
+}
+
+/// The meters of the samples.
+fn found(outcome: &Outcome) -> BTreeSet<&str> {
+    outcome.samples.iter().map(|sample| &*sample.meter.name).collect()
+}
+
+#[tokio::test]
+async fn it_keeps_what_every_plugin_promises() {
+    conformance("host").await;
+    let options = json!({ "network_file_systems": true, "disks": ["*"], "interfaces": ["!lo"] });
+    Conformance::of("host").options(options).check().await;
+}
+
+#[tokio::test]
+async fn every_meter_appears_or_there_is_a_reason_why_not() {
+    let kit = Kit::new("host");
+    for pollster in Registry::collect().unwrap().pollsters {
+        let outcome = poll(&kit, pollster.name).await;
+        let is_reason = |kind| matches!(kind, FailureKind::NotSupported | FailureKind::Transient);
+        let has_reason = outcome.failures.iter().any(|failure| is_reason(failure.kind));
+        let found = found(&outcome);
+        for meter in pollster.meters {
+            assert!(
+                found.contains(meter.name) || has_reason,
+                "{} is missing without a reason: {}",
+                meter.name,
+                outcome.troubles()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_machine_has_cpus_memory_and_a_loopback_interface() {
+    let kit = Kit::new("host");
+    for (pollster, meter) in [
+        ("host.cpu", "hardware.cpu.util"),
+        ("host.cpu", "hardware.cpu.load.15min"),
+        ("host.memory", "hardware.memory.total"),
+        ("host.memory", "hardware.memory.swap.total"),
+        ("host.network", "hardware.network.incoming.bytes"),
+    ] {
+        let outcome = poll(&kit, pollster).await;
+        assert!(found(&outcome).contains(meter), "{meter}: {}", outcome.troubles());
+    }
+}
+
+#[tokio::test]
+async fn only_wanted_meters_are_sampled() {
+    let kit = Kit::new("host");
+    let outcome = kit
+        .pollster("host.cpu")
+        .resources_from("host")
+        .wanted(["hardware.uptime"])
+        .poll()
+        .await;
+    outcome.assert_clean();
+    assert_eq!(found(&outcome), BTreeSet::from(["hardware.uptime"]));
+}
+
+#[tokio::test]
+async fn another_machine_is_not_measured_in_its_place() {
+    let kit = Kit::new("host");
+    let outcome = kit
+        .pollster("host.memory")
+        .resources(["node1", "node2"])
+        .poll()
+        .await;
+    assert_eq!(outcome.reported, ["node1"]);
+    insta::assert_snapshot!(outcome.troubles(), @"node2: not_supported: only this host, `node1`, can be measured");
+}
+
+#[tokio::test]
+async fn samples_have_the_form_of_ceilometers() {
+    let kit = Kit::new("host").options(json!({
+        "proc": "tests/fixtures/server/proc",
+        "sys": "tests/fixtures/server/sys",
+        "interfaces": ["eth0"],
+    }));
+    let outcome = kit
+        .pollster("host.network")
+        .resources_from("host")
+        .wanted([
+            "hardware.network.incoming.bytes",
+            "hardware.network.ip.incoming.datagrams",
+        ])
+        .poll()
+        .await;
+    insta::assert_snapshot!(outcome.json_lines(), @r#"
+    {"source":"hardware","counter_name":"hardware.network.incoming.bytes","counter_type":"cumulative","counter_unit":"B","counter_volume":200389843,"user_id":null,"user_name":null,"project_id":null,"project_name":null,"resource_id":"node1.eth0","timestamp":"1970-01-01T00:05:00","resource_metadata":{"name":"eth0","speed":125000000.0,"mac":"fa163e000001","ip":"","resource_url":"node1"},"message_id":"327269f3-40fd-8593-9c32-fc084b92e1a3","monotonic_time":null,"message_signature":""}
+    {"source":"hardware","counter_name":"hardware.network.ip.incoming.datagrams","counter_type":"cumulative","counter_unit":"datagrams","counter_volume":11086,"user_id":null,"user_name":null,"project_id":null,"project_name":null,"resource_id":"node1","timestamp":"1970-01-01T00:05:00","resource_metadata":{"resource_url":"node1"},"message_id":"bc048b51-5975-8d6f-846a-f7c7bfa66779","monotonic_time":null,"message_signature":""}
+    "#);
+}
+
+#[tokio::test]
+async fn one_reading_of_a_kernel_without_anything_fails_the_machine_with_the_reason() {
+    let kit = Kit::new("host").options(json!({ "proc": "tests/fixtures/nowhere" }));
+    let mut troubles = String::new();
+    for pollster in Registry::collect().unwrap().pollsters {
+        let outcome = poll(&kit, pollster.name).await;
+        assert!(outcome.samples.is_empty() && outcome.reported.is_empty());
+        troubles += &outcome.troubles();
+    }
+    insta::assert_snapshot!(troubles, @r"
+    node1: not_supported: tests/fixtures/nowhere/loadavg is not there
+    node1.cpu: not_supported: tests/fixtures/nowhere/stat is not there
+    node1.uptime: not_supported: tests/fixtures/nowhere/uptime is not there
+    node1: not_supported: tests/fixtures/nowhere/diskstats is not there
+    node1.io: not_supported: tests/fixtures/nowhere/vmstat is not there
+    node1: not_supported: tests/fixtures/nowhere/1/mountinfo is not there
+    node1: not_supported: tests/fixtures/nowhere/meminfo is not there
+    node1: not_supported: tests/fixtures/nowhere/1/net/dev is not there
+    node1.ip: not_supported: tests/fixtures/nowhere/1/net/snmp is not there
+    ");
+}
+
+#[tokio::test]
+async fn the_discovery_lists_this_host_and_takes_no_parameter() {
+    let kit = Kit::new("host").host("compute-7");
+    let keys: Vec<_> = kit.discovery("host").list().await.unwrap();
+    assert_eq!(
+        keys.iter().map(|host| &**host.key()).collect::<Vec<_>>(),
+        ["compute-7"]
+    );
+    let failure = kit.discovery("host://other").list().await.unwrap_err();
+    assert_eq!(failure.to_string(), "the discovery `host` takes no parameter");
+}
+
+#[tokio::test]
+async fn a_pattern_that_cannot_be_is_refused_by_name() {
+    let options = json!({ "interfaces": ["eth*", "*0"] });
+    let kit = Kit::new("host").options(options);
+    let poll = tokio::spawn(async move { poll(&kit, "host.network").await });
+    let panic = poll.await.unwrap_err().into_panic();
+    insta::assert_snapshot!(panic.downcast_ref::<String>().unwrap(), @"the pollster `host.network` could not be built: option `interfaces`: `*0`: a `*` may only stand at the end");
+}
