@@ -4,7 +4,10 @@
 //! next edges coming, whatever the wall clock does. In the program that is one cron job of tokio-cron-scheduler
 //! (why one, and which of its traps are fenced: `docs/decisions/0001-scheduler.md`).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
@@ -24,32 +27,40 @@ pub trait Ticker: Send + 'static {
     /// Waits for the next wake-up.
     async fn tick(&mut self);
 
-    /// Starts anew; called when no wake-up came for some seconds.
-    async fn restart(&mut self);
+    /// Starts anew, without waiting for it; called when no wake-up came for some seconds.
+    fn restart(&mut self);
 }
 
 /// One cron job that comes true every second.
 pub struct CronTicker {
-    scheduler: Option<JobScheduler>,
+    sender: mpsc::Sender<()>,
     ticks: mpsc::Receiver<()>,
+    scheduler: Arc<Mutex<Option<JobScheduler>>>,
 }
 
 impl CronTicker {
-    /// Starts the job. Where that fails, no wake-up comes, and the scheduler's own watch restarts the ticker.
-    pub async fn start() -> Self {
+    /// Starts the job, in the background of the current runtime. Where that fails, no wake-up comes, and the
+    /// one who waits for them calls [`Ticker::restart`].
+    pub fn start() -> Self {
         let (sender, ticks) = mpsc::channel(QUEUE);
-        let scheduler = match timeout(PATIENCE, run(sender)).await {
-            Ok(Ok(scheduler)) => Some(scheduler),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the job scheduler did not start");
-                None
-            }
-            Err(_) => {
-                tracing::warn!("the job scheduler did not start in time");
-                None
-            }
+        let ticker = Self {
+            sender,
+            ticks,
+            scheduler: Arc::default(),
         };
-        Self { scheduler, ticks }
+        ticker.run_job();
+        ticker
+    }
+
+    fn run_job(&self) {
+        let (sender, place) = (self.sender.clone(), self.scheduler.clone());
+        tokio::spawn(async move {
+            match timeout(PATIENCE, run(sender)).await {
+                Ok(Ok(scheduler)) => *place.lock() = Some(scheduler),
+                Ok(Err(error)) => tracing::warn!(%error, "the job scheduler did not start"),
+                Err(_) => tracing::warn!("the job scheduler did not start in time"),
+            }
+        });
     }
 }
 
@@ -67,19 +78,20 @@ async fn run(ticks: mpsc::Sender<()>) -> Result<JobScheduler, JobSchedulerError>
 #[async_trait]
 impl Ticker for CronTicker {
     async fn tick(&mut self) {
-        if self.ticks.recv().await.is_none() {
-            // The job is gone; only `restart` brings wake-ups back.
-            std::future::pending::<()>().await;
-        }
+        // The ticker holds a sender itself: the channel never closes.
+        let _ = self.ticks.recv().await;
     }
 
-    async fn restart(&mut self) {
-        if let Some(mut old) = self.scheduler.take()
-            && timeout(PATIENCE, old.shutdown()).await.is_err()
-        {
-            tracing::warn!("the job scheduler did not stop in time; it is left behind");
+    fn restart(&mut self) {
+        let old = self.scheduler.lock().take();
+        if let Some(mut old) = old {
+            tokio::spawn(async move {
+                if timeout(PATIENCE, old.shutdown()).await.is_err() {
+                    tracing::warn!("the job scheduler did not stop in time; it is left behind");
+                }
+            });
         }
-        *self = Self::start().await;
+        self.run_job();
     }
 }
 
@@ -100,7 +112,7 @@ impl Ticker for IntervalTicker {
         self.0.tick().await;
     }
 
-    async fn restart(&mut self) {}
+    fn restart(&mut self) {}
 }
 
 #[cfg(test)]
@@ -109,13 +121,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_cron_job_wakes_every_second_and_again_after_a_restart() {
-        let mut ticker = CronTicker::start().await;
+        let mut ticker = CronTicker::start();
         for _ in 0..2 {
             timeout(Duration::from_secs(30), ticker.tick())
                 .await
                 .expect("a wake-up");
         }
-        ticker.restart().await;
+        ticker.restart();
         timeout(Duration::from_secs(30), ticker.tick())
             .await
             .expect("a wake-up after the restart");

@@ -1,0 +1,83 @@
+//! What the engine says: one typed function for each event of importance.
+//!
+//! ERROR: data was lost or an operator must act. WARN: something went wrong and was dealt with.
+//! INFO: a state changed. DEBUG: the detail of a cycle.
+
+use std::time::Duration;
+
+use nephoscope_model::CycleId;
+use nephoscope_plugin::Failure;
+
+use crate::record::CycleRecord;
+use crate::schedule::Schedule;
+
+pub(crate) fn clock_stepped(micros: i64, large: bool) {
+    let by = Duration::from_micros(micros.unsigned_abs());
+    let direction = if micros < 0 { "back" } else { "forward" };
+    if large {
+        tracing::error!(
+            ?by,
+            direction,
+            "the wall clock was stepped by more than an interval, or the machine slept; cycles run on the new clock"
+        );
+    } else {
+        tracing::warn!(?by, direction, "the wall clock was stepped");
+    }
+}
+
+pub(crate) fn ticker_silent() {
+    tracing::warn!("no wake-up came from the job scheduler; it is started anew");
+}
+
+pub(crate) fn cycles_missed(schedule: &Schedule, count: u64) {
+    tracing::error!(%schedule, count, "cycles were missed: the clock went forward, or the process was stopped");
+}
+
+pub(crate) fn cycle_overrun(schedule: &Schedule, skipped: &CycleId) {
+    tracing::error!(%schedule, cycle = %skipped.start, "a cycle still runs when the next is due; that one is skipped");
+}
+
+pub(crate) fn cycle_ended(record: &CycleRecord) {
+    tracing::debug!(
+        schedule = %record.schedule,
+        cycle = %record.cycle.start,
+        resources = record.resources,
+        samples = record.samples,
+        failures = record.failures.total(),
+        duration = ?record.duration,
+        lateness = ?record.lateness,
+        "cycle ended"
+    );
+}
+
+pub(crate) fn poll_failed(pollster: &str, cycle: &CycleId, failure: &Failure) {
+    tracing::warn!(pollster, cycle = %cycle.start, kind = %failure.kind(), "poll failed: {}", failure.chain());
+}
+
+pub(crate) fn discovery_failed(listing: &str, cycle: &CycleId, failure: &Failure) {
+    tracing::warn!(listing, cycle = %cycle.start, kind = %failure.kind(), "discovery failed: {}", failure.chain());
+}
+
+pub(crate) fn poll_hangs(pollster: &str, cycle: &CycleId) {
+    tracing::error!(
+        pollster,
+        cycle = %cycle.start,
+        "a poll does not end: it blocks its thread and is left behind; the pollster is not started again until it ends"
+    );
+}
+
+pub(crate) fn plugin_not_loaded(plugin: &str, reason: &str) {
+    tracing::info!(plugin, "not loaded here: {reason}");
+}
+
+pub(crate) fn no_plan(schedule: &str, reason: &str) {
+    tracing::warn!(schedule, "nothing shared is polled in this cycle: {reason}");
+}
+
+pub(crate) fn fenced(cycle: &CycleId, samples: usize) {
+    tracing::warn!(cycle = %cycle.start, samples, "samples were not handed over: the membership is lost");
+}
+
+pub(crate) fn state_not_written(path: &std::path::Path, error: &std::io::Error) {
+    tracing::warn!(path = %path.display(), %error, "which cycles are finished could not be written; a restart may poll one twice");
+}

@@ -1,0 +1,165 @@
+//! The plugins that this agent has loaded: those of its namespaces, made with their options.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use nephoscope_model::Meter;
+use nephoscope_plugin::{
+    BlockingPool, BuildContext, BuildError, Discovery, FamilyState, PartitionMode, Pollster, Registry, Scope,
+};
+
+use crate::events;
+
+/// A discovery that is ready to be asked.
+pub struct LoadedDiscovery {
+    /// The name in discovery URLs.
+    pub name: Arc<str>,
+    /// Whose resources it lists.
+    pub scope: Scope,
+    /// How its listings are divided, unless a source says otherwise.
+    pub partition: PartitionMode,
+    /// The plugin.
+    pub plugin: Arc<dyn Discovery>,
+}
+
+/// A pollster that is ready to be run.
+pub struct LoadedPollster {
+    /// Its name, part of the identity of its samples.
+    pub name: Arc<str>,
+    /// The meters that it can measure.
+    pub meters: Vec<Arc<Meter>>,
+    /// The discovery URL that is asked where a source gives no resources.
+    pub default_discovery: Option<Arc<str>>,
+    /// Polls of one endpoint share a limit.
+    pub endpoint: Option<Arc<str>>,
+    /// The plugin.
+    pub plugin: Arc<dyn Pollster>,
+}
+
+/// The plugins of an agent.
+#[derive(Default)]
+pub struct Plugins {
+    /// By name.
+    pub discoveries: BTreeMap<Arc<str>, Arc<LoadedDiscovery>>,
+    /// Sorted by name.
+    pub pollsters: Vec<Arc<LoadedPollster>>,
+    /// What was not loaded, and why.
+    pub unavailable: Vec<(Arc<str>, String)>,
+    /// Threads for calls that block.
+    pub blocking: BlockingPool,
+}
+
+/// A plugin whose options are wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot load `{plugin}` of the family `{family}`")]
+pub struct LoadError {
+    /// The discovery or pollster.
+    pub plugin: &'static str,
+    /// Its family: where its options stand.
+    pub family: &'static str,
+    /// What is wrong.
+    #[source]
+    pub source: BuildError,
+}
+
+/// What is to be loaded.
+pub struct LoadRequest<'a> {
+    /// Everything that the program was built with.
+    pub registry: &'a Registry,
+    /// The namespaces of this agent.
+    pub namespaces: &'a [String],
+    /// The options of each family under `plugins:`.
+    pub options: &'a BTreeMap<String, serde_json::Value>,
+    /// `agent.host`.
+    pub host: Arc<str>,
+}
+
+impl Plugins {
+    /// Makes the discoveries and pollsters of the agent's namespaces. One that finds this machine not fit for
+    /// it is left out, with one line in the log.
+    pub fn load(request: &LoadRequest<'_>) -> Result<Self, LoadError> {
+        let mut plugins = Self::default();
+        let mut states: BTreeMap<&str, FamilyState> = BTreeMap::new();
+        let wanted: BTreeSet<&str> = request.namespaces.iter().map(String::as_str).collect();
+        let loads = |family: &str, namespaces: &[&str]| {
+            let opt_in = request
+                .registry
+                .families
+                .get(family)
+                .is_some_and(|family| family.opt_in);
+            let named = request.options.contains_key(family) || wanted.contains(family);
+            (!opt_in || named) && namespaces.iter().any(|namespace| wanted.contains(namespace))
+        };
+        let blocking = plugins.blocking.clone();
+        let mut context = |family: &'static str| {
+            BuildContext::new(
+                request.host.clone(),
+                request.options.get(family).cloned().unwrap_or_default(),
+                states.entry(family).or_default().clone(),
+                blocking.clone(),
+            )
+        };
+        for found in &request.registry.discoveries {
+            if !loads(found.family, found.namespaces) || plugins.discoveries.contains_key(found.name) {
+                continue;
+            }
+            if let Some(plugin) =
+                plugins.keep((found.build)(&context(found.family)), found.name, found.family)?
+            {
+                let name: Arc<str> = found.name.into();
+                let (scope, partition) = (found.scope, found.partition);
+                plugins.discoveries.insert(
+                    name.clone(),
+                    Arc::new(LoadedDiscovery {
+                        name,
+                        scope,
+                        partition,
+                        plugin,
+                    }),
+                );
+            }
+        }
+        for found in &request.registry.pollsters {
+            if !loads(found.family, found.namespaces) {
+                continue;
+            }
+            if let Some(plugin) =
+                plugins.keep((found.build)(&context(found.family)), found.name, found.family)?
+            {
+                plugins.pollsters.push(Arc::new(LoadedPollster {
+                    name: found.name.into(),
+                    meters: found
+                        .meters
+                        .iter()
+                        .map(|meter| Arc::new(Meter::from(meter)))
+                        .collect(),
+                    default_discovery: found.default_discovery.map(Arc::from),
+                    endpoint: found.endpoint.map(Arc::from),
+                    plugin,
+                }));
+            }
+        }
+        Ok(plugins)
+    }
+
+    fn keep<T>(
+        &mut self,
+        built: Result<T, BuildError>,
+        plugin: &'static str,
+        family: &'static str,
+    ) -> Result<Option<T>, LoadError> {
+        match built {
+            Ok(built) => Ok(Some(built)),
+            Err(BuildError::Unavailable(reason)) => {
+                events::plugin_not_loaded(plugin, &reason);
+                self.unavailable.push((plugin.into(), reason));
+                Ok(None)
+            }
+            Err(source) => Err(LoadError {
+                plugin,
+                family,
+                source,
+            }),
+        }
+    }
+}

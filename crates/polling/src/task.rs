@@ -1,0 +1,287 @@
+//! A task: all sources with the same schedule, worked out into pollster runs.
+//!
+//! In ceilometer every meter is a pollster of its own, and duplicates are dropped per meter. Here one run
+//! serves many meters, so meters are grouped: those of a pollster that the same sources want of the same
+//! resources share a run, and a resource comes once to each run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::{Group, Unit};
+use nephoscope_model::{Meter, Resource, ScheduleId};
+use nephoscope_plugin::{MeterTable, PartitionMode, Scope};
+
+use crate::listing::{ListingDef, Origin};
+use crate::plugins::{LoadedPollster, Plugins};
+use crate::schedule::Schedule;
+use crate::source::{DiscoveryUrl, Source, StaticResource};
+
+/// All sources with one schedule.
+pub struct TaskDef {
+    /// When.
+    pub schedule: Schedule,
+    /// The names of its sources, in the order of the file.
+    pub sources: Vec<String>,
+    /// Its pollster runs, in the order of the file.
+    pub runs: Vec<Arc<RunDef>>,
+    /// Its listings; runs refer to them by index.
+    pub listings: Vec<Arc<ListingDef>>,
+}
+
+/// One pollster with the meters that are wanted of the same resources.
+pub struct RunDef {
+    /// The pollster.
+    pub pollster: Arc<LoadedPollster>,
+    /// The names of the wanted meters.
+    pub meters: Vec<Arc<str>>,
+    /// The meters for the sink.
+    pub table: Arc<MeterTable>,
+    /// Where its resources come from: one entry a source.
+    pub inputs: Vec<Input>,
+    /// Whether all its resources are this host's own.
+    pub lane: Lane,
+    /// How long it may stay without a result.
+    pub timeout: Option<Duration>,
+}
+
+/// When a run starts, and who shares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// This host's own resources: spread over hosts by splay, never shared.
+    Host,
+    /// Resources that agents share: at the edge.
+    Shared,
+}
+
+/// The resources of a source for a pollster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Input {
+    /// Listings by index: the static list first, then the discoveries in the source's order.
+    pub listings: Vec<usize>,
+    /// The pollster's default discovery, asked when `listings` list nothing at all.
+    pub fallback: Option<usize>,
+}
+
+impl TaskDef {
+    /// The tasks of these sources: one for each distinct schedule that has something to poll.
+    pub fn plan(sources: &[Source], plugins: &Plugins) -> Vec<Arc<Self>> {
+        let mut schedules: BTreeMap<ScheduleId, (Schedule, Vec<&Source>)> = BTreeMap::new();
+        for source in sources {
+            schedules
+                .entry(source.schedule.id().clone())
+                .or_insert_with(|| (source.schedule.clone(), Vec::new()))
+                .1
+                .push(source);
+        }
+        schedules
+            .into_values()
+            .map(|(schedule, sources)| Arc::new(Planner::new(schedule, plugins).plan(&sources)))
+            .filter(|task| !task.runs.is_empty())
+            .collect()
+    }
+
+    /// The units that agents share.
+    pub fn shared_units(&self) -> impl Iterator<Item = &Unit> {
+        self.listings
+            .iter()
+            .map(|listing| &listing.unit)
+            .filter(|unit| unit.group == Group::Shared)
+    }
+
+    /// Whether any run starts at the edge itself.
+    pub fn has_shared_runs(&self) -> bool {
+        self.runs.iter().any(|run| run.lane == Lane::Shared)
+    }
+}
+
+struct Planner<'a> {
+    schedule: Schedule,
+    plugins: &'a Plugins,
+    listings: Vec<Arc<ListingDef>>,
+}
+
+/// What the meters of one run have in common.
+type RunKey = (Vec<Input>, Option<Duration>);
+
+impl<'a> Planner<'a> {
+    fn new(schedule: Schedule, plugins: &'a Plugins) -> Self {
+        Self {
+            schedule,
+            plugins,
+            listings: Vec::new(),
+        }
+    }
+
+    fn plan(mut self, sources: &[&Source]) -> TaskDef {
+        let mut runs = Vec::new();
+        let plugins = self.plugins;
+        for pollster in &plugins.pollsters {
+            // In the order of the first meter of each.
+            let mut groups: Vec<(RunKey, Vec<Arc<str>>)> = Vec::new();
+            for meter in &pollster.meters {
+                let wanting: Vec<_> = sources.iter().filter(|source| wants(source, meter)).collect();
+                if wanting.is_empty() {
+                    continue;
+                }
+                let mut inputs: Vec<Input> = Vec::new();
+                for source in &wanting {
+                    let input = self.input(source, pollster);
+                    if !inputs.contains(&input) {
+                        inputs.push(input);
+                    }
+                }
+                // Of several, the most patient source decides; one without a limit has none.
+                let timeout = wanting
+                    .iter()
+                    .map(|source| source.timeout)
+                    .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
+                    .flatten();
+                let key = (inputs, timeout);
+                let name: Arc<str> = meter.name.as_ref().into();
+                match groups.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, meters)) => meters.push(name),
+                    None => groups.push((key, vec![name])),
+                }
+            }
+            for ((inputs, timeout), meters) in groups {
+                let lane = self.lane(&inputs);
+                let wanted = |meter: &Arc<Meter>| meters.iter().any(|name| **name == *meter.name);
+                let table =
+                    MeterTable::new(pollster.meters.iter().map(|meter| (meter.clone(), wanted(meter))));
+                runs.push(Arc::new(RunDef {
+                    pollster: pollster.clone(),
+                    table: Arc::new(table),
+                    meters,
+                    inputs,
+                    lane,
+                    timeout,
+                }));
+            }
+        }
+        TaskDef {
+            schedule: self.schedule,
+            sources: sources.iter().map(|source| source.name.clone()).collect(),
+            runs,
+            listings: self.listings,
+        }
+    }
+
+    fn input(&mut self, source: &Source, pollster: &LoadedPollster) -> Input {
+        let mut listings = Vec::new();
+        if !source.resources.is_empty() {
+            listings.push(self.static_listing(source));
+        }
+        for url in &source.discovery {
+            let index = self.discovery(url, source.partition);
+            if !listings.contains(&index) {
+                listings.push(index);
+            }
+        }
+        let fallback = pollster
+            .default_discovery
+            .as_ref()
+            .map(|url| self.discovery(&DiscoveryUrl::parse(url), source.partition));
+        // A source that names nothing has the default discovery in the first place.
+        match fallback {
+            Some(fallback) if listings.is_empty() => Input {
+                listings: vec![fallback],
+                fallback: None,
+            },
+            Some(fallback) if listings.contains(&fallback) => Input {
+                listings,
+                fallback: None,
+            },
+            fallback => Input { listings, fallback },
+        }
+    }
+
+    fn static_listing(&mut self, source: &Source) -> usize {
+        let resources = source.resources.iter().map(resource).collect();
+        let unit = Unit {
+            group: Group::Shared,
+            schedule: self.schedule.id().clone(),
+            listing: static_name(&source.resources).into(),
+            mode: source.partition.unwrap_or(PartitionMode::Resource),
+        };
+        self.add(ListingDef {
+            unit,
+            origin: Origin::Static(Arc::new(resources)),
+        })
+    }
+
+    fn discovery(&mut self, url: &DiscoveryUrl, partition: Option<PartitionMode>) -> usize {
+        let found = self.plugins.discoveries.get(url.name());
+        let (scope, declared) = found.map_or((Scope::Host, PartitionMode::Resource), |found| {
+            (found.scope, found.partition)
+        });
+        let group = match scope {
+            Scope::Host => Group::Host,
+            Scope::Shared => Group::Shared,
+        };
+        let unit = Unit {
+            group,
+            schedule: self.schedule.id().clone(),
+            listing: url.text().into(),
+            mode: partition.unwrap_or(declared),
+        };
+        let origin = match found {
+            Some(discovery) => Origin::Discovery {
+                discovery: discovery.clone(),
+                parameter: url.parameter().map(str::to_owned),
+            },
+            None => Origin::Unknown,
+        };
+        self.add(ListingDef { unit, origin })
+    }
+
+    fn add(&mut self, listing: ListingDef) -> usize {
+        if let Some(index) = self.listings.iter().position(|known| known.unit == listing.unit) {
+            return index;
+        }
+        self.listings.push(Arc::new(listing));
+        self.listings.len() - 1
+    }
+
+    fn lane(&self, inputs: &[Input]) -> Lane {
+        let mut used = inputs
+            .iter()
+            .flat_map(|input| input.listings.iter().chain(&input.fallback));
+        let is_host = |index: &usize| {
+            self.listings
+                .get(*index)
+                .is_some_and(|listing| listing.unit.group == Group::Host)
+        };
+        if used.all(is_host) {
+            Lane::Host
+        } else {
+            Lane::Shared
+        }
+    }
+}
+
+fn wants(source: &Source, meter: &Meter) -> bool {
+    source.meters.matches(&meter.name) || meter.aliases.iter().any(|alias| source.meters.matches(alias))
+}
+
+/// The name of a static list: a fixed hash of its sorted content, the same on every agent.
+pub fn static_name(resources: &[StaticResource]) -> String {
+    let mut keys: Vec<_> = resources.iter().map(StaticResource::key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut hash = siphasher::sip128::SipHasher24::new();
+    for key in keys {
+        // The length in front: no two lists read alike.
+        std::hash::Hasher::write(&mut hash, &(key.len() as u64).to_be_bytes());
+        std::hash::Hasher::write(&mut hash, key.as_bytes());
+    }
+    let hash = siphasher::sip128::Hasher128::finish128(&hash);
+    format!("static:{:032x}", hash.as_u128())
+}
+
+fn resource(item: &StaticResource) -> Resource {
+    match item.value() {
+        serde_json::Value::String(_) => Resource::new(item.key()),
+        value => Resource::with_body(item.key(), nephoscope_model::Value::from(value.clone())),
+    }
+}
