@@ -10,7 +10,7 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{decimal, lines, number, words};
+use crate::text::{Told, decimal, lines, number, words};
 use crate::tree::read;
 
 /// For how many schedules the readings of the poll before are kept. With more, those that were not used for
@@ -73,9 +73,9 @@ impl Area for Cpu {
 
 impl Cpu {
     fn stat(&self, text: &[u8], cycle: &CycleId, findings: &mut Findings<'_>) {
-        let mut ticks = None;
-        let mut running = None;
-        let mut blocked = None;
+        let mut ticks = Ticks::default();
+        let mut running = Told::No;
+        let mut blocked = Told::No;
         for line in lines(text) {
             let mut words = words(line);
             match words.next() {
@@ -85,45 +85,42 @@ impl Cpu {
                 _ => {}
             }
         }
-        let mut untold = Vec::new();
-        findings.host_or(&PROCESSES_RUNNING, running, &mut untold);
-        findings.host_or(&PROCESSES_BLOCKED, blocked, &mut untold);
-        let (kernel, irq, softirq) = ticks.map_or((None, None, None), |ticks| {
-            (ticks.get(SYSTEM), ticks.get(IRQ), ticks.get(SOFTIRQ))
-        });
+        findings.host_told(&PROCESSES_RUNNING, running);
+        findings.host_told(&PROCESSES_BLOCKED, blocked);
+        let count = |field| ticks.get(field).ok().unwrap_or(0);
         // As net-snmp does on Linux, of which ceilometer's meters come.
-        let system = kernel.map(|kernel| {
-            kernel
-                .saturating_add(irq.unwrap_or(0))
-                .saturating_add(softirq.unwrap_or(0))
-        });
-        let get = |field| ticks.and_then(|ticks| ticks.get(field));
-        findings.host_or(&CPU_USER, get(USER), &mut untold);
-        findings.host_or(&CPU_NICE, get(NICE), &mut untold);
-        findings.host_or(&CPU_SYSTEM, system, &mut untold);
-        findings.host_or(&CPU_IDLE, get(IDLE), &mut untold);
-        findings.host_or(&CPU_WAIT, get(WAIT), &mut untold);
-        findings.host_or(&CPU_KERNEL, kernel, &mut untold);
-        findings.host_or(&CPU_INTERRUPT, irq, &mut untold);
-        findings.host_or(&CPU_SOFTIRQ, softirq, &mut untold);
-        findings.host_or(&CPU_STEAL, get(STEAL), &mut untold);
+        let system = ticks
+            .get(SYSTEM)
+            .map(|kernel| kernel.saturating_add(count(IRQ)).saturating_add(count(SOFTIRQ)));
+        findings.host_told(&CPU_USER, ticks.get(USER));
+        findings.host_told(&CPU_NICE, ticks.get(NICE));
+        findings.host_told(&CPU_SYSTEM, system);
+        findings.host_told(&CPU_IDLE, ticks.get(IDLE));
+        findings.host_told(&CPU_WAIT, ticks.get(WAIT));
+        findings.host_told(&CPU_KERNEL, ticks.get(SYSTEM));
+        findings.host_told(&CPU_INTERRUPT, ticks.get(IRQ));
+        findings.host_told(&CPU_SOFTIRQ, ticks.get(SOFTIRQ));
+        findings.host_told(&CPU_STEAL, ticks.get(STEAL));
         if findings.want(&PERCENTAGES) {
-            let shares = ticks.and_then(|ticks| self.history.lock().shares(cycle, ticks));
-            findings.host_or(&CPU_UTIL, shares.map(|shares| shares.busy), &mut untold);
-            findings.host_or(&SYSTEM_CPU_IDLE, shares.map(|shares| shares.idle), &mut untold);
+            // Of the other fields, one that is missing or odd takes little from the whole.
+            let shares = ticks
+                .get(USER)
+                .and_then(|_| ticks.get(IDLE))
+                .and_then(|_| self.history.lock().shares(cycle, ticks));
+            findings.host_told(&CPU_UTIL, shares.map(|shares| shares.busy));
+            findings.host_told(&SYSTEM_CPU_IDLE, shares.map(|shares| shares.idle));
         }
-        findings.fail_untold("cpu", "/proc/stat", &untold);
+        findings.fail_untold("cpu", "/proc/stat");
     }
 }
 
 fn loads(text: &[u8], findings: &mut Findings<'_>) {
     // Read here: procfs reads the averages with too few digits, so that 0.14 would become 0.14000000059604645.
     let mut words = words(text);
-    let mut untold = Vec::new();
     for meter in &LOADS {
-        findings.host_or(meter, decimal(words.next()), &mut untold);
+        findings.host_told(meter, decimal(words.next()));
     }
-    findings.fail_untold("load", "/proc/loadavg", &untold);
+    findings.fail_untold("load", "/proc/loadavg");
 }
 
 fn uptime(text: &[u8], findings: &mut Findings<'_>) {
@@ -145,18 +142,16 @@ const STEAL: usize = 7;
 const FIELDS: usize = 8;
 
 /// What the CPUs spent their time on. Old kernels tell only the first fields.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Ticks([Option<u64>; FIELDS]);
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Ticks([Told<u64>; FIELDS]);
 
 impl Ticks {
-    fn of<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let ticks = Self([(); FIELDS].map(|()| number(words.next())));
-        // Without these, nothing can be said of the rest.
-        ticks.get(USER).and(ticks.get(IDLE)).map(|_| ticks)
+    fn of<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self([(); FIELDS].map(|()| number(words.next())))
     }
 
-    fn get(&self, field: usize) -> Option<u64> {
-        self.0.get(field).copied().flatten()
+    fn get(&self, field: usize) -> Told<u64> {
+        self.0.get(field).copied().unwrap_or_default()
     }
 
     /// The ticks from `before` to this. A field that went backwards, as the one of I/O waits sometimes does,
@@ -167,23 +162,23 @@ impl Ticks {
         }
         let mut fields = self.0;
         for (field, before) in fields.iter_mut().zip(before.0) {
-            *field = field.map(|ticks| ticks.saturating_sub(before.unwrap_or(0)));
+            *field = field.map(|ticks| ticks.saturating_sub(before.ok().unwrap_or(0)));
         }
         Some(Self(fields))
     }
 
     fn total(&self) -> u64 {
-        let told = self.0.iter().flatten();
-        told.fold(0, |total, ticks| total.saturating_add(*ticks))
+        let told = self.0.iter().filter_map(|ticks| ticks.ok());
+        told.fold(0, u64::saturating_add)
     }
 
     fn shares(&self) -> Option<Shares> {
         let total = self.total();
         let percent = |ticks: u64| ticks as f64 * 100.0 / total as f64;
-        let idle = self.get(IDLE).unwrap_or(0);
+        let idle = self.get(IDLE).ok().unwrap_or(0);
         let busy = total
             .saturating_sub(idle)
-            .saturating_sub(self.get(WAIT).unwrap_or(0));
+            .saturating_sub(self.get(WAIT).ok().unwrap_or(0));
         (total > 0).then(|| Shares {
             busy: percent(busy),
             idle: percent(idle),
@@ -216,9 +211,9 @@ struct Reading {
 }
 
 impl History {
-    /// The percentages since the poll of the schedule's cycle before, or since boot. `None` if the kernel has
+    /// The percentages since the poll of the schedule's cycle before, or since boot. None if the kernel has
     /// counted no time at all.
-    fn shares(&mut self, cycle: &CycleId, ticks: Ticks) -> Option<Shares> {
+    fn shares(&mut self, cycle: &CycleId, ticks: Ticks) -> Told<Shares> {
         let known = self
             .readings
             .iter()
@@ -234,7 +229,9 @@ impl History {
         });
         let passed = before.and_then(|before| ticks.since(&before)).unwrap_or(ticks);
         // In no time at all nothing has changed.
-        let shares = passed.shares().or(last.map(|last| last.shares))?;
+        let Some(shares) = passed.shares().or(last.map(|last| last.shares)) else {
+            return Told::No;
+        };
         if self.readings.len() >= MAX_SCHEDULES {
             self.readings.remove(0);
         }
@@ -245,7 +242,7 @@ impl History {
             ticks,
             shares,
         });
-        Some(shares)
+        Told::Yes(shares)
     }
 }
 
@@ -264,11 +261,11 @@ mod tests {
     /// 8 fields: `busy` ticks in user mode, `wait` and `idle`.
     fn ticks(busy: u64, wait: u64, idle: u64) -> Ticks {
         let line = format!("{busy} 0 0 {idle} {wait} 0 0 0 0 0");
-        Ticks::of(words(line.as_bytes())).unwrap()
+        Ticks::of(words(line.as_bytes()))
     }
 
-    fn shares(busy: f64, idle: f64) -> Option<Shares> {
-        Some(Shares { busy, idle })
+    fn shares(busy: f64, idle: f64) -> Told<Shares> {
+        Told::Yes(Shares { busy, idle })
     }
 
     #[test]
@@ -315,7 +312,7 @@ mod tests {
     #[test]
     fn counters_that_stand_still_or_go_backwards_give_no_nonsense() {
         let mut history = History::default();
-        assert_eq!(history.shares(&cycle("a", 1), ticks(0, 0, 0)), None);
+        assert_eq!(history.shares(&cycle("a", 1), ticks(0, 0, 0)), Told::No);
         history.shares(&cycle("a", 2), ticks(0, 0, 1000));
         history.shares(&cycle("a", 3), ticks(10, 20, 1010));
         // The same again: as before.
@@ -331,7 +328,7 @@ mod tests {
         // All began anew: since boot.
         assert_eq!(history.shares(&cycle("a", 6), ticks(1, 0, 3)), shares(25.0, 75.0));
         let most = ticks(u64::MAX, u64::MAX, u64::MAX);
-        let full = history.shares(&cycle("a", 7), most).unwrap();
+        let full = history.shares(&cycle("a", 7), most).ok().unwrap();
         assert!(full.busy >= 0.0 && full.idle <= 100.0, "{full:?}");
     }
 
@@ -347,15 +344,7 @@ mod tests {
         assert_eq!(history.readings.len(), MAX_SCHEDULES);
         let half = ticks(1000, 0, 2000);
         assert_eq!(history.shares(&cycle("kept", 3), half), shares(50.0, 50.0));
-        let since_boot = history.shares(&cycle("old", 2), half).unwrap();
+        let since_boot = history.shares(&cycle("old", 2), half).ok().unwrap();
         assert!((since_boot.busy - 100.0 / 3.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_line_without_numbers_tells_nothing() {
-        assert_eq!(Ticks::of(words(b"")), None);
-        assert_eq!(Ticks::of(words(b"1 2 x y")), None);
-        let old = Ticks::of(words(b"1 2 3 4")).unwrap();
-        assert_eq!((old.get(IDLE), old.get(WAIT)), (Some(4), None));
     }
 }

@@ -9,7 +9,7 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{lines, name, number, words};
+use crate::text::{Told, lines, name, number, words};
 use crate::tree::read;
 
 /// The unit of sectors in `/proc/diskstats`, whatever the device's own is.
@@ -84,8 +84,8 @@ fn devices(text: &[u8], machine: &Machine, findings: &mut Findings<'_>) {
 }
 
 fn blocks(text: &[u8], findings: &mut Findings<'_>) {
-    let mut outgoing = None;
-    let mut incoming = None;
+    let mut outgoing = Told::No;
+    let mut incoming = Told::No;
     for line in lines(text) {
         let mut words = words(line);
         let blocks = match words.next() {
@@ -95,8 +95,7 @@ fn blocks(text: &[u8], findings: &mut Findings<'_>) {
         };
         *blocks = number(words.next()).map(|kib| kib.saturating_mul(BLOCKS_PER_KIB));
     }
-    let mut untold = Vec::new();
-    findings.host_or(&OUTGOING_BLOCKS, outgoing, &mut untold);
-    findings.host_or(&INCOMING_BLOCKS, incoming, &mut untold);
-    findings.fail_untold("io", "/proc/vmstat", &untold);
+    findings.host_told(&OUTGOING_BLOCKS, outgoing);
+    findings.host_told(&INCOMING_BLOCKS, incoming);
+    findings.fail_untold("io", "/proc/vmstat");
 }

@@ -6,7 +6,7 @@ use nephoscope_model::{MeterDef, Resource, Subject, Volume};
 use nephoscope_plugin::{Failure, PollRun, Stopped};
 
 use crate::machine::Machine;
-use crate::text::name;
+use crate::text::{Told, name};
 
 /// How many bytes of an odd line are shown.
 const SHOWN: usize = 80;
@@ -16,6 +16,10 @@ pub(crate) struct Findings<'a> {
     machine: &'a Machine,
     wanted: Vec<&'static str>,
     samples: Vec<(&'static str, Arc<Subject>, Volume)>,
+    /// Meters whose values the file that is being read does not have.
+    untold: Vec<&'static str>,
+    /// Meters for which it has something else than a value.
+    odd: Vec<&'static str>,
     failures: Vec<(String, Failure)>,
 }
 
@@ -26,6 +30,8 @@ impl<'a> Findings<'a> {
             machine,
             wanted,
             samples: Vec::new(),
+            untold: Vec::new(),
+            odd: Vec::new(),
             failures: Vec::new(),
         }
     }
@@ -47,17 +53,15 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Adds a value that the kernel may not tell: names it in `untold` if it is wanted and missing.
-    pub(crate) fn host_or(
-        &mut self,
-        meter: &MeterDef,
-        volume: Option<impl Into<Volume>>,
-        untold: &mut Vec<&'static str>,
-    ) {
+    /// Adds a value of the machine as a whole, if the kernel tells it; else [`Findings::fail_untold`] names it.
+    pub(crate) fn host_told(&mut self, meter: &MeterDef, volume: Told<impl Into<Volume>>) {
+        if !self.want(std::slice::from_ref(meter)) {
+            return;
+        }
         match volume {
-            Some(volume) => self.host(meter, volume),
-            None if self.want(std::slice::from_ref(meter)) => untold.push(meter.name),
-            None => {}
+            Told::Yes(volume) => self.host(meter, volume),
+            Told::Odd => self.odd.push(meter.name),
+            Told::No => self.untold.push(meter.name),
         }
     }
 
@@ -66,14 +70,17 @@ impl<'a> Findings<'a> {
         self.failures.push((part.into(), failure.into()));
     }
 
-    /// Says that the kernel does not tell what these meters need, if there are any.
-    pub(crate) fn fail_untold(&mut self, part: &str, file: &str, untold: &[&'static str]) {
+    /// Says which values were missing from a file since this was last called, and which were no values.
+    pub(crate) fn fail_untold(&mut self, part: &str, file: &str) {
+        let untold = std::mem::take(&mut self.untold).join(", ");
         if !untold.is_empty() {
-            let meters = untold.join(", ");
-            self.fail(
-                part,
-                Failure::not_supported(format!("{file} does not tell {meters}")),
-            );
+            let message = format!("{file} does not tell {untold}");
+            self.fail(part, Failure::not_supported(message));
+        }
+        let odd = std::mem::take(&mut self.odd).join(", ");
+        if !odd.is_empty() {
+            let message = format!("what {file} tells of {odd} cannot be understood");
+            self.fail(part, Failure::transient(message));
         }
     }
 

@@ -8,7 +8,7 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{lines, number, words};
+use crate::text::{Told, lines, number, words};
 use crate::tree::read;
 
 /// The area.
@@ -33,13 +33,13 @@ impl Area for Memory {
 /// whose meminfo is made by a program.
 #[derive(Default)]
 struct Meminfo {
-    total: Option<u64>,
-    free: Option<u64>,
-    available: Option<u64>,
-    buffers: Option<u64>,
-    cached: Option<u64>,
-    swap_total: Option<u64>,
-    swap_free: Option<u64>,
+    total: Told<u64>,
+    free: Told<u64>,
+    available: Told<u64>,
+    buffers: Told<u64>,
+    cached: Told<u64>,
+    swap_total: Told<u64>,
+    swap_free: Told<u64>,
 }
 
 impl Meminfo {
@@ -65,16 +65,14 @@ impl Meminfo {
     fn report(&self, findings: &mut Findings<'_>) {
         let used = self
             .total
-            .zip(self.free)
-            .map(|(total, free)| total.saturating_sub(free));
-        let mut untold = Vec::new();
-        findings.host_or(&MEMORY_TOTAL, self.total, &mut untold);
-        findings.host_or(&MEMORY_USED, used, &mut untold);
-        findings.host_or(&MEMORY_BUFFER, self.buffers, &mut untold);
-        findings.host_or(&MEMORY_CACHED, self.cached, &mut untold);
-        findings.host_or(&MEMORY_AVAILABLE, self.available, &mut untold);
-        findings.host_or(&SWAP_TOTAL, self.swap_total, &mut untold);
-        findings.host_or(&SWAP_AVAIL, self.swap_free, &mut untold);
-        findings.fail_untold("memory", "/proc/meminfo", &untold);
+            .and_then(|total| self.free.map(|free| total.saturating_sub(free)));
+        findings.host_told(&MEMORY_TOTAL, self.total);
+        findings.host_told(&MEMORY_USED, used);
+        findings.host_told(&MEMORY_BUFFER, self.buffers);
+        findings.host_told(&MEMORY_CACHED, self.cached);
+        findings.host_told(&MEMORY_AVAILABLE, self.available);
+        findings.host_told(&SWAP_TOTAL, self.swap_total);
+        findings.host_told(&SWAP_AVAIL, self.swap_free);
+        findings.fail_untold("memory", "/proc/meminfo");
     }
 }

@@ -13,7 +13,7 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{lines, name, number, words};
+use crate::text::{Told, lines, name, number, words};
 use crate::tree::read;
 
 /// `/sys/class/net/<name>/speed` is in megabits a second, ceilometer's `speed` in bytes.
@@ -133,10 +133,10 @@ impl Counters {
 impl Direction {
     fn of<'a>(words: &mut impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         Some(Self {
-            bytes: number(words.next())?,
-            packets: number(words.next())?,
-            errors: number(words.next())?,
-            drops: number(words.next())?,
+            bytes: number(words.next()).ok()?,
+            packets: number(words.next()).ok()?,
+            errors: number(words.next()).ok()?,
+            drops: number(words.next()).ok()?,
         })
     }
 }
@@ -146,7 +146,7 @@ impl Direction {
 fn subject(machine: &Machine, bytes: &[u8], interface: &str, addresses: &Addresses) -> Arc<Subject> {
     let ask = |attribute| attribute_of(machine, bytes, attribute);
     // The file cannot be read, or says -1, where the speed is not known.
-    let speed = ask("speed").and_then(|speed| number(Some(speed.trim_ascii())));
+    let speed = ask("speed").and_then(|speed| number(Some(speed.trim_ascii())).ok());
     let mac = ask("address").map(|address| hardware_address(&address));
     let ip = addresses
         .iter()
@@ -200,10 +200,9 @@ fn datagrams(text: &[u8], findings: &mut Findings<'_>) {
         let mut pairs = words(names).zip(words(numbers));
         pairs
             .find(|(name, _)| *name == wanted)
-            .and_then(|(_, value)| number(Some(value)))
+            .map_or(Told::No, |(_, value)| number(Some(value)))
     };
-    let mut untold = Vec::new();
-    findings.host_or(&IP_OUTGOING, get(b"OutRequests"), &mut untold);
-    findings.host_or(&IP_INCOMING, get(b"InReceives"), &mut untold);
-    findings.fail_untold("ip", "/proc/net/snmp", &untold);
+    findings.host_told(&IP_OUTGOING, get(b"OutRequests"));
+    findings.host_told(&IP_INCOMING, get(b"InReceives"));
+    findings.fail_untold("ip", "/proc/net/snmp");
 }

@@ -13,15 +13,58 @@ pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|word| !word.is_empty())
 }
 
-/// A word as a number; `None` if it is missing or no number.
-pub(crate) fn number(word: Option<&[u8]>) -> Option<u64> {
-    str::from_utf8(word?).ok()?.parse().ok()
+/// What a file tells of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) enum Told<T> {
+    /// The value.
+    Yes(T),
+    /// Something that is no such value.
+    Odd,
+    /// Nothing: this kernel does not have it.
+    #[default]
+    No,
 }
 
-/// A word as a finite number that is not negative; `None` if it is missing or anything else.
-pub(crate) fn decimal(word: Option<&[u8]>) -> Option<f64> {
-    let number: f64 = str::from_utf8(word?).ok()?.parse().ok()?;
-    (number.is_finite() && number >= 0.0).then_some(number)
+impl<T> Told<T> {
+    pub(crate) fn ok(self) -> Option<T> {
+        match self {
+            Told::Yes(value) => Some(value),
+            Told::Odd | Told::No => None,
+        }
+    }
+
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Told<U> {
+        self.and_then(|value| Told::Yes(with(value)))
+    }
+
+    pub(crate) fn and_then<U>(self, with: impl FnOnce(T) -> Told<U>) -> Told<U> {
+        match self {
+            Told::Yes(value) => with(value),
+            Told::Odd => Told::Odd,
+            Told::No => Told::No,
+        }
+    }
+}
+
+/// A word as a number.
+pub(crate) fn number(word: Option<&[u8]>) -> Told<u64> {
+    parsed(word, |text| text.parse().ok())
+}
+
+/// A word as a finite number that is not negative.
+pub(crate) fn decimal(word: Option<&[u8]>) -> Told<f64> {
+    let is_sound = |number: &f64| number.is_finite() && *number >= 0.0;
+    parsed(word, |text| text.parse().ok().filter(is_sound))
+}
+
+fn parsed<T>(word: Option<&[u8]>, parse: impl FnOnce(&str) -> Option<T>) -> Told<T> {
+    match word {
+        None => Told::No,
+        Some(word) => str::from_utf8(word)
+            .ok()
+            .and_then(parse)
+            .map_or(Told::Odd, Told::Yes),
+    }
 }
 
 /// The name as text, for people and messages.
@@ -66,13 +109,13 @@ mod tests {
 
     #[test]
     fn only_what_can_be_published_is_a_number() {
-        assert_eq!(number(Some(b"18446744073709551615")), Some(u64::MAX));
-        assert_eq!(number(Some(b"18446744073709551616")), None);
-        assert_eq!(number(Some(b"-1")), None);
-        assert_eq!(number(None), None);
-        assert_eq!(decimal(Some(b"0.25")), Some(0.25));
+        assert_eq!(number(Some(b"18446744073709551615")), Told::Yes(u64::MAX));
+        assert_eq!(number(Some(b"18446744073709551616")), Told::Odd);
+        assert_eq!(number(Some(b"-1")), Told::Odd);
+        assert_eq!(number(None), Told::No);
+        assert_eq!(decimal(Some(b"0.25")), Told::Yes(0.25));
         for odd in [b"nan".as_slice(), b"inf", b"-0.5", b"1e999", b"\xff"] {
-            assert_eq!(decimal(Some(odd)), None);
+            assert_eq!(decimal(Some(odd)), Told::Odd);
         }
     }
 }
