@@ -81,16 +81,17 @@ impl BlockingPool {
             })
             .map_err(|_| BlockingError::NoThread)?;
         // Leaving this future in whatever way (deadline, cancellation) abandons the thread.
-        let _waiter = WaitGuard {
+        let waiter = WaitGuard {
             pool: self.clone(),
             name: name.to_owned(),
             phase,
         };
-        match timeout_at(deadline, waiting).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(_)) => Err(BlockingError::Panicked),
-            Err(_) => Err(BlockingError::TimedOut),
-        }
+        let Ok(ended) = timeout_at(deadline, waiting).await else {
+            return Err(BlockingError::TimedOut);
+        };
+        // The call has ended, though its thread may not have got to saying so: it is not left behind.
+        *waiter.phase.lock() = Phase::Ended;
+        ended.map_err(|_| BlockingError::Panicked)
     }
 
     /// Names of the calls that were left behind and still run.
@@ -181,6 +182,14 @@ mod tests {
         let outcome = pool.call::<(), _>("boom", in_time(), || panic!("boom")).await;
         assert_eq!(outcome, Err(BlockingError::Panicked));
         assert!(pool.abandoned().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_has_ended_can_be_made_again_at_once() {
+        let pool = BlockingPool::default();
+        for number in 0..1000 {
+            assert_eq!(pool.call("stats", in_time(), move || number).await, Ok(number));
+        }
     }
 
     #[tokio::test]

@@ -1,1 +1,0 @@
-//! Runs a plugin without an agent.

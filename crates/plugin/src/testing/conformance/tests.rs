@@ -1,0 +1,347 @@
+//! A sound family passes, and a family that breaks one rule fails by that rule alone.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::*;
+use crate::model::{Map, MeterDef, ResourceBody, Subject};
+use crate::{
+    BuildContext, Call, CallRate, DiscoveryRun, Failure, Family, OptionsSpec, PartitionMode, PollRun, Scope,
+    Secret, async_trait,
+};
+
+const LENGTH: MeterDef = MeterDef::gauge("key.length", "character", "Characters of the key");
+const POLLS: MeterDef = MeterDef::cumulative("key.polls", "poll", "Polls since the start");
+const CALL: Call = Call {
+    service: "fixture",
+    method: "GET",
+    path: "/things",
+    role: "none",
+    rate: CallRate::PerCycle,
+};
+
+/// Options of the fixture.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// How to log in.
+    password: Secret,
+}
+
+/// Options that let everything pass.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct OpenOptions {
+    /// Where.
+    url: String,
+}
+
+/// Options without which nothing works.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NeededOptions {
+    /// Where.
+    #[expect(dead_code, reason = "the schema is what counts")]
+    url: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    UndeclaredMeter,
+    NotANumber,
+    ReportsTwice,
+    LosesOne,
+    Panics,
+    PanicsAtStranger,
+    StrangerEndsAll,
+    IgnoresCancellation,
+    SecretInFailure,
+    SecretInMetadata,
+    EmptyResourceId,
+    ListingFails,
+    KeysChange,
+    KeyTwice,
+    KeyEmpty,
+    ListsForEver,
+    SecretInBody,
+}
+
+struct Fixture {
+    fault: Fault,
+    password: Secret,
+}
+
+#[derive(Debug)]
+struct Body(String);
+
+impl ResourceBody for Body {
+    fn describe(&self) -> crate::model::Value {
+        let text = crate::model::Value::from(self.0.clone());
+        crate::model::Value::Map(Map::from([("note".into(), text)]))
+    }
+}
+
+#[async_trait]
+impl Discovery for Fixture {
+    async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
+        let suffix = if self.fault == Fault::KeysChange {
+            run.cycle().number
+        } else {
+            0
+        };
+        let note = if self.fault == Fault::SecretInBody {
+            self.password.expose().to_owned()
+        } else {
+            format!("{:?}", self.password)
+        };
+        for index in 0..3 {
+            run.push(Resource::with_body(
+                format!("r{index}-{suffix}"),
+                Body(note.clone()),
+            ))
+            .await?;
+        }
+        match self.fault {
+            Fault::ListingFails => Err(Failure::unreachable("nobody is there")),
+            Fault::KeyTwice => Ok(run.push(Resource::new("r0-0")).await?),
+            Fault::KeyEmpty => Ok(run.push(Resource::new("")).await?),
+            Fault::ListsForEver => {
+                for index in 0_u64.. {
+                    if run
+                        .send(vec![Resource::new(format!("more-{index}"))])
+                        .await
+                        .is_err()
+                    {
+                        std::future::pending::<()>().await;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Pollster for Fixture {
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+        if self.fault == Fault::IgnoresCancellation && run.context().cancellation.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+        let mut skipped = false;
+        while let Some(page) = run.next_page().await {
+            for resource in page.iter() {
+                let body = resource.body::<Body>();
+                match self.fault {
+                    Fault::Panics => panic!("boom"),
+                    Fault::PanicsAtStranger => assert!(body.is_some(), "who is that?"),
+                    Fault::StrangerEndsAll if body.is_none() => {
+                        return Err(Failure::permanent("who is that?"));
+                    }
+                    Fault::LosesOne if !skipped => {
+                        skipped = true;
+                        continue;
+                    }
+                    Fault::SecretInFailure => {
+                        run.fail(
+                            resource,
+                            Failure::transient(format!("{} was refused", self.password.expose())),
+                        );
+                        continue;
+                    }
+                    _ => {}
+                }
+                if body.is_none() {
+                    run.fail(resource, Failure::not_supported("not one of ours"));
+                    continue;
+                }
+                let id = if self.fault == Fault::EmptyResourceId {
+                    ""
+                } else {
+                    resource.key()
+                };
+                let mut subject = Subject::new(id);
+                if self.fault == Fault::SecretInMetadata {
+                    subject = subject.metadata("login", self.password.expose().to_owned());
+                }
+                let subject = subject.shared();
+                let times = if self.fault == Fault::ReportsTwice { 2 } else { 1 };
+                for _ in 0..times {
+                    let mut report = run.report(resource);
+                    report.add(LENGTH.name, &subject, resource.key().len() as u64);
+                    report.add(POLLS.name, &subject, 1_u64);
+                    match self.fault {
+                        Fault::UndeclaredMeter => report.add("key.width", &subject, 1_u64),
+                        Fault::NotANumber => report.add(LENGTH.name, &subject, f64::NAN),
+                        _ => {}
+                    }
+                    report.send().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn build<const FAULT: usize>(context: &BuildContext) -> Result<Fixture, BuildError> {
+    Ok(Fixture {
+        fault: FAULTS[FAULT],
+        password: context.options::<Options>()?.password,
+    })
+}
+
+const FAULTS: [Fault; 18] = [
+    Fault::None,
+    Fault::UndeclaredMeter,
+    Fault::NotANumber,
+    Fault::ReportsTwice,
+    Fault::LosesOne,
+    Fault::Panics,
+    Fault::PanicsAtStranger,
+    Fault::StrangerEndsAll,
+    Fault::IgnoresCancellation,
+    Fault::SecretInFailure,
+    Fault::SecretInMetadata,
+    Fault::EmptyResourceId,
+    Fault::ListingFails,
+    Fault::KeysChange,
+    Fault::KeyTwice,
+    Fault::KeyEmpty,
+    Fault::ListsForEver,
+    Fault::SecretInBody,
+];
+
+/// The family with a fault of its code.
+fn family<const FAULT: usize>() -> (Family, DiscoveryPlugin, PollsterPlugin) {
+    let family = Family {
+        name: "fixture",
+        description: "A family for tests",
+        opt_in: false,
+        options: Some(OptionsSpec::of::<Options>()),
+    };
+    let discovery = DiscoveryPlugin {
+        name: "things",
+        family: "fixture",
+        namespaces: &["fixture"],
+        description: "Three things",
+        scope: Scope::Shared,
+        partition: PartitionMode::Resource,
+        calls: &[CALL],
+        build: |context| Ok(Arc::new(build::<FAULT>(context)?)),
+    };
+    let pollster = PollsterPlugin {
+        name: "key",
+        family: "fixture",
+        namespaces: &["fixture"],
+        description: "Keys of things",
+        meters: &[LENGTH, POLLS],
+        default_discovery: Some("things"),
+        endpoint: None,
+        calls: &[],
+        build: |context| Ok(Arc::new(build::<FAULT>(context)?)),
+    };
+    (family, discovery, pollster)
+}
+
+async fn findings((family, discovery, pollster): (Family, DiscoveryPlugin, PollsterPlugin)) -> Vec<String> {
+    let mut registry = Registry::default();
+    registry.families.insert(family.name, Box::leak(Box::new(family)));
+    registry.discoveries.push(Box::leak(Box::new(discovery)));
+    registry.pollsters.push(Box::leak(Box::new(pollster)));
+    Conformance::of("fixture").in_registry(registry).findings().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sound_family_conforms() {
+    assert_eq!(findings(family::<0>()).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_of_the_code_is_found() {
+    let mut text = String::new();
+    macro_rules! each {
+        ($($fault:literal)*) => {$(
+            let found = findings(family::<$fault>()).await;
+            assert!(!found.is_empty(), "{:?} was not found", FAULTS[$fault]);
+            text.push_str(&format!("{:?}\n  {}\n", FAULTS[$fault], found.join("\n  ")));
+        )*};
+    }
+    each!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17);
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_of_the_declarations_is_found() {
+    const NAMELESS: Call = Call { role: "", ..CALL };
+    type Edit = fn(&mut Family, &mut DiscoveryPlugin, &mut PollsterPlugin);
+    let edits: [(&str, Edit); 13] = [
+        ("meter's name", |_, _, pollster| {
+            pollster.meters = const { &[LENGTH, POLLS, MeterDef::gauge("Key.Width", "px", "Width")] };
+        }),
+        ("alias", |_, _, pollster| {
+            pollster.meters = const { &[LENGTH, POLLS.with_aliases(&["key..polls"])] };
+        }),
+        ("unit", |_, _, pollster| {
+            pollster.meters = const { &[LENGTH, POLLS, MeterDef::gauge("key.width", "", "Width")] };
+        }),
+        ("meter's description", |_, _, pollster| {
+            pollster.meters = const { &[LENGTH, POLLS, MeterDef::gauge("key.width", "px", "The width.")] };
+        }),
+        ("no meters", |_, _, pollster| pollster.meters = &[]),
+        ("description", |family, _, _| family.description = ""),
+        ("namespace", |_, discovery, _| discovery.namespaces = &[]),
+        ("call", |_, discovery, _| discovery.calls = &[NAMELESS]),
+        ("default discovery", |_, _, pollster| {
+            pollster.default_discovery = Some("nothing://");
+        }),
+        ("default discovery's namespace", |_, _, pollster| {
+            pollster.namespaces = &["fixture", "compute"];
+        }),
+        ("open options", |family, discovery, pollster| {
+            family.options = Some(OptionsSpec::of::<OpenOptions>());
+            discovery.build = |_| {
+                Ok(Arc::new(Fixture {
+                    fault: Fault::None,
+                    password: Secret::default(),
+                }))
+            };
+            pollster.build = |_| {
+                Ok(Arc::new(Fixture {
+                    fault: Fault::None,
+                    password: Secret::default(),
+                }))
+            };
+        }),
+        ("needed options", |family, discovery, _| {
+            family.options = Some(OptionsSpec::of::<NeededOptions>());
+            discovery.build = |context| {
+                context.options::<NeededOptions>()?;
+                build::<0>(context).map(|fixture| Arc::new(fixture) as _)
+            };
+        }),
+        ("unavailable", |_, _, pollster| {
+            pollster.build = |_| Err(BuildError::Unavailable("no things here".to_owned()));
+        }),
+    ];
+    let mut text = String::new();
+    for (what, edit) in edits {
+        let (mut family, mut discovery, mut pollster) = family::<0>();
+        edit(&mut family, &mut discovery, &mut pollster);
+        let found = findings((family, discovery, pollster)).await;
+        assert!(!found.is_empty(), "{what} was not found");
+        text.push_str(&format!("{what}\n  {}\n", found.join("\n  ")));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn a_family_that_nobody_registered_is_said_to_be_missing() {
+    let missing = Conformance::of("nobody")
+        .in_registry(Registry::default())
+        .findings()
+        .await;
+    assert_eq!(missing, ["the family `nobody` is not registered"]);
+}

@@ -1,0 +1,35 @@
+//! Runs a plugin without an agent: the testing kit.
+//!
+//! [`Kit`] builds what a family registered and runs it as the engine does: pages in, reports out, under a
+//! deadline, with a sink that keeps everything. [`conformance`] tries what every plugin promises. With the
+//! feature `recorded-http`, [`http`] replays recorded exchanges in the place of a service.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use nephoscope_plugin::testing::Kit;
+//!
+//! let kit = Kit::new("weather").options(serde_json::json!({ "station": "EGLC" }));
+//! let outcome = kit.pollster("weather").resources(["London"]).poll().await;
+//! outcome.assert_clean();
+//! assert_eq!(outcome.text(), "London  temperature  21.5 °C\n");
+//! # }
+//! ```
+//!
+//! The kit is for tests, so it panics where a test has to fail.
+#![allow(
+    clippy::panic,
+    reason = "the kit runs in tests only, and a panic is how a test fails"
+)]
+
+mod conformance;
+#[cfg(feature = "recorded-http")]
+pub mod http;
+mod kit;
+mod outcome;
+mod publishing;
+mod schema;
+
+pub use conformance::{Conformance, conformance};
+pub use kit::{DiscoverySetup, Kit, PollSetup};
+pub use outcome::{Outcome, ResourceFailure};
+pub use publishing::{batch, publisher, publisher_conformance};
