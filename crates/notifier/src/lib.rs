@@ -1,1 +1,28 @@
 //! Takes samples from cycles and gets them to publishers.
+//!
+//! A [`Notifier`] has a *lane* for each publisher: a bounded queue and a task of its own. A batch is handed to all
+//! lanes by reference ([`Notifier::submit`]); its [`Receipt`] says what became of it. What a full queue, a publisher
+//! that is away and a stop of the agent mean for samples is told in `docs/delivery.md`.
+//!
+//! The spool of a publisher will stand between its queue and its losses: where a lane now drops the oldest
+//! batches of a full queue, or what is left at the end, it will store them instead.
+
+mod backoff;
+mod delivery;
+mod events;
+mod health;
+mod lane;
+mod notifier;
+mod options;
+mod queue;
+mod receipt;
+mod status;
+
+pub use events::{Counters, Counts};
+pub use notifier::Notifier;
+pub use options::{
+    BACKOFF_MAX, BACKOFF_MIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, NotifierOptions, PATIENCE, PUBLISH_TIMEOUT,
+    PublisherSetup,
+};
+pub use receipt::{Outcome, Receipt, ReceiptSet};
+pub use status::{PublisherEnd, PublisherState, PublisherStatus, ShutdownReport};

@@ -1,0 +1,238 @@
+//! What happens to samples on their way out: counters, and the log lines that go with them.
+//!
+//! Counters count every sample; log lines are written when a state changes. ERROR: samples were lost.
+//! WARN: nothing is lost yet. INFO: it is over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+/// Counts since the publisher was started, in the form in which the notifier keeps them.
+#[derive(Debug, Default)]
+pub struct Counters {
+    submitted: Tally,
+    delivered: Tally,
+    dropped: Tally,
+    refused: Tally,
+    retries: AtomicU64,
+    timeouts: AtomicU64,
+    panics: AtomicU64,
+}
+
+/// Counts since the publisher was started. At every moment
+/// `submitted = delivered + dropped + refused + queued`, in samples and in batches.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Samples that cycles handed over.
+    pub submitted_samples: u64,
+    /// Batches that cycles handed over.
+    pub submitted_batches: u64,
+    /// Samples that the publisher has delivered.
+    pub delivered_samples: u64,
+    /// Batches that the publisher has delivered.
+    pub delivered_batches: u64,
+    /// Samples that were lost at the bound of the queue, or left when the publisher was stopped.
+    pub dropped_samples: u64,
+    /// Batches that were lost at the bound of the queue, or left when the publisher was stopped.
+    pub dropped_batches: u64,
+    /// Samples that the other side refused for good.
+    pub refused_samples: u64,
+    /// Batches that the other side refused for good.
+    pub refused_batches: u64,
+    /// Publishes that failed and were, or will be, tried again; timeouts and panics included.
+    pub retries: u64,
+    /// Publishes that had no answer in time.
+    pub timeouts: u64,
+    /// Publishes in which the publisher panicked.
+    pub panics: u64,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    samples: AtomicU64,
+    batches: AtomicU64,
+}
+
+impl Tally {
+    fn add(&self, samples: usize) {
+        self.samples.fetch_add(samples as u64, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> (u64, u64) {
+        let samples = self.samples.load(Ordering::Relaxed);
+        (samples, self.batches.load(Ordering::Relaxed))
+    }
+}
+
+impl Counters {
+    pub(crate) fn submitted(&self, samples: usize) {
+        self.submitted.add(samples);
+    }
+
+    pub(crate) fn delivered(&self, samples: usize) {
+        self.delivered.add(samples);
+    }
+
+    pub(crate) fn dropped(&self, samples: usize) {
+        self.dropped.add(samples);
+    }
+
+    pub(crate) fn refused(&self, samples: usize) {
+        self.refused.add(samples);
+    }
+
+    pub(crate) fn retry(&self, fault: Fault) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+        match fault {
+            Fault::Answered => {}
+            Fault::TimedOut => _ = self.timeouts.fetch_add(1, Ordering::Relaxed),
+            Fault::Panicked => _ = self.panics.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// The counts of this moment.
+    pub fn counts(&self) -> Counts {
+        let (submitted_samples, submitted_batches) = self.submitted.get();
+        let (delivered_samples, delivered_batches) = self.delivered.get();
+        let (dropped_samples, dropped_batches) = self.dropped.get();
+        let (refused_samples, refused_batches) = self.refused.get();
+        Counts {
+            submitted_samples,
+            submitted_batches,
+            delivered_samples,
+            delivered_batches,
+            dropped_samples,
+            dropped_batches,
+            refused_samples,
+            refused_batches,
+            retries: self.retries.load(Ordering::Relaxed),
+            timeouts: self.timeouts.load(Ordering::Relaxed),
+            panics: self.panics.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// In which way a publish failed that will be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The publisher said so.
+    Answered,
+    /// There was no answer in time.
+    TimedOut,
+    /// The publisher panicked.
+    Panicked,
+}
+
+/// A change of a publisher's state that is worth a log line.
+#[derive(Debug)]
+#[must_use = "events are found under a lock and emitted outside"]
+pub(crate) enum Event {
+    /// The publisher's place is away or busy; its samples wait.
+    RetryingBegan { attempts: u32, error: Arc<str> },
+    /// It delivers again.
+    RetryingEnded { after: Duration, attempts: u32 },
+    /// The queue is full and the oldest samples go.
+    DroppingBegan { bound: usize, error: Option<Arc<str>> },
+    /// Samples are no longer dropped.
+    DroppingEnded { after: Duration, samples: u64 },
+    /// The other side refuses samples for good.
+    RefusingBegan { reason: String },
+    /// The other side takes samples again.
+    RefusingEnded { after: Duration, samples: u64 },
+    /// The publisher has stopped, and samples were left.
+    Abandoned { samples: u64, batches: u64 },
+    /// Samples came after the publisher had stopped.
+    CameTooLate,
+    /// A reload has replaced the publisher; what was queued goes to the new one.
+    Replaced { queued: usize },
+    /// The publisher did not close properly.
+    NotClosed,
+}
+
+impl Event {
+    /// Writes the log line.
+    pub(crate) fn emit(&self, publisher: &str) {
+        match self {
+            Event::RetryingBegan { attempts, error } => {
+                warn!(
+                    publisher,
+                    attempts,
+                    error = &**error,
+                    "cannot deliver: samples wait and are tried again"
+                );
+            }
+            Event::RetryingEnded { after, attempts } => {
+                info!(publisher, seconds = seconds(*after), attempts, "delivers again");
+            }
+            Event::DroppingBegan {
+                bound,
+                error: Some(error),
+            } => {
+                error!(
+                    publisher,
+                    bound,
+                    error = &**error,
+                    "samples are lost: the queue is full, its oldest samples are dropped"
+                );
+            }
+            Event::DroppingBegan { bound, error: None } => {
+                error!(
+                    publisher,
+                    bound,
+                    "samples are lost: the queue is full and the publisher does not answer, its oldest samples are dropped"
+                );
+            }
+            Event::DroppingEnded { after, samples } => {
+                error!(
+                    publisher,
+                    seconds = seconds(*after),
+                    samples,
+                    "samples were lost: dropping from the queue has ended"
+                );
+            }
+            Event::RefusingBegan { reason } => {
+                error!(
+                    publisher,
+                    reason = &**reason,
+                    "samples are lost: the other side refuses them for good"
+                );
+            }
+            Event::RefusingEnded { after, samples } => {
+                error!(
+                    publisher,
+                    seconds = seconds(*after),
+                    samples,
+                    "samples were lost: the other side takes samples again"
+                );
+            }
+            Event::Abandoned { samples, batches } => {
+                error!(
+                    publisher,
+                    samples,
+                    batches,
+                    "samples are lost: they were still queued when the publisher was stopped"
+                );
+            }
+            Event::CameTooLate => {
+                error!(
+                    publisher,
+                    "samples are lost: they came after the publisher was stopped"
+                );
+            }
+            Event::Replaced { queued } => {
+                info!(publisher, queued, "replaced by a reload; queued samples are kept");
+            }
+            Event::NotClosed => {
+                warn!(publisher, "did not close properly");
+            }
+        }
+    }
+}
+
+/// Seconds with the decimals that a person wants.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
+}

@@ -1,0 +1,209 @@
+//! The notifier: one lane for each publisher, and what is done with all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use nephoscope_model::Batch;
+use nephoscope_plugin::Publisher;
+use parking_lot::RwLock;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::delivery;
+use crate::lane::Lane;
+use crate::options::{CLOSE_TIMEOUT, NotifierOptions, PublisherSetup};
+use crate::receipt::Receipt;
+use crate::status::{PublisherEnd, PublisherStatus, ShutdownReport};
+
+/// What a publisher's task may take beyond its own deadlines before nobody waits for it any more.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Gets batches to publishers. Cheap to clone; all clones are the same notifier.
+///
+/// Dropping the last clone empties the queues as a reload does that removes every publisher; use
+/// [`Notifier::shutdown`] to know what became of them.
+#[derive(Clone)]
+pub struct Notifier(Arc<Inner>);
+
+struct Inner {
+    options: Arc<NotifierOptions>,
+    runtime: Handle,
+    /// Held while a batch is offered to every lane, never while anything is waited for: once a reload has changed
+    /// the list, a lane that is no longer in it gets no further batches.
+    lanes: RwLock<Lanes>,
+}
+
+struct Lanes {
+    /// In the order of the configuration.
+    active: Vec<Arc<Lane>>,
+    /// Removed by a reload, not yet stopped.
+    retiring: Vec<Arc<Lane>>,
+    shut_down: bool,
+}
+
+impl Notifier {
+    /// Starts a task for each publisher on `runtime`.
+    pub fn start(setups: Vec<PublisherSetup>, options: NotifierOptions, runtime: &Handle) -> Notifier {
+        let inner = Inner {
+            options: Arc::new(options),
+            runtime: runtime.clone(),
+            lanes: RwLock::new(Lanes {
+                active: Vec::new(),
+                retiring: Vec::new(),
+                shut_down: false,
+            }),
+        };
+        inner.lanes.write().active = setups.into_iter().map(|setup| inner.launch(setup)).collect();
+        Notifier(Arc::new(inner))
+    }
+
+    /// Hands a batch to every publisher's queue.
+    ///
+    /// It waits only where a queue is full: while that publisher takes batches, and then for
+    /// [`NotifierOptions::patience`]; after that the publisher counts as blocked, and its oldest batches make room
+    /// without waiting until it takes something again. The other publishers have the batch by then.
+    ///
+    /// Whoever drops this future while it waits loses the batch for the publishers that it waits for; it is counted.
+    ///
+    /// Without publishers, and without samples, a batch counts as delivered; after [`Notifier::shutdown`] as dropped.
+    pub async fn submit(&self, batch: Arc<Batch>) -> Receipt {
+        let (receipt, ticket) = Receipt::open();
+        if batch.samples().is_empty() {
+            ticket.confirm();
+            return receipt;
+        }
+        let mut waiting = Vec::new();
+        {
+            let lanes = self.0.lanes.read();
+            for lane in &lanes.active {
+                waiting.extend(lane.offer(&batch, ticket.another()));
+            }
+            if !lanes.shut_down {
+                ticket.confirm();
+            }
+        }
+        drop(batch);
+        match waiting.len() {
+            0 => {}
+            1 => {
+                for offered in waiting {
+                    offered.wait().await;
+                }
+            }
+            _ => _ = join_all(waiting.into_iter().map(|offered| offered.wait())).await,
+        }
+        receipt
+    }
+
+    /// Every publisher in the order of the configuration, then those that a reload has removed and that are being
+    /// emptied.
+    pub fn status(&self) -> Vec<PublisherStatus> {
+        let lanes = self.0.lanes.read();
+        let retiring = lanes.retiring.iter().filter(|lane| !lane.has_stopped());
+        lanes
+            .active
+            .iter()
+            .chain(retiring)
+            .map(|lane| lane.status())
+            .collect()
+    }
+
+    /// The publisher of this name, for a reload that leaves it as it is: pass it to [`Notifier::reconfigure`] again
+    /// instead of building another.
+    pub fn publisher(&self, name: &str) -> Option<Arc<dyn Publisher>> {
+        let lanes = self.0.lanes.read();
+        lanes
+            .active
+            .iter()
+            .find(|lane| &**lane.name() == name)
+            .map(|lane| lane.publisher())
+    }
+
+    /// Takes over the publishers of a reload; from the call on, cycles hand over to them.
+    ///
+    /// A name that is known keeps its queue and its counts. If its publisher is the same ([`Notifier::publisher`]),
+    /// nothing else changes; another one takes its place as soon as what is under way has ended, after
+    /// [`NotifierOptions::drain_timeout`] at the latest (what is then still under way is published again by the new
+    /// one). A publisher that is no longer named delivers its queue within the same bound, and what is left is
+    /// dropped. Publishers that leave are closed.
+    ///
+    /// Resolves when all that is done; it goes on by itself when this future is dropped. Does nothing after
+    /// [`Notifier::shutdown`].
+    pub async fn reconfigure(&self, setups: Vec<PublisherSetup>) {
+        let until = Instant::now() + self.0.options.drain_timeout;
+        let mut swaps = Vec::new();
+        let removed = {
+            let mut lanes = self.0.lanes.write();
+            if lanes.shut_down {
+                return;
+            }
+            lanes.retiring.retain(|lane| !lane.has_stopped());
+            let mut former = std::mem::take(&mut lanes.active);
+            for setup in setups {
+                let lane = match former.iter().position(|lane| *lane.name() == setup.name) {
+                    Some(place) => {
+                        let lane = former.remove(place);
+                        swaps.extend(lane.update(setup));
+                        lane
+                    }
+                    None => self.0.launch(setup),
+                };
+                lanes.active.push(lane);
+            }
+            lanes.retiring.extend(former.iter().cloned());
+            former
+        };
+        for lane in &removed {
+            lane.drain(until);
+        }
+        let done = async {
+            join_all(removed.iter().map(|lane| lane.stopped())).await;
+            // A swap that was itself overtaken by the next reload is done with, too.
+            join_all(swaps).await;
+        };
+        if timeout_at(until + CLOSE_TIMEOUT + GRACE, done).await.is_err() {
+            // A publisher that holds its thread: its queue is not left to it.
+            removed.iter().for_each(|lane| lane.stop());
+        }
+    }
+
+    /// Empties the queues until `deadline`; what is left then is dropped, counted and logged. Publishers are closed,
+    /// which may take a second more; nothing makes this last longer.
+    ///
+    /// May be called again with an earlier deadline while it runs.
+    pub async fn shutdown(&self, deadline: Instant) -> ShutdownReport {
+        let all: Vec<_> = {
+            let mut lanes = self.0.lanes.write();
+            lanes.shut_down = true;
+            lanes.active.iter().chain(&lanes.retiring).cloned().collect()
+        };
+        for lane in &all {
+            lane.drain(deadline);
+        }
+        let stopped = join_all(all.iter().map(|lane| lane.stopped()));
+        let latest = deadline.max(Instant::now()) + CLOSE_TIMEOUT + GRACE;
+        if timeout_at(latest, stopped).await.is_err() {
+            all.iter().for_each(|lane| lane.stop());
+        }
+        let ends: Vec<PublisherEnd> = all.iter().filter_map(|lane| lane.end()).collect();
+        ShutdownReport { publishers: ends }
+    }
+}
+
+impl Inner {
+    fn launch(&self, setup: PublisherSetup) -> Arc<Lane> {
+        let lane = Arc::new(Lane::new(setup, self.options.clone()));
+        self.runtime.spawn(delivery::run(lane.clone()));
+        lane
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let until = Instant::now() + self.options.drain_timeout;
+        for lane in &self.lanes.get_mut().active {
+            lane.drain(until);
+        }
+    }
+}

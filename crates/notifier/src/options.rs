@@ -1,0 +1,90 @@
+//! What a notifier is started with: publishers, and the limits that all of them share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_plugin::Publisher;
+
+/// How many samples a publisher's queue holds where the configuration does not say. At 50 samples a second that is
+/// half an hour of outage; an operator who sees it reached should look at why the publisher does not deliver.
+pub const DEFAULT_QUEUE: usize = 100_000;
+
+/// The pause before the first retry.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
+
+/// The longest pause between two retries: how late deliveries resume after the publisher's place is back.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// How long one publish may take. An operator who sees it reached has a place that accepts and never answers.
+pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a hand-over waits at a full queue of which nothing is taken, before the publisher counts as blocked and
+/// its oldest batches are dropped. It is also the most by which a publisher that blocks can hold up a cycle, once.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a publisher that a reload removes may take to deliver what is queued, and one that a reload replaces
+/// to finish what is under way.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long `close` of a publisher may take.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest pause between retries while a queue is being emptied for good: there is no later.
+pub(crate) const DRAIN_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// How many batches a publisher may have under way at once, whatever it asks for.
+pub(crate) const MAX_IN_FLIGHT: usize = 1024;
+
+/// A publisher that the notifier delivers to.
+#[derive(Clone)]
+pub struct PublisherSetup {
+    /// Its name in polling.yaml; a reload recognises it by this name.
+    pub name: Arc<str>,
+    /// Its URL as it may be shown, userinfo as `***`.
+    pub url_shown: String,
+    /// What delivers. A reload that passes the same one again ([`Notifier::publisher`]) changes nothing.
+    ///
+    /// [`Notifier::publisher`]: crate::Notifier::publisher
+    pub publisher: Arc<dyn Publisher>,
+    /// How many samples may be held for it, those under way included. A single batch that is larger is taken
+    /// when nothing else is held.
+    pub queue: usize,
+}
+
+impl fmt::Debug for PublisherSetup {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("PublisherSetup")
+            .field("name", &self.name)
+            .field("url_shown", &self.url_shown)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of all publishers of a notifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifierOptions {
+    /// [`BACKOFF_MIN`]
+    pub backoff_min: Duration,
+    /// [`BACKOFF_MAX`]
+    pub backoff_max: Duration,
+    /// [`PUBLISH_TIMEOUT`]
+    pub publish_timeout: Duration,
+    /// [`PATIENCE`]
+    pub patience: Duration,
+    /// [`DRAIN_TIMEOUT`]
+    pub drain_timeout: Duration,
+}
+
+impl Default for NotifierOptions {
+    fn default() -> Self {
+        Self {
+            backoff_min: BACKOFF_MIN,
+            backoff_max: BACKOFF_MAX,
+            publish_timeout: PUBLISH_TIMEOUT,
+            patience: PATIENCE,
+            drain_timeout: DRAIN_TIMEOUT,
+        }
+    }
+}

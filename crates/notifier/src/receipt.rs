@@ -1,0 +1,279 @@
+//! What became of a batch: every publisher's share of it is a ticket, all tickets together a receipt.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// What became of a batch; the greater, the worse.
+///
+/// `Stored` (in a durable spool, between these two) comes with the spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Every publisher has confirmed it.
+    Delivered,
+    /// At least one publisher lost it: dropped at the bound of its queue or at a stop, or refused by the other side.
+    Dropped,
+}
+
+/// Says what became of a batch. Dropping it is fine.
+///
+/// A receipt stays open as long as a publisher keeps trying: whoever waits needs a deadline.
+#[derive(Debug)]
+#[must_use = "say that nobody wants to know by dropping it"]
+pub struct Receipt(Arc<Shared>);
+
+impl Receipt {
+    /// An open receipt and its first ticket.
+    pub(crate) fn open() -> (Self, Ticket) {
+        let shared = Arc::new(Shared(Mutex::new(Stage::Open {
+            tickets: 1,
+            listener: Listener::Nobody,
+        })));
+        (Self(shared.clone()), Ticket(Some(shared)))
+    }
+
+    /// What became of the batch: [`Outcome::Delivered`] when every publisher has confirmed it,
+    /// [`Outcome::Dropped`] as soon as one has lost it.
+    pub async fn outcome(self) -> Outcome {
+        poll_fn(|context| self.0.poll(context)).await
+    }
+
+    /// What became of the batch, if that is known already.
+    pub fn known(&self) -> Option<Outcome> {
+        match *self.0.0.lock() {
+            Stage::Open { .. } => None,
+            Stage::Resolved(outcome) => Some(outcome),
+        }
+    }
+}
+
+/// The share of one publisher in a receipt. A ticket that is dropped unconfirmed stands for a lost batch, so that
+/// no receipt stays open when nobody works on it.
+#[derive(Debug)]
+pub(crate) struct Ticket(Option<Arc<Shared>>);
+
+impl Ticket {
+    /// A further ticket of the same receipt.
+    pub(crate) fn another(&self) -> Self {
+        if let Some(shared) = &self.0
+            && let Stage::Open { tickets, .. } = &mut *shared.0.lock()
+        {
+            *tickets += 1;
+        }
+        Self(self.0.clone())
+    }
+
+    /// The publisher has delivered the batch.
+    pub(crate) fn confirm(mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.settle(Outcome::Delivered);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.settle(Outcome::Dropped);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Shared(Mutex<Stage>);
+
+#[derive(Debug)]
+enum Stage {
+    Open { tickets: usize, listener: Listener },
+    Resolved(Outcome),
+}
+
+/// Who is told; one at most, since a receipt is consumed.
+#[derive(Debug)]
+enum Listener {
+    Nobody,
+    Task(Waker),
+    Set(Arc<SetShared>),
+}
+
+impl Shared {
+    fn settle(&self, outcome: Outcome) {
+        let listener = {
+            let mut stage = self.0.lock();
+            let Stage::Open { tickets, listener } = &mut *stage else {
+                return;
+            };
+            *tickets -= 1;
+            if outcome == Outcome::Delivered && *tickets > 0 {
+                return;
+            }
+            let listener = std::mem::replace(listener, Listener::Nobody);
+            *stage = Stage::Resolved(outcome);
+            listener
+        };
+        match listener {
+            Listener::Nobody => {}
+            Listener::Task(waker) => waker.wake(),
+            Listener::Set(set) => set.settle(outcome),
+        }
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Outcome> {
+        match &mut *self.0.lock() {
+            Stage::Resolved(outcome) => Poll::Ready(*outcome),
+            Stage::Open { listener, .. } => {
+                *listener = Listener::Task(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Many receipts as one. It holds a count and the worst outcome, not the receipts: a million cost nothing
+/// beyond what the queues hold anyway.
+#[derive(Debug)]
+pub struct ReceiptSet(Arc<SetShared>);
+
+#[derive(Debug)]
+struct SetShared {
+    state: Mutex<SetState>,
+    settled: Notify,
+}
+
+#[derive(Debug)]
+struct SetState {
+    open: usize,
+    worst: Outcome,
+}
+
+impl Default for ReceiptSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReceiptSet {
+    /// An empty set; its outcome is [`Outcome::Delivered`].
+    pub fn new() -> Self {
+        Self(Arc::new(SetShared {
+            state: Mutex::new(SetState {
+                open: 0,
+                worst: Outcome::Delivered,
+            }),
+            settled: Notify::new(),
+        }))
+    }
+
+    /// Adds a receipt.
+    pub fn add(&self, receipt: Receipt) {
+        // Counted first: it may resolve on another thread as soon as its listener is in place.
+        self.0.state.lock().open += 1;
+        let known = match &mut *receipt.0.0.lock() {
+            Stage::Resolved(outcome) => Some(*outcome),
+            Stage::Open { listener, .. } => {
+                *listener = Listener::Set(self.0.clone());
+                None
+            }
+        };
+        if let Some(outcome) = known {
+            self.0.settle(outcome);
+        }
+    }
+
+    /// How many of the receipts are still open.
+    pub fn open(&self) -> usize {
+        self.0.state.lock().open
+    }
+
+    /// The worst outcome, when no receipt is open any more. As with a single receipt, whoever waits needs a
+    /// deadline.
+    pub async fn outcome(&self) -> Outcome {
+        loop {
+            let mut settled = std::pin::pin!(self.0.settled.notified());
+            // Registered before looking: what resolves in between is not missed.
+            settled.as_mut().enable();
+            {
+                let state = self.0.state.lock();
+                if state.open == 0 {
+                    return state.worst;
+                }
+            }
+            settled.await;
+        }
+    }
+}
+
+impl SetShared {
+    fn settle(&self, outcome: Outcome) {
+        let last = {
+            let mut state = self.state.lock();
+            state.open -= 1;
+            state.worst = state.worst.max(outcome);
+            state.open == 0
+        };
+        if last {
+            self.settled.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn a_batch_is_delivered_when_every_publisher_has_confirmed() {
+        let (receipt, first) = Receipt::open();
+        let second = first.another();
+        first.confirm();
+        assert_eq!(receipt.known(), None);
+        second.confirm();
+        assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    }
+
+    #[tokio::test]
+    async fn one_loss_resolves_at_once() {
+        let (receipt, first) = Receipt::open();
+        let second = first.another();
+        drop(first);
+        assert_eq!(receipt.known(), Some(Outcome::Dropped));
+        second.confirm();
+        assert_eq!(receipt.outcome().await, Outcome::Dropped);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_task_is_woken() {
+        let (receipt, ticket) = Receipt::open();
+        let waiting = tokio::spawn(receipt.outcome());
+        tokio::task::yield_now().await;
+        ticket.confirm();
+        assert_eq!(waiting.await.unwrap(), Outcome::Delivered);
+    }
+
+    #[tokio::test]
+    async fn nobody_need_wait() {
+        let (receipt, ticket) = Receipt::open();
+        drop(receipt);
+        ticket.confirm();
+    }
+
+    #[tokio::test]
+    async fn a_set_tells_the_worst_when_all_are_resolved() {
+        let set = ReceiptSet::new();
+        assert_eq!(set.outcome().await, Outcome::Delivered, "an empty set");
+        let (receipts, mut tickets): (Vec<_>, Vec<_>) = (0..100).map(|_| Receipt::open()).unzip();
+        tickets.remove(0).confirm();
+        receipts.into_iter().for_each(|receipt| set.add(receipt));
+        assert_eq!(set.open(), 99);
+        drop(tickets.remove(0));
+        assert_eq!(set.outcome().now_or_never(), None, "others are still open");
+        let mut waiting = std::pin::pin!(set.outcome());
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        tickets.into_iter().for_each(Ticket::confirm);
+        assert_eq!(waiting.await, Outcome::Dropped);
+    }
+}

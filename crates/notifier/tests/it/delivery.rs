@@ -1,0 +1,211 @@
+//! Batches get to publishers: order, retries, refusals, timeouts, panics.
+
+use std::time::Duration;
+
+use nephoscope_notifier::{Outcome, PUBLISH_TIMEOUT, PublisherState, ReceiptSet};
+use tokio::time::Instant;
+
+use crate::doubles::{Act, Double, batch, counts, setup, start, state, status};
+
+#[tokio::test(start_paused = true)]
+async fn every_publisher_gets_every_batch_in_order() {
+    let (one, other) = (Double::new(Act::Take), Double::new(Act::Take));
+    let notifier = start(vec![setup("one", &one, 100), setup("other", &other, 100)]);
+    let receipts = ReceiptSet::new();
+    for label in ["a", "b", "c"] {
+        receipts.add(notifier.submit(batch(label, 5)).await);
+    }
+    assert_eq!(receipts.outcome().await, Outcome::Delivered);
+    assert_eq!(one.record().taken, ["a", "b", "c"]);
+    assert_eq!(other.record().taken, ["a", "b", "c"]);
+    let counts = counts(&notifier, "one");
+    assert_eq!((counts.delivered_samples, counts.delivered_batches), (15, 3));
+    assert_eq!(state(&notifier, "one"), PublisherState::Idle);
+    assert_eq!(status(&notifier, "other").url_shown, "test://***@other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_queued_batches_are_delivered_by_few_wake_ups() {
+    let publisher = Double::new(Act::Take);
+    let notifier = start(vec![setup("p", &publisher, 10_000)]);
+    let receipts = ReceiptSet::new();
+    for label in 0..100 {
+        // Nothing here yields to the publisher's task.
+        receipts.add(notifier.submit(batch(&label.to_string(), 50)).await);
+    }
+    assert_eq!(status(&notifier, "p").queued_batches, 100);
+    for _ in 0..5 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(receipts.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_batch_is_tried_again_before_the_next() {
+    let publisher = Double::new(Act::Take);
+    publisher.next([Act::Take, Act::Retry, Act::Retry, Act::Retry]);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let began = Instant::now();
+    let receipts = ReceiptSet::new();
+    for label in ["a", "b", "c"] {
+        receipts.add(notifier.submit(batch(label, 1)).await);
+    }
+    publisher.until(|record| record.attempts.len() == 4).await;
+    let PublisherState::Retrying {
+        error,
+        attempts,
+        since,
+    } = state(&notifier, "p")
+    else {
+        panic!("{:?}", state(&notifier, "p"));
+    };
+    assert_eq!((&*error, attempts), ("the broker is away: connection refused", 3));
+    assert_eq!(since, began);
+    assert_eq!(receipts.open(), 2);
+    assert_eq!(receipts.outcome().await, Outcome::Delivered);
+    assert_eq!(publisher.record().attempts, ["a", "b", "b", "b", "b", "c"]);
+    assert_eq!(counts(&notifier, "p").retries, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_between_retries_grow_and_end_with_the_outage() {
+    let publisher = Double::new(Act::Retry);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let receipt = notifier.submit(batch("a", 1)).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let attempts = publisher.record().attempts.len();
+    assert!(
+        (120..300).contains(&attempts),
+        "every 15 to 30 seconds: {attempts}"
+    );
+    publisher.then(Act::Take);
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    // The next failure begins anew with a short pause.
+    publisher.next([Act::Retry]);
+    let receipt = notifier.submit(batch("b", 1)).await;
+    let began = Instant::now();
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_batch_is_lost_and_the_next_goes_on() {
+    let publisher = Double::new(Act::Take);
+    publisher.next([Act::Refuse]);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let refused = notifier.submit(batch("a", 3)).await;
+    let taken = notifier.submit(batch("b", 2)).await;
+    assert_eq!(refused.outcome().await, Outcome::Dropped);
+    assert_eq!(taken.outcome().await, Outcome::Delivered);
+    assert_eq!(publisher.record().attempts, ["a", "b"]);
+    let counts = counts(&notifier, "p");
+    assert_eq!(
+        (
+            counts.refused_samples,
+            counts.delivered_samples,
+            counts.dropped_samples
+        ),
+        (3, 2, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_hangs_is_dropped_at_its_timeout_and_tried_again() {
+    let publisher = Double::new(Act::Take);
+    publisher.next([Act::Hang]);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let began = Instant::now();
+    let receipt = notifier.submit(batch("a", 1)).await;
+    publisher.until(|record| !record.attempts.is_empty()).await;
+    publisher.until(|record| record.under_way == 0).await;
+    assert_eq!(began.elapsed(), PUBLISH_TIMEOUT);
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    assert_eq!(publisher.record().attempts, ["a", "a"]);
+    assert_eq!(counts(&notifier, "p").timeouts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_one_attempt() {
+    let publisher = Double::new(Act::Take);
+    publisher.next([Act::Panic, Act::Panic]);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let receipt = notifier.submit(batch("a", 1)).await;
+    publisher.until(|record| record.attempts.len() == 2).await;
+    let PublisherState::Retrying { error, .. } = state(&notifier, "p") else {
+        panic!("{:?}", state(&notifier, "p"));
+    };
+    assert_eq!(&*error, "the publisher panicked: a bug in the plugin");
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    let counts = counts(&notifier, "p");
+    assert_eq!(
+        (counts.panics, counts.retries, counts.delivered_samples),
+        (2, 2, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_batches_are_under_way_as_the_publisher_wants() {
+    let publisher = Double::with_in_flight(Act::TakeAfter(Duration::from_secs(1)), 4);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let receipts = ReceiptSet::new();
+    let began = Instant::now();
+    for label in 0..8 {
+        receipts.add(notifier.submit(batch(&label.to_string(), 1)).await);
+    }
+    assert_eq!(receipts.outcome().await, Outcome::Delivered);
+    assert_eq!(publisher.record().most_under_way, 4);
+    assert_eq!(began.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_batch_at_a_time_finds_out_whether_an_outage_is_over() {
+    let publisher = Double::with_in_flight(Act::Retry, 4);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let receipts = ReceiptSet::new();
+    for label in 0..8 {
+        receipts.add(notifier.submit(batch(&label.to_string(), 1)).await);
+    }
+    publisher.until(|record| record.attempts.len() == 9).await;
+    // Four set out together and failed as one; then the oldest alone.
+    assert_eq!(
+        publisher.record().attempts,
+        ["0", "1", "2", "3", "0", "0", "0", "0", "0"]
+    );
+    let PublisherState::Retrying { attempts, .. } = state(&notifier, "p") else {
+        panic!("{:?}", state(&notifier, "p"));
+    };
+    assert_eq!(attempts, 6);
+    publisher.then(Act::Take);
+    assert_eq!(receipts.outcome().await, Outcome::Delivered);
+    assert_eq!(publisher.record().taken, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_waits_for_the_slowest_publisher() {
+    let (fast, slow) = (
+        Double::new(Act::Take),
+        Double::new(Act::TakeAfter(Duration::from_secs(9))),
+    );
+    let notifier = start(vec![setup("fast", &fast, 100), setup("slow", &slow, 100)]);
+    let began = Instant::now();
+    let receipt = notifier.submit(batch("a", 1)).await;
+    fast.until(|record| record.taken.len() == 1).await;
+    assert_eq!(receipt.known(), None);
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    assert_eq!(began.elapsed(), Duration::from_secs(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_to_deliver_is_delivered() {
+    let publisher = Double::new(Act::Hang);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    assert_eq!(
+        notifier.submit(batch("empty", 0)).await.outcome().await,
+        Outcome::Delivered
+    );
+    let nowhere = start(Vec::new());
+    assert_eq!(
+        nowhere.submit(batch("a", 1)).await.outcome().await,
+        Outcome::Delivered
+    );
+}

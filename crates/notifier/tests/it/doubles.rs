@@ -1,0 +1,223 @@
+//! Publishers and batches for tests.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::{
+    Batch, CycleId, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
+};
+use nephoscope_notifier::{
+    Counts, Notifier, NotifierOptions, PublisherSetup, PublisherState, PublisherStatus,
+};
+use nephoscope_plugin::{PublishError, Publisher};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// A batch of `samples` samples that tests know by its source.
+pub(crate) fn batch(label: &str, samples: usize) -> Arc<Batch> {
+    let cycle = CycleId {
+        schedule: ScheduleId::new("every:10:0"),
+        start: Timestamp::from_millis(0),
+        number: 0,
+    };
+    let ids = RunIds::new("", &cycle, "test").resource(label);
+    let meter = Arc::new(Meter::from(&MeterDef::gauge("m", "1", "A meter")));
+    let subject = Subject::new(label).shared();
+    let sample = |n| Sample {
+        subject: subject.clone(),
+        meter: meter.clone(),
+        volume: Volume::from(1u64),
+        monotonic_time: None,
+        timestamp: Timestamp::from_millis(0),
+        id: ids.sample("m", label, n),
+    };
+    let samples = (0..samples).map(|n| sample(u32::try_from(n).unwrap())).collect();
+    Arc::new(Batch::new(samples, label.into()))
+}
+
+/// What a publish does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Take,
+    TakeAfter(Duration),
+    Refuse,
+    Retry,
+    Hang,
+    Panic,
+}
+
+/// A publisher that does what a test tells it.
+pub(crate) struct Double {
+    in_flight: usize,
+    script: Mutex<Script>,
+    changed: watch::Sender<Record>,
+}
+
+struct Script {
+    next: VecDeque<Act>,
+    then: Act,
+}
+
+/// What a double has seen.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Record {
+    pub(crate) attempts: Vec<String>,
+    pub(crate) taken: Vec<String>,
+    pub(crate) taken_samples: u64,
+    pub(crate) refused_samples: u64,
+    pub(crate) under_way: usize,
+    pub(crate) most_under_way: usize,
+    pub(crate) closed: usize,
+}
+
+impl Double {
+    /// A publisher that always does `then`.
+    pub(crate) fn new(then: Act) -> Arc<Self> {
+        Self::with_in_flight(then, 1)
+    }
+
+    pub(crate) fn with_in_flight(then: Act, in_flight: usize) -> Arc<Self> {
+        Arc::new(Self {
+            in_flight,
+            script: Mutex::new(Script {
+                next: VecDeque::new(),
+                then,
+            }),
+            changed: watch::Sender::new(Record::default()),
+        })
+    }
+
+    /// What the next publishes do, one after the other.
+    pub(crate) fn next(&self, acts: impl IntoIterator<Item = Act>) {
+        self.script.lock().next.extend(acts);
+    }
+
+    /// What publishes do from now on.
+    pub(crate) fn then(&self, act: Act) {
+        let mut script = self.script.lock();
+        script.next.clear();
+        script.then = act;
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        self.changed.borrow().clone()
+    }
+
+    /// Waits until the record is such.
+    pub(crate) async fn until(&self, such: impl FnMut(&Record) -> bool) -> Record {
+        let mut changes = self.changed.subscribe();
+        timeout(Duration::from_secs(600), changes.wait_for(such))
+            .await
+            .expect("the publisher sees it in time")
+            .unwrap()
+            .clone()
+    }
+}
+
+/// Notes that a publish has ended, in whatever way.
+struct UnderWay<'a>(&'a Double);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.changed.send_modify(|record| record.under_way -= 1);
+    }
+}
+
+#[async_trait::async_trait]
+impl Publisher for Double {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        self.changed.send_modify(|record| {
+            record.attempts.push(batch.source().to_owned());
+            record.under_way += 1;
+            record.most_under_way = record.most_under_way.max(record.under_way);
+        });
+        let _under_way = UnderWay(self);
+        let act = {
+            let mut script = self.script.lock();
+            let then = script.then;
+            script.next.pop_front().unwrap_or(then)
+        };
+        match act {
+            Act::Take => {}
+            Act::TakeAfter(pause) => sleep(pause).await,
+            Act::Refuse => {
+                self.changed
+                    .send_modify(|record| record.refused_samples += batch.samples().len() as u64);
+                return Err(PublishError::refused("not a message"));
+            }
+            Act::Retry => {
+                let cause = std::io::Error::other("connection refused");
+                return Err(PublishError::retry_after("the broker is away", cause));
+            }
+            Act::Hang => std::future::pending().await,
+            Act::Panic => panic!("a bug in the plugin"),
+        }
+        self.changed.send_modify(|record| {
+            record.taken.push(batch.source().to_owned());
+            record.taken_samples += batch.samples().len() as u64;
+        });
+        Ok(())
+    }
+
+    fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    async fn close(&self) {
+        self.changed.send_modify(|record| record.closed += 1);
+    }
+}
+
+pub(crate) fn setup(name: &str, publisher: &Arc<Double>, queue: usize) -> PublisherSetup {
+    PublisherSetup {
+        name: name.into(),
+        url_shown: format!("test://***@{name}"),
+        publisher: publisher.clone(),
+        queue,
+    }
+}
+
+pub(crate) fn start(setups: Vec<PublisherSetup>) -> Notifier {
+    Notifier::start(setups, NotifierOptions::default(), &Handle::current())
+}
+
+/// The status of the publisher of this name.
+pub(crate) fn status(notifier: &Notifier, name: &str) -> PublisherStatus {
+    let all = notifier.status();
+    all.into_iter().find(|status| &*status.name == name).unwrap()
+}
+
+pub(crate) fn counts(notifier: &Notifier, name: &str) -> Counts {
+    status(notifier, name).counts
+}
+
+pub(crate) fn state(notifier: &Notifier, name: &str) -> PublisherState {
+    status(notifier, name).state
+}
+
+pub(crate) fn assert_adds_up(status: &PublisherStatus) {
+    let counts = status.counts;
+    assert_eq!(
+        counts.submitted_samples,
+        counts.delivered_samples
+            + counts.dropped_samples
+            + counts.refused_samples
+            + status.queued_samples as u64,
+        "{status:?}"
+    );
+    assert_eq!(
+        counts.submitted_batches,
+        counts.delivered_batches
+            + counts.dropped_batches
+            + counts.refused_batches
+            + status.queued_batches as u64,
+        "{status:?}"
+    );
+    assert!(
+        status.queued_samples <= status.bound || status.queued_batches == 1,
+        "the bound holds: {status:?}"
+    );
+}
