@@ -186,8 +186,8 @@ struct State {
     armed: Option<Instant>,
     /// The edge that ran last, and the difference of the clocks then.
     last: Option<(Timestamp, i64)>,
-    /// The greatest edge that ever ran.
-    greatest: Option<Timestamp>,
+    /// The first edge that ran, and the greatest: what lies between has run before.
+    ran: Option<(Timestamp, Timestamp)>,
 }
 
 impl Actor {
@@ -253,7 +253,7 @@ impl Actor {
             next: None,
             armed: None,
             last: None,
-            greatest: None,
+            ran: None,
         };
         if state.entry.begin_in_progress
             && let Some(edge) = state.entry.schedule.edge_at_or_before(now)
@@ -436,10 +436,11 @@ impl Actor {
 
     fn start(&self, state: &mut State, start: Timestamp, edge: Instant, due: Option<Instant>) {
         let schedule = &state.entry.schedule;
-        if state.greatest.is_some_and(|greatest| start <= greatest) {
+        let (first, greatest) = *state.ran.get_or_insert((start, start));
+        if state.last.is_some() && (first..=greatest).contains(&start) {
             state.entry.counters.repeated.fetch_add(1, Ordering::Relaxed);
         }
-        state.greatest = state.greatest.max(Some(start));
+        state.ran = Some((first, greatest.max(start)));
         state.last = Some((start, self.offset));
         (state.entry.start)(Start {
             cycle: schedule.cycle(start),

@@ -1,0 +1,359 @@
+//! An engine with doubles at its ends: a clock that can be stepped, plugins made of closures, and a publisher
+//! that keeps what it is given.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use nephoscope_coordination::{Coordinator, Local};
+use nephoscope_model::{Batch, Meter, MeterDef, Resource, Sample, Subject, Timestamp};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
+use nephoscope_plugin::{
+    Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher, Scope,
+    async_trait,
+};
+use nephoscope_polling::clock::SimulatedClock;
+use nephoscope_polling::engine::{Engine, EngineOptions, EngineParts};
+use nephoscope_polling::filter::MeterFilter;
+use nephoscope_polling::limits::LimitOptions;
+use nephoscope_polling::plugins::{LoadedDiscovery, LoadedPollster, Plugins};
+use nephoscope_polling::record::CycleRecord;
+use nephoscope_polling::schedule::Schedule;
+use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
+use nephoscope_polling::ticker::IntervalTicker;
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout};
+
+/// 2026-01-02T03:00:00Z: an edge of every schedule that tests use.
+pub const EDGE: i64 = 1_767_322_800;
+
+/// How long a test waits for something that must happen, on the paused clock.
+const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+
+pub fn at(seconds: f64) -> Timestamp {
+    Timestamp::from_micros(EDGE * 1_000_000 + (seconds * 1e6) as i64)
+}
+
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+type PollFn = Arc<dyn for<'a> Fn(&'a mut PollRun) -> BoxFuture<'a, Result<(), Failure>> + Send + Sync>;
+type DiscoverFn =
+    Arc<dyn for<'a> Fn(&'a mut DiscoveryRun) -> BoxFuture<'a, Result<(), Failure>> + Send + Sync>;
+
+struct PollDouble(PollFn);
+
+#[async_trait]
+impl Pollster for PollDouble {
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+        (self.0)(run).await
+    }
+}
+
+struct DiscoveryDouble(DiscoverFn);
+
+#[async_trait]
+impl Discovery for DiscoveryDouble {
+    async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
+        (self.0)(run).await
+    }
+}
+
+/// Keeps what it is given; waits while it is held.
+#[derive(Default)]
+pub struct Kept(pub Mutex<Vec<Sample>>);
+
+#[async_trait]
+impl Publisher for Kept {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        self.0.lock().extend_from_slice(batch.samples());
+        Ok(())
+    }
+}
+
+/// Plugins made of closures.
+#[derive(Default)]
+pub struct Doubles(pub Plugins);
+
+impl Doubles {
+    pub fn discovery(
+        mut self,
+        name: &str,
+        scope: Scope,
+        discover: impl for<'a> Fn(&'a mut DiscoveryRun) -> BoxFuture<'a, Result<(), Failure>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let name: Arc<str> = name.into();
+        let plugin = Arc::new(DiscoveryDouble(Arc::new(discover)));
+        let loaded = LoadedDiscovery {
+            name: name.clone(),
+            scope,
+            partition: PartitionMode::Resource,
+            plugin,
+        };
+        self.0.discoveries.insert(name, Arc::new(loaded));
+        self
+    }
+
+    /// A discovery that lists these keys.
+    pub fn listing(self, name: &str, scope: Scope, keys: &[&str]) -> Self {
+        let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.discovery(name, scope, move |run| {
+            let page = keys.iter().map(|key| Resource::new(key.as_str())).collect();
+            Box::pin(async move { Ok(run.send(page).await?) })
+        })
+    }
+
+    pub fn pollster(
+        mut self,
+        name: &str,
+        meters: &[&'static str],
+        default_discovery: Option<&str>,
+        poll: impl for<'a> Fn(&'a mut PollRun) -> BoxFuture<'a, Result<(), Failure>> + Send + Sync + 'static,
+    ) -> Self {
+        self.0.pollsters.push(Arc::new(LoadedPollster {
+            name: name.into(),
+            meters: meters
+                .iter()
+                .map(|name| Arc::new(Meter::from(&MeterDef::gauge(name, "unit", "a double"))))
+                .collect(),
+            default_discovery: default_discovery.map(Arc::from),
+            endpoint: None,
+            plugin: Arc::new(PollDouble(Arc::new(poll))),
+        }));
+        self
+    }
+
+    /// A pollster that gives one sample of each wanted meter for each resource.
+    pub fn healthy(self, name: &str, meters: &[&'static str], default_discovery: Option<&str>) -> Self {
+        let names = meters.to_vec();
+        self.pollster(name, meters, default_discovery, move |run| {
+            let names = names.clone();
+            Box::pin(async move { measure(run, &names).await })
+        })
+    }
+}
+
+/// One sample of each wanted meter for each resource; the value is the cycle's number.
+pub async fn measure(run: &mut PollRun, meters: &[&'static str]) -> Result<(), Failure> {
+    let number = run.cycle().number;
+    while let Some(page) = run.next_page().await {
+        for resource in page.iter() {
+            let subject = Subject::new(resource.key().clone()).shared();
+            let mut report = run.report(resource);
+            for meter in meters {
+                report.add(meter, &subject, number);
+            }
+            report.send().await?;
+        }
+    }
+    Ok(())
+}
+
+/// A source as a file would say it.
+#[derive(Clone)]
+pub struct SourceText {
+    pub source: Source,
+}
+
+pub fn source(name: &str, interval: u64, meters: &[&str]) -> SourceText {
+    SourceText {
+        source: Source {
+            name: name.into(),
+            schedule: Schedule::every(secs(interval), Duration::ZERO).unwrap(),
+            meters: MeterFilter::new(meters.iter().copied()).unwrap(),
+            resources: Vec::new(),
+            discovery: Vec::new(),
+            partition: None,
+            timeout: None,
+            position: Position {
+                file: Arc::new(PathBuf::from("polling.yaml")),
+                line: 1,
+            },
+        },
+    }
+}
+
+impl SourceText {
+    pub fn resources(mut self, keys: &[&str]) -> Self {
+        self.source.resources = keys
+            .iter()
+            .map(|key| StaticResource::new((*key).into()))
+            .collect();
+        self
+    }
+
+    pub fn discovery(mut self, urls: &[&str]) -> Self {
+        self.source.discovery = urls.iter().map(|url| DiscoveryUrl::parse(url)).collect();
+        self
+    }
+
+    pub fn timeout(mut self, seconds: u64) -> Self {
+        self.source.timeout = Some(secs(seconds));
+        self
+    }
+
+    pub fn partition(mut self, mode: PartitionMode) -> Self {
+        self.source.partition = Some(mode);
+        self
+    }
+}
+
+/// An engine on a stepped clock.
+pub struct Bench {
+    pub engine: Engine,
+    pub clock: SimulatedClock,
+    pub notifier: Notifier,
+    pub kept: Arc<Kept>,
+    pub records: broadcast::Receiver<Arc<CycleRecord>>,
+}
+
+pub struct BenchOptions {
+    /// Where the wall clock stands at the start, in seconds after the edge.
+    pub start: f64,
+    pub coordinator: Arc<dyn Coordinator>,
+    pub state_dir: Option<PathBuf>,
+    pub splay: bool,
+    pub limits: LimitOptions,
+    pub shared_in_progress: bool,
+}
+
+impl Default for BenchOptions {
+    fn default() -> Self {
+        Self {
+            // Just after the middle of a cycle of 10 s: nothing is in progress.
+            start: -4.0,
+            coordinator: Arc::new(Local),
+            state_dir: None,
+            splay: false,
+            limits: LimitOptions::default(),
+            shared_in_progress: true,
+        }
+    }
+}
+
+impl Bench {
+    pub fn new(options: BenchOptions) -> Self {
+        let clock = SimulatedClock::new(at(options.start));
+        let kept = Arc::new(Kept::default());
+        let runtime = tokio::runtime::Handle::current();
+        let setup = PublisherSetup {
+            name: "kept".into(),
+            url_shown: "kept:".into(),
+            publisher: kept.clone(),
+            queue: 10_000_000,
+        };
+        let notifier = Notifier::start(vec![setup], NotifierOptions::default(), &runtime);
+        let engine = Engine::start(
+            EngineOptions {
+                agent_id: "agent-1".into(),
+                host: "node1".into(),
+                sample_source: "openstack".into(),
+                batch_size: 50,
+                limits: options.limits,
+                splay: options.splay,
+                shared_in_progress: options.shared_in_progress,
+                state_dir: options.state_dir,
+            },
+            EngineParts {
+                clock: Arc::new(clock.clone()),
+                coordinator: options.coordinator,
+                notifier: notifier.clone(),
+                runtime: runtime.clone(),
+                plugin_runtime: runtime,
+            },
+            IntervalTicker::default(),
+        );
+        let records = engine.watch();
+        Self {
+            engine,
+            clock,
+            notifier,
+            kept,
+            records,
+        }
+    }
+
+    pub async fn apply(&self, plugins: &Arc<Plugins>, sources: impl IntoIterator<Item = SourceText>) {
+        let sources: Vec<_> = sources.into_iter().map(|source| source.source).collect();
+        self.engine.apply(&sources, plugins.clone()).await;
+    }
+
+    /// The next record of a cycle.
+    pub async fn cycle(&mut self) -> Arc<CycleRecord> {
+        loop {
+            match timeout(PATIENCE, self.records.recv())
+                .await
+                .expect("a cycle ends")
+            {
+                Ok(record) => return record,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => panic!("the engine is gone"),
+            }
+        }
+    }
+
+    /// The starts, in seconds after the edge, of the next `count` cycles, whatever their schedule.
+    pub async fn starts(&mut self, count: usize) -> Vec<i64> {
+        let mut starts = Vec::new();
+        for _ in 0..count {
+            starts.push(start_of(&*self.cycle().await));
+        }
+        starts
+    }
+
+    /// Waits until the publisher has everything, and gives it: (meter, resource id, value), sorted.
+    pub async fn samples(&self) -> Vec<(String, String, i64)> {
+        self.delivered().await;
+        let mut samples: Vec<_> = self
+            .kept
+            .0
+            .lock()
+            .iter()
+            .map(|sample| {
+                let name = sample.meter.published_name.to_string();
+                (
+                    name,
+                    sample.subject.resource_id.to_string(),
+                    sample.volume.as_f64() as i64,
+                )
+            })
+            .collect();
+        samples.sort();
+        samples
+    }
+
+    pub async fn delivered(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self
+            .notifier
+            .status()
+            .iter()
+            .any(|status| status.queued_samples > 0)
+        {
+            assert!(Instant::now() < deadline, "the publisher takes everything");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// How many samples of each meter the publisher has.
+    pub async fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for (meter, _, _) in self.samples().await {
+            *counts.entry(meter).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+pub fn start_of(record: &CycleRecord) -> i64 {
+    record.cycle.start.as_millis() / 1000 - EDGE
+}
