@@ -1,0 +1,36 @@
+//! The publisher that takes everything and keeps nothing.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nephoscope_model::Batch;
+use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::url;
+
+register!(Registration::Publisher(PublisherPlugin {
+    schemes: &["discard"],
+    description: "Takes every sample and keeps none, to measure what comes before",
+    options: Some(OptionsSpec::of::<DiscardOptions>()),
+    build: |context| {
+        let DiscardOptions {} = context.options()?;
+        url::nothing_behind(context.url())?;
+        Ok(Arc::new(Discard))
+    },
+}));
+
+/// Options of `discard:`: none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DiscardOptions {}
+
+struct Discard;
+
+#[async_trait]
+impl Publisher for Discard {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! What stands behind the scheme of a publisher's URL.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use nephoscope_plugin::OptionsError;
+
+/// The URL of a publisher that needs nothing but its scheme: `stdout:`, also as `stdout://`.
+pub(crate) fn nothing_behind(url: &str) -> Result<(), OptionsError> {
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    if rest.is_empty() || rest == "//" {
+        return Ok(());
+    }
+    Err(wrong(format!("nothing may stand behind `{scheme}:`")))
+}
+
+/// The path of `file:///path`, percent-decoded.
+pub(crate) fn file_path(url: &str) -> Result<PathBuf, OptionsError> {
+    let rest = url.strip_prefix("file:").unwrap_or(url);
+    let path = match rest.strip_prefix("//") {
+        // A host may stand before the path, and can only be this one.
+        Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
+        None => rest,
+    };
+    if !path.starts_with('/') {
+        return Err(wrong(
+            "the path must be absolute, with three slashes: `file:///var/log/samples.json`".to_owned(),
+        ));
+    }
+    if let Some(mark) = path.chars().find(|char| "?#".contains(*char)) {
+        return Err(wrong(format!(
+            "`{mark}` may not stand in the path (options are keys beside `url`; as part of a name it is written `%{:02X}`)",
+            u32::from(mark)
+        )));
+    }
+    let path = decode(path)?;
+    if path.ends_with(b"/") {
+        return Err(wrong(
+            "the path names a folder: the name of a file must follow".to_owned(),
+        ));
+    }
+    Ok(PathBuf::from(OsString::from_vec(path)))
+}
+
+fn decode(path: &str) -> Result<Vec<u8>, OptionsError> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        match (digit(), digit()) {
+            (Some(high), Some(low)) if high + low > 0 => {
+                // Two hexadecimal digits are at most 255.
+                decoded.push(u8::try_from(high * 16 + low).unwrap_or(u8::MAX));
+            }
+            _ => {
+                return Err(wrong(
+                    "`%` must be followed by the two hexadecimal digits of a byte that is not zero"
+                        .to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(decoded)
+}
+
+fn wrong(message: String) -> OptionsError {
+    OptionsError {
+        path: "url".to_owned(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_absolute_and_decoded() {
+        for (url, path) in [
+            ("file:///var/log/samples.json", "/var/log/samples.json"),
+            ("file://localhost/a", "/a"),
+            ("file:/a", "/a"),
+            ("file:///a%20b%3fc", "/a b?c"),
+        ] {
+            assert_eq!(file_path(url).unwrap(), PathBuf::from(path), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said() {
+        let mut text = String::new();
+        for url in [
+            "file://samples.json",
+            "file:",
+            "file:///",
+            "file:///a/",
+            "file:///a?json",
+            "file:///a%0",
+            "file:///%00",
+        ] {
+            text.push_str(&format!("{url}\n  {}\n", file_path(url).unwrap_err()));
+        }
+        for url in ["stdout://json", "discard:x"] {
+            text.push_str(&format!("{url}\n  {}\n", nothing_behind(url).unwrap_err()));
+        }
+        insta::assert_snapshot!(text, @r"
+        file://samples.json
+          option `url`: the path must be absolute, with three slashes: `file:///var/log/samples.json`
+        file:
+          option `url`: the path must be absolute, with three slashes: `file:///var/log/samples.json`
+        file:///
+          option `url`: the path names a folder: the name of a file must follow
+        file:///a/
+          option `url`: the path names a folder: the name of a file must follow
+        file:///a?json
+          option `url`: `?` may not stand in the path (options are keys beside `url`; as part of a name it is written `%3F`)
+        file:///a%0
+          option `url`: `%` must be followed by the two hexadecimal digits of a byte that is not zero
+        file:///%00
+          option `url`: `%` must be followed by the two hexadecimal digits of a byte that is not zero
+        stdout://json
+          option `url`: nothing may stand behind `stdout:`
+        discard:x
+          option `url`: nothing may stand behind `discard:`
+        ");
+    }
+
+    #[test]
+    fn nothing_stands_behind_a_bare_scheme() {
+        for url in ["stdout:", "stdout://", "discard:"] {
+            nothing_behind(url).unwrap();
+        }
+    }
+}
