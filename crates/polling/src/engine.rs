@@ -9,7 +9,7 @@ use std::time::Duration;
 use nephoscope_coordination::Coordinator;
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::{Notifier, Outcome};
-use nephoscope_plugin::CycleCache;
+use nephoscope_plugin::{BlockingPool, CycleCache};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
@@ -89,6 +89,8 @@ struct Inner {
     scheduler: Scheduler,
     slots: Mutex<HashMap<ScheduleId, Arc<Slot>>>,
     plugins: Mutex<Arc<Plugins>>,
+    /// Threads for the engine's own writes.
+    blocking: BlockingPool,
     progress: Arc<Progress>,
     totals: Totals,
     records: Mutex<VecDeque<Arc<CycleRecord>>>,
@@ -136,7 +138,8 @@ impl Engine {
         let progress = Progress::load(options.state_dir.as_deref());
         let (watchers, _) = broadcast::channel(WATCHED);
         let plugins = Arc::new(Plugins::default());
-        let writer = progress.clone().keep_written(plugins.blocking.clone());
+        let blocking = BlockingPool::default();
+        let writer = progress.clone().keep_written(blocking.clone());
         let until = stopping.clone();
         parts.runtime.spawn(async move {
             let _ = until.run_until_cancelled(writer).await;
@@ -149,6 +152,7 @@ impl Engine {
             scheduler,
             slots: Mutex::default(),
             plugins: Mutex::new(plugins),
+            blocking,
             progress,
             totals: Totals::default(),
             records: Mutex::default(),
@@ -253,9 +257,8 @@ impl Engine {
     pub async fn settle(&self, deadline: Instant) {
         let inner = &self.0;
         let _ = timeout_at(deadline, inner.settlements.wait()).await;
-        let blocking = inner.plugins.lock().blocking.clone();
         // Said already when the file could not be written before.
-        let _ = inner.progress.write(&blocking).await;
+        let _ = inner.progress.write(&inner.blocking).await;
         inner.parts.coordinator.leave().await;
     }
 

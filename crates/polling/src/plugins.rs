@@ -45,8 +45,8 @@ pub struct Plugins {
     pub pollsters: Vec<Arc<LoadedPollster>>,
     /// What was not loaded, and why.
     pub unavailable: Vec<(Arc<str>, String)>,
-    /// Threads for calls that block.
-    pub blocking: BlockingPool,
+    /// Threads for calls that block, by family: one whose calls hang takes no threads from the others.
+    pub blocking: BTreeMap<Arc<str>, BlockingPool>,
 }
 
 /// A plugin whose options are wrong.
@@ -90,13 +90,13 @@ impl Plugins {
             let named = request.options.contains_key(family) || wanted.contains(family);
             (!opt_in || named) && namespaces.iter().any(|namespace| wanted.contains(namespace))
         };
-        let blocking = plugins.blocking.clone();
+        let mut blocking: BTreeMap<Arc<str>, BlockingPool> = BTreeMap::new();
         let mut context = |family: &'static str| {
             BuildContext::new(
                 request.host.clone(),
                 request.options.get(family).cloned().unwrap_or_default(),
                 states.entry(family).or_default().clone(),
-                blocking.clone(),
+                blocking.entry(family.into()).or_default().clone(),
             )
         };
         for found in &request.registry.discoveries {
@@ -139,6 +139,7 @@ impl Plugins {
                 }));
             }
         }
+        plugins.blocking = blocking;
         Ok(plugins)
     }
 

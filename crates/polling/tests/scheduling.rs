@@ -70,7 +70,11 @@ async fn the_cycle_in_progress_is_run_at_the_start_if_half_of_it_is_left() {
 #[tokio::test]
 async fn a_cycle_that_was_finished_before_a_restart_is_not_run_again() {
     let folder = tempfile::tempdir().unwrap();
-    let options = |start| BenchOptions { start, state_dir: Some(folder.path().into()), ..BenchOptions::default() };
+    let options = |start| BenchOptions {
+        start,
+        state_dir: Some(folder.path().into()),
+        ..BenchOptions::default()
+    };
     let mut before = running(10, options(1.0)).await;
     assert_eq!(before.starts(1).await, [0]);
     let deadline = tokio::time::Instant::now() + secs(60);
@@ -79,9 +83,23 @@ async fn a_cycle_that_was_finished_before_a_restart_is_not_run_again() {
 
     let after = running(10, options(2.0)).await;
     let task = &after.engine.tasks()[0];
-    assert_eq!((task.running, task.cycles, task.next.clone()), (false, 0, Some(at(10.0).to_string())));
-    let mut elsewhere = running(10, BenchOptions { start: 2.0, ..BenchOptions::default() }).await;
-    assert_eq!(elsewhere.starts(1).await, [0], "without its state folder the agent does not know");
+    assert_eq!(
+        (task.running, task.cycles, task.next.clone()),
+        (false, 0, Some(at(10.0).to_string()))
+    );
+    let mut elsewhere = running(
+        10,
+        BenchOptions {
+            start: 2.0,
+            ..BenchOptions::default()
+        },
+    )
+    .await;
+    assert_eq!(
+        elsewhere.starts(1).await,
+        [0],
+        "without its state folder the agent does not know"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,12 +174,11 @@ async fn a_slewed_clock_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overrun_skips_cycles_and_doubles_none() {
+async fn a_slow_poll_is_no_overrun() {
     let doubles = Doubles::default()
         .listing("host", Scope::Host, &["node1"])
         .pollster("slow", &["slow"], Some("host"), |run| {
             Box::pin(async move {
-                // Longer than the cycle may take: its way out is cut, too.
                 tokio::time::sleep(secs(8)).await;
                 measure(run, &["slow"]).await
             })
@@ -172,6 +189,32 @@ async fn an_overrun_skips_cycles_and_doubles_none() {
         .await;
     assert_eq!(bench.starts(3).await, [0, 10, 20]);
     assert_eq!(bench.engine.tasks()[0].overruns, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cycle_that_still_runs_at_the_next_edges_makes_those_skipped_and_none_doubled() {
+    // 40 batches, and a publisher that takes one in 0.9 s: the hand-over alone takes longer than three cycles.
+    let keys: Vec<_> = (0..2000).map(|index| format!("r{index}")).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let doubles =
+        Doubles::default()
+            .listing("many", Scope::Host, &keys)
+            .healthy("load", &["load"], Some("many"));
+    let options = BenchOptions {
+        queue: 100,
+        publish: Duration::from_millis(900),
+        ..BenchOptions::default()
+    };
+    let mut bench = Bench::new(options);
+    bench
+        .apply(&Arc::new(doubles.0), [source("load", 10, &["load"])])
+        .await;
+    assert_eq!(bench.starts(2).await, [0, 40]);
+    assert_eq!(bench.engine.tasks()[0].overruns, 6);
+    let samples = bench.samples().await;
+    let mut once = samples.clone();
+    once.dedup();
+    assert_eq!((samples.len(), once.len()), (4000, 4000));
 }
 
 #[tokio::test(start_paused = true)]

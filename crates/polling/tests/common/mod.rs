@@ -1,7 +1,7 @@
 //! An engine with doubles at its ends: a clock that can be stepped, plugins made of closures, and a publisher
 //! that keeps what it is given.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, missing_docs, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,16 +30,16 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
 
 /// 2026-01-02T03:00:00Z: an edge of every schedule that tests use.
-pub const EDGE: i64 = 1_767_322_800;
+pub(crate) const EDGE: i64 = 1_767_322_800;
 
 /// How long a test waits for something that must happen, on the paused clock.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
-pub fn at(seconds: f64) -> Timestamp {
+pub(crate) fn at(seconds: f64) -> Timestamp {
     Timestamp::from_micros(EDGE * 1_000_000 + (seconds * 1e6) as i64)
 }
 
-pub fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -65,13 +65,14 @@ impl Discovery for DiscoveryDouble {
     }
 }
 
-/// Keeps what it is given; waits while it is held.
+/// Keeps what it is given, after a while.
 #[derive(Default)]
-pub struct Kept(pub Mutex<Vec<Sample>>);
+pub(crate) struct Kept(pub(crate) Mutex<Vec<Sample>>, pub(crate) Duration);
 
 #[async_trait]
 impl Publisher for Kept {
     async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        tokio::time::sleep(self.1).await;
         self.0.lock().extend_from_slice(batch.samples());
         Ok(())
     }
@@ -79,10 +80,10 @@ impl Publisher for Kept {
 
 /// Plugins made of closures.
 #[derive(Default)]
-pub struct Doubles(pub Plugins);
+pub(crate) struct Doubles(pub Plugins);
 
 impl Doubles {
-    pub fn discovery(
+    pub(crate) fn discovery(
         mut self,
         name: &str,
         scope: Scope,
@@ -104,7 +105,7 @@ impl Doubles {
     }
 
     /// A discovery that lists these keys.
-    pub fn listing(self, name: &str, scope: Scope, keys: &[&str]) -> Self {
+    pub(crate) fn listing(self, name: &str, scope: Scope, keys: &[&str]) -> Self {
         let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
         self.discovery(name, scope, move |run| {
             let page = keys.iter().map(|key| Resource::new(key.as_str())).collect();
@@ -112,7 +113,7 @@ impl Doubles {
         })
     }
 
-    pub fn pollster(
+    pub(crate) fn pollster(
         mut self,
         name: &str,
         meters: &[&'static str],
@@ -133,7 +134,12 @@ impl Doubles {
     }
 
     /// A pollster that gives one sample of each wanted meter for each resource.
-    pub fn healthy(self, name: &str, meters: &[&'static str], default_discovery: Option<&str>) -> Self {
+    pub(crate) fn healthy(
+        self,
+        name: &str,
+        meters: &[&'static str],
+        default_discovery: Option<&str>,
+    ) -> Self {
         let names = meters.to_vec();
         self.pollster(name, meters, default_discovery, move |run| {
             let names = names.clone();
@@ -143,7 +149,7 @@ impl Doubles {
 }
 
 /// One sample of each wanted meter for each resource; the value is the cycle's number.
-pub async fn measure(run: &mut PollRun, meters: &[&'static str]) -> Result<(), Failure> {
+pub(crate) async fn measure(run: &mut PollRun, meters: &[&'static str]) -> Result<(), Failure> {
     let number = run.cycle().number;
     while let Some(page) = run.next_page().await {
         for resource in page.iter() {
@@ -160,11 +166,11 @@ pub async fn measure(run: &mut PollRun, meters: &[&'static str]) -> Result<(), F
 
 /// A source as a file would say it.
 #[derive(Clone)]
-pub struct SourceText {
-    pub source: Source,
+pub(crate) struct SourceText {
+    pub(crate) source: Source,
 }
 
-pub fn source(name: &str, interval: u64, meters: &[&str]) -> SourceText {
+pub(crate) fn source(name: &str, interval: u64, meters: &[&str]) -> SourceText {
     SourceText {
         source: Source {
             name: name.into(),
@@ -183,7 +189,7 @@ pub fn source(name: &str, interval: u64, meters: &[&str]) -> SourceText {
 }
 
 impl SourceText {
-    pub fn resources(mut self, keys: &[&str]) -> Self {
+    pub(crate) fn resources(mut self, keys: &[&str]) -> Self {
         self.source.resources = keys
             .iter()
             .map(|key| StaticResource::new((*key).into()))
@@ -191,39 +197,42 @@ impl SourceText {
         self
     }
 
-    pub fn discovery(mut self, urls: &[&str]) -> Self {
+    pub(crate) fn discovery(mut self, urls: &[&str]) -> Self {
         self.source.discovery = urls.iter().map(|url| DiscoveryUrl::parse(url)).collect();
         self
     }
 
-    pub fn timeout(mut self, seconds: u64) -> Self {
+    pub(crate) fn timeout(mut self, seconds: u64) -> Self {
         self.source.timeout = Some(secs(seconds));
         self
     }
 
-    pub fn partition(mut self, mode: PartitionMode) -> Self {
+    pub(crate) fn partition(mut self, mode: PartitionMode) -> Self {
         self.source.partition = Some(mode);
         self
     }
 }
 
 /// An engine on a stepped clock.
-pub struct Bench {
-    pub engine: Engine,
-    pub clock: SimulatedClock,
-    pub notifier: Notifier,
-    pub kept: Arc<Kept>,
-    pub records: broadcast::Receiver<Arc<CycleRecord>>,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) clock: SimulatedClock,
+    pub(crate) notifier: Notifier,
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) records: broadcast::Receiver<Arc<CycleRecord>>,
 }
 
-pub struct BenchOptions {
+pub(crate) struct BenchOptions {
     /// Where the wall clock stands at the start, in seconds after the edge.
-    pub start: f64,
-    pub coordinator: Arc<dyn Coordinator>,
-    pub state_dir: Option<PathBuf>,
-    pub splay: bool,
-    pub limits: LimitOptions,
-    pub shared_in_progress: bool,
+    pub(crate) start: f64,
+    pub(crate) coordinator: Arc<dyn Coordinator>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) splay: bool,
+    pub(crate) limits: LimitOptions,
+    pub(crate) shared_in_progress: bool,
+    /// The publisher's queue, in samples, and how long it takes for a batch.
+    pub(crate) queue: usize,
+    pub(crate) publish: Duration,
 }
 
 impl Default for BenchOptions {
@@ -236,20 +245,22 @@ impl Default for BenchOptions {
             splay: false,
             limits: LimitOptions::default(),
             shared_in_progress: true,
+            queue: 10_000_000,
+            publish: Duration::ZERO,
         }
     }
 }
 
 impl Bench {
-    pub fn new(options: BenchOptions) -> Self {
+    pub(crate) fn new(options: BenchOptions) -> Self {
         let clock = SimulatedClock::new(at(options.start));
-        let kept = Arc::new(Kept::default());
+        let kept = Arc::new(Kept(Mutex::default(), options.publish));
         let runtime = tokio::runtime::Handle::current();
         let setup = PublisherSetup {
             name: "kept".into(),
             url_shown: "kept:".into(),
             publisher: kept.clone(),
-            queue: 10_000_000,
+            queue: options.queue,
         };
         let notifier = Notifier::start(vec![setup], NotifierOptions::default(), &runtime);
         let engine = Engine::start(
@@ -282,13 +293,13 @@ impl Bench {
         }
     }
 
-    pub async fn apply(&self, plugins: &Arc<Plugins>, sources: impl IntoIterator<Item = SourceText>) {
+    pub(crate) async fn apply(&self, plugins: &Arc<Plugins>, sources: impl IntoIterator<Item = SourceText>) {
         let sources: Vec<_> = sources.into_iter().map(|source| source.source).collect();
         self.engine.apply(&sources, plugins.clone()).await;
     }
 
     /// The next record of a cycle.
-    pub async fn cycle(&mut self) -> Arc<CycleRecord> {
+    pub(crate) async fn cycle(&mut self) -> Arc<CycleRecord> {
         loop {
             match timeout(PATIENCE, self.records.recv())
                 .await
@@ -302,7 +313,7 @@ impl Bench {
     }
 
     /// The starts, in seconds after the edge, of the next `count` cycles, whatever their schedule.
-    pub async fn starts(&mut self, count: usize) -> Vec<i64> {
+    pub(crate) async fn starts(&mut self, count: usize) -> Vec<i64> {
         let mut starts = Vec::new();
         for _ in 0..count {
             starts.push(start_of(&*self.cycle().await));
@@ -311,7 +322,7 @@ impl Bench {
     }
 
     /// Waits until the publisher has everything, and gives it: (meter, resource id, value), sorted.
-    pub async fn samples(&self) -> Vec<(String, String, i64)> {
+    pub(crate) async fn samples(&self) -> Vec<(String, String, i64)> {
         self.delivered().await;
         let mut samples: Vec<_> = self
             .kept
@@ -331,7 +342,7 @@ impl Bench {
         samples
     }
 
-    pub async fn delivered(&self) {
+    pub(crate) async fn delivered(&self) {
         let deadline = Instant::now() + PATIENCE;
         while self
             .notifier
@@ -345,7 +356,7 @@ impl Bench {
     }
 
     /// How many samples of each meter the publisher has.
-    pub async fn counts(&self) -> BTreeMap<String, usize> {
+    pub(crate) async fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for (meter, _, _) in self.samples().await {
             *counts.entry(meter).or_insert(0) += 1;
@@ -354,6 +365,6 @@ impl Bench {
     }
 }
 
-pub fn start_of(record: &CycleRecord) -> i64 {
+pub(crate) fn start_of(record: &CycleRecord) -> i64 {
     record.cycle.start.as_millis() / 1000 - EDGE
 }

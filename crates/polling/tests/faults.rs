@@ -1,0 +1,652 @@
+//! What goes wrong costs itself alone: hanging, panicking, blocking and lying plugins beside healthy ones.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{Bench, BenchOptions, Doubles, measure, secs, source, start_of};
+use nephoscope_coordination::{Coordinator, NoPlan, Plan, Unit};
+use nephoscope_model::{CycleId, Resource, Subject};
+use nephoscope_plugin::{BlockingPool, Failure, FailureKind, PartitionMode, Scope};
+use nephoscope_polling::record::CycleRecord;
+use parking_lot::Mutex;
+
+/// A healthy pollster `good` on three resources, for others to disturb.
+fn healthy() -> Doubles {
+    Doubles::default()
+        .listing("things", Scope::Shared, &["a", "b", "c"])
+        .healthy("good", &["good"], Some("things"))
+}
+
+async fn bench_of(doubles: Doubles) -> Bench {
+    let bench = Bench::new(BenchOptions::default());
+    bench
+        .apply(&Arc::new(doubles.0), [source("all", 10, &["*"])])
+        .await;
+    bench
+}
+
+fn kinds(record: &CycleRecord, pollster: &str) -> Vec<(&'static str, u64)> {
+    let poll = record
+        .polls
+        .iter()
+        .find(|poll| &*poll.pollster == pollster)
+        .expect("the pollster ran");
+    poll.failures
+        .iter()
+        .map(|(kind, count)| (kind.as_str(), count))
+        .collect()
+}
+
+fn note(record: &CycleRecord, pollster: &str) -> String {
+    let poll = record
+        .polls
+        .iter()
+        .find(|poll| &*poll.pollster == pollster)
+        .expect("the pollster ran");
+    poll.notes
+        .first()
+        .map(|note| note.message.clone())
+        .unwrap_or_default()
+}
+
+/// The healthy pollster's samples of `cycles` cycles arrived, and no cycle was skipped.
+async fn undisturbed(bench: &Bench, cycles: usize) {
+    assert_eq!(bench.counts().await.get("good"), Some(&(3 * cycles)));
+    assert_eq!(bench.engine.tasks()[0].overruns, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_poll_is_cut_off_and_what_it_reported_before_arrives() {
+    let doubles = healthy().pollster("hang", &["hang"], Some("things"), |run| {
+        Box::pin(async move {
+            let page = run.next_page().await.expect("a page");
+            for resource in page.iter().take(1) {
+                let subject = Subject::new(resource.key().clone()).shared();
+                let mut report = run.report(resource);
+                report.add("hang", &subject, 1);
+                report.send().await?;
+            }
+            std::future::pending().await
+        })
+    });
+    let mut bench = bench_of(doubles).await;
+    for expected in [0, 10, 20] {
+        let record = bench.cycle().await;
+        assert_eq!(start_of(&record), expected);
+        assert!(
+            record.duration < secs(10),
+            "it ends before the next edge: {:?}",
+            record.duration
+        );
+        assert_eq!(kinds(&record, "hang"), [("stopped", 1)]);
+        assert!(record.lateness.unwrap() <= Duration::from_millis(1));
+    }
+    undisturbed(&bench, 3).await;
+    assert_eq!(bench.counts().await.get("hang"), Some(&3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_says_how_long_a_poll_may_stay_without_a_result() {
+    let doubles = healthy().pollster("slow", &["slow"], Some("things"), |run| {
+        Box::pin(async move {
+            let page = run.next_page().await.expect("a page");
+            for (index, resource) in page.iter().enumerate() {
+                // 1 s, then 1 s, then 60 s: results keep a poll alive.
+                tokio::time::sleep(secs(if index < 2 { 1 } else { 60 })).await;
+                let subject = Subject::new(resource.key().clone()).shared();
+                let mut report = run.report(resource);
+                report.add("slow", &subject, 1);
+                report.send().await?;
+            }
+            Ok(())
+        })
+    });
+    let mut bench = Bench::new(BenchOptions {
+        start: -100.0,
+        ..BenchOptions::default()
+    });
+    let sources = [
+        source("good", 300, &["good"]),
+        source("slow", 300, &["slow"]).timeout(2),
+    ];
+    bench.apply(&Arc::new(doubles.0), sources).await;
+    let record = bench.cycle().await;
+    assert!(
+        record.duration >= secs(4) && record.duration < secs(5),
+        "{:?}",
+        record.duration
+    );
+    assert!(
+        note(&record, "slow").contains("the source's timeout"),
+        "{}",
+        note(&record, "slow")
+    );
+    assert_eq!(bench.counts().await.get("slow"), Some(&2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_its_poll_alone_and_the_next_cycle_tries_again() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let doubles = healthy().pollster("boom", &["boom"], Some("things"), move |run| {
+        let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+        Box::pin(async move {
+            assert!(!first, "boom");
+            measure(run, &["boom"]).await
+        })
+    });
+    let mut bench = bench_of(doubles).await;
+    let record = bench.cycle().await;
+    assert_eq!(kinds(&record, "boom"), [("defect", 1)]);
+    assert_eq!(note(&record, "boom"), "the plugin panicked: boom");
+    assert_eq!(kinds(&*bench.cycle().await, "boom"), []);
+    undisturbed(&bench, 2).await;
+    assert_eq!(bench.counts().await.get("boom"), Some(&3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocking_call_that_hangs_is_left_behind_and_not_started_again() {
+    let (release, hang) = std::sync::mpsc::sync_channel::<()>(0);
+    let (pool, hang, started) = (
+        BlockingPool::default(),
+        Arc::new(Mutex::new(hang)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let counted = started.clone();
+    let doubles = healthy().pollster("block", &["block"], Some("things"), move |run| {
+        let (pool, hang, started) = (pool.clone(), hang.clone(), counted.clone());
+        Box::pin(async move {
+            let deadline = run.context().deadline;
+            let call = move || {
+                started.fetch_add(1, Ordering::SeqCst);
+                let _ = hang.lock().recv();
+            };
+            pool.call("block.call", deadline, call)
+                .await
+                .map_err(|error| Failure::transient(error.to_string()))
+        })
+    });
+    let mut bench = bench_of(doubles).await;
+    let first = bench.cycle().await;
+    assert!(!kinds(&first, "block").is_empty());
+    let second = bench.cycle().await;
+    assert_eq!(note(&second, "block"), "an earlier call still hangs");
+    assert!(second.duration < secs(1), "nobody waits for it");
+    // Paused time does not wait for the thread.
+    while started.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let third = bench.cycle().await;
+    assert_eq!(note(&third, "block"), "an earlier call still hangs");
+    assert_eq!(started.load(Ordering::SeqCst), 1);
+    undisturbed(&bench, 3).await;
+    drop(release);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undeclared_meter_and_a_value_that_is_no_number_are_defects_and_the_rest_counts() {
+    let doubles = healthy().pollster("liar", &["liar"], Some("things"), |run| {
+        Box::pin(async move {
+            while let Some(page) = run.next_page().await {
+                for resource in page.iter() {
+                    let subject = Subject::new(resource.key().clone()).shared();
+                    let mut report = run.report(resource);
+                    report.add("never.declared", &subject, 1);
+                    report.add("liar", &subject, f64::NAN);
+                    report.add("liar", &subject, 2);
+                    report.send().await?;
+                }
+            }
+            Ok(())
+        })
+    });
+    let mut bench = bench_of(doubles).await;
+    let record = bench.cycle().await;
+    assert_eq!(kinds(&record, "liar"), [("defect", 6)]);
+    assert_eq!(
+        note(&record, "liar"),
+        "the meter `never.declared` is not declared"
+    );
+    assert_eq!(bench.counts().await.get("liar"), Some(&3));
+    undisturbed(&bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_samples_of_one_resource_all_arrive() {
+    let doubles = healthy().pollster("flood", &["flood"], Some("things"), |run| {
+        Box::pin(async move {
+            let page = run.next_page().await.expect("a page");
+            for resource in page.iter().take(1) {
+                let subject = Subject::new(resource.key().clone()).shared();
+                let mut report = run.report(resource);
+                for value in 0..1_000_000 {
+                    report.add("flood", &subject, value);
+                }
+                report.send().await?;
+            }
+            Ok(())
+        })
+    });
+    let mut bench = bench_of(doubles).await;
+    assert_eq!(kinds(&*bench.cycle().await, "flood"), []);
+    bench.delivered().await;
+    let mut ids: Vec<_> = bench.kept.0.lock().iter().map(|sample| sample.id).collect();
+    assert_eq!(ids.len(), 1_000_003);
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 1_000_003, "every sample has an id of its own");
+    undisturbed(&bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_fails_for_good_is_set_aside_and_comes_back_by_success() {
+    let fails = Arc::new(AtomicUsize::new(2));
+    let doubles = healthy().pollster("picky", &["picky"], Some("things"), move |run| {
+        let fails = fails.clone();
+        Box::pin(async move {
+            while let Some(page) = run.next_page().await {
+                for resource in page.iter() {
+                    let bad = &**resource.key() == "b"
+                        && fails
+                            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                            .is_ok();
+                    if bad {
+                        run.fail(resource, Failure::permanent("no such disk"));
+                        continue;
+                    }
+                    let subject = Subject::new(resource.key().clone()).shared();
+                    let mut report = run.report(resource);
+                    report.add("picky", &subject, 1);
+                    report.send().await?;
+                }
+            }
+            Ok(())
+        })
+    });
+    let mut bench = bench_of(doubles).await;
+    let mut polled = Vec::new();
+    for cycle in 0..10 {
+        let record = bench.cycle().await;
+        let poll = record
+            .polls
+            .iter()
+            .find(|poll| &*poll.pollster == "picky")
+            .unwrap();
+        polled.push((
+            poll.resources,
+            poll.failures.get(FailureKind::Permanent),
+            poll.set_aside,
+        ));
+        if cycle == 0 {
+            let list = bench.engine.set_aside();
+            assert_eq!(
+                (&*list[0].resources[0].key, &*list[0].resources[0].reason),
+                ("b", "no such disk")
+            );
+        }
+    }
+    let (fail, skip, good) = ((2, 1, 0), (2, 0, 1), (3, 0, 0));
+    assert_eq!(
+        polled,
+        [fail, skip, skip, fail, skip, skip, skip, skip, good, good]
+    );
+    assert!(bench.engine.set_aside().is_empty());
+    undisturbed(&bench, 10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discovery_that_streams_for_ever_is_cut_off_and_disturbs_nobody() {
+    let doubles = healthy()
+        .discovery("endless", Scope::Shared, |run| {
+            Box::pin(async move {
+                for index in 0u64.. {
+                    run.push(Resource::new(format!("r-{index}"))).await?;
+                    if index % 500 == 0 {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+                Ok(())
+            })
+        })
+        .healthy("many", &["many"], Some("endless"));
+    let mut bench = bench_of(doubles).await;
+    for _ in 0..2 {
+        let record = bench.cycle().await;
+        assert!(record.duration < secs(10));
+        let listing = record
+            .listings
+            .iter()
+            .find(|listing| &*listing.listing == "endless")
+            .unwrap();
+        assert_eq!(
+            listing.failure.as_ref().map(|failure| failure.kind),
+            Some("stopped")
+        );
+        assert!(
+            listing.resources > 40_000,
+            "what came before counts: {}",
+            listing.resources
+        );
+    }
+    undisturbed(&bench, 2).await;
+    assert!(bench.counts().await["many"] > 80_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_is_bounded() {
+    let mut doubles = healthy();
+    doubles = doubles
+        .discovery("flood", Scope::Shared, |run| {
+            Box::pin(async move {
+                for index in 0u64.. {
+                    run.push(Resource::new(format!("r-{index}"))).await?;
+                }
+                Ok(())
+            })
+        })
+        .healthy("many", &["many"], Some("flood"));
+    let limits = nephoscope_polling::limits::LimitOptions {
+        listing: 5_000,
+        ..Default::default()
+    };
+    let mut bench = Bench::new(BenchOptions {
+        limits,
+        ..BenchOptions::default()
+    });
+    bench
+        .apply(&Arc::new(doubles.0), [source("all", 10, &["*"])])
+        .await;
+    let record = bench.cycle().await;
+    let listing = record
+        .listings
+        .iter()
+        .find(|listing| &*listing.listing == "flood")
+        .unwrap();
+    let message = &listing.failure.as_ref().unwrap().message;
+    assert!(
+        message.contains("more than 5000 resources (agent.limits.listing)"),
+        "{message}"
+    );
+    undisturbed(&bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_of_a_listing_takes_no_resources_from_a_fast_one() {
+    let doubles = healthy()
+        .discovery("large", Scope::Shared, |run| {
+            Box::pin(async move {
+                for index in 0..100_000 {
+                    run.push(Resource::new(format!("r-{index}"))).await?;
+                }
+                Ok(())
+            })
+        })
+        .healthy("fast", &["fast"], Some("large"))
+        .pollster("hang", &["hang"], Some("large"), |run| {
+            Box::pin(async move {
+                let _page = run.next_page().await;
+                std::future::pending().await
+            })
+        });
+    let mut bench = bench_of(doubles).await;
+    let record = bench.cycle().await;
+    let fast = record
+        .polls
+        .iter()
+        .find(|poll| &*poll.pollster == "fast")
+        .unwrap();
+    assert_eq!((fast.resources, fast.failures.total()), (100_000, 0));
+    assert!(
+        fast.duration < secs(2),
+        "it waits a second for the slow one, and no more: {:?}",
+        fast.duration
+    );
+    undisturbed(&bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_discovery_is_asked_once_per_cycle_and_fails_only_its_pollsters() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let doubles = healthy()
+        .discovery("broken", Scope::Shared, move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Err(Failure::unreachable("connection refused")) })
+        })
+        .healthy("one", &["one"], Some("broken"))
+        .healthy("two", &["two"], Some("broken"));
+    let mut bench = bench_of(doubles).await;
+    let record = bench.cycle().await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(record.failures.get(FailureKind::Unreachable), 1);
+    undisturbed(&bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_discovery_is_contained_and_its_pages_before_count() {
+    let doubles = healthy()
+        .discovery("boom", Scope::Shared, |run| {
+            Box::pin(async move {
+                run.send(vec![Resource::new("before")]).await?;
+                panic!("boom")
+            })
+        })
+        .healthy("one", &["one"], Some("boom"));
+    let mut bench = bench_of(doubles).await;
+    let record = bench.cycle().await;
+    assert_eq!(record.failures.get(FailureKind::Defect), 1);
+    assert_eq!(bench.counts().await.get("one"), Some(&1));
+    undisturbed(&bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_beyond_the_limit_wait_and_a_cycle_still_ends_in_time() {
+    let mut doubles = healthy();
+    for name in ["hang.1", "hang.2", "hang.3"] {
+        doubles = doubles.pollster(name, &[], Some("things"), |_| Box::pin(std::future::pending()));
+    }
+    let mut plugins = doubles.0;
+    for (pollster, meter) in plugins
+        .pollsters
+        .iter_mut()
+        .skip(1)
+        .zip(["hang.1", "hang.2", "hang.3"])
+    {
+        let pollster = Arc::get_mut(pollster).unwrap();
+        pollster.endpoint = Some("slow.example".into());
+        let def = nephoscope_model::MeterDef::gauge(meter, "unit", "a double");
+        pollster.meters = vec![Arc::new((&def).into())];
+    }
+    let limits = nephoscope_polling::limits::LimitOptions {
+        endpoint: 2,
+        polls: 3,
+        ..Default::default()
+    };
+    let mut bench = Bench::new(BenchOptions {
+        limits,
+        ..BenchOptions::default()
+    });
+    bench.apply(&Arc::new(plugins), [source("all", 10, &["*"])]).await;
+    let record = bench.cycle().await;
+    assert!(record.duration < secs(10));
+    let waited = record.polls.iter().filter(|poll| {
+        poll.notes
+            .iter()
+            .any(|note| note.message.contains("no other poll ended in time"))
+    });
+    assert_eq!(waited.count(), 1, "two may hang at the endpoint, the third waits");
+    undisturbed(&bench, 1).await;
+}
+
+/// A pool in which others own every resource but those of a list, and whose fence can be closed.
+#[derive(Default)]
+struct Pool {
+    mine: Vec<&'static str>,
+    closed: Arc<std::sync::atomic::AtomicBool>,
+    told: Mutex<Vec<String>>,
+    no_plan: bool,
+}
+
+struct Mine(Vec<&'static str>);
+
+impl Plan for Mine {
+    fn owns(&self, _unit: &Unit, key: &str) -> bool {
+        self.0.contains(&key)
+    }
+
+    fn owns_listing(&self, unit: &Unit) -> bool {
+        self.0.contains(&&*unit.listing)
+    }
+}
+
+#[async_trait]
+impl Coordinator for Pool {
+    async fn carry(&self, units: Vec<Unit>) {
+        self.told
+            .lock()
+            .extend(units.iter().map(|unit| format!("carry {unit}")));
+    }
+
+    async fn plan(&self, _cycle: &CycleId) -> Result<Arc<dyn Plan>, NoPlan> {
+        if self.no_plan {
+            return Err(NoPlan {
+                reason: "etcd does not answer".into(),
+            });
+        }
+        Ok(Arc::new(Mine(self.mine.clone())))
+    }
+
+    async fn may_hand_over(&self, _cycle: &CycleId) -> bool {
+        !self.closed.load(Ordering::SeqCst)
+    }
+
+    fn finished(&self, _cycle: &CycleId, unit: &Unit) {
+        self.told.lock().push(format!("finished {unit}"));
+    }
+
+    fn gave_up(&self, _cycle: &CycleId, unit: &Unit) {
+        self.told.lock().push(format!("gave up {unit}"));
+    }
+
+    async fn leave(&self) {
+        self.told.lock().push("leave".into());
+    }
+}
+
+fn pooled() -> Doubles {
+    healthy()
+        .listing("own", Scope::Host, &["node1"])
+        .healthy("host", &["host"], Some("own"))
+}
+
+async fn bench_in(pool: &Arc<Pool>, doubles: Doubles, mode: PartitionMode) -> Bench {
+    let bench = Bench::new(BenchOptions {
+        coordinator: pool.clone(),
+        ..BenchOptions::default()
+    });
+    bench
+        .apply(&Arc::new(doubles.0), [source("all", 10, &["*"]).partition(mode)])
+        .await;
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_polls_its_share_and_all_that_is_its_hosts() {
+    let pool = Arc::new(Pool {
+        mine: vec!["b"],
+        ..Pool::default()
+    });
+    let mut bench = bench_in(&pool, pooled(), PartitionMode::Resource).await;
+    let number = bench.cycle().await.cycle.number;
+    let expected = [
+        ("good".into(), "b".into(), number),
+        ("host".into(), "node1".into(), number),
+    ];
+    assert_eq!(bench.samples().await, expected);
+    let deadline = tokio::time::Instant::now() + secs(5);
+    bench.engine.stop(deadline).await;
+    bench.engine.settle(deadline).await;
+    let unit = "things on every:10:0 by resource";
+    assert_eq!(
+        *pool.told.lock(),
+        [
+            format!("carry {unit}"),
+            format!("finished {unit}"),
+            "leave".into()
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_another_agent_owns_is_not_even_asked_for() {
+    let pool = Arc::new(Pool::default());
+    let mut bench = bench_in(&pool, pooled(), PartitionMode::Listing).await;
+    let record = bench.cycle().await;
+    assert!(
+        record
+            .listings
+            .iter()
+            .all(|listing| &*listing.listing != "things"),
+        "{:?}",
+        record.listings
+    );
+    let owner = Arc::new(Pool {
+        mine: vec!["things"],
+        ..Pool::default()
+    });
+    let mut bench = bench_in(&owner, pooled(), PartitionMode::Listing).await;
+    bench.cycle().await;
+    assert_eq!(bench.counts().await.get("good"), Some(&3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_closed_fence_nothing_shared_is_handed_over_and_the_hosts_own_goes_on() {
+    let pool = Arc::new(Pool {
+        mine: vec!["a", "b", "c"],
+        ..Pool::default()
+    });
+    pool.closed.store(true, Ordering::SeqCst);
+    let mut bench = bench_in(&pool, pooled(), PartitionMode::Resource).await;
+    bench.cycle().await;
+    assert_eq!(bench.counts().await.keys().collect::<Vec<_>>(), ["host"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_plan_nothing_shared_is_polled_and_the_record_says_why() {
+    let pool = Arc::new(Pool {
+        no_plan: true,
+        ..Pool::default()
+    });
+    let mut bench = bench_in(&pool, pooled(), PartitionMode::Resource).await;
+    assert_eq!(
+        bench.cycle().await.no_plan.as_deref(),
+        Some("etcd does not answer")
+    );
+    assert_eq!(bench.counts().await.keys().collect::<Vec<_>>(), ["host"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_whose_service_cannot_be_reached_is_given_up() {
+    let pool = Arc::new(Pool {
+        mine: vec!["a"],
+        ..Pool::default()
+    });
+    let doubles = Doubles::default()
+        .listing("things", Scope::Shared, &["a"])
+        .pollster("away", &["away"], Some("things"), |_| {
+            Box::pin(async { Err(Failure::unreachable("no route")) })
+        });
+    let mut bench = bench_in(&pool, doubles, PartitionMode::Resource).await;
+    bench.cycle().await;
+    bench.engine.stop(tokio::time::Instant::now() + secs(5)).await;
+    bench.engine.settle(tokio::time::Instant::now() + secs(5)).await;
+    let unit = "things on every:10:0 by resource";
+    assert_eq!(
+        *pool.told.lock(),
+        [format!("carry {unit}"), format!("gave up {unit}"), "leave".into()]
+    );
+}

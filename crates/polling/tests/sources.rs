@@ -1,0 +1,269 @@
+//! What is polled: sources, listings, duplicates, fallbacks, and their change while the engine runs.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Bench, BenchOptions, Doubles, secs, source, start_of};
+use nephoscope_model::Resource;
+use nephoscope_plugin::Scope;
+
+fn doubles() -> Doubles {
+    Doubles::default()
+        .listing("volumes", Scope::Shared, &["v1", "v2"])
+        .listing("other", Scope::Shared, &["v2", "o1"])
+        .listing("nothing", Scope::Shared, &[])
+        .healthy("volume", &["volume.size", "volume.status"], Some("volumes"))
+        .healthy("extra", &["extra"], Some("volumes"))
+}
+
+async fn once(sources: Vec<common::SourceText>) -> Vec<(String, String)> {
+    let mut bench = Bench::new(BenchOptions::default());
+    bench.apply(&Arc::new(doubles().0), sources).await;
+    bench.cycle().await;
+    bench
+        .samples()
+        .await
+        .into_iter()
+        .map(|(meter, resource, _)| (meter, resource))
+        .collect()
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter()
+        .map(|(meter, resource)| ((*meter).to_owned(), (*resource).to_owned()))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_resources_and_discovery_the_pollsters_own_is_asked() {
+    let samples = once(vec![source("s", 10, &["volume.size"])]).await;
+    assert_eq!(samples, pairs(&[("volume.size", "v1"), ("volume.size", "v2")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn resources_and_discovery_of_a_source_take_its_place_and_duplicates_come_once() {
+    let samples = once(vec![
+        source("s", 10, &["extra"])
+            .resources(&["r1", "v2", "r1"])
+            .discovery(&["other", "other"]),
+    ])
+    .await;
+    assert_eq!(
+        samples,
+        pairs(&[("extra", "o1"), ("extra", "r1"), ("extra", "v2")])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_discovery_lists_nothing_falls_back_to_the_pollsters_own() {
+    let samples = once(vec![source("s", 10, &["extra"]).discovery(&["nothing"])]).await;
+    assert_eq!(samples, pairs(&[("extra", "v1"), ("extra", "v2")]));
+    let samples = once(vec![source("s", 10, &["extra"]).discovery(&["never.heard.of"])]).await;
+    assert_eq!(samples, pairs(&[("extra", "v1"), ("extra", "v2")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_meter_in_two_sources_polls_each_resource_once() {
+    let samples = once(vec![
+        source("a", 10, &["volume.size"]),
+        source("b", 10, &["volume.*"]).discovery(&["other"]),
+    ])
+    .await;
+    let expected = pairs(&[
+        ("volume.size", "o1"),
+        ("volume.size", "v1"),
+        ("volume.size", "v2"),
+        ("volume.status", "o1"),
+        ("volume.status", "v2"),
+    ]);
+    assert_eq!(samples, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn meters_of_two_sources_on_the_same_resources_share_one_fetch_and_one_listing() {
+    let (asked, polled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, runs) = (asked.clone(), polled.clone());
+    let doubles = Doubles::default()
+        .discovery("volumes", Scope::Shared, move |run| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async move { Ok(run.send(vec![Resource::new("v1")]).await?) })
+        })
+        .pollster(
+            "volume",
+            &["volume.size", "volume.status"],
+            Some("volumes"),
+            move |run| {
+                runs.fetch_add(1, Ordering::SeqCst);
+                Box::pin(async move { common::measure(run, &["volume.size", "volume.status"]).await })
+            },
+        )
+        .healthy("extra", &["extra"], Some("volumes"));
+    let mut bench = Bench::new(BenchOptions::default());
+    let sources = [
+        source("a", 10, &["volume.size"]),
+        source("b", 10, &["volume.status", "extra"]),
+    ];
+    bench.apply(&Arc::new(doubles.0), sources).await;
+    bench.cycle().await;
+    assert_eq!(bench.samples().await.len(), 3);
+    assert_eq!(
+        (asked.load(Ordering::SeqCst), polled.load(Ordering::SeqCst)),
+        (1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pollster_without_resources_is_not_called() {
+    let doubles = Doubles::default()
+        .listing("nothing", Scope::Shared, &[])
+        .pollster("idle", &["idle"], Some("nothing"), |_| {
+            Box::pin(async { panic!("called") })
+        });
+    let mut bench = Bench::new(BenchOptions::default());
+    bench.apply(&Arc::new(doubles.0), [source("s", 10, &["*"])]).await;
+    assert_eq!(bench.cycle().await.failures.total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_id_of_a_hosts_own_resource_names_the_host_and_that_of_a_shared_one_does_not() {
+    let doubles = Doubles::default()
+        .listing("own", Scope::Host, &["r"])
+        .healthy("host", &["host"], Some("own"))
+        .listing("shared", Scope::Shared, &["r"])
+        .healthy("pool", &["pool"], Some("shared"));
+    let mut bench = Bench::new(BenchOptions::default());
+    bench.apply(&Arc::new(doubles.0), [source("s", 10, &["*"])]).await;
+    let cycle = bench.cycle().await.cycle.clone();
+    bench.delivered().await;
+    for sample in bench.kept.0.lock().iter() {
+        let (host, pollster) = if sample.meter.name == "host" {
+            ("node1", "host")
+        } else {
+            ("", "pool")
+        };
+        let expected = nephoscope_model::RunIds::new(host, &cycle, pollster);
+        assert_eq!(
+            sample.id,
+            expected.resource("r").sample(&sample.meter.name, "r", 0)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_of_one_source_of_a_hundred_neither_misses_nor_repeats_a_cycle_of_the_others() {
+    let sources = |changed: &'static str| {
+        (0..100).map(move |index| {
+            let meter = if index == 42 { changed } else { "volume.size" };
+            source(&format!("s{index}"), 10 + index, &[meter])
+        })
+    };
+    let plugins = Arc::new(doubles().0);
+    let mut bench = Bench::new(BenchOptions {
+        start: -0.5,
+        ..BenchOptions::default()
+    });
+    bench.apply(&plugins, sources("volume.size")).await;
+    let mut last = std::collections::HashMap::new();
+    let mut changed = 0;
+    for round in 0..2000 {
+        // Reloads while cycles start, run and end.
+        if round % 10 == 5 {
+            changed += 1;
+            bench
+                .apply(
+                    &plugins,
+                    sources(if changed % 2 == 1 { "extra" } else { "volume.size" }),
+                )
+                .await;
+        }
+        let record = bench.cycle().await;
+        if let Some(before) = last.insert(record.cycle.schedule.clone(), record.cycle.number) {
+            assert_eq!(record.cycle.number, before + 1, "{}", record.schedule);
+        }
+    }
+    assert_eq!(last.len(), 100);
+    assert!(
+        bench.counts().await["extra"] > 0,
+        "the changed source took effect"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_adds_and_removes_schedules_and_cuts_off_no_running_poll() {
+    let doubles = Doubles::default().listing("own", Scope::Host, &["r"]).pollster(
+        "slow",
+        &["slow"],
+        Some("own"),
+        |run| {
+            Box::pin(async move {
+                tokio::time::sleep(secs(5)).await;
+                common::measure(run, &["slow"]).await
+            })
+        },
+    );
+    let plugins = Arc::new(doubles.0);
+    let mut bench = Bench::new(BenchOptions::default());
+    bench.apply(&plugins, [source("old", 10, &["slow"])]).await;
+    // Until the first cycle runs.
+    while !bench.engine.tasks()[0].running {
+        tokio::time::sleep(secs(1)).await;
+    }
+    bench.apply(&plugins, [source("new", 20, &["slow"])]).await;
+    let record = bench.cycle().await;
+    assert_eq!(
+        (start_of(&record), record.samples, record.failures.total()),
+        (0, 1, 0)
+    );
+    assert_eq!(
+        bench.starts(2).await,
+        [20, 40],
+        "the new schedule begins with its next edge; the old one is gone"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_cycles_end_and_then_cuts_them_off() {
+    let doubles = Doubles::default().listing("own", Scope::Host, &["r"]).pollster(
+        "slow",
+        &["slow"],
+        Some("own"),
+        |run| {
+            Box::pin(async move {
+                tokio::time::sleep(secs(3)).await;
+                common::measure(run, &["slow"]).await
+            })
+        },
+    );
+    for (patience, samples, failures) in [(5, 1, 0), (1, 0, 1)] {
+        let mut bench = Bench::new(BenchOptions {
+            start: 0.5,
+            ..BenchOptions::default()
+        });
+        bench
+            .apply(&Arc::new(clone_plugins(&doubles.0)), [source("s", 10, &["slow"])])
+            .await;
+        while !bench.engine.tasks()[0].running {
+            tokio::task::yield_now().await;
+        }
+        let began = tokio::time::Instant::now();
+        bench.engine.stop(began + secs(patience)).await;
+        assert!(began.elapsed() <= secs(patience) + secs(1));
+        let record = bench.cycle().await;
+        assert_eq!(
+            (record.samples, record.failures.total()),
+            (samples, failures),
+            "with {patience} s"
+        );
+    }
+}
+
+fn clone_plugins(plugins: &nephoscope_polling::plugins::Plugins) -> nephoscope_polling::plugins::Plugins {
+    nephoscope_polling::plugins::Plugins {
+        discoveries: plugins.discoveries.clone(),
+        pollsters: plugins.pollsters.clone(),
+        unavailable: Vec::new(),
+        blocking: plugins.blocking.clone(),
+    }
+}
