@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nephoscope_notifier::{Outcome, PATIENCE, PublisherState, ReceiptSet};
+use nephoscope_notifier::{Notifier, NotifierOptions, Outcome, PATIENCE, PublisherState, ReceiptSet};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::doubles::{Act, Double, assert_adds_up, batch, counts, setup, start, state, status};
@@ -169,4 +170,62 @@ async fn a_hand_over_that_is_given_up_is_counted() {
     assert_eq!(counts(&notifier, "stuck").dropped_samples, 1);
     assert_adds_up(&status(&notifier, "stuck"));
     healthy.until(|record| record.taken == ["a", "b"]).await;
+}
+
+/// With real threads: whoever misses a wake-up hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cycles_on_many_threads_miss_no_wake_up() {
+    let publishers = [Double::new(Act::Take), Double::with_in_flight(Act::Take, 3)];
+    let [one, other] = &publishers;
+    // Patience beyond what a busy machine can take away from this test.
+    let options = NotifierOptions {
+        patience: Duration::from_secs(600),
+        ..NotifierOptions::default()
+    };
+    let setups = vec![setup("one", one, 16), setup("other", other, 8)];
+    let notifier = Notifier::start(setups, options, &Handle::current());
+    let cycles: Vec<_> = (0..8)
+        .map(|_| {
+            let notifier = notifier.clone();
+            tokio::spawn(async move {
+                let receipts = ReceiptSet::new();
+                let batch = batch("a", 2);
+                for _ in 0..500 {
+                    receipts.add(notifier.submit(batch.clone()).await);
+                }
+                receipts.outcome().await
+            })
+        })
+        .collect();
+    for cycle in cycles {
+        let outcome = timeout(Duration::from_secs(120), cycle)
+            .await
+            .expect("nobody hangs");
+        assert_eq!(outcome.unwrap(), Outcome::Delivered);
+    }
+    for name in ["one", "other"] {
+        assert_eq!(counts(&notifier, name).delivered_samples, 8000);
+        assert_adds_up(&status(&notifier, name));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_publisher_is_let_go_when_it_counts_as_blocked() {
+    let publisher = Double::new(Act::Hang);
+    let notifier = start(vec![setup("p", &publisher, 2)]);
+    for label in ["a", "b"] {
+        drop(notifier.submit(batch(label, 1)).await);
+    }
+    let began = Instant::now();
+    let later = async {
+        sleep(PATIENCE / 2).await;
+        notifier.submit(batch("d", 1)).await
+    };
+    let receipts = tokio::join!(notifier.submit(batch("c", 1)), later);
+    drop(receipts);
+    assert_eq!(
+        began.elapsed(),
+        PATIENCE,
+        "nobody waits for a patience of his own"
+    );
 }
