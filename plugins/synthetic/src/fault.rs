@@ -1,0 +1,271 @@
+//! What goes wrong with services and plugins, on demand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::{Resource, Subject};
+use nephoscope_plugin::{BlockingPool, Failure, PollRun};
+
+use crate::draw::Draw;
+use crate::options::{Faults, Options};
+
+/// How many samples a flood has.
+const FLOOD: usize = 1_000_000;
+
+/// The meter that no pollster declares.
+const UNDECLARED: &str = "synthetic.undeclared";
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Transient,
+    Unreachable,
+    Permanent,
+    NotSupported,
+    Error,
+    Hang,
+    Panic,
+    BlockCall,
+    BlockWorker,
+    UndeclaredMeter,
+    NotANumber,
+    Flood,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Transient,
+        Self::Unreachable,
+        Self::Permanent,
+        Self::NotSupported,
+        Self::Error,
+        Self::Hang,
+        Self::Panic,
+        Self::BlockCall,
+        Self::BlockWorker,
+        Self::UndeclaredMeter,
+        Self::NotANumber,
+        Self::Flood,
+    ];
+
+    /// The name in options, and as a resource of `synthetic.faulty`.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Unreachable => "unreachable",
+            Self::Permanent => "permanent",
+            Self::NotSupported => "not_supported",
+            Self::Error => "error",
+            Self::Hang => "hang",
+            Self::Panic => "panic",
+            Self::BlockCall => "block_call",
+            Self::BlockWorker => "block_worker",
+            Self::UndeclaredMeter => "undeclared_meter",
+            Self::NotANumber => "not_a_number",
+            Self::Flood => "flood",
+        }
+    }
+}
+
+/// Draws which resources fail.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FaultDraw {
+    draw: Draw,
+    rates: Option<Faults>,
+}
+
+impl FaultDraw {
+    pub(crate) fn new(options: &Options) -> Self {
+        let any = options.faults != Faults::default();
+        Self {
+            draw: Draw::new(options.seed, "fault"),
+            rates: any.then_some(options.faults),
+        }
+    }
+
+    /// The fault of this resource in this cycle.
+    pub(crate) fn of(&self, key: &str, cycle: i64) -> Option<Fault> {
+        let rates = self.rates?;
+        let resource = self.draw.of(key);
+        // What lasts is drawn by the resource alone; the rest among what is left, anew in each cycle.
+        let lasting = |fault: Fault| matches!(fault, Fault::Permanent | Fault::NotSupported);
+        let mut share = resource.share();
+        for (fault, rate) in rates.rates().into_iter().filter(|(fault, _)| lasting(*fault)) {
+            if share < rate {
+                return Some(fault);
+            }
+            share -= rate;
+        }
+        let lasting_rates: f64 = rates
+            .rates()
+            .iter()
+            .filter(|(fault, _)| lasting(*fault))
+            .map(|(_, rate)| rate)
+            .sum();
+        let mut share = resource.at(cycle).share() * (1.0 - lasting_rates);
+        for (fault, rate) in rates.rates().into_iter().filter(|(fault, _)| !lasting(*fault)) {
+            if share < rate {
+                return Some(fault);
+            }
+            share -= rate;
+        }
+        None
+    }
+}
+
+/// Commits faults in a poll.
+#[derive(Clone)]
+pub(crate) struct Culprit {
+    pub(crate) blocking: BlockingPool,
+    pub(crate) block_for: Duration,
+}
+
+impl Culprit {
+    /// Does what the fault says to the poll of `resource`; `meter` is one that the pollster declares.
+    ///
+    /// # Errors
+    ///
+    /// Where the fault is one that ends the poll.
+    pub(crate) async fn commit(
+        &self,
+        fault: Fault,
+        run: &mut PollRun,
+        resource: &Resource,
+        meter: &str,
+    ) -> Result<(), Failure> {
+        let asked_for = || format!("the fault `{}` was asked for", fault.option());
+        match fault {
+            Fault::Transient => run.fail(resource, Failure::transient(asked_for())),
+            Fault::Unreachable => run.fail(resource, Failure::unreachable(asked_for())),
+            Fault::Permanent => run.fail(resource, Failure::permanent(asked_for())),
+            Fault::NotSupported => run.fail(resource, Failure::not_supported(asked_for())),
+            Fault::Error => return Err(Failure::transient(asked_for())),
+            Fault::Hang => std::future::pending().await,
+            Fault::Panic => boom(&asked_for()),
+            Fault::BlockCall => self.block_call(run, resource, meter).await?,
+            Fault::BlockWorker => {
+                sleep(self.block_for);
+                self.report(run, resource, meter, |_, _| {}).await?;
+            }
+            Fault::UndeclaredMeter => {
+                self.report(run, resource, meter, |report, subject| {
+                    report.add(UNDECLARED, subject, 1_u64)
+                })
+                .await?;
+            }
+            Fault::NotANumber => {
+                self.report(run, resource, meter, |report, subject| {
+                    report.add(meter, subject, f64::NAN)
+                })
+                .await?;
+            }
+            Fault::Flood => {
+                self.report(run, resource, meter, |report, subject| {
+                    for _ in 1..FLOOD {
+                        report.add(meter, subject, 1_u64);
+                    }
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn block_call(&self, run: &mut PollRun, resource: &Resource, meter: &str) -> Result<(), Failure> {
+        let time = self.block_for;
+        let deadline = run.context().deadline;
+        let called = self
+            .blocking
+            .call("synthetic.block", deadline, move || sleep(time))
+            .await;
+        match called {
+            Ok(()) => self.report(run, resource, meter, |_, _| {}).await,
+            Err(error) => {
+                run.fail(
+                    resource,
+                    Failure::transient("the blocking call gave nothing").caused_by(error),
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// A good sample, and what `add` adds.
+    async fn report(
+        &self,
+        run: &mut PollRun,
+        resource: &Resource,
+        meter: &str,
+        add: impl FnOnce(&mut nephoscope_plugin::Report<'_>, &Arc<Subject>) + Send,
+    ) -> Result<(), Failure> {
+        let subject = Subject::new(resource.key().clone()).shared();
+        let mut report = run.report(resource);
+        report.add(meter, &subject, 1_u64);
+        add(&mut report, &subject);
+        Ok(report.send().await?)
+    }
+}
+
+/// Blocks the thread.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "blocking the thread is what was asked for"
+)]
+pub(crate) fn sleep(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Panics.
+#[allow(clippy::panic, reason = "a panic is what was asked for")]
+pub(crate) fn boom(message: &str) -> ! {
+    panic!("{message}")
+}
+
+#[cfg(test)]
+mod tests {
+    use nephoscope_plugin::testing::Kit;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn rates_decide_how_many_resources_fail_and_lasting_faults_last() {
+        let kit = Kit::new("synthetic").options(json!({
+            "seed": 7,
+            "faults": { "transient": 0.1, "permanent": 0.2, "not_supported": 0.05 },
+        }));
+        let mut failed = Vec::new();
+        for cycle in [1, 2] {
+            let outcome = kit
+                .pollster("synthetic")
+                .resources_from("synthetic://2000")
+                .cycle(cycle)
+                .poll()
+                .await;
+            assert!(
+                outcome.defects.is_empty() && outcome.error.is_none(),
+                "{}",
+                outcome.troubles()
+            );
+            assert_eq!(outcome.failures.len() + outcome.reported.len(), 2000);
+            let of = |kind| {
+                let failures = outcome.failures.iter();
+                failures
+                    .filter(|failure| failure.kind.as_str() == kind)
+                    .map(|failure| failure.key.clone())
+                    .collect::<Vec<_>>()
+            };
+            failed.push((of("transient"), of("permanent"), of("not_supported")));
+        }
+        let [first, second] = failed.as_slice() else {
+            unreachable!()
+        };
+        for (failures, about) in [(&first.0, 200), (&first.1, 400), (&first.2, 100)] {
+            assert!(
+                failures.len().abs_diff(about) < about / 4,
+                "{} of about {about}",
+                failures.len()
+            );
+        }
+        assert_ne!(first.0, second.0);
+        assert_eq!((&first.1, &first.2), (&second.1, &second.2));
+    }
+}
