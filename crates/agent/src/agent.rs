@@ -1,0 +1,200 @@
+//! A running agent: engine and notifier as the configuration says, and how they are changed and stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_config::{Config, Publisher as PublisherConfig};
+use nephoscope_coordination::Local;
+use nephoscope_notifier::{Notifier, NotifierOptions, ShutdownReport};
+use nephoscope_plugin::{BlockingPool, Registry};
+use nephoscope_polling::clock::SystemClock;
+use nephoscope_polling::engine::{Applied, Engine, EngineParts};
+use nephoscope_polling::ticker::CronTicker;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::admin::{AdminState, Phase};
+use crate::api::{Api, Places};
+use crate::error::ProgramError;
+use crate::publishers::{self, PublishersError};
+use crate::reload::{Changes, Replacement};
+use crate::settings::{Origin, engine_options};
+use crate::state::StateDir;
+
+/// The part of the time for a stop that is kept for delivering what the last polls have given, and its bounds.
+const DELIVERY_PART: u32 = 3;
+const MOST_DELIVERY: Duration = Duration::from_secs(10);
+
+/// What is left of the time for a stop for publishers to close: at most this long.
+const MOST_CLOSING: Duration = Duration::from_secs(1);
+
+/// A running agent.
+pub(crate) struct Agent {
+    registry: Arc<Registry>,
+    config: Config,
+    terminal: bool,
+    engine: Engine,
+    notifier: Notifier,
+    admin: AdminState,
+    api: Api,
+    /// Threads for publishers and files that block; those of plugins are the engine's.
+    blocking: BlockingPool,
+    plugin_runtime: Handle,
+}
+
+impl Agent {
+    /// Starts to poll and to publish. Called within the core runtime.
+    ///
+    /// On a `terminal` samples are printed if the configuration names no publisher.
+    pub(crate) async fn start(
+        origin: &Origin,
+        config: Config,
+        state: &StateDir,
+        terminal: bool,
+        plugin_runtime: Handle,
+    ) -> Result<Self, ProgramError> {
+        let places = Places::listen(&config.agent).await?;
+        let plugins = {
+            let _within = plugin_runtime.enter();
+            origin.plugins(&config, &config.agent.namespaces)?
+        };
+        let runtime = Handle::current();
+        let registry = origin.registry.clone();
+        let blocking = BlockingPool::default();
+        let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None)?;
+        let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
+        let mut options = engine_options(&config);
+        options.state_dir = Some(state.path().to_owned());
+        let parts = EngineParts {
+            clock: Arc::new(SystemClock),
+            coordinator: Arc::new(Local),
+            notifier: notifier.clone(),
+            runtime,
+            plugin_runtime: plugin_runtime.clone(),
+        };
+        let engine = Engine::start(options, parts, CronTicker::start());
+        let admin = AdminState::new(engine.clone(), notifier.clone());
+        let api = places.serve(&admin);
+        engine.apply(&config.sources, Arc::new(plugins)).await;
+        admin.enter(Phase::Running);
+        Ok(Self {
+            registry,
+            config,
+            terminal,
+            engine,
+            notifier,
+            admin,
+            api,
+            blocking,
+            plugin_runtime,
+        })
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The notifier.
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
+    /// Threads for calls of the agent itself that block.
+    pub(crate) fn blocking(&self) -> &BlockingPool {
+        &self.blocking
+    }
+
+    /// The configuration on disk was refused with this many errors, or taken.
+    pub(crate) fn configuration_read(&self, errors: Option<usize>) {
+        self.admin.configuration_rejected(errors);
+    }
+
+    /// The configuration in use.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Makes what another configuration needs, without changing anything.
+    pub(crate) fn prepare(&self, origin: &Origin, config: Config) -> Result<Replacement, ProgramError> {
+        let changes = Changes::between(&self.config, &config);
+        let plugins = if changes.plugins {
+            let _within = self.plugin_runtime.enter();
+            Arc::new(origin.plugins(&config, &config.agent.namespaces)?)
+        } else {
+            self.engine.plugins()
+        };
+        let publishers = self.publishers(&config)?;
+        Ok(Replacement {
+            config,
+            changes,
+            plugins,
+            publishers,
+        })
+    }
+
+    fn publishers(
+        &self,
+        config: &Config,
+    ) -> Result<Vec<nephoscope_notifier::PublisherSetup>, PublishersError> {
+        // One that stays as it was goes on as it is.
+        let known = |publisher: &PublisherConfig| {
+            let same = |old: &&PublisherConfig| {
+                (&old.name, &old.url, &old.options) == (&publisher.name, &publisher.url, &publisher.options)
+            };
+            self.config.notifier.publishers.iter().find(same)?;
+            self.notifier.publisher(&publisher.name)
+        };
+        publishers::set_up(
+            &self.registry,
+            &config.notifier,
+            self.terminal,
+            &self.blocking,
+            known,
+        )
+    }
+
+    /// Polls and publishes as another configuration says from now on.
+    pub(crate) async fn replace(&mut self, replacement: Replacement) -> Applied {
+        let Replacement {
+            config,
+            changes,
+            plugins,
+            publishers,
+        } = replacement;
+        let publishing = async {
+            if changes.publishers > 0 {
+                self.notifier.reconfigure(publishers).await;
+            }
+        };
+        let polling = async {
+            if changes.sources || changes.plugins {
+                self.engine.apply(&config.sources, plugins).await
+            } else {
+                Applied {
+                    kept: self.engine.tasks().len(),
+                    ..Applied::default()
+                }
+            }
+        };
+        // The publishers first: they are in place when this is polled for the first time.
+        let ((), applied) = tokio::join!(biased; publishing, polling);
+        self.config = config;
+        applied
+    }
+
+    /// Stops within `agent.shutdown_timeout`: no cycle starts any more, those that run end, and what they have
+    /// is delivered.
+    pub(crate) async fn stop(&self) -> ShutdownReport {
+        let within = Duration::from(self.config.agent.shutdown_timeout);
+        self.admin.enter(Phase::Stopping);
+        let end = Instant::now() + within;
+        let polling = end - (within / DELIVERY_PART).min(MOST_DELIVERY);
+        let delivering = end - (within / DELIVERY_PART / 2).min(MOST_CLOSING);
+        self.engine.stop(polling).await;
+        let report = self.notifier.shutdown(delivering).await;
+        self.engine.settle(end).await;
+        self.api.stop().await;
+        report
+    }
+}

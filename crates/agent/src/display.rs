@@ -1,0 +1,270 @@
+//! What a person at a terminal sees of `run`: the tasks, and each cycle in one line.
+//!
+//! Only whole lines are written, one after the other: samples on standard output and the log on standard error
+//! come between them, never into them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::thread;
+
+use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
+use nephoscope_polling::record::CycleRecord;
+use nephoscope_polling::stats::TaskStatus;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::agent::Agent;
+use crate::output::{print, stdout_is_styled};
+
+/// A cycle that starts later than this after its edge is worth a glance, in milliseconds.
+const LATE: u128 = 100;
+
+/// Shows cycles until the agent ends.
+pub(crate) struct Display;
+
+impl Display {
+    /// Shows the tasks, then each cycle as it ends. A terminal that takes nothing (Ctrl-S) costs its own thread.
+    pub(crate) fn start(agent: &Agent) -> Self {
+        let records = agent.engine().watch();
+        let look = Look {
+            styled: stdout_is_styled(),
+        };
+        let head = look.tasks(&agent.config().agent.host(), &agent.engine().tasks());
+        let show = move || {
+            if print(head.as_bytes()).is_ok() {
+                show(records, look);
+            }
+        };
+        // Without the thread nothing is shown, and all else goes on.
+        let _ = thread::Builder::new().name("display".to_owned()).spawn(show);
+        Self
+    }
+}
+
+fn show(mut records: Receiver<Arc<CycleRecord>>, look: Look) {
+    let zone = TimeZone::system();
+    loop {
+        let line = match records.blocking_recv() {
+            Ok(record) => look.cycle(&record, &local_time(&record, &zone)),
+            Err(RecvError::Lagged(missed)) => format!("({missed} cycles are not shown)\n"),
+            Err(RecvError::Closed) => return,
+        };
+        if print(line.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn local_time(record: &CycleRecord, zone: &TimeZone) -> String {
+    jiff::Timestamp::from_microsecond(record.started.as_micros())
+        .map(|started| zone.to_datetime(started).strftime("%H:%M:%S").to_string())
+        .unwrap_or_default()
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    styled: bool,
+}
+
+impl Look {
+    fn style(self, style: Style, text: &str) -> String {
+        if self.styled {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.style(Style::new().bold(), text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.style(Style::new().dimmed(), text)
+    }
+
+    fn alarm(self, text: &str) -> String {
+        self.style(AnsiColor::Red.on_default().bold(), text)
+    }
+
+    fn caution(self, text: &str) -> String {
+        self.style(AnsiColor::Yellow.on_default(), text)
+    }
+
+    fn tasks(self, host: &str, tasks: &[TaskStatus]) -> String {
+        let mut text = String::new();
+        if tasks.is_empty() {
+            let line = "nothing to poll: `nephoscope check` shows the plan of work";
+            return format!("{}\n", self.caution(line));
+        }
+        for task in tasks {
+            let meters: usize = task.runs.iter().map(|run| run.meters.len()).sum();
+            let mut listings: Vec<&str> = task
+                .runs
+                .iter()
+                .flat_map(|run| run.listings.iter().map(AsRef::as_ref))
+                .collect();
+            listings.sort_unstable();
+            listings.dedup();
+            let what = format!(
+                "{} of {} from {} on {host}",
+                count(meters, "meter", "meters"),
+                count(task.runs.len(), "pollster", "pollsters"),
+                listings.join(", "),
+            );
+            // Writing to memory cannot fail.
+            let _ = writeln!(
+                text,
+                "{}  {}  {what}",
+                self.bold(&task.schedule),
+                task.sources.join(", ")
+            );
+        }
+        text.push_str(&self.dim("Ctrl-C stops"));
+        text.push('\n');
+        text
+    }
+
+    fn cycle(self, record: &CycleRecord, time: &str) -> String {
+        let failures = usize::try_from(record.failures.total()).unwrap_or(usize::MAX);
+        let failed = count(failures, "failure", "failures");
+        let failed = if failures > 0 {
+            self.alarm(&failed)
+        } else {
+            self.dim(&failed)
+        };
+        let late = match record.lateness {
+            None => self.dim("cycle in progress"),
+            Some(late) => {
+                let millis = late.as_millis();
+                let text = format!("{millis} ms late");
+                if millis > LATE {
+                    self.caution(&text)
+                } else {
+                    self.dim(&text)
+                }
+            }
+        };
+        let mut line = format!(
+            "{}  {}  {}  {}  {failed}  {} ms  {late}",
+            self.dim(time),
+            self.bold(&record.schedule),
+            count(
+                usize::try_from(record.resources).unwrap_or(usize::MAX),
+                "resource",
+                "resources"
+            ),
+            count(
+                usize::try_from(record.samples).unwrap_or(usize::MAX),
+                "sample",
+                "samples"
+            ),
+            record.duration.as_millis(),
+        );
+        if let Some(reason) = &record.no_plan {
+            let _ = write!(line, "  {}", self.alarm(&format!("nothing shared: {reason}")));
+        }
+        line.push('\n');
+        line
+    }
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+    use nephoscope_plugin::FailureKind;
+    use nephoscope_polling::record::FailureCounts;
+    use nephoscope_polling::stats::{Histogram, RunStatus};
+
+    use super::*;
+
+    fn record(failed: bool, lateness: Option<Duration>) -> CycleRecord {
+        let mut failures = FailureCounts::default();
+        failures.add(FailureKind::NotSupported);
+        if failed {
+            failures.add(FailureKind::Transient);
+        }
+        let start = Timestamp::from_millis(1_767_323_040_000);
+        CycleRecord {
+            schedule: "every 10s".to_owned(),
+            cycle: CycleId {
+                schedule: ScheduleId::new("every:10:0"),
+                start,
+                number: 7,
+            },
+            started: start,
+            lateness,
+            duration: Duration::from_micros(12_345),
+            resources: 1,
+            samples: 84,
+            failures,
+            listings: Vec::new(),
+            polls: Vec::new(),
+            no_plan: None,
+        }
+    }
+
+    #[test]
+    fn a_cycle_is_one_line() {
+        let look = Look { styled: false };
+        let lines = [
+            look.cycle(&record(false, Some(Duration::from_millis(1))), "12:00:10"),
+            look.cycle(&record(true, None), "12:00:20"),
+        ];
+        insta::assert_snapshot!(lines.concat(), @r"
+        12:00:10  every 10s  1 resource  84 samples  0 failures  12 ms  1 ms late
+        12:00:20  every 10s  1 resource  84 samples  1 failure  12 ms  cycle in progress
+        ");
+    }
+
+    #[test]
+    fn failures_and_late_starts_stand_out() {
+        let line = Look { styled: true }.cycle(&record(true, Some(Duration::from_secs(2))), "12:00:10");
+        assert!(
+            line.contains("\u{1b}[31m") && line.contains("\u{1b}[33m"),
+            "{line:?}"
+        );
+    }
+
+    #[test]
+    fn times_are_those_of_the_place() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        assert_eq!(local_time(&record(false, None), &zone), "05:04:00");
+    }
+
+    #[test]
+    fn tasks_are_listed_with_what_they_poll() {
+        let task = TaskStatus {
+            schedule: "every 10s".to_owned(),
+            schedule_id: "every:10:0".to_owned(),
+            sources: vec!["host".to_owned()],
+            runs: vec![RunStatus {
+                pollster: "hardware.cpu".into(),
+                meters: vec!["a".into(), "b".into()],
+                listings: vec!["local_node".into()],
+            }],
+            next: None,
+            running: false,
+            cycles: 0,
+            overruns: 0,
+            missed: 0,
+            repeated: 0,
+            lateness: Histogram::default(),
+            last_duration: None,
+        };
+        let look = Look { styled: false };
+        insta::assert_snapshot!(look.tasks("node1", &[task]), @r"
+        every 10s  host  2 meters of 1 pollster from local_node on node1
+        Ctrl-C stops
+        ");
+        insta::assert_snapshot!(look.tasks("node1", &[]), @"nothing to poll: `nephoscope check` shows the plan of work");
+    }
+}

@@ -1,0 +1,75 @@
+//! From the command line to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use nephoscope_plugin::Registry;
+
+use crate::cli::{Cli, Command};
+use crate::error::{Exit, ProgramError, chain};
+use crate::output::stderr_is_styled;
+use crate::settings::Origin;
+use crate::{check, completions, discover, man, once, plugins, run, schema};
+
+/// Runs the program with the plugins that are linked into it, and gives its exit code.
+///
+/// ```no_run
+/// // use my_plugin as _;
+///
+/// fn main() -> std::process::ExitCode {
+///     nephoscope_agent::main()
+/// }
+/// ```
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output, all else to standard error; nobody may read either.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let runs = matches!(cli.command, None | Some(Command::Run));
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            tell(&error, runs);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
+    let registry = Arc::new(Registry::collect()?);
+    let origin = Origin::new(registry, cli.options);
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run::run(origin),
+        Command::Once(args) => once::once(&origin, &args),
+        Command::Check(printing) => check::check(&origin, printing),
+        Command::Plugins(printing) => plugins::plugins(&origin, printing),
+        Command::Discover(args) => discover::discover(&origin, &args),
+        Command::Schema => schema::schema(&origin),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man => man::man(),
+    }
+}
+
+/// Says what went wrong: in the log of a program that `runs`, otherwise to whoever called it.
+fn tell(error: &ProgramError, runs: bool) {
+    if error.code() == 0 {
+        return;
+    }
+    let mut text = match error {
+        ProgramError::Settings(error) => error.render(stderr_is_styled()),
+        error if runs && tracing::dispatcher::has_been_set() => {
+            tracing::error!("failed to {}", chain(error));
+            return;
+        }
+        error => format!("error: failed to {}", chain(error)),
+    };
+    text.push('\n');
+    // Without a standard error there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

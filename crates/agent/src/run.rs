@@ -1,0 +1,211 @@
+//! `nephoscope run`: polls and publishes until somebody says stop.
+
+use std::time::Duration;
+
+use nephoscope_config::{LogFormat, LogLevel};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::agent::Agent;
+use crate::closed::stdout_closed;
+use crate::display::Display;
+use crate::error::{Exit, ProgramError, chain};
+use crate::output::{stderr_is_terminal, stdout_is_terminal};
+use crate::publishers::use_stdout;
+use crate::runtimes::Runtimes;
+use crate::service::Service;
+use crate::settings::{Origin, Settings};
+use crate::signals::{Signal, Signals, Stop};
+use crate::state::StateDir;
+use crate::watch::Watch;
+use crate::{events, logs};
+
+/// Runs until a signal, or until nobody reads standard output any more.
+pub(crate) fn run(origin: Origin) -> Result<Exit, ProgramError> {
+    let terminal = stdout_is_terminal();
+    let origin = origin.or_built_in(terminal);
+    let settings = origin.load()?;
+    let log = &settings.loaded.config.agent.log;
+    logs::start(log.level, log.format);
+    tell_warnings(&settings, log.level, log.format);
+    let state = StateDir::take(&settings.loaded.config.agent.state_dir())?;
+    events::state_dir(state.path());
+    let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
+    let plugins = runtimes.plugins.handle().clone();
+    let exit = runtimes
+        .core
+        .block_on(serve(&origin, settings, &state, terminal, plugins));
+    runtimes.end();
+    exit
+}
+
+async fn serve(
+    origin: &Origin,
+    settings: Settings,
+    state: &StateDir,
+    terminal: bool,
+    plugins: Handle,
+) -> Result<Exit, ProgramError> {
+    let mut signals = Signals::listen().map_err(ProgramError::Signals)?;
+    let service = Service;
+    let Settings { loaded, .. } = settings;
+    let mut watch = Watched::of(&loaded);
+    let mut agent = Agent::start(origin, loaded.config, state, terminal, plugins).await?;
+    let _display = terminal.then(|| Display::start(&agent));
+    tell_started(&agent, service);
+    let keep_alive = tokio::spawn(service.keep_alive(agent.engine().clone()));
+
+    let mut reader_gone = std::pin::pin!(stdout_closed());
+    let cause = loop {
+        let writes_to_stdout = terminal || use_stdout(agent.config());
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop(stop) => break stop.name(),
+                Signal::Reload => {}
+            },
+            () = watch.changed() => {}
+            () = &mut reader_gone, if writes_to_stdout => break "standard output was closed",
+        }
+        service.reloading();
+        tokio::select! {
+            files = reload(origin, &mut agent) => {
+                if let Some(files) = files {
+                    watch = files;
+                }
+            }
+            stop = signals.stop() => break stop.name(),
+        }
+        service.ready(&status(&agent));
+    };
+
+    service.stopping();
+    let within = Duration::from(agent.config().agent.shutdown_timeout);
+    events::stopping(cause, within);
+    let exit = tokio::select! {
+        report = agent.stop() => {
+            events::stopped(report.dropped_samples());
+            Exit::Done
+        }
+        again = signals.stop() => at_once(again),
+    };
+    keep_alive.abort();
+    Ok(exit)
+}
+
+fn at_once(stop: Stop) -> Exit {
+    events::stopped_at_once(stop.name());
+    Exit::Signal(stop.number())
+}
+
+/// Reads the configuration again and applies it; gives the files to watch from now on. What is wrong is logged,
+/// and changes nothing.
+async fn reload(origin: &Origin, agent: &mut Agent) -> Option<Watched> {
+    let settings = match read_again(origin, agent).await {
+        Ok(settings) => settings,
+        Err(lines) => {
+            lines.iter().for_each(|line| events::reload_refused(line));
+            agent.configuration_read(Some(lines.len()));
+            return None;
+        }
+    };
+    for warning in &settings.warnings {
+        events::configuration_warning(&warning.one_line());
+    }
+    let watch = Watched::of(&settings.loaded);
+    let replacement = match agent.prepare(origin, settings.loaded.config) {
+        Ok(replacement) => replacement,
+        Err(error) => {
+            events::reload_refused(&format!("failed to {}", chain(&error)));
+            agent.configuration_read(Some(1));
+            return None;
+        }
+    };
+    agent.configuration_read(None);
+    let changes = replacement.changes.clone();
+    if changes.is_empty() {
+        events::reload_without_change();
+        return Some(watch);
+    }
+    let applied = agent.replace(replacement).await;
+    events::reloaded(applied, changes.plugins, changes.publishers);
+    if !changes.after_restart.is_empty() {
+        events::takes_effect_after_restart(&changes.after_restart);
+    }
+    if agent.engine().tasks().is_empty() {
+        events::nothing_to_poll();
+    }
+    Some(watch)
+}
+
+/// Files may stand on a file system that hangs: they are read on a thread of their own.
+async fn read_again(origin: &Origin, agent: &Agent) -> Result<Settings, Vec<String>> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let origin = origin.clone();
+    let deadline = Instant::now() + PATIENCE;
+    match agent
+        .blocking()
+        .call("configuration", deadline, move || origin.load())
+        .await
+    {
+        Ok(read) => read.map_err(|error| error.lines()),
+        Err(error) => Err(vec![format!("failed to read it: {error}")]),
+    }
+}
+
+/// The files whose changes are noticed, if any are to be.
+struct Watched(Option<Watch>);
+
+impl Watched {
+    fn of(loaded: &nephoscope_config::Loaded) -> Self {
+        if !loaded.config.agent.watch || loaded.built_in {
+            return Self(None);
+        }
+        match Watch::new(&loaded.files, &loaded.folders) {
+            Ok(watch) => Self(Some(watch)),
+            Err(error) => {
+                events::not_watched(&error);
+                Self(None)
+            }
+        }
+    }
+
+    async fn changed(&mut self) {
+        match &mut self.0 {
+            Some(watch) => watch.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Warnings as people read them where a person reads them; otherwise one line each in the log.
+fn tell_warnings(settings: &Settings, level: LogLevel, format: LogFormat) {
+    if level == LogLevel::Error {
+        return;
+    }
+    if stderr_is_terminal() && format == LogFormat::Text {
+        settings.tell();
+        return;
+    }
+    for warning in &settings.warnings {
+        events::configuration_warning(&warning.one_line());
+    }
+    if settings.loaded.built_in {
+        events::built_in_configuration();
+    }
+}
+
+fn tell_started(agent: &Agent, service: Service) {
+    let config = &agent.config().agent;
+    let tasks = agent.engine().tasks().len();
+    events::started(&config.id(), &config.host(), tasks, agent.config().sources.len());
+    if tasks == 0 {
+        events::nothing_to_poll();
+    }
+    service.ready(&status(agent));
+}
+
+/// One line for `systemctl status`.
+fn status(agent: &Agent) -> String {
+    let (tasks, publishers) = (agent.engine().tasks().len(), agent.notifier().status().len());
+    format!("{tasks} schedules, {publishers} publishers")
+}
