@@ -1,1 +1,30 @@
-//! End-to-end tests against the real program and real servers.
+//! Runs the real program as a user would, and sees what a user would see: output, exit codes, files, the admin API.
+//!
+//! A test makes a [`Lab`], which is a folder with a configuration, starts a [`Program`] in it, waits for what has to
+//! happen, and asserts. Nothing sleeps: every wait is for a line, an answer, a datagram or the end of the program,
+//! and fails after [`PATIENCE`] with all output so far. A program ends with the value that stands for it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this is part of tests, and a test fails by panicking"
+)]
+
+mod binary;
+mod deadline;
+mod http;
+mod lab;
+mod launch;
+mod manager;
+mod program;
+mod sample;
+mod terminal;
+
+pub use binary::{program_path, repository};
+pub use deadline::{Deadline, PATIENCE};
+pub use http::{Answer, request};
+pub use lab::Lab;
+pub use launch::{Finished, Launch};
+pub use manager::Manager;
+pub use program::{Program, Signal};
+pub use sample::{Sample, samples, samples_in};

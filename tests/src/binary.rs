@@ -1,0 +1,54 @@
+//! Where the program under test is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The program under test: what `NEPHOSCOPE_BIN` names, else the one that cargo has built beside the tests. It is built
+/// if it is missing; one that is there is taken as it is (`cargo build` makes it anew).
+pub fn program_path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(find)
+}
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests stand in a folder of the repository")
+}
+
+fn find() -> PathBuf {
+    if let Some(path) = std::env::var_os("NEPHOSCOPE_BIN") {
+        return path.into();
+    }
+    // target/PROFILE/deps/THIS
+    let this = std::env::current_exe().expect("a test knows where it is");
+    let folder = this
+        .ancestors()
+        .nth(2)
+        .expect("tests stand in target/PROFILE/deps");
+    let path = folder.join("nephoscope");
+    if !path.exists() {
+        build(folder);
+    }
+    assert!(
+        path.is_file(),
+        "no program at {}; set NEPHOSCOPE_BIN",
+        path.display()
+    );
+    path
+}
+
+fn build(folder: &Path) {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(repository())
+        .args(["build", "--package", "nephoscope-agent", "--target-dir"]);
+    command.arg(folder.parent().expect("a profile has a target folder"));
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("cargo can be run");
+    assert!(status.success(), "the program cannot be built");
+}

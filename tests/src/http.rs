@@ -1,0 +1,88 @@
+//! A client for the admin API: one request, one answer.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+
+use serde_json::Value;
+
+/// What a server has answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers, their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.body))
+    }
+
+    /// The value of a metric whose labels contain all of `labels`, each as `name="value"`; the sum if there are several.
+    #[must_use]
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let lines = self.body.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (found, rest) = series.split_once('{').unwrap_or((series, ""));
+            (found == name && labels.iter().all(|label| rest.contains(label))).then_some(value)
+        });
+        lines
+            .map(|value| value.parse::<f64>().expect("a metric is a number"))
+            .sum()
+    }
+}
+
+/// Sends the text of a request, and reads the answer until the server closes the connection.
+pub fn request(mut stream: impl Read + Write, text: &str) -> Answer {
+    stream.write_all(text.as_bytes()).expect("a request can be sent");
+    let mut bytes = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        // A server that refuses a body closes without reading it: what it said before counts.
+        assert!(!bytes.is_empty(), "no answer: {error}");
+    }
+    parse(&String::from_utf8(bytes).expect("an answer is text"))
+}
+
+fn parse(text: &str) -> Answer {
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no whole answer: {text:?}"));
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok());
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
+    let headers: BTreeMap<_, _> = headers.collect();
+    let body = match headers.get("transfer-encoding") {
+        Some(encoding) if encoding == "chunked" => joined(body),
+        _ => body.to_owned(),
+    };
+    Answer {
+        status: status.unwrap_or_else(|| panic!("no answer of HTTP: {text:?}")),
+        headers,
+        body,
+    }
+}
+
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, rest)) = chunks.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("a chunk has a length");
+        if length == 0 {
+            break;
+        }
+        body.push_str(rest.get(..length).expect("a chunk is whole"));
+        chunks = rest
+            .get(length..)
+            .and_then(|rest| rest.strip_prefix("\r\n"))
+            .expect("a chunk has an end");
+    }
+    body
+}
