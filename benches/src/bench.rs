@@ -1,0 +1,101 @@
+//! The benchmarks by name, and how each is run in a process of its own.
+
+use std::process::{Command, Stdio};
+
+use crate::figure::Figure;
+use crate::trouble::{During, Trouble};
+use crate::{hang, lateness, program, scale, scheduler, throughput};
+
+/// How much time figures may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Medians of several runs.
+    Full,
+    /// Good enough to see a change while working on it.
+    Quick,
+}
+
+impl Effort {
+    /// One of two numbers.
+    pub(crate) fn of<T>(self, full: T, quick: T) -> T {
+        match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bench {
+    Memory,
+    Start,
+    Throughput,
+    Scale,
+    Scheduler,
+    Lateness,
+    Hang,
+}
+
+impl Bench {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Memory,
+        Self::Start,
+        Self::Throughput,
+        Self::Scale,
+        Self::Scheduler,
+        Self::Lateness,
+        Self::Hang,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Start => "start",
+            Self::Throughput => "throughput",
+            Self::Scale => "scale",
+            Self::Scheduler => "scheduler",
+            Self::Lateness => "lateness",
+            Self::Hang => "hang",
+        }
+    }
+
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Self::Memory => "memory of the idle program",
+            Self::Start => "from starting the program to its first sample",
+            Self::Throughput => "samples through the engine",
+            Self::Scale => "time and memory of a million resources",
+            Self::Scheduler => "what the scheduler itself costs",
+            Self::Lateness => "how late cycles start",
+            Self::Hang => "how late cycles start beside polls that hang",
+        }
+    }
+
+    /// Runs it in this process.
+    pub(crate) fn run(self, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+        match self {
+            Self::Memory => program::memory(effort),
+            Self::Start => program::start(effort),
+            Self::Throughput => throughput::run(effort),
+            Self::Scale => scale::run(effort),
+            Self::Scheduler => scheduler::run(effort),
+            Self::Lateness => lateness::run(effort),
+            Self::Hang => hang::run(effort),
+        }
+    }
+
+    /// Runs it in a process of its own.
+    pub(crate) fn run_apart(self, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+        let this = std::env::current_exe().during("find this program")?;
+        let mut command = Command::new(this);
+        command.args(["--here", self.name()]).stderr(Stdio::inherit());
+        if effort == Effort::Quick {
+            command.arg("--quick");
+        }
+        let output = command.output().during("start the benchmark")?;
+        if !output.status.success() {
+            return Err(Trouble::new("the benchmark failed"));
+        }
+        Figure::read_all(&String::from_utf8_lossy(&output.stdout))
+    }
+}

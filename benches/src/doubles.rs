@@ -1,0 +1,191 @@
+//! Plugins and a coordinator that see when things happen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use nephoscope_coordination::{Coordinator, Local, NoPlan, Plan, Unit};
+use nephoscope_model::{Batch, CycleId, Meter, MeterDef, Subject, Timestamp};
+use nephoscope_plugin::{Failure, PollRun, Pollster, PublishError, Publisher};
+use nephoscope_polling::plugins::LoadedPollster;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clocks::millis_since;
+
+/// When something happened, each time: the edge it belongs to, and how late it was in milliseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Times(Mutex<Vec<(Timestamp, f64)>>);
+
+impl Times {
+    /// It happened now.
+    pub(crate) fn add(&self, edge: Timestamp) {
+        self.0.lock().push((edge, millis_since(edge)));
+    }
+
+    /// How often it happened for this edge.
+    pub(crate) fn count(&self, edge: Timestamp) -> usize {
+        self.0.lock().iter().filter(|(of, _)| *of == edge).count()
+    }
+
+    /// How late it was for edges after `begin`, and forgets all.
+    pub(crate) fn take_after(&self, begin: Timestamp) -> Vec<f64> {
+        let all = std::mem::take(&mut *self.0.lock());
+        all.into_iter()
+            .filter(|(edge, _)| *edge > begin)
+            .map(|(_, late)| late)
+            .collect()
+    }
+}
+
+/// The coordinator of an agent that is alone. A cycle asks it as its first act: that is its start.
+#[derive(Debug, Default)]
+pub(crate) struct Starts {
+    pub(crate) times: Times,
+}
+
+#[async_trait]
+impl Coordinator for Starts {
+    async fn carry(&self, units: Vec<Unit>) {
+        Local.carry(units).await;
+    }
+
+    async fn plan(&self, cycle: &CycleId) -> Result<Arc<dyn Plan>, NoPlan> {
+        self.times.add(cycle.start);
+        Local.plan(cycle).await
+    }
+
+    async fn may_hand_over(&self, cycle: &CycleId) -> bool {
+        Local.may_hand_over(cycle).await
+    }
+
+    fn finished(&self, cycle: &CycleId, unit: &Unit) {
+        Local.finished(cycle, unit);
+    }
+
+    fn gave_up(&self, cycle: &CycleId, unit: &Unit) {
+        Local.gave_up(cycle, unit);
+    }
+
+    async fn leave(&self) {
+        Local.leave().await;
+    }
+}
+
+/// A pollster of one sample that sees when it is called.
+#[derive(Debug, Default)]
+pub(crate) struct Beat {
+    pub(crate) times: Arc<Times>,
+}
+
+/// The meter of [`Beat`].
+pub(crate) const BEAT: &str = "bench.beat";
+
+#[async_trait]
+impl Pollster for Beat {
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+        self.times.add(run.cycle().start);
+        let number = run.cycle().number;
+        while let Some(page) = run.next_page().await {
+            for resource in page.iter() {
+                let subject = Subject::new(resource.key().clone()).shared();
+                let mut report = run.report(resource);
+                report.add(BEAT, &subject, number);
+                report.send().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A pollster that never ends and gives its thread back.
+#[derive(Debug)]
+pub(crate) struct Hang;
+
+/// The meter of [`Hang`].
+pub(crate) const HANG: &str = "bench.hang";
+
+#[async_trait]
+impl Pollster for Hang {
+    async fn poll(&self, _run: &mut PollRun) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+/// A pollster that never ends and keeps its thread.
+#[derive(Debug)]
+pub(crate) struct Block;
+
+/// The meter of [`Block`].
+pub(crate) const BLOCK: &str = "bench.block";
+
+#[async_trait]
+impl Pollster for Block {
+    async fn poll(&self, _run: &mut PollRun) -> Result<(), Failure> {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// A pollster as the engine has it.
+pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<LoadedPollster> {
+    let definition = MeterDef::gauge(meter, "1", "A meter of a benchmark");
+    Arc::new(LoadedPollster {
+        name: meter.into(),
+        meters: vec![Arc::new(Meter::from(&definition))],
+        default_discovery: None,
+        endpoint: None,
+        plugin,
+    })
+}
+
+/// A publisher that counts what another one has delivered.
+pub(crate) struct Counting {
+    inner: Arc<dyn Publisher>,
+    samples: AtomicU64,
+    more: Notify,
+}
+
+impl Counting {
+    pub(crate) fn new(inner: Arc<dyn Publisher>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            samples: AtomicU64::new(0),
+            more: Notify::new(),
+        })
+    }
+
+    /// Waits until so many samples have been delivered, and counts from zero again.
+    pub(crate) async fn delivered(&self, samples: u64) {
+        loop {
+            let more = self.more.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            if self.samples.load(Ordering::Acquire) >= samples {
+                self.samples.store(0, Ordering::Release);
+                return;
+            }
+            more.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Publisher for Counting {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        let samples = batch.samples().len() as u64;
+        self.inner.publish(batch).await?;
+        self.samples.fetch_add(samples, Ordering::AcqRel);
+        self.more.notify_waiters();
+        Ok(())
+    }
+
+    fn in_flight(&self) -> usize {
+        self.inner.in_flight()
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

@@ -1,0 +1,138 @@
+//! A figure: what was measured, how, and what it may be.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trouble::{During, Trouble};
+
+/// One line of the table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    /// What is measured.
+    pub(crate) name: String,
+    /// What it may be; nothing for a figure that stands beside another.
+    pub(crate) budget: Budget,
+    /// In `unit`.
+    pub(crate) measured: f64,
+    pub(crate) unit: Unit,
+    /// One sentence.
+    pub(crate) how: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Budget {
+    AtMost(f64),
+    AtLeast(f64),
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Unit {
+    /// 1,000,000 bytes.
+    Megabytes,
+    Milliseconds,
+    SamplesPerSecond,
+    Percent,
+    /// A ratio.
+    Times,
+    Bytes,
+    Microseconds,
+}
+
+impl Figure {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        unit: Unit,
+        budget: Budget,
+        measured: f64,
+        how: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            budget,
+            measured,
+            unit,
+            how: how.into(),
+        }
+    }
+
+    /// Whether the budget is missed.
+    pub(crate) fn is_over(&self) -> bool {
+        match self.budget {
+            Budget::AtMost(most) => self.measured > most,
+            Budget::AtLeast(least) => self.measured < least,
+            Budget::None => false,
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> &'static str {
+        match self.budget {
+            Budget::None => "-",
+            _ if self.is_over() => "over",
+            _ => "ok",
+        }
+    }
+
+    /// For the process that asked.
+    pub(crate) fn write_all(figures: &[Self]) -> Result<String, Trouble> {
+        serde_json::to_string(figures).during("write the figures")
+    }
+
+    pub(crate) fn read_all(text: &str) -> Result<Vec<Self>, Trouble> {
+        serde_json::from_str(text).during("read the figures of a benchmark")
+    }
+}
+
+impl Budget {
+    pub(crate) fn show(self, unit: Unit) -> String {
+        match self {
+            Self::AtMost(most) => format!("<= {}", unit.show(most)),
+            Self::AtLeast(least) => format!(">= {}", unit.show(least)),
+            Self::None => "-".to_owned(),
+        }
+    }
+}
+
+impl Unit {
+    pub(crate) fn show(self, value: f64) -> String {
+        match self {
+            Self::Megabytes => format!("{value:.1} MB"),
+            Self::Milliseconds => format!("{value:.1} ms"),
+            Self::SamplesPerSecond => format!("{}/s", thousands(value)),
+            Self::Percent => format!("{value:.2} %"),
+            Self::Times => format!("{value:.2} x"),
+            Self::Bytes => format!("{value:.0} B"),
+            Self::Microseconds => format!("{value:.2} us"),
+        }
+    }
+}
+
+/// Rounded to whole thousands, which is more than the machine's noise allows to say, with separators.
+fn thousands(value: f64) -> String {
+    let mut digits = format!("{:.0}", (value / 1000.0).round() * 1000.0);
+    let mut place = digits.len();
+    while place > 3 {
+        place -= 3;
+        digits.insert(place, ',');
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_judged_by_its_budget() {
+        let figure = |budget| Figure::new("x", Unit::Milliseconds, budget, 3.0, "");
+        assert_eq!(figure(Budget::AtMost(3.0)).verdict(), "ok");
+        assert_eq!(figure(Budget::AtMost(2.9)).verdict(), "over");
+        assert_eq!(figure(Budget::AtLeast(3.1)).verdict(), "over");
+        assert_eq!(figure(Budget::None).verdict(), "-");
+    }
+
+    #[test]
+    fn large_numbers_have_separators() {
+        assert_eq!(Unit::SamplesPerSecond.show(1_234_567.0), "1,235,000/s");
+        assert_eq!(Unit::SamplesPerSecond.show(999.0), "1,000/s");
+    }
+}

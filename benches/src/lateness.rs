@@ -1,0 +1,177 @@
+//! How late cycles start: through the engine, with a sample from every cycle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::Timestamp;
+use nephoscope_polling::engine::Engine;
+use nephoscope_polling::plugins::{LoadedPollster, Plugins};
+use nephoscope_polling::schedule::Schedule;
+use nephoscope_polling::ticker::CronTicker;
+use tokio::time::{sleep, timeout};
+
+use crate::bench::Effort;
+use crate::clocks;
+use crate::doubles::{BEAT, Beat, Starts, Times, loaded};
+use crate::figure::{Budget, Figure, Unit};
+use crate::stats::{median, p99};
+use crate::trouble::{During, Trouble};
+use crate::world::{World, engine_options, every, static_source};
+
+pub(crate) const BUDGET: Budget = Budget::AtMost(3.0);
+
+/// How long all cycles of one edge may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// After a change of the sources, and between edges.
+const PAUSE: Duration = Duration::from_millis(1500);
+
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    let rounds = effort.of(15, 4);
+    let bench = Lateness::new(Vec::new())?;
+    let mut figures = Vec::new();
+    for count in [1, 100, 1_000] {
+        let (mut cycles, mut polls) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let (cycle, poll) = bench.world.core.block_on(bench.one_edge(count))?;
+            cycles.push(p99(cycle));
+            polls.push(p99(poll));
+        }
+        let how = format!(
+            "different schedules that all fall on the same second, real clocks and a sample from each cycle: \
+             from the edge to the start of the cycle; p99 of an edge, median of {rounds} edges"
+        );
+        let name = format!("lateness p99, {count} on one edge");
+        figures.push(Figure::new(name, Unit::Milliseconds, BUDGET, median(cycles), how));
+        if count == 1_000 {
+            figures.push(Figure::new(
+                "the same, to the poll's begin",
+                Unit::Milliseconds,
+                Budget::None,
+                median(polls),
+                "from the edge to the call of the pollster: with a thousand polls due at once, what they cost themselves",
+            ));
+        }
+    }
+    let (windows, window) = (effort.of(3, 1), Duration::from_secs(effort.of(20, 15)));
+    let late = bench.spread(&[], windows, window)?;
+    figures.push(Figure::new(
+        "lateness p99, 1,000 spread",
+        Unit::Milliseconds,
+        BUDGET,
+        late,
+        format!(
+            "1,000 schedules of intervals from 26 s to 65 s and offsets from 0 s to 24 s; median of {windows} x {} s",
+            window.as_secs()
+        ),
+    ));
+    Ok(figures)
+}
+
+/// So many different schedules of which about 23 in 1,000 fall on each second.
+pub(crate) fn spread(count: u64) -> Result<Vec<Schedule>, Trouble> {
+    (0..count)
+        .map(|index| every(26 + index / 25 % 40, index % 25))
+        .collect()
+}
+
+/// So many different schedules that all fall on one second, about two from now; and which.
+pub(crate) fn one_edge(count: u64) -> Result<(Timestamp, Vec<Schedule>), Trouble> {
+    let second = (clocks::wall().as_millis() + 2500) / 1000;
+    // Different intervals, far longer than a benchmark, each with the edge among its own.
+    let of = |interval: u64| every(interval, second.unsigned_abs() % interval);
+    let schedules: Result<Vec<_>, _> = (1000..1000 + count).map(of).collect();
+    Ok((Timestamp::from_millis(second * 1000), schedules?))
+}
+
+/// An engine whose cycles are seen to start.
+pub(crate) struct Lateness {
+    pub(crate) world: World,
+    engine: Engine,
+    plugins: Arc<Plugins>,
+    starts: Arc<Starts>,
+    polls: Arc<Times>,
+}
+
+impl Lateness {
+    /// With these pollsters beside the one that is measured.
+    pub(crate) fn new(others: Vec<Arc<LoadedPollster>>) -> Result<Self, Trouble> {
+        let world = World::new()?;
+        let starts = Arc::new(Starts::default());
+        let polls = Arc::new(Times::default());
+        let mut plugins = Plugins::default();
+        plugins
+            .pollsters
+            .push(loaded(BEAT, Arc::new(Beat { times: polls.clone() })));
+        plugins.pollsters.extend(others);
+        let notifier = world.notifier(world.publisher("discard:")?);
+        let parts = world.parts(starts.clone(), notifier);
+        let engine = {
+            let _inside = world.core.enter();
+            Engine::start(engine_options(), parts, CronTicker::start())
+        };
+        Ok(Self {
+            world,
+            engine,
+            plugins: Arc::new(plugins),
+            starts,
+            polls,
+        })
+    }
+
+    /// How late cycles and polls of `count` schedules start that have one edge in common.
+    async fn one_edge(&self, count: u64) -> Result<(Vec<f64>, Vec<f64>), Trouble> {
+        let begin = clocks::wall();
+        let (edge, schedules) = one_edge(count)?;
+        let mut sources = Vec::new();
+        for schedule in schedules {
+            sources.push(static_source(schedule, BEAT)?);
+        }
+        self.engine.apply(&sources, self.plugins.clone()).await;
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        let all = async {
+            while self.polls.count(edge) < wanted {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PATIENCE, all).await.during("start all cycles in time")?;
+        let late = (self.starts.times.take_after(begin), self.polls.take_after(begin));
+        // What the cycles leave to do is no part of the next round.
+        sleep(PAUSE).await;
+        Ok(late)
+    }
+
+    /// How late cycles of 1,000 spread schedules start, beside those of `others`: interval in seconds and meter.
+    pub(crate) fn spread(
+        &self,
+        others: &[(u64, &str)],
+        windows: u32,
+        window: Duration,
+    ) -> Result<f64, Trouble> {
+        let mut sources = Vec::new();
+        for schedule in spread(1_000)? {
+            sources.push(static_source(schedule, BEAT)?);
+        }
+        for (interval, meter) in others {
+            sources.push(static_source(every(*interval, 0)?, meter)?);
+        }
+        self.world
+            .core
+            .block_on(self.engine.apply(&sources, self.plugins.clone()));
+        Ok(self.windows(windows, window))
+    }
+
+    fn windows(&self, windows: u32, window: Duration) -> f64 {
+        self.world.core.block_on(async {
+            sleep(PAUSE).await;
+            let mut found = Vec::new();
+            for _ in 0..windows {
+                let begin = clocks::wall();
+                self.starts.times.take_after(begin);
+                sleep(window).await;
+                found.push(p99(self.starts.times.take_after(begin)));
+            }
+            median(found)
+        })
+    }
+}

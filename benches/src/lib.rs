@@ -1,1 +1,0 @@
-//! Benchmarks: each figure beside its budget.

@@ -1,0 +1,165 @@
+//! An engine's surroundings as the program has them: two runtimes, the plugins, a notifier.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::Coordinator;
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
+use nephoscope_plugin::{BlockingPool, Publisher, PublisherContext, Registry};
+use nephoscope_polling::clock::SystemClock;
+use nephoscope_polling::engine::{EngineOptions, EngineParts};
+use nephoscope_polling::filter::MeterFilter;
+use nephoscope_polling::limits::LimitOptions;
+use nephoscope_polling::plugins::{LoadRequest, Plugins};
+use nephoscope_polling::schedule::Schedule;
+use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::trouble::{During, Trouble};
+// Linked for what they register.
+use {nephoscope_file as _, nephoscope_synthetic as _};
+
+/// The most threads of the engine's runtime, as in the program.
+const CORE_THREADS: usize = 2;
+
+/// The least threads of the plugins' runtime, as in the program.
+const PLUGIN_THREADS: usize = 4;
+
+/// `notifier.batch_size` where a configuration does not say.
+const BATCH_SIZE: usize = 50;
+
+/// The runtimes of a program.
+pub(crate) struct World {
+    pub(crate) core: Runtime,
+    plugins: Runtime,
+}
+
+impl World {
+    pub(crate) fn new() -> Result<Self, Trouble> {
+        let build = |name: &str, threads| {
+            Builder::new_multi_thread()
+                .worker_threads(threads)
+                .thread_name(name)
+                .enable_all()
+                .build()
+        };
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            core: build("core", CORE_THREADS.min(cpus)).during("start the engine's runtime")?,
+            plugins: build("plugins", PLUGIN_THREADS.max(cpus)).during("start the plugins' runtime")?,
+        })
+    }
+
+    pub(crate) fn parts(&self, coordinator: Arc<dyn Coordinator>, notifier: Notifier) -> EngineParts {
+        EngineParts {
+            clock: Arc::new(SystemClock),
+            coordinator,
+            notifier,
+            runtime: self.core.handle().clone(),
+            plugin_runtime: self.plugins.handle().clone(),
+        }
+    }
+
+    /// A notifier with one publisher.
+    pub(crate) fn notifier(&self, publisher: Arc<dyn Publisher>) -> Notifier {
+        let setup = PublisherSetup {
+            name: "bench".into(),
+            url_shown: "bench:".to_owned(),
+            publisher,
+            queue: nephoscope_notifier::DEFAULT_QUEUE,
+        };
+        Notifier::start(vec![setup], NotifierOptions::default(), self.core.handle())
+    }
+
+    /// The publisher that a URL names.
+    pub(crate) fn publisher(&self, url: &str) -> Result<Arc<dyn Publisher>, Trouble> {
+        let _inside = self.core.enter();
+        let scheme = url.split(':').next().unwrap_or_default();
+        let registry = Registry::collect().during("collect the plugins")?;
+        let plugin = registry
+            .publisher(scheme)
+            .ok_or_else(|| Trouble::new(format!("no publisher serves `{scheme}:`")))?;
+        let context = PublisherContext::new(
+            "bench".into(),
+            url.to_owned(),
+            serde_json::Value::Null,
+            BlockingPool::default(),
+        );
+        (plugin.build)(&context).during("make the publisher")
+    }
+}
+
+/// Options as the program has them by default, without a state folder.
+pub(crate) fn engine_options() -> EngineOptions {
+    EngineOptions {
+        agent_id: "bench".into(),
+        host: "bench".into(),
+        sample_source: "bench".into(),
+        batch_size: BATCH_SIZE,
+        limits: LimitOptions::default(),
+        splay: false,
+        shared_in_progress: false,
+        state_dir: None,
+    }
+}
+
+/// The plugin family `synthetic`.
+pub(crate) fn synthetic() -> Result<Plugins, Trouble> {
+    let registry = Registry::collect().during("collect the plugins")?;
+    let request = LoadRequest {
+        registry: &registry,
+        namespaces: &["synthetic".to_owned()],
+        options: &BTreeMap::new(),
+        host: "bench".into(),
+    };
+    Plugins::load(&request).during("load the plugins")
+}
+
+/// A source of three meters of so many synthetic resources.
+pub(crate) fn synthetic_source(resources: usize) -> Result<Source, Trouble> {
+    let mut source = source(
+        "synthetic",
+        hourly()?,
+        ["synthetic.cycle", "synthetic.counter", "synthetic.wave"],
+    )?;
+    source.discovery = vec![DiscoveryUrl::parse(&format!("synthetic://{resources}"))];
+    Ok(source)
+}
+
+/// A source of one static resource.
+pub(crate) fn static_source(schedule: Schedule, meter: &str) -> Result<Source, Trouble> {
+    let mut source = source(meter, schedule, [meter])?;
+    source.resources = vec![StaticResource::new("one".into())];
+    Ok(source)
+}
+
+fn source<'a>(
+    name: &str,
+    schedule: Schedule,
+    meters: impl IntoIterator<Item = &'a str>,
+) -> Result<Source, Trouble> {
+    Ok(Source {
+        name: name.to_owned(),
+        schedule,
+        meters: MeterFilter::new(meters).during("read the meters")?,
+        resources: Vec::new(),
+        discovery: Vec::new(),
+        partition: None,
+        timeout: None,
+        position: Position {
+            file: Arc::default(),
+            line: 1,
+        },
+    })
+}
+
+/// For cycles that are run by hand: the deadline is far.
+fn hourly() -> Result<Schedule, Trouble> {
+    every(3600, 0)
+}
+
+/// Every so many seconds.
+pub(crate) fn every(interval: u64, offset: u64) -> Result<Schedule, Trouble> {
+    Schedule::every(Duration::from_secs(interval), Duration::from_secs(offset)).during("make a schedule")
+}
