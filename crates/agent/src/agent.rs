@@ -198,3 +198,117 @@ impl Agent {
         report
     }
 }
+
+#[cfg(all(test, feature = "stock"))]
+mod tests {
+    use nephoscope_polling::record::CycleRecord;
+    use tokio::sync::broadcast::Receiver;
+    use tokio::time::timeout;
+    use {nephoscope_file as _, nephoscope_synthetic as _};
+
+    use super::*;
+    use crate::cli::GlobalOptions;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn origin(&self, publishers: &str, sources: &str) -> Origin {
+            let state = self.0.path().join("state");
+            let text = format!(
+                "agent: {{namespaces: [synthetic], admin: \"off\", state_dir: {}}}\n\
+                 notifier: {{publishers: [{publishers}]}}\nsources: [{sources}]\n",
+                state.display(),
+            );
+            let file = self.0.path().join("polling.yaml");
+            std::fs::write(&file, text).unwrap();
+            let options = GlobalOptions {
+                config: vec![file],
+                ..Default::default()
+            };
+            Origin::new(Arc::new(Registry::collect().unwrap()), options)
+        }
+    }
+
+    async fn cycle(records: &mut Receiver<Arc<CycleRecord>>, samples: u64) -> Arc<CycleRecord> {
+        let wanted = async {
+            loop {
+                let record = records.recv().await.unwrap();
+                if record.samples == samples {
+                    return record;
+                }
+            }
+        };
+        timeout(PATIENCE, wanted).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_agent_polls_is_changed_and_stops_with_everything_delivered() {
+        const DISCARD: &str = "{name: a, url: \"discard:\"}";
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let source = |count: u32| {
+            format!(
+                "{{name: s, interval: 1, meters: [synthetic.cycle], discovery: [\"synthetic://{count}\"]}}"
+            )
+        };
+        let origin = folder.origin(DISCARD, &source(3));
+        let config = origin.load().unwrap().loaded.config;
+        let state = StateDir::take(&config.agent.state_dir()).unwrap();
+        let mut agent = Agent::start(&origin, config, &state, false, Handle::current())
+            .await
+            .unwrap();
+        let mut records = agent.engine().watch();
+        cycle(&mut records, 3).await;
+
+        let samples = folder.0.path().join("samples.jsonl");
+        let both = format!("{DISCARD}, {{name: b, url: \"file://{}\"}}", samples.display());
+        let origin = folder.origin(&both, &source(5));
+        let kept = agent.notifier().publisher("a").unwrap();
+        let replacement = agent
+            .prepare(&origin, origin.load().unwrap().loaded.config)
+            .unwrap();
+        let changes = replacement.changes.clone();
+        assert_eq!(
+            (changes.sources, changes.plugins, changes.publishers),
+            (true, false, 1)
+        );
+        let applied = agent.replace(replacement).await;
+        assert_eq!(
+            applied,
+            Applied {
+                kept: 1,
+                ..Applied::default()
+            }
+        );
+        assert!(
+            Arc::ptr_eq(&kept, &agent.notifier().publisher("a").unwrap()),
+            "it stayed as it was"
+        );
+        cycle(&mut records, 5).await;
+
+        let report = timeout(PATIENCE, agent.stop()).await.unwrap();
+        assert_eq!((report.dropped_samples(), report.publishers.len()), (0, 2));
+        let lines = std::fs::read_to_string(samples).unwrap().lines().count();
+        assert!(
+            lines >= 5 && lines % 5 == 0,
+            "whole cycles were written: {lines} lines"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_cannot_be_prepared_changes_nothing() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let origin = folder.origin("{name: a, url: \"discard:\"}", "");
+        let config = origin.load().unwrap().loaded.config;
+        let state = StateDir::take(&config.agent.state_dir()).unwrap();
+        let agent = Agent::start(&origin, config.clone(), &state, false, Handle::current())
+            .await
+            .unwrap();
+        let bad = folder.origin("{name: b, url: \"file://relative\"}", "");
+        assert!(agent.prepare(&bad, bad.load().unwrap().loaded.config).is_err());
+        assert_eq!(agent.config(), &config);
+        assert_eq!(agent.notifier().status().len(), 1);
+        assert!(agent.notifier().publisher("a").is_some());
+    }
+}

@@ -8,6 +8,7 @@ use nephoscope_polling::plugins::LoadError;
 
 use crate::admin::ListenError;
 use crate::publishers::PublishersError;
+use crate::reference::ReferenceError;
 use crate::settings::SettingsError;
 use crate::state::StateError;
 
@@ -76,6 +77,9 @@ pub(crate) enum ProgramError {
     /// No signals.
     #[error("listen to signals")]
     Signals(#[source] io::Error),
+    /// The references cannot be written.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// Standard output takes nothing.
     #[error("write to standard output")]
     Output(#[from] io::Error),

@@ -33,7 +33,7 @@ pub(crate) fn built_in_configuration() {
 }
 
 pub(crate) fn reload_refused(line: &str) {
-    tracing::error!("the configuration is not changed: {line}");
+    tracing::error!("the configuration stays as it was: {line}");
 }
 
 pub(crate) fn reload_without_change() {

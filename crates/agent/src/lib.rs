@@ -28,6 +28,7 @@ mod plugins;
 mod program;
 mod progress;
 mod publishers;
+mod reference;
 mod reload;
 mod run;
 mod runtimes;

@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command};
 use crate::error::{Exit, ProgramError, chain};
 use crate::output::stderr_is_styled;
 use crate::settings::Origin;
-use crate::{check, completions, discover, man, once, plugins, run, schema};
+use crate::{check, completions, discover, man, once, plugins, reference, run, schema};
 
 /// Runs the program with the plugins that are linked into it, and gives its exit code.
 ///
@@ -53,6 +53,10 @@ fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
         Command::Schema => schema::schema(&origin),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),
+        Command::Reference { out } => {
+            reference::write(&origin.registry, &out)?;
+            Ok(Exit::Done)
+        }
     }
 }
 

@@ -128,3 +128,71 @@ pub(crate) fn use_stdout(config: &Config) -> bool {
             .iter()
             .any(|publisher| publisher.url.scheme() == "stdout")
 }
+
+#[cfg(all(test, feature = "stock"))]
+mod tests {
+    use nephoscope_file as _;
+
+    use super::*;
+    use crate::cli::GlobalOptions;
+    use crate::settings::Origin;
+
+    fn set_up_of(publishers: &str, terminal: bool) -> Result<Vec<PublisherSetup>, PublishersError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("polling.yaml");
+        std::fs::write(
+            &file,
+            format!("sources: []\nnotifier: {{queue: 7, publishers: [{publishers}]}}\n"),
+        )
+        .unwrap();
+        let registry = Arc::new(Registry::collect().unwrap());
+        let options = GlobalOptions {
+            config: vec![file],
+            ..Default::default()
+        };
+        let config = Origin::new(registry.clone(), options)
+            .load()
+            .unwrap()
+            .loaded
+            .config;
+        set_up(
+            &registry,
+            &config.notifier,
+            terminal,
+            &BlockingPool::default(),
+            |_| None,
+        )
+    }
+
+    #[test]
+    fn without_a_publisher_samples_go_to_the_terminal_or_nowhere() {
+        let setups = set_up_of("", true).unwrap();
+        assert_eq!(
+            (setups.len(), setups[0].url_shown.as_str(), setups[0].queue),
+            (1, "stdout:", 7)
+        );
+        let error = set_up_of("", false).unwrap_err();
+        assert!(error.is_configuration());
+        insta::assert_snapshot!(error, @r#"
+        none is named under `notifier.publishers`, and standard output is no terminal; name one, for example {name: out, url: "stdout:"}
+        "#);
+    }
+
+    #[test]
+    fn each_publisher_has_its_own_queue() {
+        let setups = set_up_of(
+            "{name: a, url: \"discard:\"}, {name: b, url: \"DISCARD:\", queue: 3}",
+            false,
+        )
+        .unwrap();
+        let shown: Vec<_> = setups.iter().map(|setup| (&*setup.name, setup.queue)).collect();
+        assert_eq!(shown, [("a", 7), ("b", 3)]);
+    }
+
+    #[test]
+    fn a_url_that_the_publisher_does_not_take_is_a_matter_of_the_configuration() {
+        let error = set_up_of("{name: a, url: \"file://relative\"}", false).unwrap_err();
+        assert!(matches!(&error, PublishersError::Build { name, .. } if name == "a"));
+        assert!(error.is_configuration());
+    }
+}
