@@ -1,0 +1,23 @@
+//! What a running agent says about itself over HTTP: health, readiness, metrics, tasks, cycles.
+//!
+//! Everything is read, nothing is changed: GET only. Answers hold no values of the configuration but the names
+//! that operators gave (sources, listings, publishers), and the userinfo of every URL shows as `***`.
+
+mod answer;
+mod gate;
+mod listener;
+mod query;
+mod readiness;
+mod routes;
+mod server;
+mod state;
+mod views;
+
+pub(crate) use listener::{ListenError, Listener};
+pub(crate) use readiness::{ReasonCode, Weight};
+pub(crate) use routes::{ROUTES, Surface};
+pub(crate) use server::serve;
+pub(crate) use state::{AdminState, Phase};
+
+#[cfg(test)]
+mod tests;

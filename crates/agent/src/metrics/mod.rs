@@ -1,0 +1,19 @@
+//! What the agent says of itself to Prometheus: names, help and where each value comes from.
+//!
+//! Nothing is counted here. A scrape takes a [`Snapshot`] of what the engine and the notifier have counted, and the
+//! table of [`FAMILIES`] says what is shown of it; the reference is made of the same table.
+
+mod collector;
+mod families;
+mod family;
+mod format;
+mod process;
+mod snapshot;
+
+pub(crate) use collector::Metrics;
+pub(crate) use families::FAMILIES;
+pub(crate) use families::state_word;
+pub(crate) use family::Series;
+pub(crate) use format::Format;
+pub(crate) use process::ProcessUsage;
+pub(crate) use snapshot::Snapshot;

@@ -1,0 +1,49 @@
+//! The page on what plugins call: for firewalls, least roles and costs.
+
+use nephoscope_plugin::{Call, CallRate, Registry};
+
+use crate::reference::markdown::{Page, code};
+
+const ABOUT: &str = "\
+Every request or other access to the world outside that a plugin of the stock program makes, with the least role that may make it. \
+Nothing that is called changes anything. What one plugin has fetched in a cycle the others of its family use too, so that the rates \
+are upper bounds.";
+
+/// The page.
+pub(crate) fn page(registry: &Registry) -> String {
+    let discoveries = registry
+        .discoveries
+        .iter()
+        .map(|discovery| (discovery.name, "discovery", discovery.calls));
+    let pollsters = registry
+        .pollsters
+        .iter()
+        .map(|pollster| (pollster.name, "pollster", pollster.calls));
+    let mut rows: Vec<_> = discoveries
+        .chain(pollsters)
+        .flat_map(|(name, kind, calls)| calls.iter().map(move |call| row(name, kind, call)))
+        .collect();
+    rows.sort();
+    let mut page = Page::new("Calls", ABOUT);
+    page.table(
+        ["Service", "Method", "Path", "Least role", "How often", "Made by"],
+        rows,
+    );
+    page.finish()
+}
+
+fn row(name: &str, kind: &str, call: &Call) -> [String; 6] {
+    let rate = match call.rate {
+        CallRate::PerCycle => "once a cycle".to_owned(),
+        CallRate::PerPage(size) => format!("once per {size} resources"),
+        CallRate::PerResource => "once per resource".to_owned(),
+    };
+    [
+        code(call.service),
+        code(call.method),
+        code(call.path),
+        code(call.role),
+        rate,
+        format!("{kind} {}", code(name)),
+    ]
+}
