@@ -157,3 +157,61 @@ fn answer(
         None => Either::Right(inner.call(request)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// What a slow network holds.
+    const BUFFER: usize = 1024;
+
+    fn served() -> (DuplexStream, JoinHandle<()>) {
+        let (client, server) = duplex(BUFFER);
+        let router = Router::new().route("/large", get(|| async { "x".repeat(1_000_000) }));
+        let serving = tokio::spawn(exchange(server, Gate::open(), router, CancellationToken::new()));
+        (client, serving)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_its_request_is_left() {
+        let (mut client, serving) = served();
+        client.write_all(b"GET /large HT").await.unwrap();
+        timeout(HEADER_TIMEOUT * 2, serving)
+            .await
+            .expect("it is left")
+            .unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_its_answer_is_left() {
+        let (mut client, serving) = served();
+        client
+            .write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        timeout(EXCHANGE_TIMEOUT * 2, serving)
+            .await
+            .expect("it is left")
+            .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_serves_one_request() {
+        let (mut client, serving) = served();
+        client
+            .write_all(b"GET /none HTTP/1.1\r\nhost: x\r\n\r\nGET /none HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 404").count(), 1, "{answers}");
+        serving.await.unwrap();
+    }
+}

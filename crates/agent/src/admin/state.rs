@@ -64,9 +64,10 @@ impl AdminState {
         self.0.life.lock().rejected = errors;
     }
 
-    /// Whether the scheduler lives.
+    /// Whether the scheduler lives. One that was told to end is as good: nobody should kill an agent that is
+    /// delivering its last samples.
     pub(crate) fn is_alive(&self) -> bool {
-        Facts::is_alive(&self.0.engine.scheduler())
+        self.0.life.lock().phase == Phase::Stopping || Facts::is_alive(&self.0.engine.scheduler())
     }
 
     /// Whether the agent does its work, and what keeps it from doing so.
