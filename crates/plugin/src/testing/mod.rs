@@ -1,8 +1,8 @@
 //! Runs a plugin without an agent: the testing kit.
 //!
 //! [`Kit`] builds what a family registered and runs it as the engine does: pages in, reports out, under a
-//! deadline, with a sink that keeps everything. [`conformance`] tries what every plugin promises. With the
-//! feature `recorded-http`, [`http`] replays recorded exchanges in the place of a service.
+//! deadline, with a sink that keeps everything. [`conformance()`] tries what every plugin promises. With the
+//! feature `recorded-http`, `testing::http` replays recorded exchanges in the place of a service.
 //!
 //! ```no_run
 //! # async fn example() {
