@@ -1,1 +1,42 @@
 //! polling.yaml and its companions: reading, positions, validation, diagnostics.
+//!
+//! [`load()`] gives a [`Config`] or everything that is wrong with it; [`lint()`] compares it with what plugins there are;
+//! [`schema()`] describes the file to editors. Files are untrusted: all that is read is bounded, and nothing here waits.
+
+mod decode;
+mod diagnostic;
+mod duration;
+mod editor;
+mod expand;
+mod file;
+mod finding;
+mod format;
+mod lint;
+mod load;
+mod near;
+mod path;
+mod position;
+mod problem;
+mod redact;
+pub mod schema;
+mod sections;
+mod size;
+mod sources;
+mod yaml;
+
+pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, Severity};
+pub use duration::{DurationError, HumanDuration, MAX_DURATION};
+pub use editor::schema;
+pub use expand::{MAX_SECRET_FILE, Variables};
+pub use lint::{Known, has_errors, lint};
+pub use load::{LoadRequest, Loaded, MAX_FILE, MAX_FOLDER, Schemas, SearchPlaces, load};
+pub use near::nearest;
+pub use path::{Segment, ValuePath};
+pub use position::{MAX_DEPTH, MAX_VALUES};
+pub use problem::Problem;
+pub use redact::{MASK, hide_userinfo};
+pub use sections::{
+    Admin, Agent, Backend, Config, Coordination, Limits, Log, LogFormat, LogLevel, Notifier, Options,
+    Publisher, PublisherUrl,
+};
+pub use size::{ByteSize, SizeError};

@@ -1,0 +1,111 @@
+//! Reading files that others wrote: regular ones only, bounded, never waiting.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use thiserror::Error;
+
+/// Why a file could not be read.
+#[derive(Debug, Error)]
+pub(crate) enum FileError {
+    #[error("it does not exist")]
+    NotFound,
+    #[error("it is {0}, not a regular file")]
+    NotRegular(&'static str),
+    #[error("it is larger than {0} bytes")]
+    TooLarge(u64),
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// A pipe, a device or a socket is refused before it is opened, and opening never waits, should it become one in between.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    check(&fs::metadata(path)?, limit)?;
+    // The bits are those of open(2), which fit.
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY).bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    check(&file.metadata()?, limit)?;
+    read_bounded(file, limit)
+}
+
+fn read_bounded(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that the file has grown, or tells no size, as those of /proc.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(FileError::TooLarge(limit));
+    }
+    Ok(bytes)
+}
+
+fn check(metadata: &fs::Metadata, limit: u64) -> Result<(), FileError> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return if metadata.len() > limit {
+            Err(FileError::TooLarge(limit))
+        } else {
+            Ok(())
+        };
+    }
+    Err(FileError::NotRegular(if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_regular_files_only() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("file");
+        fs::write(&path, "12345").expect("write");
+        assert_eq!(read(&path, 5).expect("read"), b"12345");
+        assert!(matches!(read(&path, 4), Err(FileError::TooLarge(4))));
+        assert!(matches!(
+            read(folder.path(), 5),
+            Err(FileError::NotRegular("a folder"))
+        ));
+        assert!(matches!(
+            read(Path::new("/dev/zero"), 5),
+            Err(FileError::NotRegular("a device"))
+        ));
+        assert!(matches!(
+            read(&folder.path().join("none"), 5),
+            Err(FileError::NotFound)
+        ));
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("mkfifo");
+        assert!(matches!(read(&pipe, 5), Err(FileError::NotRegular("a pipe"))));
+    }
+
+    #[test]
+    fn a_file_that_tells_no_size_is_bounded_too() {
+        assert!(matches!(
+            read(Path::new("/proc/self/status"), 10),
+            Err(FileError::TooLarge(10))
+        ));
+    }
+}

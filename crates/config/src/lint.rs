@@ -1,0 +1,205 @@
+//! What a configuration asks for that the plugins at hand do not have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nephoscope_polling::filter::Pattern;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::finding::{Finding, Findings, Part, Place};
+use crate::load::Loaded;
+use crate::near::nearest;
+use crate::path::ValuePath;
+use crate::problem::Problem;
+
+/// What the plugins of a program have.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The names of discoveries by namespace.
+    pub discoveries: BTreeMap<String, BTreeSet<String>>,
+    /// The names of meters, aliases too, by namespace.
+    pub meters: BTreeMap<String, BTreeSet<String>>,
+    /// The schemes of publisher URLs.
+    pub publishers: BTreeSet<String>,
+}
+
+impl Known {
+    fn namespaces(&self) -> BTreeSet<&str> {
+        self.discoveries
+            .keys()
+            .chain(self.meters.keys())
+            .map(String::as_str)
+            .collect()
+    }
+}
+
+/// Compares a configuration with what the plugins have. A publisher that does not exist is an error; namespaces, meters and discoveries
+/// that do not are warnings, for a `polling.yaml` is often shared by agents that load different namespaces.
+pub fn lint(loaded: &Loaded, known: &Known) -> Vec<Diagnostic> {
+    let mut linter = Linter {
+        loaded,
+        known,
+        findings: Findings::default(),
+    };
+    linter.namespaces();
+    linter.publishers();
+    linter.sources();
+    let (errors, warnings, _) = linter.findings.finish(&loaded.documents, &loaded.words);
+    errors.into_iter().chain(warnings).collect()
+}
+
+/// Whether any of the diagnostics is an error.
+pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity() == Severity::Error)
+}
+
+struct Linter<'a> {
+    loaded: &'a Loaded,
+    known: &'a Known,
+    findings: Findings,
+}
+
+impl<'a> Linter<'a> {
+    fn place(&self, section: &str, path: &ValuePath) -> Option<Place> {
+        let document = self.loaded.sections.get(section)?;
+        Some(Place::of(&self.loaded.documents, *document, path, Part::Value))
+    }
+
+    fn add(&mut self, finding: Finding, place: Option<Place>, label: &str) {
+        self.findings.add(match place {
+            Some(place) => finding.at(place, label),
+            None => finding,
+        });
+    }
+
+    fn namespaces(&mut self) {
+        let namespaces = self.known.namespaces();
+        let path = ValuePath::top().at("agent").at("namespaces");
+        for (index, namespace) in self.loaded.config.agent.namespaces.iter().enumerate() {
+            // The defaults are ceilometer's, and nobody wrote them.
+            let written = self.loaded.namespaces_given || self.loaded.sections.contains_key("agent");
+            if namespaces.contains(namespace.as_str()) || !written {
+                continue;
+            }
+            let near =
+                nearest(namespace, namespaces.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let finding = Finding::warning(
+                Problem::UnknownNamespace,
+                format!("no plugin has the namespace `{namespace}`"),
+            );
+            let place = if self.loaded.namespaces_given {
+                None
+            } else {
+                self.place("agent", &path.at(index))
+            };
+            self.add(finding.help(near), place, "nothing is loaded for this");
+        }
+    }
+
+    fn publishers(&mut self) {
+        let path = ValuePath::top().at("notifier").at("publishers");
+        for (index, publisher) in self.loaded.config.notifier.publishers.iter().enumerate() {
+            let scheme = publisher.url.scheme();
+            if self.known.publishers.contains(&scheme) {
+                continue;
+            }
+            let schemes = self.known.publishers.iter().map(String::as_str);
+            let near = nearest(&scheme, schemes.clone()).map(|near| format!("did you mean `{near}:`?"));
+            let all: Vec<String> = schemes.map(|scheme| format!("`{scheme}:`")).collect();
+            let title = format!("no publisher takes URLs of the scheme `{scheme}:`");
+            let finding = Finding::error(Problem::UnknownPublisher, title).help(near);
+            let place = self.place("notifier", &path.at(index).at("url"));
+            let label = if all.is_empty() {
+                "there are no publishers".to_owned()
+            } else {
+                format!("expected one of {}", all.join(", "))
+            };
+            self.add(finding, place, &label);
+        }
+    }
+
+    fn sources(&mut self) {
+        let meters = Names::new(&self.known.meters, &self.loaded.config.agent.namespaces);
+        let discoveries = Names::new(&self.known.discoveries, &self.loaded.config.agent.namespaces);
+        let loaded = self.loaded;
+        for (index, source) in loaded.config.sources.iter().enumerate() {
+            let path = ValuePath::top().at("sources").at(index);
+            let mut told = false;
+            for (place, text) in source.meters.patterns().iter().enumerate() {
+                let pattern = Pattern::compile(text);
+                if text.starts_with('!') || !pattern.is_literal() || meters.loaded.contains(text.as_str()) {
+                    continue;
+                }
+                told = true;
+                let title = format!("no meter is called `{text}`");
+                let finding = meters.unknown(Problem::UnknownMeter, title, text);
+                let place = self.place("sources", &path.at("meters").at(place));
+                self.add(finding, place, "this matches no meter");
+            }
+            if !told && !meters.loaded.iter().any(|name| source.meters.matches(name)) {
+                let title = format!("`meters` of source `{}` match no meter", source.name);
+                let finding = meters.nothing(title, |name| source.meters.matches(name));
+                let place = self.place("sources", &path.at("meters").at(0));
+                self.add(finding, place, "nothing is polled for this source");
+            }
+            for (place, url) in source.discovery.iter().enumerate() {
+                if discoveries.loaded.contains(url.name()) {
+                    continue;
+                }
+                let title = format!("no discovery is called `{}`", url.name());
+                let finding = discoveries.unknown(Problem::UnknownDiscovery, title, url.name());
+                let place = self.place("sources", &path.at("discovery").at(place));
+                self.add(finding, place, "this lists no resources");
+            }
+        }
+    }
+}
+
+/// Names, those of loaded namespaces apart.
+struct Names<'a> {
+    by_namespace: &'a BTreeMap<String, BTreeSet<String>>,
+    loaded: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn new(by_namespace: &'a BTreeMap<String, BTreeSet<String>>, namespaces: &[String]) -> Self {
+        let loaded = namespaces
+            .iter()
+            .filter_map(|namespace| by_namespace.get(namespace))
+            .flatten();
+        Self {
+            by_namespace,
+            loaded: loaded.map(String::as_str).collect(),
+        }
+    }
+
+    fn elsewhere(&self, matches: impl Fn(&str) -> bool) -> Option<&'a str> {
+        let mut others = self.by_namespace.iter();
+        others
+            .find(|(_, names)| names.iter().any(|name| matches(name)))
+            .map(|(namespace, _)| namespace.as_str())
+    }
+
+    fn unknown(&self, problem: Problem, title: String, name: &str) -> Finding {
+        let finding = Finding::warning(problem, title);
+        match self.elsewhere(|other| other == name) {
+            Some(namespace) => finding.note(not_loaded(namespace)),
+            None => finding.help(
+                nearest(name, self.loaded.iter().copied()).map(|near| format!("did you mean `{near}`?")),
+            ),
+        }
+    }
+
+    fn nothing(&self, title: String, matches: impl Fn(&str) -> bool) -> Finding {
+        let finding = Finding::warning(Problem::UnknownMeter, title);
+        match self.elsewhere(matches) {
+            Some(namespace) => finding.note(not_loaded(namespace)),
+            None => finding,
+        }
+    }
+}
+
+fn not_loaded(namespace: &str) -> String {
+    format!("it belongs to the namespace `{namespace}`, which is not loaded")
+}

@@ -1,0 +1,320 @@
+//! What is accepted, and what becomes of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code, reason = "shared with tests that use all of it")]
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nephoscope_config::{Admin, Loaded, load};
+
+fn good(path: impl Into<PathBuf>) -> Loaded {
+    load(&common::request([path.into()])).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn ceilometers_files_are_good_as_they_stand() {
+    let loaded = good("tests/good/ceilometer.yaml");
+    assert!(loaded.warnings.is_empty());
+    let sources = &loaded.config.sources;
+    let shown: Vec<_> = sources
+        .iter()
+        .map(|source| {
+            format!(
+                "{} {} {:?}",
+                source.name,
+                source.schedule.id(),
+                source.meters.patterns()
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    some_pollsters every:300:0 ["cpu", "disk.device.read.bytes", "volume.size"]
+    all every:60:0 ["*"]
+    all every:60:0 ["!a", "!b"]
+    "#);
+    assert!(
+        sources
+            .iter()
+            .all(|source| source.resources.is_empty() && source.discovery.is_empty())
+    );
+    assert!(good("tests/good/ceilometer-empty.yaml").config.sources.is_empty());
+    assert_eq!(good("tests/good/ceilometer-mixes.yaml").config.sources.len(), 6);
+}
+
+#[test]
+fn every_key_is_read() {
+    let loaded = good("tests/good/ours.yaml");
+    assert!(loaded.warnings.is_empty());
+    let config = &loaded.config;
+    assert_eq!(config.agent.admin(), Admin::Tcp("127.0.0.1:8777".to_owned()));
+    assert_eq!(
+        config.plugins["fake"].to_value()["password"],
+        "canary-environment"
+    );
+    let positions: Vec<_> = config
+        .sources
+        .iter()
+        .map(|source| source.position.to_string())
+        .collect();
+    insta::assert_snapshot!(positions.join("\n"), @r"
+    tests/good/ours.yaml:25
+    tests/good/ours.yaml:31
+    tests/good/ours.yaml:37
+    ");
+    let source = &config.sources[1];
+    let resources: Vec<_> = source.resources.iter().map(|resource| resource.key()).collect();
+    assert_eq!(resources, ["http://a/", r#"{"a":[2],"b":1}"#]);
+    insta::assert_debug_snapshot!((&config.agent, &config.coordination, &config.notifier, &config.plugins), @r#"
+    (
+        Agent {
+            id: Some(
+                "agent-1",
+            ),
+            host: Some(
+                "node-1",
+            ),
+            namespaces: [
+                "host",
+                "compute",
+            ],
+            sample_source: "test",
+            state_dir: Some(
+                "/tmp/state",
+            ),
+            admin: "tcp:127.0.0.1:8777",
+            metrics: Some(
+                "[::1]:9101",
+            ),
+            watch: false,
+            shutdown_timeout: HumanDuration(
+                90s,
+            ),
+            log: Log {
+                level: Debug,
+                format: Json,
+            },
+            splay: false,
+            limits: Limits {
+                polls: 1,
+                endpoint: 2,
+                listing: 3,
+            },
+        },
+        Coordination {
+            backend: Local,
+        },
+        Notifier {
+            batch_size: 10,
+            queue: 1000,
+            publishers: [
+                Publisher {
+                    name: "out",
+                    url: "stdout:",
+                    queue: None,
+                    options: {},
+                },
+                Publisher {
+                    name: "file",
+                    url: "file:///tmp/x",
+                    queue: Some(
+                        5,
+                    ),
+                    options: {
+                        "sync": ***,
+                    },
+                },
+            ],
+        },
+        {
+            "bare": {},
+            "fake": {
+                "latency": ***,
+                "password": ***,
+                "mode": ***,
+            },
+        },
+    )
+    "#);
+}
+
+#[test]
+fn defaults_stand_for_what_is_not_written() {
+    let config = good("tests/good/ceilometer-empty.yaml").config;
+    insta::assert_debug_snapshot!((&config.agent, &config.coordination, &config.notifier, &config.plugins), @r#"
+    (
+        Agent {
+            id: None,
+            host: None,
+            namespaces: [
+                "compute",
+                "central",
+            ],
+            sample_source: "openstack",
+            state_dir: None,
+            admin: "unix:",
+            metrics: None,
+            watch: true,
+            shutdown_timeout: HumanDuration(
+                30s,
+            ),
+            log: Log {
+                level: Info,
+                format: Text,
+            },
+            splay: true,
+            limits: Limits {
+                polls: 64,
+                endpoint: 8,
+                listing: 2000000,
+            },
+        },
+        Coordination {
+            backend: Local,
+        },
+        Notifier {
+            batch_size: 50,
+            queue: 100000,
+            publishers: [],
+        },
+        {},
+    )
+    "#);
+    assert!(!config.agent.host().is_empty());
+    assert!(
+        config
+            .agent
+            .id()
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    );
+    assert_eq!(
+        config.agent.admin(),
+        Admin::Unix(config.agent.state_dir().join("admin.sock"))
+    );
+}
+
+#[test]
+fn later_files_win_key_by_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "10-sources.yaml",
+        "sources: []\nagent: {id: first, watch: false}\n",
+    );
+    write("20-agent.yml", "agent: {id: second}\n");
+    write("30-not.txt", "agent: {id: third}\n");
+    let loaded = good(folder.path());
+    assert_eq!(loaded.config.agent.id(), "second");
+    assert!(loaded.config.agent.watch, "a section is replaced as a whole");
+    assert_eq!(loaded.folders, [folder.path()]);
+    let names: Vec<_> = loaded
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap())
+        .collect();
+    assert_eq!(names, ["10-sources.yaml", "20-agent.yml"]);
+}
+
+#[test]
+fn places_are_searched_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = common::request(Vec::<PathBuf>::new());
+    request.search.file = folder.path().join("polling.yaml");
+    request.search.folder = folder.path().join("nephoscope");
+    request.search.ceilometer = folder.path().join("ceilometer.yaml");
+    let write = |path: &Path, id: &str, sources: &str| {
+        fs::write(path, format!("agent: {{id: {id}}}\n{sources}")).unwrap()
+    };
+
+    request.terminal = true;
+    let built_in = load(&request).unwrap();
+    assert!(built_in.built_in && built_in.files.is_empty());
+    assert_eq!(built_in.config.sources[0].name, "built-in");
+    request.terminal = false;
+    assert!(load(&request).is_err());
+
+    write(&request.search.ceilometer, "ceilometer", "sources: []\n");
+    assert_eq!(load(&request).unwrap().config.agent.id(), "ceilometer");
+
+    fs::create_dir(&request.search.folder).unwrap();
+    write(&request.search.folder.join("agent.yaml"), "folder", "");
+    let loaded = load(&request).unwrap();
+    assert_eq!(loaded.files.len(), 2, "the sources come from ceilometer's file");
+
+    write(
+        &request.search.folder.join("agent.yaml"),
+        "folder",
+        "sources: []\n",
+    );
+    assert_eq!(load(&request).unwrap().config.agent.id(), "folder");
+
+    write(&request.search.file, "here", "sources: []\n");
+    let loaded = load(&request).unwrap();
+    assert_eq!(
+        (loaded.config.agent.id().as_str(), loaded.files.len()),
+        ("here", 1)
+    );
+
+    fs::write(&request.search.file, "sources: [").unwrap();
+    assert!(load(&request).is_err(), "a bad file is not passed over");
+}
+
+#[test]
+fn namespaces_can_be_given_beside_the_files() {
+    let mut request = common::request(["tests/good/ours.yaml"]);
+    assert_eq!(
+        load(&request).unwrap().config.agent.namespaces,
+        ["host", "compute"]
+    );
+    request.namespaces = Some(vec!["central".to_owned(), "central".to_owned()]);
+    assert_eq!(load(&request).unwrap().config.agent.namespaces, ["central"]);
+}
+
+#[test]
+fn sources_can_be_compared_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("polling.yaml");
+    let of = |text: &str| {
+        fs::write(&path, text).unwrap();
+        good(&path).config.sources
+    };
+    let before =
+        of("sources:\n- {name: a, interval: 60, meters: [cpu]}\n- {name: b, interval: 60, meters: [cpu]}\n");
+    let after = of(
+        "# moved\nsources:\n- {meters: [cpu], interval: 1m, name: a}\n- {name: b, interval: 61, meters: [cpu]}\n",
+    );
+    assert_eq!(before[0], after[0]);
+    assert_ne!(before[1], after[1]);
+}
+
+#[test]
+fn placeholders_are_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("secret"), "from file\n\n").unwrap();
+    let path = folder.path().join("polling.yaml");
+    let text = "plugins:\n  fake:\n    password: 'a ${env:PASSWORD} ${file:secret} $${env:X} ${env:EMPTY}$'\nsources: []\n";
+    fs::write(&path, text).unwrap();
+    let options = good(&path).config.plugins["fake"].to_value();
+    assert_eq!(options["password"], "a canary-environment from file\n ${env:X} $");
+}
+
+#[test]
+fn files_with_marks_and_other_line_ends_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("polling.yaml");
+    fs::write(
+        &path,
+        "\u{feff}sources:\r\n- name: ä\r\n  interval: 60\r\n  meters: [cpu]\r\n",
+    )
+    .unwrap();
+    let loaded = good(&path);
+    assert_eq!(
+        (
+            loaded.config.sources[0].name.as_str(),
+            loaded.config.sources[0].position.line
+        ),
+        ("ä", 2)
+    );
+}
