@@ -199,7 +199,8 @@ impl Agent {
     }
 }
 
-#[cfg(all(test, feature = "stock"))]
+#[cfg(test)]
+#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_polling::record::CycleRecord;
     use tokio::sync::broadcast::Receiver;
@@ -291,7 +292,7 @@ mod tests {
         assert_eq!((report.dropped_samples(), report.publishers.len()), (0, 2));
         let lines = std::fs::read_to_string(samples).unwrap().lines().count();
         assert!(
-            lines >= 5 && lines % 5 == 0,
+            lines >= 5 && lines.is_multiple_of(5),
             "whole cycles were written: {lines} lines"
         );
     }

@@ -12,7 +12,7 @@ use crate::logs;
 use crate::output::{json_lines, note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
-use crate::table::table;
+use crate::table::Sheet;
 
 /// A pollster run as a source asks for it.
 #[derive(Debug, Serialize)]
@@ -40,7 +40,7 @@ pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, Program
     let rows = plan(&config, &plugins);
     match printing.format() {
         Format::Json => print(&json_lines(&rows)?)?,
-        Format::Table => print(rows_table(&rows).as_bytes())?,
+        Format::Table => print(rows_table(Sheet::stdout(), &rows).as_bytes())?,
     }
     remarks(&config, &plugins, &rows)
         .iter()
@@ -68,7 +68,7 @@ fn plan(config: &Config, plugins: &Plugins) -> Vec<Row> {
     rows
 }
 
-fn rows_table(rows: &[Row]) -> String {
+fn rows_table(sheet: Sheet, rows: &[Row]) -> String {
     let cells = rows.iter().map(|row| {
         vec![
             row.task.clone(),
@@ -78,7 +78,7 @@ fn rows_table(rows: &[Row]) -> String {
             row.discovery.join(", "),
         ]
     });
-    table(&["task", "source", "pollster", "meters", "discovery"], cells)
+    sheet.table(&["task", "source", "pollster", "meters", "discovery"], cells)
 }
 
 /// What the plan itself does not show.
@@ -118,7 +118,7 @@ mod tests {
             meters: vec!["hardware.cpu.util".to_owned(), "hardware.cpu.user".to_owned()],
             discovery: vec!["local_node".to_owned()],
         }];
-        insta::assert_snapshot!(rows_table(&rows), @r"
+        insta::assert_snapshot!(rows_table(Sheet::endless(), &rows), @r"
         TASK      SOURCE  POLLSTER      METERS                                DISCOVERY
         every 5m  host    hardware.cpu  hardware.cpu.util, hardware.cpu.user  local_node
         ");

@@ -1,25 +1,31 @@
 //! Whether anybody still reads standard output.
 
+use std::fs::File;
 use std::future::pending;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 
-/// Resolves when the reader of standard output is gone: the other end of a pipe, or a terminal. Never for a
-/// file, which has no reader.
+/// Resolves when the reader of standard output is gone: the other end of a pipe, or a terminal. Never for a file,
+/// which has no reader, nor for a socket: a journal that is started again does not end the agent.
 pub(crate) async fn stdout_closed() {
-    match watched(io::stdout().as_fd().try_clone_to_owned()) {
-        Ok(stdout) => closed(&stdout).await,
-        Err(_) => pending().await,
+    match io::stdout().as_fd().try_clone_to_owned().and_then(watched) {
+        Ok(Some(stdout)) => closed(&stdout).await,
+        Ok(None) | Err(_) => pending().await,
     }
 }
 
-/// Only asks the kernel for events: nothing is written here, so it need be neither a pipe nor non-blocking (which
-/// would be so for everybody who has the same standard output).
-fn watched(fd: io::Result<OwnedFd>) -> io::Result<pipe::Sender> {
-    pipe::Sender::from_owned_fd_unchecked(fd?)
+/// Only asks the kernel for events: nothing is written here, so it need not be non-blocking (which would be so for
+/// everybody who has the same standard output).
+fn watched(fd: OwnedFd) -> io::Result<Option<pipe::Sender>> {
+    let file = File::from(fd);
+    if !file.is_terminal() && !file.metadata()?.file_type().is_fifo() {
+        return Ok(None);
+    }
+    pipe::Sender::from_owned_fd_unchecked(file.into()).map(Some)
 }
 
 async fn closed(fd: &pipe::Sender) {
@@ -38,7 +44,7 @@ mod tests {
     #[tokio::test]
     async fn a_pipe_without_a_reader_is_closed() {
         let (reader, writer) = io::pipe().unwrap();
-        let writer = watched(Ok(OwnedFd::from(writer))).unwrap();
+        let writer = watched(OwnedFd::from(writer)).unwrap().unwrap();
         let mut waiting = std::pin::pin!(closed(&writer));
         tokio::select! {
             biased;
@@ -52,8 +58,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_has_no_reader() {
+    async fn a_file_and_a_socket_are_not_watched() {
         let file = tempfile::tempfile().unwrap();
-        assert!(watched(Ok(OwnedFd::from(file))).is_err());
+        assert!(watched(OwnedFd::from(file)).unwrap().is_none());
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(watched(OwnedFd::from(socket)).unwrap().is_none());
     }
 }

@@ -21,7 +21,7 @@ use crate::logs;
 use crate::output::{json_lines, note, print};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
-use crate::table::table;
+use crate::table::Sheet;
 
 /// Pages that wait to be printed.
 const PAGES: usize = 2;
@@ -141,7 +141,7 @@ async fn ask(
     .await;
     cancellation.cancel();
     if format == Format::Table {
-        print(table(&["key", "resource"], rows).as_bytes())?;
+        print(Sheet::stdout().table(&["key", "resource"], rows).as_bytes())?;
     }
     let failure = match listed {
         Ok(Err(error)) => return Err(error),

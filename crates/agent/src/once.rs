@@ -21,7 +21,7 @@ use crate::error::{Exit, ProgramError};
 use crate::output::{note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, Settings, engine_options, quiet_log};
-use crate::table::table;
+use crate::table::Sheet;
 use crate::{logs, progress, publishers};
 
 /// Polls and prints. Fails if anything failed but what is not supported here.
@@ -147,7 +147,7 @@ fn samples_table(batches: &[Arc<Batch>]) -> String {
             sample.meter.kind.to_string(),
         ]
     });
-    table(&["resource", "meter", ">value", "unit", "type"], rows)
+    Sheet::stdout().table(&["resource", "meter", ">value", "unit", "type"], rows)
 }
 
 /// A value as people read it: at most three places after the point.

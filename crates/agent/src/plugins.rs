@@ -8,7 +8,7 @@ use crate::cli::{Format, Printing};
 use crate::error::{Exit, ProgramError};
 use crate::output::{json_lines, print};
 use crate::settings::Origin;
-use crate::table::table;
+use crate::table::Sheet;
 
 /// A plugin for programs.
 #[derive(Serialize)]
@@ -69,7 +69,7 @@ impl From<&MeterDef> for Meter {
 pub(crate) fn plugins(origin: &Origin, printing: Printing) -> Result<Exit, ProgramError> {
     match printing.format() {
         Format::Json => print(&json_lines(shown(&origin.registry))?)?,
-        Format::Table => print(tables(&origin.registry).as_bytes())?,
+        Format::Table => print(tables(Sheet::stdout(), &origin.registry).as_bytes())?,
     }
     Ok(Exit::Done)
 }
@@ -107,7 +107,7 @@ fn shown(registry: &Registry) -> Vec<Shown> {
         .collect()
 }
 
-fn tables(registry: &Registry) -> String {
+fn tables(sheet: Sheet, registry: &Registry) -> String {
     let families = registry.families.values().map(|family| {
         let name = if family.opt_in {
             format!("{} (when named)", family.name)
@@ -145,9 +145,9 @@ fn tables(registry: &Registry) -> String {
         vec![urls.join(", "), publisher.description.to_owned()]
     });
     [
-        table(&["family", "description"], families),
-        table(&["discovery", "namespaces", "description"], discoveries),
-        table(
+        sheet.table(&["family", "description"], families),
+        sheet.table(&["discovery", "namespaces", "description"], discoveries),
+        sheet.table(
             &[
                 "meter",
                 "type",
@@ -159,7 +159,7 @@ fn tables(registry: &Registry) -> String {
             ],
             meters,
         ),
-        table(&["publisher", "description"], publishers),
+        sheet.table(&["publisher", "description"], publishers),
     ]
     .join("\n")
 }
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn everything_is_listed_for_people_and_for_programs() {
-        insta::assert_snapshot!(tables(&registry()), @r"
+        insta::assert_snapshot!(tables(Sheet::endless(), &registry()), @r"
         FAMILY                DESCRIPTION
         weather (when named)  The weather outside
 

@@ -129,7 +129,8 @@ pub(crate) fn use_stdout(config: &Config) -> bool {
             .any(|publisher| publisher.url.scheme() == "stdout")
 }
 
-#[cfg(all(test, feature = "stock"))]
+#[cfg(test)]
+#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_file as _;
 
