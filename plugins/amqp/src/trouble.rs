@@ -146,7 +146,7 @@ pub(crate) fn is_precondition(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(answer) if answer.get_id() == code::PRECONDITION_FAILED)
 }
 
-/// A batch is refused for good only where it is certain that it is the one: see [`Trouble::TooLarge`].
+/// A batch is refused for good only where it is certain that it is the one, which the error alone does not say.
 impl From<Trouble> for PublishError {
     fn from(trouble: Trouble) -> Self {
         Self::retry(trouble.to_string())
