@@ -156,12 +156,15 @@ fn equal(word: u64, byte: u8) -> u64 {
 fn plain<S: Spelling>(bytes: &[u8]) -> usize {
     const WIDTH: usize = 8;
     let first = |mask: u64| mask.trailing_zeros() as usize / 8;
-    let (words, _) = bytes.as_chunks::<WIDTH>();
+    let (words, rest) = bytes.as_chunks::<WIDTH>();
     for (index, word) in words.iter().enumerate() {
         let mask = S::specials(u64::from_le_bytes(*word));
         if mask != 0 {
             return index * WIDTH + first(mask);
         }
+    }
+    if rest.is_empty() {
+        return bytes.len();
     }
     // The last eight again, of which some were looked at already; of fewer, with blanks behind them.
     let mut padded = [b' '; WIDTH];

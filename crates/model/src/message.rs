@@ -27,8 +27,8 @@ pub(crate) struct MessageWriter<'a, S> {
     signer: Option<&'a Signer>,
     /// At most [`REMEMBERED`], the one written last at the end.
     subjects: VecDeque<Written<'a>>,
-    /// The text of the time written last: samples of a run have the same.
-    time: (Option<Timestamp>, String),
+    /// The time written last: samples of a run have the same.
+    time: Time,
     /// For the part of a signature's content that comes before that of the subject.
     head: Vec<u8>,
     spelling: PhantomData<S>,
@@ -43,6 +43,16 @@ struct Written<'a> {
     metadata: Range<usize>,
     /// Its part of a signature's content.
     content: SubjectContent,
+}
+
+/// A time, and how it is written.
+#[derive(Default)]
+struct Time {
+    value: Option<Timestamp>,
+    /// In a message.
+    text: String,
+    /// In the content of a signature.
+    content: String,
 }
 
 /// What a subject adds to the content of a signature; empty where nothing is signed.
@@ -61,7 +71,7 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
             source,
             signer,
             subjects: VecDeque::new(),
-            time: (None, String::new()),
+            time: Time::default(),
             head: Vec::new(),
             spelling: PhantomData,
         }
@@ -89,10 +99,8 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
         let parts = const { S::PARTS };
         let subject = &*sample.subject;
         let source = subject.source.as_deref().unwrap_or(self.source);
-        if self.time.0 != Some(sample.timestamp) {
-            self.time = (Some(sample.timestamp), sample.timestamp.to_string());
-        }
-        let time = self.time.1.as_bytes();
+        self.time.set(sample.timestamp);
+        let time = self.time.text.as_bytes();
         out.extend_from_slice(parts.source.as_bytes());
         json::bare::<S>(out, source);
         out.extend_from_slice(parts.name.as_bytes());
@@ -172,8 +180,7 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
                 &content.middle,
                 &b"source"[..],
                 source.as_bytes(),
-                b"timestamp",
-                time,
+                self.time.content.as_bytes(),
                 &content.end,
             ];
             out.extend_from_slice(&signer.sign_content(signed));
@@ -231,6 +238,16 @@ fn write_head(head: &mut Vec<u8>, sample: &Sample, volume: &[u8], id: &[u8], mon
         monotonic_time,
     ] {
         head.extend_from_slice(part);
+    }
+}
+
+impl Time {
+    fn set(&mut self, value: Timestamp) {
+        if self.value != Some(value) {
+            self.value = Some(value);
+            self.text = value.to_string();
+            self.content = format!("timestamp{}", self.text);
+        }
     }
 }
 

@@ -49,8 +49,9 @@ impl Signer {
     pub(crate) fn sign_content<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 64] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
-        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0.authenticate(parts)) {
-            digits.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        let (pairs, _) = text.as_chunks_mut();
+        for (digits, byte) in pairs.iter_mut().zip(self.0.authenticate(parts)) {
+            *digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         }
         text
     }
