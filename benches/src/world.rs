@@ -68,6 +68,7 @@ impl World {
             url_shown: "bench:".to_owned(),
             publisher,
             queue: nephoscope_notifier::DEFAULT_QUEUE,
+            spool: None,
         };
         Notifier::start(vec![setup], NotifierOptions::default(), self.core.handle())
     }

@@ -83,6 +83,7 @@ pub(crate) fn collector() -> (PublisherSetup, Arc<Collected>) {
         url_shown: "print".to_owned(),
         publisher: Arc::new(Collector(collected.clone())),
         queue: MOST,
+        spool: None,
     };
     (setup, collected)
 }

@@ -77,6 +77,7 @@ pub(crate) fn set_up(
             url_shown: TERMINAL.into(),
             publisher,
             queue: config.queue,
+            spool: None,
         };
         return Ok(vec![setup]);
     }
@@ -94,6 +95,7 @@ pub(crate) fn set_up(
             url_shown: publisher.url.to_string(),
             publisher: made,
             queue: publisher.queue.unwrap_or(config.queue),
+            spool: None,
         })
     });
     setups.collect()

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use nephoscope_plugin::{PublishError, Publisher};
@@ -47,8 +47,8 @@ pub(crate) async fn run(lane: Arc<Lane>) {
             }
             Step::End(publishers) => {
                 abandon(&mut flights);
+                let (closed, ()) = join(close(publishers), lane.put_away()).await;
                 lane.stop();
-                let closed = close(publishers).await;
                 lane.finish(closed);
                 return;
             }

@@ -21,8 +21,9 @@ pub struct Counters {
     panics: AtomicU64,
 }
 
-/// Counts since the publisher was started. At every moment
-/// `submitted = delivered + dropped + refused + queued`, in samples and in batches.
+/// Counts since the publisher was started. At every moment, in samples and in batches,
+/// `submitted + recovered = delivered + dropped + refused + queued + spooled`: recovered is what its spool held when it
+/// was opened, spooled what it holds now (0 without a spool).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Samples that cycles handed over.
@@ -33,9 +34,10 @@ pub struct Counts {
     pub delivered_samples: u64,
     /// Batches that the publisher has delivered.
     pub delivered_batches: u64,
-    /// Samples that were lost at the bound of the queue, or left when the publisher was stopped.
+    /// Samples that were lost: at the bound of the queue or of the spool, to damage of the spool, or left when the
+    /// publisher was stopped.
     pub dropped_samples: u64,
-    /// Batches that were lost at the bound of the queue, or left when the publisher was stopped.
+    /// Batches of these samples.
     pub dropped_batches: u64,
     /// Samples that the other side refused for good.
     pub refused_samples: u64,
@@ -150,6 +152,8 @@ pub(crate) enum Event {
     Replaced { queued: usize },
     /// The publisher did not close properly.
     NotClosed,
+    /// The publisher delivers no encoded form, so that nothing can be stored for it.
+    NoForm,
 }
 
 impl Event {
@@ -224,6 +228,12 @@ impl Event {
             }
             Event::Replaced { queued } => {
                 info!(publisher, queued, "replaced by a reload; queued samples are kept");
+            }
+            Event::NoForm => {
+                error!(
+                    publisher,
+                    "has a spool, but nothing can be stored for this kind of publisher: the spool is not used"
+                );
             }
             Event::NotClosed => {
                 warn!(publisher, "did not close properly");

@@ -104,6 +104,11 @@ impl Health {
         self.last_progress
     }
 
+    /// The spool has taken something: the queue moves.
+    pub(crate) fn progress(&mut self, now: Instant) {
+        self.last_progress = now;
+    }
+
     /// When the next publish may set out, unless at once.
     pub(crate) fn resume_at(&self, now: Instant) -> Option<Instant> {
         self.failing

@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use nephoscope_model::Batch;
+use nephoscope_model::{Batch, Form};
 use nephoscope_plugin::Publisher;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -16,15 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::{Counters, Event, Fault};
 use crate::health::Health;
-use crate::options::{MAX_IN_FLIGHT, NotifierOptions, PublisherSetup};
+use crate::options::{
+    BACKLOG_SHARE, CLOSE_TIMEOUT, MAX_IN_FLIGHT, NotifierOptions, PublisherSetup, STORE_TIME,
+};
 use crate::queue::{Entry, Queue};
 use crate::receipt::Ticket;
+use crate::spool::{Incoming, Next, Order, Outgoing, Spool, SpoolMode};
 use crate::status::{PublisherEnd, PublisherState, PublisherStatus};
 
 pub(crate) struct Lane {
     name: Arc<str>,
     options: Arc<NotifierOptions>,
     counters: Counters,
+    spool: Option<Spool>,
     state: Mutex<State>,
     /// Wakes the publisher's task.
     work: Notify,
@@ -40,6 +44,10 @@ struct State {
     publisher: Arc<dyn Publisher>,
     url_shown: String,
     in_flight: usize,
+    /// In which form the publisher delivers, if it can have a spool.
+    form: Option<Form>,
+    /// Departures, for the share of the backlog.
+    departures: u32,
     mode: Mode,
     /// Hand-overs that wait for room.
     waiters: usize,
@@ -56,8 +64,16 @@ struct State {
 enum Mode {
     Open,
     /// Being emptied for good, until then.
-    Draining(Instant),
+    Draining(Draining),
     Stopped,
+}
+
+#[derive(Clone, Copy)]
+struct Draining {
+    /// What is left is dropped then.
+    until: Instant,
+    /// What is left is stored then.
+    deliver_until: Instant,
 }
 
 /// A publisher that takes the place of the present one.
@@ -65,6 +81,7 @@ struct Replacement {
     publisher: Arc<dyn Publisher>,
     url_shown: String,
     in_flight: usize,
+    form: Option<Form>,
     /// What is under way may finish until then.
     until: Instant,
     done: oneshot::Sender<()>,
@@ -115,7 +132,7 @@ struct Aftermath {
     events: Vec<Event>,
     delivered: Option<Entry>,
     lost: Vec<Entry>,
-    lost_ticket: Option<Ticket>,
+    lost_tickets: Vec<Ticket>,
 }
 
 impl Aftermath {
@@ -126,20 +143,28 @@ impl Aftermath {
         if let Some(entry) = self.delivered {
             entry.confirm();
         }
-        drop((self.lost, self.lost_ticket));
+        drop((self.lost, self.lost_tickets));
     }
 }
 
 impl Lane {
-    pub(crate) fn new(setup: PublisherSetup, options: Arc<NotifierOptions>) -> Self {
+    pub(crate) fn new(setup: PublisherSetup, options: Arc<NotifierOptions>) -> Arc<Self> {
         let now = Instant::now();
-        Self {
+        let form = form(&*setup.publisher);
+        if setup.spool.is_some() && form.is_none() {
+            Event::NoForm.emit(&setup.name);
+        }
+        let in_flight = in_flight(&*setup.publisher);
+        let lane = Arc::new(Self {
             name: setup.name,
             counters: Counters::default(),
+            spool: setup.spool,
             state: Mutex::new(State {
                 queue: Queue::new(setup.queue),
                 health: Health::new(&options, now),
-                in_flight: in_flight(&*setup.publisher),
+                in_flight,
+                form,
+                departures: 0,
                 publisher: setup.publisher,
                 url_shown: setup.url_shown,
                 mode: Mode::Open,
@@ -154,7 +179,52 @@ impl Lane {
             work: Notify::new(),
             room: Notify::new(),
             stopped: CancellationToken::new(),
+        });
+        if let Some(spool) = &lane.spool
+            && form.is_some()
+        {
+            let weak = Arc::downgrade(&lane);
+            spool.listen(move || {
+                if let Some(lane) = weak.upgrade() {
+                    lane.spool_changed();
+                }
+            });
+            spool.want(in_flight);
         }
+        lane
+    }
+
+    pub(crate) fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
+    }
+
+    /// Whether this is its spool.
+    pub(crate) fn has_spool(&self, other: Option<&Spool>) -> bool {
+        match (&self.spool, other) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The spool, if the publisher can have one.
+    fn usable_spool(&self, state: &State) -> Option<(&Spool, Form)> {
+        Some((self.spool.as_ref()?, state.form?))
+    }
+
+    /// The spool has stored something, or has something to deliver, or takes nothing any more.
+    fn spool_changed(&self) {
+        {
+            let mut state = self.state.lock();
+            let takes = self.spool.as_ref().is_some_and(Spool::takes);
+            if takes {
+                state.health.progress(Instant::now());
+            }
+            if state.waiters > 0 {
+                self.room.notify_one();
+            }
+        }
+        self.work.notify_one();
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -175,32 +245,101 @@ impl Lane {
 
     // From the side of the cycles.
 
-    /// Hands a batch over, without waiting. `Some` when the queue is full and the publisher not known to be
-    /// blocked: then the batch waits for room.
+    /// Hands a batch over, without waiting. `Some` when there is no room, neither in memory nor in the spool, and the
+    /// publisher is not known to be blocked: then the batch waits for room.
     pub(crate) fn offer(self: &Arc<Self>, batch: &Arc<Batch>, ticket: Ticket) -> Option<Offered> {
-        let samples = batch.samples().len();
-        let mut state = self.state.lock();
-        let queues = matches!(state.mode, Mode::Open | Mode::Draining(_));
-        if queues && state.health.blocked().is_none() && (state.waiters > 0 || !state.queue.fits(samples)) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let mut ticket = Some(ticket);
+        if self.must_wait(state, batch, &mut ticket) {
             state.waiters += 1;
-            drop(state);
             return Some(Offered {
                 lane: self.clone(),
                 batch: batch.clone(),
-                ticket: Some(ticket),
+                ticket,
                 began: Instant::now(),
             });
         }
-        let aftermath = self.admit(&mut state, batch, ticket);
-        drop(state);
-        aftermath.settle(&self.name);
+        let aftermath = ticket.map(|ticket| self.admit(state, batch, ticket));
+        drop(guard);
+        if let Some(aftermath) = aftermath {
+            aftermath.settle(&self.name);
+        }
         None
+    }
+
+    /// Whether a batch that is handed over now must wait for room. Where there is a spool, it is placed if possible:
+    /// then its ticket is gone.
+    fn must_wait(&self, state: &mut State, batch: &Arc<Batch>, ticket: &mut Option<Ticket>) -> bool {
+        if matches!(state.mode, Mode::Stopped) {
+            return false;
+        }
+        if let Some((spool, form)) = self.usable_spool(state)
+            && spool.takes()
+            && !self.stands_still(state)
+        {
+            return state.waiters > 0 || !self.place(state, spool, form, batch, ticket);
+        }
+        state.health.blocked().is_none() && (state.waiters > 0 || !state.queue.fits(batch.len()))
+    }
+
+    /// Whether neither the publisher nor the spool has taken anything for as long as a hand-over waits.
+    fn stands_still(&self, state: &State) -> bool {
+        let since = state.health.last_progress();
+        state.health.blocked().is_some() && Instant::now().duration_since(since) >= self.options.patience
+    }
+
+    /// Puts a batch into memory or on its way into the spool, in order; whether there was room.
+    fn place(
+        &self,
+        state: &mut State,
+        spool: &Spool,
+        form: Form,
+        batch: &Arc<Batch>,
+        ticket: &mut Option<Ticket>,
+    ) -> bool {
+        let always = spool.options().mode == SpoolMode::Always;
+        let bound = state.queue.bound();
+        // Batches that came before this one and have no room here, or must all be stored.
+        while (always || !state.queue.fits(batch.len()))
+            && let Some(entry) = state.queue.evict()
+        {
+            if !self.hand_to_spool(state, spool, form, entry) {
+                return false;
+            }
+        }
+        let placed = if !always && state.queue.fits(batch.len()) {
+            if let Some(ticket) = ticket.take() {
+                state.queue.push(batch.clone(), ticket, Instant::now());
+            }
+            true
+        } else {
+            spool.offer(batch, form, ticket, bound)
+        };
+        if placed {
+            self.counters.submitted(batch.len());
+            if std::mem::take(&mut state.hungry) {
+                self.work.notify_one();
+            }
+        }
+        placed
+    }
+
+    fn hand_to_spool(&self, state: &mut State, spool: &Spool, form: Form, entry: Entry) -> bool {
+        let bound = state.queue.bound();
+        match entry.offer_to(spool, form, bound) {
+            None => true,
+            Some(entry) => {
+                state.queue.undo_evict(entry);
+                false
+            }
+        }
     }
 
     /// Queues the batch, and drops the oldest ones where it does not fit.
     fn admit(&self, state: &mut State, batch: &Arc<Batch>, ticket: Ticket) -> Aftermath {
         let now = Instant::now();
-        let samples = batch.samples().len();
+        let samples = batch.len();
         let mut aftermath = Aftermath::default();
         self.counters.submitted(samples);
         if matches!(state.mode, Mode::Stopped) {
@@ -208,7 +347,7 @@ impl Lane {
             if !std::mem::replace(&mut state.told_late, true) {
                 aftermath.events.push(Event::CameTooLate);
             }
-            aftermath.lost_ticket = Some(ticket);
+            aftermath.lost_tickets.push(ticket);
             return aftermath;
         }
         let bound = state.queue.bound();
@@ -229,7 +368,7 @@ impl Lane {
             None => {
                 self.counters.dropped(samples);
                 state.health.lose(samples, bound, now, &mut aftermath.events);
-                aftermath.lost_ticket = Some(ticket);
+                aftermath.lost_tickets.push(ticket);
             }
         }
         aftermath
@@ -257,11 +396,12 @@ impl Lane {
         let mut wake_at = None;
         match state.mode {
             Mode::Open => {}
-            Mode::Draining(until) => {
-                if now >= until || (state.queue.is_empty() && state.waiters == 0) {
+            Mode::Draining(draining) => {
+                let all_gone = state.queue.is_empty() && state.waiters == 0;
+                if now >= draining.deliver_until || all_gone || self.rather_stores(state) {
                     return Step::End(state.dismiss());
                 }
-                wake_at = Some(until);
+                wake_at = Some(draining.deliver_until);
             }
             Mode::Stopped => return Step::End(state.dismiss()),
         }
@@ -278,6 +418,10 @@ impl Lane {
             state.queue.put_all_back();
             state.health.start_anew(now);
             state.in_flight = replacement.in_flight;
+            state.form = replacement.form;
+            if let Some(spool) = &self.spool {
+                spool.want(state.in_flight);
+            }
             state.url_shown = replacement.url_shown;
             let leaving = std::mem::replace(&mut state.publisher, replacement.publisher);
             return Step::Swap(leaving, replacement.done);
@@ -288,7 +432,7 @@ impl Lane {
         let may_fly = state.queue.flying() < state.in_flight
             && (state.health.failing().is_none() || state.queue.flying_since(epoch) == 0);
         if may_fly && resume_at.is_none() {
-            if let Some((number, batch)) = state.queue.take(epoch) {
+            if let Some((number, batch)) = self.next(state, epoch, now) {
                 return Step::Publish(Departure {
                     number,
                     batch,
@@ -296,12 +440,64 @@ impl Lane {
                 });
             }
             state.hungry = true;
-        } else if may_fly && state.queue.has_waiting() {
-            wake_at = earliest(wake_at, resume_at);
         } else if may_fly {
-            state.hungry = true;
+            // Also when nothing waits here: something may in the spool.
+            wake_at = earliest(wake_at, resume_at);
         }
         Step::Wait(wake_at)
+    }
+
+    /// Whether an emptying for good had better store what is left than wait for the publisher.
+    fn rather_stores(&self, state: &State) -> bool {
+        let Some((spool, _)) = self.usable_spool(state).filter(|_| state.waiters == 0) else {
+            return false;
+        };
+        let stuck = state.health.failing().is_some() || state.health.blocked().is_some();
+        let behind = spool.options().order == Order::Fifo && spool.has_backlog();
+        spool.takes() && (stuck || behind)
+    }
+
+    /// The batch that sets out next.
+    fn next(&self, state: &mut State, epoch: u64, now: Instant) -> Option<(u64, Arc<Batch>)> {
+        if let Some(taken) = state.queue.take_returned(epoch) {
+            return Some(taken);
+        }
+        let Some((spool, form)) = self.usable_spool(state) else {
+            return state.queue.take(epoch);
+        };
+        if matches!(state.mode, Mode::Draining(_)) {
+            // What is stored stays stored.
+            return state.queue.take(epoch);
+        }
+        let fifo = spool.options().order == Order::Fifo;
+        let turn = state.departures % BACKLOG_SHARE == BACKLOG_SHARE - 1;
+        state.departures = state.departures.wrapping_add(1);
+        if !fifo
+            && !turn
+            && let Some(taken) = state.queue.take(epoch)
+        {
+            return Some(taken);
+        }
+        loop {
+            match spool.next() {
+                Next::Stored(outgoing) if outgoing.form == Some(form) => {
+                    let Outgoing { number, batch, .. } = outgoing;
+                    return Some(state.queue.depart(batch, None, Some(number), epoch, now));
+                }
+                Next::Stored(outgoing) => {
+                    let stored = outgoing.form.map_or("an unknown form", Form::as_str);
+                    let reason = format!("it was stored as {stored}, and the publisher takes {form}");
+                    self.counters.refused(outgoing.batch.len());
+                    spool.refuse(Some(outgoing.number), outgoing.batch, outgoing.form, reason);
+                }
+                Next::NotStored(Incoming { batch, ticket, .. }) => {
+                    return Some(state.queue.depart(batch, Some(ticket), None, epoch, now));
+                }
+                // In order, nothing passes by what is there.
+                Next::Later if fifo => return None,
+                Next::Later | Next::Nothing => return state.queue.take(epoch),
+            }
+        }
     }
 
     /// Notes what came of a publish.
@@ -316,8 +512,15 @@ impl Lane {
                 return;
             };
             let samples = entry.samples();
+            let was_failing = state.health.failing().is_some();
+            if !matches!(answer, Answer::Retry(..)) {
+                state.queue.forget(&entry);
+            }
             match answer {
                 Answer::Taken => {
+                    if let (Some(spool), Some(number)) = (&self.spool, entry.stored()) {
+                        spool.done(number, samples);
+                    }
                     self.counters.delivered(samples);
                     let emptied = state.queue.is_empty();
                     state.health.answer(epoch, emptied, now, &mut aftermath.events);
@@ -326,6 +529,9 @@ impl Lane {
                     self.wake_a_waiter(state);
                 }
                 Answer::Refused(reason) => {
+                    if let Some(spool) = &self.spool {
+                        spool.refuse(entry.stored(), entry.batch().clone(), state.form, reason.clone());
+                    }
                     self.counters.refused(samples);
                     let emptied = state.queue.is_empty();
                     state.health.answer(epoch, emptied, now, &mut aftermath.events);
@@ -342,6 +548,12 @@ impl Lane {
                         .fail(epoch, error, last_chance, now, &mut aftermath.events);
                 }
             }
+            if let Some(spool) = &self.spool
+                && was_failing
+                && state.health.failing().is_none()
+            {
+                spool.turn_over();
+            }
         }
         aftermath.settle(&self.name);
     }
@@ -353,6 +565,37 @@ impl Lane {
         if !closed {
             Event::NotClosed.emit(&self.name);
         }
+    }
+
+    /// Stores what is left, where there is a spool, and closes that: until the deadline of the stop, and for a moment in
+    /// any case. What is not stored by then is dropped by [`Lane::stop`].
+    pub(crate) async fn put_away(&self) {
+        let Some(spool) = &self.spool else { return };
+        let deadline = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            if state.end.is_some() {
+                return;
+            }
+            let until = match state.mode {
+                Mode::Draining(draining) => draining.until,
+                Mode::Open | Mode::Stopped => Instant::now(),
+            };
+            state.mode = Mode::Stopped;
+            let mut rest = Vec::new();
+            if let Some(form) = state.form {
+                for entry in state.queue.empty() {
+                    if let (batch, Some(ticket)) = entry.into_parts() {
+                        rest.push(Incoming { batch, form, ticket });
+                    }
+                }
+            }
+            spool.close(rest);
+            // Those who wait for room are told that there will be none.
+            self.room.notify_waiters();
+            until.max(Instant::now()) + CLOSE_TIMEOUT - CLOSE_TIMEOUT / 10
+        };
+        _ = timeout_at(deadline, spool.closed()).await;
     }
 
     /// Counts and drops whatever is left; nothing is taken any more.
@@ -371,6 +614,15 @@ impl Lane {
                 samples += entry.samples() as u64;
                 batches += 1;
                 aftermath.lost.push(entry);
+            }
+            if let Some(spool) = &self.spool {
+                spool.close(Vec::new());
+                for incoming in spool.take_back() {
+                    self.counters.dropped(incoming.batch.len());
+                    samples += incoming.batch.len() as u64;
+                    batches += 1;
+                    aftermath.lost_tickets.push(incoming.ticket);
+                }
             }
             if batches > 0 {
                 aftermath.events.push(Event::Abandoned { samples, batches });
@@ -403,12 +655,22 @@ impl Lane {
     /// Empties the queue for good, at most until then. Of two deadlines the earlier counts.
     pub(crate) fn drain(&self, until: Instant) {
         let mut state = self.state.lock();
+        let now = Instant::now();
+        let mut deliver_until = until;
+        if self.usable_spool(&state).is_some() {
+            let left = until.saturating_duration_since(now);
+            deliver_until = until.checked_sub(STORE_TIME.min(left / 4)).unwrap_or(until);
+        }
+        let draining = Draining { until, deliver_until };
         state.mode = match state.mode {
-            Mode::Open => Mode::Draining(until),
-            Mode::Draining(other) => Mode::Draining(other.min(until)),
+            Mode::Open => Mode::Draining(draining),
+            Mode::Draining(other) => Mode::Draining(Draining {
+                until: other.until.min(until),
+                deliver_until: other.deliver_until.min(deliver_until),
+            }),
             Mode::Stopped => return,
         };
-        state.health.resume(Instant::now());
+        state.health.resume(now);
         self.work.notify_one();
     }
 
@@ -429,6 +691,7 @@ impl Lane {
     /// Takes over what a reload says. With another publisher: what resolves when it is in place.
     pub(crate) fn update(&self, setup: PublisherSetup) -> Option<oneshot::Receiver<()>> {
         let in_flight = in_flight(&*setup.publisher);
+        let form = form(&*setup.publisher);
         let mut state = self.state.lock();
         let state = &mut *state;
         state.queue.set_bound(setup.queue);
@@ -448,6 +711,7 @@ impl Lane {
             publisher: setup.publisher,
             url_shown: setup.url_shown,
             in_flight,
+            form,
             until: Instant::now() + self.options.drain_timeout,
             done,
         });
@@ -458,10 +722,21 @@ impl Lane {
     pub(crate) fn status(&self) -> PublisherStatus {
         let now = Instant::now();
         let state = self.state.lock();
+        let spool = self.spool.as_ref().map(Spool::status);
+        let mut counts = self.counters.counts();
+        let (mut queued_samples, mut queued_batches) = (state.queue.own_samples(), state.queue.own_batches());
+        if let Some(spool) = &spool {
+            counts.dropped_samples += spool.counts.dropped_samples + spool.counts.lost_samples;
+            counts.dropped_batches += spool.counts.dropped_records + spool.counts.lost_records;
+            queued_samples += spool.incoming_samples;
+            queued_batches += spool.incoming_batches;
+        }
         let failing = state.health.failing();
         let publisher_state = match (&state.mode, state.health.blocked(), failing) {
             (Mode::Stopped, ..) => PublisherState::Stopped,
-            (Mode::Draining(until), ..) => PublisherState::Draining { until: *until },
+            (Mode::Draining(draining), ..) => PublisherState::Draining {
+                until: draining.until,
+            },
             (Mode::Open, Some(since), failing) => PublisherState::Blocked {
                 since,
                 error: failing.map(|failing| failing.error.clone()),
@@ -481,10 +756,11 @@ impl Lane {
             url_shown: state.url_shown.clone(),
             state: publisher_state,
             bound: state.queue.bound(),
-            queued_samples: state.queue.samples(),
-            queued_batches: state.queue.batches(),
+            queued_samples,
+            queued_batches,
             oldest: state.queue.oldest().map(|since| now.duration_since(since)),
-            counts: self.counters.counts(),
+            spool,
+            counts,
         }
     }
 }
@@ -524,23 +800,32 @@ impl Offered {
     /// Queues the batch if there is room, or if there is no use in waiting; else says how long to wait.
     fn try_enter(&mut self) -> Option<Instant> {
         let lane = &self.lane;
-        let mut state = lane.state.lock();
-        let hopeless = state.health.blocked().is_some() || matches!(state.mode, Mode::Stopped);
-        if !hopeless && !state.queue.fits(self.batch.samples().len()) {
+        let mut guard = lane.state.lock();
+        let state = &mut *guard;
+        state.waiters -= 1;
+        let others = std::mem::replace(&mut state.waiters, 0);
+        // Whoever is woken goes first: the others have waited for less.
+        let must_wait = lane.must_wait(state, &self.batch, &mut self.ticket);
+        state.waiters = others;
+        if must_wait {
+            state.waiters += 1;
             return Some(state.health.last_progress().max(self.began) + lane.options.patience);
         }
-        let ticket = self.ticket.take()?;
-        state.waiters -= 1;
-        let aftermath = lane.admit(&mut state, &self.batch, ticket);
+        let aftermath = self
+            .ticket
+            .take()
+            .map(|ticket| lane.admit(state, &self.batch, ticket));
         // Where there was room for one, there may be for the next.
-        if state.waiters > 0 && state.queue.samples() < state.queue.bound() {
+        if state.waiters > 0 && (lane.spool.is_some() || state.queue.samples() < state.queue.bound()) {
             lane.room.notify_one();
         }
         if matches!(state.mode, Mode::Draining(_)) {
             lane.work.notify_one();
         }
-        drop(state);
-        aftermath.settle(&lane.name);
+        drop(guard);
+        if let Some(aftermath) = aftermath {
+            aftermath.settle(&lane.name);
+        }
         None
     }
 }
@@ -549,7 +834,7 @@ impl Drop for Offered {
     /// Whoever handed the batch over went away: the batch is lost to this publisher, and counted.
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
-        let samples = self.batch.samples().len();
+        let samples = self.batch.len();
         let mut aftermath = Aftermath::default();
         {
             let mut state = self.lane.state.lock();
@@ -561,7 +846,7 @@ impl Drop for Offered {
             state
                 .health
                 .lose(samples, bound, Instant::now(), &mut aftermath.events);
-            aftermath.lost_ticket = Some(ticket);
+            aftermath.lost_tickets.push(ticket);
             self.lane.wake_a_waiter(state);
             if matches!(state.mode, Mode::Draining(_)) {
                 self.lane.work.notify_one();
@@ -576,6 +861,11 @@ fn in_flight(publisher: &dyn Publisher) -> usize {
     catch_unwind(AssertUnwindSafe(|| publisher.in_flight()))
         .unwrap_or(1)
         .clamp(1, MAX_IN_FLIGHT)
+}
+
+/// In which form the publisher delivers.
+fn form(publisher: &dyn Publisher) -> Option<Form> {
+    catch_unwind(AssertUnwindSafe(|| publisher.form())).unwrap_or(None)
 }
 
 fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

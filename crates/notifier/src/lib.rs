@@ -4,8 +4,8 @@
 //! lanes by reference ([`Notifier::submit`]); its [`Receipt`] says what became of it. What a full queue, a publisher
 //! that is away and a stop of the agent mean for samples is told in `docs/delivery.md`.
 //!
-//! The spool of a publisher will stand between its queue and its losses: where a lane now drops the oldest
-//! batches of a full queue, or what is left at the end, it will store them instead.
+//! A publisher may have a [`spool`]: where a lane would drop the oldest batches of a full queue, or what is left at the
+//! end, it stores them instead; or it stores every batch first.
 
 mod backoff;
 mod delivery;

@@ -14,6 +14,7 @@ use crate::delivery;
 use crate::lane::Lane;
 use crate::options::{CLOSE_TIMEOUT, NotifierOptions, PublisherSetup};
 use crate::receipt::Receipt;
+use crate::spool::Spool;
 use crate::status::{PublisherEnd, PublisherStatus, ShutdownReport};
 
 /// What a publisher's task may take beyond its own deadlines before nobody waits for it any more.
@@ -74,7 +75,7 @@ impl Notifier {
     /// Without publishers, and without samples, a batch counts as delivered; after [`Notifier::shutdown`] as dropped.
     pub async fn submit(&self, batch: Arc<Batch>) -> Receipt {
         let (receipt, ticket) = Receipt::open();
-        if batch.samples().is_empty() {
+        if batch.is_empty() {
             ticket.confirm();
             return receipt;
         }
@@ -125,6 +126,14 @@ impl Notifier {
             .map(|lane| lane.publisher())
     }
 
+    /// The spool of the publisher of this name, for a reload that leaves its folder as it is: pass it to
+    /// [`Notifier::reconfigure`] again instead of opening it twice.
+    pub fn spool(&self, name: &str) -> Option<Spool> {
+        let lanes = self.0.lanes.read();
+        let lane = lanes.active.iter().find(|lane| &**lane.name() == name);
+        lane.and_then(|lane| lane.spool().cloned())
+    }
+
     /// Takes over the publishers of a reload; from the call on, cycles hand over to them.
     ///
     /// A name that is known keeps its queue and its counts. If its publisher is the same ([`Notifier::publisher`]),
@@ -146,7 +155,9 @@ impl Notifier {
             lanes.retiring.retain(|lane| !lane.has_stopped());
             let mut former = std::mem::take(&mut lanes.active);
             for setup in setups {
-                let lane = match former.iter().position(|lane| *lane.name() == setup.name) {
+                let same =
+                    |lane: &Arc<Lane>| *lane.name() == setup.name && lane.has_spool(setup.spool.as_ref());
+                let lane = match former.iter().position(same) {
                     Some(place) => {
                         let lane = former.remove(place);
                         swaps.extend(lane.update(setup));
@@ -173,8 +184,9 @@ impl Notifier {
         }
     }
 
-    /// Empties the queues until `deadline`; what is left then is dropped, counted and logged. Publishers are closed,
-    /// which may take a second more; nothing makes this last longer.
+    /// Empties the queues until `deadline`; what is left then is stored where there is a spool (which has a part of the
+    /// time, two seconds at most), else dropped, counted and logged. Publishers are closed, which may take a second more;
+    /// a publisher that holds its thread and has a spool may take one more. Nothing makes this last longer.
     ///
     /// May be called again with an earlier deadline while it runs.
     pub async fn shutdown(&self, deadline: Instant) -> ShutdownReport {
@@ -189,6 +201,9 @@ impl Notifier {
         let stopped = join_all(all.iter().map(|lane| lane.stopped()));
         let latest = deadline.max(Instant::now()) + CLOSE_TIMEOUT + GRACE;
         if timeout_at(latest, stopped).await.is_err() {
+            // Publishers that hold their threads: their queues are not left to them.
+            let stuck = all.iter().filter(|lane| !lane.has_stopped());
+            join_all(stuck.map(|lane| lane.put_away())).await;
             all.iter().for_each(|lane| lane.stop());
         }
         let ends: Vec<PublisherEnd> = all.iter().filter_map(|lane| lane.end()).collect();
@@ -198,7 +213,7 @@ impl Notifier {
 
 impl Inner {
     fn launch(&self, setup: PublisherSetup) -> Arc<Lane> {
-        let lane = Arc::new(Lane::new(setup, self.options.clone()));
+        let lane = Lane::new(setup, self.options.clone());
         self.runtime.spawn(delivery::run(lane.clone()));
         lane
     }

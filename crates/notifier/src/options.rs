@@ -7,6 +7,8 @@ use std::time::Duration;
 use nephoscope_model::Signer;
 use nephoscope_plugin::Publisher;
 
+use crate::spool::Spool;
+
 /// How many samples a publisher's queue holds where the configuration does not say. At 50 samples a second that is
 /// half an hour of outage; an operator who sees it reached should look at why the publisher does not deliver.
 pub const DEFAULT_QUEUE: usize = 100_000;
@@ -34,6 +36,13 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest pause between retries while a queue is being emptied for good: there is no later.
 pub(crate) const DRAIN_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// What of a publisher's deadline is left for storing what it has not delivered, at most.
+pub(crate) const STORE_TIME: Duration = Duration::from_secs(2);
+
+/// While fresh batches go first, every so many departures one of the spool goes before them: a publisher that only just
+/// keeps up works its backlog off all the same.
+pub(crate) const BACKLOG_SHARE: u32 = 8;
+
 /// How many batches a publisher may have under way at once, whatever it asks for.
 pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 
@@ -48,9 +57,14 @@ pub struct PublisherSetup {
     ///
     /// [`Notifier::publisher`]: crate::Notifier::publisher
     pub publisher: Arc<dyn Publisher>,
-    /// How many samples may be held for it, those under way included. A single batch that is larger is taken
+    /// How many samples may be held for it in memory, those under way included. A single batch that is larger is taken
     /// when nothing else is held.
     pub queue: usize,
+    /// Its queue on disk. A reload that passes the same one again ([`Notifier::spool`]) changes nothing; with another
+    /// one, or none, the publisher of this name is stopped and the new one begins.
+    ///
+    /// [`Notifier::spool`]: crate::Notifier::spool
+    pub spool: Option<Spool>,
 }
 
 impl fmt::Debug for PublisherSetup {
@@ -59,6 +73,7 @@ impl fmt::Debug for PublisherSetup {
             .field("name", &self.name)
             .field("url_shown", &self.url_shown)
             .field("queue", &self.queue)
+            .field("spool", &self.spool)
             .finish_non_exhaustive()
     }
 }

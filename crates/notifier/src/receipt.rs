@@ -8,13 +8,14 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// What became of a batch; the greater, the worse.
-///
-/// `Stored` (in a durable spool, between these two) comes with the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Every publisher has confirmed it.
     Delivered,
-    /// At least one publisher lost it: dropped at the bound of its queue or at a stop, or refused by the other side.
+    /// Every publisher has confirmed it, or has it in a spool, as durably as its `fsync` says.
+    Stored,
+    /// At least one publisher lost it: dropped at the bound of its queue or at a stop, or refused by the other side; or a spool
+    /// took it and could not make it durable.
     Dropped,
 }
 
@@ -30,13 +31,14 @@ impl Receipt {
     pub(crate) fn open() -> (Self, Ticket) {
         let shared = Arc::new(Shared(Mutex::new(Stage::Open {
             tickets: 1,
+            worst: Outcome::Delivered,
             listener: Listener::Nobody,
         })));
         (Self(shared.clone()), Ticket(Some(shared)))
     }
 
-    /// What became of the batch: [`Outcome::Delivered`] when every publisher has confirmed it,
-    /// [`Outcome::Dropped`] as soon as one has lost it.
+    /// What became of the batch: [`Outcome::Delivered`] or [`Outcome::Stored`] when every publisher has confirmed or
+    /// stored it, [`Outcome::Dropped`] as soon as one has lost it.
     pub async fn outcome(self) -> Outcome {
         poll_fn(|context| self.0.poll(context)).await
     }
@@ -72,6 +74,13 @@ impl Ticket {
             shared.settle(Outcome::Delivered);
         }
     }
+
+    /// The publisher's spool has the batch.
+    pub(crate) fn store(mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.settle(Outcome::Stored);
+        }
+    }
 }
 
 impl Drop for Ticket {
@@ -87,7 +96,11 @@ struct Shared(Mutex<Stage>);
 
 #[derive(Debug)]
 enum Stage {
-    Open { tickets: usize, listener: Listener },
+    Open {
+        tickets: usize,
+        worst: Outcome,
+        listener: Listener,
+    },
     Resolved(Outcome),
 }
 
@@ -101,18 +114,25 @@ enum Listener {
 
 impl Shared {
     fn settle(&self, outcome: Outcome) {
-        let listener = {
+        let (listener, outcome) = {
             let mut stage = self.0.lock();
-            let Stage::Open { tickets, listener } = &mut *stage else {
+            let Stage::Open {
+                tickets,
+                worst,
+                listener,
+            } = &mut *stage
+            else {
                 return;
             };
             *tickets -= 1;
-            if outcome == Outcome::Delivered && *tickets > 0 {
+            let outcome = outcome.max(*worst);
+            if outcome != Outcome::Dropped && *tickets > 0 {
+                *worst = outcome;
                 return;
             }
             let listener = std::mem::replace(listener, Listener::Nobody);
             *stage = Stage::Resolved(outcome);
-            listener
+            (listener, outcome)
         };
         match listener {
             Listener::Nobody => {}
@@ -243,6 +263,23 @@ mod tests {
         assert_eq!(receipt.known(), Some(Outcome::Dropped));
         second.confirm();
         assert_eq!(receipt.outcome().await, Outcome::Dropped);
+    }
+
+    #[tokio::test]
+    async fn stored_lies_between_delivered_and_dropped() {
+        for (last, expected) in [(true, Outcome::Stored), (false, Outcome::Dropped)] {
+            let (receipt, first) = Receipt::open();
+            let (second, third) = (first.another(), first.another());
+            first.confirm();
+            second.store();
+            assert_eq!(receipt.known(), None);
+            if last {
+                third.confirm();
+            } else {
+                drop(third);
+            }
+            assert_eq!(receipt.outcome().await, expected);
+        }
     }
 
     #[tokio::test]

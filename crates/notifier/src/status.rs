@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::events::Counts;
+use crate::spool::SpoolStatus;
 
 /// A publisher and its queue at one moment.
 #[derive(Debug, Clone)]
@@ -18,12 +19,14 @@ pub struct PublisherStatus {
     pub state: PublisherState,
     /// How many samples its queue may hold.
     pub bound: usize,
-    /// Samples that are held for it, those under way included.
+    /// Samples that are held for it in memory and nowhere else, those under way included.
     pub queued_samples: usize,
-    /// Batches that are held for it, those under way included.
+    /// Batches that are held for it in memory and nowhere else, those under way included.
     pub queued_batches: usize,
     /// How long the oldest of them has been held.
     pub oldest: Option<Duration>,
+    /// What its spool holds, if it has one.
+    pub spool: Option<SpoolStatus>,
     /// What became of samples since it was started.
     pub counts: Counts,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::Batch;
+use nephoscope_model::{Batch, Form};
 use serde::de::DeserializeOwned;
 
 use crate::options;
@@ -24,6 +24,12 @@ pub trait Publisher: Send + Sync + 'static {
     /// How many batches may be under way at once; with more than one their order is not kept.
     fn in_flight(&self) -> usize {
         1
+    }
+
+    /// The form in which it delivers, if it delivers an encoded form and nothing else of a batch. Such a publisher can
+    /// have a spool: it gets batches of which only this form is known ([`Batch::from_encoded`]).
+    fn form(&self) -> Option<Form> {
+        None
     }
 
     /// Called once, after the last batch, when the agent stops or a reload removes the publisher.

@@ -384,7 +384,7 @@ impl Inner {
         self.settlements.spawn_on(
             async move {
                 // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
-                let (Outcome::Delivered | Outcome::Dropped) = end.settlement.settle().await;
+                let (Outcome::Delivered | Outcome::Stored | Outcome::Dropped) = end.settlement.settle().await;
                 inner.progress.finished(&start.cycle);
             },
             &self.parts.runtime,

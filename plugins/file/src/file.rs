@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::Batch;
+use nephoscope_model::{Batch, Form};
 use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
 use rustix::fs::OFlags;
 use schemars::JsonSchema;
@@ -43,6 +43,10 @@ struct FilePublisher(Writer<Appender>);
 impl Publisher for FilePublisher {
     async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
         self.0.write(batch).await
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::JsonLines)
     }
 
     async fn close(&self) {

@@ -405,6 +405,7 @@ mod tests {
             queued_samples: 0,
             queued_batches: 0,
             oldest: None,
+            spool: None,
             counts: Counts::default(),
         }
     }

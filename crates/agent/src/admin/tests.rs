@@ -155,6 +155,7 @@ impl Bench {
             url_shown: format!("amqp://u:{CANARY}@{name}/"),
             publisher,
             queue: 1000,
+            spool: None,
         };
         let publishers = vec![setup("away", Arc::new(Away)), setup("taken", Arc::new(Taken))];
         let notifier = Notifier::start(publishers, NotifierOptions::default(), &runtime);

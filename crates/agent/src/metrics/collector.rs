@@ -188,6 +188,7 @@ mod tests {
                 queued_samples: 4,
                 queued_batches: 1,
                 oldest: Some(Duration::from_secs(2)),
+                spool: None,
                 counts: Counts {
                     submitted_samples: 24,
                     delivered_samples: 20,

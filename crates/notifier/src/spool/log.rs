@@ -74,6 +74,8 @@ pub struct LogStatus {
     pub records: u64,
     /// Samples of these records.
     pub samples: u64,
+    /// Records that nobody has read yet.
+    pub unread: u64,
     /// About when the oldest of them was made, milliseconds since 1970 UTC.
     pub oldest: Option<i64>,
     /// How many files it has.
@@ -632,6 +634,17 @@ impl<D: Disk> Log<D> {
         self.settle(number, number + 1);
     }
 
+    /// The samples of a record that was taken and is not done with.
+    pub(super) fn samples_under_way(&self, number: u64) -> u32 {
+        self.taken.get(&number).copied().unwrap_or(0)
+    }
+
+    /// Counts a record that had no place at all as dropped.
+    pub(super) fn count_dropped(&mut self, samples: u64) {
+        self.counts.dropped_records += 1;
+        self.counts.dropped_samples += samples;
+    }
+
     /// Writes down which records are done with, if that has changed.
     pub fn save_cursor(&mut self) -> io::Result<()> {
         if !self.cursor_behind {
@@ -670,12 +683,18 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    /// The folder, for what stands beside the log.
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// What is in it.
     pub fn status(&self) -> LogStatus {
         LogStatus {
             bytes: self.bytes,
             records: self.queued_records,
             samples: self.queued_samples,
+            unread: self.queued_records.saturating_sub(self.taken.len() as u64),
             oldest: self
                 .segments
                 .front()

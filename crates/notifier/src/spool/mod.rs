@@ -1,23 +1,35 @@
 //! The spool: a bounded queue of batches on disk, for each publisher that has one.
 //!
-//! [`Log`] is the queue of records, [`Disk`] what it needs of a file system, [`Folder`] the real one. The files are
+//! [`Spool`] is what a publisher has: a thread that serves a [`Log`]. [`Log`] is the queue of records, [`Disk`] what it needs of a file system, [`Folder`] the real one. The files are
 //! described in `docs/spool-format.md`, what they promise in `docs/delivery.md`.
 
+mod boxed;
 mod bytes;
 mod cursor;
 mod disk;
 mod error;
+mod events;
 mod folder;
 mod frame;
 mod log;
 mod options;
+mod port;
+mod quarantine;
 mod ranges;
 mod segment;
+mod worker;
 
+pub use boxed::{BoxDisk, BoxFile};
 pub use disk::{Disk, DiskFile, ReadAt, is_full};
 pub use error::{AppendError, OpenError};
 pub use folder::{Folder, FolderError};
 pub use frame::MAX_PAYLOAD;
 pub use log::{Log, LogCounts, LogStatus, Record, Stored};
-pub use options::{LogOptions, MIN_BYTES, Order};
+pub use options::{
+    DEFAULT_MAX_BYTES, Fsync, LogOptions, MIN_BYTES, Order, QUARANTINE_BYTES, SYNC_INTERVAL, SpoolMode,
+    SpoolOptions,
+};
+pub(crate) use port::{Incoming, Next, Outgoing};
+pub use port::{Spool, SpoolStatus};
+pub use quarantine::QuarantineStatus;
 pub use segment::{FORMAT_VERSION, inspect};

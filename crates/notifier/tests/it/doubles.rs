@@ -177,6 +177,7 @@ pub(crate) fn setup(name: &str, publisher: &Arc<Double>, queue: usize) -> Publis
         url_shown: format!("test://***@{name}"),
         publisher: publisher.clone(),
         queue,
+        spool: None,
     }
 }
 

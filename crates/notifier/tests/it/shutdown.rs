@@ -144,6 +144,7 @@ async fn a_publisher_that_panics_when_dropped_and_never_closes_holds_nothing_up(
         url_shown: "test:".to_owned(),
         publisher: Arc::new(Villain),
         queue: 100,
+        spool: None,
     };
     let healthy = Double::new(Act::Take);
     let notifier = Notifier::start(

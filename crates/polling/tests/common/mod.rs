@@ -261,6 +261,7 @@ impl Bench {
             url_shown: "kept:".into(),
             publisher: kept.clone(),
             queue: options.queue,
+            spool: None,
         };
         let notifier = Notifier::start(vec![setup], NotifierOptions::default(), &runtime);
         let engine = Engine::start(

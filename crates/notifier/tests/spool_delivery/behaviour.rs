@@ -1,0 +1,225 @@
+//! Stops, reloads, refusals, and what status shows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::{Batch, Form};
+use nephoscope_notifier::Outcome;
+use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
+use nephoscope_plugin::{PublishError, Publisher};
+
+use crate::sim::Sim;
+use crate::world::{Agent, Double, Place, assert_adds_up, batch, labels, options, outcome, setup};
+
+fn overflow() -> SpoolOptions {
+    options(SpoolMode::Overflow, Fsync::Always, Order::FreshFirst)
+}
+
+#[tokio::test]
+async fn what_is_left_at_a_stop_is_stored_at_once_when_the_place_is_away() {
+    let sim = Sim::default();
+    let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
+    let receipts = agent.submit_all(labels(0..5)).await;
+    // Half a minute would be there: nobody waits for it.
+    let report = tokio::time::timeout(Duration::from_secs(20), agent.stop(Duration::from_secs(30)))
+        .await
+        .unwrap();
+    assert_eq!(report.dropped_samples(), 0);
+    for (_, receipt) in receipts {
+        assert_eq!(outcome(receipt).await, Outcome::Stored);
+    }
+    let next = Agent::start(&sim.after_power_failure(1), Place::Takes, 100, overflow()).await;
+    let mut taken = next.publisher.has_taken(5).await;
+    taken.sort();
+    assert_eq!(taken, labels(0..5).collect::<Vec<_>>());
+    next.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn what_is_left_at_a_stop_on_a_full_disk_is_dropped_and_counted() {
+    let sim = Sim::default();
+    let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
+    sim.set_capacity(Some(sim.used()));
+    let receipts = agent.submit_all(labels(0..5)).await;
+    let report = agent.stop(Duration::from_secs(1)).await;
+    assert_eq!(report.dropped_samples(), 5);
+    for (_, receipt) in receipts {
+        assert_eq!(outcome(receipt).await, Outcome::Dropped);
+    }
+}
+
+#[tokio::test]
+async fn an_urgent_stop_stores_all_the_same() {
+    let sim = Sim::default();
+    let agent = Agent::start(&sim, Place::Hangs, 100, overflow()).await;
+    let receipts = agent.submit_all(labels(0..5)).await;
+    let report = agent.stop(Duration::ZERO).await;
+    assert_eq!(report.dropped_samples(), 0);
+    for (_, receipt) in receipts {
+        assert_eq!(outcome(receipt).await, Outcome::Stored);
+    }
+}
+
+#[tokio::test]
+async fn a_reload_with_the_same_spool_keeps_it_and_one_without_closes_it() {
+    let sim = Sim::default();
+    let agent = Agent::start(&sim, Place::Away, 4, overflow()).await;
+    let receipts = agent.submit_all(labels(0..20)).await;
+    let spool = agent.notifier.spool("p").unwrap();
+    let publisher = Double::new(Place::Away, 1);
+    agent
+        .notifier
+        .reconfigure(vec![setup(publisher.clone(), spool, 4)])
+        .await;
+    assert_eq!(agent.status().counts.submitted_samples, 20, "the same lane");
+    publisher.now(Place::Takes);
+    assert_eq!(publisher.has_taken(20).await.len(), 20);
+    drop(receipts);
+    let stays = agent.submit("21").await;
+    assert!(outcome(stays).await <= Outcome::Stored);
+    agent.notifier.reconfigure(Vec::new()).await;
+    assert!(agent.notifier.status().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_set_aside_with_the_reason() {
+    for mode in [SpoolMode::Overflow, SpoolMode::Always] {
+        let sim = Sim::default();
+        let bounds = SpoolOptions {
+            mode,
+            quarantine_bytes: 8192,
+            ..overflow()
+        };
+        let agent = Agent::start(&sim, Place::RefusesX, 100, bounds).await;
+        let receipts = agent.submit_all(["a", "x1", "b", "x2"].map(str::to_owned)).await;
+        let mut taken = agent.publisher.has_taken(2).await;
+        taken.sort();
+        assert_eq!(taken, ["a", "b"], "the others go on");
+        for (label, receipt) in receipts {
+            let expected = match (mode, label.starts_with('x')) {
+                (SpoolMode::Overflow, true) => Outcome::Dropped,
+                (SpoolMode::Overflow, false) => Outcome::Delivered,
+                (SpoolMode::Always, _) => Outcome::Stored,
+            };
+            assert_eq!(outcome(receipt).await, expected, "{mode:?} {label}");
+        }
+        agent.until(|status| status.counts.refused_batches == 2).await;
+        agent.stop(Duration::from_secs(5)).await;
+        let status = agent.status();
+        assert_eq!(status.spool.unwrap().quarantine.batches, 2);
+        let set_aside = String::from_utf8(sim.bytes("quarantine.jsonl")).unwrap();
+        for line in set_aside.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["reason"], "no x");
+            assert!(line["body"].as_str().unwrap().contains("\"resource_id\":\"x"));
+        }
+        assert_eq!(set_aside.lines().count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_quarantine_is_bounded() {
+    let sim = Sim::default();
+    let bounds = SpoolOptions {
+        quarantine_bytes: 8192,
+        ..overflow()
+    };
+    let agent = Agent::start(&sim, Place::RefusesX, 1000, bounds).await;
+    let receipts = agent
+        .submit_all((0..100).map(|number| format!("x{number}")))
+        .await;
+    for (_, receipt) in receipts {
+        assert_eq!(outcome(receipt).await, Outcome::Dropped);
+    }
+    agent.stop(Duration::from_secs(5)).await;
+    let quarantine = agent.status().spool.unwrap().quarantine;
+    assert_eq!(quarantine.batches + quarantine.lost, 100);
+    assert!(
+        quarantine.batches > 5 && quarantine.bytes <= 8192,
+        "{quarantine:?}"
+    );
+    assert!(
+        String::from_utf8(sim.bytes("quarantine.jsonl"))
+            .unwrap()
+            .contains("x99"),
+        "the latest are there"
+    );
+}
+
+/// A publisher of another form.
+struct Notifications;
+
+#[async_trait::async_trait]
+impl Publisher for Notifications {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        assert!(batch.notification().starts_with(b"{\"oslo.version\""));
+        Ok(())
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::Notification)
+    }
+}
+
+#[tokio::test]
+async fn batches_of_another_form_are_set_aside() {
+    let sim = Sim::default();
+    let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
+    drop(agent.submit_all(labels(0..3)).await);
+    agent.stop(Duration::ZERO).await;
+    let disk = BoxDisk::new(sim.after_kill());
+    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), overflow())
+        .await
+        .unwrap();
+    let setups = vec![setup(Arc::new(Notifications), spool, 100)];
+    let notifier = nephoscope_notifier::Notifier::start(
+        setups,
+        nephoscope_notifier::NotifierOptions::default(),
+        &tokio::runtime::Handle::current(),
+    );
+    let receipt = notifier.submit(batch("new", 1)).await;
+    assert_eq!(outcome(receipt).await, Outcome::Delivered);
+    // With the fresh one delivered, what is stored had its turn.
+    let receipt = notifier.submit(batch("newer", 1)).await;
+    assert_eq!(outcome(receipt).await, Outcome::Delivered);
+    let refused = async {
+        while notifier.status().remove(0).counts.refused_batches < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), refused)
+        .await
+        .unwrap();
+    notifier
+        .shutdown(tokio::time::Instant::now() + Duration::from_secs(5))
+        .await;
+    let status = notifier.status().remove(0);
+    assert_adds_up(&status);
+    assert_eq!(status.spool.unwrap().quarantine.batches, 3);
+}
+
+#[tokio::test]
+async fn what_is_dropped_at_the_bound_of_the_spool_is_counted() {
+    let sim = Sim::default();
+    let bounds = SpoolOptions {
+        mode: SpoolMode::Always,
+        max_bytes: 64 << 10,
+        ..overflow()
+    };
+    let agent = Agent::start(&sim, Place::Away, 100, bounds).await;
+    let receipts = agent.submit_all(labels(0..300)).await;
+    for (_, receipt) in receipts {
+        assert_eq!(outcome(receipt).await, Outcome::Stored);
+    }
+    let status = agent.status();
+    assert_adds_up(&status);
+    assert!(status.counts.dropped_batches > 0);
+    assert!(status.spool.as_ref().unwrap().bytes <= 64 << 10);
+    // All of it, by hand.
+    agent.spool.drop_older_than(i64::MAX);
+    agent.publisher.now(Place::Takes);
+    agent
+        .until(|status| status.spool.as_ref().unwrap().batches == 0)
+        .await;
+    agent.stop(Duration::from_secs(5)).await;
+}

@@ -1,0 +1,258 @@
+//! An agent's notifier with one publisher and its spool on a simulated disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::{
+    Batch, CycleId, Form, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
+};
+use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
+use nephoscope_notifier::{
+    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherStatus, Receipt, ShutdownReport,
+};
+use nephoscope_plugin::{PublishError, Publisher};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::sim::Sim;
+
+/// Longer than anything here takes.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// A batch that is known by its label, of so many samples.
+pub(crate) fn batch(label: &str, samples: u32) -> Arc<Batch> {
+    let cycle = CycleId {
+        schedule: ScheduleId::new("every:10:0"),
+        start: Timestamp::from_millis(0),
+        number: 0,
+    };
+    let ids = RunIds::new("", &cycle, "test").resource(label);
+    let meter = Arc::new(Meter::from(&MeterDef::gauge("m", "1", "A meter")));
+    let subject = Subject::new(label).shared();
+    let sample = |n| Sample {
+        subject: subject.clone(),
+        meter: meter.clone(),
+        volume: Volume::from(1u64),
+        monotonic_time: None,
+        timestamp: Timestamp::from_millis(0),
+        id: ids.sample("m", label, n),
+    };
+    Arc::new(Batch::new((0..samples).map(sample).collect(), "test".into()))
+}
+
+/// The label of a batch, from the form in which it is published.
+pub(crate) fn label(batch: &Batch) -> String {
+    let lines = str::from_utf8(batch.json_lines()).unwrap();
+    assert_eq!(lines.lines().count(), batch.len());
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    first["resource_id"].as_str().unwrap().to_owned()
+}
+
+/// What the place of a publisher does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Takes,
+    /// Fails at once.
+    Away,
+    /// Does not answer.
+    Hangs,
+    /// Refuses for good what is labelled with an `x`.
+    RefusesX,
+}
+
+/// A publisher of JSON lines.
+pub(crate) struct Double {
+    pub(crate) place: watch::Sender<Place>,
+    pub(crate) taken: watch::Sender<Vec<String>>,
+    pub(crate) attempts: watch::Sender<u64>,
+    in_flight: usize,
+}
+
+impl Double {
+    pub(crate) fn new(place: Place, in_flight: usize) -> Arc<Self> {
+        Arc::new(Self {
+            place: watch::Sender::new(place),
+            taken: watch::Sender::new(Vec::new()),
+            attempts: watch::Sender::new(0),
+            in_flight,
+        })
+    }
+
+    pub(crate) fn now(&self, place: Place) {
+        self.place.send_replace(place);
+    }
+
+    pub(crate) fn taken(&self) -> Vec<String> {
+        self.taken.borrow().clone()
+    }
+
+    /// Waits until so many publishes were tried.
+    pub(crate) async fn has_tried(&self, attempts: u64) {
+        let mut tried = self.attempts.subscribe();
+        let such = timeout(LONG, tried.wait_for(|tried| *tried >= attempts)).await;
+        such.expect("it tries in time").unwrap();
+    }
+
+    /// Waits until so many batches were taken.
+    pub(crate) async fn has_taken(&self, batches: usize) -> Vec<String> {
+        let mut taken = self.taken.subscribe();
+        let such = timeout(LONG, taken.wait_for(|taken| taken.len() >= batches)).await;
+        match such {
+            Ok(taken) => taken.unwrap().clone(),
+            Err(_) => panic!("only {:?} of {batches} in time", self.taken()),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Publisher for Double {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        let label = label(&batch);
+        self.attempts.send_modify(|attempts| *attempts += 1);
+        let place = *self.place.borrow();
+        match place {
+            Place::Takes => {}
+            Place::Away => return Err(PublishError::retry("the broker is away")),
+            Place::Hangs => {
+                let mut place = self.place.subscribe();
+                let _ = place.wait_for(|place| *place != Place::Hangs).await;
+                return Err(PublishError::retry("the broker has hung"));
+            }
+            Place::RefusesX if label.contains('x') => return Err(PublishError::refused("no x")),
+            Place::RefusesX => {}
+        }
+        self.taken.send_modify(|taken| taken.push(label));
+        Ok(())
+    }
+
+    fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::JsonLines)
+    }
+}
+
+pub(crate) fn options(mode: SpoolMode, fsync: Fsync, order: Order) -> SpoolOptions {
+    SpoolOptions {
+        mode,
+        fsync,
+        order,
+        ..SpoolOptions::default()
+    }
+}
+
+/// An agent, as far as it concerns one publisher.
+pub(crate) struct Agent {
+    pub(crate) notifier: Notifier,
+    pub(crate) publisher: Arc<Double>,
+    pub(crate) spool: Spool,
+}
+
+pub(crate) fn setup(publisher: Arc<dyn Publisher>, spool: Spool, queue: usize) -> PublisherSetup {
+    PublisherSetup {
+        name: "p".into(),
+        url_shown: "test:".to_owned(),
+        publisher,
+        queue,
+        spool: Some(spool),
+    }
+}
+
+impl Agent {
+    /// Starts on what is on a disk.
+    pub(crate) async fn start(sim: &Sim, place: Place, queue: usize, options: SpoolOptions) -> Self {
+        let disk = BoxDisk::new(sim.clone());
+        let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), options)
+            .await
+            .expect("it opens");
+        let publisher = Double::new(place, 1);
+        let limits = NotifierOptions {
+            backoff_min: Duration::from_millis(5),
+            backoff_max: Duration::from_millis(20),
+            patience: Duration::from_millis(300),
+            ..NotifierOptions::default()
+        };
+        let setups = vec![setup(publisher.clone(), spool.clone(), queue)];
+        Self {
+            notifier: Notifier::start(setups, limits, &Handle::current()),
+            publisher,
+            spool,
+        }
+    }
+
+    pub(crate) async fn submit(&self, label: &str) -> Receipt {
+        self.notifier.submit(batch(label, 1)).await
+    }
+
+    /// Hands batches over.
+    pub(crate) async fn submit_all(
+        &self,
+        labels: impl IntoIterator<Item = String>,
+    ) -> Vec<(String, Receipt)> {
+        let mut receipts = Vec::new();
+        for label in labels {
+            let receipt = self.submit(&label).await;
+            receipts.push((label, receipt));
+        }
+        receipts
+    }
+
+    pub(crate) fn status(&self) -> PublisherStatus {
+        self.notifier.status().remove(0)
+    }
+
+    /// Waits until its status is such.
+    pub(crate) async fn until(&self, such: impl Fn(&PublisherStatus) -> bool) {
+        let waits = async {
+            while !such(&self.status()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        if timeout(LONG, waits).await.is_err() {
+            panic!("not in time: {:#?}", self.status());
+        }
+    }
+
+    pub(crate) async fn stop(&self, within: Duration) -> ShutdownReport {
+        let report = self.notifier.shutdown(Instant::now() + within).await;
+        assert_adds_up(&self.status());
+        report
+    }
+}
+
+/// Every sample is somewhere.
+pub(crate) fn assert_adds_up(status: &PublisherStatus) {
+    let counts = status.counts;
+    let spool = status.spool.as_ref().unwrap();
+    assert_eq!(
+        counts.submitted_samples + spool.recovered_samples,
+        counts.delivered_samples
+            + counts.dropped_samples
+            + counts.refused_samples
+            + status.queued_samples as u64
+            + spool.samples,
+        "{status:#?}"
+    );
+    assert_eq!(
+        counts.submitted_batches + spool.recovered_batches,
+        counts.delivered_batches
+            + counts.dropped_batches
+            + counts.refused_batches
+            + status.queued_batches as u64
+            + spool.batches,
+        "{status:#?}"
+    );
+}
+
+pub(crate) async fn outcome(receipt: Receipt) -> Outcome {
+    timeout(LONG, receipt.outcome())
+        .await
+        .expect("it resolves in time")
+}
+
+pub(crate) fn labels(range: std::ops::Range<u32>) -> impl Iterator<Item = String> {
+    range.map(|number| format!("{number:05}"))
+}
