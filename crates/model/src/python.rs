@@ -109,22 +109,31 @@ pub(crate) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
         b'\''
     };
     out.extend_from_slice(&[b'b', quote]);
-    for &byte in bytes {
-        match byte {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != quote && *byte != b'\\';
+    let mut rest = bytes;
+    loop {
+        let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+        let Some((copied, [special, behind @ ..])) = rest.split_at_checked(plain) else {
+            break;
+        };
+        out.extend_from_slice(copied);
+        match special {
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\t' => out.extend_from_slice(b"\\t"),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
-            b'\'' if quote == b'\'' => out.extend_from_slice(b"\\'"),
-            b' '..=b'~' => out.push(byte),
+            // Only where both kinds of quotes occur.
+            b'\'' => out.extend_from_slice(b"\\'"),
             _ => out.extend_from_slice(&[
                 b'\\',
                 b'x',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
+                HEX[usize::from(special >> 4)],
+                HEX[usize::from(special & 15)],
             ]),
         }
+        rest = behind;
     }
+    out.extend_from_slice(rest);
     out.push(quote);
 }
 

@@ -85,7 +85,7 @@ impl<'a> Content<'a> {
 
     /// Appends the values of `map`; `prefix` is the name of the mapping and a colon, or nothing for a message.
     pub(crate) fn mapping(&mut self, prefix: &mut Vec<u8>, map: &Map) {
-        for (key, value) in sorted(map) {
+        for (_, key, value) in sorted(map) {
             match value {
                 Value::Map(inner) => {
                     let length = prefix.len();
@@ -136,7 +136,7 @@ impl<'a> Content<'a> {
             }
             Value::Map(map) => {
                 self.out.push(b'{');
-                for (index, (key, item)) in sorted(map).into_iter().enumerate() {
+                for (index, (_, key, item)) in sorted(map).into_iter().enumerate() {
                     self.comma(index);
                     python::bytes(self.out, key.as_bytes());
                     self.out.extend_from_slice(b": ");
@@ -154,11 +154,31 @@ impl<'a> Content<'a> {
     }
 }
 
+/// An entry with the first bytes of its key as a number that orders like them: most keys differ there.
+type Entry<'a> = (u64, &'a str, &'a Value);
+
 /// The entries by code points of their keys, which is the order of their UTF-8 bytes.
-fn sorted(map: &Map) -> Vec<(&str, &Value)> {
-    let mut entries: Vec<(&str, &Value)> = map.iter().map(|(key, value)| (key.as_ref(), value)).collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
+fn sorted(map: &Map) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry<'_>> = map
+        .iter()
+        .map(|(key, value)| (beginning(key), key.as_ref(), value))
+        .collect();
+    entries.sort_unstable_by(|(first, a, _), (second, b, _)| first.cmp(second).then_with(|| a.cmp(b)));
     entries
+}
+
+/// The first eight bytes, zeros behind shorter keys.
+fn beginning(key: &str) -> u64 {
+    let mut bytes = [0; 8];
+    match key.as_bytes().first_chunk() {
+        Some(first) => bytes = *first,
+        None => {
+            for (to, from) in bytes.iter_mut().zip(key.bytes()) {
+                *to = from;
+            }
+        }
+    }
+    u64::from_be_bytes(bytes)
 }
 
 #[cfg(test)]
