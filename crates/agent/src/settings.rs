@@ -202,12 +202,6 @@ fn known(registry: &Registry) -> Known {
             }
         }
     }
-    known.publishers = registry
-        .publishers
-        .iter()
-        .flat_map(|publisher| publisher.schemes)
-        .map(|scheme| (*scheme).to_owned())
-        .collect();
     known
 }
 
