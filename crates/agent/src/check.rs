@@ -1,6 +1,7 @@
 //! `nephoscope check`: checks the configuration, and prints the plan of work.
 
 use nephoscope_config::Config;
+use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::engine::run_status;
 use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::task::TaskDef;
@@ -8,11 +9,11 @@ use serde::Serialize;
 
 use crate::cli::{Format, Printing};
 use crate::error::{Exit, ProgramError};
-use crate::logs;
 use crate::output::{json_lines, note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
 use crate::table::Sheet;
+use crate::{logs, publishers};
 
 /// A pollster run as a source asks for it.
 #[derive(Debug, Serialize)]
@@ -33,7 +34,18 @@ pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, Program
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = {
         let _within = runtimes.plugins.enter();
-        origin.plugins(&config, &config.agent.namespaces)
+        let plugins = origin.plugins(&config, &config.agent.namespaces);
+        plugins.map_err(ProgramError::from).and_then(|plugins| {
+            // Only whether they take their URLs and options: nothing is opened before the first sample.
+            publishers::set_up(
+                &origin.registry,
+                &config.notifier,
+                true,
+                &BlockingPool::default(),
+                |_| None,
+            )?;
+            Ok(plugins)
+        })
     };
     runtimes.end();
     let plugins = plugins?;

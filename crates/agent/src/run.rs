@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use crate::agent::Agent;
 use crate::closed::stdout_closed;
-use crate::display::Display;
 use crate::error::{Exit, ProgramError, chain};
 use crate::output::{stderr_is_terminal, stdout_is_terminal};
 use crate::publishers::use_stdout;
@@ -18,7 +17,7 @@ use crate::settings::{Origin, Settings};
 use crate::signals::{Signal, Signals, Stop};
 use crate::state::StateDir;
 use crate::watch::Watch;
-use crate::{events, logs};
+use crate::{display, events, logs};
 
 /// Runs until a signal, or until nobody reads standard output any more.
 pub(crate) fn run(origin: Origin) -> Result<Exit, ProgramError> {
@@ -51,7 +50,9 @@ async fn serve(
     let Settings { loaded, .. } = settings;
     let mut watch = Watched::of(&loaded);
     let mut agent = Agent::start(origin, loaded.config, state, terminal, plugins).await?;
-    let _display = terminal.then(|| Display::start(&agent));
+    if terminal {
+        display::start(&agent);
+    }
     tell_started(&agent, service);
     let keep_alive = tokio::spawn(service.keep_alive(agent.engine().clone()));
 
