@@ -152,7 +152,7 @@ mod tests {
             .shared();
         let mut out = Vec::new();
         write_json_line(&sample(&subject, Volume::Float(37.0)), "openstack", &mut out);
-        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"");
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"{"source":"openstack","counter_name":"memory.usage","counter_type":"gauge","counter_unit":"MiB","counter_volume":37.0,"user_id":null,"user_name":null,"project_id":"p1","project_name":null,"resource_id":"r1","timestamp":"2026-01-02T03:04:05.678901","resource_metadata":{"display_name":"vm č \"x\""},"message_id":"7bb794e0-e559-8a2a-bab4-5f417d10f09b","monotonic_time":null,"message_signature":""}"#);
     }
 
     #[test]
