@@ -56,7 +56,7 @@ impl Agent {
         let places = Places::listen(&config.agent).await?;
         let plugins = {
             let _within = plugin_runtime.enter();
-            origin.plugins(&config, &config.agent.namespaces)?
+            origin.plugins(&config, &config.agent.namespaces, None)?
         };
         let runtime = Handle::current();
         let registry = origin.registry.clone();
@@ -120,7 +120,7 @@ impl Agent {
         let changes = Changes::between(&self.config, &config);
         let plugins = if changes.plugins {
             let _within = self.plugin_runtime.enter();
-            Arc::new(origin.plugins(&config, &config.agent.namespaces)?)
+            Arc::new(origin.plugins(&config, &config.agent.namespaces, Some(&self.engine.plugins()))?)
         } else {
             self.engine.plugins()
         };

@@ -1,6 +1,6 @@
 //! `nephoscope check`: checks the configuration, and prints the plan of work.
 
-use nephoscope_config::Config;
+use nephoscope_config::{Config, hide_userinfo};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::engine::run_status;
 use nephoscope_polling::plugins::Plugins;
@@ -34,7 +34,7 @@ pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, Program
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = {
         let _within = runtimes.plugins.enter();
-        let plugins = origin.plugins(&config, &config.agent.namespaces);
+        let plugins = origin.plugins(&config, &config.agent.namespaces, None);
         plugins.map_err(ProgramError::from).and_then(|plugins| {
             // Only whether they take their URLs and options: nothing is opened before the first sample.
             publishers::set_up(
@@ -72,7 +72,11 @@ fn plan(config: &Config, plugins: &Plugins) -> Vec<Row> {
                     source: source.name.clone(),
                     pollster: run.pollster.to_string(),
                     meters: run.meters.iter().map(ToString::to_string).collect(),
-                    discovery: run.listings.iter().map(ToString::to_string).collect(),
+                    discovery: run
+                        .listings
+                        .iter()
+                        .map(|listing| hide_userinfo(listing))
+                        .collect(),
                 });
             }
         }

@@ -44,7 +44,7 @@ pub(crate) fn discover(origin: &Origin, args: &DiscoverArgs) -> Result<Exit, Pro
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = {
         let _within = runtimes.plugins.enter();
-        origin.plugins(&config, &namespaces)?
+        origin.plugins(&config, &namespaces, None)?
     };
     let discovery = match plugins.discoveries.get(url.name()) {
         Some(discovery) => discovery.clone(),

@@ -131,7 +131,7 @@ impl Look {
                 "{} of {} from {} on {host}",
                 count(meters, "meter", "meters"),
                 count(task.runs.len(), "pollster", "pollsters"),
-                listings.join(", "),
+                hide_userinfo(&listings.join(", ")),
             );
             // Writing to memory cannot fail.
             let _ = writeln!(

@@ -58,12 +58,7 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
                     .with_ansi(false),
             );
             registry
-                .with(
-                    layer()
-                        .event_format(lines)
-                        .with_ansi(false)
-                        .with_writer(|| Line),
-                )
+                .with(layer().event_format(lines).with_ansi(false).with_writer(|| Line))
                 .try_init()
         }
         LogFormat::Text => registry

@@ -46,7 +46,7 @@ async fn poll(
     let config = settings.loaded.config;
     let plugins = {
         let _within = plugin_runtime.enter();
-        origin.plugins(&config, &config.agent.namespaces)?
+        origin.plugins(&config, &config.agent.namespaces, None)?
     };
     let (printer, collected) = collector();
     let mut setups = vec![printer];

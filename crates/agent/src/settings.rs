@@ -130,8 +130,14 @@ impl Origin {
         Ok(settings)
     }
 
-    /// Makes the plugins that a configuration asks for. Called within a runtime, where plugins may start tasks.
-    pub(crate) fn plugins(&self, config: &Config, namespaces: &[String]) -> Result<Plugins, LoadError> {
+    /// Makes the plugins that a configuration asks for, after those that were there `before` a reload. Called within
+    /// a runtime, where plugins may start tasks.
+    pub(crate) fn plugins(
+        &self,
+        config: &Config,
+        namespaces: &[String],
+        before: Option<&Plugins>,
+    ) -> Result<Plugins, LoadError> {
         let options: BTreeMap<_, _> = config
             .plugins
             .iter()
@@ -142,6 +148,7 @@ impl Origin {
             namespaces,
             options: &options,
             host: config.agent.host().into(),
+            before,
         })
     }
 }

@@ -72,6 +72,8 @@ pub struct LoadRequest<'a> {
     pub options: &'a BTreeMap<String, serde_json::Value>,
     /// `agent.host`.
     pub host: Arc<str>,
+    /// The plugins before a reload: threads that hang in their calls still count.
+    pub before: Option<&'a Plugins>,
 }
 
 impl Plugins {
@@ -90,7 +92,10 @@ impl Plugins {
             let named = request.options.contains_key(family) || wanted.contains(family);
             (!opt_in || named) && namespaces.iter().any(|namespace| wanted.contains(namespace))
         };
-        let mut blocking: BTreeMap<Arc<str>, BlockingPool> = BTreeMap::new();
+        let mut blocking = request
+            .before
+            .map(|before| before.blocking.clone())
+            .unwrap_or_default();
         let mut context = |family: &'static str| {
             BuildContext::new(
                 request.host.clone(),
