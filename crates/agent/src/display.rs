@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
+use nephoscope_config::hide_userinfo;
 use nephoscope_notifier::Notifier;
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::record::CycleRecord;
