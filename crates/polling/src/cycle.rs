@@ -39,6 +39,9 @@ pub struct CycleContext {
     pub(crate) limits: Arc<Limits>,
     pub(crate) hasher: KeyHasher,
     pub(crate) plugin_runtime: Handle,
+    /// No run begins any more.
+    pub(crate) stopping: CancellationToken,
+    /// What runs ends now.
     pub(crate) cancellation: CancellationToken,
 }
 
@@ -173,7 +176,10 @@ pub async fn run_cycle(
     if !host_runs.is_empty() {
         // A cycle in progress at the agent's start is not spread.
         if start.due.is_some() {
-            sleep_until(start.edge + splay).await;
+            tokio::select! {
+                () = sleep_until(start.edge + splay) => {}
+                () = context.stopping.cancelled() => host_runs.clear(),
+            }
         }
         for run in host_runs {
             runs.spawn(run.run());

@@ -406,6 +406,7 @@ impl Inner {
             limits: self.limits.clone(),
             hasher: self.hasher.clone(),
             plugin_runtime: self.parts.plugin_runtime.clone(),
+            stopping: self.stopping.clone(),
             cancellation: self.ended.child_token(),
         })
     }
@@ -531,6 +532,7 @@ pub async fn once(
             limits: limits.clone(),
             hasher: KeyHasher::default(),
             plugin_runtime: parts.plugin_runtime.clone(),
+            stopping: cancellation.clone(),
             cancellation: cancellation.child_token(),
         });
         async move {
