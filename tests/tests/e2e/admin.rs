@@ -17,10 +17,17 @@ fn lab(agent: &str) -> Lab {
     ))
 }
 
+/// Starts, and waits until two cycles are counted and delivered.
 fn started(lab: &Lab) -> Program {
     let mut program = lab.run();
     program.ready();
-    program.cycles(2);
+    program.until("two cycles", |program| {
+        let delivered = program
+            .get("/metrics")
+            .metric("nephoscope_publisher_delivered_samples_total", &[]);
+        let cycles = &program.json("/api/v1/tasks")["tasks"][0]["cycles"];
+        (cycles.as_u64() >= Some(2) && delivered >= 36.0).then_some(())
+    });
     program
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use nephoscope_tests::{Lab, Program, Signal, samples_in};
 
-use crate::cycles::{cycles, without_gap};
+use crate::cycles::{cycles, long_cycle, without_gap};
 
 /// Two sources on one schedule, and one on another.
 fn config(changed: &str) -> String {
@@ -258,4 +258,88 @@ fn one_of_a_hundred_sources_is_changed_under_load() {
             assert!(without_gap(&samples, &format!("r{index}-{part}")).len() >= 2);
         }
     }
+}
+
+#[test]
+fn polls_that_run_are_not_cut_off() {
+    let config = |busy: &str, latency: &str| {
+        format!(
+            "agent: {{namespaces: [synthetic], id: test, state_dir: $LAB/state}}\n\
+             notifier: {{publishers: [{{name: file, url: \"file://$LAB/samples\"}}]}}\n\
+             plugins: {{synthetic: {{latency: {latency}}}}}\n\
+             sources:\n{busy}\
+             \x20 - {{name: beat, interval: 1, meters: [synthetic.cycle], resources: [beat]}}\n"
+        )
+    };
+    let busy = long_cycle(
+        "busy",
+        "meters: [synthetic.cycle], discovery: [\"synthetic://3000\"]",
+    );
+    // Another source goes away or the options of the plugin change, or the source itself goes away.
+    for (after, latency) in [(busy.as_str(), "1ms"), ("", "300ms")] {
+        let lab = Lab::with(&config(&busy, "300ms"));
+        let mut program = lab.run();
+        wait_for(&mut program, &lab, "synthetic-000000", 1);
+        lab.config(&config(after, latency));
+        program.signal(Signal::HUP);
+        program.log("configuration applied");
+        wait_for(&mut program, &lab, "synthetic-002999", 1);
+        let _ = program.stop().expect(0);
+        let mut cycles = cycles(&samples_in(&lab.path("samples")));
+        cycles.remove("beat");
+        assert_eq!(cycles.len(), 3000);
+        assert!(cycles.values().all(|cycles| cycles.len() == 1));
+        without_gap(&samples_in(&lab.path("samples")), "beat");
+    }
+}
+
+#[test]
+fn other_options_of_a_plugin_interrupt_nothing() {
+    let lab = Lab::with(&config(BEFORE));
+    let mut program = started(&lab);
+    lab.config(&config(BEFORE).replace("sources:\n", "plugins: {synthetic: {seed: 7}}\nsources:\n"));
+    let line = program.log("configuration applied");
+    assert!(line.contains("plugins_made_anew=true"), "{line}");
+    let so_far = without_gap(&samples_in(&lab.path("samples")), "two").len();
+    wait_for(&mut program, &lab, "two", so_far + 2);
+    let _ = program.stop().expect(0);
+    for resource in ["one", "two", "before"] {
+        without_gap(&samples_in(&lab.path("samples")), resource);
+    }
+}
+
+#[test]
+fn reloads_leave_nothing_behind() {
+    let with = |seed: usize, more: &str| {
+        config(&format!("interval: 1, resources: [r{seed}]"))
+            .replace("id: test", "id: test, watch: false")
+            .replace("publishers: [", &format!("publishers: [{more}"))
+            .replace(
+                "sources:\n",
+                &format!("plugins: {{synthetic: {{seed: {seed}}}}}\nsources:\n"),
+            )
+    };
+    let lab = Lab::with(&with(0, ""));
+    let mut program = lab.run();
+    program.ready();
+    let reload = |program: &mut Program, seed: usize| {
+        let more = [
+            "",
+            "{name: more, url: \"file://$LAB/more\"}, ",
+            "{name: more, url: \"discard:\"}, ",
+        ][seed % 3];
+        lab.config(&with(seed, more));
+        program.signal(Signal::HUP);
+        program.log("configuration applied");
+    };
+    // What is made once and kept is made by now.
+    (1..=6).for_each(|seed| reload(&mut program, seed));
+    wait_for(&mut program, &lab, "r6", 1);
+    let (files, threads) = (program.open_files(), program.threads());
+    (7..=36).for_each(|seed| reload(&mut program, seed));
+    // What was replaced ends by itself.
+    program.until("as many files and threads as before", |program| {
+        (program.open_files() <= files && program.threads() <= threads).then_some(())
+    });
+    let _ = program.stop().expect(0);
 }
