@@ -1,5 +1,7 @@
 //! `nephoscope check`: checks the configuration, and prints the plan of work.
 
+use std::sync::Arc;
+
 use nephoscope_config::{Config, hide_userinfo};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::engine::run_status;
@@ -23,6 +25,9 @@ struct Row {
     pollster: String,
     meters: Vec<String>,
     discovery: Vec<String>,
+    /// What is asked where `discovery` lists nothing at all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fallback: Vec<String>,
 }
 
 /// Checks and prints. Nothing is asked, and nothing written.
@@ -72,16 +77,17 @@ fn plan(config: &Config, plugins: &Plugins) -> Vec<Row> {
                     source: source.name.clone(),
                     pollster: run.pollster.to_string(),
                     meters: run.meters.iter().map(ToString::to_string).collect(),
-                    discovery: run
-                        .listings
-                        .iter()
-                        .map(|listing| hide_userinfo(listing))
-                        .collect(),
+                    discovery: shown(&run.listings),
+                    fallback: shown(&run.fallbacks),
                 });
             }
         }
     }
     rows
+}
+
+fn shown(listings: &[Arc<str>]) -> Vec<String> {
+    listings.iter().map(|listing| hide_userinfo(listing)).collect()
 }
 
 fn rows_table(sheet: Sheet, rows: &[Row]) -> String {
@@ -91,7 +97,11 @@ fn rows_table(sheet: Sheet, rows: &[Row]) -> String {
             row.source.clone(),
             row.pollster.clone(),
             row.meters.join(", "),
-            row.discovery.join(", "),
+            if row.fallback.is_empty() {
+                row.discovery.join(", ")
+            } else {
+                format!("{}, else {}", row.discovery.join(", "), row.fallback.join(", "))
+            },
         ]
     });
     sheet.table(&["task", "source", "pollster", "meters", "discovery"], cells)
@@ -133,6 +143,7 @@ mod tests {
             pollster: "hardware.cpu".to_owned(),
             meters: vec!["hardware.cpu.util".to_owned(), "hardware.cpu.user".to_owned()],
             discovery: vec!["local_node".to_owned()],
+            fallback: Vec::new(),
         }];
         insta::assert_snapshot!(rows_table(Sheet::endless(), &rows), @r"
         TASK      SOURCE  POLLSTER      METERS                                DISCOVERY

@@ -270,6 +270,7 @@ mod tests {
                 pollster: "hardware.cpu".into(),
                 meters: vec!["a".into(), "b".into()],
                 listings: vec!["local_node".into()],
+                fallbacks: vec![],
             }],
             next: None,
             running: false,

@@ -260,7 +260,6 @@ fn finish(
     record
         .polls
         .sort_by(|one, other| one.pollster.cmp(&other.pollster));
-    events::cycle_ended(&record);
     let units = match no_plan {
         Some(_) => Vec::new(),
         None => listings
@@ -292,7 +291,8 @@ fn listing_context(task: &TaskDef, context: &CycleContext) -> ListingContext {
         .flatten();
     ListingContext {
         cycle: context.cycle.clone(),
-        deadline: context.deadline,
+        // A listing that is cut off ends before the polls that read it: these end as they should.
+        deadline: context.deadline - margin(context.interval) / 2,
         timeout,
         limit: context.limits.options().listing,
         cache: context.cache.clone(),
