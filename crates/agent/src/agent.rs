@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_config::{Config, Publisher as PublisherConfig};
+use nephoscope_config::{Config, Loaded, Publisher as PublisherConfig};
 use nephoscope_coordination::Local;
 use nephoscope_notifier::{Notifier, NotifierOptions, ShutdownReport};
 use nephoscope_plugin::{BlockingPool, Registry};
@@ -17,6 +17,7 @@ use crate::admin::{AdminState, Phase};
 use crate::api::{Api, Places};
 use crate::error::ProgramError;
 use crate::publishers::{self, PublishersError};
+use crate::refused;
 use crate::reload::{Changes, Replacement};
 use crate::settings::{Origin, engine_options};
 use crate::state::StateDir;
@@ -48,22 +49,24 @@ impl Agent {
     /// On a `terminal` samples are printed if the configuration names no publisher.
     pub(crate) async fn start(
         origin: &Origin,
-        config: Config,
+        loaded: Loaded,
         state: &StateDir,
         terminal: bool,
         plugin_runtime: Handle,
     ) -> Result<Self, ProgramError> {
+        let config = &loaded.config;
         let places = Places::listen(&config.agent).await?;
         let plugins = {
             let _within = plugin_runtime.enter();
-            origin.plugins(&config, &config.agent.namespaces, None)?
+            origin.plugins(config, &config.agent.namespaces, None)
         };
         let runtime = Handle::current();
         let registry = origin.registry.clone();
         let blocking = BlockingPool::default();
-        let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None)?;
+        let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None);
+        let (plugins, setups) = refused::both(&loaded, plugins, setups)?;
         let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
-        let mut options = engine_options(&config);
+        let mut options = engine_options(config);
         options.state_dir = Some(state.path().to_owned());
         let parts = EngineParts {
             clock: Arc::new(SystemClock),
@@ -79,7 +82,7 @@ impl Agent {
         admin.enter(Phase::Running);
         Ok(Self {
             registry,
-            config,
+            config: loaded.config,
             terminal,
             engine,
             notifier,
@@ -116,17 +119,21 @@ impl Agent {
     }
 
     /// Makes what another configuration needs, without changing anything.
-    pub(crate) fn prepare(&self, origin: &Origin, config: Config) -> Result<Replacement, ProgramError> {
-        let changes = Changes::between(&self.config, &config);
+    pub(crate) fn prepare(&self, origin: &Origin, loaded: Loaded) -> Result<Replacement, ProgramError> {
+        let config = &loaded.config;
+        let changes = Changes::between(&self.config, config);
         let plugins = if changes.plugins {
             let _within = self.plugin_runtime.enter();
-            Arc::new(origin.plugins(&config, &config.agent.namespaces, Some(&self.engine.plugins()))?)
+            let before = self.engine.plugins();
+            origin
+                .plugins(config, &config.agent.namespaces, Some(&before))
+                .map(Arc::new)
         } else {
-            self.engine.plugins()
+            Ok(self.engine.plugins())
         };
-        let publishers = self.publishers(&config)?;
+        let (plugins, publishers) = refused::both(&loaded, plugins, self.publishers(config))?;
         Ok(Replacement {
-            config,
+            config: loaded.config,
             changes,
             plugins,
             publishers,
@@ -254,9 +261,9 @@ mod tests {
             )
         };
         let origin = folder.origin(DISCARD, &source(3));
-        let config = origin.load().unwrap().loaded.config;
-        let state = StateDir::take(&config.agent.state_dir()).unwrap();
-        let mut agent = Agent::start(&origin, config, &state, false, Handle::current())
+        let loaded = origin.load().unwrap().loaded;
+        let state = StateDir::take(&loaded.config.agent.state_dir()).unwrap();
+        let mut agent = Agent::start(&origin, loaded, &state, false, Handle::current())
             .await
             .unwrap();
         let mut records = agent.engine().watch();
@@ -266,9 +273,7 @@ mod tests {
         let both = format!("{DISCARD}, {{name: b, url: \"file://{}\"}}", samples.display());
         let origin = folder.origin(&both, &source(5));
         let kept = agent.notifier().publisher("a").unwrap();
-        let replacement = agent
-            .prepare(&origin, origin.load().unwrap().loaded.config)
-            .unwrap();
+        let replacement = agent.prepare(&origin, origin.load().unwrap().loaded).unwrap();
         let changes = replacement.changes.clone();
         assert_eq!(
             (changes.sources, changes.plugins, changes.publishers),
@@ -301,13 +306,17 @@ mod tests {
     async fn what_cannot_be_prepared_changes_nothing() {
         let folder = Folder(tempfile::tempdir().unwrap());
         let origin = folder.origin("{name: a, url: \"discard:\"}", "");
-        let config = origin.load().unwrap().loaded.config;
+        let loaded = origin.load().unwrap().loaded;
+        let config = loaded.config.clone();
         let state = StateDir::take(&config.agent.state_dir()).unwrap();
-        let agent = Agent::start(&origin, config.clone(), &state, false, Handle::current())
+        let agent = Agent::start(&origin, loaded, &state, false, Handle::current())
             .await
             .unwrap();
         let bad = folder.origin("{name: b, url: \"file://relative\"}", "");
-        assert!(agent.prepare(&bad, bad.load().unwrap().loaded.config).is_err());
+        let refused = agent.prepare(&bad, bad.load().unwrap().loaded).err().unwrap();
+        let lines = refused.lines();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains("polling.yaml:2:"), "{lines:?}");
         assert_eq!(agent.config(), &config);
         assert_eq!(agent.notifier().status().len(), 1);
         assert!(agent.notifier().publisher("a").is_some());

@@ -15,7 +15,7 @@ use crate::output::{json_lines, note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
 use crate::table::Sheet;
-use crate::{logs, publishers};
+use crate::{logs, publishers, refused};
 
 /// A pollster run as a source asks for it.
 #[derive(Debug, Serialize)]
@@ -35,31 +35,25 @@ pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, Program
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
     let origin = origin.clone().or_built_in(stdout_is_terminal());
-    let config = origin.load_and_tell()?.loaded.config;
+    let loaded = origin.load_and_tell()?.loaded;
+    let config = &loaded.config;
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
-    let plugins = {
+    let made = {
         let _within = runtimes.plugins.enter();
-        let plugins = origin.plugins(&config, &config.agent.namespaces, None);
-        plugins.map_err(ProgramError::from).and_then(|plugins| {
-            // Only whether they take their URLs and options: nothing is opened before the first sample.
-            publishers::set_up(
-                &origin.registry,
-                &config.notifier,
-                true,
-                &BlockingPool::default(),
-                |_| None,
-            )?;
-            Ok(plugins)
-        })
+        let plugins = origin.plugins(config, &config.agent.namespaces, None);
+        // Only whether they take their URLs and options: nothing is opened before the first sample.
+        let blocking = BlockingPool::default();
+        let publishers = publishers::set_up(&origin.registry, &config.notifier, true, &blocking, |_| None);
+        refused::both(&loaded, plugins, publishers)
     };
     runtimes.end();
-    let plugins = plugins?;
-    let rows = plan(&config, &plugins);
+    let (plugins, _) = made?;
+    let rows = plan(config, &plugins);
     match printing.format() {
         Format::Json => print(&json_lines(&rows)?)?,
         Format::Table => print(rows_table(Sheet::stdout(), &rows).as_bytes())?,
     }
-    remarks(&config, &plugins, &rows)
+    remarks(config, &plugins, &rows)
         .iter()
         .for_each(|line| note(line));
     Ok(Exit::Done)

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::agent::Agent;
 use crate::closed::stdout_closed;
-use crate::error::{Exit, ProgramError, chain};
+use crate::error::{Exit, ProgramError};
 use crate::output::{stderr_is_terminal, stdout_is_terminal};
 use crate::publishers::use_stdout;
 use crate::runtimes::Runtimes;
@@ -49,7 +49,7 @@ async fn serve(
     let service = Service;
     let Settings { loaded, .. } = settings;
     let mut watch = Watched::of(&loaded);
-    let mut agent = Agent::start(origin, loaded.config, state, terminal, plugins).await?;
+    let mut agent = Agent::start(origin, loaded, state, terminal, plugins).await?;
     if terminal {
         display::start(&agent);
     }
@@ -113,11 +113,12 @@ async fn reload(origin: &Origin, agent: &mut Agent) -> Option<Watched> {
         events::configuration_warning(&warning.one_line());
     }
     let watch = Watched::of(&settings.loaded);
-    let replacement = match agent.prepare(origin, settings.loaded.config) {
+    let replacement = match agent.prepare(origin, settings.loaded) {
         Ok(replacement) => replacement,
         Err(error) => {
-            events::reload_refused(&format!("failed to {}", chain(&error)));
-            agent.configuration_read(Some(1));
+            let lines = error.lines();
+            lines.iter().for_each(|line| events::reload_refused(line));
+            agent.configuration_read(Some(lines.len()));
             return None;
         }
     };

@@ -10,7 +10,7 @@ use nephoscope_config::{
 use nephoscope_plugin::{OptionsSpec, Registry};
 use nephoscope_polling::engine::EngineOptions;
 use nephoscope_polling::limits::LimitOptions;
-use nephoscope_polling::plugins::{LoadError, LoadRequest as PluginsRequest, Plugins};
+use nephoscope_polling::plugins::{LoadErrors, LoadRequest as PluginsRequest, Plugins};
 
 use crate::cli::GlobalOptions;
 use crate::output::{note, stderr_is_styled};
@@ -37,7 +37,7 @@ pub(crate) struct Settings {
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    /// It is wrong in itself.
+    /// It is wrong in itself, or a plugin does not take its options.
     #[error("{}", errors.render(false))]
     Wrong {
         /// What is wrong.
@@ -137,7 +137,7 @@ impl Origin {
         config: &Config,
         namespaces: &[String],
         before: Option<&Plugins>,
-    ) -> Result<Plugins, LoadError> {
+    ) -> Result<Plugins, LoadErrors> {
         let options: BTreeMap<_, _> = config
             .plugins
             .iter()

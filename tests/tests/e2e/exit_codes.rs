@@ -66,13 +66,20 @@ fn everything_that_is_wrong_is_said_at_once_with_a_way_out() {
 
 #[test]
 fn the_plugins_word_on_their_options_has_a_place_too() {
-    // Rates that are possible each, and not together: the schema cannot say so, the plugin does.
-    let bad = GOOD.replace("latency: 0", "faults: {hang: 0.6, panic: 0.6}");
-    let finished = run(&bad).expect(2);
-    assert!(
-        finished.stderr.contains("synthetic") && finished.stderr.contains("faults"),
-        "{finished}"
+    // Rates that are possible each, and not together, and a path that is none: the schema cannot say so, the plugins do.
+    let lab = Lab::with(
+        &GOOD
+            .replace("latency: 0", "faults: {hang: 0.6, panic: 0.6}")
+            .replace("stdout:", "file://relative"),
     );
+    let checked = lab.nephoscope(&["check"]).finish().expect(2);
+    insta::assert_snapshot!(lab.without_place(&checked.stderr));
+    for arguments in [&["run"] as &[&str], &["once", "--publish"]] {
+        let finished = lab.nephoscope(arguments).finish().expect(2);
+        assert_eq!(finished.stderr, checked.stderr, "{arguments:?}");
+    }
+    let finished = lab.nephoscope(&["discover", "synthetic://1"]).finish().expect(2);
+    assert!(finished.stderr.contains("polling.yaml:9:15"), "{finished}");
 }
 
 #[test]

@@ -143,6 +143,10 @@ fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
     });
     let so_far = without_gap(&samples_in(&lab.path("samples")), "before").len();
     wait_for(&mut program, &lab, "before", so_far + 2);
+    // So is what only the plugin can tell.
+    lab.config(&config(BEFORE).replace("file://$LAB/samples", "file://samples"));
+    let line = program.log("the configuration stays as it was");
+    assert!(line.contains("polling.yaml:2:"), "{line}");
     // A file that is gone for a while is a bad one, too.
     std::fs::rename(lab.path("polling.yaml"), lab.path("gone")).unwrap();
     let line = program.log("the configuration stays as it was");
