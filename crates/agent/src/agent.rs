@@ -190,12 +190,17 @@ impl Agent {
         applied
     }
 
-    /// Stops within `agent.shutdown_timeout`: no cycle starts any more, those that run end, and what they have
-    /// is delivered.
-    pub(crate) async fn stop(&self) -> ShutdownReport {
-        let within = Duration::from(self.config.agent.shutdown_timeout);
+    /// Says that the agent stops; what follows must have ended `within` this time.
+    pub(crate) fn begin_stop(&self, within: Duration) -> Stopping {
         self.admin.enter(Phase::Stopping);
-        let end = Instant::now() + within;
+        Stopping {
+            within,
+            end: Instant::now() + within,
+        }
+    }
+
+    /// Stops: no cycle starts any more, those that run end, and what they have is delivered.
+    pub(crate) async fn stop(&self, Stopping { within, end }: Stopping) -> ShutdownReport {
         let polling = end - (within / DELIVERY_PART).min(MOST_DELIVERY);
         let delivering = end - (within / DELIVERY_PART / 2).min(MOST_CLOSING);
         self.engine.stop(polling).await;
@@ -204,6 +209,12 @@ impl Agent {
         self.api.stop().await;
         report
     }
+}
+
+/// A stop that was announced: how long it may take in all, and until when.
+pub(crate) struct Stopping {
+    within: Duration,
+    end: Instant,
 }
 
 #[cfg(test)]
@@ -293,7 +304,8 @@ mod tests {
         );
         cycle(&mut records, 5).await;
 
-        let report = timeout(PATIENCE, agent.stop()).await.unwrap();
+        let stop = agent.begin_stop(PATIENCE);
+        let report = timeout(PATIENCE, agent.stop(stop)).await.unwrap();
         assert_eq!((report.dropped_samples(), report.publishers.len()), (0, 2));
         let lines = std::fs::read_to_string(samples).unwrap().lines().count();
         assert!(

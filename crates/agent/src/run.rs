@@ -81,9 +81,10 @@ async fn serve(
 
     service.stopping();
     let within = Duration::from(agent.config().agent.shutdown_timeout);
+    let stop = agent.begin_stop(within);
     events::stopping(cause, within);
     let exit = tokio::select! {
-        report = agent.stop() => {
+        report = agent.stop(stop) => {
             events::stopped(report.dropped_samples());
             Exit::Done
         }
