@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
-use crate::{hang, lateness, program, scale, scheduler, throughput};
+use crate::{encoding, hang, lateness, program, scale, scheduler, throughput};
 
 /// How much time figures may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub(crate) enum Bench {
     Memory,
     Start,
     Throughput,
+    Encoding,
     Scale,
     Scheduler,
     Lateness,
@@ -37,10 +38,11 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Memory,
         Self::Start,
         Self::Throughput,
+        Self::Encoding,
         Self::Scale,
         Self::Scheduler,
         Self::Lateness,
@@ -52,6 +54,7 @@ impl Bench {
             Self::Memory => "memory",
             Self::Start => "start",
             Self::Throughput => "throughput",
+            Self::Encoding => "encoding",
             Self::Scale => "scale",
             Self::Scheduler => "scheduler",
             Self::Lateness => "lateness",
@@ -64,6 +67,7 @@ impl Bench {
             Self::Memory => "memory of the idle program",
             Self::Start => "from starting the program to its first sample",
             Self::Throughput => "samples through the engine",
+            Self::Encoding => "samples to the bytes of notifications",
             Self::Scale => "time and memory of a million resources",
             Self::Scheduler => "what the scheduler itself costs",
             Self::Lateness => "how late cycles start",
@@ -77,6 +81,7 @@ impl Bench {
             Self::Memory => program::memory(effort),
             Self::Start => program::start(effort),
             Self::Throughput => throughput::run(effort),
+            Self::Encoding => encoding::run(effort),
             Self::Scale => scale::run(effort),
             Self::Scheduler => scheduler::run(effort),
             Self::Lateness => lateness::run(effort),

@@ -12,6 +12,7 @@ use crate::trouble::Trouble;
 mod bench;
 mod clocks;
 mod doubles;
+mod encoding;
 mod figure;
 mod hang;
 mod heap;

@@ -22,6 +22,11 @@ impl MessageId {
         self.0.as_bytes()
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
     /// Writes the 36 characters of the id into `buffer` and gives them back.
     pub fn encode<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
         self.0.hyphenated().encode_lower(buffer)

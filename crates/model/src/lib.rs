@@ -6,11 +6,17 @@
 
 mod batch;
 mod cycle;
+mod form;
+mod hmac;
 mod identity;
+mod json;
 mod message;
 mod meter;
+mod notification;
+mod python;
 mod resource;
 mod sample;
+mod signature;
 mod subject;
 mod timestamp;
 mod value;
@@ -18,11 +24,13 @@ mod volume;
 
 pub use batch::Batch;
 pub use cycle::{CycleId, ScheduleId};
+pub use form::Form;
 pub use identity::{MessageId, ResourceIds, RunIds};
-pub use message::{MessageWriter, write_json_line};
+pub use message::write_json_line;
 pub use meter::{Meter, MeterDef, MeterKind};
 pub use resource::{Resource, ResourceBody};
 pub use sample::Sample;
+pub use signature::Signer;
 pub use subject::Subject;
 pub use timestamp::Timestamp;
 pub use value::{Map, Value};

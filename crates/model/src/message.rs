@@ -1,126 +1,261 @@
 //! Ceilometer's message form of a sample, as JSON.
 //!
-//! Keys and their order are those of ceilometer's metering messages (`docs/compatibility.md`). All keys are
-//! always there, nulls included. `message_signature` is empty, as ceilometer sends it without a secret.
+//! All keys are always there, nulls included. `message_signature` is empty without a secret, as ceilometer
+//! sends it.
 
+use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::Arc;
 
-use serde::Serialize;
+use crate::json::{self, Compact, Spelling};
+use crate::signature::{Content, NonFinite};
+use crate::{Sample, Signer, Subject, Timestamp};
 
-use crate::{Sample, Subject};
+/// How many subjects a writer remembers. A pollster reports the samples of a resource together, or by turns
+/// those of its disks; a subject that was forgotten costs being encoded again.
+const REMEMBERED: usize = 16;
+
+/// About what an instance takes in the content of a signature; more makes the buffer grow.
+const CONTENT_BYTES: usize = 2048;
 
 /// Writes samples as JSON objects, and what samples of one subject share only once.
-pub struct MessageWriter<'a> {
+///
+/// What depends on the subject alone (its ids, its metadata) is encoded when the subject is first seen, and copied
+/// from then on: for the message out of the output buffer, for the signature out of a buffer of its own.
+pub(crate) struct MessageWriter<'a, S> {
     source: &'a str,
-    /// The subject written last, and where its shared parts stand in the output.
-    last: Option<(Arc<Subject>, Shared)>,
+    signer: Option<&'a Signer>,
+    /// At most [`REMEMBERED`], the one written last at the end.
+    subjects: VecDeque<Written<'a>>,
+    /// The text of the time written last: samples of a run have the same.
+    time: (Option<Timestamp>, String),
+    /// For the part of a signature's content that comes before that of the subject.
+    head: Vec<u8>,
+    spelling: PhantomData<S>,
 }
 
-/// Where the parts that depend on the subject alone stand in the output buffer.
-#[derive(Clone)]
-struct Shared {
-    /// `"user_id":..,"user_name":..,"project_id":..,"project_name":..,"resource_id":..`
+/// A subject, and where its parts stand.
+struct Written<'a> {
+    subject: &'a Subject,
+    /// In the output buffer, from the message's user id to where its time goes.
     owner: Range<usize>,
-    /// The metadata object.
+    /// In the output buffer, from after the time to where the message id goes.
     metadata: Range<usize>,
+    /// Its part of a signature's content.
+    content: SubjectContent,
 }
 
-impl<'a> MessageWriter<'a> {
+/// What a subject adds to the content of a signature; empty where nothing is signed.
+#[derive(Default)]
+struct SubjectContent {
+    /// From the project id to the metadata.
+    middle: Vec<u8>,
+    /// The user's id and name.
+    end: Vec<u8>,
+}
+
+impl<'a, S: Spelling> MessageWriter<'a, S> {
     /// A writer for samples whose `source` is `source`, into one output buffer.
-    pub fn new(source: &'a str) -> Self {
-        Self { source, last: None }
+    pub(crate) fn new(source: &'a str, signer: Option<&'a Signer>) -> Self {
+        Self {
+            source,
+            signer,
+            subjects: VecDeque::new(),
+            time: (None, String::new()),
+            head: Vec::new(),
+            spelling: PhantomData,
+        }
     }
 
-    /// Appends `sample` to `out`, without a line break. `out` must be the buffer of the calls before:
-    /// what they wrote is copied from it.
-    pub fn write(&mut self, sample: &Sample, out: &mut Vec<u8>) {
-        let subject = &sample.subject;
-        let known = match &self.last {
-            Some((last, shared)) if Arc::ptr_eq(last, subject) => Some(shared.clone()),
-            _ => None,
-        };
-        out.extend_from_slice(b"{\"source\":");
-        json(out, subject.source.as_deref().unwrap_or(self.source));
-        out.extend_from_slice(b",\"counter_name\":");
-        json(out, sample.meter.published_name.as_ref());
-        out.extend_from_slice(b",\"counter_type\":\"");
+    /// Appends `samples` to `out`, with `between` between them. Only once for a writer and its buffer.
+    pub(crate) fn write_all(&mut self, samples: &'a [Sample], between: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        for (index, sample) in samples.iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(between);
+            }
+            self.write(sample, out);
+            if index == 0 {
+                // The first one has everything that is shared, and the others will be about as long.
+                let first = out.len() - start + between.len();
+                out.reserve(first.saturating_mul(samples.len()));
+            }
+        }
+    }
+
+    /// Appends `sample` to `out`, without a line break. `out` must be the buffer of the calls before, with what
+    /// they wrote: it is copied from there.
+    pub(crate) fn write(&mut self, sample: &'a Sample, out: &mut Vec<u8>) {
+        let parts = const { S::PARTS };
+        let subject = &*sample.subject;
+        let source = subject.source.as_deref().unwrap_or(self.source);
+        if self.time.0 != Some(sample.timestamp) {
+            self.time = (Some(sample.timestamp), sample.timestamp.to_string());
+        }
+        let time = self.time.1.as_bytes();
+        out.extend_from_slice(parts.source.as_bytes());
+        json::bare::<S>(out, source);
+        out.extend_from_slice(parts.name.as_bytes());
+        json::bare::<S>(out, &sample.meter.published_name);
+        out.extend_from_slice(parts.kind.as_bytes());
         out.extend_from_slice(sample.meter.kind.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"counter_unit\":");
-        json(out, sample.meter.unit.as_ref());
-        out.extend_from_slice(b",\"counter_volume\":");
-        json(out, &sample.volume);
-        out.push(b',');
-        let owner_start = out.len();
-        match &known {
-            Some(shared) => out.extend_from_within(shared.owner.clone()),
-            None => write_owner(subject, out),
+        out.extend_from_slice(parts.unit.as_bytes());
+        json::bare::<S>(out, &sample.meter.unit);
+        out.extend_from_slice(parts.volume.as_bytes());
+        let volume = out.len();
+        json::volume(out, sample.volume);
+        let volume = volume..out.len();
+        let known = self
+            .subjects
+            .iter()
+            .rev()
+            .find(|written| std::ptr::eq(written.subject, subject));
+        let content = match known {
+            Some(written) => {
+                out.extend_from_within(written.owner.clone());
+                out.extend_from_slice(time);
+                out.extend_from_within(written.metadata.clone());
+                &written.content
+            }
+            None => {
+                let start = out.len();
+                write_owner::<S>(subject, out);
+                let owner = start..out.len();
+                out.extend_from_slice(time);
+                let start = out.len();
+                out.extend_from_slice(parts.metadata.as_bytes());
+                json::map::<S>(out, &subject.metadata);
+                out.extend_from_slice(parts.id.as_bytes());
+                let metadata = start..out.len();
+                let mut content = SubjectContent::default();
+                if self.subjects.len() == REMEMBERED {
+                    // Its buffers have about the right size.
+                    content = self
+                        .subjects
+                        .pop_front()
+                        .map(|oldest| oldest.content)
+                        .unwrap_or_default();
+                }
+                if self.signer.is_some() {
+                    content.fill(subject);
+                }
+                let written = Written {
+                    subject,
+                    owner,
+                    metadata,
+                    content,
+                };
+                &self.subjects.push_back_mut(written).content
+            }
+        };
+        let mut id = [0; 36];
+        let id = sample.id.encode(&mut id).as_bytes();
+        out.extend_from_slice(id);
+        out.extend_from_slice(parts.monotonic_time.as_bytes());
+        let monotonic_time = out.len();
+        match sample.monotonic_time {
+            Some(seconds) => json::float(out, seconds),
+            None => out.extend_from_slice(b"null"),
         }
-        let owner = owner_start..out.len();
-        out.extend_from_slice(b",\"timestamp\":\"");
-        // A timestamp is digits and separators only: nothing to escape, and writing to memory cannot fail.
-        let _ = std::io::Write::write_fmt(out, format_args!("{}", sample.timestamp));
-        out.extend_from_slice(b"\",\"resource_metadata\":");
-        let metadata_start = out.len();
-        match &known {
-            Some(shared) => out.extend_from_within(shared.metadata.clone()),
-            None => write_map(subject, out),
+        let monotonic_time = monotonic_time..out.len();
+        out.extend_from_slice(parts.signature.as_bytes());
+        if let Some(signer) = self.signer {
+            write_head(
+                &mut self.head,
+                sample,
+                signed_number(out, volume),
+                id,
+                signed_number(out, monotonic_time),
+            );
+            let signed = [
+                &self.head,
+                &content.middle,
+                &b"source"[..],
+                source.as_bytes(),
+                b"timestamp",
+                time,
+                &content.end,
+            ];
+            out.extend_from_slice(&signer.sign_content(signed));
         }
-        let metadata = metadata_start..out.len();
-        out.extend_from_slice(b",\"message_id\":\"");
-        out.extend_from_slice(sample.id.encode(&mut [0; 36]).as_bytes());
-        out.extend_from_slice(b"\",\"monotonic_time\":");
-        json(out, &sample.monotonic_time);
-        out.extend_from_slice(b",\"message_signature\":\"\"}");
-        if known.is_none() {
-            self.last = Some((subject.clone(), Shared { owner, metadata }));
-        }
+        out.extend_from_slice(parts.end.as_bytes());
     }
 }
 
-/// Appends one sample and a line break to `out`.
+/// Appends one sample without a signature, and a line break, to `out`.
 pub fn write_json_line(sample: &Sample, source: &str, out: &mut Vec<u8>) {
-    MessageWriter::new(source).write(sample, out);
+    MessageWriter::<Compact>::new(source, None).write(sample, out);
     out.push(b'\n');
 }
 
-fn write_owner(subject: &Subject, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"user_id\":");
-    json(out, &subject.user_id);
-    out.extend_from_slice(b",\"user_name\":");
-    json(out, &subject.user_name);
-    out.extend_from_slice(b",\"project_id\":");
-    json(out, &subject.project_id);
-    out.extend_from_slice(b",\"project_name\":");
-    json(out, &subject.project_name);
-    out.extend_from_slice(b",\"resource_id\":");
-    json(out, &subject.resource_id);
-}
-
-fn write_map(subject: &Subject, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (index, (key, value)) in subject.metadata.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        json(out, key.as_ref());
-        out.push(b':');
-        json(out, value);
+/// From the user id to where the time goes.
+fn write_owner<S: Spelling>(subject: &Subject, out: &mut Vec<u8>) {
+    let parts = const { S::PARTS };
+    for (key, value) in [
+        (parts.user_id, subject.user_id.as_deref()),
+        (parts.user_name, subject.user_name.as_deref()),
+        (parts.project_id, subject.project_id.as_deref()),
+        (parts.project_name, subject.project_name.as_deref()),
+        (parts.resource_id, Some(&*subject.resource_id)),
+    ] {
+        out.extend_from_slice(key.as_bytes());
+        json::optional::<S>(out, value);
     }
-    out.push(b'}');
+    out.extend_from_slice(parts.timestamp.as_bytes());
 }
 
-/// Appends `value` as JSON. Memory takes every byte and the values here have only text keys, so this
-/// cannot fail; numbers that JSON does not know become null.
-fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok(), "writing JSON to memory failed: {written:?}");
+/// The number that stands there in the output, as it is signed. Null is `None`, also for a number that JSON does not
+/// know: a signature is checked against what arrived.
+fn signed_number(out: &[u8], range: Range<usize>) -> &[u8] {
+    match out.get(range) {
+        None | Some(b"null") => b"None",
+        Some(number) => number,
+    }
+}
+
+/// The content of a signature up to where the subject's begins.
+fn write_head(head: &mut Vec<u8>, sample: &Sample, volume: &[u8], id: &[u8], monotonic_time: &[u8]) {
+    head.clear();
+    for part in [
+        &b"counter_name"[..],
+        sample.meter.published_name.as_bytes(),
+        b"counter_type",
+        sample.meter.kind.as_str().as_bytes(),
+        b"counter_unit",
+        sample.meter.unit.as_bytes(),
+        b"counter_volume",
+        volume,
+        b"message_id",
+        id,
+        b"monotonic_time",
+        monotonic_time,
+    ] {
+        head.extend_from_slice(part);
+    }
+}
+
+impl SubjectContent {
+    fn fill(&mut self, subject: &Subject) {
+        self.middle.clear();
+        self.middle.reserve(CONTENT_BYTES);
+        let mut middle = Content::new(&mut self.middle, NonFinite::AsNull);
+        middle.optional("project_id", subject.project_id.as_deref());
+        middle.optional("project_name", subject.project_name.as_deref());
+        middle.optional("resource_id", Some(&subject.resource_id));
+        middle.mapping(&mut b"resource_metadata:".to_vec(), &subject.metadata);
+        self.end.clear();
+        let mut end = Content::new(&mut self.end, NonFinite::AsNull);
+        end.optional("user_id", subject.user_id.as_deref());
+        end.optional("user_name", subject.user_name.as_deref());
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::{CycleId, Meter, MeterDef, RunIds, ScheduleId, Timestamp, Volume};
+    use crate::{CycleId, Meter, MeterDef, RunIds, ScheduleId, Volume};
 
     fn sample(subject: &Arc<Subject>, volume: Volume) -> Sample {
         let cycle = CycleId {
@@ -157,21 +292,30 @@ mod tests {
 
     #[test]
     fn samples_of_one_subject_are_written_alike() {
+        let signer = Signer::new("secret");
         let first = Subject::new("r1").user("u").metadata("a", 1u64).shared();
         let second = Subject::new("r2").source("hardware").shared();
-        let samples = [
+        let mut samples = vec![
             sample(&first, Volume::Int(1)),
             sample(&first, Volume::Int(2)),
             sample(&second, Volume::Int(3)),
             sample(&first, Volume::Int(4)),
         ];
+        // More subjects than are remembered, then the first again, at another time.
+        for number in 0..40i64 {
+            let subject = Subject::new(format!("s{number}")).metadata("n", number).shared();
+            samples.push(sample(&subject, Volume::Int(number)));
+        }
+        samples.push(sample(&first, Volume::Int(5)));
+        for sample in samples.iter_mut().skip(30) {
+            sample.timestamp = Timestamp::from_micros(1_767_323_046_000_000);
+        }
         let mut together = Vec::new();
-        let mut writer = MessageWriter::new("openstack");
+        let mut writer = MessageWriter::<Compact>::new("openstack", signer.as_ref());
         let mut apart = Vec::new();
         for sample in &samples {
             writer.write(sample, &mut together);
-            together.push(b'\n');
-            write_json_line(sample, "openstack", &mut apart);
+            MessageWriter::<Compact>::new("openstack", signer.as_ref()).write(sample, &mut apart);
         }
         assert_eq!(
             String::from_utf8(together).unwrap(),

@@ -16,6 +16,7 @@ mod notifier;
 mod options;
 mod queue;
 mod receipt;
+pub mod spool;
 mod status;
 
 pub use events::{Counters, Counts};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use nephoscope_model::Batch;
+use nephoscope_model::{Batch, Signer};
 use nephoscope_plugin::Publisher;
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
@@ -56,6 +56,11 @@ impl Notifier {
         };
         inner.lanes.write().active = setups.into_iter().map(|setup| inner.launch(setup)).collect();
         Notifier(Arc::new(inner))
+    }
+
+    /// What signs the samples of batches that are made for it ([`NotifierOptions::signer`]).
+    pub fn signer(&self) -> Option<Arc<Signer>> {
+        self.0.options.signer.clone()
     }
 
     /// Hands a batch to every publisher's queue.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephoscope_model::Signer;
 use nephoscope_plugin::Publisher;
 
 /// How many samples a publisher's queue holds where the configuration does not say. At 50 samples a second that is
@@ -62,9 +63,11 @@ impl fmt::Debug for PublisherSetup {
     }
 }
 
-/// Limits of all publishers of a notifier.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What all publishers of a notifier share: limits, and the signature of samples.
+#[derive(Debug, Clone)]
 pub struct NotifierOptions {
+    /// Signs the samples of every batch (`notifier.signing_secret`); without, they have empty signatures.
+    pub signer: Option<Arc<Signer>>,
     /// [`BACKOFF_MIN`]
     pub backoff_min: Duration,
     /// [`BACKOFF_MAX`]
@@ -80,6 +83,7 @@ pub struct NotifierOptions {
 impl Default for NotifierOptions {
     fn default() -> Self {
         Self {
+            signer: None,
             backoff_min: BACKOFF_MIN,
             backoff_max: BACKOFF_MAX,
             publish_timeout: PUBLISH_TIMEOUT,

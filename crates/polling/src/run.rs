@@ -299,8 +299,10 @@ impl Worker {
             return;
         }
         self.observer.record.lock().samples += samples.len() as u64;
-        let batch = Arc::new(Batch::new(samples, context.sample_source.clone()));
-        self.receipts.add(context.notifier.submit(batch).await);
+        let batch = Batch::new(samples, context.sample_source.clone())
+            .signed_by(context.notifier.signer())
+            .made_at(context.clock.wall());
+        self.receipts.add(context.notifier.submit(Arc::new(batch)).await);
     }
 }
 

@@ -1,0 +1,130 @@
+//! The notification in which ceilometer's polling agent sends samples: the body of an oslo.messaging 2.0 message.
+
+use uuid::Uuid;
+
+use crate::json::Nested;
+use crate::message::MessageWriter;
+use crate::{Sample, Signer, Timestamp};
+
+/// What stands behind `_unique_id`.
+const END: &[u8] = br#"\"}"}"#;
+
+/// The hex digits of `_unique_id`.
+const UNIQUE_ID_DIGITS: usize = 32;
+
+/// What tells one notification from another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Envelope {
+    /// The same for all topics.
+    pub(crate) message_id: Uuid,
+    /// Consumers drop a notification whose `_unique_id` they have just had.
+    pub(crate) unique_id: Uuid,
+    /// When it was made.
+    pub(crate) timestamp: Timestamp,
+}
+
+/// The body of a notification: JSON whose `oslo.message` is JSON as text, both as Python's `json.dumps` writes them.
+pub(crate) fn body(samples: &[Sample], source: &str, signer: Option<&Signer>, envelope: Envelope) -> Vec<u8> {
+    // About what stands around the samples.
+    const FRAME_BYTES: usize = 512;
+    let mut out = Vec::with_capacity(FRAME_BYTES);
+    out.extend_from_slice(br#"{"oslo.version": "2.0", "oslo.message": "{\"message_id\": \""#);
+    let mut text = Uuid::encode_buffer();
+    out.extend_from_slice(
+        envelope
+            .message_id
+            .hyphenated()
+            .encode_lower(&mut text)
+            .as_bytes(),
+    );
+    out.extend_from_slice(br#"\", \"publisher_id\": \"ceilometer.polling\", "#);
+    out.extend_from_slice(br#"\"event_type\": \"telemetry.polling\", "#);
+    out.extend_from_slice(br#"\"priority\": \"SAMPLE\", \"payload\": {\"samples\": ["#);
+    let mut writer = MessageWriter::<Nested>::new(source, signer);
+    writer.write_all(samples, b", ", &mut out);
+    out.extend_from_slice(br#"]}, \"timestamp\": \""#);
+    // Oslo's times have a blank where ceilometer's have a T.
+    let time = envelope.timestamp.to_string().replace('T', " ");
+    out.extend_from_slice(time.as_bytes());
+    out.extend_from_slice(br#"\", \"_unique_id\": \""#);
+    out.extend_from_slice(envelope.unique_id.simple().encode_lower(&mut text).as_bytes());
+    out.extend_from_slice(END);
+    out
+}
+
+/// The `_unique_id` of a body.
+pub(crate) fn unique_id(body: &[u8]) -> Option<Uuid> {
+    let digits = body.strip_suffix(END)?.last_chunk::<UNIQUE_ID_DIGITS>()?;
+    Uuid::try_parse_ascii(digits).ok()
+}
+
+/// The same body with another `_unique_id`.
+pub(crate) fn with_unique_id(body: &[u8], unique_id: Uuid) -> Vec<u8> {
+    let before = body.len().saturating_sub(UNIQUE_ID_DIGITS + END.len());
+    let mut out = Vec::with_capacity(body.len());
+    out.extend_from_slice(body.get(..before).unwrap_or_default());
+    out.extend_from_slice(
+        unique_id
+            .simple()
+            .encode_lower(&mut Uuid::encode_buffer())
+            .as_bytes(),
+    );
+    out.extend_from_slice(END);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{MessageId, Meter, MeterDef, Subject, Volume};
+
+    /// The body of a notification as ceilometer's polling agent sent it, with the secret `s3cr3t`.
+    const CAPTURED: &str = r#"{"oslo.version": "2.0", "oslo.message": "{\"message_id\": \"f601a7c2-66ff-48d6-839d-d3340c9de0c5\", \"publisher_id\": \"ceilometer.polling\", \"event_type\": \"telemetry.polling\", \"priority\": \"SAMPLE\", \"payload\": {\"samples\": [{\"source\": \"openstack\", \"counter_name\": \"cpu\", \"counter_type\": \"cumulative\", \"counter_unit\": \"ns\", \"counter_volume\": 123456789, \"user_id\": \"u1\", \"user_name\": null, \"project_id\": \"p1\", \"project_name\": null, \"resource_id\": \"9c2b6b1e-2b0e-4f0f-9d6c-0123456789ab\", \"timestamp\": \"2026-01-02T03:04:05.678901\", \"resource_metadata\": {\"display_name\": \"vm \\u010d\", \"vcpus\": 2}, \"message_id\": \"11111111-2222-11ee-8000-0242ac110002\", \"monotonic_time\": null, \"message_signature\": \"ffa16b47f5c91000b26e8c4b101bffa641564dc2dfa777fe9fa29d71809f5f97\"}]}, \"timestamp\": \"2026-11-23 03:45:14.560320\", \"_unique_id\": \"845f8d64f56c4672a79243cd1a55ed88\"}"}"#;
+
+    fn captured_sample() -> Sample {
+        Sample {
+            subject: Subject::new("9c2b6b1e-2b0e-4f0f-9d6c-0123456789ab")
+                .user("u1")
+                .project("p1")
+                .metadata("display_name", "vm č")
+                .metadata("vcpus", 2u64)
+                .shared(),
+            meter: Arc::new(Meter::from(&MeterDef::cumulative("cpu", "ns", "CPU time"))),
+            volume: Volume::Int(123_456_789),
+            monotonic_time: None,
+            timestamp: Timestamp::from_micros(1_767_323_045_678_901),
+            id: MessageId::from_uuid(uuid::uuid!("11111111-2222-11ee-8000-0242ac110002")),
+        }
+    }
+
+    #[test]
+    fn a_notification_has_the_bytes_that_ceilometer_sends() {
+        let envelope = Envelope {
+            message_id: uuid::uuid!("f601a7c2-66ff-48d6-839d-d3340c9de0c5"),
+            unique_id: uuid::uuid!("845f8d64f56c4672a79243cd1a55ed88"),
+            timestamp: Timestamp::from_micros(1_795_405_514_560_320),
+        };
+        let signer = Signer::new("s3cr3t");
+        let body = body(&[captured_sample()], "openstack", signer.as_ref(), envelope);
+        assert_eq!(String::from_utf8(body).unwrap(), CAPTURED);
+    }
+
+    #[test]
+    fn a_stored_notification_is_the_same_batch() {
+        let batch = crate::Batch::new(vec![captured_sample()], "openstack".into());
+        let stored = crate::Batch::from_encoded(crate::Form::Notification, batch.notification().to_vec(), 1);
+        assert_eq!((stored.len(), stored.samples().len()), (1, 0));
+        assert_eq!(stored.notification(), batch.notification());
+        assert_eq!(stored.notification_for(3), batch.notification_for(3));
+        assert!(stored.json_lines().is_empty());
+    }
+
+    #[test]
+    fn another_unique_id_changes_nothing_else() {
+        let other = uuid::uuid!("00000000-0000-4000-8000-000000000001");
+        let expected = CAPTURED.replace("845f8d64f56c4672a79243cd1a55ed88", &other.simple().to_string());
+        assert_eq!(with_unique_id(CAPTURED.as_bytes(), other), expected.as_bytes());
+    }
+}

@@ -1,0 +1,80 @@
+//! The publisher `amqp://`: what the notifier calls.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nephoscope_model::{Batch, Form};
+use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
+use parking_lot::Mutex;
+
+use crate::options::{AmqpOptions, Settings};
+use crate::session::Session;
+use crate::trouble::Trouble;
+
+register!(Registration::Publisher(PublisherPlugin {
+    schemes: &["amqp", "amqps", "rabbit"],
+    description: "Sends oslo.messaging notifications to RabbitMQ, as ceilometer's notification agent takes them",
+    options: Some(OptionsSpec::of::<AmqpOptions>()),
+    build: |context| {
+        let settings = Settings::read(context)?;
+        Ok(Arc::new(AmqpPublisher {
+            settings: Arc::new(settings),
+            state: Mutex::new(State::Idle),
+        }))
+    },
+}));
+
+struct AmqpPublisher {
+    settings: Arc<Settings>,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Nothing was published yet.
+    Idle,
+    Open(Arc<Session>),
+    Closed,
+}
+
+impl AmqpPublisher {
+    /// The session, begun with the first batch, and anew if its runtime has ended.
+    fn session(&self) -> Result<Arc<Session>, Trouble> {
+        let mut state = self.state.lock();
+        match &*state {
+            State::Closed => return Err(Trouble::Closed),
+            State::Open(session) if !session.is_over() => return Ok(session.clone()),
+            State::Idle | State::Open(_) => {}
+        }
+        let session = Arc::new(Session::start(self.settings.clone()));
+        *state = State::Open(session.clone());
+        Ok(session)
+    }
+}
+
+#[async_trait]
+impl Publisher for AmqpPublisher {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        // A notification without samples is nothing that anybody waits for.
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let session = self.session()?;
+        let link = session.link(self.settings.connect_timeout).await?;
+        link.deliver(batch, self.settings.confirm_timeout).await
+    }
+
+    fn in_flight(&self) -> usize {
+        self.settings.pipelining
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::Notification)
+    }
+
+    async fn close(&self) {
+        let state = std::mem::replace(&mut *self.state.lock(), State::Closed);
+        if let State::Open(session) = state {
+            session.close().await;
+        }
+    }
+}

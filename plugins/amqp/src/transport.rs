@@ -1,0 +1,155 @@
+//! The connection to one broker: TCP, TLS, login; and its end, whatever state it is in.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+
+use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, TLSConfig};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
+use lapin::{Connection, ConnectionProperties};
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use crate::options::{Sasl, Settings};
+use crate::tls;
+use crate::trouble::Trouble;
+use crate::url::Host;
+
+/// The largest frame, as the broker and ceilometer's library have it.
+const FRAME_MAX: u32 = 131_072;
+
+/// A connection that is open. Dropping it ends it at once, whatever the other side does.
+pub(crate) struct Transport {
+    pub(crate) connection: Connection,
+    // After the connection: it may still say goodbye.
+    _leash: Leash,
+}
+
+/// Shuts a socket down when dropped.
+///
+/// The library's thread ends when its socket does, and otherwise only when the broker answers: one that hangs would
+/// keep thread and socket for as long as two heartbeats.
+#[derive(Default)]
+struct Leash(Arc<Mutex<Option<OwnedFd>>>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.lock().take() {
+            // A socket that is closed already is as good.
+            let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+        }
+    }
+}
+
+/// Connects and logs in, until `until`.
+pub(crate) async fn open(settings: &Settings, host: &Host, until: Instant) -> Result<Transport, Trouble> {
+    let leash = Leash::default();
+    let failure = Arc::new(Mutex::new(None));
+    let runtime = lapin::runtime::default_runtime().map_err(|error| Trouble::of(&error, host, settings))?;
+    let opened = {
+        let socket = leash.0.clone();
+        let failure = failure.clone();
+        let tls = settings.tls.clone();
+        let name = host.name.clone();
+        let shown = host.shown();
+        // Runs on the library's thread, where reading certificates may block.
+        Connection::connector(
+            uri(settings, host),
+            runtime,
+            async move |uri, runtime| {
+                let tcp = async {
+                    let stream = uri
+                        .connect_with_config_async(TLSConfig::default(), &runtime)
+                        .await
+                        .map_err(|error| Trouble::Unreachable {
+                            host: shown.clone(),
+                            reason: error.to_string(),
+                        })?;
+                    if let AsyncTcpStream::Plain(stream) = &stream {
+                        let stream = stream.get_ref();
+                        // Without it a small message waits for the acknowledgement of the one before.
+                        let _ = stream.set_nodelay(true);
+                        let clone = stream.as_fd().try_clone_to_owned();
+                        *socket.lock() = Some(clone.map_err(|error| Trouble::Unreachable {
+                            host: shown.clone(),
+                            reason: error.to_string(),
+                        })?);
+                    }
+                    let Some(tls) = &tls else {
+                        return Ok(stream);
+                    };
+                    let connector = tls::connector(tls)?;
+                    stream
+                        .into_rustls(&connector, &name)
+                        .await
+                        .map_err(|error| Trouble::Tls {
+                            host: shown.clone(),
+                            reason: error.to_string(),
+                        })
+                };
+                let ended = match timeout_at(until, tcp).await {
+                    Ok(Ok(stream)) => return Ok(stream),
+                    Ok(Err(trouble)) => std::io::Error::other(failure.lock().insert(trouble).to_string()),
+                    Err(_) => std::io::ErrorKind::TimedOut.into(),
+                };
+                Err(lapin::Error::from(ended))
+            },
+            properties(settings),
+        )
+    };
+    match timeout_at(until, opened).await {
+        Ok(Ok(connection)) => Ok(Transport {
+            connection,
+            _leash: leash,
+        }),
+        Ok(Err(error)) => Err(match failure.lock().take() {
+            Some(trouble) => trouble,
+            None if Instant::now() >= until => not_ready(settings, host),
+            None => Trouble::of(&error, host, settings),
+        }),
+        Err(_) => Err(not_ready(settings, host)),
+    }
+}
+
+/// The broker took its time.
+pub(crate) fn not_ready(settings: &Settings, host: &Host) -> Trouble {
+    Trouble::NotReady {
+        host: host.shown(),
+        limit: settings.connect_timeout,
+    }
+}
+
+fn uri(settings: &Settings, host: &Host) -> AMQPUri {
+    AMQPUri {
+        // TLS is ours to do.
+        scheme: AMQPScheme::AMQP,
+        authority: AMQPAuthority {
+            userinfo: AMQPUserInfo {
+                username: host.user.clone(),
+                password: host.password.expose().to_owned(),
+            },
+            host: host.name.clone(),
+            port: host.port,
+        },
+        vhost: settings.vhost.clone(),
+        query: AMQPQueryString {
+            frame_max: Some(FRAME_MAX),
+            // One is all we use; zero is the broker's choice.
+            channel_max: None,
+            heartbeat: Some(settings.heartbeat),
+            connection_timeout: None,
+            auth_mechanism: Some(match settings.sasl {
+                Sasl::Plain => SASLMechanism::Plain,
+                Sasl::Amqplain => SASLMechanism::AMQPlain,
+                Sasl::External => SASLMechanism::External,
+            }),
+        },
+    }
+}
+
+fn properties(settings: &Settings) -> ConnectionProperties {
+    let name = format!("nephoscope:{}:{}", std::process::id(), settings.publisher);
+    ConnectionProperties::default()
+        .with_client_property("product".into(), "nephoscope".into())
+        .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into())
+        .with_connection_name(name.into())
+}

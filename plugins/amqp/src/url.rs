@@ -1,0 +1,309 @@
+//! The brokers that a publisher's URL names, in the form of oslo.messaging's `transport_url`.
+
+use nephoscope_plugin::{OptionsError, Secret};
+
+/// Who logs in where the URL does not say.
+const DEFAULT_USER: &str = "guest";
+
+/// The longest text that a virtual host or a user may have on the wire.
+const MAX_NAME: usize = 255;
+
+/// What a URL says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Brokers {
+    /// The members of one broker, at least one; any of them will do.
+    pub(crate) hosts: Vec<Host>,
+    /// The virtual host.
+    pub(crate) vhost: String,
+    /// Whether the scheme asks for TLS (`amqps`).
+    pub(crate) tls: bool,
+    /// Whether the scheme is oslo.messaging's, under which TLS is a matter of options.
+    pub(crate) rabbit: bool,
+}
+
+/// One member of the broker, and who logs in there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// A name or an address, without the brackets of IPv6.
+    pub(crate) name: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Who logs in.
+    pub(crate) user: String,
+    /// With which password.
+    pub(crate) password: Secret,
+}
+
+impl Host {
+    /// `host:port`, for people.
+    pub(crate) fn shown(&self) -> String {
+        if self.name.contains(':') {
+            format!("[{}]:{}", self.name, self.port)
+        } else {
+            format!("{}:{}", self.name, self.port)
+        }
+    }
+}
+
+/// Reads `scheme://[user:password@]host[:port][,...]/[vhost]`.
+///
+/// As oslo.messaging reads it: user, password and virtual host are percent-decoded, a user ends at the last `@`, an
+/// empty path is the virtual host `/`, and no host at all is localhost.
+///
+/// # Errors
+///
+/// Name the part that is wrong, and never show user or password.
+pub(crate) fn parse(url: &str) -> Result<Brokers, OptionsError> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err(wrong(
+            "two slashes must stand behind the scheme: `amqp://user:password@host:5672/vhost`",
+        ));
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let tls = scheme == "amqps";
+    let default_port = if tls { 5671 } else { 5672 };
+    if rest.contains('#') {
+        return Err(wrong("`#` may not stand in it; in a name it is written `%23`"));
+    }
+    if let Some((_, query)) = rest.split_once('?') {
+        return Err(wrong(&query_advice(query)));
+    }
+    let (netloc, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let vhost = match path {
+        "" => "/".to_owned(),
+        path => decode(path, "the virtual host")?,
+    };
+    let mut hosts = Vec::new();
+    for part in netloc.split(',') {
+        hosts.push(host(part, default_port, netloc.is_empty())?);
+    }
+    let named = hosts.iter().filter(|(_, named)| *named).count();
+    if named != 0 && named != hosts.len() {
+        return Err(wrong(
+            "some hosts have a user and some have none: each host needs its own `user:password@`",
+        ));
+    }
+    Ok(Brokers {
+        hosts: hosts.into_iter().map(|(host, _)| host).collect(),
+        vhost,
+        tls,
+        rabbit: scheme == "rabbit",
+    })
+}
+
+/// A host, and whether a user stood with it.
+fn host(part: &str, default_port: u16, may_be_empty: bool) -> Result<(Host, bool), OptionsError> {
+    let (userinfo, address) = match part.rsplit_once('@') {
+        Some((userinfo, address)) => (Some(userinfo), address),
+        None => (None, part),
+    };
+    let (name, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let Some((name, rest)) = rest.split_once(']') else {
+                return Err(wrong("the bracket of an IPv6 address is not closed"));
+            };
+            match rest.strip_prefix(':') {
+                Some(port) => (name, Some(port)),
+                None if rest.is_empty() => (name, None),
+                None => {
+                    return Err(wrong(
+                        "only `:port` may stand behind the bracket of an IPv6 address",
+                    ));
+                }
+            }
+        }
+        None => match address.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (address, None),
+        },
+    };
+    let name = match name {
+        "" if may_be_empty => "localhost",
+        "" => return Err(wrong("a host is empty")),
+        name => name,
+    };
+    if !name
+        .chars()
+        .all(|char| char.is_ascii_alphanumeric() || "-._:%".contains(char))
+    {
+        return Err(wrong(
+            "a host has a character that no host name has (in a password, `/`, `,`, `?` and `#` are percent-encoded)",
+        ));
+    }
+    let port = match port {
+        None => default_port,
+        Some(port) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            _ => {
+                return Err(wrong(
+                    "a port is no number from 1 to 65535 (an IPv6 address stands in brackets)",
+                ));
+            }
+        },
+    };
+    let (user, password) = match userinfo {
+        None => (DEFAULT_USER.to_owned(), DEFAULT_USER.to_owned()),
+        Some(userinfo) => {
+            let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+            (decode(user, "the user")?, decode(password, "the password")?)
+        }
+    };
+    let host = Host {
+        name: name.to_owned(),
+        port,
+        user,
+        password: Secret::new(password),
+    };
+    Ok((host, userinfo.is_some()))
+}
+
+fn query_advice(query: &str) -> String {
+    // Only names that are known are shown: a password with a bare `?` would end here, too.
+    let name = query.split(['=', '&']).next().unwrap_or_default();
+    let instead = match name {
+        "ssl" => "write `amqps://` instead of `ssl`",
+        "ssl_ca_file" | "ssl_cert_file" | "ssl_key_file" => {
+            "instead of `ssl_...`, the key `tls: {ca, certificate, key}` stands beside `url`"
+        }
+        "heartbeat" | "heartbeat_timeout_threshold" => "the key `heartbeat` stands beside `url`",
+        "amqp_durable_queues" | "rabbit_quorum_queue" | "amqp_auto_delete" => {
+            "the keys `durable`, `quorum` and `auto_delete` stand beside `url`"
+        }
+        _ => "options are keys beside `url`; in a password it is written `%3F`",
+    };
+    format!("`?` may not stand in it: {instead}")
+}
+
+fn decode(text: &str, what: &str) -> Result<String, OptionsError> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            return Err(wrong(&format!(
+                "in {what}, `%` must be followed by two hexadecimal digits (itself it is written `%25`)"
+            )));
+        };
+        // Two hexadecimal digits are at most 255.
+        decoded.push(u8::try_from(high * 16 + low).unwrap_or(u8::MAX));
+    }
+    match String::from_utf8(decoded) {
+        Ok(text) if text.len() <= MAX_NAME && !text.contains('\0') => Ok(text),
+        Ok(_) => Err(wrong(&format!(
+            "{what} is longer than {MAX_NAME} bytes, or has a zero byte"
+        ))),
+        Err(_) => Err(wrong(&format!("{what} is not UTF-8"))),
+    }
+}
+
+fn wrong(message: &str) -> OptionsError {
+    OptionsError {
+        path: "url".to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    #[test]
+    fn transport_urls_are_read_as_oslo_messaging_reads_them() {
+        let mut text = String::new();
+        for url in [
+            "rabbit://",
+            "rabbit://h",
+            "rabbit://u:p@h:1/v",
+            "rabbit://u:p@h1:1,u2:p2@h2:2//x",
+            "rabbit://u@dom:p@h",
+            "rabbit://u:p%40@[::1]:5/",
+            "amqp://h/%2f",
+            "amqp://h1,h2:1/v%20w",
+            "AMQPS://u:p@h/",
+        ] {
+            let brokers = parse(url).unwrap();
+            write!(text, "{url}  ->  {:?} tls={}", brokers.vhost, brokers.tls).unwrap();
+            for host in &brokers.hosts {
+                write!(text, " {} {}:{}", host.shown(), host.user, host.password.expose()).unwrap();
+            }
+            text.push('\n');
+        }
+        insta::assert_snapshot!(text, @r#"
+        rabbit://  ->  "/" tls=false localhost:5672 guest:guest
+        rabbit://h  ->  "/" tls=false h:5672 guest:guest
+        rabbit://u:p@h:1/v  ->  "v" tls=false h:1 u:p
+        rabbit://u:p@h1:1,u2:p2@h2:2//x  ->  "/x" tls=false h1:1 u:p h2:2 u2:p2
+        rabbit://u@dom:p@h  ->  "/" tls=false h:5672 u@dom:p
+        rabbit://u:p%40@[::1]:5/  ->  "/" tls=false [::1]:5 u:p@
+        amqp://h/%2f  ->  "/" tls=false h:5672 guest:guest
+        amqp://h1,h2:1/v%20w  ->  "v w" tls=false h1:5672 guest:guest h2:1 guest:guest
+        AMQPS://u:p@h/  ->  "/" tls=true h:5671 u:p
+        "#);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_its_secrets() {
+        let mut text = String::new();
+        for url in [
+            "amqp:",
+            "amqp://user:canary@h:port/",
+            "amqp://user:canary@h:0/",
+            "amqp://user:canary@,h/",
+            "amqp://user:canary@[::1/",
+            "amqp://user:canary@[::1]5/",
+            "amqp://user:canary@::1/",
+            "amqp://user:canary%zz@h/",
+            "amqp://user:canary@h1,h2/",
+            "amqp://user:canary@h/v?ssl=1",
+            "amqp://user:canary?canary@h/",
+            "amqp://user:canary#@h/",
+            "amqp://us er/",
+            "amqp://h/%ff",
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(!error.contains("canary"), "{url}: {error}");
+            writeln!(text, "{url}\n  {error}").unwrap();
+        }
+        insta::assert_snapshot!(text, @r"
+        amqp:
+          option `url`: two slashes must stand behind the scheme: `amqp://user:password@host:5672/vhost`
+        amqp://user:canary@h:port/
+          option `url`: a port is no number from 1 to 65535 (an IPv6 address stands in brackets)
+        amqp://user:canary@h:0/
+          option `url`: a port is no number from 1 to 65535 (an IPv6 address stands in brackets)
+        amqp://user:canary@,h/
+          option `url`: a host is empty
+        amqp://user:canary@[::1/
+          option `url`: the bracket of an IPv6 address is not closed
+        amqp://user:canary@[::1]5/
+          option `url`: only `:port` may stand behind the bracket of an IPv6 address
+        amqp://user:canary@::1/
+          option `url`: a host is empty
+        amqp://user:canary%zz@h/
+          option `url`: in the password, `%` must be followed by two hexadecimal digits (itself it is written `%25`)
+        amqp://user:canary@h1,h2/
+          option `url`: some hosts have a user and some have none: each host needs its own `user:password@`
+        amqp://user:canary@h/v?ssl=1
+          option `url`: `?` may not stand in it: write `amqps://` instead of `ssl`
+        amqp://user:canary?canary@h/
+          option `url`: `?` may not stand in it: options are keys beside `url`; in a password it is written `%3F`
+        amqp://user:canary#@h/
+          option `url`: `#` may not stand in it; in a name it is written `%23`
+        amqp://us er/
+          option `url`: a host has a character that no host name has (in a password, `/`, `,`, `?` and `#` are percent-encoded)
+        amqp://h/%ff
+          option `url`: the virtual host is not UTF-8
+        ");
+    }
+
+    #[test]
+    fn a_password_shows_in_no_output() {
+        let brokers = parse("amqp://user:canary@h/").unwrap();
+        assert!(!format!("{brokers:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Batches that can be told apart, and publishing them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_plugin::model::{
+    Batch, CycleId, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
+};
+use nephoscope_plugin::{PublishError, Publisher};
+use tokio::time::timeout;
+
+/// How long anything may take; nothing comes near it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A batch with so many samples, whose first resource has this name.
+pub(crate) fn batch(resource: &str, samples: usize) -> Arc<Batch> {
+    const VALUE: MeterDef = MeterDef::gauge("test.value", "unit", "A number");
+    let meter = Arc::new(Meter::from(&VALUE));
+    let cycle = CycleId {
+        schedule: ScheduleId::new("every:10:0"),
+        start: Timestamp::from_millis(1_767_323_040_000),
+        number: 1,
+    };
+    let ids = RunIds::new("", &cycle, "test");
+    let samples = (0..samples).map(|index| {
+        let key = match index {
+            0 => resource.to_owned(),
+            index => format!("{resource}/{index}"),
+        };
+        Sample {
+            id: ids.resource(&key).sample(VALUE.name, &key, 0),
+            subject: Subject::new(key).metadata("display_name", "vm č").shared(),
+            meter: meter.clone(),
+            volume: Volume::Uint(index as u64),
+            monotonic_time: None,
+            timestamp: cycle.start,
+        }
+    });
+    Arc::new(Batch::new(samples.collect(), "openstack".into()))
+}
+
+/// What came of a publish, which must come back.
+pub(crate) async fn publish(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) -> Result<(), PublishError> {
+    timeout(PATIENCE, publisher.publish(batch.clone()))
+        .await
+        .expect("every publish has a deadline")
+}
+
+/// The text of an error after which the same batch may be tried again.
+pub(crate) async fn failure(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) -> String {
+    match publish(publisher, batch).await {
+        Err(error @ PublishError::Retry { .. }) => error.to_string(),
+        other => panic!("expected a failure to try again after, got {other:?}"),
+    }
+}
+
+/// Tries until the batch is delivered, as the notifier does; the failures on the way. A publish comes back only when
+/// an attempt was made, so that this is no busy loop.
+pub(crate) async fn deliver(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) -> Vec<String> {
+    let mut failures = Vec::new();
+    let tries = async {
+        loop {
+            match publish(publisher, batch).await {
+                Ok(()) => return,
+                Err(error @ PublishError::Retry { .. }) => failures.push(error.to_string()),
+                Err(error) => panic!("refused for good: {error}"),
+            }
+        }
+    };
+    let delivered = timeout(PATIENCE, tries).await;
+    assert!(delivered.is_ok(), "not delivered: {failures:#?}");
+    failures
+}
+
+/// Tries until it fails with a text that has `part`.
+pub(crate) async fn failure_with(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>, part: &str) -> String {
+    let mut others = Vec::new();
+    let tries = async {
+        loop {
+            match publish(publisher, batch).await {
+                Err(error) if error.to_string().contains(part) => return error.to_string(),
+                other => others.push(format!("{other:?}")),
+            }
+        }
+    };
+    match timeout(PATIENCE, tries).await {
+        Ok(text) => text,
+        Err(_) => panic!("never failed with `{part}`: {:#?}", others.last()),
+    }
+}

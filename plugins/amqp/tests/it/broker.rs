@@ -1,0 +1,224 @@
+//! A RabbitMQ of the test's own: its node, ports, folders and cookie; no service, gone with the test.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::certificates::Certificates;
+
+/// Where Debian keeps the scripts that take all settings from the environment.
+const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
+
+/// How long a broker may take to start, on a machine that does much else.
+const START: Duration = Duration::from_secs(90);
+
+/// How long one command to a broker may take.
+const COMMAND: Duration = Duration::from_secs(60);
+
+/// A broker that runs, or was killed.
+pub(crate) struct Broker {
+    folder: TempDir,
+    node: String,
+    /// Its AMQP port on 127.0.0.1.
+    pub(crate) port: u16,
+    /// Its port for AMQP over TLS.
+    pub(crate) tls_port: u16,
+    distribution_port: u16,
+    epmd_port: u16,
+    /// Its certificate and those of a client, with their authority.
+    pub(crate) certificates: Certificates,
+    server: Option<Child>,
+    /// Finds nodes by name. Ours, so that no daemon is left behind.
+    _epmd: Child,
+}
+
+impl Broker {
+    /// Starts a broker without any virtual host but `/`.
+    pub(crate) async fn start() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        assert!(
+            Path::new(SCRIPTS).join("rabbitmq-server").exists(),
+            "RabbitMQ is not installed, and these tests need it: apt-get install rabbitmq-server (on a machine where \
+             it shall not start as a service, with a /usr/sbin/policy-rc.d that exits with 101)"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::write_to(folder.path());
+        let [port, tls_port, distribution_port, epmd_port] = free_ports();
+        let home = folder.path().join("home");
+        fs::create_dir(&home).unwrap();
+        write_configuration(folder.path(), port, tls_port, &certificates);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let epmd = tied("epmd")
+            .args(["-address", "127.0.0.1", "-port", &epmd_port.to_string()])
+            .env("HOME", &home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("epmd comes with erlang-base");
+        let mut broker = Self {
+            node: format!("nephoscope-{}-{count}@localhost", std::process::id()),
+            folder,
+            port,
+            tls_port,
+            distribution_port,
+            epmd_port,
+            certificates,
+            server: None,
+            _epmd: epmd,
+        };
+        broker.restart().await;
+        broker
+    }
+
+    /// Starts the server again, with what it had on disk.
+    pub(crate) async fn restart(&mut self) {
+        let mut command = tied(&script("rabbitmq-server"));
+        self.environment(&mut command);
+        // Not to be wrapped by a shell that would outlive it, nor to read commands.
+        command.env("RABBITMQ_ALLOW_INPUT", "true").arg("-noinput");
+        let mut server = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        let started = async {
+            while let Ok(Some(line)) = lines.next_line().await {
+                said.push_str(&line);
+                said.push('\n');
+                if line.contains("Starting broker... completed") {
+                    return true;
+                }
+            }
+            false
+        };
+        let started = timeout(START, started).await;
+        assert!(matches!(started, Ok(true)), "the broker did not start:\n{said}");
+        // It goes on to write there.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        self.server = Some(server);
+    }
+
+    /// Kills the server, as `kill -9` does.
+    pub(crate) async fn kill(&mut self) {
+        let mut server = self.server.take().expect("the broker runs");
+        server.kill().await.unwrap();
+    }
+
+    /// Runs `rabbitmqctl`, which must succeed; what it printed.
+    pub(crate) async fn control(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(script("rabbitmqctl"));
+        self.environment(&mut command);
+        command
+            .arg("--quiet")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = timeout(COMMAND, command.output())
+            .await
+            .unwrap_or_else(|_| panic!("rabbitmqctl {arguments:?} does not end"))
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "rabbitmqctl {arguments:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    }
+
+    /// Makes virtual hosts that `guest` may use.
+    pub(crate) async fn add_vhosts(&self, vhosts: &[&str]) {
+        use std::fmt::Write as _;
+        let mut names = String::new();
+        for vhost in vhosts {
+            write!(names, "<<\"{vhost}\">>,").unwrap();
+        }
+        let names = names.trim_end_matches(',');
+        // One command for all: each starts an Erlang of its own.
+        let expression = format!(
+            "[begin rabbit_vhost:add(V, <<\"test\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, \
+             <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) end || V <- [{names}]]."
+        );
+        self.control(&["eval", &expression]).await;
+    }
+
+    fn environment(&self, command: &mut Command) {
+        let at = |name: &str| self.folder.path().join(name);
+        command
+            .env("HOME", at("home"))
+            .env("RABBITMQ_NODENAME", &self.node)
+            .env("RABBITMQ_MNESIA_BASE", at("mnesia"))
+            .env("RABBITMQ_LOG_BASE", at("log"))
+            .env("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", at("advanced.config"))
+            .env("RABBITMQ_GENERATED_CONFIG_DIR", at("config"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins"))
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            // A machine with few cores, and other tests on them.
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+            )
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string());
+    }
+}
+
+/// A command whose process is killed when the thread ends that starts it, however that ends.
+fn tied(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
+}
+
+fn script(name: &str) -> String {
+    PathBuf::from(SCRIPTS).join(name).display().to_string()
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until all are known, so that they differ.
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn write_configuration(folder: &Path, port: u16, tls_port: u16, certificates: &Certificates) {
+    let (ca, certificate, key) = (
+        certificates.ca.display(),
+        certificates.server.display(),
+        certificates.server_key.display(),
+    );
+    let configuration = format!(
+        "listeners.tcp.1 = 127.0.0.1:{port}\n\
+         listeners.ssl.1 = 127.0.0.1:{tls_port}\n\
+         ssl_options.cacertfile = {ca}\n\
+         ssl_options.certfile = {certificate}\n\
+         ssl_options.keyfile = {key}\n\
+         ssl_options.verify = verify_peer\n\
+         ssl_options.fail_if_no_peer_cert = false\n\
+         ssl_cert_login_from = common_name\n\
+         auth_mechanisms.1 = PLAIN\n\
+         auth_mechanisms.2 = AMQPLAIN\n\
+         auth_mechanisms.3 = EXTERNAL\n\
+         max_message_size = 1048576\n\
+         vm_memory_high_watermark.absolute = 2GB\n\
+         disk_free_limit.absolute = 1MB\n"
+    );
+    fs::write(folder.join("rabbitmq.conf"), configuration).unwrap();
+    fs::write(folder.join("enabled_plugins"), "[rabbitmq_auth_mechanism_ssl].\n").unwrap();
+    fs::write(folder.join("advanced.config"), "[].\n").unwrap();
+}

@@ -1,0 +1,74 @@
+//! A client that is not the publisher: looks at what arrived, and changes what is there.
+
+use futures::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::types::FieldTable;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::batches::PATIENCE;
+use crate::broker::Broker;
+
+/// A connection with a channel.
+pub(crate) struct Client {
+    _connection: Connection,
+    pub(crate) channel: Channel,
+}
+
+impl Client {
+    pub(crate) async fn connect(broker: &Broker, vhost: &str) -> Self {
+        let mut uri: AMQPUri = format!("amqp://guest:guest@127.0.0.1:{}/", broker.port)
+            .parse()
+            .unwrap();
+        vhost.clone_into(&mut uri.vhost);
+        let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
+        let connection = timeout(PATIENCE, connecting).await.unwrap().unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        Self {
+            _connection: connection,
+            channel,
+        }
+    }
+
+    pub(crate) async fn consume(&self, queue: &str) -> Arrivals {
+        let options = BasicConsumeOptions::default();
+        let consumer = self
+            .channel
+            .basic_consume(queue.into(), "test".into(), options, FieldTable::default())
+            .await
+            .unwrap();
+        Arrivals(consumer)
+    }
+}
+
+/// What arrives in a queue.
+pub(crate) struct Arrivals(Consumer);
+
+impl Arrivals {
+    /// The next message, acknowledged.
+    pub(crate) async fn next(&mut self) -> Delivery {
+        let delivery = timeout(PATIENCE, self.0.next()).await.expect("a message arrives");
+        let delivery = delivery.expect("the queue stays").unwrap();
+        delivery.ack(BasicAckOptions::default()).await.unwrap();
+        delivery
+    }
+
+    /// The first resource of the next message.
+    pub(crate) async fn next_resource(&mut self) -> String {
+        resources(&self.next().await.data).swap_remove(0)
+    }
+}
+
+/// The resources of a notification, in order.
+pub(crate) fn resources(body: &[u8]) -> Vec<String> {
+    let outer: Value = serde_json::from_slice(body).unwrap();
+    let inner: Value = serde_json::from_str(outer["oslo.message"].as_str().unwrap()).unwrap();
+    let samples = inner["payload"]["samples"].as_array().unwrap();
+    samples
+        .iter()
+        .map(|sample| sample["resource_id"].as_str().unwrap().to_owned())
+        .collect()
+}

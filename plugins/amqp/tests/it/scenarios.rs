@@ -1,0 +1,675 @@
+//! Scenarios that leave the broker as it is, side by side.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use futures::stream;
+use lapin::ExchangeKind;
+use lapin::options::{
+    BasicConsumeOptions, ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use nephoscope_plugin::testing::{publisher, publisher_conformance};
+use nephoscope_plugin::{PublishError, Publisher};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tracing::Level;
+
+use crate::batches::{PATIENCE, batch, deliver, failure, failure_with, publish};
+use crate::broker::Broker;
+use crate::consumer::{Client, resources};
+use crate::log;
+use crate::proxy::{Proxy, Weather};
+
+const QUEUE: &str = "notifications.sample";
+
+/// A password that must show nowhere.
+const CANARY: &str = "canary-5d0c1e";
+
+/// How many scenarios run at once.
+const AT_ONCE: usize = 6;
+
+/// What a scenario has: the broker, and a virtual host that is its own.
+#[derive(Clone)]
+struct Scene {
+    broker: Arc<Broker>,
+    vhost: &'static str,
+}
+
+type Scenario = fn(Scene) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        [$((stringify!($name), (|scene| Box::pin($name(scene))) as Scenario)),*]
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_stays() {
+    log::keep();
+    let scenarios = scenarios![
+        the_publisher_conforms,
+        messages_are_those_of_ceilometer,
+        each_topic_has_its_copy,
+        batches_are_sent_ahead_of_their_confirms,
+        a_queue_that_is_full_is_tried_again,
+        a_batch_that_nobody_would_get_is_not_taken,
+        a_batch_that_one_queue_lacks_is_not_taken,
+        a_batch_that_is_too_large_is_refused,
+        what_is_there_with_other_properties_is_used,
+        durable_and_quorum_queues_are_declared,
+        a_virtual_host_that_goes_and_comes,
+        a_user_that_changes,
+        permissions_that_lack,
+        a_network_that_breaks,
+        a_network_that_hangs,
+        an_idle_connection_that_hangs_is_given_up,
+        hosts_that_are_down_are_passed_over,
+        tls_with_right_and_wrong_authorities,
+        a_publisher_outlives_the_runtime_that_it_began_on,
+        a_publish_may_be_dropped,
+    ];
+    let broker = Arc::new(Broker::start().await);
+    let names: Vec<_> = scenarios.iter().map(|(name, _)| *name).collect();
+    broker.add_vhosts(&names).await;
+    let mut runs = stream::iter(scenarios)
+        .map(|(vhost, scenario)| {
+            let broker = broker.clone();
+            async move {
+                let run = tokio::spawn(timeout(PATIENCE * 2, scenario(Scene { broker, vhost })));
+                match run.await {
+                    Ok(Ok(())) => None,
+                    Ok(Err(_)) => Some(format!("{vhost}: does not end")),
+                    // The panic's text stands above.
+                    Err(error) => Some(format!("{vhost}: {error}")),
+                }
+            }
+        })
+        .buffer_unordered(AT_ONCE);
+    let mut failed = Vec::new();
+    while let Some(outcome) = runs.next().await {
+        failed.extend(outcome);
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(log::lines_with(CANARY), [], "a password is in the log");
+}
+
+impl Scene {
+    fn url(&self) -> String {
+        self.url_by(self.broker.port)
+    }
+
+    fn url_by(&self, port: u16) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{port}/{}", self.vhost)
+    }
+
+    fn publisher(&self, options: Value) -> Arc<dyn Publisher> {
+        publisher(&self.url(), options).unwrap()
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(&self.broker, self.vhost).await
+    }
+
+    /// A text of the publisher, without what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        let text = text.replace(&self.broker.port.to_string(), "PORT");
+        text.replace(&self.broker.tls_port.to_string(), "TLS-PORT")
+    }
+}
+
+async fn the_publisher_conforms(scene: Scene) {
+    publisher_conformance(&scene.url(), json!(null)).await;
+    publisher_conformance(&scene.url(), json!({ "pipelining": 16, "sasl": "amqplain" })).await;
+}
+
+async fn messages_are_those_of_ceilometer(scene: Scene) {
+    // The frames that oslo.messaging's notifier sends, captured; only `mandatory` is set here (the last bits of publish).
+    const FRAMES: [&str; 6] = [
+        "0100010000001c0028000a00000a6365696c6f6d6574657205746f7069630000000000ce",
+        "010001000000200032000a0000146e6f74696669636174696f6e732e73616d706c650000000000ce",
+        "01000100000040003200140000146e6f74696669636174696f6e732e73616d706c650a6365696c6f6d65746572146e6f74696669636174\
+         696f6e732e73616d706c650000000000ce",
+        "010001000000050055000a00ce",
+        "01000100000027003c002800000a6365696c6f6d65746572146e6f74696669636174696f6e732e73616d706c6501ce",
+        // The content header but for the length of the body, then its flags and properties.
+        "0200010000002b003c0000",
+    ];
+    const PROPERTIES: &str = "f800106170706c69636174696f6e2f6a736f6e057574662d38000000000200ce";
+    let proxy = Proxy::to(scene.broker.port).await;
+    let publisher = publisher(&scene.url_by(proxy.port), json!(null)).unwrap();
+    let batch = batch("r1", 3);
+    publish(&publisher, &batch).await.unwrap();
+
+    let sent = hex(&proxy.sent());
+    let mut at = 0;
+    for frame in FRAMES.iter().chain([&PROPERTIES]) {
+        let found = sent[at..].find(frame);
+        at += found.unwrap_or_else(|| panic!("{frame} is not in {}", &sent[at..])) + frame.len();
+    }
+    assert!(
+        sent[at..].contains(&hex(batch.notification())),
+        "the body is another one"
+    );
+
+    let client = scene.client().await;
+    let delivery = client.consume(QUEUE).await.next().await;
+    assert_eq!(delivery.data, batch.notification());
+    assert_eq!(
+        (delivery.exchange.as_str(), delivery.routing_key.as_str()),
+        ("ceilometer", QUEUE)
+    );
+    insta::assert_debug_snapshot!(delivery.properties, @r#"
+    AMQPProperties {
+        content_type: Some(
+            ShortString(
+                "application/json",
+            ),
+        ),
+        content_encoding: Some(
+            ShortString(
+                "utf-8",
+            ),
+        ),
+        headers: Some(
+            FieldTable(
+                {},
+            ),
+        ),
+        delivery_mode: Some(
+            2,
+        ),
+        priority: Some(
+            0,
+        ),
+        correlation_id: None,
+        reply_to: None,
+        expiration: None,
+        message_id: None,
+        timestamp: None,
+        kind: None,
+        user_id: None,
+        app_id: None,
+        cluster_id: None,
+    }
+    "#);
+    assert_eq!(resources(&delivery.data), ["r1", "r1/1", "r1/2"]);
+}
+
+async fn each_topic_has_its_copy(scene: Scene) {
+    let options = json!({ "topics": ["notifications", "audit"], "exchange": "nova" });
+    let publisher = scene.publisher(options);
+    let batch = batch("r1", 1);
+    publish(&publisher, &batch).await.unwrap();
+    let client = scene.client().await;
+    let first = client.consume(QUEUE).await.next().await;
+    let channel = client.channel.clone();
+    let second = channel
+        .basic_consume(
+            "audit.sample".into(),
+            "second".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+        .unwrap()
+        .next()
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(first.exchange.as_str(), "nova");
+    assert_eq!(first.data, batch.notification());
+    assert_eq!(second.data, *batch.notification_for(1));
+}
+
+async fn batches_are_sent_ahead_of_their_confirms(scene: Scene) {
+    const BATCHES: usize = 200;
+    let publisher = scene.publisher(json!({ "pipelining": 16 }));
+    assert_eq!(publisher.in_flight(), 16);
+    let publishes = stream::iter(0..BATCHES).map(|number| {
+        let publisher = publisher.clone();
+        async move { publish(&publisher, &batch(&format!("r{number}"), 2)).await }
+    });
+    let outcomes: Vec<_> = publishes.buffer_unordered(16).collect().await;
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let client = scene.client().await;
+    let mut arrivals = client.consume(QUEUE).await;
+    let mut arrived = Vec::new();
+    for _ in 0..BATCHES {
+        arrived.push(arrivals.next_resource().await);
+    }
+    arrived.sort();
+    arrived.dedup();
+    assert_eq!(arrived.len(), BATCHES);
+}
+
+async fn a_queue_that_is_full_is_tried_again(scene: Scene) {
+    let client = scene.client().await;
+    let mut limits = FieldTable::default();
+    limits.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    limits.insert(
+        "x-overflow".into(),
+        AMQPValue::LongString("reject-publish".into()),
+    );
+    let declared = client
+        .channel
+        .queue_declare(QUEUE.into(), QueueDeclareOptions::default(), limits);
+    declared.await.unwrap();
+    let publisher = scene.publisher(json!(null));
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+    let second = batch("r2", 1);
+    insta::assert_snapshot!(failure_with(&publisher, &second, "is full").await, @"the broker did not take the batch for the queue `notifications.sample`: it is full (`max-length` with `reject-publish`), or not available; let consumers catch up, or raise its limit");
+    let purge = client
+        .channel
+        .queue_purge(QUEUE.into(), QueuePurgeOptions::default());
+    purge.await.unwrap();
+    deliver(&publisher, &second).await;
+    assert_eq!(client.consume(QUEUE).await.next_resource().await, "r2");
+}
+
+async fn a_batch_that_nobody_would_get_is_not_taken(scene: Scene) {
+    let publisher = scene.publisher(json!({ "pipelining": 4 }));
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+    let client = scene.client().await;
+    let unbind = client.channel.queue_unbind(
+        QUEUE.into(),
+        "ceilometer".into(),
+        QUEUE.into(),
+        FieldTable::default(),
+    );
+    unbind.await.unwrap();
+    let second = batch("r2", 1);
+    insta::assert_snapshot!(failure(&publisher, &second).await, @"the broker returned the batch (312 NO_ROUTE): the exchange `ceilometer` had no queue bound for `notifications.sample`; it is declared and bound again, see who removes it if this repeats");
+    // The queue is bound again, by the publisher.
+    deliver(&publisher, &second).await;
+    let mut arrivals = client.consume(QUEUE).await;
+    assert_eq!(arrivals.next_resource().await, "r1");
+    assert_eq!(arrivals.next_resource().await, "r2");
+
+    // The same when the exchange is removed: the broker closes the channel.
+    let delete = client
+        .channel
+        .exchange_delete("ceilometer".into(), Default::default());
+    delete.await.unwrap();
+    let failures = deliver(&publisher, &batch("r3", 1)).await;
+    insta::assert_snapshot!(scene.plain(&failures[0]), @"the broker at 127.0.0.1:PORT refuses: exchange or queue is gone, it is declared again: NOT_FOUND - no exchange 'ceilometer' in vhost 'a_batch_that_nobody_would_get_is_not_taken'");
+    assert_eq!(arrivals.next_resource().await, "r3");
+}
+
+async fn a_batch_that_one_queue_lacks_is_not_taken(scene: Scene) {
+    let publisher = scene.publisher(json!({ "topics": ["kept", "lost"], "pipelining": 8 }));
+    publish(&publisher, &batch("first", 1)).await.unwrap();
+    let client = scene.client().await;
+    let lost = "lost.sample";
+    let unbind = client.channel.queue_unbind(
+        lost.into(),
+        "ceilometer".into(),
+        lost.into(),
+        FieldTable::default(),
+    );
+    unbind.await.unwrap();
+    // Sent together, so that confirms and returned messages come in any order; tried until each is taken.
+    let names: Vec<_> = (0..40).map(|number| format!("r{number}")).collect();
+    let batches = names.clone().into_iter().map(|name| {
+        let publisher = publisher.clone();
+        async move { deliver(&publisher, &batch(&name, 2)).await }
+    });
+    let failures: Vec<_> = stream::iter(batches).buffer_unordered(8).collect().await;
+    let failures = failures.concat();
+    assert!(
+        failures.iter().any(|text| text.contains("NO_ROUTE")),
+        "{failures:?}"
+    );
+    let mut arrivals = client.consume(lost).await;
+    let mut missing: HashSet<_> = names.into_iter().collect();
+    while !missing.is_empty() {
+        missing.remove(&arrivals.next_resource().await);
+    }
+}
+
+async fn a_batch_that_is_too_large_is_refused(scene: Scene) {
+    let publisher = scene.publisher(json!(null));
+    // The broker of these tests takes 1 MiB.
+    let large = batch("large", 4000);
+    match publish(&publisher, &large).await {
+        Err(PublishError::Refused { message }) => {
+            let size = large.notification().len().to_string();
+            insta::assert_snapshot!(message.replace(&size, "SIZE"), @"a batch is larger than the broker takes, lower `notifier.batch_size`: PRECONDITION_FAILED - message size SIZE is larger than configured max size 1048576");
+        }
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+    deliver(&publisher, &batch("small", 1)).await;
+
+    // It is not certain which one it was, so that all are tried again; alone, it is refused, and only it.
+    let publisher = scene.publisher(json!({ "pipelining": 8 }));
+    let (mut refused, mut rounds) = (0, 0);
+    let mut batches: Vec<_> = (0..8).map(|number| batch(&format!("small{number}"), 1)).collect();
+    batches.insert(4, large);
+    while !batches.is_empty() {
+        rounds += 1;
+        assert!(rounds < 100, "{} batches are not taken", batches.len());
+        // As the notifier does after a failure: one at a time.
+        let at_once = if rounds == 1 { batches.len() } else { 1 };
+        let tried = batches.drain(..at_once).map(|batch| async {
+            let outcome = publish(&publisher, &batch).await;
+            (batch, outcome)
+        });
+        for (batch, outcome) in join_all(tried).await {
+            match outcome {
+                Ok(()) => {}
+                Err(PublishError::Retry { .. }) => batches.push(batch),
+                Err(PublishError::Refused { .. }) => {
+                    assert!(batch.samples().len() > 1, "a small batch is refused");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(refused, 1);
+}
+
+async fn what_is_there_with_other_properties_is_used(scene: Scene) {
+    let client = scene.client().await;
+    let durable = ExchangeDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    let kind = ExchangeKind::Topic;
+    let exchange = client
+        .channel
+        .exchange_declare("other".into(), kind, durable, FieldTable::default());
+    exchange.await.unwrap();
+    let durable = QueueDeclareOptions::durable();
+    let queue = client
+        .channel
+        .queue_declare("other.sample".into(), durable, FieldTable::default());
+    queue.await.unwrap();
+    let options = json!({ "exchange": "other", "topics": ["other"] });
+    let proxy = Proxy::to(scene.broker.port).await;
+    let publisher = publisher(&scene.url_by(proxy.port), options).unwrap();
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+    assert_eq!(client.consume("other.sample").await.next_resource().await, "r1");
+    // A second connection says it no second time.
+    proxy.set(Weather::Cut);
+    failure(&publisher, &batch("r2", 1)).await;
+    proxy.set(Weather::Fair);
+    deliver(&publisher, &batch("r2", 1)).await;
+    let mut text = String::new();
+    for (level, line) in log::lines_with("`other") {
+        assert_eq!(level, Level::WARN, "{line}");
+        writeln!(text, "{line}").unwrap();
+    }
+    insta::assert_snapshot!(text, @r#"
+    nephoscope_amqp::link: message=the exchange `other` exists with other properties and is used as it is: set `durable`, `auto_delete` and `quorum` as those who consume have them publisher="test"
+    nephoscope_amqp::link: message=the queue `other.sample` exists with other properties and is used as it is: set `durable`, `auto_delete` and `quorum` as those who consume have them publisher="test"
+    "#);
+}
+
+async fn durable_and_quorum_queues_are_declared(scene: Scene) {
+    for (topic, options) in [
+        ("plain", json!({})),
+        ("durable", json!({ "durable": true })),
+        ("quorum", json!({ "quorum": true })),
+        ("fleeting", json!({ "auto_delete": true })),
+    ] {
+        let mut options = options;
+        options["topics"] = json!([topic]);
+        options["exchange"] = json!(topic);
+        let publisher = scene.publisher(options);
+        publish(&publisher, &batch("r1", 1)).await.unwrap();
+    }
+    let list = ["-p", scene.vhost, "--no-table-headers"];
+    let mut queues = list.to_vec();
+    queues.splice(0..0, ["list_queues"]);
+    queues.extend(["name", "durable", "auto_delete", "type", "arguments"]);
+    let mut exchanges = list.to_vec();
+    exchanges.splice(0..0, ["list_exchanges"]);
+    exchanges.extend(["name", "type", "durable", "auto_delete"]);
+    let sorted = |text: String| {
+        let mut lines: Vec<_> = text.lines().filter(|line| !line.contains("amq.")).collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    };
+    insta::assert_snapshot!(sorted(scene.broker.control(&queues).await), @r#"
+    durable.sample	true	false	classic	[]
+    fleeting.sample	false	true	classic	[]
+    plain.sample	false	false	classic	[]
+    quorum.sample	true	false	quorum	[{"x-queue-type","quorum"}]
+    "#);
+    insta::assert_snapshot!(sorted(scene.broker.control(&exchanges).await), @r"
+    	direct	true	false
+    durable	topic	true	false
+    fleeting	topic	false	true
+    plain	topic	false	false
+    quorum	topic	true	false
+    ");
+}
+
+async fn a_virtual_host_that_goes_and_comes(scene: Scene) {
+    let publisher = scene.publisher(json!(null));
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+    scene.broker.control(&["delete_vhost", scene.vhost]).await;
+    let second = batch("r2", 1);
+    let text = failure_with(&publisher, &second, "does not exist").await;
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: the virtual host `a_virtual_host_that_goes_and_comes` does not exist, create it or correct the path of `url`: NOT_ALLOWED - vhost a_virtual_host_that_goes_and_comes not found");
+    scene.broker.add_vhosts(&[scene.vhost]).await;
+    deliver(&publisher, &second).await;
+    let client = scene.client().await;
+    assert_eq!(client.consume(QUEUE).await.next_resource().await, "r2");
+}
+
+async fn a_user_that_changes(scene: Scene) {
+    let (broker, vhost) = (&scene.broker, scene.vhost);
+    broker.control(&["add_user", "changing", CANARY]).await;
+    let grant = ["set_permissions", "-p", vhost, "changing", ".*", ".*", ".*"];
+    broker.control(&grant).await;
+    let url = format!("rabbit://changing:{CANARY}@127.0.0.1:{}/{vhost}", broker.port);
+    let publisher = publisher(&url, json!(null)).unwrap();
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+
+    broker.control(&["change_password", "changing", "another"]).await;
+    let leave = ["close_all_user_connections", "changing", "test"];
+    broker.control(&leave).await;
+    let second = batch("r2", 1);
+    let text = failure_with(&publisher, &second, "may not log in").await;
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: the user `changing` may not log in, correct user or password in `url`, or `sasl`: ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.");
+    broker.control(&["change_password", "changing", CANARY]).await;
+    deliver(&publisher, &second).await;
+
+    broker.control(&["delete_user", "changing"]).await;
+    let third = batch("r3", 1);
+    let text = failure_with(&publisher, &third, "may not log in").await;
+    assert!(!text.contains(CANARY), "{text}");
+    broker.control(&["add_user", "changing", CANARY]).await;
+    broker.control(&grant).await;
+    deliver(&publisher, &third).await;
+}
+
+async fn permissions_that_lack(scene: Scene) {
+    let (broker, vhost) = (&scene.broker, scene.vhost);
+    broker.control(&["add_user", "poor", "poor"]).await;
+    let url = format!("amqp://poor:poor@127.0.0.1:{}/{vhost}", broker.port);
+    let publisher = publisher(&url, json!(null)).unwrap();
+    let batch = batch("r1", 1);
+    let text = failure(&publisher, &batch).await;
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: give the user `poor` access to the virtual host `permissions_that_lack`, or correct the path of `url`: NOT_ALLOWED - access to vhost 'permissions_that_lack' refused for user 'poor'");
+    broker
+        .control(&["set_permissions", "-p", vhost, "poor", "^$", ".*", ".*"])
+        .await;
+    let text = failure_with(&publisher, &batch, "permission").await;
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: give the user `poor` permission to configure, write and read in the virtual host `permissions_that_lack`: ACCESS_REFUSED - access to exchange 'ceilometer' in vhost 'permissions_that_lack' refused for user 'poor'");
+    broker
+        .control(&["set_permissions", "-p", vhost, "poor", ".*", ".*", ".*"])
+        .await;
+    deliver(&publisher, &batch).await;
+}
+
+async fn a_network_that_breaks(scene: Scene) {
+    let proxy = Proxy::to(scene.broker.port).await;
+    let publisher = publisher(&scene.url_by(proxy.port), json!(null)).unwrap();
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+    proxy.set(Weather::Cut);
+    let second = batch("r2", 1);
+    let failures = [
+        failure(&publisher, &second).await,
+        failure(&publisher, &second).await,
+    ];
+    let address = format!("127.0.0.1:{}", proxy.port);
+    assert!(
+        failures.iter().all(|text| text.contains(&address)),
+        "{failures:?}"
+    );
+    proxy.set(Weather::Fair);
+    deliver(&publisher, &second).await;
+    let client = scene.client().await;
+    let mut arrivals = client.consume(QUEUE).await;
+    assert_eq!(arrivals.next_resource().await, "r1");
+    assert_eq!(arrivals.next_resource().await, "r2");
+}
+
+async fn a_network_that_hangs(scene: Scene) {
+    let proxy = Proxy::to(scene.broker.port).await;
+    let options = json!({ "confirm_timeout": "500ms", "connect_timeout": "500ms" });
+    let publisher = publisher(&scene.url_by(proxy.port), options).unwrap();
+    deliver(&publisher, &batch("r1", 1)).await;
+    proxy.set(Weather::HalfOpen);
+    let second = batch("r2", 1);
+    let plain = |text: String| text.replace(&proxy.port.to_string(), "PORT");
+    insta::assert_snapshot!(plain(failure_with(&publisher, &second, "confirm").await), @"the broker at 127.0.0.1:PORT did not confirm the batch within 500ms (`confirm_timeout`)");
+    insta::assert_snapshot!(plain(failure_with(&publisher, &second, "ready").await), @"the broker at 127.0.0.1:PORT was not ready within 500ms (`connect_timeout`)");
+    proxy.set(Weather::Fair);
+    deliver(&publisher, &second).await;
+    let client = scene.client().await;
+    let mut arrivals = client.consume(QUEUE).await;
+    // What was on the way when the network hung may arrive, too.
+    while arrivals.next_resource().await != "r2" {}
+}
+
+async fn an_idle_connection_that_hangs_is_given_up(scene: Scene) {
+    let proxy = Proxy::to(scene.broker.port).await;
+    let publisher = publisher(&scene.url_by(proxy.port), json!({ "heartbeat": "1s" })).unwrap();
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+    proxy.set(Weather::HalfOpen);
+    proxy.a_connection_ends().await;
+    proxy.set(Weather::Fair);
+    // Nothing was sent into the void, and so nothing fails.
+    publish(&publisher, &batch("r2", 1)).await.unwrap();
+}
+
+async fn hosts_that_are_down_are_passed_over(scene: Scene) {
+    let dead = Proxy::to(scene.broker.port).await;
+    dead.set(Weather::Cut);
+    let url = format!(
+        "rabbit://guest:guest@127.0.0.1:{},guest:guest@127.0.0.1:{},guest:guest@127.0.0.1:{}/{}",
+        dead.port, scene.broker.port, dead.port, scene.vhost
+    );
+    let publisher = publisher(&url, json!(null)).unwrap();
+    // Whichever comes first, no round over all hosts fails.
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+}
+
+async fn tls_with_right_and_wrong_authorities(scene: Scene) {
+    let certificates = &scene.broker.certificates;
+    let (ca, other) = (&certificates.ca, &certificates.other_ca);
+    let port = scene.broker.tls_port;
+    let url = |host: &str| format!("amqps://guest:guest@{host}:{port}/{}", scene.vhost);
+    let tls = |host: &str, tls: Value| publisher(&url(host), json!({ "tls": tls })).unwrap();
+    let batch = batch("r1", 1);
+
+    publish(&tls("localhost", json!({ "ca": ca })), &batch)
+        .await
+        .unwrap();
+    // The certificate names localhost alone.
+    let any_name = json!({ "ca": ca, "verify_hostname": false });
+    publish(&tls("127.0.0.1", any_name), &batch).await.unwrap();
+
+    let mut text = String::new();
+    let key = &certificates.server_key;
+    for (host, options) in [
+        ("localhost", json!({ "ca": other })),
+        ("localhost", json!({ "ca": other, "verify_hostname": false })),
+        ("localhost", json!({})),
+        ("127.0.0.1", json!({ "ca": ca })),
+        ("localhost", json!({ "ca": "/no/such/file" })),
+        ("localhost", json!({ "ca": key })),
+        ("localhost", json!({ "ca": ca, "certificate": ca, "key": key })),
+    ] {
+        let failed = scene.plain(&failure(&tls(host, options), &batch).await);
+        let folder = ca.parent().unwrap().display().to_string();
+        writeln!(text, "{}", failed.replace(&folder, "FOLDER")).unwrap();
+    }
+    insta::assert_snapshot!(text, @r#"
+    no TLS with the broker at localhost:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
+    no TLS with the broker at localhost:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
+    no TLS with the broker at localhost:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
+    no TLS with the broker at 127.0.0.1:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("localhost")
+    `tls.ca` cannot be used: /no/such/file: No such file or directory (os error 2)
+    `tls.ca` cannot be used: FOLDER/server.key has no certificate in PEM form
+    `tls.certificate` cannot be used: keys may not be consistent: KeyMismatch
+    "#);
+
+    // The user is whom the certificate names.
+    scene.broker.control(&["add_user", "agent", "unused"]).await;
+    let grant = ["set_permissions", "-p", scene.vhost, "agent", ".*", ".*", ".*"];
+    scene.broker.control(&grant).await;
+    let options = json!({
+        "sasl": "external",
+        "tls": { "ca": ca, "certificate": certificates.client, "key": certificates.client_key },
+    });
+    let url = format!("amqps://localhost:{port}/{}", scene.vhost);
+    publish(&publisher(&url, options).unwrap(), &batch).await.unwrap();
+}
+
+async fn a_publisher_outlives_the_runtime_that_it_began_on(scene: Scene) {
+    let publisher = scene.publisher(json!(null));
+    let elsewhere = publisher.clone();
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let outcome = runtime.block_on(elsewhere.publish(batch("r1", 1)));
+        drop(runtime);
+        ended.send(outcome).unwrap();
+    });
+    timeout(PATIENCE, end).await.unwrap().unwrap().unwrap();
+    publish(&publisher, &batch("r2", 1)).await.unwrap();
+    let client = scene.client().await;
+    let mut arrivals = client.consume(QUEUE).await;
+    assert_eq!(arrivals.next_resource().await, "r1");
+    assert_eq!(arrivals.next_resource().await, "r2");
+}
+
+async fn a_publish_may_be_dropped(scene: Scene) {
+    let publisher = scene.publisher(json!(null));
+    for number in 0..50 {
+        // At various points on its way.
+        let limit = Duration::from_micros(number * 40);
+        let _ = timeout(limit, publisher.publish(batch("dropped", 1))).await;
+    }
+    publish(&publisher, &batch("r1", 1)).await.unwrap();
+    timeout(PATIENCE, publisher.close()).await.unwrap();
+    insta::assert_snapshot!(failure(&publisher, &batch("r2", 1)).await, @"the publisher is closed");
+    let client = scene.client().await;
+    let mut arrivals = client.consume(QUEUE).await;
+    while arrivals.next_resource().await != "r1" {}
+    let delete = client
+        .channel
+        .queue_delete(QUEUE.into(), QueueDeleteOptions::default());
+    assert_eq!(delete.await.unwrap(), 0, "nothing came after the last batch");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
+}
