@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nephoscope_config::{Config, Loaded, Publisher as PublisherConfig};
 use nephoscope_coordination::Local;
-use nephoscope_notifier::{Notifier, NotifierOptions, ShutdownReport};
+use nephoscope_notifier::{Notifier, ShutdownReport};
 use nephoscope_plugin::{BlockingPool, Registry};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{Applied, Engine, EngineParts};
@@ -65,7 +65,7 @@ impl Agent {
         let blocking = BlockingPool::default();
         let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None);
         let (plugins, setups) = refused::both(&loaded, plugins, setups)?;
-        let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
+        let notifier = Notifier::start(setups, publishers::notifier_options(&config.notifier), &runtime);
         let mut options = engine_options(config);
         options.state_dir = Some(state.path().to_owned());
         let parts = EngineParts {

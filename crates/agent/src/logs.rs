@@ -35,7 +35,12 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
     // Targets, not EnvFilter: its regular expressions cost half a megabyte.
     let level = filter(level);
     let chatty = CHATTY.map(|target| (target, level.min(LevelFilter::WARN)));
-    let targets = Targets::new().with_default(level).with_targets(chatty);
+    let targets = Targets::new()
+        .with_default(level)
+        .with_targets(chatty)
+        // At its lowest level it logs whole frames, the login with the password among them; and what it says of
+        // lost connections the publisher says too, once.
+        .with_target("lapin", LevelFilter::OFF);
     let registry = tracing_subscriber::registry().with(targets);
     // `try_init` fails only where a subscriber is set already.
     let _ = match format {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephoscope_coordination::Local;
 use nephoscope_model::{Batch, Volume};
-use nephoscope_notifier::{Notifier, NotifierOptions, ShutdownReport};
+use nephoscope_notifier::{Notifier, ShutdownReport};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{self, EngineParts};
@@ -66,7 +66,11 @@ async fn poll(
             .into_iter()
             .filter(|setup| !setup.url_shown.starts_with("stdout:")),
     );
-    let notifier = Notifier::start(setups, NotifierOptions::default(), &Handle::current());
+    let notifier = Notifier::start(
+        setups,
+        publishers::notifier_options(&config.notifier),
+        &Handle::current(),
+    );
     let parts = EngineParts {
         clock: Arc::new(SystemClock),
         coordinator: Arc::new(Local),

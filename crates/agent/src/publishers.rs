@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as PublisherConfig};
-use nephoscope_notifier::PublisherSetup;
+use nephoscope_model::Signer;
+use nephoscope_notifier::{NotifierOptions, PublisherSetup};
 use nephoscope_plugin::{BlockingPool, BuildError, OptionsError, Publisher, PublisherContext, Registry};
 
 /// Where samples go on a terminal when the configuration names no publisher.
@@ -43,6 +44,18 @@ impl PublishersError {
     /// Whether a better configuration is the way out.
     pub(crate) fn is_configuration(&self) -> bool {
         !matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// How the notifier works, as `config` has it. An empty secret is none, as in ceilometer.
+pub(crate) fn notifier_options(config: &NotifierConfig) -> NotifierOptions {
+    let signer = config
+        .signing_secret
+        .as_ref()
+        .and_then(|secret| Signer::new(secret.expose()));
+    NotifierOptions {
+        signer: signer.map(Arc::new),
+        ..NotifierOptions::default()
     }
 }
 

@@ -135,6 +135,8 @@ pub async fn run_cycle(
     let began = Instant::now();
     let started = context.clock.wall();
     let plan = Planned::ask(task, &context).await;
+    // Other cycles of this edge begin before the first of them polls.
+    tokio::task::yield_now().await;
     let listings: Vec<_> = task
         .listings
         .iter()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::Batch;
 use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
 use parking_lot::Mutex;
 
@@ -65,10 +65,6 @@ impl Publisher for AmqpPublisher {
 
     fn in_flight(&self) -> usize {
         self.settings.pipelining
-    }
-
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
     }
 
     async fn close(&self) {
