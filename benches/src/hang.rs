@@ -7,6 +7,7 @@ use crate::bench::Effort;
 use crate::doubles::{BLOCK, Block, HANG, Hang, loaded};
 use crate::figure::{Figure, Unit};
 use crate::lateness::{BUDGET, Lateness};
+use crate::noise::Noise;
 use crate::trouble::Trouble;
 
 pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
@@ -15,6 +16,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
         ("lateness p99, one hung pollster", &[(2, HANG)]),
         ("lateness p99, one blocks its thread", &[(2, HANG), (3, BLOCK)]),
     ];
+    let noise = Noise::begin()?;
     let mut figures = Vec::new();
     for (name, others) in kinds {
         let bench = Lateness::new(vec![loaded(HANG, Arc::new(Hang)), loaded(BLOCK, Arc::new(Block))])?;
@@ -33,5 +35,6 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
         // The runtime waits for its threads when it is dropped, and one of them never ends.
         std::mem::forget(bench);
     }
+    figures.push(noise.end()?);
     Ok(figures)
 }

@@ -14,6 +14,7 @@ use crate::bench::Effort;
 use crate::clocks;
 use crate::doubles::{BEAT, Beat, Starts, Times, loaded};
 use crate::figure::{Budget, Figure, Unit};
+use crate::noise::Noise;
 use crate::stats::{median, p99};
 use crate::trouble::{During, Trouble};
 use crate::world::{World, engine_options, every, static_source};
@@ -28,6 +29,7 @@ const PAUSE: Duration = Duration::from_millis(1500);
 
 pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     let rounds = effort.of(15, 4);
+    let noise = Noise::begin()?;
     let bench = Lateness::new(Vec::new())?;
     let mut figures = Vec::new();
     for count in [1, 100, 1_000] {
@@ -65,6 +67,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             window.as_secs()
         ),
     ));
+    figures.push(noise.end()?);
     Ok(figures)
 }
 

@@ -17,6 +17,7 @@ mod figure;
 mod hang;
 mod heap;
 mod lateness;
+mod noise;
 mod program;
 mod scale;
 mod scheduler;

@@ -31,7 +31,7 @@ pub(crate) fn memory(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     let mut found = Vec::new();
     for _ in 0..runs {
         let program = Program::start(Stdio::null())?;
-        runtime.block_on(sleep(IDLE));
+        runtime.block_on(async { sleep(IDLE).await });
         found.push(program.pss()? / 1e6);
     }
     Ok(vec![Figure::new(

@@ -113,6 +113,7 @@ pub(crate) fn synthetic() -> Result<Plugins, Trouble> {
         namespaces: &["synthetic".to_owned()],
         options: &BTreeMap::new(),
         host: "bench".into(),
+        before: None,
     };
     Plugins::load(&request).during("load the plugins")
 }

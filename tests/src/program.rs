@@ -254,6 +254,24 @@ impl Program {
         kilobytes * 1024
     }
 
+    /// How many files, sockets and pipes it has open.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        self.entries("fd")
+    }
+
+    /// How many threads it has.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.entries("task")
+    }
+
+    fn entries(&self, folder: &str) -> usize {
+        std::fs::read_dir(format!("/proc/{}/{folder}", self.id()))
+            .expect("the program runs")
+            .count()
+    }
+
     /// Whether it still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {

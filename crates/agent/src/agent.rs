@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_config::{Config, Publisher as PublisherConfig};
+use nephoscope_config::{Config, Loaded, Publisher as PublisherConfig};
 use nephoscope_coordination::Local;
-use nephoscope_notifier::{Notifier, NotifierOptions, ShutdownReport};
+use nephoscope_notifier::{Notifier, ShutdownReport};
 use nephoscope_plugin::{BlockingPool, Registry};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{Applied, Engine, EngineParts};
@@ -17,6 +17,7 @@ use crate::admin::{AdminState, Phase};
 use crate::api::{Api, Places};
 use crate::error::ProgramError;
 use crate::publishers::{self, PublishersError};
+use crate::refused;
 use crate::reload::{Changes, Replacement};
 use crate::settings::{Origin, engine_options};
 use crate::state::StateDir;
@@ -48,22 +49,24 @@ impl Agent {
     /// On a `terminal` samples are printed if the configuration names no publisher.
     pub(crate) async fn start(
         origin: &Origin,
-        config: Config,
+        loaded: Loaded,
         state: &StateDir,
         terminal: bool,
         plugin_runtime: Handle,
     ) -> Result<Self, ProgramError> {
+        let config = &loaded.config;
         let places = Places::listen(&config.agent).await?;
         let plugins = {
             let _within = plugin_runtime.enter();
-            origin.plugins(&config, &config.agent.namespaces)?
+            origin.plugins(config, &config.agent.namespaces, None)
         };
         let runtime = Handle::current();
         let registry = origin.registry.clone();
         let blocking = BlockingPool::default();
-        let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None)?;
-        let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
-        let mut options = engine_options(&config);
+        let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None);
+        let (plugins, setups) = refused::both(&loaded, plugins, setups)?;
+        let notifier = Notifier::start(setups, publishers::notifier_options(&config.notifier), &runtime);
+        let mut options = engine_options(config);
         options.state_dir = Some(state.path().to_owned());
         let parts = EngineParts {
             clock: Arc::new(SystemClock),
@@ -79,7 +82,7 @@ impl Agent {
         admin.enter(Phase::Running);
         Ok(Self {
             registry,
-            config,
+            config: loaded.config,
             terminal,
             engine,
             notifier,
@@ -116,17 +119,21 @@ impl Agent {
     }
 
     /// Makes what another configuration needs, without changing anything.
-    pub(crate) fn prepare(&self, origin: &Origin, config: Config) -> Result<Replacement, ProgramError> {
-        let changes = Changes::between(&self.config, &config);
+    pub(crate) fn prepare(&self, origin: &Origin, loaded: Loaded) -> Result<Replacement, ProgramError> {
+        let config = &loaded.config;
+        let changes = Changes::between(&self.config, config);
         let plugins = if changes.plugins {
             let _within = self.plugin_runtime.enter();
-            Arc::new(origin.plugins(&config, &config.agent.namespaces)?)
+            let before = self.engine.plugins();
+            origin
+                .plugins(config, &config.agent.namespaces, Some(&before))
+                .map(Arc::new)
         } else {
-            self.engine.plugins()
+            Ok(self.engine.plugins())
         };
-        let publishers = self.publishers(&config)?;
+        let (plugins, publishers) = refused::both(&loaded, plugins, self.publishers(config))?;
         Ok(Replacement {
-            config,
+            config: loaded.config,
             changes,
             plugins,
             publishers,
@@ -183,12 +190,17 @@ impl Agent {
         applied
     }
 
-    /// Stops within `agent.shutdown_timeout`: no cycle starts any more, those that run end, and what they have
-    /// is delivered.
-    pub(crate) async fn stop(&self) -> ShutdownReport {
-        let within = Duration::from(self.config.agent.shutdown_timeout);
+    /// Says that the agent stops; what follows must have ended `within` this time.
+    pub(crate) fn begin_stop(&self, within: Duration) -> Stopping {
         self.admin.enter(Phase::Stopping);
-        let end = Instant::now() + within;
+        Stopping {
+            within,
+            end: Instant::now() + within,
+        }
+    }
+
+    /// Stops: no cycle starts any more, those that run end, and what they have is delivered.
+    pub(crate) async fn stop(&self, Stopping { within, end }: Stopping) -> ShutdownReport {
         let polling = end - (within / DELIVERY_PART).min(MOST_DELIVERY);
         let delivering = end - (within / DELIVERY_PART / 2).min(MOST_CLOSING);
         self.engine.stop(polling).await;
@@ -197,6 +209,12 @@ impl Agent {
         self.api.stop().await;
         report
     }
+}
+
+/// A stop that was announced: how long it may take in all, and until when.
+pub(crate) struct Stopping {
+    within: Duration,
+    end: Instant,
 }
 
 #[cfg(test)]
@@ -254,9 +272,9 @@ mod tests {
             )
         };
         let origin = folder.origin(DISCARD, &source(3));
-        let config = origin.load().unwrap().loaded.config;
-        let state = StateDir::take(&config.agent.state_dir()).unwrap();
-        let mut agent = Agent::start(&origin, config, &state, false, Handle::current())
+        let loaded = origin.load().unwrap().loaded;
+        let state = StateDir::take(&loaded.config.agent.state_dir()).unwrap();
+        let mut agent = Agent::start(&origin, loaded, &state, false, Handle::current())
             .await
             .unwrap();
         let mut records = agent.engine().watch();
@@ -266,9 +284,7 @@ mod tests {
         let both = format!("{DISCARD}, {{name: b, url: \"file://{}\"}}", samples.display());
         let origin = folder.origin(&both, &source(5));
         let kept = agent.notifier().publisher("a").unwrap();
-        let replacement = agent
-            .prepare(&origin, origin.load().unwrap().loaded.config)
-            .unwrap();
+        let replacement = agent.prepare(&origin, origin.load().unwrap().loaded).unwrap();
         let changes = replacement.changes.clone();
         assert_eq!(
             (changes.sources, changes.plugins, changes.publishers),
@@ -288,7 +304,8 @@ mod tests {
         );
         cycle(&mut records, 5).await;
 
-        let report = timeout(PATIENCE, agent.stop()).await.unwrap();
+        let stop = agent.begin_stop(PATIENCE);
+        let report = timeout(PATIENCE, agent.stop(stop)).await.unwrap();
         assert_eq!((report.dropped_samples(), report.publishers.len()), (0, 2));
         let lines = std::fs::read_to_string(samples).unwrap().lines().count();
         assert!(
@@ -301,13 +318,17 @@ mod tests {
     async fn what_cannot_be_prepared_changes_nothing() {
         let folder = Folder(tempfile::tempdir().unwrap());
         let origin = folder.origin("{name: a, url: \"discard:\"}", "");
-        let config = origin.load().unwrap().loaded.config;
+        let loaded = origin.load().unwrap().loaded;
+        let config = loaded.config.clone();
         let state = StateDir::take(&config.agent.state_dir()).unwrap();
-        let agent = Agent::start(&origin, config.clone(), &state, false, Handle::current())
+        let agent = Agent::start(&origin, loaded, &state, false, Handle::current())
             .await
             .unwrap();
         let bad = folder.origin("{name: b, url: \"file://relative\"}", "");
-        assert!(agent.prepare(&bad, bad.load().unwrap().loaded.config).is_err());
+        let refused = agent.prepare(&bad, bad.load().unwrap().loaded).err().unwrap();
+        let lines = refused.lines();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains("polling.yaml:2:"), "{lines:?}");
         assert_eq!(agent.config(), &config);
         assert_eq!(agent.notifier().status().len(), 1);
         assert!(agent.notifier().publisher("a").is_some());

@@ -1,6 +1,9 @@
 //! `nephoscope check`: checks the configuration, and prints the plan of work.
 
-use nephoscope_config::Config;
+use std::sync::Arc;
+
+use nephoscope_config::{Config, hide_userinfo};
+use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::engine::run_status;
 use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::task::TaskDef;
@@ -8,11 +11,11 @@ use serde::Serialize;
 
 use crate::cli::{Format, Printing};
 use crate::error::{Exit, ProgramError};
-use crate::logs;
 use crate::output::{json_lines, note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
 use crate::table::Sheet;
+use crate::{logs, publishers, refused};
 
 /// A pollster run as a source asks for it.
 #[derive(Debug, Serialize)]
@@ -22,6 +25,9 @@ struct Row {
     pollster: String,
     meters: Vec<String>,
     discovery: Vec<String>,
+    /// What is asked where `discovery` lists nothing at all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fallback: Vec<String>,
 }
 
 /// Checks and prints. Nothing is asked, and nothing written.
@@ -29,20 +35,25 @@ pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, Program
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
     let origin = origin.clone().or_built_in(stdout_is_terminal());
-    let config = origin.load_and_tell()?.loaded.config;
+    let loaded = origin.load_and_tell()?.loaded;
+    let config = &loaded.config;
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
-    let plugins = {
+    let made = {
         let _within = runtimes.plugins.enter();
-        origin.plugins(&config, &config.agent.namespaces)
+        let plugins = origin.plugins(config, &config.agent.namespaces, None);
+        // Only whether they take their URLs and options: nothing is opened before the first sample.
+        let blocking = BlockingPool::default();
+        let publishers = publishers::set_up(&origin.registry, &config.notifier, true, &blocking, |_| None);
+        refused::both(&loaded, plugins, publishers)
     };
     runtimes.end();
-    let plugins = plugins?;
-    let rows = plan(&config, &plugins);
+    let (plugins, _) = made?;
+    let rows = plan(config, &plugins);
     match printing.format() {
         Format::Json => print(&json_lines(&rows)?)?,
         Format::Table => print(rows_table(Sheet::stdout(), &rows).as_bytes())?,
     }
-    remarks(&config, &plugins, &rows)
+    remarks(config, &plugins, &rows)
         .iter()
         .for_each(|line| note(line));
     Ok(Exit::Done)
@@ -60,12 +71,17 @@ fn plan(config: &Config, plugins: &Plugins) -> Vec<Row> {
                     source: source.name.clone(),
                     pollster: run.pollster.to_string(),
                     meters: run.meters.iter().map(ToString::to_string).collect(),
-                    discovery: run.listings.iter().map(ToString::to_string).collect(),
+                    discovery: shown(&run.listings),
+                    fallback: shown(&run.fallbacks),
                 });
             }
         }
     }
     rows
+}
+
+fn shown(listings: &[Arc<str>]) -> Vec<String> {
+    listings.iter().map(|listing| hide_userinfo(listing)).collect()
 }
 
 fn rows_table(sheet: Sheet, rows: &[Row]) -> String {
@@ -75,7 +91,11 @@ fn rows_table(sheet: Sheet, rows: &[Row]) -> String {
             row.source.clone(),
             row.pollster.clone(),
             row.meters.join(", "),
-            row.discovery.join(", "),
+            if row.fallback.is_empty() {
+                row.discovery.join(", ")
+            } else {
+                format!("{}, else {}", row.discovery.join(", "), row.fallback.join(", "))
+            },
         ]
     });
     sheet.table(&["task", "source", "pollster", "meters", "discovery"], cells)
@@ -117,6 +137,7 @@ mod tests {
             pollster: "hardware.cpu".to_owned(),
             meters: vec!["hardware.cpu.util".to_owned(), "hardware.cpu.user".to_owned()],
             discovery: vec!["local_node".to_owned()],
+            fallback: Vec::new(),
         }];
         insta::assert_snapshot!(rows_table(Sheet::endless(), &rows), @r"
         TASK      SOURCE  POLLSTER      METERS                                DISCOVERY

@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{DiscoverArgs, Format};
 use crate::error::{Exit, ProgramError};
-use crate::logs;
 use crate::output::{json_lines, note, print};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
 use crate::table::Sheet;
+use crate::{logs, refused};
 
 /// Pages that wait to be printed.
 const PAGES: usize = 2;
@@ -38,13 +38,14 @@ pub(crate) fn discover(origin: &Origin, args: &DiscoverArgs) -> Result<Exit, Pro
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
     let origin = origin.clone().or_built_in(true);
-    let config = origin.load()?.loaded.config;
+    let loaded = origin.load()?.loaded;
     let url = DiscoveryUrl::parse(&args.url);
-    let namespaces = namespaces(&origin, &config.agent.namespaces, url.name());
+    let namespaces = namespaces(&origin, &loaded.config.agent.namespaces, url.name());
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = {
         let _within = runtimes.plugins.enter();
-        origin.plugins(&config, &namespaces)?
+        let plugins = origin.plugins(&loaded.config, &namespaces, None);
+        refused::both(&loaded, plugins, Ok(()))?.0
     };
     let discovery = match plugins.discoveries.get(url.name()) {
         Some(discovery) => discovery.clone(),

@@ -4,15 +4,17 @@
 //! come between them, never into them.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::thread;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
+use nephoscope_config::hide_userinfo;
+use nephoscope_notifier::Notifier;
+use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::record::CycleRecord;
 use nephoscope_polling::stats::TaskStatus;
-use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::agent::Agent;
 use crate::output::{print, stdout_is_styled};
@@ -20,40 +22,58 @@ use crate::output::{print, stdout_is_styled};
 /// A cycle that starts later than this after its edge is worth a glance, in milliseconds.
 const LATE: u128 = 100;
 
-/// Shows cycles until the agent ends.
-pub(crate) struct Display;
+/// How long a terminal may take a line; one that was stopped (Ctrl-S) misses lines from then on.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-impl Display {
-    /// Shows the tasks, then each cycle as it ends. A terminal that takes nothing (Ctrl-S) costs its own thread.
-    pub(crate) fn start(agent: &Agent) -> Self {
-        let records = agent.engine().watch();
-        let look = Look {
-            styled: stdout_is_styled(),
-        };
-        let head = look.tasks(&agent.config().agent.host(), &agent.engine().tasks());
-        let show = move || {
-            if print(head.as_bytes()).is_ok() {
-                show(records, look);
-            }
-        };
-        // Without the thread nothing is shown, and all else goes on.
-        let _ = thread::Builder::new().name("display".to_owned()).spawn(show);
-        Self
+/// How long the line of a cycle waits for its samples to be printed above it, and how often it looks.
+const SAMPLES_FIRST: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Shows the tasks, then each cycle as it ends, for as long as the agent runs.
+pub(crate) fn start(agent: &Agent) {
+    let mut records = agent.engine().watch();
+    let look = Look {
+        styled: stdout_is_styled(),
+    };
+    let head = look.tasks(&agent.config().agent.host(), &agent.engine().tasks());
+    let (notifier, blocking) = (agent.notifier().clone(), agent.blocking().clone());
+    tokio::spawn(async move {
+        show(&blocking, head).await;
+        let zone = TimeZone::system();
+        loop {
+            let line = match records.recv().await {
+                Ok(record) => look.cycle(&record, &local_time(&record, &zone)),
+                Err(RecvError::Lagged(missed)) => format!("({missed} cycles are not shown)\n"),
+                Err(RecvError::Closed) => return,
+            };
+            // What takes longer is printed below the line.
+            let _ = timeout(SAMPLES_FIRST, printed(&notifier)).await;
+            show(&blocking, line).await;
+        }
+    });
+}
+
+/// Waits until all samples that were handed to standard output are there.
+async fn printed(notifier: &Notifier) {
+    let waits = |notifier: &Notifier| {
+        notifier
+            .status()
+            .iter()
+            .any(|one| one.url_shown.starts_with("stdout:") && one.queued_samples > 0)
+    };
+    while waits(notifier) {
+        sleep(LOOK_AGAIN).await;
     }
 }
 
-fn show(mut records: Receiver<Arc<CycleRecord>>, look: Look) {
-    let zone = TimeZone::system();
-    loop {
-        let line = match records.blocking_recv() {
-            Ok(record) => look.cycle(&record, &local_time(&record, &zone)),
-            Err(RecvError::Lagged(missed)) => format!("({missed} cycles are not shown)\n"),
-            Err(RecvError::Closed) => return,
-        };
-        if print(line.as_bytes()).is_err() {
-            return;
-        }
-    }
+/// A terminal may block: only a thread of its own waits for it.
+async fn show(blocking: &BlockingPool, text: String) {
+    // A line that cannot be shown is no loss: the log and the admin API have it.
+    let _ = blocking
+        .call("terminal", Instant::now() + PATIENCE, move || {
+            print(text.as_bytes())
+        })
+        .await;
 }
 
 fn local_time(record: &CycleRecord, zone: &TimeZone) -> String {
@@ -112,7 +132,7 @@ impl Look {
                 "{} of {} from {} on {host}",
                 count(meters, "meter", "meters"),
                 count(task.runs.len(), "pollster", "pollsters"),
-                listings.join(", "),
+                hide_userinfo(&listings.join(", ")),
             );
             // Writing to memory cannot fail.
             let _ = writeln!(
@@ -250,6 +270,7 @@ mod tests {
                 pollster: "hardware.cpu".into(),
                 meters: vec!["a".into(), "b".into()],
                 listings: vec!["local_node".into()],
+                fallbacks: vec![],
             }],
             next: None,
             running: false,

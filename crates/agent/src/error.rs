@@ -4,7 +4,6 @@ use std::io;
 use std::process::ExitCode;
 
 use nephoscope_plugin::RegistryError;
-use nephoscope_polling::plugins::LoadError;
 
 use crate::admin::ListenError;
 use crate::publishers::PublishersError;
@@ -40,9 +39,6 @@ pub(crate) enum ProgramError {
     /// The configuration is wrong.
     #[error("use the configuration")]
     Settings(#[from] SettingsError),
-    /// A plugin does not take its options.
-    #[error("load the plugins")]
-    Plugins(#[from] LoadError),
     /// A publisher cannot be made.
     #[error("set up the publishers")]
     Publishers(#[from] PublishersError),
@@ -96,11 +92,19 @@ impl ProgramError {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Plugins(_) | Self::UnknownDiscovery { .. } => 2,
+            Self::Settings(_) | Self::UnknownDiscovery { .. } => 2,
             Self::Publishers(error) if error.is_configuration() => 2,
             // Whoever reads has had enough: the usual end of `nephoscope ... | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => 3,
+        }
+    }
+
+    /// What to log: a line for each thing that is wrong with a configuration, or one.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Settings(error) => error.lines(),
+            error => vec![format!("failed to {}", chain(error))],
         }
     }
 }

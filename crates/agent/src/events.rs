@@ -1,5 +1,6 @@
 //! What the program itself says: one typed function for each event of importance.
 
+use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::time::Duration;
 
@@ -87,4 +88,12 @@ pub(crate) fn service_not_told(error: &std::io::Error) {
 
 pub(crate) fn state_dir(path: &Path) {
     tracing::debug!(path = %path.display(), "state folder taken");
+}
+
+/// Plugins may panic: it costs their poll alone.
+pub(crate) fn panicked(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    tracing::error!(thread = thread.name(), place, "panicked: {message}");
 }

@@ -29,6 +29,7 @@ mod program;
 mod progress;
 mod publishers;
 mod reference;
+mod refused;
 mod reload;
 mod run;
 mod runtimes;

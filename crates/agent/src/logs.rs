@@ -1,10 +1,11 @@
 //! The log: lines on standard error, for people, for the journal, or for programs.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
+use std::panic;
 
-use nephoscope_config::{LogFormat, LogLevel};
+use nephoscope_config::{LogFormat, LogLevel, hide_userinfo};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Full, Writer};
@@ -13,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::events;
 use crate::output::stderr_is_styled;
 
 /// Libraries whose INFO and DEBUG help nobody but their authors.
@@ -33,7 +35,12 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
     // Targets, not EnvFilter: its regular expressions cost half a megabyte.
     let level = filter(level);
     let chatty = CHATTY.map(|target| (target, level.min(LevelFilter::WARN)));
-    let targets = Targets::new().with_default(level).with_targets(chatty);
+    let targets = Targets::new()
+        .with_default(level)
+        .with_targets(chatty)
+        // At its lowest level it logs whole frames, the login with the password among them; and what it says of
+        // lost connections the publisher says too, once.
+        .with_target("lapin", LevelFilter::OFF);
     let registry = tracing_subscriber::registry().with(targets);
     // `try_init` fails only where a subscriber is set already.
     let _ = match format {
@@ -44,7 +51,7 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
                     .flatten_event(true)
                     .with_current_span(false)
                     .with_span_list(false)
-                    .with_writer(io::stderr),
+                    .with_writer(|| Line),
             )
             .try_init(),
         LogFormat::Text if stderr_is_journal() => {
@@ -56,12 +63,7 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
                     .with_ansi(false),
             );
             registry
-                .with(
-                    layer()
-                        .event_format(lines)
-                        .with_ansi(false)
-                        .with_writer(io::stderr),
-                )
+                .with(layer().event_format(lines).with_ansi(false).with_writer(|| Line))
                 .try_init()
         }
         LogFormat::Text => registry
@@ -69,10 +71,28 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
                 layer()
                     .with_target(false)
                     .with_ansi(stderr_is_styled())
-                    .with_writer(io::stderr),
+                    .with_writer(|| Line),
             )
             .try_init(),
     };
+    // A panic that is contained is an event like any other, and programs read the log line by line.
+    panic::set_hook(Box::new(events::panicked));
+}
+
+/// A line of the log on standard error, without the user information of URLs: listings and resources may be URLs.
+struct Line;
+
+impl Write for Line {
+    /// The formatters write a line at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let shown = hide_userinfo(&String::from_utf8_lossy(line));
+        io::stderr().lock().write_all(shown.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 fn filter(level: LogLevel) -> LevelFilter {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephoscope_coordination::Local;
 use nephoscope_model::{Batch, Volume};
-use nephoscope_notifier::{Notifier, NotifierOptions, ShutdownReport};
+use nephoscope_notifier::{Notifier, ShutdownReport};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{self, EngineParts};
@@ -22,7 +22,7 @@ use crate::output::{note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, Settings, engine_options, quiet_log};
 use crate::table::Sheet;
-use crate::{logs, progress, publishers};
+use crate::{logs, progress, publishers, refused};
 
 /// Polls and prints. Fails if anything failed but what is not supported here.
 pub(crate) fn once(origin: &Origin, args: &OnceArgs) -> Result<Exit, ProgramError> {
@@ -43,29 +43,34 @@ async fn poll(
     args: &OnceArgs,
     plugin_runtime: Handle,
 ) -> Result<Exit, ProgramError> {
-    let config = settings.loaded.config;
-    let plugins = {
-        let _within = plugin_runtime.enter();
-        origin.plugins(&config, &config.agent.namespaces)?
+    let loaded = settings.loaded;
+    let config = &loaded.config;
+    let (plugins, configured) = {
+        let plugins = {
+            let _within = plugin_runtime.enter();
+            origin.plugins(config, &config.agent.namespaces, None)
+        };
+        let configured = if args.publish {
+            let blocking = BlockingPool::default();
+            publishers::set_up(&origin.registry, &config.notifier, false, &blocking, |_| None)
+        } else {
+            Ok(Vec::new())
+        };
+        refused::both(&loaded, plugins, configured)?
     };
     let (printer, collected) = collector();
     let mut setups = vec![printer];
-    if args.publish {
-        let configured = publishers::set_up(
-            &origin.registry,
-            &config.notifier,
-            false,
-            &BlockingPool::default(),
-            |_| None,
-        )?;
-        // What goes to standard output is printed there anyway.
-        setups.extend(
-            configured
-                .into_iter()
-                .filter(|setup| !setup.url_shown.starts_with("stdout:")),
-        );
-    }
-    let notifier = Notifier::start(setups, NotifierOptions::default(), &Handle::current());
+    // What goes to standard output is printed there anyway.
+    setups.extend(
+        configured
+            .into_iter()
+            .filter(|setup| !setup.url_shown.starts_with("stdout:")),
+    );
+    let notifier = Notifier::start(
+        setups,
+        publishers::notifier_options(&config.notifier),
+        &Handle::current(),
+    );
     let parts = EngineParts {
         clock: Arc::new(SystemClock),
         coordinator: Arc::new(Local),
@@ -75,7 +80,7 @@ async fn poll(
     };
     let within = Duration::from(config.agent.shutdown_timeout);
     let polling = async {
-        let options = engine_options(&config);
+        let options = engine_options(config);
         let records = engine::once(
             &options,
             parts,

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use nephoscope_config::hide_userinfo;
 use serde::Serialize;
 
 use crate::cli::{Format, Printing};
@@ -44,9 +45,10 @@ pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a line to standard error; nobody need read it.
+/// Writes a line to standard error, without the user information of URLs; nobody need read it.
 pub(crate) fn note(line: &str) {
-    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    let line = hide_userinfo(line) + "\n";
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// One JSON object a line.

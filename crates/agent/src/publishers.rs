@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as PublisherConfig};
-use nephoscope_notifier::PublisherSetup;
-use nephoscope_plugin::{BlockingPool, BuildError, Publisher, PublisherContext, Registry};
+use nephoscope_model::Signer;
+use nephoscope_notifier::{NotifierOptions, PublisherSetup};
+use nephoscope_plugin::{BlockingPool, BuildError, OptionsError, Publisher, PublisherContext, Registry};
 
 /// Where samples go on a terminal when the configuration names no publisher.
 const TERMINAL: &str = "stdout:";
@@ -26,27 +27,35 @@ pub(crate) enum PublishersError {
         /// The scheme of its URL.
         scheme: String,
     },
-    /// It does not take its URL or options, or does not work on this machine.
-    #[error("`{name}`")]
-    Build {
+    /// It does not work on this machine.
+    #[error("`{name}`: {reason}")]
+    Unavailable {
         /// Its name.
         name: String,
         /// Why.
-        #[source]
-        source: BuildError,
+        reason: String,
     },
+    /// Some do not take their URLs or options: which of `notifier.publishers`, and what is wrong.
+    #[error("their options are wrong")]
+    Options(Vec<(usize, OptionsError)>),
 }
 
 impl PublishersError {
     /// Whether a better configuration is the way out.
     pub(crate) fn is_configuration(&self) -> bool {
-        !matches!(
-            self,
-            Self::Build {
-                source: BuildError::Unavailable(_),
-                ..
-            }
-        )
+        !matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// How the notifier works, as `config` has it. An empty secret is none, as in ceilometer.
+pub(crate) fn notifier_options(config: &NotifierConfig) -> NotifierOptions {
+    let signer = config
+        .signing_secret
+        .as_ref()
+        .and_then(|secret| Signer::new(secret.expose()));
+    NotifierOptions {
+        signer: signer.map(Arc::new),
+        ..NotifierOptions::default()
     }
 }
 
@@ -64,14 +73,8 @@ pub(crate) fn set_up(
             return Err(PublishersError::None);
         }
         let name = "terminal";
-        let publisher = build(
-            registry,
-            name,
-            "stdout",
-            TERMINAL,
-            serde_json::Value::Null,
-            blocking,
-        )?;
+        let options = serde_json::Value::Null;
+        let publisher = build(registry, 0, name, "stdout", TERMINAL, options, blocking)?;
         let setup = PublisherSetup {
             name: name.into(),
             url_shown: TERMINAL.into(),
@@ -81,13 +84,13 @@ pub(crate) fn set_up(
         };
         return Ok(vec![setup]);
     }
-    let setups = config.publishers.iter().map(|publisher| {
+    let setups = config.publishers.iter().enumerate().map(|(index, publisher)| {
         let made = match known(publisher) {
             Some(known) => known,
             None => {
                 let options = publisher.options.to_value();
                 let (scheme, url) = (publisher.url.scheme(), publisher.url.expose());
-                build(registry, &publisher.name, &scheme, url, options, blocking)?
+                build(registry, index, &publisher.name, &scheme, url, options, blocking)?
             }
         };
         Ok(PublisherSetup {
@@ -98,11 +101,29 @@ pub(crate) fn set_up(
             spool: None,
         })
     });
-    setups.collect()
+    all(setups)
+}
+
+/// Everything, or what is wrong: with options first, all of it.
+fn all<T>(made: impl Iterator<Item = Result<T, PublishersError>>) -> Result<Vec<T>, PublishersError> {
+    let (mut good, mut options, mut other) = (Vec::new(), Vec::new(), None);
+    for made in made {
+        match made {
+            Ok(made) => good.push(made),
+            Err(PublishersError::Options(errors)) => options.extend(errors),
+            Err(error) => other = other.or(Some(error)),
+        }
+    }
+    match other {
+        _ if !options.is_empty() => Err(PublishersError::Options(options)),
+        Some(error) => Err(error),
+        None => Ok(good),
+    }
 }
 
 fn build(
     registry: &Registry,
+    index: usize,
     name: &str,
     scheme: &str,
     url: &str,
@@ -116,9 +137,12 @@ fn build(
             scheme: scheme.to_owned(),
         })?;
     let context = PublisherContext::new(name.into(), url.to_owned(), options, blocking.clone());
-    (plugin.build)(&context).map_err(|source| PublishersError::Build {
-        name: name.to_owned(),
-        source,
+    (plugin.build)(&context).map_err(|error| match error {
+        BuildError::Options(error) => PublishersError::Options(vec![(index, error)]),
+        BuildError::Unavailable(reason) => PublishersError::Unavailable {
+            name: name.to_owned(),
+            reason,
+        },
     })
 }
 
@@ -193,9 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_the_publisher_does_not_take_is_a_matter_of_the_configuration() {
-        let error = set_up_of("{name: a, url: \"file://relative\"}", false).unwrap_err();
-        assert!(matches!(&error, PublishersError::Build { name, .. } if name == "a"));
-        assert!(error.is_configuration());
+    fn urls_that_publishers_do_not_take_are_all_told() {
+        let bad =
+            "{name: a, url: \"file://relative\"}, {name: b, url: \"stdout:\"}, {name: c, url: \"discard:x\"}";
+        let PublishersError::Options(errors) = set_up_of(bad, false).unwrap_err() else {
+            panic!("not about options");
+        };
+        let shown: Vec<_> = errors
+            .iter()
+            .map(|(index, error)| (*index, error.path.as_str()))
+            .collect();
+        assert_eq!(shown, [(0, "url"), (2, "url")]);
     }
 }

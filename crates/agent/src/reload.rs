@@ -48,6 +48,10 @@ impl Changes {
                 "notifier.batch_size",
                 old.notifier.batch_size != new.notifier.batch_size,
             ),
+            (
+                "notifier.signing_secret",
+                old.notifier.signing_secret != new.notifier.signing_secret,
+            ),
         ];
         Self {
             sources: old.sources != new.sources,

@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use crate::agent::Agent;
 use crate::closed::stdout_closed;
-use crate::display::Display;
-use crate::error::{Exit, ProgramError, chain};
+use crate::error::{Exit, ProgramError};
 use crate::output::{stderr_is_terminal, stdout_is_terminal};
 use crate::publishers::use_stdout;
 use crate::runtimes::Runtimes;
@@ -18,7 +17,7 @@ use crate::settings::{Origin, Settings};
 use crate::signals::{Signal, Signals, Stop};
 use crate::state::StateDir;
 use crate::watch::Watch;
-use crate::{events, logs};
+use crate::{display, events, logs};
 
 /// Runs until a signal, or until nobody reads standard output any more.
 pub(crate) fn run(origin: Origin) -> Result<Exit, ProgramError> {
@@ -50,8 +49,10 @@ async fn serve(
     let service = Service;
     let Settings { loaded, .. } = settings;
     let mut watch = Watched::of(&loaded);
-    let mut agent = Agent::start(origin, loaded.config, state, terminal, plugins).await?;
-    let _display = terminal.then(|| Display::start(&agent));
+    let mut agent = Agent::start(origin, loaded, state, terminal, plugins).await?;
+    if terminal {
+        display::start(&agent);
+    }
     tell_started(&agent, service);
     let keep_alive = tokio::spawn(service.keep_alive(agent.engine().clone()));
 
@@ -80,9 +81,10 @@ async fn serve(
 
     service.stopping();
     let within = Duration::from(agent.config().agent.shutdown_timeout);
+    let stop = agent.begin_stop(within);
     events::stopping(cause, within);
     let exit = tokio::select! {
-        report = agent.stop() => {
+        report = agent.stop(stop) => {
             events::stopped(report.dropped_samples());
             Exit::Done
         }
@@ -112,11 +114,12 @@ async fn reload(origin: &Origin, agent: &mut Agent) -> Option<Watched> {
         events::configuration_warning(&warning.one_line());
     }
     let watch = Watched::of(&settings.loaded);
-    let replacement = match agent.prepare(origin, settings.loaded.config) {
+    let replacement = match agent.prepare(origin, settings.loaded) {
         Ok(replacement) => replacement,
         Err(error) => {
-            events::reload_refused(&format!("failed to {}", chain(&error)));
-            agent.configuration_read(Some(1));
+            let lines = error.lines();
+            lines.iter().for_each(|line| events::reload_refused(line));
+            agent.configuration_read(Some(lines.len()));
             return None;
         }
     };

@@ -10,7 +10,7 @@ use nephoscope_config::{
 use nephoscope_plugin::{OptionsSpec, Registry};
 use nephoscope_polling::engine::EngineOptions;
 use nephoscope_polling::limits::LimitOptions;
-use nephoscope_polling::plugins::{LoadError, LoadRequest as PluginsRequest, Plugins};
+use nephoscope_polling::plugins::{LoadErrors, LoadRequest as PluginsRequest, Plugins};
 
 use crate::cli::GlobalOptions;
 use crate::output::{note, stderr_is_styled};
@@ -37,7 +37,7 @@ pub(crate) struct Settings {
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    /// It is wrong in itself.
+    /// It is wrong in itself, or a plugin does not take its options.
     #[error("{}", errors.render(false))]
     Wrong {
         /// What is wrong.
@@ -130,8 +130,14 @@ impl Origin {
         Ok(settings)
     }
 
-    /// Makes the plugins that a configuration asks for. Called within a runtime, where plugins may start tasks.
-    pub(crate) fn plugins(&self, config: &Config, namespaces: &[String]) -> Result<Plugins, LoadError> {
+    /// Makes the plugins that a configuration asks for, after those that were there `before` a reload. Called within
+    /// a runtime, where plugins may start tasks.
+    pub(crate) fn plugins(
+        &self,
+        config: &Config,
+        namespaces: &[String],
+        before: Option<&Plugins>,
+    ) -> Result<Plugins, LoadErrors> {
         let options: BTreeMap<_, _> = config
             .plugins
             .iter()
@@ -142,6 +148,7 @@ impl Origin {
             namespaces,
             options: &options,
             host: config.agent.host().into(),
+            before,
         })
     }
 }
@@ -202,12 +209,6 @@ fn known(registry: &Registry) -> Known {
             }
         }
     }
-    known.publishers = registry
-        .publishers
-        .iter()
-        .flat_map(|publisher| publisher.schemes)
-        .map(|scheme| (*scheme).to_owned())
-        .collect();
     known
 }
 

@@ -1,6 +1,7 @@
 //! polling.yaml and its companions: reading, positions, validation, diagnostics.
 //!
 //! [`load()`] gives a [`Config`] or everything that is wrong with it; [`lint()`] compares it with what plugins there are;
+//! [`refused()`] shows where the options stand that a plugin itself does not take;
 //! [`schema()`] describes the file to editors. Files are untrusted: all that is read is bounded, and nothing here waits.
 
 mod decode;
@@ -14,6 +15,7 @@ mod format;
 mod lint;
 mod load;
 mod near;
+mod options;
 mod path;
 mod position;
 mod problem;
@@ -31,6 +33,7 @@ pub use expand::{MAX_SECRET_FILE, Variables};
 pub use lint::{Known, has_errors, lint};
 pub use load::{LoadRequest, Loaded, MAX_FILE, MAX_FOLDER, Schemas, SearchPlaces, load};
 pub use near::nearest;
+pub use options::{OptionsOf, RefusedOption, refused};
 pub use path::{Segment, ValuePath};
 pub use position::{MAX_DEPTH, MAX_VALUES};
 pub use problem::Problem;

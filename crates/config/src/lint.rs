@@ -18,8 +18,6 @@ pub struct Known {
     pub discoveries: BTreeMap<String, BTreeSet<String>>,
     /// The names of meters, aliases too, by namespace.
     pub meters: BTreeMap<String, BTreeSet<String>>,
-    /// The schemes of publisher URLs.
-    pub publishers: BTreeSet<String>,
 }
 
 impl Known {
@@ -32,8 +30,8 @@ impl Known {
     }
 }
 
-/// Compares a configuration with what the plugins have. A publisher that does not exist is an error; namespaces, meters and discoveries
-/// that do not are warnings, for a `polling.yaml` is often shared by agents that load different namespaces.
+/// Compares a configuration with what the plugins have. Namespaces, meters and discoveries that do not exist are warnings: a
+/// `polling.yaml` is often shared by agents that load different namespaces, and ceilometer ignores them.
 pub fn lint(loaded: &Loaded, known: &Known) -> Vec<Diagnostic> {
     let mut linter = Linter {
         loaded,
@@ -41,7 +39,6 @@ pub fn lint(loaded: &Loaded, known: &Known) -> Vec<Diagnostic> {
         findings: Findings::default(),
     };
     linter.namespaces();
-    linter.publishers();
     linter.sources();
     let (errors, warnings, _) = linter.findings.finish(&loaded.documents, &loaded.words);
     errors.into_iter().chain(warnings).collect()
@@ -94,28 +91,6 @@ impl<'a> Linter<'a> {
                 self.place("agent", &path.at(index))
             };
             self.add(finding.help(near), place, "nothing is loaded for this");
-        }
-    }
-
-    fn publishers(&mut self) {
-        let path = ValuePath::top().at("notifier").at("publishers");
-        for (index, publisher) in self.loaded.config.notifier.publishers.iter().enumerate() {
-            let scheme = publisher.url.scheme();
-            if self.known.publishers.contains(&scheme) {
-                continue;
-            }
-            let schemes = self.known.publishers.iter().map(String::as_str);
-            let near = nearest(&scheme, schemes.clone()).map(|near| format!("did you mean `{near}:`?"));
-            let all: Vec<String> = schemes.map(|scheme| format!("`{scheme}:`")).collect();
-            let title = format!("no publisher takes URLs of the scheme `{scheme}:`");
-            let finding = Finding::error(Problem::UnknownPublisher, title).help(near);
-            let place = self.place("notifier", &path.at(index).at("url"));
-            let label = if all.is_empty() {
-                "there are no publishers".to_owned()
-            } else {
-                format!("expected one of {}", all.join(", "))
-            };
-            self.add(finding, place, &label);
         }
     }
 

@@ -856,16 +856,39 @@ impl<'a> Loader<'a> {
             .as_deref()
             .map(|scheme| self.request.publishers.get(scheme))
         {
-            // The plugins are asked later whether there is such a publisher.
-            None | Some(None) => {
+            // What is wrong with the URL is told already.
+            None => {
                 self.hide_likely(document, path);
-                return Some(Options::new(options));
+                return None;
+            }
+            Some(None) => {
+                self.hide_likely(document, path);
+                self.unknown_publisher(document, &scheme.unwrap_or_default(), &path.at("url"));
+                return None;
             }
             Some(Some(schema)) => with_own_keys(schema.as_ref(), &OWN),
         };
         let value = Value::Object(options.clone());
         self.check(document, &schema, &value, path)
             .then(|| Options::new(options))
+    }
+
+    fn unknown_publisher(&mut self, document: usize, scheme: &str, path: &ValuePath) {
+        let schemes = self.request.publishers.keys().map(String::as_str);
+        let near = nearest(scheme, schemes.clone()).map(|near| format!("did you mean `{near}:`?"));
+        let all: Vec<String> = schemes.map(|scheme| format!("`{scheme}:`")).collect();
+        let title = format!("no publisher takes URLs of the scheme `{scheme}:`");
+        let label = if all.is_empty() {
+            "there are no publishers".to_owned()
+        } else {
+            format!("expected one of {}", all.join(", "))
+        };
+        let place = Place::of(&self.documents, document, path, Part::Value);
+        self.findings.add(
+            Finding::error(Problem::UnknownPublisher, title)
+                .at(place, label)
+                .help(near),
+        );
     }
 
     fn plugins(&mut self, sections: &BTreeMap<&'static str, usize>) -> Option<BTreeMap<String, Options>> {

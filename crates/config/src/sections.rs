@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use nephoscope_plugin::Secret;
 use nephoscope_polling::source::Source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -245,9 +246,11 @@ pub struct Notifier {
     /// How many samples go into one batch, which is published as one message.
     #[schemars(range(min = 1, max = 10_000))]
     pub batch_size: usize,
-    /// How many samples wait in memory for each publisher. When that many wait, further ones are dropped, counted and logged.
+    /// How many samples wait in memory for each publisher. When that many wait, the oldest are dropped, counted and logged.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub queue: usize,
+    /// Signs every sample, as ceilometer's `telemetry_secret` does. Without it signatures are empty.
+    pub signing_secret: Option<Secret>,
     /// Where samples are published. Without any, `run` on a terminal prints them.
     pub publishers: Vec<Publisher>,
 }
@@ -257,6 +260,7 @@ impl Default for Notifier {
         Self {
             batch_size: 50,
             queue: 100_000,
+            signing_secret: None,
             publishers: Vec::new(),
         }
     }

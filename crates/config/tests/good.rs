@@ -318,3 +318,32 @@ fn files_with_marks_and_other_line_ends_are_good() {
         ("ä", 2)
     );
 }
+
+#[test]
+fn numbers_are_read_as_the_compatibility_page_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("polling.yaml");
+    for (written, schedule) in [
+        ("1_000", "every:1000:0"),
+        ("0x3c", "every:60:0"),
+        ("1e2", "every:100:0"),
+        ("\"060\"", "every:60:0"),
+        ("' +60 '", "every:60:0"),
+        ("60.0", "every:60:0"),
+        ("1h30m", "every:5400:0"),
+    ] {
+        fs::write(
+            &path,
+            format!("sources: [{{name: yes, interval: {written}, meters: [on]}}]\n"),
+        )
+        .unwrap();
+        let loaded = good(&path);
+        let source = &loaded.config.sources[0];
+        assert_eq!(
+            (source.name.as_str(), source.schedule.id().to_string().as_str()),
+            ("yes", schedule),
+            "{written}"
+        );
+        assert!(source.meters.matches("on") && loaded.warnings.is_empty());
+    }
+}

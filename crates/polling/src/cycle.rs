@@ -39,6 +39,9 @@ pub struct CycleContext {
     pub(crate) limits: Arc<Limits>,
     pub(crate) hasher: KeyHasher,
     pub(crate) plugin_runtime: Handle,
+    /// No run begins any more.
+    pub(crate) stopping: CancellationToken,
+    /// What runs ends now.
     pub(crate) cancellation: CancellationToken,
 }
 
@@ -132,6 +135,8 @@ pub async fn run_cycle(
     let began = Instant::now();
     let started = context.clock.wall();
     let plan = Planned::ask(task, &context).await;
+    // Other cycles of this edge begin before the first of them polls.
+    tokio::task::yield_now().await;
     let listings: Vec<_> = task
         .listings
         .iter()
@@ -173,7 +178,10 @@ pub async fn run_cycle(
     if !host_runs.is_empty() {
         // A cycle in progress at the agent's start is not spread.
         if start.due.is_some() {
-            sleep_until(start.edge + splay).await;
+            tokio::select! {
+                () = sleep_until(start.edge + splay) => {}
+                () = context.stopping.cancelled() => host_runs.clear(),
+            }
         }
         for run in host_runs {
             runs.spawn(run.run());
@@ -254,7 +262,6 @@ fn finish(
     record
         .polls
         .sort_by(|one, other| one.pollster.cmp(&other.pollster));
-    events::cycle_ended(&record);
     let units = match no_plan {
         Some(_) => Vec::new(),
         None => listings
@@ -286,7 +293,8 @@ fn listing_context(task: &TaskDef, context: &CycleContext) -> ListingContext {
         .flatten();
     ListingContext {
         cycle: context.cycle.clone(),
-        deadline: context.deadline,
+        // A listing that is cut off ends before the polls that read it: these end as they should.
+        deadline: context.deadline - margin(context.interval) / 2,
         timeout,
         limit: context.limits.options().listing,
         cache: context.cache.clone(),

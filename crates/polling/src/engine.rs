@@ -361,14 +361,17 @@ impl Inner {
         self.cycles.clone().spawn_on(
             async move {
                 let running = Running(slot.clone());
-                self.cycle(&slot, start).await;
+                let record = self.cycle(&slot, start).await;
                 drop(running);
+                // Who reads the log, or watches, finds everything else up to date.
+                events::cycle_ended(&record);
+                let _ = self.watchers.send(record);
             },
             &runtime,
         );
     }
 
-    async fn cycle(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) {
+    async fn cycle(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) -> Arc<CycleRecord> {
         let task = slot.task.lock().clone();
         let splay = self.splay(&task.schedule);
         let delay = if task.has_shared_runs() {
@@ -380,15 +383,16 @@ impl Inner {
         let context = self.context(start.cycle.clone(), start.interval, deadline);
         let end = run_cycle(&task, &slot.states, context, &start, splay).await;
         self.remember(slot, &end.record);
-        let inner = self.clone();
+        let (inner, settlement) = (self.clone(), end.settlement);
         self.settlements.spawn_on(
             async move {
                 // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
-                let (Outcome::Delivered | Outcome::Stored | Outcome::Dropped) = end.settlement.settle().await;
+                let (Outcome::Delivered | Outcome::Stored | Outcome::Dropped) = settlement.settle().await;
                 inner.progress.finished(&start.cycle);
             },
             &self.parts.runtime,
         );
+        end.record
     }
 
     fn context(&self, cycle: CycleId, interval: Duration, deadline: Instant) -> Arc<CycleContext> {
@@ -406,6 +410,7 @@ impl Inner {
             limits: self.limits.clone(),
             hasher: self.hasher.clone(),
             plugin_runtime: self.parts.plugin_runtime.clone(),
+            stopping: self.stopping.clone(),
             cancellation: self.ended.child_token(),
         })
     }
@@ -422,9 +427,6 @@ impl Inner {
             records.pop_front();
         }
         records.push_back(record.clone());
-        drop(records);
-        // Nobody watching is fine.
-        let _ = self.watchers.send(record.clone());
     }
 }
 
@@ -474,22 +476,20 @@ impl Slot {
 
 /// A pollster run as people see it.
 pub fn run_status(task: &TaskDef, run: &crate::task::RunDef) -> RunStatus {
-    let mut listings: Vec<Arc<str>> = Vec::new();
-    for index in run
-        .inputs
-        .iter()
-        .flat_map(|input| input.listings.iter().chain(&input.fallback))
-    {
-        if let Some(listing) = task.listings.get(*index)
-            && !listings.contains(&listing.unit.listing)
-        {
-            listings.push(listing.unit.listing.clone());
+    let names = |indices: &mut dyn Iterator<Item = &usize>| {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for listing in indices.filter_map(|index| task.listings.get(*index)) {
+            if !names.contains(&listing.unit.listing) {
+                names.push(listing.unit.listing.clone());
+            }
         }
-    }
+        names
+    };
     RunStatus {
         pollster: run.pollster.name.clone(),
         meters: run.meters.clone(),
-        listings,
+        listings: names(&mut run.inputs.iter().flat_map(|input| &input.listings)),
+        fallbacks: names(&mut run.inputs.iter().flat_map(|input| &input.fallback)),
     }
 }
 
@@ -531,11 +531,13 @@ pub async fn once(
             limits: limits.clone(),
             hasher: KeyHasher::default(),
             plugin_runtime: parts.plugin_runtime.clone(),
+            stopping: cancellation.clone(),
             cancellation: cancellation.child_token(),
         });
         async move {
             let states = RunStates::default();
             let end = run_cycle(task, &states, context, &start, Duration::ZERO).await;
+            events::cycle_ended(&end.record);
             end.record
         }
     });

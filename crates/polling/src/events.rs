@@ -44,8 +44,8 @@ pub(crate) fn cycle_ended(record: &CycleRecord) {
         resources = record.resources,
         samples = record.samples,
         failures = record.failures.total(),
-        duration = ?record.duration,
-        lateness = ?record.lateness,
+        duration = record.duration.as_secs_f64(),
+        lateness = record.lateness.map(|late| late.as_secs_f64()),
         "cycle ended"
     );
 }

@@ -1,11 +1,13 @@
 //! The plugins that this agent has loaded: those of its namespaces, made with their options.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, Discovery, FamilyState, PartitionMode, Pollster, Registry, Scope,
+    BlockingPool, BuildContext, BuildError, Discovery, FamilyState, OptionsError, PartitionMode, Pollster,
+    Registry, Scope,
 };
 
 use crate::events;
@@ -49,18 +51,51 @@ pub struct Plugins {
     pub blocking: BTreeMap<Arc<str>, BlockingPool>,
 }
 
-/// A plugin whose options are wrong.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot load `{plugin}` of the family `{family}`")]
+/// Options that the plugins of a family do not take.
+#[derive(Debug)]
 pub struct LoadError {
-    /// The discovery or pollster.
-    pub plugin: &'static str,
-    /// Its family: where its options stand.
+    /// The family: where the options stand.
     pub family: &'static str,
     /// What is wrong.
-    #[source]
-    pub source: BuildError,
+    pub error: OptionsError,
 }
+
+/// Everything that is wrong with the options of plugins; at least one error.
+#[derive(Debug, Default)]
+pub struct LoadErrors(Vec<LoadError>);
+
+impl LoadErrors {
+    /// All plugins of a family read the same options: what several find is said once.
+    fn add(&mut self, family: &'static str, error: OptionsError) {
+        let known = self.0.iter().any(|known| {
+            (known.family, &known.error.path, &known.error.message) == (family, &error.path, &error.message)
+        });
+        if !known {
+            self.0.push(LoadError { family, error });
+        }
+    }
+}
+
+impl IntoIterator for LoadErrors {
+    type Item = LoadError;
+    type IntoIter = std::vec::IntoIter<LoadError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Display for LoadErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, LoadError { family, error }) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "" } else { "; " };
+            write!(f, "{separator}`{family}`: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadErrors {}
 
 /// What is to be loaded.
 pub struct LoadRequest<'a> {
@@ -72,13 +107,19 @@ pub struct LoadRequest<'a> {
     pub options: &'a BTreeMap<String, serde_json::Value>,
     /// `agent.host`.
     pub host: Arc<str>,
+    /// The plugins before a reload: threads that hang in their calls still count.
+    pub before: Option<&'a Plugins>,
 }
 
 impl Plugins {
     /// Makes the discoveries and pollsters of the agent's namespaces. One that finds this machine not fit for
     /// it is left out, with one line in the log.
-    pub fn load(request: &LoadRequest<'_>) -> Result<Self, LoadError> {
+    ///
+    /// # Errors
+    /// All options that plugins do not take, at once.
+    pub fn load(request: &LoadRequest<'_>) -> Result<Self, LoadErrors> {
         let mut plugins = Self::default();
+        let mut errors = LoadErrors::default();
         let mut states: BTreeMap<&str, FamilyState> = BTreeMap::new();
         let wanted: BTreeSet<&str> = request.namespaces.iter().map(String::as_str).collect();
         let loads = |family: &str, namespaces: &[&str]| {
@@ -90,7 +131,10 @@ impl Plugins {
             let named = request.options.contains_key(family) || wanted.contains(family);
             (!opt_in || named) && namespaces.iter().any(|namespace| wanted.contains(namespace))
         };
-        let mut blocking: BTreeMap<Arc<str>, BlockingPool> = BTreeMap::new();
+        let mut blocking = request
+            .before
+            .map(|before| before.blocking.clone())
+            .unwrap_or_default();
         let mut context = |family: &'static str| {
             BuildContext::new(
                 request.host.clone(),
@@ -103,9 +147,8 @@ impl Plugins {
             if !loads(found.family, found.namespaces) || plugins.discoveries.contains_key(found.name) {
                 continue;
             }
-            if let Some(plugin) =
-                plugins.keep((found.build)(&context(found.family)), found.name, found.family)?
-            {
+            let built = (found.build)(&context(found.family));
+            if let Some(plugin) = plugins.keep(built, found.name, found.family, &mut errors) {
                 let name: Arc<str> = found.name.into();
                 let (scope, partition) = (found.scope, found.partition);
                 plugins.discoveries.insert(
@@ -123,9 +166,8 @@ impl Plugins {
             if !loads(found.family, found.namespaces) {
                 continue;
             }
-            if let Some(plugin) =
-                plugins.keep((found.build)(&context(found.family)), found.name, found.family)?
-            {
+            let built = (found.build)(&context(found.family));
+            if let Some(plugin) = plugins.keep(built, found.name, found.family, &mut errors) {
                 plugins.pollsters.push(Arc::new(LoadedPollster {
                     name: found.name.into(),
                     meters: found
@@ -140,7 +182,11 @@ impl Plugins {
             }
         }
         plugins.blocking = blocking;
-        Ok(plugins)
+        if errors.0.is_empty() {
+            Ok(plugins)
+        } else {
+            Err(errors)
+        }
     }
 
     fn keep<T>(
@@ -148,19 +194,19 @@ impl Plugins {
         built: Result<T, BuildError>,
         plugin: &'static str,
         family: &'static str,
-    ) -> Result<Option<T>, LoadError> {
+        errors: &mut LoadErrors,
+    ) -> Option<T> {
         match built {
-            Ok(built) => Ok(Some(built)),
+            Ok(built) => Some(built),
             Err(BuildError::Unavailable(reason)) => {
                 events::plugin_not_loaded(plugin, &reason);
                 self.unavailable.push((plugin.into(), reason));
-                Ok(None)
+                None
             }
-            Err(source) => Err(LoadError {
-                plugin,
-                family,
-                source,
-            }),
+            Err(BuildError::Options(error)) => {
+                errors.add(family, error);
+                None
+            }
         }
     }
 }

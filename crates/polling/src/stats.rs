@@ -147,6 +147,8 @@ pub struct RunStatus {
     pub meters: Vec<Arc<str>>,
     /// Where its resources come from.
     pub listings: Vec<Arc<str>>,
+    /// What is asked where `listings` list nothing at all: the pollster's default discovery.
+    pub fallbacks: Vec<Arc<str>>,
 }
 
 /// Resources that a pollster has set aside on a schedule.

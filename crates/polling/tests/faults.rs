@@ -1,6 +1,11 @@
 //! What goes wrong costs itself alone: hanging, panicking, blocking and lying plugins beside healthy ones.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,6 +1,11 @@
 //! When cycles start: edges, steps of the wall clock, overruns, restarts, splay.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -10,6 +15,7 @@ use std::time::Duration;
 use common::{Bench, BenchOptions, Doubles, EDGE, at, measure, secs, source, start_of};
 use nephoscope_plugin::Scope;
 use nephoscope_polling::plugins::Plugins;
+use nephoscope_polling::ticker::Ticker;
 
 fn plugins() -> Arc<Plugins> {
     let doubles = Doubles::default()
@@ -243,6 +249,39 @@ async fn host_groups_are_spread_and_keep_their_identity() {
         "lateness counts from the splayed edge"
     );
     assert_eq!(bench.starts(2).await, [300, 600]);
+}
+
+/// A job scheduler that has fallen silent, and stays so when it is started anew.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Ticker for Silent {
+    async fn tick(&mut self) {
+        std::future::pending().await
+    }
+
+    fn restart(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_job_scheduler_is_started_anew_and_delays_no_cycle() {
+    let mut bench = Bench::woken_by(Silent, BenchOptions::default());
+    bench
+        .apply(
+            &plugins(),
+            [source("load", 10, &["load"]), source("fast", 1, &["load"])],
+        )
+        .await;
+    for _ in 0..100 {
+        let late = bench.cycle().await.lateness.unwrap_or_default();
+        assert!(late < Duration::from_secs(1), "{late:?}");
+    }
+    let status = bench.engine.scheduler();
+    assert!(status.restarts > 10, "{}", status.restarts);
+    assert_eq!(
+        bench.engine.tasks().iter().map(|task| task.missed).sum::<u64>(),
+        0
+    );
 }
 
 #[tokio::test(start_paused = true)]

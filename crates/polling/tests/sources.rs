@@ -1,6 +1,11 @@
 //! What is polled: sources, listings, duplicates, fallbacks, and their change while the engine runs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -259,6 +264,31 @@ async fn a_stop_lets_cycles_end_and_then_cuts_them_off() {
             "with {patience} s"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_part_of_a_cycle_that_has_not_begun() {
+    let doubles = Doubles::default()
+        .listing("own", Scope::Host, &["r"])
+        .healthy("host", &["host"], Some("own"))
+        .listing("shared", Scope::Shared, &["s"])
+        .healthy("pool", &["pool"], Some("shared"));
+    let mut bench = Bench::new(BenchOptions {
+        start: -200.0,
+        splay: true,
+        ..BenchOptions::default()
+    });
+    bench
+        .apply(&Arc::new(doubles.0), [source("s", 3600, &["*"])])
+        .await;
+    while bench.counts().await.is_empty() {
+        tokio::time::sleep(secs(1)).await;
+    }
+    let began = tokio::time::Instant::now();
+    bench.engine.stop(began + secs(30)).await;
+    assert!(began.elapsed() < secs(1), "{:?}", began.elapsed());
+    let record = bench.cycle().await;
+    assert_eq!((record.samples, record.failures.total()), (1, 0));
 }
 
 fn clone_plugins(plugins: &nephoscope_polling::plugins::Plugins) -> nephoscope_polling::plugins::Plugins {

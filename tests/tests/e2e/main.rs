@@ -1,4 +1,4 @@
-//! End-to-end tests: the real program, in its own folder, seen from outside.
+//! End-to-end tests: the real program, in a folder of its own, seen from outside.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -6,4 +6,17 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod admin;
 mod commands;
+mod cycles;
+mod exit_codes;
+mod faults;
+mod hostile;
+mod once;
+mod output;
+mod reload;
+mod restart;
+mod secrets;
+mod service;
+mod start;
+mod stop;

@@ -141,6 +141,7 @@ mod tests {
                     pollster: "disk".into(),
                     meters: vec!["disk.size".into()],
                     listings: vec!["disks".into()],
+                    fallbacks: vec![],
                 }],
                 next: None,
                 running: true,

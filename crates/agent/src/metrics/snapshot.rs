@@ -75,7 +75,7 @@ fn listings(
     let wanted: BTreeSet<&Arc<str>> = tasks
         .iter()
         .flat_map(|task| &task.runs)
-        .flat_map(|run| &run.listings)
+        .flat_map(|run| run.listings.iter().chain(&run.fallbacks))
         .collect();
     let mut shown: BTreeMap<String, ListingTotals> = BTreeMap::new();
     for (listing, totals) in totals.into_iter().filter(|(listing, _)| wanted.contains(listing)) {

@@ -71,7 +71,7 @@ pub(crate) fn write(registry: &Registry, folder: &Path) -> Result<(), ReferenceE
 #[cfg(test)]
 #[cfg(feature = "stock")]
 mod tests {
-    use {nephoscope_file as _, nephoscope_host as _, nephoscope_synthetic as _};
+    use {nephoscope_amqp as _, nephoscope_file as _, nephoscope_host as _, nephoscope_synthetic as _};
 
     use super::*;
 

@@ -108,6 +108,5 @@ pub(crate) fn known() -> Known {
             ("compute", &["cpu"]),
             ("central", &["volume.size"]),
         ]),
-        publishers: names(&["stdout", "file"]),
     }
 }

@@ -24,7 +24,7 @@ use nephoscope_polling::plugins::{LoadedDiscovery, LoadedPollster, Plugins};
 use nephoscope_polling::record::CycleRecord;
 use nephoscope_polling::schedule::Schedule;
 use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
-use nephoscope_polling::ticker::IntervalTicker;
+use nephoscope_polling::ticker::{IntervalTicker, Ticker};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
@@ -253,6 +253,10 @@ impl Default for BenchOptions {
 
 impl Bench {
     pub(crate) fn new(options: BenchOptions) -> Self {
+        Self::woken_by(IntervalTicker::default(), options)
+    }
+
+    pub(crate) fn woken_by(ticker: impl Ticker, options: BenchOptions) -> Self {
         let clock = SimulatedClock::new(at(options.start));
         let kept = Arc::new(Kept(Mutex::default(), options.publish));
         let runtime = tokio::runtime::Handle::current();
@@ -282,7 +286,7 @@ impl Bench {
                 runtime: runtime.clone(),
                 plugin_runtime: runtime,
             },
-            IntervalTicker::default(),
+            ticker,
         );
         let records = engine.watch();
         Self {
