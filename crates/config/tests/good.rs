@@ -59,9 +59,9 @@ fn every_key_is_read() {
         .map(|source| source.position.to_string())
         .collect();
     insta::assert_snapshot!(positions.join("\n"), @r"
-    tests/good/ours.yaml:25
-    tests/good/ours.yaml:31
-    tests/good/ours.yaml:37
+    tests/good/ours.yaml:26
+    tests/good/ours.yaml:32
+    tests/good/ours.yaml:38
     ");
     let source = &config.sources[1];
     let resources: Vec<_> = source.resources.iter().map(|resource| resource.key()).collect();
@@ -108,6 +108,9 @@ fn every_key_is_read() {
         Notifier {
             batch_size: 10,
             queue: 1000,
+            signing_secret: Some(
+                ***,
+            ),
             publishers: [
                 Publisher {
                     name: "out",
@@ -176,6 +179,7 @@ fn defaults_stand_for_what_is_not_written() {
         Notifier {
             batch_size: 50,
             queue: 100000,
+            signing_secret: None,
             publishers: [],
         },
         {},
