@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nephoscope_config::{
-    Config, ConfigErrors, Diagnostic, Known, LoadRequest, Loaded, LogFormat, LogLevel, Schemas, has_errors,
-    lint, load,
+    Config, ConfigErrors, Diagnostic, Known, LoadRequest, Loaded, LogFormat, LogLevel, Schemas, lint, load,
 };
 use nephoscope_plugin::{OptionsSpec, Registry};
 use nephoscope_polling::engine::EngineOptions;
@@ -43,12 +42,6 @@ pub(crate) enum SettingsError {
         /// What is wrong.
         errors: ConfigErrors,
     },
-    /// It asks for what the plugins of this program do not have.
-    #[error("{}", render(diagnostics, false))]
-    Unknown {
-        /// What they do not have, and warnings.
-        diagnostics: Vec<Diagnostic>,
-    },
 }
 
 impl SettingsError {
@@ -56,7 +49,6 @@ impl SettingsError {
     pub(crate) fn render(&self, color: bool) -> String {
         match self {
             Self::Wrong { errors } => errors.render(color),
-            Self::Unknown { diagnostics } => render(diagnostics, color),
         }
     }
 
@@ -64,17 +56,8 @@ impl SettingsError {
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Wrong { errors } => errors.errors().iter().map(Diagnostic::one_line).collect(),
-            Self::Unknown { diagnostics } => diagnostics.iter().map(Diagnostic::one_line).collect(),
         }
     }
-}
-
-fn render(diagnostics: &[Diagnostic], color: bool) -> String {
-    diagnostics
-        .iter()
-        .map(|diagnostic| diagnostic.render(color))
-        .collect::<Vec<_>>()
-        .join("\n\n")
 }
 
 impl Origin {
@@ -111,14 +94,7 @@ impl Origin {
             loaded.config.agent.log.format = format.into();
         }
         let mut warnings = std::mem::take(&mut loaded.warnings);
-        let unknown = lint(&loaded, &known(&self.registry));
-        let failed = has_errors(&unknown);
-        warnings.extend(unknown);
-        if failed {
-            return Err(SettingsError::Unknown {
-                diagnostics: warnings,
-            });
-        }
+        warnings.extend(lint(&loaded, &known(&self.registry)));
         Ok(Settings { loaded, warnings })
     }
 

@@ -30,7 +30,7 @@ pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, Severity};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use editor::schema;
 pub use expand::{MAX_SECRET_FILE, Variables};
-pub use lint::{Known, has_errors, lint};
+pub use lint::{Known, lint};
 pub use load::{LoadRequest, Loaded, MAX_FILE, MAX_FOLDER, Schemas, SearchPlaces, load};
 pub use near::nearest;
 pub use options::{OptionsOf, RefusedOption, refused};

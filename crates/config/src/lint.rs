@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nephoscope_polling::filter::Pattern;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::finding::{Finding, Findings, Part, Place};
 use crate::load::Loaded;
 use crate::near::nearest;
@@ -42,13 +42,6 @@ pub fn lint(loaded: &Loaded, known: &Known) -> Vec<Diagnostic> {
     linter.sources();
     let (errors, warnings, _) = linter.findings.finish(&loaded.documents, &loaded.words);
     errors.into_iter().chain(warnings).collect()
-}
-
-/// Whether any of the diagnostics is an error.
-pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity() == Severity::Error)
 }
 
 struct Linter<'a> {
