@@ -92,7 +92,10 @@ fn entries(schedules: Vec<Schedule>, times: &Arc<Times>) -> Vec<Entry> {
             delay: Duration::ZERO,
             begin_in_progress: false,
             counters: Arc::default(),
-            start: Arc::new(move |start| times.add(start.cycle.start)),
+            start: Arc::new(move |start| {
+                times.add(start.cycle.start);
+                None
+            }),
         }
     };
     schedules.into_iter().map(entry).collect()

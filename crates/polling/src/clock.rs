@@ -9,6 +9,8 @@ use std::time::Duration;
 use nephoscope_model::Timestamp;
 use tokio::time::Instant;
 
+use crate::alarm::Alarm;
+
 /// A wall clock beside tokio's monotonic one.
 pub trait Clock: Send + Sync + 'static {
     /// The time of day in UTC, as the system believes it.
@@ -17,6 +19,11 @@ pub trait Clock: Send + Sync + 'static {
     /// The monotonic clock; it does not count while the machine sleeps.
     fn monotonic(&self) -> Instant {
         Instant::now()
+    }
+
+    /// What waits for an instant of the monotonic clock. Called on a runtime.
+    fn alarm(&self) -> Alarm {
+        Alarm::coarse()
     }
 }
 
@@ -33,6 +40,10 @@ impl Clock for SystemClock {
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
         };
         Timestamp::from_micros(micros)
+    }
+
+    fn alarm(&self) -> Alarm {
+        Alarm::exact()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use nephoscope_coordination::Coordinator;
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::{Notifier, Outcome};
@@ -26,7 +27,7 @@ use crate::plugins::Plugins;
 use crate::progress::Progress;
 use crate::record::CycleRecord;
 use crate::schedule::Schedule;
-use crate::scheduler::{Entry, ScheduleCounters, Scheduler, Start};
+use crate::scheduler::{Entry, Remainder, ScheduleCounters, Scheduler, Start};
 use crate::source::Source;
 use crate::splay;
 use crate::stats::{Histogram, RunStatus, SchedulerStatus, SetAsideStatus, TaskStatus, Totals, seconds};
@@ -231,11 +232,7 @@ impl Engine {
             delay,
             begin_in_progress: in_progress && !finished,
             counters,
-            start: Arc::new(move |start| {
-                if let Some(inner) = weak.upgrade() {
-                    inner.start_cycle(&slot, start);
-                }
-            }),
+            start: Arc::new(move |start| weak.upgrade()?.start_cycle(&slot, start)),
         }
     }
 
@@ -343,32 +340,39 @@ impl Inner {
         splay::of(&self.options.agent_id, interval)
     }
 
-    /// Called by the scheduler on the edge: must not wait.
-    fn start_cycle(self: Arc<Self>, slot: &Arc<Slot>, start: Start) {
+    /// Called by the scheduler on the edge: must not wait. The cycle begins here, with its first step: it notes its
+    /// start, and asks for its plan. All else is for later.
+    fn start_cycle(self: Arc<Self>, slot: &Arc<Slot>, start: Start) -> Option<Remainder> {
         if self.stopping.is_cancelled() {
-            return;
+            return None;
         }
         if slot.running.swap(true, Ordering::AcqRel) {
             slot.overruns.fetch_add(1, Ordering::Relaxed);
             if !slot.overrunning.swap(true, Ordering::Relaxed) {
                 events::cycle_overrun(&slot.schedule, &start.cycle);
             }
-            return;
+            return None;
         }
         slot.overrunning.store(false, Ordering::Relaxed);
-        let slot = slot.clone();
-        let runtime = self.parts.runtime.clone();
-        self.cycles.clone().spawn_on(
-            async move {
-                let running = Running(slot.clone());
-                let record = self.cycle(&slot, start).await;
-                drop(running);
-                // Who reads the log, or watches, finds everything else up to date.
-                events::cycle_ended(&record);
-                let _ = self.watchers.send(record);
-            },
-            &runtime,
-        );
+        let running = Running(slot.clone());
+        let inner = self.clone();
+        let mut cycle = Box::pin(async move {
+            let record = inner.cycle(&running.0, start).await;
+            drop(running);
+            // Who reads the log, or watches, finds everything else up to date.
+            events::cycle_ended(&record);
+            let _ = inner.watchers.send(record);
+        });
+        // What it waits for after that, its own task asks for again. Not within the scheduler's share of time, of which
+        // a thousand cycles would take more than there is.
+        let begin = || tokio::task::unconstrained(cycle.as_mut()).now_or_never();
+        if let Ok(Some(())) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(begin)) {
+            return None;
+        }
+        // A panic comes again in the task, which contains it.
+        Some(Box::new(move || {
+            self.cycles.spawn_on(cycle, &self.parts.runtime);
+        }))
     }
 
     async fn cycle(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) -> Arc<CycleRecord> {

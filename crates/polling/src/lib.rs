@@ -6,6 +6,7 @@
 //!
 //! The engine knows plugins by trait only, and never touches a file but the small one in [`progress`].
 
+pub mod alarm;
 pub mod clock;
 pub mod cycle;
 pub mod engine;

@@ -1,8 +1,8 @@
 //! Starts cycles on time: exact on the monotonic clock, aligned to the wall clock.
 //!
 //! The scheduler keeps the next edge of every entry by wall time. A [`Ticker`] wakes it once a second; edges that
-//! come within the next two seconds are *armed*: translated to the monotonic clock, and started from there to the
-//! millisecond. So a clock that is slewed is followed within a second, and a clock that is stepped cannot make an
+//! come within the next two seconds are *armed*: translated to the monotonic clock, and started from there as
+//! exactly as the machine can ([`Alarm`](crate::alarm::Alarm)). So a clock that is slewed is followed within a second, and a clock that is stepped cannot make an
 //! armed edge run twice or not at all.
 //!
 //! | the wall clock | what happens |
@@ -58,6 +58,9 @@ pub struct Start {
     pub interval: Duration,
 }
 
+/// What a cycle has left to do once it has begun.
+pub type Remainder = Box<dyn FnOnce() + Send>;
+
 /// What the scheduler starts.
 pub struct Entry {
     /// When.
@@ -68,8 +71,9 @@ pub struct Entry {
     pub begin_in_progress: bool,
     /// What is counted of the schedule.
     pub counters: Arc<ScheduleCounters>,
-    /// Called at each start; must not wait.
-    pub start: Arc<dyn Fn(Start) + Send + Sync>,
+    /// Called at each start; must not wait, and does as little as can be. What it gives is called when all
+    /// entries that are due have been started: so a thousand on one edge begin before the first of them works.
+    pub start: Arc<dyn Fn(Start) -> Option<Remainder> + Send + Sync>,
 }
 
 /// What the scheduler has counted of one schedule.
@@ -125,6 +129,7 @@ impl Scheduler {
             entries: HashMap::new(),
             waiting: BinaryHeap::new(),
             armed: BinaryHeap::new(),
+            begun: Vec::new(),
             offset,
         };
         runtime.spawn(async move {
@@ -175,6 +180,8 @@ struct Actor {
     waiting: BinaryHeap<Reverse<(Timestamp, ScheduleId)>>,
     /// Armed starts by monotonic time.
     armed: BinaryHeap<Reverse<(Instant, ScheduleId)>>,
+    /// What the cycles that have begun have left to do.
+    begun: Vec<Remainder>,
     /// Wall time minus monotonic time, in microseconds.
     offset: i64,
 }
@@ -193,14 +200,16 @@ struct State {
 impl Actor {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut ticker: impl Ticker) {
         let mut watch = self.clock.monotonic() + TICK_WATCH;
+        let alarm = self.clock.alarm();
         loop {
             let due = self.armed.peek().map(|Reverse((due, _))| *due);
             tokio::select! {
                 biased;
-                () = sleep_until(due.unwrap_or(watch)), if due.is_some() => {}
+                () = alarm.until(due.unwrap_or(watch)), if due.is_some() => {}
                 command = commands.recv() => match command {
                     Some(Command::Set { entries, done }) => {
                         self.set(entries);
+                        self.go_on();
                         let _ = done.send(());
                     }
                     None => return,
@@ -216,6 +225,14 @@ impl Actor {
             self.look_at_clocks();
             self.fire();
             self.arm();
+            self.go_on();
+        }
+    }
+
+    /// Lets the cycles that have begun do their work.
+    fn go_on(&mut self) {
+        for remainder in self.begun.drain(..) {
+            remainder();
         }
     }
 
@@ -247,7 +264,7 @@ impl Actor {
     }
 
     /// A new entry: the cycle in progress is started at once where that is wanted.
-    fn begin(&self, entry: Entry, now: Timestamp) -> State {
+    fn begin(&mut self, entry: Entry, now: Timestamp) -> State {
         let mut state = State {
             entry,
             next: None,
@@ -401,16 +418,18 @@ impl Actor {
         self.wait_for_next(state, wall);
     }
 
-    /// Starts everything armed that is due, without waiting in between: a timer is no finer than a millisecond,
-    /// and one wake-up for each of a thousand entries on one edge would make the last a second late.
+    /// Starts everything armed that is due, without waiting in between, and before anything else is done: what one
+    /// of a thousand entries on an edge costs here, the last is late a thousand times.
     fn fire(&mut self) {
         let now = self.clock.monotonic();
+        let wall = self.clock.wall();
+        let mut fired = Vec::new();
         while let Some(Reverse((due, _))) = self.armed.peek() {
             if *due > now {
-                return;
+                break;
             }
             let Some(Reverse((due, id))) = self.armed.pop() else {
-                return;
+                break;
             };
             let Some(mut state) = self.entries.remove(&id) else {
                 continue;
@@ -419,7 +438,6 @@ impl Actor {
                 && let Some(next) = state.next
             {
                 state.armed = None;
-                let wall = self.clock.wall();
                 let behind = between(later(next, state.entry.delay), wall);
                 if behind > state.entry.schedule.interval_from(next) / 2 {
                     // The process was stopped, or the machine slept, after the edge was armed.
@@ -427,14 +445,20 @@ impl Actor {
                 } else {
                     let edge = due.checked_sub(state.entry.delay).unwrap_or(due);
                     self.start(&mut state, next, edge, Some(due));
-                    self.wait_for_next(&mut state, wall);
+                    fired.push((id, state));
+                    continue;
                 }
             }
             self.entries.insert(id, state);
         }
+        self.go_on();
+        for (id, mut state) in fired {
+            self.wait_for_next(&mut state, wall);
+            self.entries.insert(id, state);
+        }
     }
 
-    fn start(&self, state: &mut State, start: Timestamp, edge: Instant, due: Option<Instant>) {
+    fn start(&mut self, state: &mut State, start: Timestamp, edge: Instant, due: Option<Instant>) {
         let schedule = &state.entry.schedule;
         let (first, greatest) = *state.ran.get_or_insert((start, start));
         if state.last.is_some() && (first..=greatest).contains(&start) {
@@ -442,12 +466,13 @@ impl Actor {
         }
         state.ran = Some((first, greatest.max(start)));
         state.last = Some((start, self.offset));
-        (state.entry.start)(Start {
+        let remainder = (state.entry.start)(Start {
             cycle: schedule.cycle(start),
             edge,
             due,
             interval: schedule.interval_from(start),
         });
+        self.begun.extend(remainder);
     }
 
     fn wait_for_next(&mut self, state: &mut State, wall: Timestamp) {
