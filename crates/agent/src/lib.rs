@@ -31,6 +31,7 @@ mod publishers;
 mod reference;
 mod refused;
 mod reload;
+mod resident;
 mod run;
 mod runtimes;
 mod schema;

@@ -17,7 +17,7 @@ use crate::settings::{Origin, Settings};
 use crate::signals::{Signal, Signals, Stop};
 use crate::state::StateDir;
 use crate::watch::Watch;
-use crate::{display, events, logs};
+use crate::{display, events, logs, resident};
 
 /// Runs until a signal, or until nobody reads standard output any more.
 pub(crate) fn run(origin: Origin) -> Result<Exit, ProgramError> {
@@ -55,6 +55,7 @@ async fn serve(
     }
     tell_started(&agent, service);
     let keep_alive = tokio::spawn(service.keep_alive(agent.engine().clone()));
+    resident::give_back_later();
 
     let mut reader_gone = std::pin::pin!(stdout_closed());
     let cause = loop {
@@ -77,6 +78,7 @@ async fn serve(
             stop = signals.stop() => break stop.name(),
         }
         service.ready(&status(&agent));
+        resident::give_back_later();
     };
 
     service.stopping();
