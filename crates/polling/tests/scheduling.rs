@@ -14,8 +14,12 @@ use std::time::Duration;
 
 use common::{Bench, BenchOptions, Doubles, EDGE, at, measure, secs, source, start_of};
 use nephoscope_plugin::Scope;
+use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::plugins::Plugins;
-use nephoscope_polling::ticker::Ticker;
+use nephoscope_polling::schedule::Schedule;
+use nephoscope_polling::scheduler::{Entry, Scheduler};
+use nephoscope_polling::ticker::{IntervalTicker, Ticker};
+use tokio_util::sync::CancellationToken;
 
 fn plugins() -> Arc<Plugins> {
     let doubles = Doubles::default()
@@ -319,4 +323,44 @@ impl Bench {
     fn clock_now(&self) -> i64 {
         nephoscope_polling::clock::Clock::wall(&self.clock).as_micros()
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_cycles_of_an_edge_begin_before_the_first_goes_on() {
+    let clock = SimulatedClock::new(at(0.5));
+    let stop = CancellationToken::new();
+    let scheduler = Scheduler::start(
+        Arc::new(clock),
+        IntervalTicker::default(),
+        stop.clone(),
+        &tokio::runtime::Handle::current(),
+    );
+    let (seen, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    // One edge in common: the first whole minute.
+    let entries = [20, 30, 60].map(|interval| {
+        let seen = seen.clone();
+        Entry {
+            schedule: Schedule::every(secs(interval), secs(0)).unwrap(),
+            delay: Duration::ZERO,
+            begin_in_progress: false,
+            counters: Arc::default(),
+            start: Arc::new(move |start| {
+                let edge = start.cycle.start;
+                seen.send((edge, "begins")).unwrap();
+                let seen = seen.clone();
+                Some(Box::new(move || seen.send((edge, "goes on")).unwrap()))
+            }),
+        }
+    });
+    scheduler.set(entries.into()).await;
+    let mut of_the_minute = Vec::new();
+    while of_the_minute.len() < 6 {
+        let (edge, step) = steps.recv().await.unwrap();
+        if edge == at(60.0) {
+            of_the_minute.push(step);
+        }
+    }
+    stop.cancel();
+    let expected = ["begins", "begins", "begins", "goes on", "goes on", "goes on"];
+    assert_eq!(of_the_minute, expected);
 }
