@@ -46,15 +46,16 @@ async fn serve(
     plugins: Handle,
 ) -> Result<Exit, ProgramError> {
     let mut signals = Signals::listen().map_err(ProgramError::Signals)?;
-    let service = Service;
+    let service = Service::of_environment();
     let Settings { loaded, .. } = settings;
     let mut watch = Watched::of(&loaded);
     let mut agent = Agent::start(origin, loaded, state, terminal, plugins).await?;
     if terminal {
         display::start(&agent);
     }
-    tell_started(&agent, service);
-    let keep_alive = tokio::spawn(service.keep_alive(agent.engine().clone()));
+    tell_started(&agent);
+    service.ready(&status(&agent)).await;
+    let keep_alive = tokio::spawn(service.clone().keep_alive(agent.engine().clone()));
 
     let mut reader_gone = std::pin::pin!(stdout_closed());
     let cause = loop {
@@ -67,7 +68,7 @@ async fn serve(
             () = watch.changed() => {}
             () = &mut reader_gone, if writes_to_stdout => break "standard output was closed",
         }
-        service.reloading();
+        service.reloading().await;
         tokio::select! {
             files = reload(origin, &mut agent) => {
                 if let Some(files) = files {
@@ -76,10 +77,10 @@ async fn serve(
             }
             stop = signals.stop() => break stop.name(),
         }
-        service.ready(&status(&agent));
+        service.ready(&status(&agent)).await;
     };
 
-    service.stopping();
+    service.stopping().await;
     let within = Duration::from(agent.config().agent.shutdown_timeout);
     let stop = agent.begin_stop(within);
     events::stopping(cause, within);
@@ -197,14 +198,13 @@ fn tell_warnings(settings: &Settings, level: LogLevel, format: LogFormat) {
     }
 }
 
-fn tell_started(agent: &Agent, service: Service) {
+fn tell_started(agent: &Agent) {
     let config = &agent.config().agent;
     let tasks = agent.engine().tasks().len();
     events::started(&config.id(), &config.host(), tasks, agent.config().sources.len());
     if tasks == 0 {
         events::nothing_to_poll();
     }
-    service.ready(&status(agent));
 }
 
 /// One line for `systemctl status`.
