@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nephoscope_config::{LogFormat, LogLevel};
+use nephoscope_config::{Loaded, LogFormat, LogLevel};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -70,11 +70,7 @@ async fn serve(
         }
         service.reloading().await;
         tokio::select! {
-            files = reload(origin, &mut agent) => {
-                if let Some(files) = files {
-                    watch = files;
-                }
-            }
+            () = reload(origin, &mut agent, &mut watch) => {}
             stop = signals.stop() => break stop.name(),
         }
         service.ready(&status(&agent)).await;
@@ -100,35 +96,37 @@ fn at_once(stop: Stop) -> Exit {
     Exit::Signal(stop.number())
 }
 
-/// Reads the configuration again and applies it; gives the files to watch from now on. What is wrong is logged,
-/// and changes nothing.
-async fn reload(origin: &Origin, agent: &mut Agent) -> Option<Watched> {
+/// Reads the configuration again and applies it, and watches the files that it is in now. What is wrong is logged, and
+/// changes nothing.
+async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut Watched) {
     let settings = match read_again(origin, agent).await {
         Ok(settings) => settings,
         Err(lines) => {
+            // A folder that was removed and put back must be found again.
+            watch.look_again();
             lines.iter().for_each(|line| events::reload_refused(line));
             agent.configuration_read(Some(lines.len()));
-            return None;
+            return;
         }
     };
+    watch.follow(&settings.loaded);
     for warning in &settings.warnings {
         events::configuration_warning(&warning.one_line());
     }
-    let watch = Watched::of(&settings.loaded);
     let replacement = match agent.prepare(origin, settings.loaded) {
         Ok(replacement) => replacement,
         Err(error) => {
             let lines = error.lines();
             lines.iter().for_each(|line| events::reload_refused(line));
             agent.configuration_read(Some(lines.len()));
-            return None;
+            return;
         }
     };
     agent.configuration_read(None);
     let changes = replacement.changes.clone();
     if changes.is_empty() {
         events::reload_without_change();
-        return Some(watch);
+        return;
     }
     let applied = agent.replace(replacement).await;
     events::reloaded(applied, changes.plugins, changes.publishers);
@@ -138,7 +136,6 @@ async fn reload(origin: &Origin, agent: &mut Agent) -> Option<Watched> {
     if agent.engine().tasks().is_empty() {
         events::nothing_to_poll();
     }
-    Some(watch)
 }
 
 /// Files may stand on a file system that hangs: they are read on a thread of their own.
@@ -160,16 +157,37 @@ async fn read_again(origin: &Origin, agent: &Agent) -> Result<Settings, Vec<Stri
 struct Watched(Option<Watch>);
 
 impl Watched {
-    fn of(loaded: &nephoscope_config::Loaded) -> Self {
+    fn of(loaded: &Loaded) -> Self {
+        let mut watched = Self(None);
+        watched.follow(loaded);
+        watched
+    }
+
+    /// Watches the files of this configuration from now on.
+    fn follow(&mut self, loaded: &Loaded) {
         if !loaded.config.agent.watch || loaded.built_in {
-            return Self(None);
+            self.0 = None;
+            return;
         }
-        match Watch::new(&loaded.files, &loaded.folders) {
-            Ok(watch) => Self(Some(watch)),
-            Err(error) => {
-                events::not_watched(&error);
-                Self(None)
-            }
+        let outcome = match &mut self.0 {
+            Some(watch) => watch.follow(&loaded.files, &loaded.folders),
+            None => Watch::new(&loaded.files, &loaded.folders).map(|watch| self.0 = Some(watch)),
+        };
+        self.check(outcome);
+    }
+
+    /// Watches what stands at the same paths now.
+    fn look_again(&mut self) {
+        if let Some(watch) = &mut self.0 {
+            let outcome = watch.look_again();
+            self.check(outcome);
+        }
+    }
+
+    fn check(&mut self, outcome: notify::Result<()>) {
+        if let Err(error) = outcome {
+            self.0 = None;
+            events::not_watched(&error);
         }
     }
 
