@@ -105,7 +105,7 @@ async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut Watched) {
             // A folder that was removed and put back must be found again.
             watch.look_again();
             lines.iter().for_each(|line| events::reload_refused(line));
-            agent.configuration_read(Some(lines.len()));
+            agent.configuration_refused(lines.len());
             return;
         }
     };
@@ -118,18 +118,18 @@ async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut Watched) {
         Err(error) => {
             let lines = error.lines();
             lines.iter().for_each(|line| events::reload_refused(line));
-            agent.configuration_read(Some(lines.len()));
+            agent.configuration_refused(lines.len());
             return;
         }
     };
-    agent.configuration_read(None);
     let changes = replacement.changes.clone();
+    agent.configuration_taken(&changes.after_restart);
     if changes.is_empty() {
         events::reload_without_change();
-        return;
+    } else {
+        let applied = agent.replace(replacement).await;
+        events::reloaded(applied, changes.plugins, changes.publishers);
     }
-    let applied = agent.replace(replacement).await;
-    events::reloaded(applied, changes.plugins, changes.publishers);
     if !changes.after_restart.is_empty() {
         events::takes_effect_after_restart(&changes.after_restart);
     }
