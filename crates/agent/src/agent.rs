@@ -18,7 +18,7 @@ use crate::api::{Api, Places};
 use crate::error::ProgramError;
 use crate::publishers::{self, PublishersError};
 use crate::refused;
-use crate::reload::{Changes, Replacement};
+use crate::reload::{Changes, Replacement, hold_back};
 use crate::settings::{Origin, engine_options};
 use crate::state::StateDir;
 
@@ -108,9 +108,15 @@ impl Agent {
         &self.blocking
     }
 
-    /// The configuration on disk was refused with this many errors, or taken.
-    pub(crate) fn configuration_read(&self, errors: Option<usize>) {
-        self.admin.configuration_rejected(errors);
+    /// The configuration on disk was refused with this many errors.
+    pub(crate) fn configuration_refused(&self, errors: usize) {
+        self.admin.configuration_rejected(Some(errors));
+    }
+
+    /// The configuration on disk was taken, but for these keys, which wait for a restart.
+    pub(crate) fn configuration_taken(&self, after_restart: &[&'static str]) {
+        self.admin.configuration_rejected(None);
+        self.admin.after_restart(after_restart.to_vec());
     }
 
     /// The configuration in use.
@@ -119,9 +125,10 @@ impl Agent {
     }
 
     /// Makes what another configuration needs, without changing anything.
-    pub(crate) fn prepare(&self, origin: &Origin, loaded: Loaded) -> Result<Replacement, ProgramError> {
+    pub(crate) fn prepare(&self, origin: &Origin, mut loaded: Loaded) -> Result<Replacement, ProgramError> {
+        let changes = Changes::between(&self.config, &loaded.config);
+        hold_back(&mut loaded.config, &self.config);
         let config = &loaded.config;
-        let changes = Changes::between(&self.config, config);
         let plugins = if changes.plugins {
             let _within = self.plugin_runtime.enter();
             let before = self.engine.plugins();

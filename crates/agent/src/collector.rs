@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 /// operator who sees it reached should let a running agent publish to a file instead.
 const MOST: usize = 20_000_000;
 
+/// Stands for the URL of the publisher that prints: no configuration can have it, for it has no scheme.
+pub(crate) const PRINTER: &str = "print";
+
 /// Samples that were published and not taken yet.
 #[derive(Default)]
 pub(crate) struct Collected {
@@ -80,7 +83,7 @@ pub(crate) fn collector() -> (PublisherSetup, Arc<Collected>) {
     let collected = Arc::<Collected>::default();
     let setup = PublisherSetup {
         name: "print".into(),
-        url_shown: "print".to_owned(),
+        url_shown: PRINTER.to_owned(),
         publisher: Arc::new(Collector(collected.clone())),
         queue: MOST,
         spool: None,

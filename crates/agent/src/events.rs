@@ -38,7 +38,7 @@ pub(crate) fn reload_refused(line: &str) {
 }
 
 pub(crate) fn reload_without_change() {
-    tracing::info!("configuration read again: nothing has changed");
+    tracing::info!("configuration read again: there is nothing to apply");
 }
 
 pub(crate) fn reloaded(applied: Applied, plugins: bool, publishers: usize) {

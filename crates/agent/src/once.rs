@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephoscope_coordination::Local;
 use nephoscope_model::{Batch, Volume};
-use nephoscope_notifier::{Notifier, ShutdownReport};
+use nephoscope_notifier::{Notifier, PublisherStatus};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{self, EngineParts};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Format, OnceArgs};
-use crate::collector::{Collected, collector};
+use crate::collector::{Collected, PRINTER, collector};
 use crate::error::{Exit, ProgramError};
 use crate::output::{note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
@@ -89,11 +89,12 @@ async fn poll(
             &CancellationToken::new(),
         )
         .await;
-        (records, notifier.shutdown(Instant::now() + within).await)
+        notifier.shutdown(Instant::now() + within).await;
+        (records, notifier.status())
     };
     let format = args.printing.format();
     let mut samples = Vec::new();
-    let (records, report) = {
+    let (records, publishers) = {
         let bar = format == Format::Table || !stdout_is_terminal();
         let mut polling = std::pin::pin!(polling);
         let mut progress = std::pin::pin!(progress::show(bar, || collected.total()));
@@ -110,7 +111,7 @@ async fn poll(
     if format == Format::Table {
         print(samples_table(&samples).as_bytes())?;
     }
-    let failures = failures(&records, &report, collected.refused());
+    let failures = failures(&records, &publishers, collected.refused());
     failures.iter().for_each(|line| note(line));
     Ok(if failures.is_empty() {
         Exit::Done
@@ -167,7 +168,7 @@ fn number(volume: Volume) -> String {
 }
 
 /// A line for each thing that failed.
-fn failures(records: &[Arc<CycleRecord>], report: &ShutdownReport, refused: u64) -> Vec<String> {
+fn failures(records: &[Arc<CycleRecord>], publishers: &[PublisherStatus], not_printed: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let mut described = 0;
     for record in records {
@@ -206,18 +207,17 @@ fn failures(records: &[Arc<CycleRecord>], report: &ShutdownReport, refused: u64)
     if total > described {
         lines.push(format!("failed: {} more", total - described));
     }
-    for publisher in report
-        .publishers
+    for publisher in publishers
         .iter()
-        .filter(|publisher| publisher.dropped_samples > 0)
+        .filter(|publisher| publisher.url_shown != PRINTER)
     {
-        lines.push(format!(
-            "not published: {} samples by {}",
-            publisher.dropped_samples, publisher.name
-        ));
+        let lost = publisher.counts.dropped_samples + publisher.counts.refused_samples;
+        if lost > 0 {
+            lines.push(format!("not published: {lost} samples by {}", publisher.name));
+        }
     }
-    if refused > 0 {
-        lines.push(format!("not printed: {refused} samples"));
+    if not_printed > 0 {
+        lines.push(format!("not printed: {not_printed} samples"));
     }
     lines
 }
@@ -229,6 +229,7 @@ fn is_failure(kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+    use nephoscope_notifier::{Counts, PublisherState};
     use nephoscope_plugin::FailureKind;
     use nephoscope_polling::record::{FailureCounts, FailureNote, PollRecord};
 
@@ -286,11 +287,36 @@ mod tests {
             polls: vec![poll],
             no_plan: None,
         };
-        let lines = failures(&[Arc::new(record)], &ShutdownReport::default(), 0);
+        let lines = failures(
+            &[Arc::new(record)],
+            &[publisher(PRINTER), publisher("discard:")],
+            7,
+        );
         insta::assert_snapshot!(lines.join("\n"), @r"
         failed: disk: transient: no answer
         failed: disk of sdb: permanent: no answer
         failed: 1 more
+        not published: 5 samples by bus
+        not printed: 7 samples
         ");
+    }
+
+    /// One that dropped two samples, and had three refused.
+    fn publisher(url: &str) -> PublisherStatus {
+        PublisherStatus {
+            name: "bus".into(),
+            url_shown: url.into(),
+            state: PublisherState::Stopped,
+            bound: 10,
+            queued_samples: 0,
+            queued_batches: 0,
+            oldest: None,
+            spool: None,
+            counts: Counts {
+                dropped_samples: 2,
+                refused_samples: 3,
+                ..Counts::default()
+            },
+        }
     }
 }

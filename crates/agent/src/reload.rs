@@ -66,10 +66,37 @@ impl Changes {
         }
     }
 
-    /// Whether nothing is different.
+    /// Whether there is nothing to apply now.
     pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self {
+            sources,
+            plugins,
+            publishers,
+            own,
+            after_restart: _,
+        } = self;
+        !(*sources || *plugins || *publishers > 0 || *own)
     }
+}
+
+/// Leaves the keys of `new` that take effect after a restart as they are in the configuration in use: it stays the
+/// one that is in use, and what still differs from the file is told at every reload.
+pub(crate) fn hold_back(new: &mut Config, running: &Config) {
+    let (from, to) = (&running.agent, &mut new.agent);
+    to.id.clone_from(&from.id);
+    to.host.clone_from(&from.host);
+    to.sample_source.clone_from(&from.sample_source);
+    to.state_dir.clone_from(&from.state_dir);
+    to.admin.clone_from(&from.admin);
+    to.metrics.clone_from(&from.metrics);
+    to.log.clone_from(&from.log);
+    to.splay.clone_from(&from.splay);
+    to.limits.clone_from(&from.limits);
+    new.coordination.clone_from(&running.coordination);
+    new.notifier.batch_size.clone_from(&running.notifier.batch_size);
+    new.notifier
+        .signing_secret
+        .clone_from(&running.notifier.signing_secret);
 }
 
 /// How many publishers are not in both configurations alike; a changed place in the list counts as well.
@@ -162,6 +189,33 @@ sources:
         assert_eq!(
             Changes::between(&old, &restart).after_restart,
             ["agent.id", "agent.admin", "agent.log", "agent.splay"]
+        );
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_is_told_until_it_is_taken_back() {
+        let running = config(OLD);
+        let on_disk = config(
+            "
+agent: {namespaces: [host], id: b, host: c, sample_source: d, state_dir: /e, admin: \"off\", metrics: \"127.0.0.1:1\",
+        splay: false, log: {level: debug}, limits: {polls: 1}}
+notifier: {batch_size: 7, signing_secret: f}
+sources:
+  - {name: one, interval: 10, meters: [\"*\"]}
+  - {name: two, interval: 20, meters: [\"*\"]}
+",
+        );
+        let changes = Changes::between(&running, &on_disk);
+        assert_eq!(changes.after_restart.len(), 11, "{changes:?}");
+        assert!(changes.is_empty(), "nothing can be applied now");
+        let mut used = on_disk.clone();
+        hold_back(&mut used, &running);
+        assert_eq!(used, running);
+        assert_eq!(Changes::between(&used, &on_disk), changes, "told again");
+        assert_eq!(
+            Changes::between(&used, &running),
+            Changes::default(),
+            "taken back"
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nephoscope_config::{LogFormat, LogLevel};
+use nephoscope_config::{Loaded, LogFormat, LogLevel};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -46,15 +46,16 @@ async fn serve(
     plugins: Handle,
 ) -> Result<Exit, ProgramError> {
     let mut signals = Signals::listen().map_err(ProgramError::Signals)?;
-    let service = Service;
+    let service = Service::of_environment();
     let Settings { loaded, .. } = settings;
     let mut watch = Watched::of(&loaded);
     let mut agent = Agent::start(origin, loaded, state, terminal, plugins).await?;
     if terminal {
         display::start(&agent);
     }
-    tell_started(&agent, service);
-    let keep_alive = tokio::spawn(service.keep_alive(agent.engine().clone()));
+    tell_started(&agent);
+    service.ready(&status(&agent)).await;
+    let keep_alive = tokio::spawn(service.clone().keep_alive(agent.engine().clone()));
     resident::give_back_later();
 
     let mut reader_gone = std::pin::pin!(stdout_closed());
@@ -68,20 +69,16 @@ async fn serve(
             () = watch.changed() => {}
             () = &mut reader_gone, if writes_to_stdout => break "standard output was closed",
         }
-        service.reloading();
+        service.reloading().await;
         tokio::select! {
-            files = reload(origin, &mut agent) => {
-                if let Some(files) = files {
-                    watch = files;
-                }
-            }
+            () = reload(origin, &mut agent, &mut watch) => {}
             stop = signals.stop() => break stop.name(),
         }
-        service.ready(&status(&agent));
+        service.ready(&status(&agent)).await;
         resident::give_back_later();
     };
 
-    service.stopping();
+    service.stopping().await;
     let within = Duration::from(agent.config().agent.shutdown_timeout);
     let stop = agent.begin_stop(within);
     events::stopping(cause, within);
@@ -101,45 +98,46 @@ fn at_once(stop: Stop) -> Exit {
     Exit::Signal(stop.number())
 }
 
-/// Reads the configuration again and applies it; gives the files to watch from now on. What is wrong is logged,
-/// and changes nothing.
-async fn reload(origin: &Origin, agent: &mut Agent) -> Option<Watched> {
+/// Reads the configuration again and applies it, and watches the files that it is in now. What is wrong is logged, and
+/// changes nothing.
+async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut Watched) {
     let settings = match read_again(origin, agent).await {
         Ok(settings) => settings,
         Err(lines) => {
+            // A folder that was removed and put back must be found again.
+            watch.look_again();
             lines.iter().for_each(|line| events::reload_refused(line));
-            agent.configuration_read(Some(lines.len()));
-            return None;
+            agent.configuration_refused(lines.len());
+            return;
         }
     };
+    watch.follow(&settings.loaded);
     for warning in &settings.warnings {
         events::configuration_warning(&warning.one_line());
     }
-    let watch = Watched::of(&settings.loaded);
     let replacement = match agent.prepare(origin, settings.loaded) {
         Ok(replacement) => replacement,
         Err(error) => {
             let lines = error.lines();
             lines.iter().for_each(|line| events::reload_refused(line));
-            agent.configuration_read(Some(lines.len()));
-            return None;
+            agent.configuration_refused(lines.len());
+            return;
         }
     };
-    agent.configuration_read(None);
     let changes = replacement.changes.clone();
+    agent.configuration_taken(&changes.after_restart);
     if changes.is_empty() {
         events::reload_without_change();
-        return Some(watch);
+    } else {
+        let applied = agent.replace(replacement).await;
+        events::reloaded(applied, changes.plugins, changes.publishers);
     }
-    let applied = agent.replace(replacement).await;
-    events::reloaded(applied, changes.plugins, changes.publishers);
     if !changes.after_restart.is_empty() {
         events::takes_effect_after_restart(&changes.after_restart);
     }
     if agent.engine().tasks().is_empty() {
         events::nothing_to_poll();
     }
-    Some(watch)
 }
 
 /// Files may stand on a file system that hangs: they are read on a thread of their own.
@@ -161,16 +159,37 @@ async fn read_again(origin: &Origin, agent: &Agent) -> Result<Settings, Vec<Stri
 struct Watched(Option<Watch>);
 
 impl Watched {
-    fn of(loaded: &nephoscope_config::Loaded) -> Self {
+    fn of(loaded: &Loaded) -> Self {
+        let mut watched = Self(None);
+        watched.follow(loaded);
+        watched
+    }
+
+    /// Watches the files of this configuration from now on.
+    fn follow(&mut self, loaded: &Loaded) {
         if !loaded.config.agent.watch || loaded.built_in {
-            return Self(None);
+            self.0 = None;
+            return;
         }
-        match Watch::new(&loaded.files, &loaded.folders) {
-            Ok(watch) => Self(Some(watch)),
-            Err(error) => {
-                events::not_watched(&error);
-                Self(None)
-            }
+        let outcome = match &mut self.0 {
+            Some(watch) => watch.follow(&loaded.files, &loaded.folders),
+            None => Watch::new(&loaded.files, &loaded.folders).map(|watch| self.0 = Some(watch)),
+        };
+        self.check(outcome);
+    }
+
+    /// Watches what stands at the same paths now.
+    fn look_again(&mut self) {
+        if let Some(watch) = &mut self.0 {
+            let outcome = watch.look_again();
+            self.check(outcome);
+        }
+    }
+
+    fn check(&mut self, outcome: notify::Result<()>) {
+        if let Err(error) = outcome {
+            self.0 = None;
+            events::not_watched(&error);
         }
     }
 
@@ -199,14 +218,13 @@ fn tell_warnings(settings: &Settings, level: LogLevel, format: LogFormat) {
     }
 }
 
-fn tell_started(agent: &Agent, service: Service) {
+fn tell_started(agent: &Agent) {
     let config = &agent.config().agent;
     let tasks = agent.engine().tasks().len();
     events::started(&config.id(), &config.host(), tasks, agent.config().sources.len());
     if tasks == 0 {
         events::nothing_to_poll();
     }
-    service.ready(&status(agent));
 }
 
 /// One line for `systemctl status`.

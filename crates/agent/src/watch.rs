@@ -17,9 +17,12 @@ const SETTLED: Duration = Duration::from_secs(1);
 const QUEUE: usize = 1;
 
 /// Watches the folders of the configuration files: editors and container platforms put new files in the place
-/// of old ones.
+/// of old ones. And the folders above these: tools put whole folders, and links to them, in the place of old ones.
 pub(crate) struct Watch {
+    sender: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
     /// Watches until it is dropped.
     _watcher: RecommendedWatcher,
 }
@@ -28,20 +31,28 @@ impl Watch {
     /// Watches these files, and all configuration files of these folders.
     pub(crate) fn new(files: &[PathBuf], folders: &[PathBuf]) -> notify::Result<Self> {
         let (sender, changes) = mpsc::channel(QUEUE);
-        let names = Names::of(files, !folders.is_empty());
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // After an error nobody knows what was missed.
-            if event.map_or(true, |event| names.concern(&event)) {
-                let _ = sender.try_send(());
-            }
-        })?;
-        for folder in places(files, folders) {
-            watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-        }
         Ok(Self {
+            _watcher: watcher(files, folders, sender.clone())?,
+            sender,
             changes,
-            _watcher: watcher,
+            files: files.to_owned(),
+            folders: folders.to_owned(),
         })
+    }
+
+    /// Watches these files and folders from now on. A change that was noticed before is not forgotten.
+    pub(crate) fn follow(&mut self, files: &[PathBuf], folders: &[PathBuf]) -> notify::Result<()> {
+        // The old one watches until the new one does.
+        self._watcher = watcher(files, folders, self.sender.clone())?;
+        self.files = files.to_owned();
+        self.folders = folders.to_owned();
+        Ok(())
+    }
+
+    /// Watches the same paths, at which other files and folders may stand by now.
+    pub(crate) fn look_again(&mut self) -> notify::Result<()> {
+        self._watcher = watcher(&self.files, &self.folders, self.sender.clone())?;
+        Ok(())
     }
 
     /// Waits for a change, and then until no more has come for a second.
@@ -57,28 +68,52 @@ impl Watch {
     }
 }
 
-/// The folders to watch: where the files stand, and where they stand really if they are links.
+fn watcher(
+    files: &[PathBuf],
+    folders: &[PathBuf],
+    sender: mpsc::Sender<()>,
+) -> notify::Result<RecommendedWatcher> {
+    let places = places(files, folders);
+    let names = Names::of(files, &places, !folders.is_empty());
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // After an error nobody knows what was missed.
+        if event.map_or(true, |event| names.concern(&event)) {
+            let _ = sender.try_send(());
+        }
+    })?;
+    let above = places.iter().filter_map(|folder| folder.parent());
+    let all: BTreeSet<&Path> = places.iter().map(PathBuf::as_path).chain(above).collect();
+    // One that is not there now is noticed when it comes, from above.
+    for folder in all.into_iter().filter(|folder| folder.is_dir()) {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
+    Ok(watcher)
+}
+
+/// The folders to watch, as absolute paths: where the files stand, and where they stand really if they are links.
 fn places(files: &[PathBuf], folders: &[PathBuf]) -> BTreeSet<PathBuf> {
     let real = files.iter().filter_map(|file| file.canonicalize().ok());
-    let parents = files.iter().cloned().chain(real).map(|file| match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    });
-    parents
-        .chain(folders.iter().cloned())
-        .filter(|folder| folder.is_dir())
+    let absolute = |path: &PathBuf| std::path::absolute(path).ok();
+    files
+        .iter()
+        .filter_map(absolute)
+        .chain(real)
+        .filter_map(|file| file.parent().map(Path::to_owned))
+        .chain(folders.iter().filter_map(absolute))
         .collect()
 }
 
 /// The names of entries whose changes matter.
 struct Names {
     files: BTreeSet<OsString>,
+    /// Watched folders, which may themselves be replaced.
+    folders: BTreeSet<PathBuf>,
     /// Whether any configuration file matters.
     all: bool,
 }
 
 impl Names {
-    fn of(files: &[PathBuf], all: bool) -> Self {
+    fn of(files: &[PathBuf], folders: &BTreeSet<PathBuf>, all: bool) -> Self {
         let real = files.iter().filter_map(|file| file.canonicalize().ok());
         let names = files
             .iter()
@@ -88,6 +123,7 @@ impl Names {
         // Kubernetes puts a new folder in the place of the link `..data`.
         Self {
             files: names.chain([OsString::from("..data")]).collect(),
+            folders: folders.clone(),
             all,
         }
     }
@@ -105,7 +141,9 @@ impl Names {
             path.extension()
                 .is_some_and(|extension| extension == "yaml" || extension == "yml")
         };
-        path.file_name().is_some_and(|name| self.files.contains(name)) || (self.all && is_yaml())
+        path.file_name().is_some_and(|name| self.files.contains(name))
+            || self.folders.contains(path)
+            || (self.all && is_yaml())
     }
 }
 
@@ -125,9 +163,64 @@ mod tests {
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
     }
 
+    /// Waits until a change of the folder `conf` was noticed, and then until another one is after looking again.
+    async fn noticed_twice(conf: &Path, change: impl Fn()) {
+        let mut watch = Watch::new(&[conf.join("polling.yaml")], &[conf.to_owned()]).unwrap();
+        change();
+        timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
+        watch.look_again().unwrap();
+        std::fs::write(conf.join("polling.yaml"), "c").unwrap();
+        timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
+    }
+
+    fn folder_with_a_file(path: &Path) {
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join("polling.yaml"), "a").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_put_in_place_of_another_is_a_change() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        folder_with_a_file(&at("conf"));
+        folder_with_a_file(&at("new"));
+        noticed_twice(&at("conf"), || {
+            std::fs::rename(at("conf"), at("old")).unwrap();
+            std::fs::rename(at("new"), at("conf")).unwrap();
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_link_turned_to_another_folder_is_a_change() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        folder_with_a_file(&at("v1"));
+        folder_with_a_file(&at("v2"));
+        std::os::unix::fs::symlink("v1", at("conf")).unwrap();
+        noticed_twice(&at("conf"), || {
+            std::os::unix::fs::symlink("v2", at("conf.new")).unwrap();
+            std::fs::rename(at("conf.new"), at("conf")).unwrap();
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_gone_for_a_while_is_a_change_when_it_is_back() {
+        let root = tempfile::tempdir().unwrap();
+        let conf = root.path().join("conf");
+        folder_with_a_file(&conf);
+        let mut watch = Watch::new(&[], std::slice::from_ref(&conf)).unwrap();
+        std::fs::remove_dir_all(&conf).unwrap();
+        timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
+        watch.look_again().unwrap();
+        folder_with_a_file(&conf);
+        timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
+    }
+
     #[test]
     fn reading_and_other_files_are_no_changes() {
-        let names = Names::of(&[PathBuf::from("/etc/x/polling.yaml")], false);
+        let names = Names::of(&[PathBuf::from("/etc/x/polling.yaml")], &BTreeSet::new(), false);
         let event = |kind, path: &str| Event::new(kind).add_path(path.into());
         let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
         let read = EventKind::Access(AccessKind::Open(AccessMode::Any));
@@ -135,7 +228,7 @@ mod tests {
         assert!(names.concern(&event(EventKind::Any, "/etc/x/..data")));
         assert!(!names.concern(&event(read, "/etc/x/polling.yaml")));
         assert!(!names.concern(&event(written, "/etc/x/other.yaml")));
-        let folder = Names::of(&[], true);
+        let folder = Names::of(&[], &BTreeSet::new(), true);
         assert!(folder.concern(&event(written, "/etc/x/other.yaml")));
         assert!(!folder.concern(&event(written, "/etc/x/samples.log")));
     }

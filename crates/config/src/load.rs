@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -261,7 +262,8 @@ impl<'a> Loader<'a> {
     fn folder(&mut self, folder: &Path, named: bool) {
         self.folders.push(folder.to_owned());
         let name = folder.display();
-        let entries = match fs::read_dir(folder) {
+        let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = match listed {
             Ok(entries) => entries,
             Err(error) => {
                 let title = format!("cannot read the folder `{name}`: {error}");
@@ -278,7 +280,7 @@ impl<'a> Loader<'a> {
                     .is_some_and(|extension| extension == "yaml" || extension == "yml")
         };
         let mut files: Vec<PathBuf> = entries
-            .flatten()
+            .into_iter()
             .map(|entry| entry.path())
             .filter(is_yaml)
             .collect();

@@ -117,7 +117,7 @@ struct Slot {
     overruns: AtomicU64,
     overrunning: AtomicBool,
     lateness: Mutex<Histogram>,
-    last_duration: Mutex<Option<Duration>>,
+    last: Mutex<Option<Arc<CycleRecord>>>,
 }
 
 /// What a change of the sources did.
@@ -275,6 +275,20 @@ impl Engine {
         self.0.records.lock().iter().rev().cloned().collect()
     }
 
+    /// The last record of each present task, however long ago.
+    pub fn last_records(&self) -> Vec<Arc<CycleRecord>> {
+        let slots = self.0.slots.lock();
+        slots
+            .values()
+            .filter_map(|slot| slot.last.lock().clone())
+            .collect()
+    }
+
+    /// Why finished cycles could not be written to the state folder the last time, if so.
+    pub fn state_trouble(&self) -> Option<String> {
+        self.0.progress.trouble()
+    }
+
     /// All tasks, by schedule.
     pub fn tasks(&self) -> Vec<TaskStatus> {
         let slots: Vec<_> = self.0.slots.lock().values().cloned().collect();
@@ -424,7 +438,7 @@ impl Inner {
         if let Some(lateness) = record.lateness {
             slot.lateness.lock().add(seconds(lateness));
         }
-        *slot.last_duration.lock() = Some(record.duration);
+        *slot.last.lock() = Some(record.clone());
         self.totals.add(record);
         let mut records = self.records.lock();
         if records.len() >= RECORDS {
@@ -455,7 +469,7 @@ impl Slot {
             overruns: AtomicU64::new(0),
             overrunning: AtomicBool::new(false),
             lateness: Mutex::default(),
-            last_duration: Mutex::default(),
+            last: Mutex::default(),
         }
     }
 
@@ -473,7 +487,7 @@ impl Slot {
             missed: self.counters.missed.load(Ordering::Relaxed),
             repeated: self.counters.repeated.load(Ordering::Relaxed),
             lateness: self.lateness.lock().clone(),
-            last_duration: self.last_duration.lock().map(seconds),
+            last_duration: self.last.lock().as_ref().map(|record| seconds(record.duration)),
         }
     }
 }

@@ -78,6 +78,10 @@ pub(crate) fn fenced(cycle: &CycleId, samples: usize) {
     tracing::warn!(cycle = %cycle.start, samples, "samples were not handed over: the membership is lost");
 }
 
+pub(crate) fn state_written_again(path: &std::path::Path) {
+    tracing::info!(path = %path.display(), "which cycles are finished is written again");
+}
+
 pub(crate) fn state_not_written(path: &std::path::Path, error: &std::io::Error) {
     tracing::warn!(path = %path.display(), %error, "which cycles are finished could not be written; a restart may poll one twice");
 }

@@ -40,6 +40,8 @@ pub struct Progress {
     path: Option<PathBuf>,
     state: Mutex<File>,
     changed: Notify,
+    /// Why the last write failed.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -61,6 +63,7 @@ impl Progress {
             path,
             state: Mutex::new(state),
             changed: Notify::new(),
+            trouble: Mutex::default(),
         })
     }
 
@@ -88,16 +91,28 @@ impl Progress {
 
     /// Writes the file whenever something has changed; ends only when it is dropped.
     pub async fn keep_written(self: Arc<Self>, blocking: BlockingPool) {
-        let mut troubled = false;
         loop {
             self.changed.notified().await;
-            let outcome = self.write(&blocking).await;
-            if let (Err(error), Some(path), false) = (&outcome, &self.path, troubled) {
-                events::state_not_written(path, error);
-            }
-            troubled = outcome.is_err();
+            self.write_and_tell(&blocking).await;
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Writes the file; says when that fails, and when it works again.
+    async fn write_and_tell(&self, blocking: &BlockingPool) {
+        let outcome = self.write(blocking).await;
+        let trouble = outcome.as_ref().err().map(ToString::to_string);
+        let before = std::mem::replace(&mut *self.trouble.lock(), trouble);
+        match (outcome, &self.path, before) {
+            (Err(error), Some(path), None) => events::state_not_written(path, &error),
+            (Ok(()), Some(path), Some(_)) => events::state_written_again(path),
+            _ => {}
+        }
+    }
+
+    /// Why the last write failed, if it did.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// Writes the file now.
@@ -165,6 +180,21 @@ mod tests {
         assert!(after.is_finished(&schedule, Timestamp::from_millis(10_000)));
         assert!(!after.is_finished(&schedule, Timestamp::from_millis(30_000)));
         assert!(!after.is_finished(&ScheduleId::new("every:5:0"), Timestamp::from_millis(0)));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_gone_is_told_until_it_is_back() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state");
+        let blocking = BlockingPool::default();
+        let progress = Progress::load(Some(&folder));
+        progress.finished(&cycle(10_000));
+        progress.write_and_tell(&blocking).await;
+        assert!(progress.trouble().is_some_and(|why| why.contains("No such file")));
+        std::fs::create_dir(&folder).unwrap();
+        progress.write_and_tell(&blocking).await;
+        assert_eq!(progress.trouble(), None);
+        assert!(folder.join(FILE).exists());
     }
 
     #[test]

@@ -15,13 +15,23 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// A resource that was not asked for since is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(3 * 3600);
 
+/// Those are looked for at most this often: when very many fail at once, each failure costs the same.
+const SWEEP: Duration = Duration::from_secs(60);
+
 /// How many resources of one pollster are remembered. Above it, further ones are polled in every cycle: an
 /// operator should ask why so many fail.
 const REMEMBERED: usize = 10_000;
 
 /// The resources that one pollster has set aside on one schedule.
 #[derive(Debug, Default)]
-pub struct SetAside(Mutex<HashMap<u128, Entry>>);
+pub struct SetAside(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_hash: HashMap<u128, Entry>,
+    /// When those that were not asked for since were forgotten last.
+    swept: Option<Timestamp>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -53,13 +63,13 @@ pub struct SetAsideResource {
 impl SetAside {
     /// Whether nothing is set aside; then nobody need be asked.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.0.lock().by_hash.is_empty()
     }
 
     /// Whether the resource is to be passed over in this cycle; counts the cycle.
     pub fn skips(&self, hash: u128) -> bool {
         let mut entries = self.0.lock();
-        match entries.get_mut(&hash) {
+        match entries.by_hash.get_mut(&hash) {
             Some(entry) if entry.skip > 0 => {
                 entry.skip -= 1;
                 true
@@ -71,9 +81,8 @@ impl SetAside {
     /// The resource failed for good in a cycle of this length: 2, 4, 8 ... cycles without it, an hour at most.
     pub fn failed(&self, hash: u128, key: &Arc<str>, reason: String, interval: Duration, now: Timestamp) {
         let mut entries = self.0.lock();
-        // Resources that are gone from the listings are never asked for again.
-        let kept = FORGOTTEN.max(4 * interval);
-        entries.retain(|_, entry| now.as_micros() - entry.last.as_micros() < kept.as_micros() as i64);
+        entries.sweep(FORGOTTEN.max(4 * interval), now);
+        let entries = &mut entries.by_hash;
         if entries.len() >= REMEMBERED && !entries.contains_key(&hash) {
             return;
         }
@@ -94,7 +103,7 @@ impl SetAside {
 
     /// The resource was measured.
     pub fn succeeded(&self, hash: u128) {
-        self.0.lock().remove(&hash);
+        self.0.lock().by_hash.remove(&hash);
     }
 
     /// What is set aside, by key.
@@ -102,6 +111,7 @@ impl SetAside {
         let mut list: Vec<_> = self
             .0
             .lock()
+            .by_hash
             .values()
             .map(|entry| SetAsideResource {
                 key: entry.key.clone(),
@@ -116,9 +126,46 @@ impl SetAside {
     }
 }
 
+impl Entries {
+    /// Forgets resources that are gone from the listings: they are never asked for again.
+    fn sweep(&mut self, kept: Duration, now: Timestamp) {
+        // A clock that went back counts as time that passed.
+        let is_within = |since: Timestamp, time: Duration| {
+            let passed = now.as_micros() - since.as_micros();
+            u64::try_from(passed).is_ok_and(|passed| Duration::from_micros(passed) < time)
+        };
+        if self.swept.is_some_and(|swept| is_within(swept, SWEEP)) {
+            return;
+        }
+        self.swept = Some(now);
+        self.by_hash
+            .retain(|_, entry| now < entry.last || is_within(entry.last, kept));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resources_that_are_gone_are_forgotten_and_those_that_fail_are_not() {
+        let set = SetAside::default();
+        let failed = |hash: u128, seconds: i64| {
+            let (key, interval) = (format!("vm-{hash}").into(), Duration::from_secs(300));
+            let now = Timestamp::from_millis(seconds * 1000);
+            set.failed(hash, &key, "gone".into(), interval, now);
+        };
+        failed(1, 0);
+        failed(2, 0);
+        let hours = 3600;
+        failed(2, 2 * hours);
+        failed(3, 3 * hours + 60);
+        let left: Vec<_> = set.list().into_iter().map(|one| one.key.to_string()).collect();
+        assert_eq!(left, ["vm-2", "vm-3"]);
+        // Set back by a day: nothing is forgotten for that.
+        failed(4, -24 * hours);
+        assert_eq!(set.list().len(), 3);
+    }
 
     fn fail(set: &SetAside, interval: u64) -> u64 {
         let now = Timestamp::from_millis(0);

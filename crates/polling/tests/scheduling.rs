@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use common::{Bench, BenchOptions, Doubles, EDGE, at, measure, secs, source, star
 use nephoscope_plugin::Scope;
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::plugins::Plugins;
+use nephoscope_polling::record::CycleRecord;
 use nephoscope_polling::schedule::Schedule;
 use nephoscope_polling::scheduler::{Entry, Scheduler};
 use nephoscope_polling::ticker::{IntervalTicker, Ticker};
@@ -111,6 +113,27 @@ async fn a_cycle_that_was_finished_before_a_restart_is_not_run_again() {
         elsewhere.starts(1).await,
         [0],
         "without its state folder the agent does not know"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_cycle_of_a_rare_schedule_is_known_however_many_others_came_since() {
+    let mut bench = Bench::new(BenchOptions::default());
+    let sources = [source("often", 1, &["load"]), source("rare", 300, &["load"])];
+    bench.apply(&plugins(), sources).await;
+    for _ in 0..250 {
+        bench.cycle().await;
+    }
+    let schedules = |records: Vec<Arc<CycleRecord>>| -> BTreeSet<String> {
+        records
+            .into_iter()
+            .map(|record| record.schedule.clone())
+            .collect()
+    };
+    assert_eq!(schedules(bench.engine.records()), ["every 1s".to_owned()].into());
+    assert_eq!(
+        schedules(bench.engine.last_records()),
+        ["every 1s", "every 5m"].map(str::to_owned).into()
     );
 }
 

@@ -170,7 +170,7 @@ fn a_file_with_the_same_meaning_changes_nothing() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
     lab.config(&format!("# A comment.\n{}", config(BEFORE)));
-    program.log("configuration read again: nothing has changed");
+    program.log("configuration read again: there is nothing to apply");
     let _ = program.stop().expect(0);
 }
 

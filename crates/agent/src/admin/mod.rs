@@ -14,7 +14,7 @@ mod state;
 mod views;
 
 pub(crate) use listener::{ListenError, Listener};
-pub(crate) use readiness::{ReasonCode, Weight};
+pub(crate) use readiness::{Readiness, ReasonCode, Weight};
 pub(crate) use routes::{ROUTES, Surface};
 pub(crate) use server::serve;
 pub(crate) use state::{AdminState, Phase};

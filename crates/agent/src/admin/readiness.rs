@@ -59,6 +59,10 @@ pub(crate) enum ReasonCode {
     NothingPublished,
     /// The configuration on disk has errors; the one before is in use.
     ConfigurationRejected,
+    /// The configuration in use is not the whole of the one on disk: some of its keys take effect after a restart.
+    RestartNeeded,
+    /// Which cycles are finished cannot be written to the state folder.
+    StateNotWritten,
     /// The configuration asks for nothing that the loaded plugins can poll.
     NothingToPoll,
     /// A discovery failed in the last cycle that asked it.
@@ -86,6 +90,8 @@ impl ReasonCode {
         Self::NoPlan,
         Self::NothingPublished,
         Self::ConfigurationRejected,
+        Self::RestartNeeded,
+        Self::StateNotWritten,
         Self::NothingToPoll,
         Self::ListingFailed,
         Self::PublisherRetrying,
@@ -105,6 +111,8 @@ impl ReasonCode {
             Self::NoPlan => "no_plan",
             Self::NothingPublished => "nothing_published",
             Self::ConfigurationRejected => "configuration_rejected",
+            Self::RestartNeeded => "restart_needed",
+            Self::StateNotWritten => "state_not_written",
             Self::NothingToPoll => "nothing_to_poll",
             Self::ListingFailed => "listing_failed",
             Self::PublisherRetrying => "publisher_retrying",
@@ -125,6 +133,8 @@ impl ReasonCode {
             | Self::NoPlan
             | Self::NothingPublished => Weight::NotReady,
             Self::ConfigurationRejected
+            | Self::RestartNeeded
+            | Self::StateNotWritten
             | Self::NothingToPoll
             | Self::ListingFailed
             | Self::PublisherRetrying
@@ -147,6 +157,12 @@ impl ReasonCode {
             }
             Self::NothingPublished => "No publisher takes samples: all queues are full and samples are lost.",
             Self::ConfigurationRejected => "The configuration on disk has errors; the one before is in use.",
+            Self::RestartNeeded => {
+                "Keys of the configuration on disk take effect after a restart; what they said before is in use."
+            }
+            Self::StateNotWritten => {
+                "Which cycles are finished cannot be written to `agent.state_dir`: a restart may poll the cycle in progress twice."
+            }
             Self::NothingToPoll => "The configuration asks for nothing that the loaded plugins can poll.",
             Self::ListingFailed => "A discovery failed in the last cycle that asked it.",
             Self::PublisherRetrying => "A publisher could not deliver; its samples wait.",
@@ -172,9 +188,13 @@ pub(crate) struct Facts {
     pub(crate) phase: Phase,
     /// Errors of the configuration on disk, if it was not taken.
     pub(crate) rejected: Option<usize>,
+    /// Keys of the configuration on disk that take effect after a restart.
+    pub(crate) after_restart: Vec<&'static str>,
+    /// Why finished cycles cannot be written.
+    pub(crate) state_trouble: Option<String>,
     pub(crate) scheduler: SchedulerStatus,
     pub(crate) tasks: Vec<TaskStatus>,
-    /// Newest first.
+    /// The last one of each schedule.
     pub(crate) records: Vec<Arc<CycleRecord>>,
     pub(crate) set_aside: Vec<SetAsideStatus>,
     pub(crate) publishers: Vec<PublisherStatus>,
@@ -190,6 +210,13 @@ pub(crate) struct HangingCalls {
     pub(crate) names: Vec<String>,
     /// Whether the family may start no further ones.
     pub(crate) exhausted: bool,
+}
+
+impl Readiness {
+    /// How many reasons of this code there are.
+    pub(crate) fn count(&self, code: ReasonCode) -> usize {
+        self.reasons.iter().filter(|reason| reason.code == code).count()
+    }
 }
 
 impl Facts {
@@ -236,17 +263,22 @@ impl Facts {
             );
             reasons.push(reason(ReasonCode::ConfigurationRejected, text));
         }
+        if !self.after_restart.is_empty() {
+            let text = format!(
+                "changed keys that take effect after a restart: {}",
+                self.after_restart.join(", ")
+            );
+            reasons.push(reason(ReasonCode::RestartNeeded, text));
+        }
+        if let Some(why) = &self.state_trouble {
+            let text = format!("which cycles are finished could not be written to the state folder: {why}");
+            reasons.push(reason(ReasonCode::StateNotWritten, text));
+        }
     }
 
     fn cycles(&self, reasons: &mut Vec<Reason>) {
-        let current: BTreeSet<&str> = self.tasks.iter().map(|task| task.schedule_id.as_str()).collect();
-        let mut seen = BTreeSet::new();
         let mut failed = BTreeSet::new();
         for record in &self.records {
-            let schedule = record.cycle.schedule.as_str();
-            if !current.contains(schedule) || !seen.insert(schedule) {
-                continue;
-            }
             if let Some(why) = &record.no_plan {
                 let text = format!(
                     "shared resources were not polled in the last cycle ({}): {why}",
@@ -368,6 +400,8 @@ mod tests {
         Facts {
             phase: Phase::Running,
             rejected: None,
+            after_restart: Vec::new(),
+            state_trouble: None,
             scheduler: SchedulerStatus {
                 since_tick: 0.9,
                 clock_steps: 0,
@@ -546,12 +580,11 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_cycle_of_each_present_schedule_counts() {
+    fn the_last_cycle_of_each_schedule_counts() {
         let facts = Facts {
             records: vec![
                 record("every:300:0", None, Some("no route to host")),
-                record("every:300:0", Some("too old to count"), None),
-                record("every:60:0", Some("a schedule that a reload removed"), None),
+                record("every:60:0", None, Some("another message of the same listing")),
             ],
             ..facts()
         };
@@ -573,6 +606,8 @@ mod tests {
     fn what_is_worse_than_it_should_be_is_listed_and_the_agent_is_ready() {
         let facts = Facts {
             rejected: Some(2),
+            after_restart: vec!["agent.id", "agent.limits"],
+            state_trouble: Some("No space left on device".into()),
             tasks: Vec::new(),
             unavailable: vec![("libvirt".into(), "there is no libvirt.so.0".into())],
             set_aside: vec![SetAsideStatus {
@@ -592,6 +627,8 @@ mod tests {
         ready: true
         Degraded NothingToPoll: the configuration asks for nothing that the loaded plugins can poll
         Degraded ConfigurationRejected: the configuration on disk has 2 error(s) and is not in use; the log names them
+        Degraded RestartNeeded: changed keys that take effect after a restart: agent.id, agent.limits
+        Degraded StateNotWritten: which cycles are finished could not be written to the state folder: No space left on device
         Degraded PluginUnavailable: plugin `libvirt` is not loaded: there is no libvirt.so.0
         Degraded PollsterHangs: pollster `disk` (every 5m) hangs and is not started again
         Degraded CallsExhausted: too many calls of the family `libvirt` hang: it may start no further ones

@@ -12,20 +12,23 @@ use crate::metrics::{Metrics, Snapshot};
 
 /// What the admin API reads; cheap to clone. Whoever runs the agent tells it in which [`Phase`] the agent is.
 #[derive(Clone)]
-pub(crate) struct AdminState(Arc<Inner>);
+pub(crate) struct AdminState {
+    watched: Arc<Watched>,
+    metrics: Arc<Metrics>,
+}
 
-struct Inner {
+struct Watched {
     engine: Engine,
     notifier: Notifier,
     started: Timestamp,
-    metrics: Metrics,
     life: Mutex<Life>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Life {
     phase: Phase,
     rejected: Option<usize>,
+    after_restart: Vec<&'static str>,
 }
 
 /// What the agent as a whole is doing.
@@ -44,44 +47,77 @@ impl AdminState {
     /// Of an agent that is starting now.
     pub(crate) fn new(engine: Engine, notifier: Notifier) -> Self {
         let started = engine.scheduler().now;
-        let metrics = Metrics::new(engine.clone(), notifier.clone(), started);
-        Self(Arc::new(Inner {
+        let watched = Arc::new(Watched {
             engine,
             notifier,
             started,
-            metrics,
             life: Mutex::default(),
-        }))
+        });
+        let scraped = watched.clone();
+        Self {
+            watched,
+            metrics: Arc::new(Metrics::new(move || scraped.snapshot())),
+        }
     }
 
     /// The agent begins another phase.
     pub(crate) fn enter(&self, phase: Phase) {
-        self.0.life.lock().phase = phase;
+        self.watched.life.lock().phase = phase;
     }
 
     /// The configuration on disk has this many errors, and the one before is in use; none when it was taken.
     pub(crate) fn configuration_rejected(&self, errors: Option<usize>) {
-        self.0.life.lock().rejected = errors;
+        self.watched.life.lock().rejected = errors;
+    }
+
+    /// These keys of the configuration on disk wait for a restart.
+    pub(crate) fn after_restart(&self, keys: Vec<&'static str>) {
+        self.watched.life.lock().after_restart = keys;
     }
 
     /// Whether the scheduler lives. One that was told to end is as good: nobody should kill an agent that is
     /// delivering its last samples.
     pub(crate) fn is_alive(&self) -> bool {
-        self.0.life.lock().phase == Phase::Stopping || Facts::is_alive(&self.0.engine.scheduler())
+        self.watched.life.lock().phase == Phase::Stopping || Facts::is_alive(&self.watched.engine.scheduler())
     }
 
     /// Whether the agent does its work, and what keeps it from doing so.
     pub(crate) fn readiness(&self) -> Readiness {
-        let life = *self.0.life.lock();
-        let plugins = self.0.engine.plugins();
+        self.watched.readiness()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.watched.engine
+    }
+
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.watched.notifier
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What the metrics are made of.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.watched.snapshot()
+    }
+}
+
+impl Watched {
+    fn readiness(&self) -> Readiness {
+        let life = self.life.lock().clone();
+        let plugins = self.engine.plugins();
         Facts {
             phase: life.phase,
             rejected: life.rejected,
-            scheduler: self.0.engine.scheduler(),
-            tasks: self.0.engine.tasks(),
-            records: self.0.engine.records(),
-            set_aside: self.0.engine.set_aside(),
-            publishers: self.0.notifier.status(),
+            after_restart: life.after_restart,
+            state_trouble: self.engine.state_trouble(),
+            scheduler: self.engine.scheduler(),
+            tasks: self.engine.tasks(),
+            records: self.engine.last_records(),
+            set_aside: self.engine.set_aside(),
+            publishers: self.notifier.status(),
             unavailable: plugins.unavailable.clone(),
             hanging: plugins
                 .blocking
@@ -96,28 +132,15 @@ impl AdminState {
         .judge()
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.0.engine
-    }
-
-    pub(crate) fn notifier(&self) -> &Notifier {
-        &self.0.notifier
-    }
-
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.0.metrics
-    }
-
-    /// What the metrics are made of.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.0.engine, &self.0.notifier, self.0.started)
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.engine, &self.notifier, self.started, &self.readiness())
     }
 }
 
 impl std::fmt::Debug for AdminState {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("AdminState")
-            .field("life", &*self.0.life.lock())
+            .field("life", &*self.watched.life.lock())
             .finish_non_exhaustive()
     }
 }

@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use nephoscope_model::Timestamp;
-use nephoscope_notifier::Notifier;
-use nephoscope_polling::engine::Engine;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
@@ -16,14 +13,10 @@ use crate::metrics::{FAMILIES, Format, Series, Snapshot};
 pub(crate) struct Metrics(Registry);
 
 impl Metrics {
-    /// Of this engine and notifier, in a process that was started then.
-    pub(crate) fn new(engine: Engine, notifier: Notifier, started: Timestamp) -> Self {
+    /// Of what `take` gives at each scrape.
+    pub(crate) fn new(take: impl Fn() -> Snapshot + Send + Sync + 'static) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Agent {
-            engine,
-            notifier,
-            started,
-        }));
+        registry.register_collector(Box::new(Agent(Box::new(take))));
         Self(registry)
     }
 
@@ -33,26 +26,17 @@ impl Metrics {
     }
 }
 
-struct Agent {
-    engine: Engine,
-    notifier: Notifier,
-    started: Timestamp,
-}
+struct Agent(Box<dyn Fn() -> Snapshot + Send + Sync>);
 
 impl fmt::Debug for Agent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Agent")
-            .field("started", &self.started)
-            .finish_non_exhaustive()
+        out.write_str("Agent")
     }
 }
 
 impl Collector for Agent {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        encode(
-            &Snapshot::take(&self.engine, &self.notifier, self.started),
-            encoder,
-        )
+        encode(&(self.0)(), encoder)
     }
 }
 
@@ -71,6 +55,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use nephoscope_model::Timestamp;
     use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
     use nephoscope_plugin::FailureKind;
     use nephoscope_polling::record::FailureCounts;
@@ -81,24 +66,8 @@ mod tests {
     use super::*;
     use crate::metrics::ProcessUsage;
 
-    struct Fixed(fn() -> Snapshot);
-
-    impl fmt::Debug for Fixed {
-        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str("Fixed")
-        }
-    }
-
-    impl Collector for Fixed {
-        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-            encode(&(self.0)(), encoder)
-        }
-    }
-
     fn shown(snapshot: fn() -> Snapshot, format: Format) -> String {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Fixed(snapshot)));
-        Metrics(registry).encode(format).unwrap()
+        Metrics::new(snapshot).encode(format).unwrap()
     }
 
     fn empty() -> Snapshot {
@@ -110,6 +79,8 @@ mod tests {
                 resident: Some(7_000_000),
                 open_files: None,
             },
+            ready: false,
+            reasons: vec![("starting", 1), ("plugin_unavailable", 0)],
             scheduler: SchedulerStatus {
                 since_tick: 0.5,
                 clock_steps: 1,

@@ -70,6 +70,28 @@ pub(crate) const FAMILIES: &[Family] = &[
         help: "The version of the program",
         read: |snapshot, series| series.info(&[snapshot.version]),
     },
+    // Readiness.
+    Family {
+        name: "nephoscope_ready",
+        unit: None,
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "1 while /readyz answers 200",
+        read: |snapshot, series| series.size(&[], usize::from(snapshot.ready)),
+    },
+    Family {
+        name: "nephoscope_readiness_reasons",
+        unit: None,
+        kind: Kind::Gauge,
+        labels: &["code"],
+        help: "How many reasons of each code /readyz gives, those that leave the agent ready included",
+        read: |snapshot, series| {
+            snapshot
+                .reasons
+                .iter()
+                .try_for_each(|(code, count)| series.size(&[code], *count))
+        },
+    },
     // The scheduler.
     Family {
         name: "nephoscope_scheduler_since_tick",

@@ -9,6 +9,7 @@ use nephoscope_notifier::{Notifier, PublisherStatus};
 use nephoscope_polling::engine::Engine;
 use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SchedulerStatus, SetAsideStatus, TaskStatus};
 
+use crate::admin::{Readiness, ReasonCode};
 use crate::metrics::ProcessUsage;
 
 /// What the parts of the agent have counted by now.
@@ -19,6 +20,10 @@ pub(crate) struct Snapshot {
     pub(crate) started: Timestamp,
     /// What the process uses.
     pub(crate) process: ProcessUsage,
+    /// Whether `/readyz` says that the agent is ready.
+    pub(crate) ready: bool,
+    /// How many reasons `/readyz` gives, by code; all codes are there.
+    pub(crate) reasons: Vec<(&'static str, usize)>,
     /// How the scheduler is.
     pub(crate) scheduler: SchedulerStatus,
     /// All tasks.
@@ -39,7 +44,12 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// Asks everybody.
-    pub(crate) fn take(engine: &Engine, notifier: &Notifier, started: Timestamp) -> Self {
+    pub(crate) fn take(
+        engine: &Engine,
+        notifier: &Notifier,
+        started: Timestamp,
+        readiness: &Readiness,
+    ) -> Self {
         let tasks = engine.tasks();
         let listings = listings(&tasks, engine.totals().listings());
         // A publisher that a reload removed and another brought back is there twice while its queue is emptied.
@@ -51,6 +61,11 @@ impl Snapshot {
             version: env!("CARGO_PKG_VERSION"),
             started,
             process: ProcessUsage::of_this_process(),
+            ready: readiness.ready,
+            reasons: ReasonCode::ALL
+                .iter()
+                .map(|code| (code.as_str(), readiness.count(*code)))
+                .collect(),
             scheduler: engine.scheduler(),
             pollsters: engine.totals().pollsters(),
             listings,
