@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Coordinator, Group, Plan, Unit};
+use nephoscope_coordination::{Agreed, Coordinator, Group, Unit, WorkId};
 use nephoscope_model::CycleId;
 use nephoscope_notifier::{Notifier, Outcome, ReceiptSet};
 use nephoscope_plugin::{CycleCache, FailureKind};
@@ -96,7 +96,7 @@ pub struct CycleEnd {
 
 /// The receipts of a cycle, and which shared units they finish.
 pub struct Settlement {
-    cycle: CycleId,
+    work: WorkId,
     runs: Vec<ReceiptSet>,
     /// Shared units, and whether this agent gives its share up.
     units: Vec<(Unit, bool)>,
@@ -108,7 +108,7 @@ impl Settlement {
     pub async fn settle(self) -> Outcome {
         for (unit, gave_up) in &self.units {
             if *gave_up {
-                self.coordinator.gave_up(&self.cycle, unit);
+                self.coordinator.gave_up(&self.work, unit);
             }
         }
         let mut worst = Outcome::Delivered;
@@ -117,7 +117,7 @@ impl Settlement {
         }
         for (unit, gave_up) in &self.units {
             if !gave_up {
-                self.coordinator.finished(&self.cycle, unit);
+                self.coordinator.finished(&self.work, unit);
             }
         }
         worst
@@ -148,7 +148,7 @@ pub async fn run_cycle(
     for def in &task.runs {
         let plan = match (def.lane, &plan) {
             (Lane::Host, _) => None,
-            (Lane::Shared, Planned::Agreed(plan)) => Some(plan.clone()),
+            (Lane::Shared, Planned::Agreed(agreed)) => Some(agreed.plan.clone()),
             (Lane::Shared, _) => continue,
         };
         let inputs = def.inputs.iter().map(|input| InputReaders {
@@ -272,7 +272,7 @@ fn finish(
             .collect(),
     };
     let settlement = Settlement {
-        cycle: context.cycle.clone(),
+        work: WorkId::of(context.cycle.clone()),
         runs: receipts,
         units,
         coordinator: context.coordinator.clone(),
@@ -308,7 +308,7 @@ enum Planned {
     /// The task has none.
     NotNeeded,
     /// Everybody knows who does what.
-    Agreed(Arc<dyn Plan>),
+    Agreed(Agreed),
     /// Nothing shared is polled, and why.
     None(String),
 }
@@ -319,7 +319,7 @@ impl Planned {
             return Self::NotNeeded;
         }
         match context.coordinator.plan(&context.cycle).await {
-            Ok(plan) => Self::Agreed(plan),
+            Ok(agreed) => Self::Agreed(agreed),
             Err(no_plan) => {
                 events::no_plan(&task.schedule.to_string(), &no_plan.reason);
                 Self::None(no_plan.reason)

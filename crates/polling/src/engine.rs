@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use nephoscope_coordination::Coordinator;
+use nephoscope_coordination::{Carried, Coordinator};
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::{Notifier, Outcome};
 use nephoscope_plugin::{BlockingPool, CycleCache};
@@ -172,12 +172,13 @@ impl Engine {
         inner
             .parts
             .coordinator
-            .carry(
-                tasks
+            .carry(Carried {
+                units: tasks
                     .iter()
                     .flat_map(|task| task.shared_units().cloned())
                     .collect(),
-            )
+                meters: TaskDef::shared_meters(&tasks),
+            })
             .await;
         let first = inner.slots.lock().is_empty();
         let mut applied = Applied::default();

@@ -202,6 +202,7 @@ impl Listing {
             deadline: context.deadline,
             cancellation: cancellation.clone(),
             cache: context.cache.clone(),
+            members: std::num::NonZeroUsize::MIN,
             pages,
         });
         let plugin = discovery.plugin.clone();

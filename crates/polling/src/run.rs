@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use nephoscope_coordination::{Group, Plan, Unit};
+use nephoscope_coordination::{Group, Plan, Unit, WorkId};
 use nephoscope_model::{Batch, Resource, RunIds, Sample};
 use nephoscope_notifier::ReceiptSet;
 use nephoscope_plugin::{
@@ -194,6 +194,7 @@ impl Worker {
             deadline: context.deadline,
             cancellation: cancellation.clone(),
             cache: context.cache.clone(),
+            members: std::num::NonZeroUsize::MIN,
         };
         let plugin = self.def.pollster.plugin.clone();
         let (result_sender, mut result) = tokio::sync::oneshot::channel();
@@ -289,11 +290,18 @@ impl Worker {
         let _ = timeout(grace, task).await;
     }
 
+    async fn may_hand_over(&self) -> bool {
+        let context = &self.context;
+        let work = WorkId::of(context.cycle.clone());
+        context
+            .coordinator
+            .may_hand_over(&work, &[], context.clock.boot())
+            .await
+    }
+
     async fn hand_over(&mut self, samples: Vec<Sample>) {
         let context = &self.context;
-        if self.fenced
-            || (self.def.lane == Lane::Shared && !context.coordinator.may_hand_over(&context.cycle).await)
-        {
+        if self.fenced || (self.def.lane == Lane::Shared && !self.may_hand_over().await) {
             self.fenced = true;
             events::fenced(&context.cycle, samples.len());
             return;
@@ -411,7 +419,7 @@ impl Filter {
             (Group::Host, _, _) => true,
             (Group::Shared, _, None) => false,
             (Group::Shared, PartitionMode::Resource, Some(_)) => true,
-            (Group::Shared, PartitionMode::Listing, Some(plan)) => plan.owns_listing(unit),
+            (Group::Shared, PartitionMode::Listing, Some(plan)) => !plan.share(unit).is_nothing(),
         }
     }
 
@@ -421,7 +429,7 @@ impl Filter {
             && !self
                 .plan
                 .as_ref()
-                .is_some_and(|plan| plan.owns(unit, resource.key()))
+                .is_some_and(|plan| plan.share(unit).has(resource.key()))
         {
             return false;
         }
