@@ -122,6 +122,21 @@ impl TaskDef {
             .filter(|unit| unit.group == Group::Shared)
     }
 
+    /// A task without work: what a schedule has in a configuration that does not name it.
+    pub fn empty(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            sources: Vec::new(),
+            runs: Vec::new(),
+            listings: Vec::new(),
+        }
+    }
+
+    /// Whether any run is on the host's own resources.
+    pub fn has_own_runs(&self) -> bool {
+        self.runs.iter().any(|run| run.lane == Lane::Host)
+    }
+
     /// Whether any run starts at the edge itself.
     pub fn has_shared_runs(&self) -> bool {
         self.runs.iter().any(|run| run.lane == Lane::Shared)

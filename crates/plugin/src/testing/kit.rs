@@ -358,7 +358,7 @@ impl Started {
         let samples = tokio::spawn(async move {
             let mut samples = Vec::new();
             while let Some(batch) = received.recv().await {
-                samples.extend(batch);
+                samples.extend(batch.samples);
             }
             samples
         });
@@ -429,7 +429,8 @@ impl Started {
             Ok(samples) => outcome.samples = samples,
             Err(join) => panic!("the kit's own task failed: {join}"),
         }
-        outcome.samples.extend(self.output.take().into_iter().flatten());
+        let rest = self.output.take().into_iter();
+        outcome.samples.extend(rest.flat_map(|batch| batch.samples));
         outcome.error = error;
         outcome.defects.extend(panic);
         outcome
