@@ -273,6 +273,32 @@ async fn plugins_learn_how_many_agents_share_their_resources() {
     assert_eq!(members(PartitionMode::Listing).await, by_listing);
 }
 
+#[tokio::test(start_paused = true)]
+async fn agents_that_want_other_meters_of_the_same_units_can_be_told_apart() {
+    let pool = Pool::with(&[]);
+    let bench = Bench::new(options(&pool));
+    let doubles = Doubles::default()
+        .listing("things", Scope::Shared, &["a"])
+        .healthy("one", &["one"], Some("things"))
+        .healthy("two", &["two"], Some("things"))
+        .listing("own", Scope::Host, &["node1"])
+        .healthy("host", &["host"], Some("own"));
+    let plugins = Arc::new(doubles.0);
+    let one = || source("one", 10, &["one"]);
+    let two = || source("two", 10, &["two"]);
+    bench.apply(&plugins, [one(), two()]).await;
+    bench
+        .apply(&plugins, [two(), one(), source("own", 10, &["host"])])
+        .await;
+    bench.apply(&plugins, [one()]).await;
+    let meters = pool.meters();
+    assert_eq!(
+        meters[0], meters[1],
+        "neither order nor the host's own meters count"
+    );
+    assert_ne!(meters[0], meters[2]);
+}
+
 // ---- the fence
 
 #[tokio::test(start_paused = true)]
@@ -340,6 +366,34 @@ async fn the_fence_is_asked_with_the_work_its_units_and_the_end_of_each_batch() 
     assert_eq!(millis(&asked), millis(&expected));
     assert_eq!(asked[0].1, unit);
     assert!(asked[0].0.starts_with("every:10:0@"), "{}", asked[0].0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_that_goes_costs_only_what_came_while_it_was_there() {
+    let pool = Pool::with(&["a", "b", "c"]);
+    // In doubt from 1 s to 3 s after the edge; the simulated machine was started 4 s before it.
+    pool.fence(|_, _, finished| !(secs(5)..secs(7)).contains(&finished.since_boot()));
+    let doubles = Doubles::default()
+        .listing("things", Scope::Shared, &["a", "b", "c"])
+        .pollster("slow", &["slow"], Some("things"), |run| {
+            Box::pin(async move {
+                let page = run.next_page().await.expect("a page");
+                for resource in page.iter() {
+                    let subject = Subject::new(resource.key().clone()).shared();
+                    let mut report = run.report(resource);
+                    for n in 0..50 {
+                        report.add("slow", &subject, n);
+                    }
+                    report.send().await?;
+                    sleep(secs(2)).await;
+                }
+                Ok(())
+            })
+        });
+    let mut bench = bench_in(&pool, doubles).await;
+    let record = bench.cycle().await;
+    assert_eq!((record.samples, record.polls[0].fenced), (100, 50));
+    assert_eq!(pool.told(), ["gave up things of 0"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,6 +33,7 @@ struct State {
     slow: Duration,
     fence: FenceFn,
     told: Vec<String>,
+    meters: Vec<u64>,
     prepared: Vec<(i64, Instant, Instant, Duration)>,
 }
 
@@ -60,6 +61,7 @@ impl Default for Pool {
                 slow: Duration::ZERO,
                 fence: Arc::new(|_, _, _| true),
                 told: Vec::new(),
+                meters: Vec::new(),
                 prepared: Vec::new(),
             }),
             work,
@@ -104,6 +106,11 @@ impl Pool {
     /// What came of edges before they came: the cycle, when that was, the edge, and the interval.
     pub(crate) fn prepared(&self) -> Vec<(i64, Instant, Instant, Duration)> {
         self.state.lock().prepared.clone()
+    }
+
+    /// The digests of wanted meters that came.
+    pub(crate) fn meters(&self) -> Vec<u64> {
+        self.state.lock().meters.clone()
     }
 
     /// What was told since the last call, without plans.
@@ -217,6 +224,7 @@ impl Plan for Division {
 #[async_trait]
 impl Coordinator for Pool {
     async fn carry(&self, carried: Carried) {
+        self.state.lock().meters.push(carried.meters);
         for unit in &carried.units {
             self.tell(format!("carry {unit}"));
         }
