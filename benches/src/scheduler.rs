@@ -92,6 +92,7 @@ fn entries(schedules: Vec<Schedule>, times: &Arc<Times>) -> Vec<Entry> {
             delay: Duration::ZERO,
             begin_in_progress: false,
             counters: Arc::default(),
+            prepare: None,
             start: Arc::new(move |start| {
                 times.add(start.cycle.start);
                 None

@@ -285,6 +285,7 @@ mod tests {
             failures: counts,
             listings: Vec::new(),
             polls: vec![poll],
+            succession: None,
             no_plan: None,
         };
         let lines = failures(

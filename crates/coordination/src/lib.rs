@@ -4,10 +4,12 @@
 //! it afterwards what is finished. Host groups never ask: a host's own resources have one member by
 //! definition.
 
+mod boot;
 mod coordinator;
 mod local;
 mod unit;
 
-pub use coordinator::{Coordinator, NoPlan, Plan};
+pub use boot::BootTime;
+pub use coordinator::{Agreed, Carried, Coordinator, NoPlan, Plan, Share, Work, WorkId};
 pub use local::Local;
 pub use unit::{Group, Unit};

@@ -61,6 +61,9 @@ pub struct Start {
 /// What a cycle has left to do once it has begun.
 pub type Remainder = Box<dyn FnOnce() + Send>;
 
+/// Is told which cycle comes, where its nominal start lies on the monotonic clock, and how long it is to the next.
+pub type Prepare = Arc<dyn Fn(&CycleId, Instant, Duration) + Send + Sync>;
+
 /// What the scheduler starts.
 pub struct Entry {
     /// When.
@@ -71,6 +74,8 @@ pub struct Entry {
     pub begin_in_progress: bool,
     /// What is counted of the schedule.
     pub counters: Arc<ScheduleCounters>,
+    /// Called when an edge is armed, up to two seconds before it, for those who prepare something; must not wait.
+    pub prepare: Option<Prepare>,
     /// Called at each start; must not wait, and does as little as can be. What it gives is called when all
     /// entries that are due have been started: so a thousand on one edge begin before the first of them works.
     pub start: Arc<dyn Fn(Start) -> Option<Remainder> + Send + Sync>,
@@ -103,6 +108,11 @@ enum Command {
     /// Replaces all entries; those of a schedule that stays keep their state.
     Set {
         entries: Vec<Entry>,
+        done: oneshot::Sender<()>,
+    },
+    /// Removes one entry.
+    Remove {
+        schedule: ScheduleId,
         done: oneshot::Sender<()>,
     },
 }
@@ -145,7 +155,17 @@ impl Scheduler {
     /// repeat a cycle.
     pub async fn set(&self, entries: Vec<Entry>) {
         let (done, answer) = oneshot::channel();
-        if self.commands.send(Command::Set { entries, done }).await.is_ok() {
+        self.ask(Command::Set { entries, done }, answer).await;
+    }
+
+    /// Removes the entry of a schedule.
+    pub async fn remove(&self, schedule: ScheduleId) {
+        let (done, answer) = oneshot::channel();
+        self.ask(Command::Remove { schedule, done }, answer).await;
+    }
+
+    async fn ask(&self, command: Command, answer: oneshot::Receiver<()>) {
+        if self.commands.send(command).await.is_ok() {
             // Nothing is lost if the answer is late: the command is in the queue.
             let _ = timeout(ANSWER, answer).await;
         }
@@ -210,6 +230,12 @@ impl Actor {
                     Some(Command::Set { entries, done }) => {
                         self.set(entries);
                         self.go_on();
+                        let _ = done.send(());
+                    }
+                    Some(Command::Remove { schedule, done }) => {
+                        // What waits for it in the heaps is stale from now on.
+                        self.entries.remove(&schedule);
+                        self.shared.next.lock().remove(&schedule);
                         let _ = done.send(());
                     }
                     None => return,
@@ -382,6 +408,11 @@ impl Actor {
                     if due >= wall {
                         let instant = monotonic + between(wall, due);
                         state.armed = Some(instant);
+                        if let Some(prepare) = &state.entry.prepare {
+                            let schedule = &state.entry.schedule;
+                            let edge = instant.checked_sub(state.entry.delay).unwrap_or(instant);
+                            prepare(&schedule.cycle(next), edge, schedule.interval_from(next));
+                        }
                         self.armed.push(Reverse((instant, id.clone())));
                     } else {
                         self.late(&mut state, next, wall, monotonic);

@@ -358,20 +358,21 @@ async fn all_cycles_of_an_edge_begin_before_the_first_goes_on() {
         stop.clone(),
         &tokio::runtime::Handle::current(),
     );
-    let (seen, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    let (seen, mut steps) = tokio::sync::mpsc::channel(1024);
     // One edge in common: the first whole minute.
     let entries = [20, 30, 60].map(|interval| {
         let seen = seen.clone();
         Entry {
+            prepare: None,
             schedule: Schedule::every(secs(interval), secs(0)).unwrap(),
             delay: Duration::ZERO,
             begin_in_progress: false,
             counters: Arc::default(),
             start: Arc::new(move |start| {
                 let edge = start.cycle.start;
-                seen.send((edge, "begins")).unwrap();
+                seen.try_send((edge, "begins")).unwrap();
                 let seen = seen.clone();
-                Some(Box::new(move || seen.send((edge, "goes on")).unwrap()))
+                Some(Box::new(move || seen.try_send((edge, "goes on")).unwrap()))
             }),
         }
     });

@@ -416,6 +416,7 @@ mod tests {
                 next: None,
                 running: false,
                 cycles: 0,
+                successions: 0,
                 overruns: 0,
                 missed: 0,
                 repeated: 0,
@@ -488,6 +489,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             polls: Vec::new(),
+            succession: None,
             no_plan: no_plan.map(str::to_owned),
         })
     }
