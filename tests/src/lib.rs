@@ -17,6 +17,7 @@ mod lab;
 mod launch;
 mod manager;
 mod program;
+pub mod rabbitmq;
 mod sample;
 mod terminal;
 

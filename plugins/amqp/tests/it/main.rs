@@ -11,9 +11,6 @@
 )]
 
 mod batches;
-mod broker;
-mod certificates;
-mod consumer;
 mod log;
 mod outages;
 mod proxy;

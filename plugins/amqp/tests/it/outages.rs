@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use nephoscope_plugin::Publisher;
 use nephoscope_plugin::testing::publisher;
+use nephoscope_tests::rabbitmq::{Broker, Client};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::batches::{PATIENCE, batch, deliver, failure_with, publish};
-use crate::broker::Broker;
-use crate::consumer::Client;
 
 const QUEUE: &str = "notifications.sample";
 

@@ -1,4 +1,6 @@
-//! A RabbitMQ of the test's own: its node, ports, folders and cookie; no service, gone with the test.
+//! A RabbitMQ of one's own: its node, ports, folders and cookie; no service, gone with the value.
+//!
+//! Its methods must be called within a tokio runtime.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::certificates::Certificates;
+use super::certificates::Certificates;
 
 /// Where Debian keeps the scripts that take all settings from the environment.
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
@@ -24,17 +26,18 @@ const START: Duration = Duration::from_secs(90);
 const COMMAND: Duration = Duration::from_secs(60);
 
 /// A broker that runs, or was killed.
-pub(crate) struct Broker {
+#[derive(Debug)]
+pub struct Broker {
     folder: TempDir,
     node: String,
     /// Its AMQP port on 127.0.0.1.
-    pub(crate) port: u16,
+    pub port: u16,
     /// Its port for AMQP over TLS.
-    pub(crate) tls_port: u16,
+    pub tls_port: u16,
     distribution_port: u16,
     epmd_port: u16,
     /// Its certificate and those of a client, with their authority.
-    pub(crate) certificates: Certificates,
+    pub certificates: Certificates,
     server: Option<Child>,
     /// Finds nodes by name. Ours, so that no daemon is left behind.
     _epmd: Child,
@@ -42,7 +45,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Starts a broker without any virtual host but `/`.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         assert!(
             Path::new(SCRIPTS).join("rabbitmq-server").exists(),
@@ -81,7 +84,7 @@ impl Broker {
     }
 
     /// Starts the server again, with what it had on disk.
-    pub(crate) async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         let mut command = tied(&script("rabbitmq-server"));
         self.environment(&mut command);
         // Not to be wrapped by a shell that would outlive it, nor to read commands.
@@ -113,13 +116,13 @@ impl Broker {
     }
 
     /// Kills the server, as `kill -9` does.
-    pub(crate) async fn kill(&mut self) {
+    pub async fn kill(&mut self) {
         let mut server = self.server.take().expect("the broker runs");
         server.kill().await.unwrap();
     }
 
     /// Runs `rabbitmqctl`, which must succeed; what it printed.
-    pub(crate) async fn control(&self, arguments: &[&str]) -> String {
+    pub async fn control(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(script("rabbitmqctl"));
         self.environment(&mut command);
         command
@@ -141,7 +144,7 @@ impl Broker {
     }
 
     /// Makes virtual hosts that `guest` may use.
-    pub(crate) async fn add_vhosts(&self, vhosts: &[&str]) {
+    pub async fn add_vhosts(&self, vhosts: &[&str]) {
         use std::fmt::Write as _;
         let mut names = String::new();
         for vhost in vhosts {

@@ -9,17 +9,20 @@ use lapin::{Channel, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::batches::PATIENCE;
-use crate::broker::Broker;
+use super::broker::Broker;
+use crate::deadline::PATIENCE;
 
 /// A connection with a channel.
-pub(crate) struct Client {
+#[derive(Debug)]
+pub struct Client {
     _connection: Connection,
-    pub(crate) channel: Channel,
+    /// The channel.
+    pub channel: Channel,
 }
 
 impl Client {
-    pub(crate) async fn connect(broker: &Broker, vhost: &str) -> Self {
+    /// Connects as `guest`.
+    pub async fn connect(broker: &Broker, vhost: &str) -> Self {
         let mut uri: AMQPUri = format!("amqp://guest:guest@127.0.0.1:{}/", broker.port)
             .parse()
             .unwrap();
@@ -33,7 +36,8 @@ impl Client {
         }
     }
 
-    pub(crate) async fn consume(&self, queue: &str) -> Arrivals {
+    /// Consumes from a queue that is there.
+    pub async fn consume(&self, queue: &str) -> Arrivals {
         let options = BasicConsumeOptions::default();
         let consumer = self
             .channel
@@ -45,11 +49,12 @@ impl Client {
 }
 
 /// What arrives in a queue.
-pub(crate) struct Arrivals(Consumer);
+#[derive(Debug)]
+pub struct Arrivals(Consumer);
 
 impl Arrivals {
     /// The next message, acknowledged.
-    pub(crate) async fn next(&mut self) -> Delivery {
+    pub async fn next(&mut self) -> Delivery {
         let delivery = timeout(PATIENCE, self.0.next()).await.expect("a message arrives");
         let delivery = delivery.expect("the queue stays").unwrap();
         delivery.ack(BasicAckOptions::default()).await.unwrap();
@@ -57,13 +62,14 @@ impl Arrivals {
     }
 
     /// The first resource of the next message.
-    pub(crate) async fn next_resource(&mut self) -> String {
+    pub async fn next_resource(&mut self) -> String {
         resources(&self.next().await.data).swap_remove(0)
     }
 }
 
 /// The resources of a notification, in order.
-pub(crate) fn resources(body: &[u8]) -> Vec<String> {
+#[must_use]
+pub fn resources(body: &[u8]) -> Vec<String> {
     let outer: Value = serde_json::from_slice(body).unwrap();
     let inner: Value = serde_json::from_str(outer["oslo.message"].as_str().unwrap()).unwrap();
     let samples = inner["payload"]["samples"].as_array().unwrap();

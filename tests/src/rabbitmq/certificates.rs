@@ -6,21 +6,26 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Files in PEM form.
-pub(crate) struct Certificates {
+#[derive(Debug)]
+pub struct Certificates {
     /// The authority.
-    pub(crate) ca: PathBuf,
+    pub ca: PathBuf,
     /// Another one.
-    pub(crate) other_ca: PathBuf,
+    pub other_ca: PathBuf,
     /// The broker's, for `localhost`.
-    pub(crate) server: PathBuf,
-    pub(crate) server_key: PathBuf,
+    pub server: PathBuf,
+    /// The key of that.
+    pub server_key: PathBuf,
     /// A client's, for the user `agent`.
-    pub(crate) client: PathBuf,
-    pub(crate) client_key: PathBuf,
+    pub client: PathBuf,
+    /// The key of that.
+    pub client_key: PathBuf,
 }
 
 impl Certificates {
-    pub(crate) fn write_to(folder: &Path) -> Self {
+    /// Makes all of them, in this folder.
+    #[must_use]
+    pub fn write_to(folder: &Path) -> Self {
         let write = |name: &str, text: String| {
             let path = folder.join(name);
             fs::write(&path, text).unwrap();
