@@ -53,6 +53,8 @@ pub struct EngineOptions {
     pub sample_source: Arc<str>,
     /// `notifier.batch_size`.
     pub batch_size: usize,
+    /// `notifier.batch_age`.
+    pub batch_age: Duration,
     /// `agent.limits`.
     pub limits: LimitOptions,
     /// `agent.splay`.
@@ -405,6 +407,7 @@ impl Inner {
             host: self.options.host.clone(),
             sample_source: self.options.sample_source.clone(),
             batch_size: self.options.batch_size,
+            batch_age: self.options.batch_age,
             coordinator: self.parts.coordinator.clone(),
             notifier: self.parts.notifier.clone(),
             limits: self.limits.clone(),
@@ -526,6 +529,7 @@ pub async fn once(
             host: options.host.clone(),
             sample_source: options.sample_source.clone(),
             batch_size: options.batch_size,
+            batch_age: options.batch_age,
             coordinator: parts.coordinator.clone(),
             notifier: parts.notifier.clone(),
             limits: limits.clone(),

@@ -165,6 +165,7 @@ impl Bench {
                 host: "node-1".into(),
                 sample_source: "openstack".into(),
                 batch_size: 50,
+                batch_age: Duration::from_secs(1),
                 limits: LimitOptions::default(),
                 splay: false,
                 shared_in_progress: true,
