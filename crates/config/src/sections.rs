@@ -247,7 +247,7 @@ pub struct Notifier {
     /// How many samples go into one batch, which is published as one message.
     #[schemars(range(min = 1, max = 10_000))]
     pub batch_size: usize,
-    /// How long samples wait for their batch to fill. A batch that does not is published as it is.
+    /// How long samples wait for their batch to fill, at most `1h`. A batch that does not is published as it is.
     #[schemars(extend("maximum" = 3600))]
     pub batch_age: HumanDuration,
     /// How many samples wait in memory for each publisher. When that many wait, the oldest go to its spool; without a spool they are

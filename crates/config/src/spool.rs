@@ -178,8 +178,14 @@ mod tests {
             let spools = spools(value, by_default);
             spools.iter().map(Option::is_some).collect()
         };
-        assert_eq!(has(json!({ "publishers": publishers }), false), [true, false, false]);
-        assert_eq!(has(json!({ "publishers": publishers }), true), [true, false, true]);
+        assert_eq!(
+            has(json!({ "publishers": publishers }), false),
+            [true, false, false]
+        );
+        assert_eq!(
+            has(json!({ "publishers": publishers }), true),
+            [true, false, true]
+        );
         let all_off = json!({ "spool": { "mode": "off" }, "publishers": publishers });
         assert_eq!(has(all_off, true), [false, false, false]);
     }

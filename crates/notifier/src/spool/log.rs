@@ -80,6 +80,10 @@ pub struct LogStatus {
     pub oldest: Option<i64>,
     /// How many files it has.
     pub segments: usize,
+    /// Every record with a smaller number is done with.
+    pub low: u64,
+    /// The number of the next record.
+    pub next: u64,
 }
 
 /// A bounded queue of records in a folder.
@@ -660,18 +664,38 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Drops what is older than `max_age` at `now` (milliseconds since 1970 UTC).
+    /// Drops what is older than `max_age` at `now` (milliseconds since 1970 UTC): whole segments at once, the rest when it is come
+    /// to.
     pub fn expire(&mut self, now: i64) {
-        if let Some(age) = self.options.max_age {
-            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            self.drop_older_than(now.saturating_sub(age));
-        }
+        // It follows a clock that is set back: what comes then is not old.
+        self.horizon = self.options.max_age.map_or(i64::MIN, |age| {
+            now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+        });
+        self.drop_segments_older_than(self.horizon);
     }
 
-    /// Drops what was made before `time` (milliseconds since 1970 UTC): whole segments at once, the rest when it is
-    /// come to.
-    pub fn drop_older_than(&mut self, time: i64) {
-        self.horizon = self.horizon.max(time);
+    /// Drops every record that was made before `time` (milliseconds since 1970 UTC) and is not under way.
+    ///
+    /// Reads the headers of records in segments that are old in part. An error is one of the moment; what could not be read stays.
+    pub fn drop_older_than(&mut self, time: i64) -> io::Result<()> {
+        self.drop_segments_older_than(time);
+        let begin_before = |segment: &&Segment| segment.time < time;
+        let partly_old: Vec<Segment> = self.segments.iter().take_while(begin_before).copied().collect();
+        for segment in partly_old {
+            let mut old = Vec::new();
+            self.each_left(&segment, |frame| {
+                if frame.time < time {
+                    old.push((frame.number, frame.samples));
+                }
+            })?;
+            for (number, samples) in old {
+                self.drop_numbers(number, number + 1, u64::from(samples));
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_segments_older_than(&mut self, time: i64) {
         while let Some(front) = self.segments.front() {
             let newest = match self.segments.get(1) {
                 Some(next) => next.time.max(front.time),
@@ -701,6 +725,8 @@ impl<D: Disk> Log<D> {
                 .filter(|_| self.queued_records > 0)
                 .map(|segment| segment.time),
             segments: self.segments.len(),
+            low: self.done.low(),
+            next: self.next,
         }
     }
 
@@ -777,19 +803,25 @@ impl<D: Disk> Log<D> {
 
     /// Samples of the records of a segment that are neither done with nor under way, by looking.
     fn samples_left(&self, segment: &Segment) -> io::Result<u64> {
+        let mut samples = 0;
+        self.each_left(segment, |frame| samples += u64::from(frame.samples))?;
+        Ok(samples)
+    }
+
+    /// Looks at the header of each record of a segment that is neither done with nor under way.
+    fn each_left(&self, segment: &Segment, mut look: impl FnMut(&Frame)) -> io::Result<()> {
         let file = self.disk.open(&segment::name(segment.first))?;
         let mut scanner = Scanner::new(segment.first, HEADER_LEN);
         let mut window = Window::default();
-        let mut samples = 0;
         loop {
             match scanner.step(&file, segment.len, &mut window, |_| false)? {
                 Found::Record(frame, _) => {
                     if !self.done.contains(frame.number) && !self.taken.contains_key(&frame.number) {
-                        samples += u64::from(frame.samples);
+                        look(&frame);
                     }
                 }
                 Found::Damage(_) => {}
-                Found::End => return Ok(samples),
+                Found::End => return Ok(()),
             }
         }
     }

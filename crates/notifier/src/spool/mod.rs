@@ -29,7 +29,7 @@ pub use options::{
     DEFAULT_MAX_BYTES, Fsync, LogOptions, MIN_BYTES, Order, QUARANTINE_BYTES, SYNC_INTERVAL, SpoolMode,
     SpoolOptions,
 };
+pub use port::{Dropped, Spool, SpoolStatus};
 pub(crate) use port::{Incoming, Next, Outgoing};
-pub use port::{Spool, SpoolStatus};
 pub use quarantine::QuarantineStatus;
 pub use segment::{FORMAT_VERSION, inspect};
