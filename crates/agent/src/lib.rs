@@ -37,6 +37,7 @@ mod schema;
 mod service;
 mod settings;
 mod signals;
+mod spools;
 mod state;
 mod table;
 mod watch;

@@ -114,7 +114,7 @@ async fn reload(origin: &Origin, agent: &mut Agent) -> Option<Watched> {
         events::configuration_warning(&warning.one_line());
     }
     let watch = Watched::of(&settings.loaded);
-    let replacement = match agent.prepare(origin, settings.loaded) {
+    let replacement = match agent.prepare(origin, settings.loaded).await {
         Ok(replacement) => replacement,
         Err(error) => {
             let lines = error.lines();

@@ -55,7 +55,7 @@ pub(crate) enum ReasonCode {
     SchedulerStuck,
     /// Resources that agents share were not polled in the last cycle of a schedule: there was no plan with this agent in it.
     NoPlan,
-    /// No publisher takes samples: all queues are full and samples are lost.
+    /// No publisher takes samples, and neither does a spool: all queues are full and samples are lost.
     NothingPublished,
     /// The configuration on disk has errors; the one before is in use.
     ConfigurationRejected,
@@ -67,6 +67,8 @@ pub(crate) enum ReasonCode {
     PublisherRetrying,
     /// A publisher takes nothing and its queue is full: its samples are lost.
     PublisherBlocked,
+    /// A publisher's spool takes nothing: its samples stay in memory.
+    SpoolFailing,
     /// A plugin was not loaded: this machine is not fit for it.
     PluginUnavailable,
     /// A run blocks its thread; the pollster is not started again until it ends.
@@ -90,6 +92,7 @@ impl ReasonCode {
         Self::ListingFailed,
         Self::PublisherRetrying,
         Self::PublisherBlocked,
+        Self::SpoolFailing,
         Self::PluginUnavailable,
         Self::PollsterHangs,
         Self::CallsHang,
@@ -109,6 +112,7 @@ impl ReasonCode {
             Self::ListingFailed => "listing_failed",
             Self::PublisherRetrying => "publisher_retrying",
             Self::PublisherBlocked => "publisher_blocked",
+            Self::SpoolFailing => "spool_failing",
             Self::PluginUnavailable => "plugin_unavailable",
             Self::PollsterHangs => "pollster_hangs",
             Self::CallsHang => "calls_hang",
@@ -129,6 +133,7 @@ impl ReasonCode {
             | Self::ListingFailed
             | Self::PublisherRetrying
             | Self::PublisherBlocked
+            | Self::SpoolFailing
             | Self::PluginUnavailable
             | Self::PollsterHangs
             | Self::CallsHang
@@ -145,7 +150,9 @@ impl ReasonCode {
             Self::NoPlan => {
                 "Resources that agents share were not polled in the last cycle of a schedule: there was no plan with this agent in it."
             }
-            Self::NothingPublished => "No publisher takes samples: all queues are full and samples are lost.",
+            Self::NothingPublished => {
+                "No publisher takes samples, and neither does a spool: all queues are full and samples are lost."
+            }
             Self::ConfigurationRejected => "The configuration on disk has errors; the one before is in use.",
             Self::NothingToPoll => "The configuration asks for nothing that the loaded plugins can poll.",
             Self::ListingFailed => "A discovery failed in the last cycle that asked it.",
@@ -153,6 +160,7 @@ impl ReasonCode {
             Self::PublisherBlocked => {
                 "A publisher takes nothing and its queue is full: its samples are lost."
             }
+            Self::SpoolFailing => "A publisher's spool takes nothing: its samples stay in memory.",
             Self::PluginUnavailable => "A plugin was not loaded: this machine is not fit for it.",
             Self::PollsterHangs => {
                 "A run blocks its thread; the pollster is not started again until it ends."
@@ -302,6 +310,11 @@ impl Facts {
                 | PublisherState::Delivering
                 | PublisherState::Draining { .. }
                 | PublisherState::Stopped => {}
+            }
+            let spool = publisher.spool.as_ref();
+            if let Some(why) = spool.and_then(|spool| spool.failing.as_ref()) {
+                let text = format!("the spool of publisher `{name}` takes nothing: {why}");
+                reasons.push(reason(ReasonCode::SpoolFailing, text));
             }
         }
     }

@@ -22,7 +22,7 @@ mod worker;
 pub use boxed::{BoxDisk, BoxFile};
 pub use disk::{Disk, DiskFile, ReadAt, is_full};
 pub use error::{AppendError, OpenError};
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, has_segments};
 pub use frame::MAX_PAYLOAD;
 pub use log::{Log, LogCounts, LogStatus, Record, Stored};
 pub use options::{

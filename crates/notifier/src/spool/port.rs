@@ -281,6 +281,12 @@ impl Spool {
         }
     }
 
+    /// Closes a spool that no publisher has: what is in it is safe then.
+    pub async fn shut(self) {
+        self.close(Vec::new());
+        self.closed().await;
+    }
+
     /// Takes over other options, all of them at any time.
     pub fn set_options(&self, options: SpoolOptions) {
         let mut mail = self.0.shared.mail.lock();
