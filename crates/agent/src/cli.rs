@@ -7,7 +7,7 @@ use nephoscope_config::{HumanDuration, LogFormat, LogLevel};
 
 /// What stands at the end of every help.
 const AFTER: &str = "\
-Exit codes: 0 done; 1 something that was polled failed; 2 bad usage or configuration; 3 could not start; \
+Exit codes: 0 done; 1 something that was polled or asked for failed; 2 bad usage or configuration; 3 could not start; \
 130 and 143 ended at once by a second SIGINT or SIGTERM.";
 
 /// Samples this machine and the clouds that it is part of, and publishes the samples.
@@ -291,8 +291,8 @@ mod tests {
               --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
                                       text, json]
 
-        Exit codes: 0 done; 1 something that was polled failed; 2 bad usage or configuration; 3 could not
-        start; 130 and 143 ended at once by a second SIGINT or SIGTERM.
+        Exit codes: 0 done; 1 something that was polled or asked for failed; 2 bad usage or configuration; 3
+        could not start; 130 and 143 ended at once by a second SIGINT or SIGTERM.
         ");
         command.build();
         let mut of = |name: &str| {
