@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nephoscope_coordination::Coordinator;
 use nephoscope_model::{CycleId, ScheduleId};
-use nephoscope_notifier::{Notifier, Outcome};
+use nephoscope_notifier::Notifier;
 use nephoscope_plugin::{BlockingPool, CycleCache};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -389,7 +389,8 @@ impl Inner {
         self.settlements.spawn_on(
             async move {
                 // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
-                let (Outcome::Delivered | Outcome::Stored | Outcome::Dropped) = settlement.settle().await;
+                let outcome = settlement.settle().await;
+                events::cycle_settled(&start.cycle, outcome);
                 inner.progress.finished(&start.cycle);
             },
             &self.parts.runtime,

@@ -14,6 +14,8 @@ use super::frame::{FRAME_LEN, Frame, MAX_PAYLOAD};
 use super::options::{LogOptions, Order};
 use super::ranges::Ranges;
 use super::segment::{self, FORMAT_VERSION, Found, HEADER_LEN, Header, HeaderRead, Scanner, Window};
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
 
 /// How many finished segments may wait for a sync; the next one waits for them.
 const MAX_UNSYNCED: usize = 16;
@@ -392,7 +394,14 @@ impl<D: Disk> Log<D> {
         self.buffer.clear();
         frame.write(segment.first, segment.len, &mut self.buffer);
         self.buffer.extend_from_slice(record.payload);
+        #[cfg(feature = "failpoints")]
+        Failpoint::RecordHalf.reach_after(|| {
+            let half = self.buffer.len() / 2;
+            let _ = write_all(file, self.buffer.get(..half).unwrap_or_default(), segment.len);
+        });
         let written = write_all(file, &self.buffer, segment.len);
+        #[cfg(feature = "failpoints")]
+        Failpoint::RecordWritten.reach();
         // The memory of a large record is given back.
         self.buffer.shrink_to(1 << 20);
         if let Err(error) = written {
@@ -428,6 +437,8 @@ impl<D: Disk> Log<D> {
             }
             other => other?,
         };
+        #[cfg(feature = "failpoints")]
+        Failpoint::SegmentMade.reach();
         // A last segment without a record has the same name, and is the one that was just removed.
         if let Some(segment) = self.segments.pop_back_if(|segment| segment.first == header.first) {
             self.bytes -= segment.len;
@@ -451,6 +462,8 @@ impl<D: Disk> Log<D> {
 
     /// The next record begins a new segment.
     fn finish_segment(&mut self) {
+        #[cfg(feature = "failpoints")]
+        Failpoint::SegmentFinished.reach();
         if let Some(file) = self.writer.take()
             && std::mem::take(&mut self.writer_unsynced)
             && self.options.durable
@@ -617,6 +630,8 @@ impl<D: Disk> Log<D> {
             let payload = scanner.payload(&place.file, &frame, began, segment.len, &mut reader.window)?;
             let payload = payload.to_vec();
             self.taken.insert(frame.number, frame.samples);
+            #[cfg(feature = "failpoints")]
+            Failpoint::RecordRead.reach();
             return Ok(Some(Stored {
                 number: frame.number,
                 form: frame.form,
@@ -635,6 +650,8 @@ impl<D: Disk> Log<D> {
         };
         self.queued_records = self.queued_records.saturating_sub(1);
         self.queued_samples = self.queued_samples.saturating_sub(u64::from(samples));
+        #[cfg(feature = "failpoints")]
+        Failpoint::Done.reach();
         self.settle(number, number + 1);
     }
 
@@ -758,6 +775,8 @@ impl<D: Disk> Log<D> {
                 self.queued_samples = self.queued_samples.saturating_sub(u64::from(samples));
             }
         }
+        #[cfg(feature = "failpoints")]
+        Failpoint::Closing.reach();
         let synced = if self.options.durable { self.sync() } else { Ok(()) };
         let saved = self.save_cursor();
         self.writer = None;
@@ -933,6 +952,8 @@ impl<D: Disk> Log<D> {
             self.bytes = self.bytes.saturating_sub(segment.len);
             // A file that stays is found at the next opening, and its records are known to be done with.
             let _ = self.disk.remove(&segment::name(segment.first));
+            #[cfg(feature = "failpoints")]
+            Failpoint::SegmentRemoved.reach();
         }
     }
 

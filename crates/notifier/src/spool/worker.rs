@@ -16,6 +16,8 @@ use super::log::{Log, LogCounts, LogStatus, Record};
 use super::options::{Fsync, SYNC_INTERVAL, SpoolOptions};
 use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Report, Settled, Shared};
 use super::quarantine::{Quarantine, Refusal};
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
 use crate::receipt::Ticket;
 
 /// How many batches are appended before others get their turn; with `fsync: always` they share a sync.
@@ -397,12 +399,18 @@ impl Worker {
                 ticket.store();
             }
         }
+        #[cfg(feature = "failpoints")]
+        Failpoint::Stored.reach();
     }
 
     fn sync(&mut self) {
         self.sync_due = None;
         match self.log.sync() {
-            Ok(()) => self.resolve(),
+            Ok(()) => {
+                #[cfg(feature = "failpoints")]
+                Failpoint::Synced.reach();
+                self.resolve();
+            }
             Err(error) => {
                 self.failed_syncs += 1;
                 let batches = self.pending.len();
