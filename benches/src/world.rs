@@ -98,6 +98,7 @@ pub(crate) fn engine_options() -> EngineOptions {
         host: "bench".into(),
         sample_source: "bench".into(),
         batch_size: BATCH_SIZE,
+        batch_age: Duration::from_secs(1),
         limits: LimitOptions::default(),
         splay: false,
         shared_in_progress: false,

@@ -11,6 +11,19 @@ pub fn program_path() -> &'static Path {
     PATH.get_or_init(find)
 }
 
+/// The program with places at which it can be killed, beside the other one; built if it is missing.
+pub fn failpoints_path() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let folder = folder_of_programs();
+        let path = folder.join("nephoscope-failpoints");
+        if !path.exists() {
+            build(&folder, "nephoscope-failpoints");
+        }
+        path
+    })
+}
+
 /// The root of the repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -22,15 +35,10 @@ fn find() -> PathBuf {
     if let Some(path) = std::env::var_os("NEPHOSCOPE_BIN") {
         return path.into();
     }
-    // target/PROFILE/deps/THIS
-    let this = std::env::current_exe().expect("a test knows where it is");
-    let folder = this
-        .ancestors()
-        .nth(2)
-        .expect("tests stand in target/PROFILE/deps");
+    let folder = folder_of_programs();
     let path = folder.join("nephoscope");
     if !path.exists() {
-        build(folder);
+        build(&folder, "nephoscope-agent");
     }
     assert!(
         path.is_file(),
@@ -40,11 +48,18 @@ fn find() -> PathBuf {
     path
 }
 
-fn build(folder: &Path) {
+/// `target/PROFILE`: this is `target/PROFILE/deps/THIS`.
+fn folder_of_programs() -> PathBuf {
+    let this = std::env::current_exe().expect("a test knows where it is");
+    let folder = this.ancestors().nth(2);
+    folder.expect("tests stand in target/PROFILE/deps").to_owned()
+}
+
+fn build(folder: &Path, package: &str) {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(repository())
-        .args(["build", "--package", "nephoscope-agent", "--target-dir"]);
+        .args(["build", "--package", package, "--target-dir"]);
     command.arg(folder.parent().expect("a profile has a target folder"));
     if folder.ends_with("release") {
         command.arg("--release");

@@ -12,12 +12,18 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// The end of a wait that begins now and has [`PATIENCE`].
     #[must_use]
+    pub fn start() -> Self {
+        Self::after(PATIENCE)
+    }
+
+    /// The end of a time that begins now.
+    #[must_use]
     #[allow(
         clippy::disallowed_methods,
         reason = "the program under test runs on the real clock, and so does the test"
     )]
-    pub fn start() -> Self {
-        Self(Instant::now() + PATIENCE)
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
     }
 
     /// The time that is left, or nothing.

@@ -163,7 +163,6 @@ impl Finished {
     /// # Panics
     ///
     /// If it is another one.
-    #[must_use]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code(), code, "{self}");
         self

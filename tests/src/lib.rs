@@ -21,7 +21,7 @@ pub mod rabbitmq;
 mod sample;
 mod terminal;
 
-pub use binary::{program_path, repository};
+pub use binary::{failpoints_path, program_path, repository};
 pub use deadline::{Deadline, PATIENCE};
 pub use http::{Answer, request};
 pub use lab::Lab;

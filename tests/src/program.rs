@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
@@ -152,6 +153,12 @@ impl Program {
                 panic!("waited for {what}, and {ended}\n{}", self.output());
             }
         }
+    }
+
+    /// Lets the program do what it does for this long: a test that asks what comes of an end at any time chooses the time.
+    pub fn let_run(&mut self, time: Duration) {
+        let deadline = Deadline::after(time);
+        while self.next_event(deadline) {}
     }
 
     /// Takes in what comes next; false when nothing comes any more or the time is up.

@@ -1,11 +1,13 @@
 //! A running agent: engine and notifier as the configuration says, and how they are changed and stopped.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_config::{Config, Loaded, Publisher as PublisherConfig};
 use nephoscope_coordination::Local;
-use nephoscope_notifier::{Notifier, ShutdownReport};
+use nephoscope_notifier::{Notifier, PublisherSetup, ShutdownReport};
 use nephoscope_plugin::{BlockingPool, Registry};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{Applied, Engine, EngineParts};
@@ -16,10 +18,12 @@ use tokio::time::Instant;
 use crate::admin::{AdminState, Phase};
 use crate::api::{Api, Places};
 use crate::error::ProgramError;
-use crate::publishers::{self, PublishersError};
+use crate::events;
+use crate::publishers::{self, Planned, PublishersError};
 use crate::refused;
 use crate::reload::{Changes, Replacement, hold_back};
 use crate::settings::{Origin, engine_options};
+use crate::spools::{self, Opened};
 use crate::state::StateDir;
 
 /// The part of the time for a stop that is kept for delivering what the last polls have given, and its bounds.
@@ -32,6 +36,8 @@ const MOST_CLOSING: Duration = Duration::from_secs(1);
 /// A running agent.
 pub(crate) struct Agent {
     registry: Arc<Registry>,
+    /// The one that it holds, whatever the configuration says by now.
+    state_dir: PathBuf,
     config: Config,
     terminal: bool,
     engine: Engine,
@@ -63,8 +69,18 @@ impl Agent {
         let runtime = Handle::current();
         let registry = origin.registry.clone();
         let blocking = BlockingPool::default();
-        let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None);
-        let (plugins, setups) = refused::both(&loaded, plugins, setups)?;
+        let planned = publishers::set_up(
+            &registry,
+            &config.notifier,
+            state.path(),
+            terminal,
+            &blocking,
+            |_| None,
+        );
+        let (plugins, planned) = refused::both(&loaded, plugins, planned)?;
+        let opened = spools::open(planned, |_| None).await?;
+        let setups: Vec<_> = opened.into_iter().map(Opened::into_setup).collect();
+        let spools = spool_paths(&setups);
         let notifier = Notifier::start(setups, publishers::notifier_options(&config.notifier), &runtime);
         let mut options = engine_options(config);
         options.state_dir = Some(state.path().to_owned());
@@ -80,8 +96,9 @@ impl Agent {
         let api = places.serve(&admin);
         engine.apply(&config.sources, Arc::new(plugins)).await;
         admin.enter(Phase::Running);
-        Ok(Self {
+        let agent = Self {
             registry,
+            state_dir: state.path().to_owned(),
             config: loaded.config,
             terminal,
             engine,
@@ -90,7 +107,17 @@ impl Agent {
             api,
             blocking,
             plugin_runtime,
-        })
+        };
+        agent.tell_of_spools_beside(spools).await;
+        Ok(agent)
+    }
+
+    /// Says which spools hold samples that no publisher delivers any more.
+    async fn tell_of_spools_beside(&self, used: BTreeSet<PathBuf>) {
+        let folder = self.config.notifier.spool_folder(&self.state_dir);
+        for path in spools::left_behind(&self.blocking, folder, used).await {
+            events::spool_left_behind(&path);
+        }
     }
 
     /// The engine.
@@ -125,7 +152,11 @@ impl Agent {
     }
 
     /// Makes what another configuration needs, without changing anything.
-    pub(crate) fn prepare(&self, origin: &Origin, mut loaded: Loaded) -> Result<Replacement, ProgramError> {
+    pub(crate) async fn prepare(
+        &self,
+        origin: &Origin,
+        mut loaded: Loaded,
+    ) -> Result<Replacement, ProgramError> {
         let changes = Changes::between(&self.config, &loaded.config);
         hold_back(&mut loaded.config, &self.config);
         let config = &loaded.config;
@@ -138,7 +169,9 @@ impl Agent {
         } else {
             Ok(self.engine.plugins())
         };
-        let (plugins, publishers) = refused::both(&loaded, plugins, self.publishers(config))?;
+        let (plugins, planned) = refused::both(&loaded, plugins, self.publishers(config))?;
+        // Folders may be made and locked, which changes nothing for the publishers that there are.
+        let publishers = spools::open(planned, |name| self.notifier.spool(name)).await?;
         Ok(Replacement {
             config: loaded.config,
             changes,
@@ -147,10 +180,7 @@ impl Agent {
         })
     }
 
-    fn publishers(
-        &self,
-        config: &Config,
-    ) -> Result<Vec<nephoscope_notifier::PublisherSetup>, PublishersError> {
+    fn publishers(&self, config: &Config) -> Result<Vec<Planned>, PublishersError> {
         // One that stays as it was goes on as it is.
         let known = |publisher: &PublisherConfig| {
             let same = |old: &&PublisherConfig| {
@@ -162,6 +192,7 @@ impl Agent {
         publishers::set_up(
             &self.registry,
             &config.notifier,
+            &self.state_dir,
             self.terminal,
             &self.blocking,
             known,
@@ -178,7 +209,12 @@ impl Agent {
         } = replacement;
         let publishing = async {
             if changes.publishers > 0 {
-                self.notifier.reconfigure(publishers).await;
+                let setups: Vec<_> = publishers.into_iter().map(Opened::into_setup).collect();
+                let spools = spool_paths(&setups);
+                self.notifier.reconfigure(setups).await;
+                Some(spools)
+            } else {
+                None
             }
         };
         let polling = async {
@@ -192,8 +228,11 @@ impl Agent {
             }
         };
         // The publishers first: they are in place when this is polled for the first time.
-        let ((), applied) = tokio::join!(biased; publishing, polling);
+        let (spools, applied) = tokio::join!(biased; publishing, polling);
         self.config = config;
+        if let Some(spools) = spools {
+            self.tell_of_spools_beside(spools).await;
+        }
         applied
     }
 
@@ -216,6 +255,11 @@ impl Agent {
         self.api.stop().await;
         report
     }
+}
+
+fn spool_paths(setups: &[PublisherSetup]) -> BTreeSet<PathBuf> {
+    let spools = setups.iter().filter_map(|setup| setup.spool.as_ref());
+    spools.map(|spool| spool.path().to_owned()).collect()
 }
 
 /// A stop that was announced: how long it may take in all, and until when.
@@ -291,7 +335,10 @@ mod tests {
         let both = format!("{DISCARD}, {{name: b, url: \"file://{}\"}}", samples.display());
         let origin = folder.origin(&both, &source(5));
         let kept = agent.notifier().publisher("a").unwrap();
-        let replacement = agent.prepare(&origin, origin.load().unwrap().loaded).unwrap();
+        let replacement = agent
+            .prepare(&origin, origin.load().unwrap().loaded)
+            .await
+            .unwrap();
         let changes = replacement.changes.clone();
         assert_eq!(
             (changes.sources, changes.plugins, changes.publishers),
@@ -332,7 +379,11 @@ mod tests {
             .await
             .unwrap();
         let bad = folder.origin("{name: b, url: \"file://relative\"}", "");
-        let refused = agent.prepare(&bad, bad.load().unwrap().loaded).err().unwrap();
+        let refused = agent
+            .prepare(&bad, bad.load().unwrap().loaded)
+            .await
+            .err()
+            .unwrap();
         let lines = refused.lines();
         assert_eq!(lines.len(), 1);
         assert!(lines[0].contains("polling.yaml:2:"), "{lines:?}");

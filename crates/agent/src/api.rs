@@ -19,13 +19,14 @@ impl Places {
     /// Listens wherever the configuration says. Called within a runtime.
     pub(crate) async fn listen(agent: &Agent) -> Result<Self, ListenError> {
         let mut places = Vec::new();
-        let full = || Surface::Full {
+        let full = |changes| Surface::Full {
             host_names: vec![agent.host()],
+            changes,
         };
         match agent.admin() {
             Admin::Off => {}
-            Admin::Unix(path) => places.push((Listener::unix(&path)?, full())),
-            Admin::Tcp(address) => places.push((Listener::tcp(&address).await?, full())),
+            Admin::Unix(path) => places.push((Listener::unix(&path)?, full(true))),
+            Admin::Tcp(address) => places.push((Listener::tcp(&address).await?, full(false))),
         }
         if let Some(address) = &agent.metrics {
             places.push((Listener::tcp(address).await?, Surface::MetricsOnly));

@@ -43,7 +43,14 @@ pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, Program
         let plugins = origin.plugins(config, &config.agent.namespaces, None);
         // Only whether they take their URLs and options: nothing is opened before the first sample.
         let blocking = BlockingPool::default();
-        let publishers = publishers::set_up(&origin.registry, &config.notifier, true, &blocking, |_| None);
+        let publishers = publishers::set_up(
+            &origin.registry,
+            &config.notifier,
+            &config.agent.state_dir(),
+            true,
+            &blocking,
+            |_| None,
+        );
         refused::both(&loaded, plugins, publishers)
     };
     runtimes.end();

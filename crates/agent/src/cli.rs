@@ -7,7 +7,7 @@ use nephoscope_config::{HumanDuration, LogFormat, LogLevel};
 
 /// What stands at the end of every help.
 const AFTER: &str = "\
-Exit codes: 0 done; 1 something that was polled failed; 2 bad usage or configuration; 3 could not start; \
+Exit codes: 0 done; 1 something that was polled or asked for failed; 2 bad usage or configuration; 3 could not start; \
 130 and 143 ended at once by a second SIGINT or SIGTERM.";
 
 /// Samples this machine and the clouds that it is part of, and publishes the samples.
@@ -78,6 +78,11 @@ pub(crate) enum Command {
     Plugins(Printing),
     /// Ask one discovery, and print the resources that it lists
     Discover(DiscoverArgs),
+    /// List the spools of publishers, deliver what is in them, or drop what is old
+    ///
+    /// An agent that runs on the same `agent.state_dir` is asked through its admin socket; otherwise the spools are opened here, and no
+    /// agent can start meanwhile.
+    Spool(SpoolArgs),
     /// Print the JSON schema of polling.yaml, for editors
     Schema,
     /// Print a completion script for a shell
@@ -116,6 +121,27 @@ pub(crate) struct DiscoverArgs {
     /// How long it may take
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     pub(crate) timeout: HumanDuration,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
+}
+
+/// What is done with spools.
+#[derive(Debug, Args)]
+pub(crate) struct SpoolArgs {
+    /// The publishers whose spools are meant [default: all that have one]
+    #[arg(value_name = "PUBLISHER")]
+    pub(crate) publishers: Vec<String>,
+    /// Deliver what is in the spools, and exit when it is delivered
+    ///
+    /// Exits with 1 if something is left.
+    #[arg(long, conflicts_with = "drop_older_than")]
+    pub(crate) drain: bool,
+    /// Give up draining when nothing was delivered for this long
+    #[arg(long, value_name = "DURATION", default_value = "60s", requires = "drain")]
+    pub(crate) timeout: HumanDuration,
+    /// Drop what was stored longer ago than this, but for what is being delivered
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) drop_older_than: Option<HumanDuration>,
     #[command(flatten)]
     pub(crate) printing: Printing,
 }
@@ -222,6 +248,8 @@ mod tests {
             "nephoscope once --format xml",
             "nephoscope discover",
             "nephoscope discover x --timeout soon",
+            "nephoscope spool --drain --drop-older-than 1h",
+            "nephoscope spool --timeout 1s",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
@@ -243,6 +271,7 @@ mod tests {
           plugins      List the discoveries, pollsters, meters and publishers that this program was built
                        with
           discover     Ask one discovery, and print the resources that it lists
+          spool        List the spools of publishers, deliver what is in them, or drop what is old
           schema       Print the JSON schema of polling.yaml, for editors
           completions  Print a completion script for a shell
           man          Print the manual page
@@ -262,8 +291,8 @@ mod tests {
               --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
                                       text, json]
 
-        Exit codes: 0 done; 1 something that was polled failed; 2 bad usage or configuration; 3 could not
-        start; 130 and 143 ended at once by a second SIGINT or SIGTERM.
+        Exit codes: 0 done; 1 something that was polled or asked for failed; 2 bad usage or configuration; 3
+        could not start; 130 and 143 ended at once by a second SIGINT or SIGTERM.
         ");
         command.build();
         let mut of = |name: &str| {
@@ -284,6 +313,35 @@ mod tests {
               --format <FORMAT>  A table for people, or one JSON object a line [default: table on a
                                  terminal, json otherwise] [possible values: json, table]
           -h, --help             Print help (see more with '--help')
+
+        Global options:
+              --config <PATH>         A configuration file, or a folder of them; may be given several times,
+                                      later ones win
+              --strict                Take unknown keys, which are warnings otherwise, for errors
+              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+                                      [alias: --polling-namespaces]
+              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+                                      [possible values: error, warn, info, debug, trace]
+              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
+                                      text, json]
+        ");
+        insta::assert_snapshot!(of("spool"), @r"
+        List the spools of publishers, deliver what is in them, or drop what is old
+
+        Usage: nephoscope spool [OPTIONS] [PUBLISHER]...
+
+        Arguments:
+          [PUBLISHER]...  The publishers whose spools are meant [default: all that have one]
+
+        Options:
+              --drain                       Deliver what is in the spools, and exit when it is delivered
+              --timeout <DURATION>          Give up draining when nothing was delivered for this long
+                                            [default: 60s]
+              --drop-older-than <DURATION>  Drop what was stored longer ago than this, but for what is being
+                                            delivered
+              --format <FORMAT>             A table for people, or one JSON object a line [default: table on
+                                            a terminal, json otherwise] [possible values: json, table]
+          -h, --help                        Print help (see more with '--help')
 
         Global options:
               --config <PATH>         A configuration file, or a folder of them; may be given several times,

@@ -9,6 +9,7 @@ use crate::admin::ListenError;
 use crate::publishers::PublishersError;
 use crate::reference::ReferenceError;
 use crate::settings::SettingsError;
+use crate::spools::ClientError;
 use crate::state::StateError;
 
 /// How a subcommand ended that was not kept from its work.
@@ -58,6 +59,17 @@ pub(crate) enum ProgramError {
         /// Why.
         reason: String,
     },
+    /// There is no such publisher, or it has no spool.
+    #[error("find the spool of `{name}`{}", spool_hint(.near))]
+    NoSpool {
+        /// As it was asked for.
+        name: String,
+        /// What was perhaps meant.
+        near: Option<String>,
+    },
+    /// The agent that runs does not answer as it should.
+    #[error("ask the running agent")]
+    Agent(#[from] ClientError),
     /// Plugins that cannot live in one program.
     #[error("put the plugins of this program together")]
     Registry(#[from] RegistryError),
@@ -88,11 +100,18 @@ fn hint(near: &Option<String>) -> String {
     )
 }
 
+fn spool_hint(near: &Option<String>) -> String {
+    near.as_ref().map_or_else(
+        || ": `nephoscope spool` lists those that there are".to_owned(),
+        |near| format!(": did you mean `{near}`?"),
+    )
+}
+
 impl ProgramError {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::UnknownDiscovery { .. } => 2,
+            Self::Settings(_) | Self::UnknownDiscovery { .. } | Self::NoSpool { .. } => 2,
             Self::Publishers(error) if error.is_configuration() => 2,
             // Whoever reads has had enough: the usual end of `nephoscope ... | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,

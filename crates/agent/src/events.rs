@@ -72,7 +72,10 @@ pub(crate) fn stopped(dropped_samples: u64) {
 }
 
 pub(crate) fn stopped_at_once(signal: &str) {
-    tracing::warn!(signal, "a second signal: ended at once, what was queued is lost");
+    tracing::warn!(
+        signal,
+        "a second signal: ended at once, what was queued in memory is lost"
+    );
 }
 
 pub(crate) fn watchdog_withheld(since_tick: f64) {
@@ -88,6 +91,13 @@ pub(crate) fn service_not_told(error: &std::io::Error) {
 
 pub(crate) fn state_dir(path: &Path) {
     tracing::debug!(path = %path.display(), "state folder taken");
+}
+
+pub(crate) fn spool_left_behind(path: &Path) {
+    tracing::warn!(
+        path = %path.display(),
+        "a spool holds samples, and no publisher uses it: name one for its folder again, or remove it"
+    );
 }
 
 /// Plugins may panic: it costs their poll alone.

@@ -38,6 +38,7 @@ mod schema;
 mod service;
 mod settings;
 mod signals;
+mod spools;
 mod state;
 mod table;
 mod watch;

@@ -52,7 +52,15 @@ async fn poll(
         };
         let configured = if args.publish {
             let blocking = BlockingPool::default();
-            publishers::set_up(&origin.registry, &config.notifier, false, &blocking, |_| None)
+            let state_dir = config.agent.state_dir();
+            publishers::set_up(
+                &origin.registry,
+                &config.notifier,
+                &state_dir,
+                false,
+                &blocking,
+                |_| None,
+            )
         } else {
             Ok(Vec::new())
         };
@@ -60,10 +68,11 @@ async fn poll(
     };
     let (printer, collected) = collector();
     let mut setups = vec![printer];
-    // What goes to standard output is printed there anyway.
+    // Without their spools, and what goes to standard output is printed there anyway.
     setups.extend(
         configured
             .into_iter()
+            .map(|planned| planned.setup)
             .filter(|setup| !setup.url_shown.starts_with("stdout:")),
     );
     let notifier = Notifier::start(

@@ -1,14 +1,23 @@
 //! From the configuration's publishers to those that the notifier delivers to.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as PublisherConfig};
+use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as PublisherConfig, SpoolSettings};
 use nephoscope_model::Signer;
+use nephoscope_notifier::spool::OpenError;
 use nephoscope_notifier::{NotifierOptions, PublisherSetup};
 use nephoscope_plugin::{BlockingPool, BuildError, OptionsError, Publisher, PublisherContext, Registry};
 
 /// Where samples go on a terminal when the configuration names no publisher.
 const TERMINAL: &str = "stdout:";
+
+/// A publisher that was made, and the spool that it is to have.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) setup: PublisherSetup,
+    pub(crate) spool: Option<SpoolSettings>,
+}
 
 /// Why publishers cannot be set up; completes "failed to set up the publishers: ...".
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +47,21 @@ pub(crate) enum PublishersError {
     /// Some do not take their URLs or options: which of `notifier.publishers`, and what is wrong.
     #[error("their options are wrong")]
     Options(Vec<(usize, OptionsError)>),
+    /// The spool of one cannot be opened.
+    #[error("open the spool of `{name}`")]
+    Spool {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
 }
 
 impl PublishersError {
     /// Whether a better configuration is the way out.
     pub(crate) fn is_configuration(&self) -> bool {
-        !matches!(self, Self::Unavailable { .. })
+        !matches!(self, Self::Unavailable { .. } | Self::Spool { .. })
     }
 }
 
@@ -59,15 +77,27 @@ pub(crate) fn notifier_options(config: &NotifierConfig) -> NotifierOptions {
     }
 }
 
-/// The publishers of `config`. Those for which `known` gives one are not made anew. Where the configuration has
-/// none, samples go to standard output if that is a `terminal`.
+/// The spool that a publisher is to have.
+pub(crate) fn spool_of(
+    registry: &Registry,
+    config: &NotifierConfig,
+    publisher: &PublisherConfig,
+    state_dir: &Path,
+) -> Option<SpoolSettings> {
+    let plugin = registry.publisher(&publisher.url.scheme());
+    config.spool_of(publisher, plugin.is_some_and(|plugin| plugin.spool), state_dir)
+}
+
+/// The publishers of `config`; their spools are not opened yet. Those for which `known` gives one are not made anew. Where the
+/// configuration has none, samples go to standard output if that is a `terminal`.
 pub(crate) fn set_up(
     registry: &Registry,
     config: &NotifierConfig,
+    state_dir: &Path,
     terminal: bool,
     blocking: &BlockingPool,
     known: impl Fn(&PublisherConfig) -> Option<Arc<dyn Publisher>>,
-) -> Result<Vec<PublisherSetup>, PublishersError> {
+) -> Result<Vec<Planned>, PublishersError> {
     if config.publishers.is_empty() {
         if !terminal || registry.publisher("stdout").is_none() {
             return Err(PublishersError::None);
@@ -82,7 +112,7 @@ pub(crate) fn set_up(
             queue: config.queue,
             spool: None,
         };
-        return Ok(vec![setup]);
+        return Ok(vec![Planned { setup, spool: None }]);
     }
     let setups = config.publishers.iter().enumerate().map(|(index, publisher)| {
         let made = match known(publisher) {
@@ -93,15 +123,44 @@ pub(crate) fn set_up(
                 build(registry, index, &publisher.name, &scheme, url, options, blocking)?
             }
         };
-        Ok(PublisherSetup {
+        let spool = spool_of(registry, config, publisher, state_dir);
+        if spool.is_some() && made.form().is_none() {
+            let message = "nothing can be stored for this kind of publisher: it has no spool";
+            return Err(spool_refused(index, "spool", message.to_owned()));
+        }
+        let setup = PublisherSetup {
             name: publisher.name.as_str().into(),
             url_shown: publisher.url.to_string(),
             publisher: made,
             queue: publisher.queue.unwrap_or(config.queue),
             spool: None,
-        })
+        };
+        Ok(Planned { setup, spool })
     });
-    all(setups)
+    let planned = all(setups)?;
+    all_have_their_own_folder(&planned)?;
+    Ok(planned)
+}
+
+fn all_have_their_own_folder(planned: &[Planned]) -> Result<(), PublishersError> {
+    let folder = |planned: &Planned| planned.spool.as_ref().map(|spool| spool.path.clone());
+    for (index, one) in planned.iter().enumerate() {
+        let mut before = planned.iter().take(index);
+        let same = before.find(|other| folder(one).is_some() && folder(one) == folder(other));
+        if let Some(other) = same {
+            let message = format!(
+                "the publisher `{}` has its spool in this folder",
+                other.setup.name
+            );
+            return Err(spool_refused(index, "spool.path", message));
+        }
+    }
+    Ok(())
+}
+
+fn spool_refused(index: usize, path: &str, message: String) -> PublishersError {
+    let path = path.to_owned();
+    PublishersError::Options(vec![(index, OptionsError { path, message })])
 }
 
 /// Everything, or what is wrong: with options first, all of it.
@@ -164,7 +223,7 @@ mod tests {
     use crate::cli::GlobalOptions;
     use crate::settings::Origin;
 
-    fn set_up_of(publishers: &str, terminal: bool) -> Result<Vec<PublisherSetup>, PublishersError> {
+    fn set_up_of(publishers: &str, terminal: bool) -> Result<Vec<Planned>, PublishersError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("polling.yaml");
         std::fs::write(
@@ -185,6 +244,7 @@ mod tests {
         set_up(
             &registry,
             &config.notifier,
+            Path::new("/state"),
             terminal,
             &BlockingPool::default(),
             |_| None,
@@ -195,7 +255,11 @@ mod tests {
     fn without_a_publisher_samples_go_to_the_terminal_or_nowhere() {
         let setups = set_up_of("", true).unwrap();
         assert_eq!(
-            (setups.len(), setups[0].url_shown.as_str(), setups[0].queue),
+            (
+                setups.len(),
+                setups[0].setup.url_shown.as_str(),
+                setups[0].setup.queue
+            ),
             (1, "stdout:", 7)
         );
         let error = set_up_of("", false).unwrap_err();
@@ -212,8 +276,42 @@ mod tests {
             false,
         )
         .unwrap();
-        let shown: Vec<_> = setups.iter().map(|setup| (&*setup.name, setup.queue)).collect();
+        let shown: Vec<_> = setups
+            .iter()
+            .map(|planned| (&*planned.setup.name, planned.setup.queue))
+            .collect();
         assert_eq!(shown, [("a", 7), ("b", 3)]);
+    }
+
+    #[test]
+    fn a_spool_is_had_by_whoever_asks_and_can_have_one() {
+        let planned = set_up_of(
+            "{name: a, url: \"file:///x\", spool: {}}, {name: b, url: \"file:///y\"}",
+            false,
+        )
+        .unwrap();
+        let paths: Vec<_> = planned
+            .iter()
+            .map(|planned| planned.spool.as_ref().map(|spool| spool.path.as_path()))
+            .collect();
+        assert_eq!(paths, [Some(Path::new("/state/spool/a")), None]);
+        let refused = |publishers: &str| match set_up_of(publishers, false).unwrap_err() {
+            PublishersError::Options(errors) => {
+                let (index, error) = &errors[0];
+                format!("{index} {}: {}", error.path, error.message)
+            }
+            other => panic!("{other}"),
+        };
+        assert_eq!(
+            refused("{name: a, url: \"discard:\", spool: {}}"),
+            "0 spool: nothing can be stored for this kind of publisher: it has no spool"
+        );
+        assert_eq!(
+            refused(
+                "{name: a, url: \"file:///x\", spool: {path: /s}}, {name: b, url: \"file:///y\", spool: {path: /s}}"
+            ),
+            "1 spool.path: the publisher `a` has its spool in this folder"
+        );
     }
 
     #[test]

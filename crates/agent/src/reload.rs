@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use nephoscope_config::Config;
-use nephoscope_notifier::PublisherSetup;
 use nephoscope_polling::plugins::Plugins;
+
+use crate::spools::Opened;
 
 /// Everything that another configuration needs, ready to be used.
 pub(crate) struct Replacement {
     pub(crate) config: Config,
     pub(crate) changes: Changes,
     pub(crate) plugins: Arc<Plugins>,
-    pub(crate) publishers: Vec<PublisherSetup>,
+    pub(crate) publishers: Vec<Opened>,
 }
 
 /// What is different in a new configuration.
@@ -47,6 +48,10 @@ impl Changes {
             (
                 "notifier.batch_size",
                 old.notifier.batch_size != new.notifier.batch_size,
+            ),
+            (
+                "notifier.batch_age",
+                old.notifier.batch_age != new.notifier.batch_age,
             ),
             (
                 "notifier.signing_secret",
@@ -102,11 +107,11 @@ pub(crate) fn hold_back(new: &mut Config, running: &Config) {
 /// How many publishers are not in both configurations alike; a changed place in the list counts as well.
 fn publishers(old: &Config, new: &Config) -> usize {
     let (from, to) = (&old.notifier, &new.notifier);
-    let queues = from.queue != to.queue;
+    let shared = from.queue != to.queue || from.spool != to.spool;
     let added = to
         .publishers
         .iter()
-        .filter(|publisher| queues || !from.publishers.contains(publisher))
+        .filter(|publisher| shared || !from.publishers.contains(publisher))
         .count();
     let names = |config: &nephoscope_config::Notifier| -> Vec<String> {
         config
@@ -120,7 +125,7 @@ fn publishers(old: &Config, new: &Config) -> usize {
     match added + removed {
         0 if before != after => 1,
         // Samples go to the terminal, through a queue of another size.
-        0 if queues => 1,
+        0 if shared => 1,
         count => count,
     }
 }

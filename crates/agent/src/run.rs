@@ -115,7 +115,7 @@ async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut Watched) {
     for warning in &settings.warnings {
         events::configuration_warning(&warning.one_line());
     }
-    let replacement = match agent.prepare(origin, settings.loaded) {
+    let replacement = match agent.prepare(origin, settings.loaded).await {
         Ok(replacement) => replacement,
         Err(error) => {
             let lines = error.lines();

@@ -196,6 +196,7 @@ pub(crate) fn engine_options(config: &Config) -> EngineOptions {
         host: agent.host().into(),
         sample_source: agent.sample_source.as_str().into(),
         batch_size: config.notifier.batch_size,
+        batch_age: config.notifier.batch_age.into(),
         limits: LimitOptions {
             polls: agent.limits.polls,
             endpoint: agent.limits.endpoint,

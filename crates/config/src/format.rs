@@ -50,6 +50,27 @@ impl Format {
         }
     }
 
+    /// The number that bounds of the schema are about, where the text stands for one: bytes, or seconds.
+    pub(crate) fn amount(self, text: &str) -> Option<f64> {
+        match self {
+            Self::Duration => {
+                let duration = text.parse::<HumanDuration>().ok()?;
+                Some(std::time::Duration::from(duration).as_secs_f64())
+            }
+            Self::Size => text.parse::<ByteSize>().ok().map(|size| size.0 as f64),
+            _ => None,
+        }
+    }
+
+    /// Such a number as people write it.
+    pub(crate) fn shown(self, amount: u64) -> Option<String> {
+        match self {
+            Self::Duration => Some(format!("`{}`", HumanDuration::from_secs(amount))),
+            Self::Size => Some(format!("`{}`", ByteSize(amount))),
+            _ => None,
+        }
+    }
+
     pub(crate) fn matches(self, text: &str) -> bool {
         match self {
             Self::Duration => text.parse::<HumanDuration>().is_ok(),

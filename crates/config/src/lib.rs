@@ -24,6 +24,7 @@ pub mod schema;
 mod sections;
 mod size;
 mod sources;
+mod spool;
 mod yaml;
 
 pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, Severity};
@@ -43,3 +44,4 @@ pub use sections::{
     Publisher, PublisherUrl,
 };
 pub use size::{ByteSize, SizeError};
+pub use spool::{Fsync, Spool, SpoolMode, SpoolOrder, SpoolSettings};

@@ -843,7 +843,7 @@ impl<'a> Loader<'a> {
         fields: &Map<String, Value>,
         path: &ValuePath,
     ) -> Option<Options> {
-        const OWN: [&str; 3] = ["name", "url", "queue"];
+        const OWN: [&str; 4] = ["name", "url", "queue", "spool"];
         let options: Map<String, Value> = fields
             .iter()
             .filter(|(key, _)| !OWN.contains(&key.as_str()))

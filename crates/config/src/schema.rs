@@ -450,6 +450,9 @@ impl Checker<'_> {
             self.add(Problem::BadFormat, path, format.expected());
             return;
         }
+        if let Some(amount) = format.and_then(|format| format.amount(text)) {
+            self.number(keywords, amount, path);
+        }
         self.length(
             keywords,
             text.chars().count(),
@@ -487,10 +490,19 @@ impl Checker<'_> {
         if fits {
             return;
         }
+        let format = keywords
+            .get("format")
+            .and_then(Value::as_str)
+            .and_then(Format::named);
+        let shown = |bound: &Value| {
+            let amount = bound.as_u64().zip(format);
+            let shown = amount.and_then(|(amount, format)| format.shown(amount));
+            shown.unwrap_or_else(|| bound.to_string())
+        };
         let words = [("at least", least), ("more than", above), ("at most", most)];
         let parts: Vec<String> = words
             .iter()
-            .filter_map(|(word, bound)| bound.map(|bound| format!("{word} {bound}")))
+            .filter_map(|(word, bound)| bound.map(|bound| format!("{word} {}", shown(bound))))
             .collect();
         self.add(Problem::OutOfRange, path, parts.join(" and "));
     }

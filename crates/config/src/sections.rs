@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::duration::HumanDuration;
 use crate::format;
 use crate::redact::hide_userinfo;
+use crate::spool::Spool;
 
 /// A whole configuration, checked. Its parts can be compared with those of another to see what a reload changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,11 +247,18 @@ pub struct Notifier {
     /// How many samples go into one batch, which is published as one message.
     #[schemars(range(min = 1, max = 10_000))]
     pub batch_size: usize,
-    /// How many samples wait in memory for each publisher. When that many wait, the oldest are dropped, counted and logged.
+    /// How long samples wait for their batch to fill, at most `1h`. A batch that does not is published as it is.
+    #[schemars(extend("maximum" = 3600))]
+    pub batch_age: HumanDuration,
+    /// How many samples wait in memory for each publisher. When that many wait, the oldest go to its spool; without a spool they are
+    /// dropped, counted and logged.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub queue: usize,
     /// Signs every sample, as ceilometer's `telemetry_secret` does. Without it signatures are empty.
     pub signing_secret: Option<Secret>,
+    /// What the spools of publishers are like, their queues on disk. Here `path` is the folder in which each of them has one of its own,
+    /// named as the publisher; default: `spool` in `agent.state_dir`.
+    pub spool: Spool,
     /// Where samples are published. Without any, `run` on a terminal prints them.
     pub publishers: Vec<Publisher>,
 }
@@ -259,8 +267,10 @@ impl Default for Notifier {
     fn default() -> Self {
         Self {
             batch_size: 50,
+            batch_age: HumanDuration::from_secs(1),
             queue: 100_000,
             signing_secret: None,
+            spool: Spool::default(),
             publishers: Vec::new(),
         }
     }
@@ -279,6 +289,10 @@ pub struct Publisher {
     #[schemars(range(min = 1, max = 100_000_000))]
     #[serde(default)]
     pub queue: Option<usize>,
+    /// What its spool is like where that is not as `notifier.spool` says. With this key, be it `{}`, it has a spool whatever its kind,
+    /// unless `mode` is `off`. Here `path` is the folder itself.
+    #[serde(default)]
+    pub spool: Option<Spool>,
     /// The other keys: options of the URL's kind of publisher.
     #[serde(skip)]
     pub options: Options,

@@ -59,9 +59,9 @@ fn every_key_is_read() {
         .map(|source| source.position.to_string())
         .collect();
     insta::assert_snapshot!(positions.join("\n"), @r"
-    tests/good/ours.yaml:26
-    tests/good/ours.yaml:32
-    tests/good/ours.yaml:38
+    tests/good/ours.yaml:28
+    tests/good/ours.yaml:34
+    tests/good/ours.yaml:40
     ");
     let source = &config.sources[1];
     let resources: Vec<_> = source.resources.iter().map(|resource| resource.key()).collect();
@@ -107,15 +107,54 @@ fn every_key_is_read() {
         },
         Notifier {
             batch_size: 10,
+            batch_age: HumanDuration(
+                250ms,
+            ),
             queue: 1000,
             signing_secret: Some(
                 ***,
             ),
+            spool: Spool {
+                mode: Some(
+                    Always,
+                ),
+                path: Some(
+                    "/tmp/spools",
+                ),
+                max_bytes: Some(
+                    ByteSize(
+                        65536,
+                    ),
+                ),
+                max_age: Some(
+                    HumanDuration(
+                        172800s,
+                    ),
+                ),
+                fsync: Some(
+                    Never,
+                ),
+                order: Some(
+                    Fifo,
+                ),
+            },
             publishers: [
                 Publisher {
                     name: "out",
                     url: "stdout:",
                     queue: None,
+                    spool: Some(
+                        Spool {
+                            mode: Some(
+                                Off,
+                            ),
+                            path: None,
+                            max_bytes: None,
+                            max_age: None,
+                            fsync: None,
+                            order: None,
+                        },
+                    ),
                     options: {},
                 },
                 Publisher {
@@ -124,6 +163,7 @@ fn every_key_is_read() {
                     queue: Some(
                         5,
                     ),
+                    spool: None,
                     options: {
                         "sync": ***,
                     },
@@ -178,8 +218,19 @@ fn defaults_stand_for_what_is_not_written() {
         },
         Notifier {
             batch_size: 50,
+            batch_age: HumanDuration(
+                1s,
+            ),
             queue: 100000,
             signing_secret: None,
+            spool: Spool {
+                mode: None,
+                path: None,
+                max_bytes: None,
+                max_age: None,
+                fsync: None,
+                order: None,
+            },
             publishers: [],
         },
         {},

@@ -15,6 +15,8 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::events::Fault;
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
 use crate::lane::{Answer, Departure, Lane, Step};
 use crate::options::CLOSE_TIMEOUT;
 
@@ -63,6 +65,8 @@ async fn publish(departure: Departure, limit: Duration) -> (u64, Answer) {
         batch,
         publisher,
     } = departure;
+    #[cfg(feature = "failpoints")]
+    Failpoint::Departing.reach();
     let attempt = async move {
         match timeout(limit, publisher.publish(batch)).await {
             Ok(Ok(())) => Answer::Taken,
@@ -75,6 +79,10 @@ async fn publish(departure: Departure, limit: Duration) -> (u64, Answer) {
         Ok(answer) => answer,
         Err(panic) => Answer::Retry(Fault::Panicked, panic_text(&*panic)),
     };
+    #[cfg(feature = "failpoints")]
+    if answer == Answer::Taken {
+        Failpoint::Answered.reach();
+    }
     (number, answer)
 }
 

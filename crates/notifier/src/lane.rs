@@ -48,6 +48,8 @@ struct State {
     form: Option<Form>,
     /// Departures, for the share of the backlog.
     departures: u32,
+    /// Whether the backlog goes before what is fresh until there is none, since somebody asked for that.
+    backlog_first: bool,
     mode: Mode,
     /// Hand-overs that wait for room.
     waiters: usize,
@@ -165,6 +167,7 @@ impl Lane {
                 in_flight,
                 form,
                 departures: 0,
+                backlog_first: false,
                 publisher: setup.publisher,
                 url_shown: setup.url_shown,
                 mode: Mode::Open,
@@ -472,8 +475,10 @@ impl Lane {
         let fifo = spool.options().order == Order::Fifo;
         let turn = state.departures % BACKLOG_SHARE == BACKLOG_SHARE - 1;
         state.departures = state.departures.wrapping_add(1);
+        state.backlog_first &= spool.has_backlog();
         if !fifo
             && !turn
+            && !state.backlog_first
             && let Some(taken) = state.queue.take(epoch)
         {
             return Some(taken);
@@ -494,7 +499,7 @@ impl Lane {
                     return Some(state.queue.depart(batch, Some(ticket), None, epoch, now));
                 }
                 // In order, nothing passes by what is there.
-                Next::Later if fifo => return None,
+                Next::Later if fifo || state.backlog_first => return None,
                 Next::Later | Next::Nothing => return state.queue.take(epoch),
             }
         }
@@ -674,6 +679,16 @@ impl Lane {
         self.work.notify_one();
     }
 
+    /// Delivers what the spool holds as soon as may be: the next retry need not wait, and what is fresh does.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.state.lock();
+        if let Mode::Open = state.mode {
+            state.backlog_first = true;
+            state.health.resume(Instant::now());
+            self.work.notify_one();
+        }
+    }
+
     /// Resolves when the publisher has stopped and is closed.
     pub(crate) async fn stopped(&self) {
         self.stopped.cancelled().await;
@@ -732,7 +747,12 @@ impl Lane {
             queued_batches += spool.incoming_batches;
         }
         let failing = state.health.failing();
-        let publisher_state = match (&state.mode, state.health.blocked(), failing) {
+        // While the spool takes batches, nobody waits and nothing is lost.
+        let spooling = self
+            .usable_spool(&state)
+            .is_some_and(|(spool, _)| spool.takes() && !self.stands_still(&state));
+        let blocked = state.health.blocked().filter(|_| !spooling);
+        let publisher_state = match (&state.mode, blocked, failing) {
             (Mode::Stopped, ..) => PublisherState::Stopped,
             (Mode::Draining(draining), ..) => PublisherState::Draining {
                 until: draining.until,

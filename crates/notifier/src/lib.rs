@@ -10,6 +10,8 @@
 mod backoff;
 mod delivery;
 mod events;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
 mod health;
 mod lane;
 mod notifier;

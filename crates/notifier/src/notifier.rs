@@ -134,6 +134,18 @@ impl Notifier {
         lane.and_then(|lane| lane.spool().cloned())
     }
 
+    /// Delivers what the spool of this publisher holds as soon as may be: the next retry need not wait, and what is fresh does
+    /// until the spool is empty. Whether there is such a publisher with a spool.
+    pub fn deliver_backlog(&self, name: &str) -> bool {
+        let lanes = self.0.lanes.read();
+        let mut lanes = lanes.active.iter().filter(|lane| &**lane.name() == name);
+        let lane = lanes.find(|lane| lane.spool().is_some());
+        lane.is_some_and(|lane| {
+            lane.hurry();
+            true
+        })
+    }
+
     /// Takes over the publishers of a reload; from the call on, cycles hand over to them.
     ///
     /// A name that is known keeps its queue and its counts. If its publisher is the same ([`Notifier::publisher`]),

@@ -145,6 +145,9 @@ pub struct PublisherPlugin {
     pub description: &'static str,
     /// The options beside `name` and `url`.
     pub options: Option<OptionsSpec>,
+    /// Whether it has a spool where the configuration does not say: its place is another machine, which may be away
+    /// for long. It must have a [`Publisher::form`].
+    pub spool: bool,
     /// Makes it.
     pub build: fn(&PublisherContext) -> Result<Arc<dyn Publisher>, BuildError>,
 }

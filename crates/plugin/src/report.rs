@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use nephoscope_model::{Meter, Resource, ResourceIds, RunIds, Sample, Subject, Timestamp, Volume};
 use parking_lot::Mutex;
@@ -14,9 +13,6 @@ use crate::{Failure, FailureKind};
 /// How many samples one report may hold: a bound on what a plugin gone wild can fill memory with. Further
 /// ones are dropped, and the run counts a defect.
 pub const MAX_REPORT: usize = 1_000_000;
-
-/// Samples do not wait longer than this for their batch to fill, as long as reports come.
-const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// Reports with more samples than this find repeated (meter, resource id) pairs with a table.
 const SCAN: usize = 32;
@@ -108,6 +104,12 @@ impl RunOutput {
     pub fn last_result(&self) -> Instant {
         self.0.lock().last_result
     }
+
+    /// Since when samples wait for their batch to fill.
+    pub fn open_since(&self) -> Option<Instant> {
+        let state = self.0.lock();
+        (!state.open.is_empty()).then_some(state.opened)
+    }
 }
 
 /// Where the reports of one run go.
@@ -193,9 +195,6 @@ impl SampleSink {
                 state.close();
             }
         }
-        if now.duration_since(state.opened) >= MAX_AGE {
-            state.close();
-        }
     }
 
     /// Hands full batches on; waits while the engine is busy with those before.
@@ -203,7 +202,9 @@ impl SampleSink {
         while !self.output.0.lock().full.is_empty() {
             // The batch leaves the output only when it has a place to go: leaving this future loses nothing.
             let place = self.batches.reserve().await.map_err(|_| Stopped)?;
-            if let Some(batch) = self.output.0.lock().full.pop_front() {
+            // Sent under the lock: whoever takes the output finds all batches before it already sent.
+            let mut state = self.output.0.lock();
+            if let Some(batch) = state.full.pop_front() {
                 place.send(batch);
             }
         }

@@ -43,6 +43,7 @@ pub struct CycleContext {
     pub(crate) host: Arc<str>,
     pub(crate) sample_source: Arc<str>,
     pub(crate) batch_size: usize,
+    pub(crate) batch_age: Duration,
     pub(crate) coordinator: Arc<dyn Coordinator>,
     pub(crate) notifier: Notifier,
     pub(crate) limits: Arc<Limits>,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use nephoscope_coordination::{Carried, Coordinator};
 use nephoscope_model::{CycleId, ScheduleId};
-use nephoscope_notifier::{Notifier, Outcome};
+use nephoscope_notifier::Notifier;
 use nephoscope_plugin::{BlockingPool, CycleCache};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -60,6 +60,8 @@ pub struct EngineOptions {
     pub sample_source: Arc<str>,
     /// `notifier.batch_size`.
     pub batch_size: usize,
+    /// `notifier.batch_age`.
+    pub batch_age: Duration,
     /// `agent.limits`.
     pub limits: LimitOptions,
     /// `agent.splay`.
@@ -467,9 +469,8 @@ impl Inner {
         let (inner, patience, settlement) = (self.clone(), self.settlements.clone(), end.settlement());
         self.settlements.spawn(async move {
             // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
-            if let Some(Outcome::Delivered | Outcome::Stored | Outcome::Dropped) =
-                patience.patiently(settlement).await
-            {
+            if let Some(outcome) = patience.patiently(settlement).await {
+                events::cycle_settled(&start.cycle, outcome);
                 inner.progress.finished(&start.cycle);
             }
         });
@@ -540,6 +541,7 @@ impl Inner {
             host: self.options.host.clone(),
             sample_source: self.options.sample_source.clone(),
             batch_size: self.options.batch_size,
+            batch_age: self.options.batch_age,
             coordinator: self.parts.coordinator.clone(),
             notifier: self.parts.notifier.clone(),
             limits: self.limits.clone(),
@@ -604,6 +606,7 @@ pub async fn once(
             host: options.host.clone(),
             sample_source: options.sample_source.clone(),
             batch_size: options.batch_size,
+            batch_age: options.batch_age,
             coordinator: parts.coordinator.clone(),
             notifier: parts.notifier.clone(),
             limits: limits.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nephoscope_coordination::WorkId;
 use nephoscope_model::CycleId;
+use nephoscope_notifier::Outcome;
 use nephoscope_plugin::Failure;
 
 use crate::record::CycleRecord;
@@ -42,6 +43,7 @@ pub(crate) fn cycle_ended(record: &CycleRecord) {
     tracing::debug!(
         schedule = %record.schedule,
         cycle = %record.cycle.start,
+        number = record.cycle.number,
         resources = record.resources,
         samples = record.samples,
         failures = record.failures.total(),
@@ -49,6 +51,16 @@ pub(crate) fn cycle_ended(record: &CycleRecord) {
         lateness = record.lateness.map(|late| late.as_secs_f64()),
         "cycle ended"
     );
+}
+
+/// All that a cycle has handed over is delivered, stored or lost: whoever reads it knows what a crash can no longer take.
+pub(crate) fn cycle_settled(cycle: &CycleId, outcome: Outcome) {
+    let outcome = match outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Stored => "stored",
+        Outcome::Dropped => "dropped",
+    };
+    tracing::debug!(schedule = cycle.schedule.as_str(), cycle = %cycle.start, number = cycle.number, outcome, "cycle settled");
 }
 
 pub(crate) fn poll_failed(pollster: &str, cycle: &CycleId, failure: &Failure) {

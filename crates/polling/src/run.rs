@@ -251,6 +251,8 @@ impl Worker {
         );
         let outcome = loop {
             let limit = self.limit(&output);
+            // A batch that does not fill up is handed over when it is old enough.
+            let due = output.open_since().map(|since| since + context.batch_age);
             tokio::select! {
                 biased;
                 Some(batch) = batches.recv() => self.hand_over(batch).await,
@@ -261,6 +263,9 @@ impl Worker {
                 }
                 () = &mut feed => {}
                 () = self.cancellation.cancelled() => break Err(self.cancelled()),
+                () = sleep_until(due.unwrap_or(limit)), if due.is_some() => {
+                    self.hand_over_rest(&mut batches, &output).await;
+                }
                 () = sleep_until(limit) => {
                     // A result may have come since the limit was worked out.
                     if self.limit(&output) <= Instant::now() {
@@ -276,14 +281,21 @@ impl Worker {
             self.state.left_behind.lock().push(task);
         }
         // Neither a panic nor a deadline takes back what was reported before.
+        self.hand_over_rest(&mut batches, &output).await;
+        self.observer.record.lock().duration = began.elapsed();
+        outcome
+    }
+
+    /// Hands over what has come so far, in order, be its batches full or not.
+    async fn hand_over_rest(&mut self, batches: &mut mpsc::Receiver<Reported>, output: &RunOutput) {
+        // Taken first: what is full is sent under the output's lock, so that all before it is in the channel.
+        let rest = output.take();
         while let Ok(batch) = batches.try_recv() {
             self.hand_over(batch).await;
         }
-        for batch in output.take() {
+        for batch in rest {
             self.hand_over(batch).await;
         }
-        self.observer.record.lock().duration = began.elapsed();
-        outcome
     }
 
     /// When the run is ended if no further result comes.

@@ -15,6 +15,7 @@ register!(Registration::Publisher(PublisherPlugin {
     schemes: &["amqp", "amqps", "rabbit"],
     description: "Sends oslo.messaging notifications to RabbitMQ, as ceilometer's notification agent takes them",
     options: Some(OptionsSpec::of::<AmqpOptions>()),
+    spool: true,
     build: |context| {
         let settings = Settings::read(context)?;
         Ok(Arc::new(AmqpPublisher {

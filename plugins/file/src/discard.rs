@@ -14,6 +14,7 @@ register!(Registration::Publisher(PublisherPlugin {
     schemes: &["discard"],
     description: "Takes every sample and keeps none, to measure what comes before",
     options: Some(OptionsSpec::of::<DiscardOptions>()),
+    spool: false,
     build: |context| {
         let DiscardOptions {} = context.options()?;
         url::nothing_behind(context.url())?;

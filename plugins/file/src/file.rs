@@ -20,6 +20,7 @@ register!(Registration::Publisher(PublisherPlugin {
     schemes: &["file"],
     description: "Appends samples to a file as JSON lines in ceilometer's message form",
     options: Some(OptionsSpec::of::<FileOptions>()),
+    spool: false,
     build: |context| {
         let options: FileOptions = context.options()?;
         let path = url::file_path(context.url())?;

@@ -20,6 +20,7 @@ register!(Registration::Publisher(PublisherPlugin {
     schemes: &["stdout"],
     description: "Prints samples on standard output, as lines for people or as JSON lines",
     options: Some(OptionsSpec::of::<StdoutOptions>()),
+    spool: false,
     build: |context| {
         let options: StdoutOptions = context.options()?;
         url::nothing_behind(context.url())?;

@@ -115,6 +115,12 @@ impl Broker {
         self.server = Some(server);
     }
 
+    /// Where publishers find it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/", self.port)
+    }
+
     /// Kills the server, as `kill -9` does.
     pub async fn kill(&mut self) {
         let mut server = self.server.take().expect("the broker runs");

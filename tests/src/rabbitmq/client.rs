@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer};
@@ -34,6 +34,18 @@ impl Client {
             _connection: connection,
             channel,
         }
+    }
+
+    /// How many messages wait in a queue that is there.
+    pub async fn waiting(&self, queue: &str) -> u32 {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let declared = self
+            .channel
+            .queue_declare(queue.into(), options, FieldTable::default());
+        declared.await.unwrap().message_count()
     }
 
     /// Consumes from a queue that is there.

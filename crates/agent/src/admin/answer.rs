@@ -31,6 +31,14 @@ pub(crate) fn error(status: StatusCode, text: &str) -> Response<Body> {
     json(status, &json!({ "error": text }))
 }
 
+/// A method that the path does not take.
+pub(crate) fn wrong_method() -> Response<Body> {
+    error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "the path does not take this method",
+    )
+}
+
 /// A path that there is not: says which there are.
 pub(crate) fn not_found(surface: &Surface) -> Response<Body> {
     json(

@@ -1,4 +1,7 @@
-//! What is refused before anything looks at the path: other methods than GET, bodies, and on TCP foreign host names.
+//! What is refused before anything looks at the path: methods, bodies, and on TCP foreign host names.
+//!
+//! On TCP and at `agent.metrics` only GET is let in. On the unix socket POST is too: whoever may write to it is the agent's user or
+//! of its group, and no page of the web can.
 //!
 //! A page of the web may make a browser on the operator's machine ask this server, under a name that the page's
 //! owner lets point here (DNS rebinding). Such a request carries that name in `Host`, and is refused.
@@ -17,6 +20,8 @@ use crate::admin::answer;
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
     hosts: Hosts,
+    /// Whether requests may come that change something.
+    posts: bool,
 }
 
 /// Under which names the server answers.
@@ -32,9 +37,20 @@ enum Hosts {
 }
 
 impl Gate {
-    /// For requests under any host name: a unix socket, or the metrics alone.
+    /// For requests on a unix socket.
+    pub(crate) fn local() -> Self {
+        Self {
+            hosts: Hosts::Any,
+            posts: true,
+        }
+    }
+
+    /// For requests under any host name: the metrics alone.
     pub(crate) fn open() -> Self {
-        Self { hosts: Hosts::Any }
+        Self {
+            hosts: Hosts::Any,
+            posts: false,
+        }
     }
 
     /// For requests that came to this address of ours, under a name of ours.
@@ -42,6 +58,7 @@ impl Gate {
         let local = local.map(|address| address.ip().to_canonical());
         Self {
             hosts: Hosts::These { names, local },
+            posts: false,
         }
     }
 
@@ -51,7 +68,8 @@ impl Gate {
             let text = "this agent does not answer under this host name; ask by an address, by `localhost`, or by the name of the host";
             return Some(answer::error(StatusCode::MISDIRECTED_REQUEST, text));
         }
-        if request.method() != Method::GET {
+        let posts = self.posts && request.method() == Method::POST;
+        if request.method() != Method::GET && !posts {
             return Some(answer::method_not_allowed());
         }
         if !request.body().is_end_stream() {
@@ -186,5 +204,14 @@ mod tests {
             assert_eq!(status(&gate, method, "/healthz", &[], ""), 405, "{method}");
         }
         assert_eq!(status(&gate, "GET", "/healthz", &[], "x"), 413);
+    }
+
+    #[test]
+    fn post_is_let_in_on_the_unix_socket_alone() {
+        let post = |gate: &Gate, body| status(gate, "POST", "/", &["localhost"], body);
+        assert_eq!(post(&Gate::local(), ""), 200);
+        assert_eq!(post(&Gate::local(), "x"), 413);
+        assert_eq!(post(&guarded(), ""), 405);
+        assert_eq!(status(&Gate::local(), "DELETE", "/", &[], ""), 405);
     }
 }

@@ -1,6 +1,6 @@
 //! What a running agent says about itself over HTTP: health, readiness, metrics, tasks, cycles.
 //!
-//! Everything is read, nothing is changed: GET only. Answers hold no values of the configuration but the names
+//! On TCP everything is read and nothing is changed: GET only. On the unix socket two POST routes act on spools. Answers hold no values of the configuration but the names
 //! that operators gave (sources, listings, publishers), and the userinfo of every URL shows as `***`.
 
 mod answer;
@@ -15,7 +15,7 @@ mod views;
 
 pub(crate) use listener::{ListenError, Listener};
 pub(crate) use readiness::{Readiness, ReasonCode, Weight};
-pub(crate) use routes::{ROUTES, Surface};
+pub(crate) use routes::{DRAIN_PATH, DROP_PATH, ROUTES, Reach, Surface};
 pub(crate) use server::serve;
 pub(crate) use state::{AdminState, Phase};
 

@@ -55,7 +55,7 @@ pub(crate) enum ReasonCode {
     SchedulerStuck,
     /// Resources that agents share were not polled in the last cycle of a schedule: there was no plan with this agent in it.
     NoPlan,
-    /// No publisher takes samples: all queues are full and samples are lost.
+    /// No publisher takes samples, and neither does a spool: all queues are full and samples are lost.
     NothingPublished,
     /// The configuration on disk has errors; the one before is in use.
     ConfigurationRejected,
@@ -71,6 +71,8 @@ pub(crate) enum ReasonCode {
     PublisherRetrying,
     /// A publisher takes nothing and its queue is full: its samples are lost.
     PublisherBlocked,
+    /// A publisher's spool takes nothing: its samples stay in memory.
+    SpoolFailing,
     /// A plugin was not loaded: this machine is not fit for it.
     PluginUnavailable,
     /// A run blocks its thread; the pollster is not started again until it ends.
@@ -96,6 +98,7 @@ impl ReasonCode {
         Self::ListingFailed,
         Self::PublisherRetrying,
         Self::PublisherBlocked,
+        Self::SpoolFailing,
         Self::PluginUnavailable,
         Self::PollsterHangs,
         Self::CallsHang,
@@ -117,6 +120,7 @@ impl ReasonCode {
             Self::ListingFailed => "listing_failed",
             Self::PublisherRetrying => "publisher_retrying",
             Self::PublisherBlocked => "publisher_blocked",
+            Self::SpoolFailing => "spool_failing",
             Self::PluginUnavailable => "plugin_unavailable",
             Self::PollsterHangs => "pollster_hangs",
             Self::CallsHang => "calls_hang",
@@ -139,6 +143,7 @@ impl ReasonCode {
             | Self::ListingFailed
             | Self::PublisherRetrying
             | Self::PublisherBlocked
+            | Self::SpoolFailing
             | Self::PluginUnavailable
             | Self::PollsterHangs
             | Self::CallsHang
@@ -155,7 +160,9 @@ impl ReasonCode {
             Self::NoPlan => {
                 "Resources that agents share were not polled in the last cycle of a schedule: there was no plan with this agent in it."
             }
-            Self::NothingPublished => "No publisher takes samples: all queues are full and samples are lost.",
+            Self::NothingPublished => {
+                "No publisher takes samples, and neither does a spool: all queues are full and samples are lost."
+            }
             Self::ConfigurationRejected => "The configuration on disk has errors; the one before is in use.",
             Self::RestartNeeded => {
                 "Keys of the configuration on disk take effect after a restart; what they said before is in use."
@@ -169,6 +176,7 @@ impl ReasonCode {
             Self::PublisherBlocked => {
                 "A publisher takes nothing and its queue is full: its samples are lost."
             }
+            Self::SpoolFailing => "A publisher's spool takes nothing: its samples stay in memory.",
             Self::PluginUnavailable => "A plugin was not loaded: this machine is not fit for it.",
             Self::PollsterHangs => {
                 "A run blocks its thread; the pollster is not started again until it ends."
@@ -334,6 +342,11 @@ impl Facts {
                 | PublisherState::Delivering
                 | PublisherState::Draining { .. }
                 | PublisherState::Stopped => {}
+            }
+            let spool = publisher.spool.as_ref();
+            if let Some(why) = spool.and_then(|spool| spool.failing.as_ref()) {
+                let text = format!("the spool of publisher `{name}` takes nothing: {why}");
+                reasons.push(reason(ReasonCode::SpoolFailing, text));
             }
         }
     }

@@ -5,10 +5,10 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 
-use crate::admin::query::Limit;
+use crate::admin::query::{DropOld, Limit, Which};
 use crate::admin::state::AdminState;
 use crate::admin::{answer, views};
 use crate::metrics::Format;
@@ -25,6 +25,9 @@ const RESOURCES: usize = 100;
 /// How many resources of a pollster may be asked for: the engine remembers no more.
 const MOST_RESOURCES: usize = 10_000;
 
+/// What is said of a name that is none.
+const NO_SPOOL: &str = "there is no publisher of this name that has a spool";
+
 /// What a listener offers, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Surface {
@@ -33,6 +36,8 @@ pub(crate) enum Surface {
     Full {
         /// Names of this host.
         host_names: Vec<String>,
+        /// Whether there is also what changes something: on a unix socket.
+        changes: bool,
     },
     /// `/healthz`, `/readyz` and `/metrics` alone, under any host name (`agent.metrics`).
     MetricsOnly,
@@ -45,8 +50,19 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// What it answers.
     pub(crate) description: &'static str,
-    /// Whether a listener for metrics alone has it.
-    pub(crate) with_metrics: bool,
+    /// Who has it.
+    pub(crate) reach: Reach,
+}
+
+/// Who has a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All listeners, that for the metrics alone too.
+    Metrics,
+    /// The admin API.
+    Admin,
+    /// The admin API on a unix socket, for POST: it changes something.
+    Change,
 }
 
 /// All paths.
@@ -54,46 +70,65 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         path: "/healthz",
         description: "Whether the scheduler is alive: 200, or 503 when it did not wake up for 5 s",
-        with_metrics: true,
+        reach: Reach::Metrics,
     },
     Route {
         path: "/readyz",
-        description: "Whether the agent does its work, with reasons: 503 only when due resources cannot be polled or nothing can be published",
-        with_metrics: true,
+        description: "Whether the agent does its work, with reasons: 503 only when due resources cannot be polled or nothing can be published or spooled",
+        reach: Reach::Metrics,
     },
     Route {
         path: "/metrics",
         description: "Metrics, as Prometheus text 0.0.4 or as OpenMetrics",
-        with_metrics: true,
+        reach: Reach::Metrics,
     },
     Route {
         path: "/api/v1/tasks",
         description: "What is polled on which schedule, and how the schedules fare",
-        with_metrics: false,
+        reach: Reach::Admin,
     },
     Route {
         path: "/api/v1/cycles",
         description: "The last cycles, newest first (`limit`: 1 to 200, default 20)",
-        with_metrics: false,
+        reach: Reach::Admin,
     },
     Route {
         path: "/api/v1/resources",
         description: "Resources that are set aside and why, pollsters that hang, listings and pollsters with their counts (`limit`: resources shown of each pollster, 1 to 10000, default 100)",
-        with_metrics: false,
+        reach: Reach::Admin,
     },
     Route {
         path: "/api/v1/publishers",
-        description: "What each publisher is doing, its queue and its counts",
-        with_metrics: false,
+        description: "What each publisher is doing, its queue, its spool and its counts",
+        reach: Reach::Admin,
+    },
+    Route {
+        path: DRAIN_PATH,
+        description: "Delivers what spools hold now, before what is fresh and without waiting for the next retry; `publisher` names one. Answers at once: a spool is empty when its `low` in `/api/v1/publishers` has reached the `until` of the answer",
+        reach: Reach::Change,
+    },
+    Route {
+        path: DROP_PATH,
+        description: "Drops what was stored longer ago than `older_than` seconds, but for what is being delivered; `publisher` names one spool, otherwise it is all",
+        reach: Reach::Change,
     },
 ];
 
+/// Where spools are drained.
+pub(crate) const DRAIN_PATH: &str = "/api/v1/spool/drain";
+
+/// Where what is old in spools is dropped.
+pub(crate) const DROP_PATH: &str = "/api/v1/spool/drop";
+
 /// The paths that a surface has.
 pub(crate) fn paths(surface: &Surface) -> Vec<&'static str> {
-    let all = matches!(surface, Surface::Full { .. });
+    let has = |reach| match surface {
+        Surface::Full { changes, .. } => *changes || reach != Reach::Change,
+        Surface::MetricsOnly => reach == Reach::Metrics,
+    };
     ROUTES
         .iter()
-        .filter(|route| all || route.with_metrics)
+        .filter(|route| has(route.reach))
         .map(|route| route.path)
         .collect()
 }
@@ -104,14 +139,20 @@ pub(crate) fn router(surface: Surface, state: AdminState) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics));
-    if matches!(surface, Surface::Full { .. }) {
+    if let Surface::Full { changes, .. } = &surface {
         router = router
             .route("/api/v1/tasks", get(tasks))
             .route("/api/v1/cycles", get(cycles))
             .route("/api/v1/resources", get(resources))
             .route("/api/v1/publishers", get(publishers));
+        if *changes {
+            router = router
+                .route(DRAIN_PATH, post(drain))
+                .route(DROP_PATH, post(drop_old));
+        }
     }
     router
+        .method_not_allowed_fallback(|| std::future::ready(answer::wrong_method()))
         .fallback(move || std::future::ready(answer::not_found(&surface)))
         .with_state(state)
 }
@@ -181,4 +222,32 @@ async fn resources(
 
 async fn publishers(State(state): State<AdminState>) -> Response<Body> {
     answer::json(StatusCode::OK, &views::publishers(&state))
+}
+
+async fn drain(
+    State(state): State<AdminState>,
+    query: Result<Query<Which>, QueryRejection>,
+) -> Response<Body> {
+    let which = match Which::of(query) {
+        Ok(which) => which,
+        Err(text) => return answer::error(StatusCode::BAD_REQUEST, &text),
+    };
+    match views::drain(&state, which.as_deref()) {
+        Some(drains) => answer::json(StatusCode::OK, &drains),
+        None => answer::error(StatusCode::NOT_FOUND, NO_SPOOL),
+    }
+}
+
+async fn drop_old(
+    State(state): State<AdminState>,
+    query: Result<Query<DropOld>, QueryRejection>,
+) -> Response<Body> {
+    let (older_than, which) = match DropOld::of(query) {
+        Ok(query) => query,
+        Err(text) => return answer::error(StatusCode::BAD_REQUEST, &text),
+    };
+    match views::drop_old(&state, older_than, which.as_deref()).await {
+        Some(drops) => answer::json(StatusCode::OK, &drops),
+        None => answer::error(StatusCode::NOT_FOUND, NO_SPOOL),
+    }
 }

@@ -52,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// second.
 pub(crate) async fn serve(listener: Listener, surface: Surface, state: AdminState, stop: CancellationToken) {
     let names: Option<Arc<[String]>> = match &surface {
-        Surface::Full { host_names } => Some(
+        Surface::Full { host_names, .. } => Some(
             host_names
                 .iter()
                 .map(String::as_str)
@@ -109,7 +109,7 @@ async fn serve_connection(
     stop: CancellationToken,
 ) {
     match connection {
-        Connection::Unix(stream) => exchange(stream, Gate::open(), router, stop).await,
+        Connection::Unix(stream) => exchange(stream, Gate::local(), router, stop).await,
         Connection::Tcp(stream) => {
             let gate = match names {
                 Some(names) => Gate::guarded(names, stream.local_addr().ok()),

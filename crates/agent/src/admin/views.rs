@@ -1,7 +1,10 @@
 //! The bodies of `/api/v1/`: what programs read. Times are UTC, durations seconds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use nephoscope_model::Timestamp;
+use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolStatus};
 use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
 use nephoscope_polling::record::CycleRecord;
 use nephoscope_polling::setaside::SetAsideResource;
@@ -207,6 +210,8 @@ struct Publisher {
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     queue: Queue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool: Option<SpoolView>,
     samples: Tally,
     batches: Tally,
     retries: u64,
@@ -220,6 +225,71 @@ struct Queue {
     batches: usize,
     limit_samples: usize,
     oldest_seconds: Option<f64>,
+}
+
+/// What a publisher has on disk.
+#[derive(Serialize)]
+struct SpoolView {
+    mode: &'static str,
+    samples: u64,
+    batches: u64,
+    bytes: u64,
+    limit_bytes: u64,
+    /// About when the oldest of it was stored.
+    oldest: Option<String>,
+    /// Why it takes nothing at present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Arc<str>>,
+    /// Every batch with a smaller number is done with.
+    low: u64,
+    /// The number of the next batch.
+    next: u64,
+    /// What it held when it was opened.
+    recovered_samples: u64,
+    stored_samples: u64,
+    /// At its bounds, or by hand.
+    dropped_samples: u64,
+    /// To damage.
+    lost_samples: u64,
+    failed_syncs: u64,
+    quarantine: Quarantine,
+}
+
+/// Batches that were refused for good.
+#[derive(Serialize)]
+struct Quarantine {
+    batches: u64,
+    bytes: u64,
+    lost_batches: u64,
+}
+
+impl From<SpoolStatus> for SpoolView {
+    fn from(status: SpoolStatus) -> Self {
+        Self {
+            mode: match status.mode {
+                SpoolMode::Overflow => "overflow",
+                SpoolMode::Always => "always",
+            },
+            samples: status.samples,
+            batches: status.batches,
+            bytes: status.bytes,
+            limit_bytes: status.max_bytes,
+            oldest: status.oldest.map(|time| Timestamp::from_millis(time).to_string()),
+            error: status.failing,
+            low: status.low,
+            next: status.next,
+            recovered_samples: status.recovered_samples,
+            stored_samples: status.stored_samples,
+            dropped_samples: status.counts.dropped_samples,
+            lost_samples: status.counts.lost_samples,
+            failed_syncs: status.failed_syncs,
+            quarantine: Quarantine {
+                batches: status.quarantine.batches,
+                bytes: status.quarantine.bytes,
+                lost_batches: status.quarantine.lost,
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -266,6 +336,7 @@ impl Publisher {
                 limit_samples: status.bound,
                 oldest_seconds: status.oldest.map(|oldest| oldest.as_secs_f64()),
             },
+            spool: status.spool.map(SpoolView::from),
             samples: Tally {
                 submitted: status.counts.submitted_samples,
                 delivered: status.counts.delivered_samples,
@@ -293,4 +364,79 @@ pub(crate) fn publishers(state: &AdminState) -> Publishers {
     Publishers {
         publishers: publishers.map(|status| Publisher::new(status, now)).collect(),
     }
+}
+
+/// `/api/v1/spool/drain`
+#[derive(Serialize)]
+pub(crate) struct Drains {
+    publishers: Vec<Drain>,
+}
+
+#[derive(Serialize)]
+struct Drain {
+    name: Arc<str>,
+    samples: u64,
+    /// The spool is empty of what it holds now when its `low` has reached this.
+    until: u64,
+}
+
+/// Begins to drain; none if there is no such spool.
+pub(crate) fn drain(state: &AdminState, publisher: Option<&str>) -> Option<Drains> {
+    let spools = spools(state, publisher)?;
+    let drains = spools.into_iter().map(|(name, spool)| {
+        let SpoolStatus { samples, next, .. } = spool.status();
+        // One that a reload has removed meanwhile is drained as far as may be.
+        let _ = state.notifier().deliver_backlog(&name);
+        let until = next;
+        Drain { name, samples, until }
+    });
+    Some(Drains {
+        publishers: drains.collect(),
+    })
+}
+
+/// `/api/v1/spool/drop`
+#[derive(Serialize)]
+pub(crate) struct Drops {
+    publishers: Vec<Drop>,
+}
+
+#[derive(Serialize)]
+struct Drop {
+    name: Arc<str>,
+    dropped_samples: u64,
+    dropped_batches: u64,
+}
+
+/// Drops what is older; none if there is no such spool.
+pub(crate) async fn drop_old(
+    state: &AdminState,
+    older_than: Duration,
+    publisher: Option<&str>,
+) -> Option<Drops> {
+    let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    let time = state.engine().scheduler().now.as_millis().saturating_sub(age);
+    let mut publishers = Vec::new();
+    for (name, spool) in spools(state, publisher)? {
+        let dropped = spool.drop_older_than(time).await.unwrap_or_default();
+        publishers.push(Drop {
+            name,
+            dropped_samples: dropped.samples,
+            dropped_batches: dropped.batches,
+        });
+    }
+    Some(Drops { publishers })
+}
+
+/// The spools of all publishers, or that of one; none if it has none.
+fn spools(state: &AdminState, publisher: Option<&str>) -> Option<Vec<(Arc<str>, Spool)>> {
+    let notifier = state.notifier();
+    let names = notifier.status().into_iter().map(|status| status.name);
+    let mut spools: Vec<_> = names
+        .filter(|name| publisher.is_none_or(|publisher| **name == *publisher))
+        .filter_map(|name| notifier.spool(&name).map(|spool| (name, spool)))
+        .collect();
+    // One that a reload replaces is there twice while it is emptied.
+    spools.dedup_by(|(one, _), (other, _)| one == other);
+    (publisher.is_none() || !spools.is_empty()).then_some(spools)
 }

@@ -56,6 +56,7 @@ mod tests {
     use std::time::Duration;
 
     use nephoscope_model::Timestamp;
+    use nephoscope_notifier::spool::{LogCounts, QuarantineStatus, SpoolMode, SpoolStatus};
     use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
     use nephoscope_plugin::FailureKind;
     use nephoscope_polling::record::FailureCounts;
@@ -162,7 +163,7 @@ mod tests {
                 queued_samples: 4,
                 queued_batches: 1,
                 oldest: Some(Duration::from_secs(2)),
-                spool: None,
+                spool: Some(spool()),
                 counts: Counts {
                     submitted_samples: 24,
                     delivered_samples: 20,
@@ -170,6 +171,40 @@ mod tests {
                 },
             }],
             ..empty()
+        }
+    }
+
+    fn spool() -> SpoolStatus {
+        SpoolStatus {
+            path: "/spool/main".into(),
+            mode: SpoolMode::Overflow,
+            max_bytes: 1 << 30,
+            bytes: 4096,
+            batches: 3,
+            samples: 90,
+            oldest: Some(-3_000),
+            incoming_batches: 0,
+            incoming_samples: 0,
+            recovered_batches: 1,
+            recovered_samples: 30,
+            stored_batches: 5,
+            stored_samples: 150,
+            counts: LogCounts {
+                dropped_samples: 6,
+                lost_samples: 7,
+                damaged: 1,
+                torn_bytes: 17,
+                ..LogCounts::default()
+            },
+            failed_syncs: 2,
+            quarantine: QuarantineStatus {
+                batches: 2,
+                bytes: 900,
+                lost: 1,
+            },
+            failing: Some("append to the spool: the disk is full".into()),
+            low: 3,
+            next: 7,
         }
     }
 

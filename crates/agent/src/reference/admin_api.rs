@@ -1,11 +1,12 @@
 //! The page on the admin API: its routes, and the reasons of `/readyz`.
 
-use crate::admin::{ROUTES, ReasonCode, Weight};
+use crate::admin::{ROUTES, Reach, ReasonCode, Weight};
 use crate::reference::markdown::{Page, code};
 
 const ABOUT: &str = "\
 What a running agent answers over HTTP, at the unix socket `admin.sock` in `agent.state_dir` or where `agent.admin` says. \
-Only GET without a body is allowed; on TCP, only under `localhost`, a loopback address, the address connected to, or the \
+Requests have no body. GET changes nothing; the routes for POST act on spools and are there on the unix socket alone, which \
+the agent's user and its group may use. On TCP, a request must come under `localhost`, a loopback address, the address connected to, or the \
 name of the host. A connection serves one request. Answers are JSON but for `/metrics`; times are UTC, durations are \
 seconds, and the user information of every URL shows as `***`.
 
@@ -22,10 +23,15 @@ pub(crate) fn page() -> String {
     let mut page = Page::new("Admin API", ABOUT);
     page.section("Routes");
     page.table(
-        ["Path", "At `agent.metrics`", "Answer"],
+        ["Method", "Path", "At `agent.metrics`", "Answer"],
         ROUTES.iter().map(|route| {
-            let with_metrics = if route.with_metrics { "yes" } else { "" };
+            let (method, with_metrics) = match route.reach {
+                Reach::Metrics => ("GET", "yes"),
+                Reach::Admin => ("GET", ""),
+                Reach::Change => ("POST", ""),
+            };
             [
+                method.to_owned(),
                 code(route.path),
                 with_metrics.to_owned(),
                 route.description.to_owned(),

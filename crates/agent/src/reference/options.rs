@@ -59,7 +59,7 @@ pub(crate) fn page(registry: &Registry) -> String {
         }
     }
     page.section("Publishers");
-    page.text("Options beside `name`, `url` and `queue`, by the scheme of the URL.");
+    page.text("Options beside `name`, `url`, `queue` and `spool`, by the scheme of the URL.");
     let by_scheme: BTreeMap<_, _> = publishers(registry).into_iter().collect();
     for (scheme, schema) in by_scheme {
         page.subsection(&format!("`{scheme}:`"));
@@ -196,7 +196,8 @@ impl<'a> Described<'a> {
             self.get("format").and_then(Value::as_str),
             Some("duration" | "size")
         );
-        match (number("minimum").filter(|_| of_number), number("maximum")) {
+        let number = |keyword| number(keyword).filter(|_| of_number);
+        match (number("minimum"), number("maximum")) {
             (Some(least), Some(most)) => words.push_str(&format!(", {least} to {most}")),
             (Some(least), None) => words.push_str(&format!(", at least {least}")),
             (None, Some(most)) => words.push_str(&format!(", at most {most}")),

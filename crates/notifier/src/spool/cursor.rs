@@ -9,6 +9,8 @@ use super::bytes::{checksum, u32_at, u64_at};
 use super::disk::{Disk, DiskFile, read_full, write_all};
 use super::ranges::Ranges;
 use super::segment::{FORMAT_VERSION, is_unreadable};
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
 
 /// The name of the file.
 pub(super) const NAME: &str = "cursor";
@@ -104,7 +106,13 @@ impl<F: DiskFile> Cursor<F> {
         let turn = self.turn + 1;
         let slot = encode(done, next, turn);
         let place = if turn.is_multiple_of(2) { 0 } else { SLOT as u64 };
+        #[cfg(feature = "failpoints")]
+        Failpoint::CursorHalf.reach_after(|| {
+            let _ = write_all(&self.file, slot.get(..slot.len() / 2).unwrap_or_default(), place);
+        });
         write_all(&self.file, &slot, place)?;
+        #[cfg(feature = "failpoints")]
+        Failpoint::CursorWritten.reach();
         if durable {
             self.file.sync()?;
         }

@@ -4,6 +4,8 @@ use std::io;
 
 use tracing::{error, info, warn};
 
+use super::port::Dropped;
+
 /// A change that is worth a log line.
 #[derive(Debug)]
 pub(super) enum Event<'a> {
@@ -23,6 +25,8 @@ pub(super) enum Event<'a> {
     DroppingBegan,
     /// They no longer do.
     DroppingEnded { samples: u64 },
+    /// Somebody has told the agent to drop old batches.
+    DroppedByHand { dropped: Dropped },
     /// Batches were damaged or missing.
     Damaged { batches: u64, samples: u64 },
     /// A batch that was refused is not in the quarantine.
@@ -74,6 +78,14 @@ impl Event<'_> {
                 error!(
                     publisher,
                     samples, "samples were lost: dropping from the spool has ended"
+                );
+            }
+            Event::DroppedByHand {
+                dropped: Dropped { batches, samples },
+            } => {
+                warn!(
+                    publisher,
+                    batches, samples, "samples were dropped from the spool by hand"
                 );
             }
             Event::Damaged { batches, samples } => {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 
 use super::disk::{Disk, DiskFile, ReadAt};
+use super::segment;
 
 /// The file whose lock belongs to the process that uses the folder. It holds the process's id.
 const LOCK: &str = "lock";
@@ -109,6 +110,15 @@ impl Folder {
             .and_then(|()| lock.write_all(format!("{}\n", std::process::id()).as_bytes()));
         Ok(Self { folder, _lock: lock })
     }
+}
+
+/// Whether there is a folder at `path` with segments of a spool in it. Opens and locks nothing.
+pub fn has_segments(path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return false;
+    };
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    names.any(|name| name.to_str().and_then(segment::parse_name).is_some())
 }
 
 fn open_at(folder: &impl AsFd, name: &str, flags: OFlags) -> io::Result<File> {

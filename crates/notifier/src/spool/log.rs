@@ -14,6 +14,8 @@ use super::frame::{FRAME_LEN, Frame, MAX_PAYLOAD};
 use super::options::{LogOptions, Order};
 use super::ranges::Ranges;
 use super::segment::{self, FORMAT_VERSION, Found, HEADER_LEN, Header, HeaderRead, Scanner, Window};
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
 
 /// How many finished segments may wait for a sync; the next one waits for them.
 const MAX_UNSYNCED: usize = 16;
@@ -80,6 +82,10 @@ pub struct LogStatus {
     pub oldest: Option<i64>,
     /// How many files it has.
     pub segments: usize,
+    /// Every record with a smaller number is done with.
+    pub low: u64,
+    /// The number of the next record.
+    pub next: u64,
 }
 
 /// A bounded queue of records in a folder.
@@ -388,7 +394,14 @@ impl<D: Disk> Log<D> {
         self.buffer.clear();
         frame.write(segment.first, segment.len, &mut self.buffer);
         self.buffer.extend_from_slice(record.payload);
+        #[cfg(feature = "failpoints")]
+        Failpoint::RecordHalf.reach_after(|| {
+            let half = self.buffer.len() / 2;
+            let _ = write_all(file, self.buffer.get(..half).unwrap_or_default(), segment.len);
+        });
         let written = write_all(file, &self.buffer, segment.len);
+        #[cfg(feature = "failpoints")]
+        Failpoint::RecordWritten.reach();
         // The memory of a large record is given back.
         self.buffer.shrink_to(1 << 20);
         if let Err(error) = written {
@@ -424,6 +437,8 @@ impl<D: Disk> Log<D> {
             }
             other => other?,
         };
+        #[cfg(feature = "failpoints")]
+        Failpoint::SegmentMade.reach();
         // A last segment without a record has the same name, and is the one that was just removed.
         if let Some(segment) = self.segments.pop_back_if(|segment| segment.first == header.first) {
             self.bytes -= segment.len;
@@ -447,6 +462,8 @@ impl<D: Disk> Log<D> {
 
     /// The next record begins a new segment.
     fn finish_segment(&mut self) {
+        #[cfg(feature = "failpoints")]
+        Failpoint::SegmentFinished.reach();
         if let Some(file) = self.writer.take()
             && std::mem::take(&mut self.writer_unsynced)
             && self.options.durable
@@ -613,6 +630,8 @@ impl<D: Disk> Log<D> {
             let payload = scanner.payload(&place.file, &frame, began, segment.len, &mut reader.window)?;
             let payload = payload.to_vec();
             self.taken.insert(frame.number, frame.samples);
+            #[cfg(feature = "failpoints")]
+            Failpoint::RecordRead.reach();
             return Ok(Some(Stored {
                 number: frame.number,
                 form: frame.form,
@@ -631,6 +650,8 @@ impl<D: Disk> Log<D> {
         };
         self.queued_records = self.queued_records.saturating_sub(1);
         self.queued_samples = self.queued_samples.saturating_sub(u64::from(samples));
+        #[cfg(feature = "failpoints")]
+        Failpoint::Done.reach();
         self.settle(number, number + 1);
     }
 
@@ -660,18 +681,38 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Drops what is older than `max_age` at `now` (milliseconds since 1970 UTC).
+    /// Drops what is older than `max_age` at `now` (milliseconds since 1970 UTC): whole segments at once, the rest when it is come
+    /// to.
     pub fn expire(&mut self, now: i64) {
-        if let Some(age) = self.options.max_age {
-            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            self.drop_older_than(now.saturating_sub(age));
-        }
+        // It follows a clock that is set back: what comes then is not old.
+        self.horizon = self.options.max_age.map_or(i64::MIN, |age| {
+            now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+        });
+        self.drop_segments_older_than(self.horizon);
     }
 
-    /// Drops what was made before `time` (milliseconds since 1970 UTC): whole segments at once, the rest when it is
-    /// come to.
-    pub fn drop_older_than(&mut self, time: i64) {
-        self.horizon = self.horizon.max(time);
+    /// Drops every record that was made before `time` (milliseconds since 1970 UTC) and is not under way.
+    ///
+    /// Reads the headers of records in segments that are old in part. An error is one of the moment; what could not be read stays.
+    pub fn drop_older_than(&mut self, time: i64) -> io::Result<()> {
+        self.drop_segments_older_than(time);
+        let begin_before = |segment: &&Segment| segment.time < time;
+        let partly_old: Vec<Segment> = self.segments.iter().take_while(begin_before).copied().collect();
+        for segment in partly_old {
+            let mut old = Vec::new();
+            self.each_left(&segment, |frame| {
+                if frame.time < time {
+                    old.push((frame.number, frame.samples));
+                }
+            })?;
+            for (number, samples) in old {
+                self.drop_numbers(number, number + 1, u64::from(samples));
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_segments_older_than(&mut self, time: i64) {
         while let Some(front) = self.segments.front() {
             let newest = match self.segments.get(1) {
                 Some(next) => next.time.max(front.time),
@@ -701,6 +742,8 @@ impl<D: Disk> Log<D> {
                 .filter(|_| self.queued_records > 0)
                 .map(|segment| segment.time),
             segments: self.segments.len(),
+            low: self.done.low(),
+            next: self.next,
         }
     }
 
@@ -732,6 +775,8 @@ impl<D: Disk> Log<D> {
                 self.queued_samples = self.queued_samples.saturating_sub(u64::from(samples));
             }
         }
+        #[cfg(feature = "failpoints")]
+        Failpoint::Closing.reach();
         let synced = if self.options.durable { self.sync() } else { Ok(()) };
         let saved = self.save_cursor();
         self.writer = None;
@@ -777,19 +822,25 @@ impl<D: Disk> Log<D> {
 
     /// Samples of the records of a segment that are neither done with nor under way, by looking.
     fn samples_left(&self, segment: &Segment) -> io::Result<u64> {
+        let mut samples = 0;
+        self.each_left(segment, |frame| samples += u64::from(frame.samples))?;
+        Ok(samples)
+    }
+
+    /// Looks at the header of each record of a segment that is neither done with nor under way.
+    fn each_left(&self, segment: &Segment, mut look: impl FnMut(&Frame)) -> io::Result<()> {
         let file = self.disk.open(&segment::name(segment.first))?;
         let mut scanner = Scanner::new(segment.first, HEADER_LEN);
         let mut window = Window::default();
-        let mut samples = 0;
         loop {
             match scanner.step(&file, segment.len, &mut window, |_| false)? {
                 Found::Record(frame, _) => {
                     if !self.done.contains(frame.number) && !self.taken.contains_key(&frame.number) {
-                        samples += u64::from(frame.samples);
+                        look(&frame);
                     }
                 }
                 Found::Damage(_) => {}
-                Found::End => return Ok(samples),
+                Found::End => return Ok(()),
             }
         }
     }
@@ -901,6 +952,8 @@ impl<D: Disk> Log<D> {
             self.bytes = self.bytes.saturating_sub(segment.len);
             // A file that stays is found at the next opening, and its records are known to be done with.
             let _ = self.disk.remove(&segment::name(segment.first));
+            #[cfg(feature = "failpoints")]
+            Failpoint::SegmentRemoved.reach();
         }
     }
 

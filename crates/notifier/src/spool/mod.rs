@@ -22,14 +22,14 @@ mod worker;
 pub use boxed::{BoxDisk, BoxFile};
 pub use disk::{Disk, DiskFile, ReadAt, is_full};
 pub use error::{AppendError, OpenError};
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, has_segments};
 pub use frame::MAX_PAYLOAD;
 pub use log::{Log, LogCounts, LogStatus, Record, Stored};
 pub use options::{
     DEFAULT_MAX_BYTES, Fsync, LogOptions, MIN_BYTES, Order, QUARANTINE_BYTES, SYNC_INTERVAL, SpoolMode,
     SpoolOptions,
 };
+pub use port::{Dropped, Spool, SpoolStatus};
 pub(crate) use port::{Incoming, Next, Outgoing};
-pub use port::{Spool, SpoolStatus};
 pub use quarantine::QuarantineStatus;
 pub use segment::{FORMAT_VERSION, inspect};

@@ -68,6 +68,19 @@ pub struct SpoolStatus {
     pub quarantine: QuarantineStatus,
     /// Why nothing can be stored at present.
     pub failing: Option<Arc<str>>,
+    /// Every batch that was stored with a smaller number is done with.
+    pub low: u64,
+    /// The number that the next batch gets when it is stored.
+    pub next: u64,
+}
+
+/// What was dropped by hand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Batches.
+    pub batches: u64,
+    /// Samples of these batches.
+    pub samples: u64,
 }
 
 /// A batch on its way into the spool.
@@ -140,7 +153,8 @@ pub(super) struct Mail {
     /// Those of them, and of those in the hands of the thread, that the log still counts, and their samples.
     pub(super) settling: (u64, u64),
     pub(super) turn_over: bool,
-    pub(super) drop_before: Option<i64>,
+    /// What is to be dropped by hand: all before a time, and who wants to know how much that was.
+    pub(super) drops: Vec<(i64, oneshot::Sender<Dropped>)>,
     pub(super) closing: bool,
     pub(super) failing: Option<Failing>,
     pub(super) status: Report,
@@ -164,6 +178,8 @@ pub(super) struct Report {
     pub(super) counts: LogCounts,
     pub(super) failed_syncs: u64,
     pub(super) quarantine: QuarantineStatus,
+    pub(super) low: u64,
+    pub(super) next: u64,
 }
 
 impl Shared {
@@ -207,7 +223,7 @@ impl Spool {
                 settled: Vec::new(),
                 settling: (0, 0),
                 turn_over: false,
-                drop_before: None,
+                drops: Vec::new(),
                 closing: false,
                 failing: None,
                 status: Report::default(),
@@ -260,7 +276,15 @@ impl Spool {
             failed_syncs: report.failed_syncs,
             quarantine: report.quarantine,
             failing: mail.failing.as_ref().map(|failing| failing.error.clone()),
+            low: report.low,
+            next: report.next,
         }
+    }
+
+    /// Closes a spool that no publisher has: what is in it is safe then.
+    pub async fn shut(self) {
+        self.close(Vec::new());
+        self.closed().await;
     }
 
     /// Takes over other options, all of them at any time.
@@ -273,11 +297,20 @@ impl Spool {
         }
     }
 
-    /// Drops what was stored before `time` (milliseconds since 1970 UTC), soon: [`SpoolStatus::counts`] has it.
-    pub fn drop_older_than(&self, time: i64) {
-        let mut mail = self.0.shared.mail.lock();
-        mail.drop_before = mail.drop_before.max(Some(time));
-        self.0.shared.wake.notify_one();
+    /// Drops what was stored before `time` (milliseconds since 1970 UTC), but for what is being delivered; none when the spool
+    /// is closed before it comes to that. It is counted in [`SpoolStatus::counts`] too.
+    pub async fn drop_older_than(&self, time: i64) -> Option<Dropped> {
+        let (told, dropped) = oneshot::channel();
+        {
+            let mut mail = self.0.shared.mail.lock();
+            mail.drops.push((time, told));
+            self.0.shared.wake.notify_one();
+        }
+        tokio::select! {
+            biased;
+            dropped = dropped => dropped.ok(),
+            () = self.closed() => None,
+        }
     }
 
     // What the lane does.

@@ -14,8 +14,10 @@ use super::events::Event;
 use super::folder::FolderError;
 use super::log::{Log, LogCounts, LogStatus, Record};
 use super::options::{Fsync, SYNC_INTERVAL, SpoolOptions};
-use super::port::{Failing, Incoming, Mail, Outgoing, Report, Settled, Shared};
+use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Report, Settled, Shared};
 use super::quarantine::{Quarantine, Refusal};
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
 use crate::receipt::Ticket;
 
 /// How many batches are appended before others get their turn; with `fsync: always` they share a sync.
@@ -114,7 +116,7 @@ struct Work {
     items: VecDeque<Incoming>,
     settled: Vec<Settled>,
     turn_over: bool,
-    drop_before: Option<i64>,
+    drops: Vec<(i64, oneshot::Sender<Dropped>)>,
     options: Option<SpoolOptions>,
     /// How many batches may be read ahead.
     room: usize,
@@ -163,7 +165,7 @@ impl Worker {
                 items,
                 settled,
                 turn_over,
-                drop_before,
+                drops,
                 options,
                 room,
                 ready_bytes,
@@ -179,14 +181,18 @@ impl Worker {
             for settled in settled {
                 self.settle(settled);
             }
-            if let Some(time) = drop_before {
-                self.log.drop_older_than(time);
-                self.mark_cursor();
-            }
+            let dropped: Vec<_> = drops
+                .into_iter()
+                .map(|(time, told)| (told, self.drop_by_hand(time)))
+                .collect();
             let left = self.store(items, closing);
             let read = self.read_ahead(room, ready_bytes);
             self.keep_time(closing);
             self.give(left, read, settled_any);
+            for (told, dropped) in dropped {
+                // Who asked may have gone.
+                let _ = told.send(dropped);
+            }
             self.watch_losses();
             if closing && self.shared.mail.lock().inbox.is_empty() {
                 break;
@@ -219,7 +225,7 @@ impl Worker {
             let busy = mail.closing
                 || mail.options_changed
                 || mail.turn_over
-                || mail.drop_before.is_some()
+                || !mail.drops.is_empty()
                 || !mail.settled.is_empty()
                 || (can_store && !mail.inbox.is_empty())
                 || reads
@@ -257,7 +263,7 @@ impl Worker {
             items: mail.inbox.drain(..group).collect(),
             settled: std::mem::take(&mut mail.settled),
             turn_over: std::mem::take(&mut mail.turn_over),
-            drop_before: mail.drop_before.take(),
+            drops: std::mem::take(&mut mail.drops),
             options: std::mem::take(&mut mail.options_changed).then(|| mail.options.clone()),
             room: if reads {
                 mail.want.saturating_sub(mail.ready.len())
@@ -274,6 +280,29 @@ impl Worker {
         self.quarantine.set_bound(options.quarantine_bytes);
         self.options = options;
         self.expire_due = Instant::now();
+    }
+
+    fn drop_by_hand(&mut self, time: i64) -> Dropped {
+        let before = self.log.counts();
+        if let Err(error) = self.log.drop_older_than(time) {
+            Event::NotRead { error }.emit(&self.shared.name);
+        }
+        self.mark_cursor();
+        let after = self.log.counts();
+        let dropped = Dropped {
+            batches: after.dropped_records - before.dropped_records,
+            samples: after.dropped_samples - before.dropped_samples,
+        };
+        // It was no bound that dropped them.
+        self.told.dropped_records += dropped.batches;
+        self.told.dropped_samples += dropped.samples;
+        if let Some(losing) = &mut self.losing {
+            losing.before.dropped_samples += dropped.samples;
+        }
+        if dropped.batches > 0 {
+            Event::DroppedByHand { dropped }.emit(&self.shared.name);
+        }
+        dropped
     }
 
     fn settle(&mut self, settled: Settled) {
@@ -370,12 +399,18 @@ impl Worker {
                 ticket.store();
             }
         }
+        #[cfg(feature = "failpoints")]
+        Failpoint::Stored.reach();
     }
 
     fn sync(&mut self) {
         self.sync_due = None;
         match self.log.sync() {
-            Ok(()) => self.resolve(),
+            Ok(()) => {
+                #[cfg(feature = "failpoints")]
+                Failpoint::Synced.reach();
+                self.resolve();
+            }
             Err(error) => {
                 self.failed_syncs += 1;
                 let batches = self.pending.len();
@@ -518,6 +553,8 @@ impl Worker {
             counts: self.log.counts(),
             failed_syncs: self.failed_syncs,
             quarantine: self.quarantine.status(),
+            low: status.low,
+            next: status.next,
         };
     }
 

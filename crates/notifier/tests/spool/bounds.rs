@@ -73,6 +73,57 @@ fn what_is_too_old_goes_and_is_counted() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_makes_nothing_old_for_ever() {
+    let bounds = LogOptions {
+        max_age: Some(Duration::from_secs(60)),
+        ..options()
+    };
+    let mut log = Log::open(Sim::default(), bounds).unwrap();
+    log.expire(1_000_000_000);
+    log.expire(100_000);
+    let made = Record {
+        time: 100_000,
+        ..record(b"one sample", 1)
+    };
+    log.append(made).unwrap();
+    assert!(log.take().unwrap().is_some());
+    assert_eq!(log.counts().dropped_records, 0);
+}
+
+#[test]
+fn what_is_dropped_by_hand_goes_to_the_record() {
+    for segment_bytes in [None, Some(300)] {
+        let bounds = LogOptions {
+            segment_bytes,
+            ..options()
+        };
+        let mut log = Log::open(Sim::default(), bounds).unwrap();
+        for second in 0..100i64 {
+            let made = Record {
+                time: second * 1000,
+                ..record(b"one sample", 2)
+            };
+            log.append(made).unwrap();
+        }
+        // Under way, and so not dropped.
+        let first = log.take().unwrap().unwrap();
+        log.drop_older_than(42_000).unwrap();
+        let (counts, status) = (log.counts(), log.status());
+        assert_eq!((counts.dropped_records, counts.dropped_samples), (41, 82));
+        assert_eq!((status.records, status.samples), (59, 118));
+        log.done(first.number);
+        let next = log.take().unwrap().unwrap();
+        assert_eq!(next.time, 42_000);
+        // Nothing is old any more.
+        log.drop_older_than(42_000).unwrap();
+        assert_eq!(log.counts(), counts);
+        let low = log.status().low;
+        assert_eq!(low, next.number, "all before it is done with");
+        assert_eq!(log.status().next, 101);
+    }
+}
+
+#[test]
 fn what_is_under_way_is_not_dropped() {
     let bounds = LogOptions {
         max_bytes: 64 << 10,

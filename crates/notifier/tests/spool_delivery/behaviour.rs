@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_model::{Batch, Form};
-use nephoscope_notifier::Outcome;
 use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
+use nephoscope_notifier::{Outcome, PublisherState};
 use nephoscope_plugin::{PublishError, Publisher};
 
 use crate::sim::Sim;
@@ -33,6 +33,26 @@ async fn what_is_left_at_a_stop_is_stored_at_once_when_the_place_is_away() {
     taken.sort();
     assert_eq!(taken, labels(0..5).collect::<Vec<_>>());
     next.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_publisher_whose_spool_takes_batches_is_not_blocked() {
+    let sim = Sim::default();
+    let agent = Agent::start(&sim, Place::Hangs, 10, overflow()).await;
+    drop(agent.submit_all(labels(0..10)).await);
+    // Neither the disk nor the place takes anything: somebody has waited in vain.
+    sim.set_capacity(Some(sim.used()));
+    drop(agent.submit_all(labels(10..40)).await);
+    agent
+        .until(|status| matches!(status.state, PublisherState::Blocked { .. }))
+        .await;
+    assert!(agent.status().spool.unwrap().failing.is_some());
+    sim.set_capacity(None);
+    agent
+        .until(|status| !matches!(status.state, PublisherState::Blocked { .. }))
+        .await;
+    agent.publisher.now(Place::Takes);
+    agent.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
@@ -215,8 +235,12 @@ async fn what_is_dropped_at_the_bound_of_the_spool_is_counted() {
     assert_adds_up(&status);
     assert!(status.counts.dropped_batches > 0);
     assert!(status.spool.as_ref().unwrap().bytes <= 64 << 10);
-    // All of it, by hand.
-    agent.spool.drop_older_than(i64::MAX);
+    // All of it, by hand, but for what is being tried.
+    let dropped = agent.spool.drop_older_than(i64::MAX).await.unwrap();
+    assert!(dropped.batches > 0 && dropped.samples == dropped.batches);
+    let left = agent.status().spool.unwrap().batches;
+    assert!(left <= 2, "{left} are left");
+    assert_adds_up(&agent.status());
     agent.publisher.now(Place::Takes);
     agent
         .until(|status| status.spool.as_ref().unwrap().batches == 0)

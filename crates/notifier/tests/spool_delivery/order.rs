@@ -30,6 +30,27 @@ async fn fifo_keeps_the_order_through_outages() {
 }
 
 #[tokio::test]
+async fn the_backlog_goes_first_when_somebody_asks_for_that() {
+    let sim = Sim::default();
+    let bounds = options(SpoolMode::Overflow, Fsync::Always, Order::FreshFirst);
+    let before = Agent::start(&sim, Place::Away, 10, bounds.clone()).await;
+    drop(before.submit_all(labels(0..100)).await);
+    before.stop(Duration::ZERO).await;
+    let agent = Agent::start(&sim.after_kill(), Place::Hangs, 10, bounds).await;
+    agent.publisher.has_tried(1).await;
+    drop(agent.submit_all((0..5).map(|n| format!("fresh {n}"))).await);
+    assert!(agent.notifier.deliver_backlog("p"));
+    assert!(!agent.notifier.deliver_backlog("another"));
+    agent.publisher.now(Place::Takes);
+    let taken = agent.publisher.has_taken(105).await;
+    assert!(
+        taken.iter().take(100).all(|label| !label.starts_with("fresh")),
+        "{taken:?}"
+    );
+    agent.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn fresh_batches_go_before_the_backlog_of_an_outage() {
     for mode in [SpoolMode::Overflow, SpoolMode::Always] {
         let sim = Sim::default();

@@ -13,7 +13,6 @@
 mod batches;
 mod log;
 mod outages;
-mod proxy;
 mod scenarios;
 
 use nephoscope_amqp as _;

@@ -17,14 +17,13 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use nephoscope_plugin::testing::{publisher, publisher_conformance};
 use nephoscope_plugin::{PublishError, Publisher};
-use nephoscope_tests::rabbitmq::{Broker, Client, resources};
+use nephoscope_tests::rabbitmq::{Broker, Client, Proxy, Weather, resources};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tracing::Level;
 
 use crate::batches::{PATIENCE, batch, deliver, failure, failure_with, publish};
 use crate::log;
-use crate::proxy::{Proxy, Weather};
 
 const QUEUE: &str = "notifications.sample";
 

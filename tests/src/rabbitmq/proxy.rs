@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::batches::PATIENCE;
+use crate::deadline::PATIENCE;
 
 /// What the network does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Weather {
+pub enum Weather {
     /// Everything passes.
     Fair,
     /// Nothing passes, and nobody is told: connections are open, and bytes get nowhere.
@@ -23,8 +23,11 @@ pub(crate) enum Weather {
     Cut,
 }
 
-pub(crate) struct Proxy {
-    pub(crate) port: u16,
+/// A network to one port, which does as it is told.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it takes connections, on 127.0.0.1.
+    pub port: u16,
     weather: watch::Sender<Weather>,
     sent: Arc<Mutex<Vec<u8>>>,
     ended: watch::Sender<usize>,
@@ -33,7 +36,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// A network to a port of this machine.
-    pub(crate) async fn to(target: u16) -> Self {
+    pub async fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (weather, forecast) = watch::channel(Weather::Fair);
@@ -50,19 +53,21 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn set(&self, weather: Weather) {
+    /// Changes the weather.
+    pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
     }
 
     /// Waits until one of the sides has closed a connection.
-    pub(crate) async fn a_connection_ends(&self) {
+    pub async fn a_connection_ends(&self) {
         let mut ended = self.ended.subscribe();
         let end = timeout(PATIENCE, ended.wait_for(|ended| *ended > 0)).await;
         end.expect("a connection is closed").unwrap();
     }
 
     /// All bytes that went to the broker.
-    pub(crate) fn sent(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn sent(&self) -> Vec<u8> {
         self.sent.lock().clone()
     }
 }

@@ -1,0 +1,11 @@
+//! The program, with places at which tests have it killed (`nephoscope_notifier::failpoint`).
+
+use std::process::ExitCode;
+
+use nephoscope_amqp as _;
+use nephoscope_notifier as _;
+use nephoscope_synthetic as _;
+
+fn main() -> ExitCode {
+    nephoscope_agent::main()
+}

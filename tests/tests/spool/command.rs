@@ -1,0 +1,122 @@
+//! `nephoscope spool`, with an agent and without one.
+
+use nephoscope_tests::rabbitmq::{Broker, Weather};
+
+use crate::account::{Account, Arrived};
+use crate::independent;
+use crate::scene::{Scene, Setting, stop, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn spools_are_shown_drained_and_pruned() {
+    let broker = Broker::start().await;
+    let scene = Scene::new(&broker, &Setting::default()).await;
+    nothing_is_made_by_looking(&scene);
+    without_an_agent(&scene, &broker).await;
+    through_an_agent(&scene, &broker).await;
+    an_agent_that_does_not_listen(&broker).await;
+}
+
+fn nothing_is_made_by_looking(scene: &Scene) {
+    let listed = scene.listed();
+    assert_eq!(
+        (&listed["batches"], &listed["publisher"]),
+        (&0.into(), &"bus".into())
+    );
+    scene.spool(&["--drain"]).expect(0);
+    scene.spool(&["--drop-older-than", "0s"]).expect(0);
+    assert!(!scene.lab.path("state").exists());
+    let unknown = scene.spool(&["buss"]).expect(2);
+    insta::assert_snapshot!(unknown.stderr, @"");
+}
+
+/// Fills the spool, and leaves no agent.
+fn fill(scene: &Scene, account: &mut Account) {
+    scene.network.set(Weather::Cut);
+    let mut program = scene.start();
+    program.cycles(2);
+    stop(program, account);
+}
+
+async fn without_an_agent(scene: &Scene, broker: &Broker) {
+    let mut account = Account::default();
+    fill(scene, &mut account);
+    let listed = scene.listed();
+    assert_eq!(listed["samples"], account.samples(), "{listed}");
+    assert!(listed["oldest"].is_string() && listed["bytes"].as_u64() > Some(1000));
+    let failed = scene
+        .spool(&["--drain", "--timeout", "1s", "--format", "json"])
+        .expect(1);
+    let failed: serde_json::Value = serde_json::from_str(&failed.stdout).unwrap();
+    assert_eq!(failed["left_samples"], account.samples(), "{failed}");
+    assert!(failed["error"].as_str().unwrap().contains("broker"), "{failed}");
+    let arrived = scene.drain_and_take(broker).await;
+    account.assert_all_arrived(&arrived);
+    assert_eq!(scene.listed()["samples"], 0);
+
+    let mut account = Account::default();
+    fill(scene, &mut account);
+    scene.spool(&["--drop-older-than", "1h"]).expect(0);
+    assert_eq!(scene.listed()["samples"], account.samples(), "nothing is as old");
+    let dropped = scene
+        .spool(&["--drop-older-than", "0s", "--format", "json"])
+        .expect(0);
+    let dropped: serde_json::Value = serde_json::from_str(&dropped.stdout).unwrap();
+    assert_eq!(dropped["dropped_samples"], account.samples());
+    assert_eq!(scene.listed()["samples"], 0);
+}
+
+async fn through_an_agent(scene: &Scene, broker: &Broker) {
+    let mut account = Account::default();
+    scene.network.set(Weather::Cut);
+    let mut program = scene.start();
+    program.ready();
+    until(&mut program, "batches in the spool", |publisher| {
+        publisher["spool"]["batches"].as_u64() > Some(3)
+    });
+    assert!(scene.listed()["batches"].as_u64() > Some(3));
+    let failed = scene.spool(&["bus", "--drain", "--timeout", "1s"]).expect(1);
+    assert!(failed.stdout.contains("broker"), "{failed}");
+    // Two agents cannot have one folder.
+    let second = scene.lab.nephoscope(&["run"]).finish().expect(3);
+    assert!(
+        second
+            .stderr
+            .contains(&format!("another agent with the process id {}", program.id())),
+        "{second}"
+    );
+    scene.network.set(Weather::Fair);
+    scene.spool(&["--drain"]).expect(0);
+    stop(program, &mut account);
+    let arrived = Arrived::of(&independent::take_all(broker).await);
+    account.assert_all_arrived(&arrived);
+
+    scene.network.set(Weather::Cut);
+    let mut program = scene.start();
+    program.ready();
+    until(&mut program, "batches in the spool", |publisher| {
+        publisher["spool"]["batches"].as_u64() > Some(3)
+    });
+    let dropped = scene
+        .spool(&["--drop-older-than", "0s", "--format", "json"])
+        .expect(0);
+    let dropped: serde_json::Value = serde_json::from_str(&dropped.stdout).unwrap();
+    assert!(dropped["dropped_batches"].as_u64() > Some(0), "{dropped}");
+    program.log("samples were dropped from the spool by hand");
+    program.stop().expect(0);
+    scene.network.set(Weather::Fair);
+    scene.spool(&["--drain"]).expect(0);
+    independent::take_all(broker).await;
+}
+
+async fn an_agent_that_does_not_listen(broker: &Broker) {
+    let setting = Setting {
+        agent: "admin: \"off\"".to_owned(),
+        ..Setting::default()
+    };
+    let scene = Scene::new(broker, &setting).await;
+    let mut program = scene.start();
+    program.log("started");
+    let refused = scene.spool(&[]).expect(3);
+    insta::assert_snapshot!(scene.lab.without_place(&refused.stderr), @"");
+    program.stop().expect(0);
+}

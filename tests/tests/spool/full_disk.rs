@@ -1,0 +1,102 @@
+//! A disk that is full: samples stay in memory, and the spool is used again when there is room.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nephoscope_tests::rabbitmq::{Broker, Weather};
+
+use crate::account::{Account, Arrived};
+use crate::independent;
+use crate::scene::{Scene, Setting, publisher, stop, until_delivered};
+
+/// A small file system of one's own, until this is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Where there is none, the test says so and is done: it takes root, and a kernel that lets mount.
+    fn at(path: &Path) -> Option<Self> {
+        std::fs::create_dir(path).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=512k,mode=0700", "small"])
+            .arg(path)
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(path.to_owned()));
+        }
+        println!("NOT TESTED: what a full disk does, since a tmpfs cannot be mounted here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What cannot be unmounted at once is when nobody uses it any more.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_disk_that_is_full() {
+    let broker = Broker::start().await;
+    let setting = Setting {
+        spool: "{mode: always, path: $LAB/disk/bus}".to_owned(),
+        queue: 100_000,
+        ..Setting::default()
+    };
+    let scene = Scene::new(&broker, &setting).await;
+    let Some(_disk) = SmallDisk::at(&scene.lab.path("disk")) else {
+        return;
+    };
+    nothing_is_lost_while_there_is_room_in_memory(&scene, &broker).await;
+    let setting = Setting {
+        queue: 500,
+        ..setting
+    };
+    scene.configure(&setting);
+    what_has_no_room_anywhere_is_counted(&scene, &broker).await;
+}
+
+async fn nothing_is_lost_while_there_is_room_in_memory(scene: &Scene, broker: &Broker) {
+    let mut account = Account::default();
+    scene.network.set(Weather::Cut);
+    let mut program = scene.start();
+    program.log("the spool takes no samples: they stay in memory");
+    program.cycles(2);
+    let ready = program.get("/readyz");
+    assert_eq!(ready.status, 200, "{}", ready.body);
+    assert!(ready.body.contains("spool_failing"), "{}", ready.body);
+    let full = publisher(&program);
+    assert!(full["queue"]["samples"].as_u64() > Some(0), "{full}");
+    scene.network.set(Weather::Fair);
+    program.log("the spool takes samples again");
+    until_delivered(&mut program);
+    let after = publisher(&program);
+    assert_eq!(after["samples"]["dropped"], 0, "{after}");
+    stop(program, &mut account);
+    let arrived = Arrived::of(&independent::take_all(broker).await);
+    account.assert_all_arrived(&arrived);
+}
+
+async fn what_has_no_room_anywhere_is_counted(scene: &Scene, broker: &Broker) {
+    scene.network.set(Weather::Cut);
+    let mut program = scene.start();
+    program.log("samples are lost: the queue is full");
+    program.until("an agent that is not ready", |program| {
+        let ready = program.get("/readyz");
+        (ready.status == 503 && ready.body.contains("nothing_published")).then_some(())
+    });
+    scene.network.set(Weather::Fair);
+    until_delivered(&mut program);
+    program.until("an agent that is ready", |program| {
+        (program.get("/readyz").status == 200).then_some(())
+    });
+    let finished = program.stop().expect(0);
+    assert!(
+        finished
+            .stderr
+            .contains("samples were lost: dropping from the queue has ended"),
+        "{finished}"
+    );
+    let arrived = independent::take_all(broker).await;
+    assert!(!arrived.is_empty());
+}

@@ -1,0 +1,47 @@
+//! A consumer that shares no code with the publisher: `amqp-consume` of rabbitmq-c.
+
+use std::process::Stdio;
+
+use nephoscope_tests::Sample;
+use nephoscope_tests::rabbitmq::{Broker, Client};
+use serde_json::{Deserializer, Value};
+use tokio::process::Command;
+
+/// The queue from which ceilometer's notification agent takes samples.
+pub(crate) const QUEUE: &str = "notifications.sample";
+
+/// Takes all messages out of the queue; their samples, in the order in which they arrive.
+pub(crate) async fn take_all(broker: &Broker) -> Vec<Sample> {
+    let count = Client::connect(broker, "/").await.waiting(QUEUE).await;
+    if count == 0 {
+        // It would wait for a first one.
+        return Vec::new();
+    }
+    let output = Command::new("amqp-consume")
+        .args(["--server", "127.0.0.1", "--port", &broker.port.to_string()])
+        .args(["--username", "guest", "--password", "guest", "--queue", QUEUE])
+        .args(["--count", &count.to_string(), "cat"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("amqp-consume is in Debian's amqp-tools: apt-get install amqp-tools");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "amqp-consume: {errors}");
+    let messages = Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let messages: Vec<Value> = messages.collect::<Result<_, _>>().expect("each message is whole");
+    assert_eq!(messages.len(), count as usize);
+    messages.iter().flat_map(samples).collect()
+}
+
+/// The samples of a notification, as ceilometer's notification agent reads it.
+fn samples(outer: &Value) -> Vec<Sample> {
+    assert_eq!(outer["oslo.version"], "2.0");
+    let inner: Value = serde_json::from_str(outer["oslo.message"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&inner["event_type"], &inner["priority"]),
+        (&"telemetry.polling".into(), &"SAMPLE".into())
+    );
+    let samples = inner["payload"]["samples"].as_array().unwrap();
+    samples.iter().cloned().map(Sample).collect()
+}
