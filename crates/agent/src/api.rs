@@ -38,7 +38,10 @@ impl Places {
     pub(crate) fn serve(self, state: &AdminState) -> Api {
         let (servers, stop) = (TaskTracker::new(), CancellationToken::new());
         for (listener, surface) in self.0 {
-            crate::events::listening(&listener.place());
+            match surface {
+                Surface::Full { .. } => crate::events::listening(&listener.place()),
+                Surface::MetricsOnly => crate::events::metrics_served(&listener.place()),
+            }
             servers.spawn(serve(listener, surface, state.clone(), stop.clone()));
         }
         servers.close();

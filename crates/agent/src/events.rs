@@ -21,6 +21,10 @@ pub(crate) fn listening(place: &str) {
     tracing::info!(place, "the admin API listens");
 }
 
+pub(crate) fn metrics_served(place: &str) {
+    tracing::info!(place, "metrics are served");
+}
+
 pub(crate) fn nothing_to_poll() {
     tracing::warn!("no source finds anything to poll: `nephoscope check` shows the plan of work");
 }

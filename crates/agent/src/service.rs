@@ -72,15 +72,18 @@ impl Service {
 
     /// Tells the watchdog that all is well, twice as often as it asks for, while the scheduler is alive.
     pub(crate) async fn keep_alive(self, engine: Engine) {
-        let Some(asked) = sd_notify::watchdog_enabled().filter(|asked| *asked > Duration::ZERO) else {
-            return;
-        };
-        let mut pings = interval(asked / 2);
+        if let Some(asked) = sd_notify::watchdog_enabled().filter(|asked| *asked > Duration::ZERO) {
+            self.ping(asked / 2, || engine.scheduler().since_tick).await;
+        }
+    }
+
+    async fn ping(&self, every: Duration, since_tick: impl Fn() -> f64) {
+        let mut pings = interval(every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut alive = true;
         loop {
             pings.tick().await;
-            let since_tick = engine.scheduler().since_tick;
+            let since_tick = since_tick();
             let was_alive = std::mem::replace(&mut alive, since_tick < STUCK);
             if alive {
                 self.tell(&[NotifyState::Watchdog]).await;
@@ -158,6 +161,31 @@ mod tests {
         service.ready("all is well").await;
         assert_eq!(received(&manager), "READY=1\nSTATUS=all is well\n");
         assert!(!service.troubled.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_is_not_told_while_the_scheduler_is_stuck() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let manager = StdDatagram::bind(&path).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        let service = Service::at(Some(path.into()));
+        let stuck = AtomicBool::new(false);
+        let since_tick = || if stuck.load(Ordering::Relaxed) { STUCK } else { 0.5 };
+        let told = async || {
+            let pings = service.ping(Duration::from_secs(1), since_tick);
+            let _ = timeout(Duration::from_secs(5), pings).await;
+            let mut count = 0;
+            while manager.recv(&mut [0; 64]).is_ok() {
+                count += 1;
+            }
+            count
+        };
+        assert!(told().await > 3);
+        stuck.store(true, Ordering::Relaxed);
+        assert_eq!(told().await, 0);
+        stuck.store(false, Ordering::Relaxed);
+        assert!(told().await > 3);
     }
 
     #[tokio::test]

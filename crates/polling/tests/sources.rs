@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Bench, BenchOptions, Doubles, secs, source, start_of};
 use nephoscope_model::Resource;
-use nephoscope_plugin::Scope;
+use nephoscope_plugin::{Failure, FailureKind, Scope};
 
 fn doubles() -> Doubles {
     Doubles::default()
@@ -69,6 +69,47 @@ async fn a_source_whose_discovery_lists_nothing_falls_back_to_the_pollsters_own(
     assert_eq!(samples, pairs(&[("extra", "v1"), ("extra", "v2")]));
     let samples = once(vec![source("s", 10, &["extra"]).discovery(&["never.heard.of"])]).await;
     assert_eq!(samples, pairs(&[("extra", "v1"), ("extra", "v2")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_discovery_fails_polls_nothing_else_in_its_place() {
+    let doubles = Doubles::default()
+        .listing("volumes", Scope::Shared, &["v1"])
+        .discovery("broken", Scope::Shared, |_| {
+            Box::pin(async { Err(Failure::unreachable("connection refused")) })
+        })
+        .healthy("extra", &["extra"], Some("volumes"));
+    let mut bench = Bench::new(BenchOptions::default());
+    let sources = [source("s", 10, &["extra"]).discovery(&["broken"])];
+    bench.apply(&Arc::new(doubles.0), sources).await;
+    let record = bench.cycle().await;
+    assert_eq!(record.failures.get(FailureKind::Unreachable), 1);
+    assert_eq!(record.samples, 0, "the pollster's own discovery is not asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_removed_source_had_set_aside_is_forgotten() {
+    let doubles = Doubles::default()
+        .listing("volumes", Scope::Shared, &["v1"])
+        .healthy("extra", &["extra"], Some("volumes"))
+        .pollster("broken", &["broken"], Some("volumes"), |run| {
+            Box::pin(async move {
+                while let Some(page) = run.next_page().await {
+                    for resource in page.iter() {
+                        run.fail(resource, Failure::permanent("it is gone"));
+                    }
+                }
+                Ok(())
+            })
+        });
+    let plugins = Arc::new(doubles.0);
+    let mut bench = Bench::new(BenchOptions::default());
+    let both = [source("s", 10, &["extra"]), source("t", 10, &["broken"])];
+    bench.apply(&plugins, both).await;
+    bench.cycle().await;
+    assert_eq!(bench.engine.set_aside().len(), 1);
+    bench.apply(&plugins, [source("s", 10, &["extra"])]).await;
+    assert!(bench.engine.set_aside().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -166,6 +166,30 @@ fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
 }
 
 #[test]
+fn a_folder_that_is_removed_and_made_anew_is_noticed() {
+    let lab = Lab::new();
+    let folder = lab.path("conf");
+    std::fs::create_dir(&folder).unwrap();
+    lab.write("conf/polling.yaml", &config(BEFORE));
+    let mut program = lab
+        .nephoscope(&[
+            "run",
+            "--config",
+            folder.to_str().unwrap(),
+            "--log-level",
+            "debug",
+        ])
+        .start();
+    wait_for(&mut program, &lab, "two", 1);
+    wait_for(&mut program, &lab, "before", 2);
+    std::fs::remove_dir_all(&folder).unwrap();
+    program.log("the configuration stays as it was");
+    std::fs::create_dir(&folder).unwrap();
+    lab.write("conf/polling.yaml", &config(AFTER));
+    applied(&lab, program);
+}
+
+#[test]
 fn a_file_with_the_same_meaning_changes_nothing() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
@@ -186,6 +210,22 @@ fn keys_that_need_a_restart_say_so_and_the_rest_is_applied() {
     }
     assert!(!line.contains("state_dir"), "{line}");
     wait_for(&mut program, &lab, "after", 1);
+    let reasons = |program: &Program| program.get("/readyz").body;
+    assert!(
+        reasons(&program).contains("restart_needed"),
+        "{}",
+        reasons(&program)
+    );
+    // The next reload knows that they still wait, and the one that takes them back that none does.
+    program.signal(Signal::HUP);
+    program.log("take effect after a restart");
+    lab.config(&config(AFTER));
+    program.log("there is nothing to apply");
+    assert!(
+        !reasons(&program).contains("restart_needed"),
+        "{}",
+        reasons(&program)
+    );
     let _ = program.stop().expect(0);
 }
 
