@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
-use crate::{encoding, hang, lateness, program, scale, scheduler, throughput};
+use crate::{encoding, hang, lateness, program, rabbitmq, scale, scheduler, throughput};
 
 /// How much time figures may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub(crate) enum Bench {
     Start,
     Throughput,
     Encoding,
+    Rabbitmq,
     Scale,
     Scheduler,
     Lateness,
@@ -38,11 +39,12 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Memory,
         Self::Start,
         Self::Throughput,
         Self::Encoding,
+        Self::Rabbitmq,
         Self::Scale,
         Self::Scheduler,
         Self::Lateness,
@@ -55,6 +57,7 @@ impl Bench {
             Self::Start => "start",
             Self::Throughput => "throughput",
             Self::Encoding => "encoding",
+            Self::Rabbitmq => "rabbitmq",
             Self::Scale => "scale",
             Self::Scheduler => "scheduler",
             Self::Lateness => "lateness",
@@ -68,6 +71,7 @@ impl Bench {
             Self::Start => "from starting the program to its first sample",
             Self::Throughput => "samples through the engine",
             Self::Encoding => "samples to the bytes of notifications",
+            Self::Rabbitmq => "confirmed batches to a RabbitMQ of its own, and peers",
             Self::Scale => "time and memory of a million resources",
             Self::Scheduler => "what the scheduler itself costs",
             Self::Lateness => "how late cycles start",
@@ -82,6 +86,7 @@ impl Bench {
             Self::Start => program::start(effort),
             Self::Throughput => throughput::run(effort),
             Self::Encoding => encoding::run(effort),
+            Self::Rabbitmq => rabbitmq::run(effort),
             Self::Scale => scale::run(effort),
             Self::Scheduler => scheduler::run(effort),
             Self::Lateness => lateness::run(effort),
