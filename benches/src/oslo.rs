@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use nephoscope_model::{Batch, Sample};
 
 use crate::instances::BATCH;
+use crate::place;
 use crate::trouble::{During, Trouble};
 
 /// What is installed from PyPI.
@@ -23,12 +24,7 @@ pub(crate) struct Oslo {
 impl Oslo {
     /// Makes the environment if it is not there.
     pub(crate) fn installed() -> Result<Self, Trouble> {
-        let this = std::env::current_exe().during("find this program")?;
-        let target = this
-            .ancestors()
-            .nth(2)
-            .ok_or_else(|| Trouble::new("this program is in no target folder"))?;
-        let folder = target.join("oslo.messaging");
+        let folder = place::target()?.join("oslo.messaging");
         let python = folder.join("bin/python");
         let has_it = |python: &PathBuf| {
             let mut command = Command::new(python);
@@ -52,7 +48,7 @@ impl Oslo {
     pub(crate) fn rate(&self, port: u16, samples: &[Sample]) -> Result<f64, Trouble> {
         let lines = Batch::new(samples.to_vec(), "openstack".into());
         let mut child = Command::new(&self.python)
-            .args(["-c", PROGRAM])
+            .args(["-W", "ignore", "-c", PROGRAM])
             .arg(format!("rabbit://guest:guest@127.0.0.1:{port}/"))
             .arg(BATCH.to_string())
             .stdin(Stdio::piped())

@@ -63,14 +63,20 @@ impl World {
 
     /// A notifier with one publisher.
     pub(crate) fn notifier(&self, publisher: Arc<dyn Publisher>) -> Notifier {
-        let setup = PublisherSetup {
-            name: "bench".into(),
+        self.notifier_of(vec![(publisher, nephoscope_notifier::DEFAULT_QUEUE)])
+    }
+
+    /// A notifier with these publishers, each with a queue of so many samples.
+    pub(crate) fn notifier_of(&self, publishers: Vec<(Arc<dyn Publisher>, usize)>) -> Notifier {
+        let setup = |(index, (publisher, queue)): (usize, (Arc<dyn Publisher>, usize))| PublisherSetup {
+            name: format!("bench-{index}").into(),
             url_shown: "bench:".to_owned(),
             publisher,
-            queue: nephoscope_notifier::DEFAULT_QUEUE,
+            queue,
             spool: None,
         };
-        Notifier::start(vec![setup], NotifierOptions::default(), self.core.handle())
+        let setups = publishers.into_iter().enumerate().map(setup).collect();
+        Notifier::start(setups, NotifierOptions::default(), self.core.handle())
     }
 
     /// The publisher that a URL names.
