@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
-use crate::{encoding, hang, lateness, program, scale, scheduler, throughput};
+use crate::{
+    blocked, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool, throughput,
+};
 
 /// How much time figures may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,50 +30,70 @@ impl Effort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bench {
     Memory,
+    Connected,
     Start,
     Throughput,
     Encoding,
+    Rabbitmq,
+    Spool,
+    Drain,
     Scale,
     Scheduler,
     Lateness,
     Hang,
+    Blocked,
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Memory,
+        Self::Connected,
         Self::Start,
         Self::Throughput,
         Self::Encoding,
+        Self::Rabbitmq,
+        Self::Spool,
+        Self::Drain,
         Self::Scale,
         Self::Scheduler,
         Self::Lateness,
         Self::Hang,
+        Self::Blocked,
     ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Connected => "connected",
             Self::Start => "start",
             Self::Throughput => "throughput",
             Self::Encoding => "encoding",
+            Self::Rabbitmq => "rabbitmq",
+            Self::Spool => "spool",
+            Self::Drain => "drain",
             Self::Scale => "scale",
             Self::Scheduler => "scheduler",
             Self::Lateness => "lateness",
             Self::Hang => "hang",
+            Self::Blocked => "blocked",
         }
     }
 
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::Memory => "memory of the idle program",
+            Self::Connected => "its memory with a connection to RabbitMQ",
             Self::Start => "from starting the program to its first sample",
             Self::Throughput => "samples through the engine",
             Self::Encoding => "samples to the bytes of notifications",
+            Self::Rabbitmq => "confirmed batches to a RabbitMQ of its own, and peers",
+            Self::Spool => "batches into the queue on disk, and a backlog at the start",
+            Self::Drain => "a spool that is emptied into RabbitMQ",
             Self::Scale => "time and memory of a million resources",
             Self::Scheduler => "what the scheduler itself costs",
             Self::Lateness => "how late cycles start",
             Self::Hang => "how late cycles start beside polls that hang",
+            Self::Blocked => "what a publisher that is blocked costs the cycles and the others",
         }
     }
 
@@ -79,13 +101,18 @@ impl Bench {
     pub(crate) fn run(self, effort: Effort) -> Result<Vec<Figure>, Trouble> {
         match self {
             Self::Memory => program::memory(effort),
+            Self::Connected => program::connected(effort),
             Self::Start => program::start(effort),
             Self::Throughput => throughput::run(effort),
             Self::Encoding => encoding::run(effort),
+            Self::Rabbitmq => rabbitmq::run(effort),
+            Self::Spool => spool::run(effort),
+            Self::Drain => drain::run(effort),
             Self::Scale => scale::run(effort),
             Self::Scheduler => scheduler::run(effort),
             Self::Lateness => lateness::run(effort),
             Self::Hang => hang::run(effort),
+            Self::Blocked => blocked::run(effort),
         }
     }
 

@@ -1,10 +1,12 @@
-//! The clocks that figures are read from.
+//! The clocks that figures are read from, and the memory of this process.
 
 use std::time::Duration;
 
 use nephoscope_model::Timestamp;
 use nephoscope_polling::clock::{Clock, SystemClock};
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::trouble::{During, Trouble};
 
 /// CPU time of this process, all threads.
 pub(crate) fn cpu() -> Duration {
@@ -24,4 +26,14 @@ pub(crate) fn wall() -> Timestamp {
 /// How long ago, in milliseconds.
 pub(crate) fn millis_since(time: Timestamp) -> f64 {
     (wall().as_micros() - time.as_micros()) as f64 / 1000.0
+}
+
+/// The resident memory of this process, in bytes.
+pub(crate) fn resident() -> Result<f64, Trouble> {
+    let text = std::fs::read_to_string("/proc/self/status").during("read the memory of this process")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kibibytes
+        .map(|number| number * 1024.0)
+        .ok_or_else(|| Trouble::new("the kernel says nothing of resident memory"))
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_model::Timestamp;
+use nephoscope_notifier::DEFAULT_QUEUE;
+use nephoscope_plugin::Publisher;
 use nephoscope_polling::engine::Engine;
 use nephoscope_polling::plugins::{LoadedPollster, Plugins};
 use nephoscope_polling::schedule::Schedule;
@@ -100,6 +102,23 @@ impl Lateness {
     /// With these pollsters beside the one that is measured.
     pub(crate) fn new(others: Vec<Arc<LoadedPollster>>) -> Result<Self, Trouble> {
         let world = World::new()?;
+        let discard = world.publisher("discard:")?;
+        Self::of(world, vec![(discard, DEFAULT_QUEUE)], others)
+    }
+
+    /// Whose samples go to these publishers, each with a queue of so many samples.
+    pub(crate) fn to(
+        publishers: Vec<(Arc<dyn Publisher>, usize)>,
+        others: Vec<Arc<LoadedPollster>>,
+    ) -> Result<Self, Trouble> {
+        Self::of(World::new()?, publishers, others)
+    }
+
+    fn of(
+        world: World,
+        publishers: Vec<(Arc<dyn Publisher>, usize)>,
+        others: Vec<Arc<LoadedPollster>>,
+    ) -> Result<Self, Trouble> {
         let starts = Arc::new(Starts::default());
         let polls = Arc::new(Times::default());
         let mut plugins = Plugins::default();
@@ -107,7 +126,7 @@ impl Lateness {
             .pollsters
             .push(loaded(BEAT, Arc::new(Beat { times: polls.clone() })));
         plugins.pollsters.extend(others);
-        let notifier = world.notifier(world.publisher("discard:")?);
+        let notifier = world.notifier_of(publishers);
         let parts = world.parts(starts.clone(), notifier);
         let engine = {
             let _inside = world.core.enter();
@@ -151,6 +170,12 @@ impl Lateness {
         windows: u32,
         window: Duration,
     ) -> Result<f64, Trouble> {
+        self.begin_spread(others)?;
+        Ok(median((0..windows).map(|_| p99(self.window(window))).collect()))
+    }
+
+    /// Begins with the cycles of 1,000 spread schedules, and those of `others`.
+    pub(crate) fn begin_spread(&self, others: &[(u64, &str)]) -> Result<(), Trouble> {
         let mut sources = Vec::new();
         for schedule in spread(1_000)? {
             sources.push(static_source(schedule, BEAT)?);
@@ -158,23 +183,18 @@ impl Lateness {
         for (interval, meter) in others {
             sources.push(static_source(every(*interval, 0)?, meter)?);
         }
-        self.world
-            .core
-            .block_on(self.engine.apply(&sources, self.plugins.clone()));
-        Ok(self.windows(windows, window))
+        self.world.core.block_on(async {
+            self.engine.apply(&sources, self.plugins.clone()).await;
+            sleep(PAUSE).await;
+        });
+        Ok(())
     }
 
-    fn windows(&self, windows: u32, window: Duration) -> f64 {
-        self.world.core.block_on(async {
-            sleep(PAUSE).await;
-            let mut found = Vec::new();
-            for _ in 0..windows {
-                let begin = clocks::wall();
-                self.starts.times.take_after(begin);
-                sleep(window).await;
-                found.push(p99(self.starts.times.take_after(begin)));
-            }
-            median(found)
-        })
+    /// How late cycles start from now on, for so long.
+    pub(crate) fn window(&self, window: Duration) -> Vec<f64> {
+        let begin = clocks::wall();
+        self.starts.times.take_after(begin);
+        self.world.core.block_on(sleep(window));
+        self.starts.times.take_after(begin)
     }
 }

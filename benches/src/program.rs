@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nephoscope_tests::rabbitmq::{Broker, Client};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep};
@@ -12,11 +13,13 @@ use tokio::time::{Instant, sleep};
 use crate::bench::Effort;
 use crate::clocks;
 use crate::figure::{Budget, Figure, Unit};
+use crate::rabbitmq::{purge, url};
 use crate::stats::median;
 use crate::trouble::{During, Trouble};
+use crate::world::World;
 
 /// The file at the root of the repository.
-const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../polling.yaml");
+pub(crate) const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../polling.yaml");
 
 /// The interval of its sources.
 const INTERVAL: i64 = 10;
@@ -37,7 +40,7 @@ pub(crate) fn memory(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     for _ in 0..runs {
         // Two of them would share pages.
         drop(last.take());
-        let program = Program::start(Stdio::null())?;
+        let program = Program::start(Stdio::null(), "")?;
         runtime.block_on(async { sleep(IDLE).await });
         found.push(program.pss()? / 1e6);
         last = Some(program);
@@ -65,6 +68,37 @@ pub(crate) fn memory(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     Ok(figures)
 }
 
+/// The memory of a program that publishes to RabbitMQ.
+pub(crate) fn connected(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    let runs = effort.of(3, 1);
+    let world = World::new()?;
+    let mut broker = world.core.block_on(Broker::start());
+    let sections = format!(
+        "notifier:\n  publishers:\n  - name: rabbit\n    url: {}\n",
+        url(broker.port)
+    );
+    let mut found = Vec::new();
+    for _ in 0..runs {
+        let program = Program::start(Stdio::null(), &sections)?;
+        let sent = world.core.block_on(async {
+            sleep(IDLE).await;
+            purge(&Client::connect(&broker, "/").await).await
+        })?;
+        if sent == 0 {
+            return Err(Trouble::new("the program has sent nothing to the broker"));
+        }
+        found.push(program.pss()? / 1e6);
+    }
+    world.core.block_on(broker.kill());
+    Ok(vec![Figure::new(
+        "idle, connected to RabbitMQ (PSS)",
+        Unit::Megabytes,
+        Budget::AtMost(10.0),
+        median(found),
+        format!("as idle memory, with a publisher that has sent its samples to a RabbitMQ; median of {runs}"),
+    )])
+}
+
 /// From the start of the program to its first sample.
 pub(crate) fn start(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     let runs = effort.of(10, 4);
@@ -73,7 +107,7 @@ pub(crate) fn start(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     for _ in 0..runs {
         runtime.block_on(first_part_of_a_cycle());
         let began = Instant::now();
-        let mut program = Program::start(Stdio::piped())?;
+        let mut program = Program::start(Stdio::piped(), "")?;
         program.first_line()?;
         found.push(began.elapsed().as_secs_f64() * 1e3);
     }
@@ -115,11 +149,12 @@ struct Program {
 }
 
 impl Program {
-    fn start(stdout: Stdio) -> Result<Self, Trouble> {
+    /// With the default file, and sections of its own.
+    fn start(stdout: Stdio, sections: &str) -> Result<Self, Trouble> {
         let state = tempfile::tempdir().during("make a state folder")?;
         let agent = state.path().join("agent.yaml");
         // The default file's own `agent:`, with this folder.
-        std::fs::write(&agent, agent_section(state.path())).during("write a configuration")?;
+        std::fs::write(&agent, agent_section(state.path()) + sections).during("write a configuration")?;
         let child = Command::new(binary()?)
             .arg("run")
             .args(["--config", DEFAULT_FILE, "--config"])
@@ -178,7 +213,8 @@ fn agent_section(state: &Path) -> String {
     )
 }
 
-fn binary() -> Result<PathBuf, Trouble> {
+/// The program, as `benches/run` has built it.
+pub(crate) fn binary() -> Result<PathBuf, Trouble> {
     let path = std::env::var_os("NEPHOSCOPE_BIN").map(PathBuf::from);
     path.ok_or_else(|| Trouble::new("NEPHOSCOPE_BIN names no program; use benches/run"))
 }

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::trouble::{During, Trouble};
 // Linked for what they register.
-use {nephoscope_file as _, nephoscope_synthetic as _};
+use {nephoscope_amqp as _, nephoscope_file as _, nephoscope_synthetic as _};
 
 /// The most threads of the engine's runtime, as in the program.
 const CORE_THREADS: usize = 2;
@@ -63,30 +63,40 @@ impl World {
 
     /// A notifier with one publisher.
     pub(crate) fn notifier(&self, publisher: Arc<dyn Publisher>) -> Notifier {
-        let setup = PublisherSetup {
-            name: "bench".into(),
+        self.notifier_of(vec![(publisher, nephoscope_notifier::DEFAULT_QUEUE)])
+    }
+
+    /// A notifier with these publishers, each with a queue of so many samples.
+    pub(crate) fn notifier_of(&self, publishers: Vec<(Arc<dyn Publisher>, usize)>) -> Notifier {
+        let setup = |(index, (publisher, queue)): (usize, (Arc<dyn Publisher>, usize))| PublisherSetup {
+            name: format!("bench-{index}").into(),
             url_shown: "bench:".to_owned(),
             publisher,
-            queue: nephoscope_notifier::DEFAULT_QUEUE,
+            queue,
             spool: None,
         };
-        Notifier::start(vec![setup], NotifierOptions::default(), self.core.handle())
+        let setups = publishers.into_iter().enumerate().map(setup).collect();
+        Notifier::start(setups, NotifierOptions::default(), self.core.handle())
     }
 
     /// The publisher that a URL names.
     pub(crate) fn publisher(&self, url: &str) -> Result<Arc<dyn Publisher>, Trouble> {
+        self.publisher_with(url, serde_json::Value::Null)
+    }
+
+    /// The publisher that a URL names, with options of its own.
+    pub(crate) fn publisher_with(
+        &self,
+        url: &str,
+        options: serde_json::Value,
+    ) -> Result<Arc<dyn Publisher>, Trouble> {
         let _inside = self.core.enter();
         let scheme = url.split(':').next().unwrap_or_default();
         let registry = Registry::collect().during("collect the plugins")?;
         let plugin = registry
             .publisher(scheme)
             .ok_or_else(|| Trouble::new(format!("no publisher serves `{scheme}:`")))?;
-        let context = PublisherContext::new(
-            "bench".into(),
-            url.to_owned(),
-            serde_json::Value::Null,
-            BlockingPool::default(),
-        );
+        let context = PublisherContext::new("bench".into(), url.to_owned(), options, BlockingPool::default());
         (plugin.build)(&context).during("make the publisher")
     }
 }

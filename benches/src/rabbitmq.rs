@@ -1,0 +1,252 @@
+//! Batches to a RabbitMQ of our own, confirmed: beside a bare loop of the client library, and beside oslo.messaging.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use futures::stream::FuturesUnordered;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueuePurgeOptions};
+use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, TLSConfig};
+use lapin::types::FieldTable;
+use lapin::uri::AMQPUri;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use nephoscope_model::{Batch, Sample};
+use nephoscope_notifier::{Notifier, Outcome};
+use nephoscope_tests::rabbitmq::{Broker, Client};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::bench::Effort;
+use crate::figure::{Budget, Figure, Unit};
+use crate::instances::{BATCH, instance_samples};
+use crate::oslo::Oslo;
+use crate::stats::median;
+use crate::table;
+use crate::trouble::{During, Trouble};
+use crate::world::World;
+
+/// The exchange and the queue of ceilometer's notifications (`docs/amqp.md`).
+const EXCHANGE: &str = "ceilometer";
+const QUEUE: &str = "notifications.sample";
+
+/// Samples of a run.
+const SAMPLES: usize = 20_000;
+
+/// Batches whose receipts are waited for at once: more than any publisher here has under way.
+const OUTSTANDING: usize = 128;
+
+/// How many batches are sent ahead of their confirms: the default, and what a distant broker asks for.
+const PIPELINING: [usize; 2] = [1, 32];
+
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    let world = World::new()?;
+    let mut broker = world.core.block_on(Broker::start());
+    let figures = measure(&world, &broker, effort);
+    world.core.block_on(broker.kill());
+    figures
+}
+
+fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    let runs = effort.of(5, 2);
+    let samples = instance_samples(SAMPLES, 10)?;
+    let mut figures = Vec::new();
+    for pipelining in PIPELINING {
+        let sender = Sender::new(world, broker, pipelining)?;
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+        world.core.block_on(async {
+            // The first batch connects and declares.
+            sender.ours(samples.get(..BATCH).unwrap_or_default()).await?;
+            let client = Client::connect(broker, "/").await;
+            for _ in 0..runs {
+                ours.push(sender.ours(&samples).await?);
+                purge(&client).await?;
+                bare.push(sender.bare(broker, &samples).await?);
+                purge(&client).await?;
+            }
+            Ok::<_, Trouble>(())
+        })?;
+        let (ours, bare) = (median(ours), median(bare));
+        figures.push(Figure::new(
+            format!("to RabbitMQ, pipelining {pipelining}"),
+            Unit::SamplesPerSecond,
+            Budget::None,
+            ours,
+            format!(
+                "{SAMPLES} samples, {BATCH} a batch, 10 for each instance, from samples to the receipts of the notifier, \
+                 which come with the broker's confirms; median of {runs}"
+            ),
+        ));
+        figures.push(Figure::new(
+            "  a bare loop of lapin",
+            Unit::SamplesPerSecond,
+            Budget::None,
+            bare,
+            "the same bytes, encoded before, from one task to one channel, with as many confirms awaited; in turn \
+             with the runs above",
+        ));
+        figures.push(Figure::new(
+            "  the first / the second",
+            Unit::Times,
+            Budget::AtLeast(0.8),
+            ours / bare,
+            "the notifier, with encoding, beside the library that it uses",
+        ));
+    }
+    match Oslo::installed().and_then(|oslo| oslo.rate(broker.port, &samples)) {
+        Ok(rate) => figures.push(Figure::new(
+            "  oslo.messaging's notifier",
+            Unit::SamplesPerSecond,
+            Budget::None,
+            rate,
+            format!("the same samples, {BATCH} a notification, driver messagingv2, to the same broker"),
+        )),
+        // It is the peer that is missing, and no figure of ours.
+        Err(trouble) => table::print_error(&format!("oslo.messaging is not measured: {}", trouble.chain())),
+    }
+    Ok(figures)
+}
+
+/// Sends samples to a broker, in two ways.
+pub(crate) struct Sender {
+    notifier: Notifier,
+    pipelining: usize,
+}
+
+impl Sender {
+    pub(crate) fn new(world: &World, broker: &Broker, pipelining: usize) -> Result<Self, Trouble> {
+        let publisher = world.publisher_with(&url(broker.port), json!({ "pipelining": pipelining }))?;
+        Ok(Self {
+            notifier: world.notifier(publisher),
+            pipelining,
+        })
+    }
+
+    /// Samples per second through the notifier.
+    pub(crate) async fn ours(&self, samples: &[Sample]) -> Result<f64, Trouble> {
+        let batches = batches(samples);
+        let began = Instant::now();
+        let mut receipts = VecDeque::new();
+        for batch in batches {
+            if receipts.len() >= OUTSTANDING
+                && let Some(receipt) = receipts.pop_front()
+            {
+                delivered(receipt).await?;
+            }
+            receipts.push_back(self.notifier.submit(Arc::new(batch)).await);
+        }
+        for receipt in receipts {
+            delivered(receipt).await?;
+        }
+        Ok(samples.len() as f64 / began.elapsed().as_secs_f64())
+    }
+
+    /// Samples per second by the library alone, in a task of the same runtime.
+    async fn bare(&self, broker: &Broker, samples: &[Sample]) -> Result<f64, Trouble> {
+        let bodies: Vec<Vec<u8>> = batches(samples)
+            .iter()
+            .map(|batch| batch.notification().to_vec())
+            .collect();
+        let connection = connect(broker.port).await.during("connect")?;
+        let channel = connection.create_channel().await.during("open a channel")?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .during("ask for confirms")?;
+        let passed = tokio::spawn(send(channel, bodies, self.pipelining));
+        let passed = passed.await.during("run the bare loop")??;
+        Ok(samples.len() as f64 / passed.as_secs_f64())
+    }
+}
+
+/// How long it takes to send these, with so many ahead of their confirms.
+async fn send(channel: Channel, bodies: Vec<Vec<u8>>, pipelining: usize) -> Result<Duration, Trouble> {
+    let began = Instant::now();
+    let mut confirms = FuturesUnordered::new();
+    for body in &bodies {
+        if confirms.len() >= pipelining {
+            confirmed(&mut confirms).await?;
+        }
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let confirm = channel
+            .basic_publish(EXCHANGE.into(), QUEUE.into(), options, body, properties())
+            .await
+            .during("publish")?;
+        confirms.push(confirm);
+    }
+    while !confirms.is_empty() {
+        confirmed(&mut confirms).await?;
+    }
+    Ok(began.elapsed())
+}
+
+/// A connection whose small packets do not wait, as that of the publisher.
+async fn connect(port: u16) -> lapin::Result<Connection> {
+    let uri = url(port).parse::<AMQPUri>().map_err(std::io::Error::other)?;
+    let runtime = lapin::runtime::default_runtime()?;
+    Connection::connector(
+        uri,
+        runtime,
+        async |uri, runtime| {
+            let stream = uri
+                .connect_with_config_async(TLSConfig::default(), &runtime)
+                .await?;
+            if let AsyncTcpStream::Plain(stream) = &stream {
+                stream.get_ref().set_nodelay(true)?;
+            }
+            Ok(stream)
+        },
+        ConnectionProperties::default(),
+    )
+    .await
+}
+
+/// Where the broker at this port of this machine is.
+pub(crate) fn url(port: u16) -> String {
+    format!("amqp://guest:guest@127.0.0.1:{port}/")
+}
+
+pub(crate) fn batches(samples: &[Sample]) -> Vec<Batch> {
+    samples
+        .chunks(BATCH)
+        .map(|samples| Batch::new(samples.to_vec(), "openstack".into()))
+        .collect()
+}
+
+async fn delivered(receipt: nephoscope_notifier::Receipt) -> Result<(), Trouble> {
+    match receipt.outcome().await {
+        Outcome::Delivered => Ok(()),
+        other => Err(Trouble::new(format!("a batch was not delivered but {other:?}"))),
+    }
+}
+
+async fn confirmed(confirms: &mut FuturesUnordered<lapin::PublisherConfirm>) -> Result<(), Trouble> {
+    match confirms.try_next().await.during("wait for a confirm")? {
+        Some(lapin::Confirmation::Ack(None)) => Ok(()),
+        other => Err(Trouble::new(format!(
+            "the broker did not take a batch: {other:?}"
+        ))),
+    }
+}
+
+/// As the publisher sets them.
+fn properties() -> BasicProperties {
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_content_encoding("utf-8".into())
+        .with_headers(FieldTable::default())
+        .with_delivery_mode(2)
+        .with_priority(0)
+}
+
+/// Empties the queue; how many messages it had.
+pub(crate) async fn purge(client: &Client) -> Result<u32, Trouble> {
+    client
+        .channel
+        .queue_purge(QUEUE.into(), QueuePurgeOptions::default())
+        .await
+        .during("empty the queue")
+}

@@ -1,0 +1,252 @@
+//! The queue on disk: how fast batches get into it, and what a backlog costs an agent that starts.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nephoscope_model::{Batch, Form};
+use nephoscope_notifier::spool::{Folder, Log, LogOptions, Order, Record, Spool, SpoolMode, SpoolOptions};
+use nephoscope_notifier::{DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup};
+use nephoscope_plugin::{PublishError, Publisher};
+use tokio::time::{Instant, sleep};
+
+use crate::bench::Effort;
+use crate::clocks;
+use crate::figure::{Budget, Figure, Unit};
+use crate::instances::{BATCH, instance_samples};
+use crate::stats::median;
+use crate::trouble::{During, Trouble};
+use crate::world::World;
+
+/// The bytes of a backlog: the most that a spool keeps where a configuration does not say.
+const BACKLOG: u64 = 1 << 30;
+
+/// The bytes that are appended in a run.
+const APPENDED: u64 = 512 << 20;
+
+/// What is asked for where the disk can do more.
+const APPEND_BUDGET: f64 = 200e6;
+
+/// Different batches.
+const BATCHES: usize = 200;
+
+/// Batches on their way into a spool at once.
+const OUTSTANDING: usize = 64;
+
+/// How long an agent that has opened a backlog is left alone before its memory is looked at.
+const SETTLE: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    let disk = crate::place::on_disk()?;
+    // First: it compares the memory of this process before and after.
+    let mut figures = backlog(disk.path())?;
+    figures.extend(append(disk.path(), effort)?);
+    Ok(figures)
+}
+
+fn backlog(disk: &Path) -> Result<Vec<Figure>, Trouble> {
+    let folder = disk.join("backlog");
+    let batches = encoded()?;
+    fill(&folder, &batches, BACKLOG)?;
+    drop(batches);
+    let world = World::new()?;
+    let before = clocks::resident()?;
+    let began = Instant::now();
+    let spool = world
+        .core
+        .block_on(open(&folder, SpoolOptions::default()))
+        .during("open the spool")?;
+    let opened = began.elapsed();
+    let notifier = notifier(&world, spool.clone());
+    let after = world.core.block_on(async {
+        sleep(SETTLE).await;
+        clocks::resident()
+    })?;
+    let held = spool.status().bytes;
+    drop(notifier);
+    Ok(vec![
+        Figure::new(
+            "a backlog of 1 GiB opens in",
+            Unit::Milliseconds,
+            Budget::AtMost(1000.0),
+            opened.as_secs_f64() * 1e3,
+            format!(
+                "{held} bytes of notifications of {BATCH} samples, which were written just before (the page cache has \
+                 them)"
+            ),
+        ),
+        Figure::new(
+            "  and takes in memory",
+            Unit::Megabytes,
+            Budget::AtMost(16.0),
+            (after - before) / 1e6,
+            "resident memory after, less that before, with a publisher of which nothing comes back",
+        ),
+    ])
+}
+
+fn append(disk: &Path, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    let runs = effort.of(5, 2);
+    let batches: Vec<_> = encoded()?.into_iter().map(Arc::new).collect();
+    let world = World::new()?;
+    let (mut ours, mut plain) = (Vec::new(), Vec::new());
+    for run in 0..runs {
+        let folder = disk.join(format!("append-{run}"));
+        ours.push(world.core.block_on(append_once(&world, &folder, &batches))?);
+        std::fs::remove_dir_all(&folder).during("remove a spool")?;
+        plain.push(dd(&disk.join("plain"))?);
+    }
+    let (ours, plain) = (median(ours), median(plain));
+    Ok(vec![
+        Figure::new(
+            "spool, appended a second",
+            Unit::Megabytes,
+            Budget::AtLeast(APPEND_BUDGET.min(0.8 * plain) / 1e6),
+            ours / 1e6,
+            format!(
+                "notifications of {BATCH} samples through the notifier until they are stored (mode: always, fsync: \
+                 interval), {} MiB; median of {runs}",
+                APPENDED >> 20
+            ),
+        ),
+        Figure::new(
+            "  dd conv=fdatasync",
+            Unit::Megabytes,
+            Budget::None,
+            plain / 1e6,
+            "as many zeros into one file beside it, in turn with the runs above",
+        ),
+    ])
+}
+
+/// Bytes a second into a new spool.
+async fn append_once(world: &World, folder: &Path, batches: &[Arc<Batch>]) -> Result<f64, Trouble> {
+    let options = SpoolOptions {
+        mode: SpoolMode::Always,
+        max_bytes: 4 * APPENDED,
+        ..SpoolOptions::default()
+    };
+    let spool = open(folder, options).await.during("open a spool")?;
+    let notifier = notifier(world, spool.clone());
+    let began = Instant::now();
+    let (mut bytes, mut receipts) = (0, VecDeque::new());
+    for batch in batches.iter().cycle() {
+        if bytes >= APPENDED {
+            break;
+        }
+        bytes += batch.notification().len() as u64;
+        receipts.push_back(notifier.submit(batch.clone()).await);
+        if receipts.len() >= OUTSTANDING
+            && let Some(receipt) = receipts.pop_front()
+        {
+            stored(receipt).await?;
+        }
+    }
+    for receipt in receipts {
+        stored(receipt).await?;
+    }
+    let passed = began.elapsed();
+    // The publisher has the first batch in its hands and never says anything.
+    notifier.shutdown(Instant::now()).await;
+    Ok(bytes as f64 / passed.as_secs_f64())
+}
+
+async fn stored(receipt: nephoscope_notifier::Receipt) -> Result<(), Trouble> {
+    match receipt.outcome().await {
+        Outcome::Stored => Ok(()),
+        other => Err(Trouble::new(format!("a batch was not stored but {other:?}"))),
+    }
+}
+
+async fn open(folder: &Path, options: SpoolOptions) -> Result<Spool, nephoscope_notifier::spool::OpenError> {
+    Spool::open("bench".into(), folder.to_owned(), options).await
+}
+
+fn notifier(world: &World, spool: Spool) -> Notifier {
+    let setup = PublisherSetup {
+        name: "bench".into(),
+        url_shown: "bench:".to_owned(),
+        publisher: Arc::new(Stuck),
+        queue: DEFAULT_QUEUE,
+        spool: Some(spool),
+    };
+    Notifier::start(vec![setup], NotifierOptions::default(), world.core.handle())
+}
+
+/// A publisher that never answers.
+struct Stuck;
+
+#[async_trait]
+impl Publisher for Stuck {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+        std::future::pending().await
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::Notification)
+    }
+}
+
+/// Batches whose notifications are encoded.
+fn encoded() -> Result<Vec<Batch>, Trouble> {
+    let samples = instance_samples(BATCHES * BATCH, 10)?;
+    let batches = samples.chunks(BATCH).map(|samples| {
+        let batch = Batch::new(samples.to_vec(), "openstack".into());
+        batch.notification();
+        batch
+    });
+    Ok(batches.collect())
+}
+
+/// Fills the spool in `folder` with so many bytes of these batches, over and over; how many samples that are.
+pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, Trouble> {
+    let folder = Folder::open(folder).during("make a spool")?;
+    let options = LogOptions {
+        max_bytes: 2 * bytes,
+        max_age: None,
+        order: Order::Fifo,
+        durable: false,
+        segment_bytes: None,
+    };
+    let mut log = Log::open(folder, options).during("open a spool")?;
+    let time = clocks::wall().as_micros();
+    let (mut written, mut samples) = (0, 0);
+    for batch in batches.iter().cycle() {
+        if written >= bytes {
+            break;
+        }
+        let record = Record {
+            form: Form::Notification.code(),
+            samples: u32::try_from(batch.len()).unwrap_or(u32::MAX),
+            time,
+            payload: batch.notification(),
+        };
+        log.append(record).during("fill a spool")?;
+        written += batch.notification().len() as u64;
+        samples += batch.len() as u64;
+    }
+    Ok(samples)
+}
+
+/// Bytes a second that `dd` writes and syncs.
+fn dd(file: &Path) -> Result<f64, Trouble> {
+    let began = Instant::now();
+    let status = Command::new("dd")
+        .arg("if=/dev/zero")
+        .arg(format!("of={}", file.display()))
+        .args(["bs=1M", "conv=fdatasync"])
+        .arg(format!("count={}", APPENDED >> 20))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .during("start dd")?;
+    let passed = began.elapsed();
+    std::fs::remove_file(file).during("remove a file")?;
+    if status.success() {
+        return Ok(APPENDED as f64 / passed.as_secs_f64());
+    }
+    Err(Trouble::new(format!("dd ended with {status}")))
+}
