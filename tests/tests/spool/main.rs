@@ -8,7 +8,6 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
-
 #![allow(
     clippy::print_stdout,
     reason = "seeds and counts are for whoever reads the output of a test"

@@ -409,6 +409,9 @@ impl<D: Disk> Log<D> {
                 // What is behind its end now is no record; nothing must follow it.
                 self.writer = None;
             }
+            // It gives its place back when its records are done with, which one that may grow does not: nothing else
+            // might ever make room on this disk.
+            self.finish_segment();
             return Err(AppendError::from_io(error));
         }
         self.writer_unsynced = true;

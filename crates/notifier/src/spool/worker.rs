@@ -14,7 +14,7 @@ use super::events::Event;
 use super::folder::FolderError;
 use super::log::{Log, LogCounts, LogStatus, Record};
 use super::options::{Fsync, SYNC_INTERVAL, SpoolOptions};
-use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Report, Settled, Shared};
+use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Probe, Report, Settled, Shared};
 use super::quarantine::{Quarantine, Refusal};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
@@ -76,7 +76,7 @@ impl Drop for End {
             mail.incoming_samples = mail.inbox.iter().map(|incoming| incoming.batch.len()).sum();
             mail.failing.get_or_insert_with(|| Failing {
                 error: "it is closed".into(),
-                probe: false,
+                probe: Probe::NotYet,
             });
         }
         self.0.closed.cancel();
@@ -217,7 +217,10 @@ impl Worker {
                 && mail.ready.len() < mail.want
                 && mail.ready_bytes < MAX_READY_BYTES;
             let probe = can_store
-                && mail.failing.as_ref().is_some_and(|failing| !failing.probe)
+                && mail
+                    .failing
+                    .as_ref()
+                    .is_some_and(|failing| failing.probe == Probe::NotYet)
                 && mail.inbox.is_empty();
             let watches = self.options.max_age.is_some() || self.losing.is_some();
             let due = [self.sync_due, self.cursor_due, watches.then_some(self.expire_due)];
@@ -231,7 +234,7 @@ impl Worker {
                 || reads
                 || due.is_some_and(|due| now >= due);
             if probe && let Some(failing) = &mut mail.failing {
-                failing.probe = true;
+                failing.probe = Probe::Wanted;
                 drop(mail);
                 self.shared.tell();
                 mail = self.shared.mail.lock();
@@ -428,7 +431,7 @@ impl Worker {
             let began = mail.failing.is_none();
             mail.failing = Some(Failing {
                 error: error.into(),
-                probe: false,
+                probe: Probe::NotYet,
             });
             began
         };

@@ -56,6 +56,28 @@ async fn a_publisher_whose_spool_takes_batches_is_not_blocked() {
 }
 
 #[tokio::test]
+async fn a_disk_with_room_again_is_used_again_while_the_place_takes_everything() {
+    let sim = Sim::default();
+    let always = options(SpoolMode::Always, Fsync::Always, Order::FreshFirst);
+    let agent = Agent::start(&sim, Place::Takes, 100, always).await;
+    sim.set_capacity(Some(sim.used()));
+    let (_, receipt) = agent.submit_all(["full".to_owned()]).await.remove(0);
+    assert_eq!(outcome(receipt).await, Outcome::Delivered);
+    assert!(agent.status().spool.unwrap().failing.is_some());
+    sim.set_capacity(None);
+    for number in 0.. {
+        let (_, receipt) = agent.submit_all([format!("{number}")]).await.remove(0);
+        outcome(receipt).await;
+        if agent.status().spool.unwrap().failing.is_none() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_adds_up(&agent.status());
+    agent.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn what_is_left_at_a_stop_on_a_full_disk_is_dropped_and_counted() {
     let sim = Sim::default();
     let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
