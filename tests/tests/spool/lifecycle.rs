@@ -85,7 +85,7 @@ async fn a_folder_that_another_agent_uses(broker: &Broker) {
         .without_place(line)
         .replace(&program.id().to_string(), "PID");
     let (_, line) = line.split_once("ERROR").unwrap();
-    insta::assert_snapshot!(line.trim(), @"");
+    insta::assert_snapshot!(line.trim(), @"failed to set up the publishers: open the spool of `bus`: use the folder of the spool: $LAB/shared is in use by process PID");
     let mut account = Account::default();
     stop(program, &mut account);
     independent::take_all(broker).await;
