@@ -233,6 +233,7 @@ impl Worker {
                     });
                 }
                 () = &mut feed => {}
+                () = output.batch_begun() => {}
                 () = context.cancellation.cancelled() => {
                     break Err(Failure::new(FailureKind::Stopped, "the agent stops"));
                 }
