@@ -86,7 +86,7 @@ async fn samples_of_a_poll_that_takes_its_time_do_not_wait_for_its_end() {
     let arrived = async |count: usize| {
         tokio::time::timeout(secs(60), async {
             while bench.counts().await.get("slow") < Some(&count) {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
         .await
