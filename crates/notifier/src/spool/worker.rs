@@ -23,6 +23,10 @@ use crate::receipt::Ticket;
 /// How many batches are appended before others get their turn; with `fsync: always` they share a sync.
 const GROUP: usize = 64;
 
+/// A group is cut short after this time: whoever waits for room must hear of progress long before the lane's patience ends, also
+/// where batches are large and the machine is slow.
+const GROUP_TIME: Duration = Duration::from_millis(100);
+
 /// How many bytes of batches are read ahead.
 const MAX_READY_BYTES: usize = 4 << 20;
 
@@ -346,10 +350,12 @@ impl Worker {
         }
     }
 
-    /// Appends batches; those that are left when the disk takes no more.
+    /// Appends batches; those that are left when the disk takes no more, or the time is up.
     fn store(&mut self, mut items: VecDeque<Incoming>, closing: bool) -> VecDeque<Incoming> {
-        let mut appended = 0u64;
-        while let Some(item) = items.pop_front() {
+        let (mut appended, mut failed) = (0u64, false);
+        let began = Instant::now();
+        while appended == 0 || began.elapsed() < GROUP_TIME {
+            let Some(item) = items.pop_front() else { break };
             let samples = item.batch.len();
             let record = Record {
                 form: item.form.code(),
@@ -374,6 +380,7 @@ impl Worker {
                 Err(error) => {
                     items.push_front(item);
                     self.fail(&chain(&error));
+                    failed = true;
                     break;
                 }
             }
@@ -388,7 +395,7 @@ impl Worker {
                 }
                 Fsync::Never => self.resolve(),
             }
-            if items.is_empty() {
+            if !failed {
                 self.recover();
             }
         }
