@@ -186,7 +186,15 @@ impl Agent {
             let same = |old: &&PublisherConfig| {
                 (&old.name, &old.url, &old.options) == (&publisher.name, &publisher.url, &publisher.options)
             };
-            self.config.notifier.publishers.iter().find(same)?;
+            let old = self.config.notifier.publishers.iter().find(same)?;
+            // With its queue elsewhere it is another one: that which there is closes with its own.
+            let place = |notifier, publisher| {
+                let spool = publishers::spool_of(&self.registry, notifier, publisher, &self.state_dir);
+                spool.map(|spool| spool.path)
+            };
+            if place(&self.config.notifier, old) != place(&config.notifier, publisher) {
+                return None;
+            }
             self.notifier.publisher(&publisher.name)
         };
         publishers::set_up(

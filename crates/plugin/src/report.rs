@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nephoscope_model::{Meter, Resource, ResourceIds, RunIds, Sample, Subject, Timestamp, Volume};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::{Failure, FailureKind};
@@ -59,7 +59,11 @@ impl MeterTable {
 
 /// What a run has produced and nobody has taken yet. It outlives the run: neither a panic nor a deadline
 /// takes back what was reported.
-pub struct RunOutput(Mutex<OutputState>);
+pub struct RunOutput {
+    state: Mutex<OutputState>,
+    /// A batch was begun.
+    begun: Notify,
+}
 
 struct OutputState {
     full: VecDeque<Reported>,
@@ -95,19 +99,24 @@ pub struct Reported {
 impl RunOutput {
     /// Takes what has not been handed on.
     pub fn take(&self) -> Vec<Reported> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.close();
         state.full.drain(..).collect()
     }
 
     /// When the last result came (a report, or a failed resource), or when the run began.
     pub fn last_result(&self) -> Instant {
-        self.0.lock().last_result
+        self.state.lock().last_result
+    }
+
+    /// Resolves when a batch was begun since the last call: [`RunOutput::open_since`] has changed.
+    pub async fn batch_begun(&self) {
+        self.begun.notified().await;
     }
 
     /// Since when samples wait for their batch to fill.
     pub fn open_since(&self) -> Option<Instant> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         (!state.open.is_empty()).then_some(state.opened)
     }
 }
@@ -136,13 +145,16 @@ impl SampleSink {
         observer: Arc<dyn RunObserver>,
     ) -> (Self, Arc<RunOutput>) {
         let now = Instant::now();
-        let output = Arc::new(RunOutput(Mutex::new(OutputState {
-            full: VecDeque::new(),
-            open: Vec::new(),
-            opened: now,
-            added: now,
-            last_result: now,
-        })));
+        let output = Arc::new(RunOutput {
+            state: Mutex::new(OutputState {
+                full: VecDeque::new(),
+                open: Vec::new(),
+                opened: now,
+                added: now,
+                last_result: now,
+            }),
+            begun: Notify::new(),
+        });
         let sink = Self {
             meters,
             ids,
@@ -173,14 +185,15 @@ impl SampleSink {
     }
 
     pub(crate) fn fail(&mut self, resource: &Resource, failure: Failure) {
-        self.output.0.lock().last_result = Instant::now();
+        self.output.state.lock().last_result = Instant::now();
         self.observer.failed(resource, failure);
     }
 
     /// Moves the pending samples to the output.
     fn commit(&mut self) {
         let now = Instant::now();
-        let mut state = self.output.0.lock();
+        let mut state = self.output.state.lock();
+        let was_empty = state.open.is_empty();
         state.last_result = now;
         for sample in self.pending.drain(..) {
             if state.open.is_empty() {
@@ -195,15 +208,18 @@ impl SampleSink {
                 state.close();
             }
         }
+        if was_empty && !state.open.is_empty() {
+            self.output.begun.notify_one();
+        }
     }
 
     /// Hands full batches on; waits while the engine is busy with those before.
     async fn hand_on(&mut self) -> Result<(), Stopped> {
-        while !self.output.0.lock().full.is_empty() {
+        while !self.output.state.lock().full.is_empty() {
             // The batch leaves the output only when it has a place to go: leaving this future loses nothing.
             let place = self.batches.reserve().await.map_err(|_| Stopped)?;
             // Sent under the lock: whoever takes the output finds all batches before it already sent.
-            let mut state = self.output.0.lock();
+            let mut state = self.output.state.lock();
             if let Some(batch) = state.full.pop_front() {
                 place.send(batch);
             }

@@ -262,6 +262,7 @@ impl Worker {
                     });
                 }
                 () = &mut feed => {}
+                () = output.batch_begun() => {}
                 () = self.cancellation.cancelled() => break Err(self.cancelled()),
                 () = sleep_until(due.unwrap_or(limit)), if due.is_some() => {
                     self.hand_over_rest(&mut batches, &output).await;

@@ -65,6 +65,38 @@ async fn undisturbed(bench: &Bench, cycles: usize) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn samples_of_a_poll_that_takes_its_time_do_not_wait_for_its_end() {
+    let doubles = healthy().pollster("slow", &["slow"], Some("things"), |run| {
+        Box::pin(async move {
+            while let Some(page) = run.next_page().await {
+                for resource in page.iter() {
+                    let subject = Subject::new(resource.key().clone()).shared();
+                    let mut report = run.report(resource);
+                    report.add("slow", &subject, 1);
+                    report.send().await?;
+                    tokio::time::sleep(secs(3)).await;
+                }
+            }
+            Ok(())
+        })
+    });
+    let mut bench = bench_of(doubles).await;
+    let arrived = async |count: usize| {
+        tokio::time::timeout(secs(60), async {
+            while bench.counts().await.get("slow") < Some(&count) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("it arrives");
+        bench.engine.tasks()[0].running
+    };
+    assert!(arrived(1).await, "long before the poll has ended");
+    assert!(arrived(2).await);
+    assert_eq!(bench.cycle().await.samples, 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hanging_poll_is_cut_off_and_what_it_reported_before_arrives() {
     let doubles = healthy().pollster("hang", &["hang"], Some("things"), |run| {
         Box::pin(async move {

@@ -26,7 +26,7 @@ fn nothing_is_made_by_looking(scene: &Scene) {
     scene.spool(&["--drop-older-than", "0s"]).expect(0);
     assert!(!scene.lab.path("state").exists());
     let unknown = scene.spool(&["buss"]).expect(2);
-    insta::assert_snapshot!(unknown.stderr, @"");
+    insta::assert_snapshot!(unknown.stderr, @"error: failed to find the spool of `buss`: did you mean `bus`?");
 }
 
 /// Fills the spool, and leaves no agent.
@@ -117,6 +117,6 @@ async fn an_agent_that_does_not_listen(broker: &Broker) {
     let mut program = scene.start();
     program.log("started");
     let refused = scene.spool(&[]).expect(3);
-    insta::assert_snapshot!(scene.lab.without_place(&refused.stderr), @"");
+    insta::assert_snapshot!(scene.lab.without_place(&refused.stderr), @"error: failed to ask the running agent: it holds `$LAB/state` and does not listen at a unix socket; set `agent.admin` to `unix:` and restart it");
     program.stop().expect(0);
 }

@@ -2,10 +2,11 @@
 
 use std::process::Stdio;
 
-use nephoscope_tests::Sample;
 use nephoscope_tests::rabbitmq::{Broker, Client};
+use nephoscope_tests::{PATIENCE, Sample};
 use serde_json::{Deserializer, Value};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 /// The queue from which ceilometer's notification agent takes samples.
 pub(crate) const QUEUE: &str = "notifications.sample";
@@ -17,14 +18,16 @@ pub(crate) async fn take_all(broker: &Broker) -> Vec<Sample> {
         // It would wait for a first one.
         return Vec::new();
     }
-    let output = Command::new("amqp-consume")
+    let consuming = Command::new("amqp-consume")
         .args(["--server", "127.0.0.1", "--port", &broker.port.to_string()])
         .args(["--username", "guest", "--password", "guest", "--queue", QUEUE])
         .args(["--count", &count.to_string(), "cat"])
         .stdin(Stdio::null())
         .kill_on_drop(true)
-        .output()
+        .output();
+    let output = timeout(PATIENCE * 3, consuming)
         .await
+        .unwrap_or_else(|_| panic!("amqp-consume does not get {count} messages"))
         .expect("amqp-consume is in Debian's amqp-tools: apt-get install amqp-tools");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "amqp-consume: {errors}");

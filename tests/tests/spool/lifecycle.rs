@@ -1,7 +1,7 @@
 //! Spools through starts, reloads and refusals.
 
-use nephoscope_tests::Signal;
 use nephoscope_tests::rabbitmq::{Broker, Weather};
+use nephoscope_tests::{Program, Signal};
 
 use crate::account::{Account, Arrived};
 use crate::independent;
@@ -26,16 +26,16 @@ async fn a_reload_changes_a_spool(broker: &Broker) {
     until(&mut program, "batches in the spool", |publisher| {
         publisher["spool"]["batches"].as_u64() > Some(3)
     });
-    let reload = |program: &mut nephoscope_tests::Program, spool: &str| {
+    let reload = |program: &mut Program, spool: &str| {
         let spool = spool.to_owned();
         scene.configure(&Setting {
             spool,
             ..setting.clone()
         });
         program.signal(Signal::HUP);
-        program.log("configuration applied");
     };
     reload(&mut program, "{mode: always, max_bytes: 64MiB}");
+    program.log("configuration applied");
     let spool = &publisher(&program)["spool"];
     assert_eq!(
         (&spool["mode"], &spool["limit_bytes"]),
@@ -45,9 +45,11 @@ async fn a_reload_changes_a_spool(broker: &Broker) {
     // Elsewhere: what is there already waits for somebody to come back to it.
     reload(&mut program, "{path: $LAB/elsewhere}");
     program.log("a spool holds samples, and no publisher uses it");
+    program.log("configuration applied");
     let listed = scene.spool(&["--format", "json"]).expect(0).stdout;
     assert!(listed.contains("elsewhere"), "{listed}");
     reload(&mut program, "{}");
+    program.log("configuration applied");
     scene.network.set(Weather::Fair);
     until_delivered(&mut program);
     stop(program, &mut account);
@@ -83,7 +85,7 @@ async fn a_folder_that_another_agent_uses(broker: &Broker) {
         .without_place(line)
         .replace(&program.id().to_string(), "PID");
     let (_, line) = line.split_once("ERROR").unwrap();
-    insta::assert_snapshot!(line.trim(), @"");
+    insta::assert_snapshot!(line.trim(), @"failed to set up the publishers: open the spool of `bus`: use the folder of the spool: $LAB/shared is in use by process PID");
     let mut account = Account::default();
     stop(program, &mut account);
     independent::take_all(broker).await;

@@ -31,12 +31,13 @@ pub(crate) fn error(status: StatusCode, text: &str) -> Response<Body> {
     json(status, &json!({ "error": text }))
 }
 
-/// A method that the path does not take.
-pub(crate) fn wrong_method() -> Response<Body> {
-    error(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "the path does not take this method",
-    )
+/// GET of a path that changes something.
+pub(crate) fn only_post() -> Response<Body> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed here");
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 /// A path that there is not: says which there are.

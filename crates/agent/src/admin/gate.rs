@@ -15,6 +15,7 @@ use axum::http::{Method, Request, Response, StatusCode};
 use hyper::body::Body as HttpBody;
 
 use crate::admin::answer;
+use crate::admin::routes::changes;
 
 /// Lets requests in.
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ impl Gate {
             let text = "this agent does not answer under this host name; ask by an address, by `localhost`, or by the name of the host";
             return Some(answer::error(StatusCode::MISDIRECTED_REQUEST, text));
         }
-        let posts = self.posts && request.method() == Method::POST;
+        let posts = self.posts && request.method() == Method::POST && changes(request.uri().path());
         if request.method() != Method::GET && !posts {
             return Some(answer::method_not_allowed());
         }
@@ -127,6 +128,7 @@ fn without_port(authority: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::DRAIN_PATH;
 
     fn status(gate: &Gate, method: &str, target: &str, hosts: &[&str], body: &'static str) -> u16 {
         let mut request = Request::builder().method(method).uri(target);
@@ -208,10 +210,11 @@ mod tests {
 
     #[test]
     fn post_is_let_in_on_the_unix_socket_alone() {
-        let post = |gate: &Gate, body| status(gate, "POST", "/", &["localhost"], body);
+        let post = |gate: &Gate, body| status(gate, "POST", DRAIN_PATH, &["localhost"], body);
         assert_eq!(post(&Gate::local(), ""), 200);
         assert_eq!(post(&Gate::local(), "x"), 413);
         assert_eq!(post(&guarded(), ""), 405);
-        assert_eq!(status(&Gate::local(), "DELETE", "/", &[], ""), 405);
+        assert_eq!(status(&Gate::local(), "POST", "/healthz", &[], ""), 405);
+        assert_eq!(status(&Gate::local(), "DELETE", DRAIN_PATH, &[], ""), 405);
     }
 }

@@ -595,6 +595,21 @@ mod tests {
     }
 
     #[test]
+    fn a_spool_that_takes_nothing_is_told() {
+        let mut status = publisher("a", PublisherState::Idle);
+        let spool = crate::metrics::example_spool();
+        status.spool = Some(spool);
+        let facts = Facts {
+            publishers: vec![status],
+            ..facts()
+        };
+        insta::assert_snapshot!(shown(&facts), @r"
+        ready: true
+        Degraded SpoolFailing: the spool of publisher `a` takes nothing: append to the spool: the disk is full
+        ");
+    }
+
+    #[test]
     fn the_last_cycle_of_each_schedule_counts() {
         let facts = Facts {
             records: vec![

@@ -120,6 +120,12 @@ pub(crate) const DRAIN_PATH: &str = "/api/v1/spool/drain";
 /// Where what is old in spools is dropped.
 pub(crate) const DROP_PATH: &str = "/api/v1/spool/drop";
 
+/// Whether a path is one that changes something, by POST.
+pub(crate) fn changes(path: &str) -> bool {
+    let mut routes = ROUTES.iter().filter(|route| route.reach == Reach::Change);
+    routes.any(|route| route.path == path)
+}
+
 /// The paths that a surface has.
 pub(crate) fn paths(surface: &Surface) -> Vec<&'static str> {
     let has = |reach| match surface {
@@ -152,7 +158,7 @@ pub(crate) fn router(surface: Surface, state: AdminState) -> Router {
         }
     }
     router
-        .method_not_allowed_fallback(|| std::future::ready(answer::wrong_method()))
+        .method_not_allowed_fallback(|| std::future::ready(answer::only_post()))
         .fallback(move || std::future::ready(answer::not_found(&surface)))
         .with_state(state)
 }

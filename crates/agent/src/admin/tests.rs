@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::Local;
-use nephoscope_model::{Batch, Meter, MeterDef, Resource, Subject, Timestamp};
+use nephoscope_model::{Batch, Form, Meter, MeterDef, Resource, Subject, Timestamp};
+use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, PublisherStatus};
 use nephoscope_plugin::{
     Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher, Scope,
@@ -467,6 +468,109 @@ async fn other_paths_methods_and_queries_are_refused_with_a_reason() {
             400,
             "{query}"
         );
+    }
+}
+
+/// A publisher that can have a spool, and is away.
+struct Spooled;
+
+#[async_trait]
+impl Publisher for Spooled {
+    async fn publish(&self, _: Arc<Batch>) -> Result<(), PublishError> {
+        Err(PublishError::retry("the broker is away"))
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::JsonLines)
+    }
+}
+
+impl Bench {
+    /// With a publisher that has a spool, and samples in it.
+    async fn with_a_spool() -> Self {
+        let bench = Self::after_a_cycle().await;
+        let path = bench.folder.path().join("spool");
+        let options = SpoolOptions {
+            mode: SpoolMode::Always,
+            ..SpoolOptions::default()
+        };
+        let spool = Spool::open("bus".into(), path, options).await.unwrap();
+        let setup = PublisherSetup {
+            name: "bus".into(),
+            url_shown: "amqp://***@h/".into(),
+            publisher: Arc::new(Spooled),
+            queue: 1000,
+            spool: Some(spool),
+        };
+        let notifier = bench.state.notifier();
+        notifier.reconfigure(vec![setup]).await;
+        let batch = Batch::from_encoded(Form::JsonLines, b"{}\n".to_vec(), 7);
+        drop(notifier.submit(Arc::new(batch)).await);
+        let stored = async {
+            while notifier.status()[0].spool.as_ref().unwrap().samples < 7 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, stored).await.expect("it is stored");
+        bench
+    }
+}
+
+async fn post(path: &Path, target: &str) -> Answer {
+    let request = format!("POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+    exchange(UnixStream::connect(path).await.unwrap(), &request).await
+}
+
+#[tokio::test]
+async fn on_the_unix_socket_spools_are_drained_and_pruned() {
+    let bench = Bench::with_a_spool().await;
+    let (path, _server) = bench.on_unix().await;
+    let spool = &ask(&path, "/api/v1/publishers").await.json()["publishers"][0]["spool"];
+    assert_eq!(
+        (&spool["samples"], &spool["mode"], &spool["low"], &spool["next"]),
+        (&7.into(), &"always".into(), &1.into(), &2.into())
+    );
+    let drain = post(&path, "/api/v1/spool/drain?publisher=bus").await.json();
+    assert_eq!(
+        (
+            &drain["publishers"][0]["samples"],
+            &drain["publishers"][0]["until"]
+        ),
+        (&7.into(), &2.into())
+    );
+    let nothing = post(&path, "/api/v1/spool/drop?older_than=3600").await.json();
+    assert_eq!(nothing["publishers"][0]["dropped_samples"], 0);
+    for (target, status) in [
+        ("/api/v1/spool/drain?publisher=another", 404),
+        ("/api/v1/spool/drain?all=yes", 400),
+        ("/api/v1/spool/drop", 400),
+        ("/api/v1/spool/drop?older_than=-1", 400),
+        ("/api/v1/publishers", 405),
+    ] {
+        assert_eq!(post(&path, target).await.status, status, "{target}");
+    }
+    let get = ask(&path, "/api/v1/spool/drain").await;
+    assert_eq!(get.status, 405);
+    assert!(get.head.contains("allow: post"), "{}", get.head);
+}
+
+#[tokio::test]
+async fn on_tcp_nothing_can_be_changed() {
+    let bench = Bench::with_a_spool().await;
+    let read_only = Surface::Full {
+        host_names: Vec::new(),
+        changes: false,
+    };
+    let address = bench.on_tcp(read_only).await;
+    let status = async |method: &str, path: &str| {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+        exchange(TcpStream::connect(address).await.unwrap(), &request)
+            .await
+            .status
+    };
+    for route in ROUTES.iter().filter(|route| route.reach == Reach::Change) {
+        assert_eq!(status("POST", route.path).await, 405, "{}", route.path);
+        assert_eq!(status("GET", route.path).await, 404, "{}", route.path);
     }
 }
 

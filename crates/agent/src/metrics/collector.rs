@@ -51,7 +51,7 @@ fn encode(snapshot: &Snapshot, mut encoder: DescriptorEncoder<'_>) -> fmt::Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -174,7 +174,8 @@ mod tests {
         }
     }
 
-    fn spool() -> SpoolStatus {
+    /// A spool with trouble of every kind.
+    pub(crate) fn spool() -> SpoolStatus {
         SpoolStatus {
             path: "/spool/main".into(),
             mode: SpoolMode::Overflow,

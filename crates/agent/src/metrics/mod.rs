@@ -11,6 +11,8 @@ mod process;
 mod snapshot;
 
 pub(crate) use collector::Metrics;
+#[cfg(test)]
+pub(crate) use collector::tests::spool as example_spool;
 pub(crate) use families::FAMILIES;
 pub(crate) use families::state_word;
 pub(crate) use family::Series;

@@ -96,8 +96,8 @@ pub struct Log<D: Disk> {
     /// The file of the last segment, if it may grow.
     writer: Option<D::File>,
     writer_unsynced: bool,
-    /// Finished, not yet synced.
-    unsynced: Vec<D::File>,
+    /// Finished, not yet synced: the numbers of segments and their files.
+    unsynced: Vec<(u64, D::File)>,
     names_unsynced: bool,
     /// A sync that nobody has been told of yet.
     sync_failed: Option<io::Error>,
@@ -334,9 +334,11 @@ impl<D: Disk> Log<D> {
             return;
         }
         let last = self.segments.iter().rev().take(MAX_UNSYNCED + 1);
-        let names = last.map(|segment| segment::name(segment.first));
-        let files = names.filter_map(|name| self.disk.open(&name).ok()).collect();
-        self.unsynced = files;
+        let files = last.filter_map(|segment| {
+            let file = self.disk.open(&segment::name(segment.first)).ok()?;
+            Some((segment.first, file))
+        });
+        self.unsynced = files.collect();
         self.names_unsynced = true;
         self.sync_failed = self.sync().err();
     }
@@ -409,6 +411,9 @@ impl<D: Disk> Log<D> {
                 // What is behind its end now is no record; nothing must follow it.
                 self.writer = None;
             }
+            // It gives its place back when its records are done with, which one that may grow does not: nothing else
+            // might ever make room on this disk.
+            self.finish_segment();
             return Err(AppendError::from_io(error));
         }
         self.writer_unsynced = true;
@@ -467,8 +472,9 @@ impl<D: Disk> Log<D> {
         if let Some(file) = self.writer.take()
             && std::mem::take(&mut self.writer_unsynced)
             && self.options.durable
+            && let Some(segment) = self.segments.back()
         {
-            self.unsynced.push(file);
+            self.unsynced.push((segment.first, file));
         }
         if let Some(index) = self.segments.len().checked_sub(1) {
             self.sweep(index);
@@ -493,7 +499,7 @@ impl<D: Disk> Log<D> {
             self.writer = None;
             result = Err(error);
         }
-        for file in std::mem::take(&mut self.unsynced) {
+        for (_, file) in std::mem::take(&mut self.unsynced) {
             result = file.sync().and(result);
         }
         if self.names_unsynced {
@@ -950,6 +956,11 @@ impl<D: Disk> Log<D> {
     fn remove(&mut self, index: usize) {
         if let Some(segment) = self.segments.remove(index) {
             self.bytes = self.bytes.saturating_sub(segment.len);
+            // A file that is open keeps its place on the disk, and a reader stays where it is until there is more.
+            for reader in [&mut self.fresh, &mut self.backlog] {
+                reader.place.take_if(|place| place.segment == segment.first);
+            }
+            self.unsynced.retain(|(first, _)| *first != segment.first);
             // A file that stays is found at the next opening, and its records are known to be done with.
             let _ = self.disk.remove(&segment::name(segment.first));
             #[cfg(feature = "failpoints")]

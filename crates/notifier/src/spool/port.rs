@@ -160,10 +160,21 @@ pub(super) struct Mail {
     pub(super) status: Report,
 }
 
-/// Why nothing can be stored, and whether it is time to try again.
+/// Why nothing can be stored, and how far a further try is.
 pub(super) struct Failing {
     pub(super) error: Arc<str>,
-    pub(super) probe: bool,
+    pub(super) probe: Probe,
+}
+
+/// The one batch that finds out whether it works again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// It is too early.
+    NotYet,
+    /// The next batch that comes is it.
+    Wanted,
+    /// It is on its way to the disk. Nobody delivers it before.
+    UnderWay,
 }
 
 /// What the thread reports.
@@ -357,8 +368,7 @@ impl Spool {
             return false;
         };
         if let Some(failing) = &mut mail.failing {
-            // One finds out whether it works again.
-            failing.probe = false;
+            failing.probe = Probe::UnderWay;
         }
         mail.push(Incoming {
             batch: batch.clone(),
@@ -412,8 +422,9 @@ impl Spool {
             }
             return Next::Stored(outgoing);
         }
+        let tried = |failing: &Failing| failing.probe != Probe::UnderWay;
         if mail.unread == 0
-            && mail.failing.is_some()
+            && mail.failing.as_ref().is_some_and(tried)
             && let Some(incoming) = mail.inbox.pop_front()
         {
             mail.incoming_batches -= 1;
@@ -461,7 +472,8 @@ impl Spool {
 
 impl Mail {
     fn takes(&self) -> bool {
-        !self.closing && self.failing.as_ref().is_none_or(|failing| failing.probe)
+        let wanted = |failing: &Failing| failing.probe == Probe::Wanted;
+        !self.closing && self.failing.as_ref().is_none_or(wanted)
     }
 
     fn push(&mut self, incoming: Incoming) {

@@ -14,7 +14,7 @@ use super::events::Event;
 use super::folder::FolderError;
 use super::log::{Log, LogCounts, LogStatus, Record};
 use super::options::{Fsync, SYNC_INTERVAL, SpoolOptions};
-use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Report, Settled, Shared};
+use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Probe, Report, Settled, Shared};
 use super::quarantine::{Quarantine, Refusal};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
@@ -22,6 +22,10 @@ use crate::receipt::Ticket;
 
 /// How many batches are appended before others get their turn; with `fsync: always` they share a sync.
 const GROUP: usize = 64;
+
+/// A group is cut short after this time: whoever waits for room must hear of progress long before the lane's patience ends, also
+/// where batches are large and the machine is slow.
+const GROUP_TIME: Duration = Duration::from_millis(100);
 
 /// How many bytes of batches are read ahead.
 const MAX_READY_BYTES: usize = 4 << 20;
@@ -76,7 +80,7 @@ impl Drop for End {
             mail.incoming_samples = mail.inbox.iter().map(|incoming| incoming.batch.len()).sum();
             mail.failing.get_or_insert_with(|| Failing {
                 error: "it is closed".into(),
-                probe: false,
+                probe: Probe::NotYet,
             });
         }
         self.0.closed.cancel();
@@ -217,7 +221,10 @@ impl Worker {
                 && mail.ready.len() < mail.want
                 && mail.ready_bytes < MAX_READY_BYTES;
             let probe = can_store
-                && mail.failing.as_ref().is_some_and(|failing| !failing.probe)
+                && mail
+                    .failing
+                    .as_ref()
+                    .is_some_and(|failing| failing.probe == Probe::NotYet)
                 && mail.inbox.is_empty();
             let watches = self.options.max_age.is_some() || self.losing.is_some();
             let due = [self.sync_due, self.cursor_due, watches.then_some(self.expire_due)];
@@ -231,7 +238,7 @@ impl Worker {
                 || reads
                 || due.is_some_and(|due| now >= due);
             if probe && let Some(failing) = &mut mail.failing {
-                failing.probe = true;
+                failing.probe = Probe::Wanted;
                 drop(mail);
                 self.shared.tell();
                 mail = self.shared.mail.lock();
@@ -343,10 +350,12 @@ impl Worker {
         }
     }
 
-    /// Appends batches; those that are left when the disk takes no more.
+    /// Appends batches; those that are left when the disk takes no more, or the time is up.
     fn store(&mut self, mut items: VecDeque<Incoming>, closing: bool) -> VecDeque<Incoming> {
-        let mut appended = 0u64;
-        while let Some(item) = items.pop_front() {
+        let (mut appended, mut failed) = (0u64, false);
+        let began = Instant::now();
+        while appended == 0 || began.elapsed() < GROUP_TIME {
+            let Some(item) = items.pop_front() else { break };
             let samples = item.batch.len();
             let record = Record {
                 form: item.form.code(),
@@ -371,6 +380,7 @@ impl Worker {
                 Err(error) => {
                     items.push_front(item);
                     self.fail(&chain(&error));
+                    failed = true;
                     break;
                 }
             }
@@ -385,7 +395,7 @@ impl Worker {
                 }
                 Fsync::Never => self.resolve(),
             }
-            if items.is_empty() {
+            if !failed {
                 self.recover();
             }
         }
@@ -428,7 +438,7 @@ impl Worker {
             let began = mail.failing.is_none();
             mail.failing = Some(Failing {
                 error: error.into(),
-                probe: false,
+                probe: Probe::NotYet,
             });
             began
         };

@@ -73,6 +73,25 @@ fn what_is_too_old_goes_and_is_counted() {
 }
 
 #[test]
+fn a_disk_that_one_segment_fills_has_room_again_when_its_records_are_done_with() {
+    let sim = Sim::default();
+    let mut log = Log::open(sim.clone(), options()).unwrap();
+    sim.set_capacity(Some(sim.used() + 10_000));
+    let mut stored = 0;
+    while log.append(record(&[7; 1000], 1)).is_ok() {
+        stored += 1;
+    }
+    assert!(stored > 5);
+    for _ in 0..stored {
+        let number = log.take().unwrap().unwrap().number;
+        log.done(number);
+    }
+    log.append(record(&[7; 1000], 1)).unwrap();
+    log.append(record(&[7; 1000], 1)).unwrap();
+    assert_eq!(log.status().records, 2);
+}
+
+#[test]
 fn a_clock_that_was_ahead_makes_nothing_old_for_ever() {
     let bounds = LogOptions {
         max_age: Some(Duration::from_secs(60)),

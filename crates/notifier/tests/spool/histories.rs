@@ -22,6 +22,8 @@ enum Act {
     TurnOver,
     /// Time passes, and what is too old goes.
     Expire(u16),
+    /// What is older than this is dropped by hand.
+    DropOlder(u16),
     /// The disk has so much room beyond what is used; or no bound.
     Room(Option<u16>),
     /// A sync that fails.
@@ -45,6 +47,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::SaveCursor),
         2 => Just(Act::TurnOver),
         1 => (0..2000u16).prop_map(Act::Expire),
+        1 => (0..4000u16).prop_map(Act::DropOlder),
         1 => proptest::option::of(0..4000u16).prop_map(Act::Room),
         1 => Just(Act::FailedSync),
         1 => Just(Act::Reopen),
@@ -93,6 +96,7 @@ fn payload(id: u64, length: u16) -> Vec<u8> {
 #[derive(Debug)]
 struct Known {
     length: u16,
+    time: i64,
     samples: u32,
     /// Power failures leave it.
     synced: bool,
@@ -100,7 +104,7 @@ struct Known {
     there: bool,
     /// A sync failed that should have made it durable: no later one does.
     hopeless: bool,
-    /// Done with: it may come again after a crash, and need not.
+    /// Done with, or dropped by hand: it may come again after a crash, and need not.
     done: bool,
     /// So since the log was opened.
     done_now: bool,
@@ -117,6 +121,8 @@ struct World {
     taken: BTreeMap<u64, u64>,
     /// Read since the log was opened, in order.
     seen: Vec<u64>,
+    /// Read at any time: what is under way is not dropped, however old it is.
+    ever_taken: BTreeSet<u64>,
     next_id: u64,
     now: i64,
     power_failed: bool,
@@ -202,6 +208,7 @@ impl World {
         let appended = self.log.as_mut().unwrap().append(record);
         let known = Known {
             length,
+            time: self.now,
             samples,
             synced: false,
             there: appended.is_ok(),
@@ -232,6 +239,7 @@ impl World {
         let known = self.records.get(&id).expect("nothing is invented");
         assert_eq!(stored.payload, payload(id, known.length));
         assert_eq!((stored.samples, u64::from(stored.form)), (known.samples, id % 3));
+        assert!(!known.done_now, "what is dropped does not come");
         assert!(!known.written_down, "what is done with does not come again");
         assert!(!self.seen.contains(&id), "nothing comes twice");
         if self.case.fifo {
@@ -241,6 +249,7 @@ impl World {
             );
         }
         self.seen.push(id);
+        self.ever_taken.insert(id);
         self.taken.insert(stored.number, id);
         true
     }
@@ -278,6 +287,18 @@ impl World {
                 self.now += i64::from(passed);
                 self.log.as_mut().unwrap().expire(self.now);
             }
+            Act::DropOlder(age) => {
+                let time = self.now - i64::from(age);
+                let dropped = self.log.as_mut().unwrap().drop_older_than(time).is_ok();
+                for (id, known) in &mut self.records {
+                    // What is under way goes on; its segment may be gone, so that a crash takes it.
+                    let under_way = self.taken.values().any(|taken| taken == id);
+                    if known.there && known.time < time {
+                        known.done = true;
+                        known.done_now |= dropped && !under_way;
+                    }
+                }
+            }
             Act::Room(room) => {
                 let used = self.sim.used();
                 self.sim.set_capacity(room.map(|room| used + u64::from(room)));
@@ -308,6 +329,7 @@ impl World {
 
     /// Reads everything that is left, and compares it with what must be.
     fn finish(mut self) {
+        let ever_taken = std::mem::take(&mut self.ever_taken);
         self.open();
         while self.take() {}
         let seen: BTreeSet<u64> = self.seen.iter().copied().collect();
@@ -320,7 +342,7 @@ impl World {
         if !self.case.bounded && !self.case.max_age {
             assert_eq!(missing, [0; 0], "what was synced is there");
         } else if !self.power_failed
-            && let (Some(newest), Some(oldest)) = (missing.last(), seen.first())
+            && let (Some(newest), Some(oldest)) = (missing.last(), seen.difference(&ever_taken).next())
         {
             assert!(newest < oldest, "the oldest go first: {missing:?} {seen:?}");
         }
@@ -344,6 +366,7 @@ fn run(case: Case) {
         records: BTreeMap::new(),
         taken: BTreeMap::new(),
         seen: Vec::new(),
+        ever_taken: BTreeSet::new(),
         next_id: 1,
         now: 1_000_000,
         power_failed: false,

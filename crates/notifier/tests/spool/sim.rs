@@ -1,6 +1,6 @@
 //! A file system in memory that keeps only what was synced, and of the rest whatever it likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -54,6 +54,8 @@ struct State {
     history: BTreeMap<String, Vec<Option<Id>>>,
     names: BTreeMap<String, Id>,
     next: Id,
+    /// How often each file is open: one that is removed keeps its place until it is closed.
+    open: BTreeMap<Id, usize>,
     capacity: Option<u64>,
     /// Operations until the process dies.
     left: Option<u64>,
@@ -115,12 +117,33 @@ impl State {
     }
 
     fn used(&self) -> u64 {
-        let files = self.names.values().filter_map(|id| self.inodes.get(id));
+        let ids: BTreeSet<&Id> = self.names.values().chain(self.open.keys()).collect();
+        let files = ids.into_iter().filter_map(|id| self.inodes.get(id));
         files.map(|inode| inode.now.len() as u64).sum()
     }
 }
 
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut state = self.sim.0.lock();
+        if let Some(times) = state.open.get_mut(&self.id) {
+            *times -= 1;
+            if *times == 0 {
+                state.open.remove(&self.id);
+            }
+        }
+    }
+}
+
 impl Sim {
+    fn file(&self, state: &mut State, id: Id) -> SimFile {
+        *state.open.entry(id).or_default() += 1;
+        SimFile {
+            sim: self.clone(),
+            id,
+        }
+    }
+
     /// The process dies in the `operations`-th operation from now, perhaps half-way through it.
     pub(crate) fn die_after(&self, operations: u64, seed: u64) {
         let mut state = self.0.lock();
@@ -265,10 +288,7 @@ impl Disk for Sim {
         let mut state = self.0.lock();
         state.operate()?;
         let id = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(SimFile {
-            sim: self.clone(),
-            id,
-        })
+        Ok(self.file(&mut state, id))
     }
 
     fn create(&self, name: &str) -> io::Result<SimFile> {
@@ -281,10 +301,7 @@ impl Disk for Sim {
         state.next += 1;
         state.inodes.insert(id, Inode::default());
         state.set_name(name, Some(id));
-        Ok(SimFile {
-            sim: self.clone(),
-            id,
-        })
+        Ok(self.file(&mut state, id))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

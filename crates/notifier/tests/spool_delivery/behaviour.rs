@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use nephoscope_model::{Batch, Form};
 use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
-use nephoscope_notifier::{Outcome, PublisherState};
+use nephoscope_notifier::{Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherState};
 use nephoscope_plugin::{PublishError, Publisher};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
 use crate::sim::Sim;
 use crate::world::{Agent, Double, Place, assert_adds_up, batch, labels, options, outcome, setup};
@@ -56,6 +58,28 @@ async fn a_publisher_whose_spool_takes_batches_is_not_blocked() {
 }
 
 #[tokio::test]
+async fn a_disk_with_room_again_is_used_again_while_the_place_takes_everything() {
+    let sim = Sim::default();
+    let always = options(SpoolMode::Always, Fsync::Always, Order::FreshFirst);
+    let agent = Agent::start(&sim, Place::Takes, 100, always).await;
+    sim.set_capacity(Some(sim.used()));
+    let (_, receipt) = agent.submit_all(["full".to_owned()]).await.remove(0);
+    assert_eq!(outcome(receipt).await, Outcome::Delivered);
+    assert!(agent.status().spool.unwrap().failing.is_some());
+    sim.set_capacity(None);
+    for number in 0.. {
+        let (_, receipt) = agent.submit_all([format!("{number}")]).await.remove(0);
+        outcome(receipt).await;
+        if agent.status().spool.unwrap().failing.is_none() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_adds_up(&agent.status());
+    agent.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn what_is_left_at_a_stop_on_a_full_disk_is_dropped_and_counted() {
     let sim = Sim::default();
     let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
@@ -66,6 +90,55 @@ async fn what_is_left_at_a_stop_on_a_full_disk_is_dropped_and_counted() {
     for (_, receipt) in receipts {
         assert_eq!(outcome(receipt).await, Outcome::Dropped);
     }
+}
+
+/// Keeps where the bytes stand that it was given.
+#[derive(Default)]
+struct Addresses(Mutex<Vec<usize>>);
+
+#[async_trait::async_trait]
+impl Publisher for Addresses {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+        self.0.lock().push(batch.notification().as_ptr() as usize);
+        Ok(())
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::Notification)
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
+    let publishers = [(); 3].map(|()| Arc::new(Addresses::default()));
+    let sim = Sim::default();
+    let disk = BoxDisk::new(sim.clone());
+    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), overflow());
+    let spool = spool.await.unwrap();
+    let setups = publishers
+        .iter()
+        .enumerate()
+        .map(|(number, publisher)| PublisherSetup {
+            name: format!("p{number}").into(),
+            url_shown: "test:".to_owned(),
+            publisher: publisher.clone(),
+            queue: 100,
+            // One that could be stored is the same as well.
+            spool: (number == 0).then(|| spool.clone()),
+        });
+    let notifier = Notifier::start(setups.collect(), NotifierOptions::default(), &Handle::current());
+    let batch = batch("b", 3);
+    let bytes = batch.notification().as_ptr() as usize;
+    assert_eq!(
+        outcome(notifier.submit(batch.clone()).await).await,
+        Outcome::Delivered
+    );
+    for publisher in &publishers {
+        assert_eq!(*publisher.0.lock(), [bytes]);
+    }
+    notifier
+        .shutdown(tokio::time::Instant::now() + Duration::from_secs(5))
+        .await;
 }
 
 #[tokio::test]

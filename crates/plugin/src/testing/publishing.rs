@@ -115,6 +115,9 @@ pub(super) async fn publisher_findings(
     if publisher.in_flight() == 0 {
         findings.push("`in_flight` is 0: nothing would ever be delivered".to_owned());
     }
+    if plugin.spool && publisher.form().is_none() {
+        findings.push("it is to have a spool, and delivers no encoded form that could be stored".to_owned());
+    }
     // The notifier drops the future at its deadline; the next batch must find the publisher usable.
     let dropped = timeout(Duration::ZERO, publisher.publish(batch(1))).await;
     drop(dropped);
