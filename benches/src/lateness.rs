@@ -194,7 +194,7 @@ impl Lateness {
     pub(crate) fn window(&self, window: Duration) -> Vec<f64> {
         let begin = clocks::wall();
         self.starts.times.take_after(begin);
-        self.world.core.block_on(sleep(window));
+        self.world.core.block_on(async { sleep(window).await });
         self.starts.times.take_after(begin)
     }
 }
