@@ -1,5 +1,6 @@
 //! Plugins that list resources.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,6 +28,9 @@ pub trait Discovery: Send + Sync + 'static {
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure>;
 }
 
+/// Names of meters.
+pub type WantedMeters = Arc<BTreeSet<Arc<str>>>;
+
 /// One call of a discovery: what is asked, by when, and where the pages go.
 pub struct DiscoveryRun {
     parts: DiscoveryRunParts,
@@ -45,6 +49,8 @@ pub struct DiscoveryRunParts {
     pub cancellation: CancellationToken,
     /// What the plugins of this cycle share.
     pub cache: CycleCache,
+    /// The meters that pollsters want of the listed resources.
+    pub wanted: WantedMeters,
     /// Where pages go.
     pub pages: mpsc::Sender<Vec<Resource>>,
 }
@@ -82,6 +88,12 @@ impl DiscoveryRun {
     /// What the plugins of this cycle share.
     pub fn cache(&self) -> &CycleCache {
         &self.parts.cache
+    }
+
+    /// Whether a pollster that reads this listing wants samples of this meter: where the call that lists resources
+    /// brings values too, it need not bring those that nobody wants.
+    pub fn wants(&self, meter: &str) -> bool {
+        self.parts.wanted.contains(meter)
     }
 
     /// Hands a page on. Waits while the pollsters that use the listing are busy.

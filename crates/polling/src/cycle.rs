@@ -140,7 +140,8 @@ pub async fn run_cycle(
     let listings: Vec<_> = task
         .listings
         .iter()
-        .map(|def| Listing::new(def.clone(), listing_context(task, &context)))
+        .enumerate()
+        .map(|(index, def)| Listing::new(def.clone(), listing_context(task, index, &context)))
         .collect();
 
     let mut host_runs = Vec::new();
@@ -283,7 +284,7 @@ fn finish(
     }
 }
 
-fn listing_context(task: &TaskDef, context: &CycleContext) -> ListingContext {
+fn listing_context(task: &TaskDef, index: usize, context: &CycleContext) -> ListingContext {
     // A listing that several sources use is as patient as the most patient of them.
     let timeout = task
         .runs
@@ -298,6 +299,7 @@ fn listing_context(task: &TaskDef, context: &CycleContext) -> ListingContext {
         timeout,
         limit: context.limits.options().listing,
         cache: context.cache.clone(),
+        wanted: task.wanted_of(index),
         cancellation: context.cancellation.clone(),
         runtime: context.plugin_runtime.clone(),
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use nephoscope_coordination::Unit;
 use nephoscope_model::{CycleId, Resource};
-use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, FailureKind};
+use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, FailureKind, WantedMeters};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
@@ -70,6 +70,8 @@ pub struct ListingContext {
     pub limit: usize,
     /// What the plugins of the cycle share.
     pub cache: CycleCache,
+    /// The meters that runs want of its resources.
+    pub wanted: WantedMeters,
     /// Cancelled when the cycle ends.
     pub cancellation: CancellationToken,
     /// Where discoveries run.
@@ -202,6 +204,7 @@ impl Listing {
             deadline: context.deadline,
             cancellation: cancellation.clone(),
             cache: context.cache.clone(),
+            wanted: context.wanted.clone(),
             pages,
         });
         let plugin = discovery.plugin.clone();

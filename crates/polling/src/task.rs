@@ -4,13 +4,13 @@
 //! serves many meters, so meters are grouped: those of a pollster that the same sources want of the same
 //! resources share a run, and a resource comes once to each run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::{Group, Unit};
 use nephoscope_model::{Meter, Resource, ScheduleId};
-use nephoscope_plugin::{MeterTable, PartitionMode, Scope};
+use nephoscope_plugin::{MeterTable, PartitionMode, Scope, WantedMeters};
 
 use crate::listing::{ListingDef, Origin};
 use crate::plugins::{LoadedPollster, Plugins};
@@ -87,6 +87,17 @@ impl TaskDef {
             .iter()
             .map(|listing| &listing.unit)
             .filter(|unit| unit.group == Group::Shared)
+    }
+
+    /// The meters that runs want of the resources of a listing.
+    pub fn wanted_of(&self, listing: usize) -> WantedMeters {
+        let reads = |run: &&Arc<RunDef>| {
+            run.inputs
+                .iter()
+                .any(|input| input.listings.contains(&listing) || input.fallback == Some(listing))
+        };
+        let meters = self.runs.iter().filter(reads).flat_map(|run| &run.meters);
+        Arc::new(meters.cloned().collect::<BTreeSet<_>>())
     }
 
     /// Whether any run starts at the edge itself.

@@ -15,7 +15,7 @@ use super::outcome::{Outcome, Recorder};
 use crate::{
     BlockingPool, BuildContext, BuildError, CycleCache, Discovery, DiscoveryPlugin, DiscoveryRun,
     DiscoveryRunParts, Failure, FailureKind, Family, FamilyState, MeterTable, Page, PollContext, PollRun,
-    Pollster, PollsterPlugin, Registry, SampleSink, Scope,
+    Pollster, PollsterPlugin, Registry, SampleSink, Scope, WantedMeters,
 };
 
 /// How long a run may take unless the test says otherwise.
@@ -144,6 +144,7 @@ impl Kit {
             cycle: cycle(1),
             deadline: DEADLINE,
             at_most: LISTING,
+            wanted: WantedMeters::default(),
         }
     }
 
@@ -274,7 +275,13 @@ impl PollSetup<'_> {
         let mut resources = self.resources;
         let listing = self.listing.as_deref();
         if let Some(url) = listing {
-            match kit.discovery(url).cycle_id(self.cycle.clone()).list().await {
+            let meters = self.plugin.meters.iter().map(|meter| meter.name);
+            let is_wanted = |name: &&str| {
+                let wanted = self.wanted.as_ref();
+                wanted.is_none_or(|wanted| wanted.iter().any(|meter| meter == name))
+            };
+            let listing = kit.discovery(url).cycle_id(self.cycle.clone());
+            match listing.wanted(meters.filter(is_wanted)).list().await {
                 Ok(found) => resources.extend(found),
                 Err(failure) => panic!("the listing `{url}` failed: {}", failure.chain()),
             }
@@ -434,6 +441,7 @@ pub struct DiscoverySetup<'a> {
     cycle: CycleId,
     deadline: Duration,
     at_most: usize,
+    wanted: WantedMeters,
 }
 
 impl DiscoverySetup<'_> {
@@ -445,6 +453,12 @@ impl DiscoverySetup<'_> {
     /// Lists in this cycle, of any schedule.
     pub fn cycle_id(mut self, cycle: CycleId) -> Self {
         self.cycle = cycle;
+        self
+    }
+
+    /// Lists for pollsters that want these meters; none unless said.
+    pub fn wanted<T: Into<Arc<str>>>(mut self, meters: impl IntoIterator<Item = T>) -> Self {
+        self.wanted = Arc::new(meters.into_iter().map(Into::into).collect());
         self
     }
 
@@ -475,7 +489,7 @@ impl DiscoverySetup<'_> {
             Err(error) => panic!("the discovery `{}` could not be built: {error}", self.plugin.name),
         };
         let context = self.kit.context(self.cycle, Instant::now() + self.deadline);
-        list(discovery, self.parameter, context, self.at_most).await
+        list(discovery, self.parameter, context, self.wanted, self.at_most).await
     }
 }
 
@@ -484,6 +498,7 @@ pub(super) async fn list(
     discovery: Arc<dyn Discovery>,
     parameter: Option<String>,
     context: PollContext,
+    wanted: WantedMeters,
     at_most: usize,
 ) -> Result<Vec<Resource>, Failure> {
     let (pages, mut received) = mpsc::channel(QUEUE);
@@ -495,6 +510,7 @@ pub(super) async fn list(
         deadline,
         cancellation: context.cancellation,
         cache: context.cache,
+        wanted,
         pages,
     });
     let mut listing = tokio::spawn(async move {
