@@ -180,7 +180,7 @@ impl Hypervisor {
             if let Ok(_waiting) = timeout_at(until, self.waiting.lock()).await {
                 match self.ask(STATS, groups, until).await {
                     Err(Trouble::Hangs(BlockingError::TimedOut | BlockingError::StillRunning)) => {
-                        events::call_left_behind(&self.uri);
+                        events::call_left_behind(&shown(&self.uri));
                     }
                     answer => return answer,
                 }
@@ -299,4 +299,214 @@ pub(crate) fn shown(uri: &str) -> String {
 fn monotonic_seconds() -> f64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{Fault, Lab, instance};
+
+    /// So long that a hang is found out soon, and calls that answer have time enough.
+    const SHORT: Duration = Duration::from_secs(3);
+
+    fn all(_: &str) -> bool {
+        true
+    }
+
+    /// How many samples came, and what went wrong.
+    async fn cycle(lab: &Lab, number: i64) -> (usize, String) {
+        let polled = lab.cycle_within(number, SHORT, all).await;
+        (
+            polled.samples.len(),
+            polled.error.unwrap_or_else(|| polled.failures.join("\n")),
+        )
+    }
+
+    fn fine(samples: usize) -> (usize, String) {
+        (samples, String::new())
+    }
+
+    #[tokio::test]
+    async fn a_cycle_is_one_call_on_the_kept_connection() {
+        let lab = Lab::new([instance()]);
+        assert_eq!(cycle(&lab, 1).await, fine(49));
+        assert_eq!(lab.calls(), "open, stats, definition instance-0000000a");
+        for number in 2..5 {
+            assert_eq!(cycle(&lab, number).await, fine(53));
+            assert_eq!(lab.calls(), "stats");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_wanted_is_asked_for() {
+        let lab = Lab::new([instance()]);
+        let polled = lab
+            .cycle_within(1, SHORT, |meter| meter.starts_with("network."))
+            .await;
+        assert_eq!(polled.samples.len(), 20);
+        assert_eq!(lab.host.lock().groups, Some(Groups::STATE | Groups::INTERFACE));
+        lab.cycle_within(2, SHORT, |meter| meter == "disk.root.size")
+            .await;
+        assert_eq!(lab.host.lock().groups, Some(Groups::STATE));
+        lab.cycle_within(3, SHORT, |meter| ["cpu", "memory"].contains(&meter))
+            .await;
+        let groups = Groups::STATE | Groups::CPU | Groups::VCPU | Groups::BALLOON;
+        assert_eq!(lab.host.lock().groups, Some(groups));
+    }
+
+    #[tokio::test]
+    async fn a_locked_domain_costs_one_call_and_cycles_go_on_without_waiting_until_it_is_free() {
+        let lab = Lab::new([instance()]);
+        cycle(&lab, 1).await;
+        lab.calls();
+        let (hang, release) = Fault::hang();
+        lab.host.lock().at_stats.push_back(hang);
+        assert_eq!(cycle(&lab, 2).await, fine(53), "in the same cycle");
+        assert_eq!(lab.calls(), "stats, open, stats nowait");
+        for number in 3..6 {
+            assert_eq!(cycle(&lab, number).await, fine(53));
+            assert_eq!(lab.calls(), "stats nowait");
+        }
+        assert_eq!(lab.blocking.abandoned(), [STATS], "there is never a second one");
+        drop(release);
+        while !lab.blocking.abandoned().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cycle(&lab, 6).await, fine(53));
+        assert_eq!(lab.calls(), "stats");
+    }
+
+    #[tokio::test]
+    async fn domains_that_lock_up_one_after_the_other_cost_a_call_each_until_nothing_is_asked() {
+        let lab = Lab::new([instance()]);
+        cycle(&lab, 1).await;
+        let mut releases = Vec::new();
+        let mut lock = || {
+            let (hang, release) = Fault::hang();
+            lab.host.lock().at_stats.push_back(hang);
+            releases.push(release);
+        };
+        let silent = (
+            0,
+            "libvirt does not answer: the call did not end by its deadline".to_owned(),
+        );
+        lock();
+        lock();
+        assert_eq!(cycle(&lab, 2).await, silent);
+        assert_eq!(cycle(&lab, 3).await, fine(53), "both are known to be locked");
+        for number in 4..6 {
+            lock();
+            assert_eq!(cycle(&lab, number).await, silent);
+        }
+        let refused = (
+            0,
+            "libvirt does not answer: an earlier call still hangs".to_owned(),
+        );
+        assert_eq!(cycle(&lab, 6).await, refused);
+        assert_eq!(lab.blocking.abandoned().len(), 1 + NOWAIT.len());
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_hangs_costs_two_threads_and_is_asked_again_when_it_is_back() {
+        let lab = Lab::new([instance()]);
+        cycle(&lab, 1).await;
+        let (first, one) = Fault::hang();
+        let (second, other) = Fault::hang();
+        lab.host.lock().at_stats.push_back(first);
+        lab.host.lock().at_open.push_back(second);
+        assert_eq!(
+            cycle(&lab, 2).await,
+            (
+                0,
+                "libvirt does not answer: the call did not end by its deadline".to_owned()
+            )
+        );
+        for number in 3..6 {
+            assert_eq!(
+                cycle(&lab, number).await,
+                (
+                    0,
+                    "libvirt does not answer: an earlier call still hangs".to_owned()
+                )
+            );
+        }
+        assert_eq!(lab.blocking.abandoned(), [OPEN, STATS]);
+        drop((one, other));
+        while !lab.blocking.abandoned().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cycle(&lab, 6).await, fine(53));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_died_is_made_anew_in_the_same_cycle() {
+        let lab = Lab::new([instance()]);
+        cycle(&lab, 1).await;
+        lab.calls();
+        lab.host.lock().at_stats.push_back(Fault::Fails("end of file"));
+        assert_eq!(cycle(&lab, 2).await, fine(53));
+        assert_eq!(lab.calls(), "stats, open, stats");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_starts_is_waited_for_and_one_that_is_away_is_not_for_long() {
+        let refused = || Fault::Fails("connection refused");
+        let lab = Lab::new([instance()]);
+        lab.host.lock().at_open.push_back(refused());
+        let polled = lab.cycle(1).await;
+        assert_eq!((polled.samples.len(), polled.error), (49, None));
+        assert_eq!(lab.calls(), "open, open, stats, definition instance-0000000a");
+
+        let lab = Lab::new([instance()]);
+        lab.host.lock().at_open.extend((0..TRIES).map(|_| refused()));
+        let (samples, error) = cycle(&lab, 1).await;
+        assert_eq!(samples, 0);
+        insta::assert_snapshot!(error, @"libvirt cannot be reached at qemu:///system: connection refused");
+        lab.host.lock().at_open.clear();
+        assert_eq!(cycle(&lab, 2).await, fine(49), "the next cycle tries again");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_refused_on_a_new_connection_fails_the_cycle_and_no_more() {
+        let lab = Lab::new([instance()]);
+        lab.host.lock().at_stats.push_back(Fault::Fails("access denied"));
+        assert_eq!(
+            cycle(&lab, 1).await,
+            (0, "libvirt gives no statistics: access denied".to_owned())
+        );
+        assert_eq!(cycle(&lab, 2).await, fine(49));
+    }
+
+    #[tokio::test]
+    async fn a_definition_that_hangs_costs_what_is_not_known_yet() {
+        let mut second = instance();
+        second.uuid = Uuid::parse("22222222-2222-2222-2222-222222222222").unwrap();
+        let lab = Lab::new([instance(), second]);
+        let (hang, release) = Fault::hang();
+        lab.host.lock().at_definition.push_back(hang);
+        assert_eq!(cycle(&lab, 1).await.0, 0);
+        assert_eq!(lab.blocking.abandoned(), [DEFINITIONS]);
+        drop(release);
+        while !lab.blocking.abandoned().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cycle(&lab, 2).await.0, 98);
+    }
+
+    #[test]
+    fn a_uri_is_shown_without_names_and_passwords() {
+        for (uri, expected) in [
+            ("qemu:///system", "qemu:///system"),
+            (
+                "qemu+tls://user:pass@host:1/system",
+                "qemu+tls://***@host:1/system",
+            ),
+            (
+                "qemu+unix:///system?socket=/a@b",
+                "qemu+unix:///system?socket=/a@b",
+            ),
+        ] {
+            assert_eq!(shown(uri), expected);
+        }
+    }
 }

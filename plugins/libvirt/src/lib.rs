@@ -18,6 +18,8 @@ mod groups;
 mod history;
 mod hypervisor;
 mod instance;
+#[cfg(test)]
+mod lab;
 mod measure;
 mod meter;
 mod nova;
@@ -25,6 +27,8 @@ mod options;
 mod plugin;
 mod pollster;
 mod session;
+#[cfg(test)]
+mod states;
 mod stats;
 mod uuid;
 mod xml;

@@ -470,8 +470,10 @@ fn swap(domain: &DomainStats) -> Option<(u64, u64)> {
     domain.balloon.swap_in.zip(domain.balloon.swap_out)
 }
 
+/// Ceilometer has none where it cannot have all three sizes of a disk.
 fn capacity(disk: &BlockStats) -> Option<u64> {
-    Some(disk.capacity?.max(disk.physical?))
+    disk.capacity
+        .map(|capacity| capacity.max(disk.physical.unwrap_or(0)))
 }
 
 #[cfg(test)]
