@@ -34,15 +34,9 @@ impl Family {
         let options = context.options::<Options>()?;
         options.check_method()?;
         options.check_uri()?;
-        let library = Library::load()
-            .map_err(|error| BuildError::Unavailable(format!("there is no libvirt: {error}")))?;
+        let changes = Arc::new(Changes::default());
+        let opener = opener(&options.uri, changes.clone())?;
         Ok(context.shared(|| {
-            let changes = Arc::new(Changes::default());
-            let (uri, listening) = (options.uri.clone(), changes.clone());
-            let opener: Arc<Opener> = Arc::new(move || {
-                let connection = Connection::open(library, &uri, &listening)?;
-                Ok(Box::new(connection) as Box<dyn Session>)
-            });
             let hypervisor = Hypervisor::new(&options, opener, changes, context.blocking().clone());
             Self::new(context.host().clone(), options, hypervisor)
         }))
@@ -67,4 +61,20 @@ impl Family {
             &flavor.name
         })
     }
+}
+
+/// What makes connections to `uri`, and tells `changes` of definitions that change.
+fn opener(uri: &str, changes: Arc<Changes>) -> Result<Arc<Opener>, BuildError> {
+    let uri = uri.to_owned();
+    #[cfg(any(test, feature = "recorded"))]
+    if uri.starts_with(crate::recorded::SCHEME) {
+        return Ok(Arc::new(move || {
+            Ok(Box::new(crate::recorded::Recorded::open(&uri)?) as Box<dyn Session>)
+        }));
+    }
+    let library =
+        Library::load().map_err(|error| BuildError::Unavailable(format!("there is no libvirt: {error}")))?;
+    Ok(Arc::new(move || {
+        Ok(Box::new(Connection::open(library, &uri, &changes)?) as Box<dyn Session>)
+    }))
 }

@@ -22,8 +22,9 @@ use crate::hypervisor::Hypervisor;
 use crate::meter::METERS;
 use crate::options::Options;
 use crate::pollster::ComputePollster;
+use crate::recorded;
 use crate::session::{Error, Opener, Session};
-use crate::stats::{DomainStats, Value};
+use crate::stats::DomainStats;
 use crate::uuid::Uuid;
 
 /// Long enough that no call of a test that is to answer comes near it.
@@ -76,19 +77,7 @@ impl FakeDomain {
     fn told(&self, groups: Groups) -> DomainStats {
         let mut told = DomainStats::new(self.uuid, self.name.clone(), self.id);
         for (name, value) in &self.stats {
-            let group = match name.split('.').next().unwrap() {
-                "cpu" => Groups::CPU,
-                "balloon" => Groups::BALLOON,
-                "vcpu" => Groups::VCPU,
-                "net" => Groups::INTERFACE,
-                "block" => Groups::BLOCK,
-                "perf" => Groups::PERF,
-                _ => Groups::STATE,
-            };
-            if groups.contains(group) {
-                let number = value.parse().map(Value::Unsigned);
-                told.set(name, number.unwrap_or(Value::Text(value)));
-            }
+            recorded::read(&format!("{name}={value}"), groups, &mut told);
         }
         told
     }

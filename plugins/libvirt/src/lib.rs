@@ -26,6 +26,8 @@ mod nova;
 mod options;
 mod plugin;
 mod pollster;
+#[cfg(any(test, feature = "recorded"))]
+mod recorded;
 mod session;
 #[cfg(test)]
 mod states;

@@ -1,0 +1,1 @@
+//! Faults: what hangs, dies and changes costs itself alone.
