@@ -52,9 +52,8 @@ wait
 /// A libvirtd that runs, or was killed. It ends with this, and its domains too.
 pub(crate) struct Daemon {
     folder: TempDir,
-    /// The first process of the namespaces, and who has started it.
+    /// Who has started the first process of the namespaces.
     holder: Child,
-    process: Option<Child>,
 }
 
 impl Daemon {
@@ -99,11 +98,7 @@ impl Daemon {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let mut daemon = Self {
-            folder,
-            holder,
-            process: None,
-        };
+        let mut daemon = Self { folder, holder };
         let ready = daemon.path("ready");
         until("the namespaces", START, || ready.exists()).await;
         daemon.restart().await;
@@ -116,20 +111,14 @@ impl Daemon {
         let _ = fs::remove_file(&socket);
         let mut command = self.inside("libvirtd");
         command
-            .arg("-f")
-            .arg(self.path("libvirtd.conf"))
-            .arg("-p")
-            .arg(self.path("pid"));
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let process = self.process.insert(process.unwrap());
-        let log = self.folder.path().join("log");
-        until("the daemon's socket", START, || {
-            let ended = process.try_wait().unwrap();
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            assert!(ended.is_none(), "libvirtd has ended: {ended:?}\n{log}");
-            socket.exists()
-        })
-        .await;
+            .arg("--daemon")
+            .arg("--config")
+            .arg(self.path("libvirtd.conf"));
+        command.arg("--pid-file").arg(self.path("pid"));
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let log = || fs::read_to_string(self.path("log")).unwrap_or_default();
+        assert!(status.unwrap().success(), "libvirtd does not start:\n{}", log());
+        until("the daemon's socket", START, || socket.exists()).await;
     }
 
     /// A program in the daemon's namespaces.
@@ -197,18 +186,44 @@ impl Daemon {
 
     /// Defines a domain.
     pub(crate) fn define(&self, guest: &Guest) {
+        let file = self.write(guest);
+        self.virsh(&["define", &file]);
+    }
+
+    /// Writes what a domain is made of; its definition's file.
+    fn write(&self, guest: &Guest) -> String {
         guest.write_disks(self.folder.path());
         let file = self.path(&format!("{}.xml", guest.name()));
         fs::write(&file, guest.definition(self.folder.path())).unwrap();
-        self.virsh(&["define", file.to_str().unwrap()]);
+        file.display().to_string()
     }
 
     /// Defines and starts domains.
     pub(crate) fn start_guests(&self, guests: &[Guest]) {
+        let mut commands = String::new();
         for guest in guests {
-            self.define(guest);
-            self.virsh(&["start", &guest.name()]);
+            commands += &format!("define {}\nstart {}\n", self.write(guest), guest.name());
         }
+        let status = self.shell(&commands).wait().unwrap();
+        assert!(status.success());
+        let running = self.virsh(&["list", "--name"]);
+        let is_running = |guest: &&Guest| running.contains(&guest.name());
+        assert_eq!(guests.iter().filter(is_running).count(), guests.len());
+    }
+
+    /// A `virsh` that does one command after the other, also after one has failed.
+    pub(crate) fn shell(&self, commands: &str) -> Child {
+        let file = self.path("commands");
+        fs::write(&file, commands).unwrap();
+        let socket = self.path("libvirt-sock");
+        Command::new("virsh")
+            .args(["--quiet", "--connect"])
+            .arg(format!("qemu+unix:///system?socket={}", socket.display()))
+            .stdin(fs::File::open(file).unwrap())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     /// Sends a signal to the process of a domain: `STOP`, `CONT`.
@@ -222,17 +237,23 @@ impl Daemon {
     }
 
     fn signal(&self, signal: &str, file: &str) {
-        let status = self
-            .inside("sh")
-            .args(["-c", "kill -$1 $(cat $2)", "sh", signal, file])
-            .status();
-        assert!(status.unwrap().success(), "{signal} {file}");
+        assert!(self.try_signal(signal, file), "{signal} {file}");
+    }
+
+    fn try_signal(&self, signal: &str, file: &str) -> bool {
+        let script = "kill -$1 $(cat $2)";
+        let mut command = self.inside("sh");
+        command
+            .args(["-c", script, "sh", signal, file])
+            .stderr(Stdio::null());
+        command.status().unwrap().success()
     }
 
     /// Kills the daemon, as `kill -9` does; domains go on.
-    pub(crate) fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.signal_daemon("KILL");
-        self.process.take().unwrap().wait().unwrap();
+        let file = self.path("pid").display().to_string();
+        until("the daemon's end", START, || !self.try_signal("0", &file)).await;
     }
 }
 
@@ -250,8 +271,5 @@ impl Drop for Daemon {
         // With the first process of a namespace end all others.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
-        if let Some(mut process) = self.process.take() {
-            let _ = process.wait();
-        }
     }
 }

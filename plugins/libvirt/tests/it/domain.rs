@@ -23,6 +23,9 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    /// Of Nova's metadata.
+    pub(crate) const NAMESPACE: &str = "http://openstack.org/xmlns/libvirt/nova/1.1";
+
     /// With one disk and one interface.
     pub(crate) fn new(number: u32) -> Self {
         Self {
@@ -112,12 +115,13 @@ impl Guest {
     fn metadata(&self) -> String {
         let number = self.number;
         format!(
-            "<metadata><nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'>\
+            "<metadata><nova:instance xmlns:nova='{}'>\
              <nova:name>web-{number}</nova:name>\
              <nova:flavor name='m1.tiny' id='fl-1'><nova:memory>8</nova:memory><nova:disk>{number}</nova:disk>\
              <nova:vcpus>1</nova:vcpus></nova:flavor>\
              <nova:owner><nova:user uuid='u-{number}'>u</nova:user><nova:project uuid='p-1'>p</nova:project></nova:owner>\
-             <nova:root type='image' uuid='img-1'/></nova:instance></metadata>"
+             <nova:root type='image' uuid='img-1'/></nova:instance></metadata>",
+            Self::NAMESPACE
         )
     }
 }

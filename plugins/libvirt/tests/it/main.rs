@@ -15,6 +15,7 @@ mod compare;
 mod daemon;
 mod domain;
 mod faults;
+mod random;
 mod values;
 
 use nephoscope_libvirt as _;
