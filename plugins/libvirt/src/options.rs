@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nephoscope_plugin::{HumanDuration, OptionsError};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How the instances of this host are found and measured.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -43,7 +43,7 @@ impl Default for Options {
 }
 
 /// Ceilometer's names for how instances are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
     /// By what Nova wrote into the definitions of the domains.

@@ -820,8 +820,9 @@ fn every_state_stands_in_the_documentation() {
         names.collect::<std::collections::BTreeSet<_>>()
     };
     let tests = named(include_str!("states.rs"), "async fn ", "()");
-    let rows = named(include_str!("../../../docs/compute.md"), "| `", "` |");
-    let rows: std::collections::BTreeSet<_> = rows.into_iter().filter(|row| !row.contains('.')).collect();
+    let documentation = include_str!("../../../docs/compute.md");
+    let (_, table) = documentation.split_once("| state | samples |").unwrap();
+    let rows = named(table, "| `", "` |");
     assert!(tests.len() >= 25);
     assert_eq!(rows, tests);
 }

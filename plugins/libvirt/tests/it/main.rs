@@ -15,6 +15,7 @@ mod compare;
 mod daemon;
 mod domain;
 mod faults;
+mod leaks;
 mod random;
 mod values;
 
