@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nephoscope_plugin::model::{Sample, Value};
-
-use crate::daemon::Daemon;
+use nephoscope_tests::libvirt::Daemon;
 
 /// Whom to ask.
 pub(crate) enum Virsh<'a> {
@@ -27,7 +26,7 @@ impl Virsh<'_> {
         match self {
             Self::Of(daemon) => {
                 let words: Vec<_> = command.split(' ').chain([name]).collect();
-                daemon.virsh(&words)
+                daemon.ask(&words)
             }
             Self::Recorded(folder) => {
                 let file = format!("{name}/{}.txt", command.split(' ').next().unwrap());
@@ -40,7 +39,7 @@ impl Virsh<'_> {
     pub(crate) fn names(&self) -> Vec<String> {
         match self {
             Self::Of(daemon) => {
-                let text = daemon.virsh(&["list", "--all", "--name"]);
+                let text = daemon.ask(&["list", "--all", "--name"]);
                 text.split_whitespace().map(str::to_owned).collect()
             }
             Self::Recorded(folder) => {

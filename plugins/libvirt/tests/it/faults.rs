@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use nephoscope_plugin::testing::{Kit, Outcome};
 use nephoscope_plugin::{Failure, FailureKind};
+use nephoscope_tests::libvirt::{Daemon, Guest, Wire};
 
-use crate::daemon::{Daemon, until};
-use crate::domain::Guest;
+use crate::clock::until;
 use crate::random::Random;
+use crate::setup::{daemon, kit_of};
 
 /// Of a cycle with something that hangs.
 const SHORT: Duration = Duration::from_secs(9);
-
-/// Of what has to happen some time.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Samples of a domain with one disk and one interface in any cycle but the first; its guest tells nothing.
 const USUAL: usize = 28;
@@ -56,16 +54,19 @@ fn calls() -> usize {
 
 #[tokio::test]
 async fn a_locked_domain_costs_itself_alone() {
-    let Some(daemon) = Daemon::start().await else {
+    let Some(daemon) = daemon() else {
         return;
     };
     let guests: Vec<_> = (1..=4).map(Guest::new).collect();
     daemon.start_guests(&guests);
-    let kit = daemon.kit();
+    let wire = Wire::new(daemon.path("wire"), &daemon.socket());
+    let kit = kit_of(&Daemon::uri_of(wire.socket()));
     poll(&kit, 1).await;
+    assert_eq!(wire.calls().0, 1);
     let usual = poll(&kit, 2).await;
     usual.assert_clean();
     assert_eq!(samples_of(&usual, &guests[0]), USUAL);
+    assert_eq!(wire.calls(), (1, 1), "one call in all");
 
     daemon.signal_guest("STOP", &guests[1]);
     for cycle in 3..6 {
@@ -77,26 +78,26 @@ async fn a_locked_domain_costs_itself_alone() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(outcome.troubles(), @"11111111-1111-4111-8111-000000000002.qemu: transient: locked: its QEMU does not answer, so what only QEMU knows of disks and memory is missing");
         }
-        assert_eq!(calls(), 1, "one call is left behind, and never a second one");
+        // One call is left behind, and never a second one.
+        until("the end of all calls but one", || calls() == 1).await;
+        assert_eq!(wire.calls().0, if cycle == 3 { 2 } else { 1 }, "cycle {cycle}");
     }
     daemon.signal_guest("CONT", &guests[1]);
-    until("the end of the call that was left behind", PATIENCE, || {
-        calls() == 0
-    })
-    .await;
+    until("the end of the call that was left behind", || calls() == 0).await;
     let outcome = poll(&kit, 6).await;
     outcome.assert_clean();
     assert_eq!(samples_of(&outcome, &guests[1]), USUAL);
+    assert_eq!(wire.calls().0, 1);
 }
 
 #[tokio::test]
 async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_is_back() {
-    let Some(mut daemon) = Daemon::start().await else {
+    let Some(daemon) = daemon() else {
         return;
     };
     let guests: Vec<_> = (1..=2).map(Guest::new).collect();
     daemon.start_guests(&guests);
-    let kit = daemon.kit();
+    let kit = kit_of(&daemon.uri());
     poll(&kit, 1).await;
     let count = poll(&kit, 2).await.samples.len();
 
@@ -112,15 +113,12 @@ async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_is_back() {
         assert!(calls() <= 2, "{}", calls());
     }
     daemon.signal_daemon("CONT");
-    until("the end of the calls that were left behind", PATIENCE, || {
-        calls() == 0
-    })
-    .await;
+    until("the end of the calls that were left behind", || calls() == 0).await;
     let outcome = poll(&kit, 6).await;
     outcome.assert_clean();
     assert_eq!(outcome.samples.len(), count);
 
-    daemon.kill().await;
+    daemon.kill();
     let failure = failure(&kit, 7).await;
     assert_eq!(failure.kind(), FailureKind::Unreachable);
     assert!(
@@ -128,7 +126,7 @@ async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_is_back() {
         "{}",
         failure.chain()
     );
-    daemon.restart().await;
+    daemon.restart();
     let outcome = poll(&kit, 8).await;
     outcome.assert_clean();
     assert_eq!(outcome.samples.len(), count, "the domains have gone on");
@@ -136,19 +134,19 @@ async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_is_back() {
 
 #[tokio::test]
 async fn changes_of_definitions_are_seen_in_the_next_cycle() {
-    let Some(daemon) = Daemon::start().await else {
+    let Some(daemon) = daemon() else {
         return;
     };
     let guest = Guest::new(1);
     daemon.start_guests(std::slice::from_ref(&guest));
-    let kit = daemon.kit();
+    let kit = kit_of(&daemon.uri());
     poll(&kit, 1).await;
     let project = |outcome: &Outcome| outcome.samples[0].subject.project_id.clone();
     assert_eq!(project(&poll(&kit, 2).await).as_deref(), Some("p-1"));
 
     // Nothing but an event tells of this.
     let metadata = daemon
-        .virsh(&["metadata", &guest.name(), "--uri", Guest::NAMESPACE])
+        .ask(&["metadata", &guest.name(), "--uri", Guest::NAMESPACE])
         .replace("p-1", "p-2");
     let arguments = [
         "metadata",
@@ -158,7 +156,7 @@ async fn changes_of_definitions_are_seen_in_the_next_cycle() {
         "--key",
         "nova",
     ];
-    daemon.virsh(&[&arguments[..], &["--live", "--set", &metadata]].concat());
+    daemon.tell(&[&arguments[..], &["--live", "--set", &metadata]].concat());
     let mut cycle = 2;
     // The event may come just after a cycle has asked.
     let mut seen = false;
@@ -177,7 +175,7 @@ async fn changes_of_definitions_are_seen_in_the_next_cycle() {
         ids.map(|sample| sample.subject.resource_id.rsplit('-').next().unwrap().to_owned())
             .collect()
     };
-    daemon.virsh(&[
+    daemon.tell(&[
         "attach-disk",
         &guest.name(),
         &medium,
@@ -188,7 +186,7 @@ async fn changes_of_definitions_are_seen_in_the_next_cycle() {
     ]);
     let found = disks(&poll(&kit, 101).await);
     assert_eq!(found, BTreeSet::from(["vda".to_owned(), "vdb".to_owned()]));
-    daemon.virsh(&[
+    daemon.tell(&[
         "change-media",
         &guest.name(),
         "sda",
@@ -197,7 +195,7 @@ async fn changes_of_definitions_are_seen_in_the_next_cycle() {
         "--live",
     ]);
     assert_eq!(disks(&poll(&kit, 102).await).len(), 3);
-    daemon.virsh(&["change-media", &guest.name(), "sda", "--eject", "--live"]);
+    daemon.tell(&["change-media", &guest.name(), "sda", "--eject", "--live"]);
     assert_eq!(disks(&poll(&kit, 103).await).len(), 2);
 }
 
@@ -206,7 +204,7 @@ const OPERATIONS: usize = 1_000;
 
 #[tokio::test]
 async fn domains_that_come_and_go_during_cycles_cost_nobody_else_anything() {
-    let Some(daemon) = Daemon::start().await else {
+    let Some(daemon) = daemon() else {
         return;
     };
     let steady: Vec<_> = (1..=3).map(Guest::new).collect();
@@ -215,7 +213,7 @@ async fn domains_that_come_and_go_during_cycles_cost_nobody_else_anything() {
     for guest in &restless {
         daemon.define(guest);
     }
-    let kit = daemon.kit();
+    let kit = kit_of(&daemon.uri());
     poll(&kit, 1).await;
     let mut shell = daemon.shell(&operations(&daemon, &restless));
     let known: BTreeSet<_> = steady.iter().chain(&restless).map(Guest::uuid).collect();
@@ -246,9 +244,9 @@ async fn domains_that_come_and_go_during_cycles_cost_nobody_else_anything() {
     let outcome = poll(&kit, cycle + 1).await;
     outcome.assert_clean();
     let listed: BTreeSet<_> = outcome.reported.iter().cloned().collect();
-    let text = daemon.virsh(&["list", "--all", "--uuid"]);
+    let text = daemon.ask(&["list", "--all", "--uuid"]);
     assert_eq!(listed, text.split_whitespace().map(str::to_owned).collect());
-    let running = daemon.virsh(&["list", "--uuid"]);
+    let running = daemon.ask(&["list", "--uuid"]);
     for guest in &restless {
         let is_running = running.contains(&guest.uuid());
         assert_eq!(samples_of(&outcome, guest) > 2, is_running, "{}", guest.name());
@@ -286,12 +284,12 @@ fn operations(daemon: &Daemon, guests: &[Guest]) -> String {
 
 #[tokio::test]
 async fn of_a_hundred_domains_one_that_is_locked_costs_nobody_else_a_sample() {
-    let Some(daemon) = Daemon::start().await else {
+    let Some(daemon) = daemon() else {
         return;
     };
     let guests: Vec<_> = (1..=100).map(Guest::new).collect();
     daemon.start_guests(&guests);
-    let kit = daemon.kit();
+    let kit = kit_of(&daemon.uri());
     poll(&kit, 1).await;
     daemon.signal_guest("STOP", &guests[49]);
     let outcome = poll(&kit, 2).await;

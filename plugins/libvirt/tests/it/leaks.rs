@@ -4,10 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use nephoscope_plugin::testing::Kit;
-use serde_json::json;
+use nephoscope_tests::libvirt::Guest;
 
-use crate::daemon::{Daemon, until};
-use crate::domain::Guest;
+use crate::clock::until;
+use crate::setup::{daemon, kit_of};
 
 /// Connections of each kind.
 const CONNECTIONS: usize = 3;
@@ -17,7 +17,7 @@ const CYCLES: i64 = 5;
 
 /// Connections are closed by threads of their own.
 async fn closed() {
-    until("the end of all connections", Duration::from_secs(60), || {
+    until("the end of all connections", || {
         let threads = fs::read_dir("/proc/self/task").unwrap();
         let names = threads.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).ok());
         !names.into_iter().any(|name| name.starts_with("libvirt-close"))
@@ -42,7 +42,7 @@ async fn cycles(kit: &Kit) -> usize {
 #[tokio::test]
 async fn of_a_driver_within_the_library() {
     for _ in 0..CONNECTIONS {
-        let kit = Kit::new("libvirt").options(json!({ "uri": "test:///default" }));
+        let kit = kit_of("test:///default");
         assert_eq!(cycles(&kit).await, 0, "its domain is not Nova's");
         drop(kit);
         closed().await;
@@ -51,18 +51,18 @@ async fn of_a_driver_within_the_library() {
 
 #[tokio::test]
 async fn of_a_daemon() {
-    let Some(daemon) = Daemon::start().await else {
+    let Some(daemon) = daemon() else {
         return;
     };
     daemon.start_guests(&Guest::some(3));
     // The library is loaded then, and its event loop has what it needs.
-    cycles(&Kit::new("libvirt").options(json!({ "uri": "test:///default" }))).await;
+    cycles(&kit_of("test:///default")).await;
     closed().await;
     let before = open_files();
     for _ in 0..CONNECTIONS {
-        let kit = daemon.kit();
+        let kit = kit_of(&daemon.uri());
         assert!(cycles(&kit).await > 100);
-        let nowhere = Kit::new("libvirt").options(json!({ "uri": "qemu+unix:///system?socket=/nowhere" }));
+        let nowhere = kit_of("qemu+unix:///system?socket=/nowhere");
         let setup = nowhere
             .discovery("local_instances")
             .deadline(Duration::from_secs(1));
@@ -71,15 +71,12 @@ async fn of_a_daemon() {
         closed().await;
     }
     // Events arrive, and a domain goes.
-    let kit = daemon.kit();
+    let kit = kit_of(&daemon.uri());
     cycles(&kit).await;
-    daemon.virsh(&["destroy", &Guest::new(1).name()]);
-    daemon.virsh(&["undefine", &Guest::new(1).name()]);
+    daemon.tell(&["destroy", &Guest::new(1).name()]);
+    daemon.tell(&["undefine", &Guest::new(1).name()]);
     cycles(&kit).await;
     drop(kit);
     closed().await;
-    until("the end of all sockets", Duration::from_secs(60), || {
-        open_files() == before
-    })
-    .await;
+    until("the end of all sockets", || open_files() == before).await;
 }

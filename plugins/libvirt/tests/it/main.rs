@@ -11,12 +11,12 @@
     reason = "a panic is how a test fails"
 )]
 
+mod clock;
 mod compare;
-mod daemon;
-mod domain;
 mod faults;
 mod leaks;
 mod random;
+mod setup;
 mod values;
 
 use nephoscope_libvirt as _;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nephoscope_plugin::testing::{Conformance, Kit, Outcome};
+use nephoscope_tests::libvirt::{Daemon, Guest};
 use serde_json::json;
 
 use crate::compare::{Comparison, Virsh, record, recorded};
-use crate::daemon::Daemon;
-use crate::domain::Guest;
+use crate::setup::{daemon, kit_of};
 
 /// Meters whose unit is empty, as ceilometer's is.
 const UNITLESS: [&str; 5] = [
@@ -31,18 +31,17 @@ async fn poll(kit: &Kit, cycle: i64) -> Outcome {
 
 #[tokio::test]
 async fn samples_are_what_virsh_says() {
-    let daemon = Daemon::start().await;
+    let daemon = daemon();
     let (kit, virsh) = match &daemon {
         Some(daemon) => {
             let guests = Guest::some(GUESTS);
             daemon.start_guests(&guests);
             prepare(daemon, &guests);
-            (daemon.kit(), Virsh::Of(daemon))
+            (kit_of(&daemon.uri()), Virsh::Of(daemon))
         }
         None => {
             let folder = recorded();
-            let uri = format!("recorded://{}", folder.display());
-            let kit = Kit::new("libvirt").host("cmp-a").options(json!({ "uri": uri }));
+            let kit = kit_of(&format!("recorded://{}", folder.display()));
             (kit, Virsh::Recorded(folder))
         }
     };
@@ -97,7 +96,7 @@ async fn samples_are_what_virsh_says() {
 
 fn virsh_uuid(virsh: &Virsh<'_>, name: &str) -> String {
     match virsh {
-        Virsh::Of(daemon) => daemon.virsh(&["domuuid", name]).trim().to_owned(),
+        Virsh::Of(daemon) => daemon.ask(&["domuuid", name]).trim().to_owned(),
         Virsh::Recorded(folder) => {
             let text = std::fs::read_to_string(folder.join(name).join("identity.txt")).unwrap();
             text.split_whitespace().next().unwrap().to_owned()
@@ -107,9 +106,9 @@ fn virsh_uuid(virsh: &Virsh<'_>, name: &str) -> String {
 
 /// Some in other states: paused, shut off, not Nova's, with a medium, with a disk plugged in.
 fn prepare(daemon: &Daemon, guests: &[Guest]) {
-    daemon.virsh(&["suspend", &guests[0].name()]);
+    daemon.tell(&["suspend", &guests[0].name()]);
     let medium = daemon.path("medium.iso").display().to_string();
-    daemon.virsh(&[
+    daemon.tell(&[
         "change-media",
         &guests[1].name(),
         "sda",
@@ -117,7 +116,7 @@ fn prepare(daemon: &Daemon, guests: &[Guest]) {
         "--insert",
         "--live",
     ]);
-    daemon.virsh(&[
+    daemon.tell(&[
         "attach-disk",
         &guests[2].name(),
         &medium,
@@ -136,7 +135,7 @@ fn prepare(daemon: &Daemon, guests: &[Guest]) {
 
 #[tokio::test]
 async fn it_keeps_what_every_plugin_promises() {
-    let daemon = Daemon::start().await;
+    let daemon = daemon();
     let options = match &daemon {
         Some(daemon) => {
             daemon.start_guests(&Guest::some(3));

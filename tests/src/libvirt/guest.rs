@@ -14,20 +14,24 @@ pub(crate) const MEDIUM: [u8; 4096] = [0; 4096];
 
 /// A domain, as Nova would make it.
 #[derive(Debug, Clone)]
-pub(crate) struct Guest {
-    pub(crate) number: u32,
-    pub(crate) disks: u32,
-    pub(crate) interfaces: u32,
+pub struct Guest {
+    /// Its name and UUID are made of it; from 1.
+    pub number: u32,
+    /// From 1 on; it boots from the first.
+    pub disks: u32,
+    /// Of type `ethernet`, in the network of the daemon.
+    pub interfaces: u32,
     /// Whether Nova's metadata is in the definition.
-    pub(crate) is_novas: bool,
+    pub is_novas: bool,
 }
 
 impl Guest {
     /// Of Nova's metadata.
-    pub(crate) const NAMESPACE: &str = "http://openstack.org/xmlns/libvirt/nova/1.1";
+    pub const NAMESPACE: &str = "http://openstack.org/xmlns/libvirt/nova/1.1";
 
     /// With one disk and one interface.
-    pub(crate) fn new(number: u32) -> Self {
+    #[must_use]
+    pub fn new(number: u32) -> Self {
         Self {
             number,
             disks: 1,
@@ -37,7 +41,8 @@ impl Guest {
     }
 
     /// Some of each kind.
-    pub(crate) fn some(count: u32) -> Vec<Self> {
+    #[must_use]
+    pub fn some(count: u32) -> Vec<Self> {
         let guests = (1..=count).map(|number| Self {
             disks: 1 + number % 3,
             interfaces: number % 3,
@@ -46,11 +51,15 @@ impl Guest {
         guests.collect()
     }
 
-    pub(crate) fn name(&self) -> String {
+    /// The name of its domain.
+    #[must_use]
+    pub fn name(&self) -> String {
         format!("instance-{:08x}", self.number)
     }
 
-    pub(crate) fn uuid(&self) -> String {
+    /// The UUID of its domain.
+    #[must_use]
+    pub fn uuid(&self) -> String {
         format!("11111111-1111-4111-8111-{:012x}", self.number)
     }
 
@@ -59,7 +68,7 @@ impl Guest {
         (format!("{}-{letter}.img", self.name()), format!("vd{letter}"))
     }
 
-    pub(crate) fn tap(&self, interface: u32) -> String {
+    fn tap(&self, interface: u32) -> String {
         format!("tap{:x}-{interface}", self.number)
     }
 
