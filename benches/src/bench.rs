@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
-use crate::{encoding, hang, lateness, program, scale, scheduler, throughput};
+use crate::{compute, encoding, hang, lateness, program, scale, scheduler, throughput};
 
 /// How much time figures may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,11 @@ pub(crate) enum Bench {
     Scheduler,
     Lateness,
     Hang,
+    Compute,
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Memory,
         Self::Start,
         Self::Throughput,
@@ -47,6 +48,7 @@ impl Bench {
         Self::Scheduler,
         Self::Lateness,
         Self::Hang,
+        Self::Compute,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Bench {
             Self::Scheduler => "scheduler",
             Self::Lateness => "lateness",
             Self::Hang => "hang",
+            Self::Compute => "compute",
         }
     }
 
@@ -72,6 +75,7 @@ impl Bench {
             Self::Scheduler => "what the scheduler itself costs",
             Self::Lateness => "how late cycles start",
             Self::Hang => "how late cycles start beside polls that hang",
+            Self::Compute => "100 instances, beside collectd",
         }
     }
 
@@ -86,6 +90,7 @@ impl Bench {
             Self::Scheduler => scheduler::run(effort),
             Self::Lateness => lateness::run(effort),
             Self::Hang => hang::run(effort),
+            Self::Compute => compute::run(effort),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::trouble::Trouble;
 
 mod bench;
 mod clocks;
+mod compute;
 mod doubles;
 mod encoding;
 mod figure;
@@ -18,6 +19,7 @@ mod hang;
 mod heap;
 mod lateness;
 mod noise;
+mod process;
 mod program;
 mod scale;
 mod scheduler;

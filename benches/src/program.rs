@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::bench::Effort;
 use crate::clocks;
 use crate::figure::{Budget, Figure, Unit};
+use crate::process;
 use crate::stats::median;
 use crate::trouble::{During, Trouble};
 
@@ -115,13 +116,7 @@ impl Program {
 
     /// The proportional set size, in bytes.
     fn pss(&self) -> Result<f64, Trouble> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))
-            .during("read the memory of the program; did it end?")?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kibibytes
-            .map(|number| number * 1024.0)
-            .ok_or_else(|| Trouble::new("smaps_rollup has no Pss"))
+        process::pss(self.child.id())
     }
 
     fn first_line(&mut self) -> Result<(), Trouble> {
@@ -159,7 +154,8 @@ fn agent_section(state: &Path) -> String {
     )
 }
 
-fn binary() -> Result<PathBuf, Trouble> {
+/// The program, as it was built for this.
+pub(crate) fn binary() -> Result<PathBuf, Trouble> {
     let path = std::env::var_os("NEPHOSCOPE_BIN").map(PathBuf::from);
     path.ok_or_else(|| Trouble::new("NEPHOSCOPE_BIN names no program; use benches/run"))
 }
