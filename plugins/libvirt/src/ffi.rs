@@ -186,11 +186,11 @@ impl Library {
 
     /// Why the last call on this thread failed.
     fn error(&self) -> Error {
-        // SAFETY: both only read what libvirt keeps for this thread; the text is its own until the next call.
-        let (code, message) = unsafe { ((self.0.last_error_code)(), (self.0.last_error_message)()) };
+        // SAFETY: both only read what libvirt keeps for this thread; the text stands until the next call, and is copied.
+        let (code, message) = unsafe { ((self.0.last_error_code)(), text((self.0.last_error_message)())) };
         Error {
             is_gone: code == NO_DOMAIN,
-            message: text(message).unwrap_or_else(|| "libvirt does not say why".to_owned()),
+            message: message.unwrap_or_else(|| "libvirt does not say why".to_owned()),
         }
     }
 }
@@ -297,13 +297,17 @@ impl Session for Connection {
         let _list = StatsList { functions, records };
         let mut all = Vec::with_capacity(count);
         for index in 0..count {
-            // SAFETY: the list has `count` records, which stand until it is freed.
-            let record = unsafe { &**records.add(index) };
-            let Some(mut stats) = self.library.domain(record.domain) else {
+            // SAFETY: the list has `count` records, which stand with their domains until it is freed.
+            let (record, stats) = unsafe {
+                let record = &**records.add(index);
+                (record, self.library.domain(record.domain))
+            };
+            let Some(mut stats) = stats else {
                 continue;
             };
-            for parameter in parameters(record) {
-                // SAFETY: `parameter` is one of libvirt's.
+            // SAFETY: the record is one of libvirt's.
+            for parameter in unsafe { record.parameters() } {
+                // SAFETY: the parameter is, too.
                 if let Some((name, value)) = unsafe { parameter.read() } {
                     stats.set(name, value);
                 }
@@ -318,9 +322,12 @@ impl Session for Connection {
         // SAFETY: the connection is open, and an UUID has the 16 bytes that are read.
         let domain = unsafe { (functions.lookup)(self.handle.as_ptr(), uuid.as_bytes().as_ptr()) };
         let domain = NonNull::new(domain).ok_or_else(|| self.library.error())?;
-        // SAFETY: the domain is there until it is freed, below; no flag means no secrets.
-        let xml = unsafe { (functions.definition)(domain.as_ptr(), 0) };
-        let definition = text(xml).ok_or_else(|| self.library.error());
+        // SAFETY: the domain is there until it is freed, below; no flag means no secrets. The text is ours.
+        let (xml, definition) = unsafe {
+            let xml = (functions.definition)(domain.as_ptr(), 0);
+            (xml, text(xml))
+        };
+        let definition = definition.ok_or_else(|| self.library.error());
         // SAFETY: the text and the domain are ours, and neither is used any more; freeing null does nothing.
         unsafe {
             free(xml.cast());
@@ -380,15 +387,30 @@ impl Drop for StatsList<'_> {
 
 impl Library {
     /// What a domain's handle tells without asking the daemon; nothing if it is not sound.
-    fn domain(&self, domain: *mut VirDomain) -> Option<DomainStats> {
-        // SAFETY: the domain is one of a list that stands; the name is its own, and is copied.
-        let (name, id) = unsafe { ((self.0.name)(domain), (self.0.id)(domain)) };
+    ///
+    /// # Safety
+    ///
+    /// The domain is one of libvirt's, and stands during the call.
+    unsafe fn domain(&self, domain: *mut VirDomain) -> Option<DomainStats> {
+        // SAFETY: the domain stands; the name is its own, and is copied.
+        let (name, id, uuid) = unsafe {
+            (
+                text((self.0.name)(domain)),
+                (self.0.id)(domain),
+                self.uuid(domain),
+            )
+        };
         // A domain that does not run has the id -1.
         let id = (id != c_uint::MAX).then_some(id);
-        Some(DomainStats::new(self.uuid(domain)?, text(name)?, id))
+        Some(DomainStats::new(uuid?, name?, id))
     }
 
-    fn uuid(&self, domain: *mut VirDomain) -> Option<Uuid> {
+    /// The UUID of a domain.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Library::domain`].
+    unsafe fn uuid(&self, domain: *mut VirDomain) -> Option<Uuid> {
         let mut bytes = [0; 16];
         // SAFETY: the domain stands, and there is room for the 16 bytes.
         let outcome = unsafe { (self.0.uuid)(domain, bytes.as_mut_ptr()) };
@@ -396,13 +418,20 @@ impl Library {
     }
 }
 
-fn parameters(record: &StatsRecord) -> &[TypedParameter] {
-    match usize::try_from(record.count) {
-        Ok(count) if !record.parameters.is_null() => {
-            // SAFETY: the record has that many parameters, which stand as long as it does.
-            unsafe { std::slice::from_raw_parts(record.parameters, count) }
+impl StatsRecord {
+    /// Its parameters.
+    ///
+    /// # Safety
+    ///
+    /// The record has been made by libvirt.
+    unsafe fn parameters(&self) -> &[TypedParameter] {
+        match usize::try_from(self.count) {
+            Ok(count) if !self.parameters.is_null() => {
+                // SAFETY: the record has that many parameters, which stand as long as it does.
+                unsafe { std::slice::from_raw_parts(self.parameters, count) }
+            }
+            _ => &[],
         }
-        _ => &[],
     }
 }
 
@@ -433,11 +462,15 @@ impl TypedParameter {
 }
 
 /// A copy of one of libvirt's texts; bytes that are no UTF-8 are replaced.
-fn text(pointer: *const c_char) -> Option<String> {
+///
+/// # Safety
+///
+/// The pointer is null, or one to a text that ends with a NUL and stands during the call.
+unsafe fn text(pointer: *const c_char) -> Option<String> {
     if pointer.is_null() {
         return None;
     }
-    // SAFETY: libvirt's texts end with a NUL.
+    // SAFETY: it is not null, and so such a text.
     let text = unsafe { CStr::from_ptr(pointer) };
     Some(text.to_string_lossy().into_owned())
 }
@@ -458,7 +491,8 @@ unsafe extern "C" fn say_nothing(_: *mut c_void, _: *mut c_void) {}
 unsafe fn tell(domain: *mut VirDomain, listener: *mut c_void) {
     // SAFETY: the listener is freed when the callback is gone, and only ever read.
     let listener = unsafe { &*listener.cast::<Listener>() };
-    if let Some(uuid) = listener.library.uuid(domain) {
+    // SAFETY: the domain stands during the call.
+    if let Some(uuid) = unsafe { listener.library.uuid(domain) } {
         listener.changes.add(uuid);
     }
 }
