@@ -316,11 +316,11 @@ impl Collectd {
             .during("start a runtime")?;
         let interval = Duration::from_secs(INTERVAL);
         // It has read everything once.
-        runtime.block_on(sleep(2 * interval));
+        runtime.block_on(async { sleep(2 * interval).await });
         let _ = wire.calls();
         let (own, others) = (cpu(child.id())?, cpu(daemon.process())?);
         let count = u32::try_from(cycles).unwrap_or(u32::MAX);
-        runtime.block_on(sleep(interval * count));
+        runtime.block_on(async { sleep(interval * count).await });
         Ok(Self {
             cpu: per_cycle(cpu(child.id())?.saturating_sub(own), cycles),
             daemon: per_cycle(cpu(daemon.process())?.saturating_sub(others), cycles),
