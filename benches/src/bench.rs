@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
 use crate::{
-    blocked, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool, throughput,
+    blocked, compute, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool, throughput,
 };
 
 /// How much time figures may take.
@@ -42,10 +42,11 @@ pub(crate) enum Bench {
     Lateness,
     Hang,
     Blocked,
+    Compute,
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Memory,
         Self::Connected,
         Self::Start,
@@ -59,6 +60,7 @@ impl Bench {
         Self::Lateness,
         Self::Hang,
         Self::Blocked,
+        Self::Compute,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -76,6 +78,7 @@ impl Bench {
             Self::Lateness => "lateness",
             Self::Hang => "hang",
             Self::Blocked => "blocked",
+            Self::Compute => "compute",
         }
     }
 
@@ -94,6 +97,7 @@ impl Bench {
             Self::Lateness => "how late cycles start",
             Self::Hang => "how late cycles start beside polls that hang",
             Self::Blocked => "what a publisher that is blocked costs the cycles and the others",
+            Self::Compute => "100 instances, beside collectd",
         }
     }
 
@@ -113,6 +117,7 @@ impl Bench {
             Self::Lateness => lateness::run(effort),
             Self::Hang => hang::run(effort),
             Self::Blocked => blocked::run(effort),
+            Self::Compute => compute::run(effort),
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) enum Unit {
     Times,
     Bytes,
     Microseconds,
+    /// A number of things.
+    Count,
 }
 
 impl Figure {
@@ -102,6 +104,7 @@ impl Unit {
             Self::Times => format!("{value:.2} x"),
             Self::Bytes => format!("{value:.0} B"),
             Self::Microseconds => format!("{value:.2} us"),
+            Self::Count => format!("{value}"),
         }
     }
 }

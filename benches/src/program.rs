@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::bench::Effort;
 use crate::clocks;
 use crate::figure::{Budget, Figure, Unit};
+use crate::process;
 use crate::rabbitmq::{purge, url};
 use crate::stats::median;
 use crate::trouble::{During, Trouble};
@@ -169,13 +170,7 @@ impl Program {
 
     /// The proportional set size, in bytes.
     fn pss(&self) -> Result<f64, Trouble> {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))
-            .during("read the memory of the program; did it end?")?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kibibytes
-            .map(|number| number * 1024.0)
-            .ok_or_else(|| Trouble::new("smaps_rollup has no Pss"))
+        process::pss(self.child.id())
     }
 
     fn first_line(&mut self) -> Result<(), Trouble> {

@@ -15,6 +15,7 @@ mod deadline;
 mod http;
 mod lab;
 mod launch;
+pub mod libvirt;
 mod manager;
 mod program;
 pub mod rabbitmq;

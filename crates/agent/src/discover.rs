@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephoscope_config::nearest;
 use nephoscope_model::{CycleId, Resource, ScheduleId, Value};
-use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure};
+use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, WantedMeters};
 use nephoscope_polling::clock::{Clock, SystemClock};
 use nephoscope_polling::plugins::LoadedDiscovery;
 use nephoscope_polling::source::DiscoveryUrl;
@@ -122,6 +122,8 @@ async fn ask(
         cancellation: cancellation.clone(),
         cache: CycleCache::default(),
         members: NonZeroUsize::MIN,
+        // Nothing is polled.
+        wanted: WantedMeters::default(),
         pages: sender,
     });
     let task = runtime.spawn(async move {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use nephoscope_amqp as _;
 use nephoscope_file as _;
 use nephoscope_host as _;
+use nephoscope_libvirt as _;
 use nephoscope_synthetic as _;
 
 fn main() -> ExitCode {

@@ -1,5 +1,6 @@
 //! Plugins that list resources.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -28,6 +29,9 @@ pub trait Discovery: Send + Sync + 'static {
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure>;
 }
 
+/// Names of meters.
+pub type WantedMeters = Arc<BTreeSet<Arc<str>>>;
+
 /// One call of a discovery: what is asked, by when, and where the pages go.
 pub struct DiscoveryRun {
     parts: DiscoveryRunParts,
@@ -48,6 +52,8 @@ pub struct DiscoveryRunParts {
     pub cache: CycleCache,
     /// How many agents ask for this listing in this cycle.
     pub members: NonZeroUsize,
+    /// The meters that pollsters want of the listed resources.
+    pub wanted: WantedMeters,
     /// Where pages go.
     pub pages: mpsc::Sender<Vec<Resource>>,
 }
@@ -91,6 +97,12 @@ impl DiscoveryRun {
     /// by it. 1 for the host's own resources, and for a listing that one agent polls as a whole.
     pub fn members(&self) -> NonZeroUsize {
         self.parts.members
+    }
+
+    /// Whether a pollster that reads this listing wants samples of this meter: where the call that lists resources
+    /// brings values too, it need not bring those that nobody wants.
+    pub fn wants(&self, meter: &str) -> bool {
+        self.parts.wanted.contains(meter)
     }
 
     /// Hands a page on. Waits while the pollsters that use the listing are busy.

@@ -34,7 +34,7 @@ pub use schemars;
 pub use blocking::{BlockingError, BlockingPool};
 pub use build::{BuildContext, BuildError, FamilyState};
 pub use cache::CycleCache;
-pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page};
+pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page, WantedMeters};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use failure::{Failure, FailureKind};
 pub use options::{OptionsError, OptionsSpec};

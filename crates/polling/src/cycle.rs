@@ -355,7 +355,7 @@ impl<'a> Cycle<'a> {
             Group::Host => self.context.cancellation.clone(),
             Group::Shared => self.shared.clone(),
         };
-        let context = listing_context(task, &self.context, cancellation);
+        let context = listing_context(task, index, &self.context, cancellation);
         let listing = Listing::new(def.clone(), part(def), context);
         self.listings.push(listing.clone());
         Some(listing)
@@ -450,6 +450,7 @@ impl<'a> Cycle<'a> {
 
 fn listing_context(
     task: &TaskDef,
+    index: usize,
     context: &CycleContext,
     cancellation: CancellationToken,
 ) -> ListingContext {
@@ -467,6 +468,7 @@ fn listing_context(
         timeout,
         limit: context.limits.options().listing,
         cache: context.cache.clone(),
+        wanted: task.wanted_of(index),
         cancellation,
         runtime: context.plugin_runtime.clone(),
         hasher: context.hasher.clone(),

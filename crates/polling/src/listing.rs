@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use nephoscope_coordination::{Share, Unit};
 use nephoscope_model::{CycleId, Resource};
-use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, FailureKind};
+use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, FailureKind, WantedMeters};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
@@ -75,6 +75,8 @@ pub struct ListingContext {
     pub limit: usize,
     /// What the plugins of the cycle share.
     pub cache: CycleCache,
+    /// The meters that runs want of its resources.
+    pub wanted: WantedMeters,
     /// Cancelled when the cycle ends.
     pub cancellation: CancellationToken,
     /// Where discoveries run.
@@ -270,6 +272,7 @@ impl Listing {
             cancellation: cancellation.clone(),
             cache: context.cache.clone(),
             members: self.part.members,
+            wanted: context.wanted.clone(),
             pages,
         });
         let plugin = discovery.plugin.clone();

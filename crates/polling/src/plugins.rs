@@ -199,7 +199,10 @@ impl Plugins {
         match built {
             Ok(built) => Some(built),
             Err(BuildError::Unavailable(reason)) => {
-                events::plugin_not_loaded(plugin, &reason);
+                // What several plugins of a family lack is said once.
+                if !self.unavailable.iter().any(|(_, known)| *known == reason) {
+                    events::plugin_not_loaded(family, &reason);
+                }
                 self.unavailable.push((plugin.into(), reason));
                 None
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nephoscope_coordination::{Group, Unit};
 use nephoscope_model::{Meter, Resource, ScheduleId};
-use nephoscope_plugin::{MeterTable, PartitionMode, Scope};
+use nephoscope_plugin::{MeterTable, PartitionMode, Scope, WantedMeters};
 
 use crate::listing::{ListingDef, Origin};
 use crate::plugins::{LoadedPollster, Plugins};
@@ -120,6 +120,17 @@ impl TaskDef {
             .iter()
             .map(|listing| &listing.unit)
             .filter(|unit| unit.group == Group::Shared)
+    }
+
+    /// The meters that runs want of the resources of a listing.
+    pub fn wanted_of(&self, listing: usize) -> WantedMeters {
+        let reads = |run: &&Arc<RunDef>| {
+            run.inputs
+                .iter()
+                .any(|input| input.listings.contains(&listing) || input.fallback == Some(listing))
+        };
+        let meters = self.runs.iter().filter(reads).flat_map(|run| &run.meters);
+        Arc::new(meters.cloned().collect::<BTreeSet<_>>())
     }
 
     /// A task without work: what a schedule has in a configuration that does not name it.

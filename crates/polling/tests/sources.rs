@@ -130,6 +130,37 @@ async fn the_same_meter_in_two_sources_polls_each_resource_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_discovery_is_told_what_all_readers_of_its_listing_want() {
+    let doubles = Doubles::default()
+        .discovery("volumes", Scope::Shared, |run| {
+            let wanted = ["volume.size", "volume.status", "extra", "elsewhere"];
+            let keys = wanted.into_iter().filter(|meter| run.wants(meter));
+            let keys = keys.map(Resource::new).collect();
+            Box::pin(async move { Ok(run.send(keys).await?) })
+        })
+        .listing("other", Scope::Shared, &[])
+        .healthy("volume", &["volume.size", "volume.status"], Some("volumes"))
+        .healthy("extra", &["extra"], Some("volumes"))
+        .healthy("elsewhere", &["elsewhere"], Some("other"));
+    let mut bench = Bench::new(BenchOptions::default());
+    let sources = [
+        source("a", 10, &["volume.size"]),
+        source("b", 10, &["extra", "elsewhere"]),
+    ];
+    bench.apply(&Arc::new(doubles.0), sources).await;
+    bench.cycle().await;
+    let samples = bench.samples().await;
+    let resources: Vec<_> = samples.into_iter().map(|(meter, key, _)| (meter, key)).collect();
+    let expected = [
+        ("extra", "extra"),
+        ("extra", "volume.size"),
+        ("volume.size", "extra"),
+        ("volume.size", "volume.size"),
+    ];
+    assert_eq!(resources, pairs(&expected));
+}
+
+#[tokio::test(start_paused = true)]
 async fn meters_of_two_sources_on_the_same_resources_share_one_fetch_and_one_listing() {
     let (asked, polled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (counted, runs) = (asked.clone(), polled.clone());

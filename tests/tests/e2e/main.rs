@@ -8,6 +8,7 @@
 
 mod admin;
 mod commands;
+mod compute;
 mod cycles;
 mod exit_codes;
 mod faults;

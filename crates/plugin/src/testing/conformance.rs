@@ -16,7 +16,7 @@ use super::outcome::Outcome;
 use super::schema::{self, CANARY};
 use crate::{
     BuildError, CycleCache, Discovery, DiscoveryPlugin, DiscoveryRun, DiscoveryRunParts, FailureKind,
-    PollContext, Pollster, PollsterPlugin, Registry,
+    PollContext, Pollster, PollsterPlugin, Registry, WantedMeters,
 };
 
 /// How long the check waits for something that must come at once.
@@ -65,6 +65,7 @@ pub struct Conformance {
     listings: Vec<String>,
     resources: Vec<String>,
     elsewhere: Vec<String>,
+    unitless: Vec<String>,
 }
 
 impl Conformance {
@@ -77,6 +78,7 @@ impl Conformance {
             listings: Vec::new(),
             resources: Vec::new(),
             elsewhere: Vec::new(),
+            unitless: Vec::new(),
         }
     }
 
@@ -102,6 +104,12 @@ impl Conformance {
     /// Default discoveries that other crates register.
     pub fn elsewhere<T: Into<String>>(mut self, discoveries: impl IntoIterator<Item = T>) -> Self {
         self.elsewhere.extend(discoveries.into_iter().map(Into::into));
+        self
+    }
+
+    /// Meters whose unit is empty on purpose.
+    pub fn unitless<T: Into<String>>(mut self, meters: impl IntoIterator<Item = T>) -> Self {
+        self.unitless.extend(meters.into_iter().map(Into::into));
         self
     }
 
@@ -261,7 +269,8 @@ impl Check {
                     check_name(findings, &name, part);
                 }
                 schema::check_line(findings, &name, meter.description);
-                if meter.unit.trim().is_empty() {
+                let is_unitless = self.setup.unitless.iter().any(|name| name == meter.name);
+                if meter.unit.trim().is_empty() && !is_unitless {
                     findings.push(format!("{name} has no unit"));
                 }
             }
@@ -666,6 +675,7 @@ async fn ends_when_cancelled(discovery: Arc<dyn Discovery>, url: String, context
         cancellation: context.cancellation.clone(),
         cache: context.cache,
         members: context.members,
+        wanted: WantedMeters::default(),
         pages,
     });
     let mut listing = tokio::spawn(async move { discovery.discover(&mut run).await });

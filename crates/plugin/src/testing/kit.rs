@@ -16,7 +16,7 @@ use super::outcome::{Outcome, Recorder};
 use crate::{
     BlockingPool, BuildContext, BuildError, CycleCache, Discovery, DiscoveryPlugin, DiscoveryRun,
     DiscoveryRunParts, Failure, FailureKind, Family, FamilyState, MeterTable, Page, PollContext, PollRun,
-    Pollster, PollsterPlugin, Registry, SampleSink, Scope,
+    Pollster, PollsterPlugin, Registry, SampleSink, Scope, WantedMeters,
 };
 
 /// How long a run may take unless the test says otherwise.
@@ -154,6 +154,7 @@ impl Kit {
             cycle: cycle(1),
             deadline: DEADLINE,
             at_most: LISTING,
+            wanted: WantedMeters::default(),
         }
     }
 
@@ -285,7 +286,13 @@ impl PollSetup<'_> {
         let mut resources = self.resources;
         let listing = self.listing.as_deref();
         if let Some(url) = listing {
-            match kit.discovery(url).cycle_id(self.cycle.clone()).list().await {
+            let meters = self.plugin.meters.iter().map(|meter| meter.name);
+            let is_wanted = |name: &&str| {
+                let wanted = self.wanted.as_ref();
+                wanted.is_none_or(|wanted| wanted.iter().any(|meter| meter == name))
+            };
+            let listing = kit.discovery(url).cycle_id(self.cycle.clone());
+            match listing.wanted(meters.filter(is_wanted)).list().await {
                 Ok(found) => resources.extend(found),
                 Err(failure) => panic!("the listing `{url}` failed: {}", failure.chain()),
             }
@@ -446,6 +453,7 @@ pub struct DiscoverySetup<'a> {
     cycle: CycleId,
     deadline: Duration,
     at_most: usize,
+    wanted: WantedMeters,
 }
 
 impl DiscoverySetup<'_> {
@@ -457,6 +465,12 @@ impl DiscoverySetup<'_> {
     /// Lists in this cycle, of any schedule.
     pub fn cycle_id(mut self, cycle: CycleId) -> Self {
         self.cycle = cycle;
+        self
+    }
+
+    /// Lists for pollsters that want these meters; none unless said.
+    pub fn wanted<T: Into<Arc<str>>>(mut self, meters: impl IntoIterator<Item = T>) -> Self {
+        self.wanted = Arc::new(meters.into_iter().map(Into::into).collect());
         self
     }
 
@@ -487,7 +501,7 @@ impl DiscoverySetup<'_> {
             Err(error) => panic!("the discovery `{}` could not be built: {error}", self.plugin.name),
         };
         let context = self.kit.context(self.cycle, Instant::now() + self.deadline);
-        list(discovery, self.parameter, context, self.at_most).await
+        list(discovery, self.parameter, context, self.wanted, self.at_most).await
     }
 }
 
@@ -496,6 +510,7 @@ pub(super) async fn list(
     discovery: Arc<dyn Discovery>,
     parameter: Option<String>,
     context: PollContext,
+    wanted: WantedMeters,
     at_most: usize,
 ) -> Result<Vec<Resource>, Failure> {
     let (pages, mut received) = mpsc::channel(QUEUE);
@@ -508,6 +523,7 @@ pub(super) async fn list(
         cancellation: context.cancellation,
         cache: context.cache,
         members: context.members,
+        wanted,
         pages,
     });
     let mut listing = tokio::spawn(async move {

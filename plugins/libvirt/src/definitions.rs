@@ -1,0 +1,172 @@
+//! The definitions of the domains, read once and again only when they have changed.
+//!
+//! Three things say that a definition has changed: libvirt's events; the statistics, which name each device and tell when
+//! a domain was started; and age, for what neither of them tells.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::changes::{Changes, Known};
+use crate::definition::Definition;
+use crate::events;
+use crate::stats::{DomainStats, Shape};
+use crate::uuid::Uuid;
+use crate::xml::XmlError;
+
+/// A definition, or why it cannot be read.
+pub(crate) type Read = Arc<Result<Definition, XmlError>>;
+
+/// What is known of the domains.
+pub(crate) struct Definitions {
+    changes: Arc<Changes>,
+    check: Duration,
+    known: Mutex<HashMap<Uuid, Entry>>,
+}
+
+struct Entry {
+    read: Read,
+    shape: Shape,
+    at: Instant,
+    is_stale: bool,
+}
+
+impl Definitions {
+    /// None is known. `changes` is what events tell; without any, a definition is read again when it is older than
+    /// `check`.
+    pub(crate) fn new(changes: Arc<Changes>, check: Duration) -> Self {
+        Self {
+            changes,
+            check,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The domains whose definitions are to be read; those that are not there any more are forgotten.
+    pub(crate) fn due(&self, domains: &[DomainStats]) -> Vec<(Uuid, Shape)> {
+        let Known {
+            all,
+            domains: changed,
+        } = self.changes.take();
+        let now = Instant::now();
+        let mut known = self.known.lock();
+        let mut kept = HashMap::with_capacity(domains.len());
+        let mut due = Vec::new();
+        for domain in domains {
+            let shape = domain.shape();
+            let Some(mut entry) = known.remove(&domain.uuid) else {
+                due.push((domain.uuid, shape));
+                continue;
+            };
+            entry.is_stale |= all
+                || changed.contains(&domain.uuid)
+                || !entry.shape.agrees(&shape)
+                || now.saturating_duration_since(entry.at) >= self.check;
+            if entry.is_stale {
+                due.push((domain.uuid, shape));
+            } else {
+                entry.shape = entry.shape.with(&shape);
+            }
+            kept.insert(domain.uuid, entry);
+        }
+        *known = kept;
+        due
+    }
+
+    /// Takes a definition that was read.
+    pub(crate) fn put(&self, domain: Uuid, shape: Shape, text: &str) {
+        let read = Definition::parse(text);
+        if let Err(error) = &read {
+            events::definition_odd(&domain, error);
+        }
+        let entry = Entry {
+            read: Arc::new(read),
+            shape,
+            at: Instant::now(),
+            is_stale: false,
+        };
+        self.known.lock().insert(domain, entry);
+    }
+
+    /// Forgets a domain that is not there any more.
+    pub(crate) fn forget(&self, domain: &Uuid) {
+        self.known.lock().remove(domain);
+    }
+
+    /// The definition of a domain, as it was read last.
+    pub(crate) fn get(&self, domain: &Uuid) -> Option<Read> {
+        self.known.lock().get(domain).map(|entry| entry.read.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Value;
+
+    const CHECK: Duration = Duration::from_secs(600);
+    const NONE: [u8; 0] = [];
+
+    fn domain(number: u8) -> DomainStats {
+        DomainStats::new(Uuid::new([number; 16]), format!("instance-{number}"), Some(1))
+    }
+
+    fn definitions() -> (Arc<Changes>, Definitions) {
+        let changes = Arc::new(Changes::default());
+        (changes.clone(), Definitions::new(changes, CHECK))
+    }
+
+    /// Reads what is due; which domains that was.
+    fn read(definitions: &Definitions, domains: &[DomainStats]) -> Vec<u8> {
+        let due = definitions.due(domains);
+        for (uuid, shape) in &due {
+            definitions.put(*uuid, *shape, "<domain/>");
+        }
+        due.iter().map(|(uuid, _)| uuid.as_bytes()[0]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_definition_is_read_once_and_again_after_an_event_a_change_or_a_long_time() {
+        let (changes, definitions) = definitions();
+        let mut domains = [domain(1), domain(2)];
+        assert_eq!(read(&definitions, &domains), [1, 2]);
+        assert_eq!(read(&definitions, &domains), NONE);
+        changes.add(domains[1].uuid);
+        assert_eq!(read(&definitions, &domains), [2]);
+        domains[0].set("block.count", Value::Unsigned(0));
+        assert_eq!(read(&definitions, &domains), NONE, "learnt");
+        domains[0].set("block.0.name", Value::Text("vdb"));
+        assert_eq!(read(&definitions, &domains), [1], "hot-plugged");
+        domains[1].id = None;
+        assert_eq!(read(&definitions, &domains), [2], "stopped");
+        changes.add_all();
+        assert_eq!(read(&definitions, &domains), [1, 2]);
+        tokio::time::advance(CHECK).await;
+        assert_eq!(read(&definitions, &domains), [1, 2]);
+        assert_eq!(read(&definitions, &domains), NONE);
+    }
+
+    #[tokio::test]
+    async fn a_definition_that_could_not_be_read_is_due_until_it_is_and_the_old_one_stands() {
+        let (changes, definitions) = definitions();
+        let domains = [domain(1)];
+        read(&definitions, &domains);
+        changes.add(domains[0].uuid);
+        assert_eq!(definitions.due(&domains).len(), 1);
+        assert!(definitions.get(&domains[0].uuid).is_some());
+        assert_eq!(read(&definitions, &domains), [1]);
+    }
+
+    #[tokio::test]
+    async fn a_domain_that_is_gone_is_forgotten() {
+        let (_, definitions) = definitions();
+        let domains = [domain(1), domain(2)];
+        read(&definitions, &domains);
+        assert_eq!(read(&definitions, &domains[1..]), NONE);
+        assert!(definitions.get(&domains[0].uuid).is_none());
+        assert_eq!(read(&definitions, &domains), [1]);
+    }
+}

@@ -1,0 +1,49 @@
+//! Groups of statistics: what one call may be asked for, so that it asks QEMU for no more than somebody wants.
+
+use std::ffi::c_uint;
+use std::ops::BitOr;
+
+/// Some groups of `virDomainStatsTypes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Groups(c_uint);
+
+impl Groups {
+    /// Whether the domain runs. It costs nothing, and is always asked for.
+    pub(crate) const STATE: Self = Self(1);
+    /// CPU time of the whole domain.
+    pub(crate) const CPU: Self = Self(1 << 1);
+    /// Memory; asks QEMU.
+    pub(crate) const BALLOON: Self = Self(1 << 2);
+    /// CPU time of each virtual CPU.
+    pub(crate) const VCPU: Self = Self(1 << 3);
+    /// Network interfaces.
+    pub(crate) const INTERFACE: Self = Self(1 << 4);
+    /// Disks; asks QEMU.
+    pub(crate) const BLOCK: Self = Self(1 << 5);
+    /// Performance events.
+    pub(crate) const PERF: Self = Self(1 << 6);
+
+    /// As libvirt takes them.
+    pub(crate) fn bits(self) -> c_uint {
+        self.0
+    }
+
+    /// These and those.
+    #[must_use]
+    pub(crate) const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of these are among them.
+    pub(crate) fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+}
+
+impl BitOr for Groups {
+    type Output = Self;
+
+    fn bitor(self, others: Self) -> Self {
+        self.and(others)
+    }
+}

@@ -1,0 +1,19 @@
+//! Numbers that look random and are the same in every run.
+
+/// A xorshift generator.
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// `seed` is not 0.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % end
+    }
+}

@@ -1,0 +1,284 @@
+//! A libvirtd of the test's own: its folders, sockets and network; no service, gone with the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+use super::guest::{Guest, MEDIUM};
+
+/// What must be installed.
+const PROGRAMS: [&str; 3] = [
+    "/usr/sbin/libvirtd",
+    "/usr/bin/virsh",
+    "/usr/bin/qemu-system-x86_64",
+];
+
+/// Prepares namespaces of the daemon's own, for mounts, processes and the network: it takes its folders from where it was
+/// installed to, and makes network devices; and whatever runs there ends with the test. The account that it wants to
+/// know need not be there.
+const SCRIPT: &str = r#"
+set -e
+for place in /run/libvirt /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
+    mkdir -p "$place" "$1$place"
+    mount --bind "$1$place" "$place"
+done
+for file in passwd group; do
+    cp "/etc/$file" "$1/$file"
+    grep -q '^libvirt-qemu:' "$1/$file" || case $file in
+        passwd) echo 'libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin' ;;
+        group) echo 'libvirt-qemu:x:64055:' ;;
+    esac >>"$1/$file"
+    mount --bind "$1/$file" "/etc/$file"
+done
+cp "$1/qemu.conf" /etc/libvirt/qemu.conf
+echo ready
+# The first process takes in those whose parent has gone: what nobody waits for would seem to run for ever.
+sleep infinity &
+wait
+"#;
+
+/// Kills a daemon and waits for its end.
+const KILL: &str = r#"
+process=$(cat "$1")
+kill -KILL "$process"
+while kill -0 "$process" 2>/dev/null; do sleep 0.05; done
+"#;
+
+const QEMU: &str = r#"
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+security_default_confined = 0
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+"#;
+
+/// A libvirtd that runs, or was killed. It ends with this, and its domains too.
+#[derive(Debug)]
+pub struct Daemon {
+    folder: TempDir,
+    /// Who has started the first process of the namespaces.
+    holder: Child,
+}
+
+impl Daemon {
+    /// Starts a daemon; nothing where there cannot be one: that takes root, libvirt's daemon and client, and QEMU.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        if !geteuid().is_root() || PROGRAMS.iter().any(|program| !Path::new(program).exists()) {
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let write = |name: &str, text: &[u8]| {
+            fs::write(folder.path().join(name), text).expect("a file can be written");
+        };
+        let at = folder.path().display();
+        let settings = format!(
+            "unix_sock_dir = \"{at}\"\nauth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n\
+             host_uuid = \"00000000-1111-4111-8111-000000000001\"\nlog_outputs = \"3:file:{at}/log\"\n"
+        );
+        write("libvirtd.conf", settings.as_bytes());
+        write("qemu.conf", QEMU.as_bytes());
+        write("medium.iso", &MEDIUM);
+        let mut holder = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", "unshare", "--mount"])
+            .args(["--propagation", "private", "--net", "--pid", "--fork"])
+            .args(["--kill-child", "--mount-proc", "sh", "-c", SCRIPT, "sh"])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("setpriv and unshare come with util-linux");
+        let mut line = String::new();
+        let output = holder.stdout.take().expect("it is a pipe");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("a pipe can be read");
+        assert_eq!(line, "ready\n", "the namespaces cannot be made");
+        let daemon = Self { folder, holder };
+        daemon.restart();
+        Some(daemon)
+    }
+
+    /// Starts the daemon again, after it was killed; domains of before go on.
+    pub fn restart(&self) {
+        let _ = fs::remove_file(self.path("libvirt-sock-ro"));
+        let mut command = self.inside("libvirtd");
+        command
+            .arg("--daemon")
+            .arg("--config")
+            .arg(self.path("libvirtd.conf"));
+        command.arg("--pid-file").arg(self.path("pid"));
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        // It has its sockets when this returns.
+        assert!(
+            status.expect("nsenter comes with util-linux").success(),
+            "libvirtd does not start:\n{}",
+            fs::read_to_string(self.path("log")).unwrap_or_default()
+        );
+    }
+
+    /// A program in the daemon's namespaces.
+    fn inside(&self, program: &str) -> Command {
+        let holder = self.holder.id();
+        let children = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children"));
+        let first = children.expect("the namespaces are there");
+        let mut command = Command::new("nsenter");
+        command
+            .args([
+                "--target",
+                first.trim(),
+                "--mount",
+                "--net",
+                "--pid",
+                "--",
+                program,
+            ])
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A path in its folder; there is `medium.iso` for drives.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Its read-only socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.path("libvirt-sock-ro")
+    }
+
+    /// The URI of a socket.
+    #[must_use]
+    pub fn uri_of(socket: &Path) -> String {
+        format!("qemu+unix:///system?socket={}", socket.display())
+    }
+
+    /// The URI of its read-only socket.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        Self::uri_of(&self.socket())
+    }
+
+    /// Its number outside of its namespaces.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        let folder = self.folder.path().to_str().expect("the path is text");
+        let processes = fs::read_dir("/proc").expect("there are processes");
+        let mut numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let is_daemon = |number: &u32| {
+            let text = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            text.starts_with("libvirtd") && text.contains(folder)
+        };
+        numbers.find(is_daemon).expect("the daemon runs")
+    }
+
+    /// What `virsh` prints; it must succeed.
+    #[must_use]
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        let output = self.virsh().args(arguments).output().expect("virsh can be run");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "virsh {arguments:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    }
+
+    /// Does something by `virsh`, which must succeed.
+    pub fn tell(&self, arguments: &[&str]) {
+        let _ = self.ask(arguments);
+    }
+
+    /// A `virsh` that does one command after the other, also after one has failed.
+    #[must_use]
+    pub fn shell(&self, commands: &str) -> Child {
+        let file = self.path("commands");
+        fs::write(&file, commands).expect("a file can be written");
+        self.virsh()
+            .stdin(fs::File::open(file).expect("it was just written"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("virsh can be run")
+    }
+
+    fn virsh(&self) -> Command {
+        let mut command = Command::new("virsh");
+        command
+            .args(["--quiet", "--connect"])
+            .arg(Self::uri_of(&self.path("libvirt-sock")))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Defines a domain.
+    pub fn define(&self, guest: &Guest) {
+        self.tell(&["define", &self.write(guest)]);
+    }
+
+    /// Writes what a domain is made of; its definition's file.
+    fn write(&self, guest: &Guest) -> String {
+        guest.write_disks(self.folder.path());
+        let file = self.path(&format!("{}.xml", guest.name()));
+        fs::write(&file, guest.definition(self.folder.path())).expect("a file can be written");
+        file.display().to_string()
+    }
+
+    /// Defines and starts domains.
+    pub fn start_guests(&self, guests: &[Guest]) {
+        let mut commands = String::new();
+        for guest in guests {
+            commands += &format!("define {}\nstart {}\n", self.write(guest), guest.name());
+        }
+        let status = self.shell(&commands).wait().expect("virsh ends");
+        assert!(status.success());
+        let running = self.ask(&["list", "--name"]);
+        let is_running = |guest: &&Guest| running.contains(&guest.name());
+        assert_eq!(guests.iter().filter(is_running).count(), guests.len());
+    }
+
+    /// Sends a signal to the process of a domain: `STOP`, `CONT`.
+    pub fn signal_guest(&self, signal: &str, guest: &Guest) {
+        self.signal(signal, &format!("/run/libvirt/qemu/{}.pid", guest.name()));
+    }
+
+    /// Sends a signal to the daemon.
+    pub fn signal_daemon(&self, signal: &str) {
+        self.signal(signal, self.path("pid").to_str().expect("the path is text"));
+    }
+
+    fn signal(&self, signal: &str, file: &str) {
+        self.script("kill -$2 $(cat $1)", file, signal);
+    }
+
+    /// Kills the daemon, as `kill -9` does; domains go on.
+    pub fn kill(&self) {
+        self.script(KILL, self.path("pid").to_str().expect("the path is text"), "KILL");
+    }
+
+    fn script(&self, script: &str, file: &str, signal: &str) {
+        let mut command = self.inside("sh");
+        let status = command.args(["-c", script, "sh", file, signal]).status();
+        assert!(status.expect("there is a shell").success(), "{signal} {file}");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // With the first process of a namespace end all others.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
