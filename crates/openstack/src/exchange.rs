@@ -12,7 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::events;
 use crate::retry;
-use crate::session::Cloud;
+use crate::session::Session;
 use crate::transport::Transport;
 
 /// No document that is read whole is longer.
@@ -29,7 +29,7 @@ const REQUEST_ID: &str = "x-openstack-request-id";
 
 /// A request that is to be sent.
 pub(crate) struct Exchange<'a> {
-    pub(crate) cloud: &'a Cloud,
+    pub(crate) session: &'a Session,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) transport: &'a Transport,
     pub(crate) method: Method,
@@ -87,7 +87,7 @@ impl Exchange<'_> {
                 self.endpoint.budget.hold(pause.min(retry::LONGEST_ASKED));
             }
             let too_long = asked.is_some_and(|pause| pause > retry::LONGEST_ASKED);
-            if attempt >= self.cloud.options.retries || too_long {
+            if attempt >= self.session.options.retries || too_long {
                 return Err(error);
             }
             attempt += 1;
@@ -123,7 +123,7 @@ impl Exchange<'_> {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        let limit = self.cloud.options.timeout.0;
+        let limit = self.session.options.timeout.0;
         let sent = tokio::time::timeout(limit, request.send()).await;
         let failed = |pass, error: &ApiError| {
             let refusal = Refusal {

@@ -1,10 +1,10 @@
 //! Keystone session, service catalog, paged requests and request budget, for plugins that ask OpenStack's services.
 //!
-//! All plugins of an agent share one [`Cloud`]: one token, one budget for each service. A plugin declares the
+//! All plugins of an agent share one [`Session`]: one token, one budget for each service. A plugin declares the
 //! service and what it calls, and reads a listing entry by entry:
 //!
 //! ```
-//! use nephoscope_openstack::{ApiError, Cloud, List, Root, ServiceDef};
+//! use nephoscope_openstack::{ApiError, Session, List, Root, ServiceDef};
 //! use nephoscope_plugin::{Call, CallRate};
 //! use serde::Deserialize;
 //!
@@ -28,8 +28,8 @@
 //!     id: String,
 //! }
 //!
-//! async fn ids(cloud: &std::sync::Arc<Cloud>) -> Result<Vec<String>, ApiError> {
-//!     let mut images = cloud.service(&GLANCE).request(&IMAGES).paged().list(List::Member("images"));
+//! async fn ids(session: &std::sync::Arc<Session>) -> Result<Vec<String>, ApiError> {
+//!     let mut images = session.service(&GLANCE).request(&IMAGES).paged().list(List::Member("images"));
 //!     let mut ids = Vec::new();
 //!     while let Some(image) = images.next::<Image>().await? {
 //!         ids.push(image.id);
@@ -68,7 +68,7 @@ pub use listing::Listing;
 pub use options::{Options, ServiceOptions};
 pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};
-pub use session::{Cloud, KEYSTONE, OPENSTACK};
+pub use session::{KEYSTONE, OPENSTACK, Session};
 pub use versions::Microversion;
 
 register!(Registration::Family(Family {

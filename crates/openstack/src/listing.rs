@@ -69,7 +69,7 @@ enum Broken {
 
 impl Listing {
     pub(crate) fn new(request: Request, list: List) -> Self {
-        let retries = request.service.cloud.options.retries;
+        let retries = request.service.session.options.retries;
         Self {
             request,
             list,

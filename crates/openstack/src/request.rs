@@ -140,7 +140,7 @@ impl Request {
         let (mut answer, mut place, token) = self.authenticated(url).await?;
         if let Some(token) = token
             && answer.status() == 401
-            && self.service.cloud.refused(&token)
+            && self.service.session.refused(&token)
         {
             (answer, place, _) = self.authenticated(url).await?;
         }
@@ -154,7 +154,7 @@ impl Request {
     ) -> Result<(Answer, Place, Option<Arc<Token>>), ApiError> {
         let token = match self.signer {
             // The catalog is needed all the same.
-            _ if self.service.cloud.has_credentials() => Some(self.service.cloud.token().await?),
+            _ if self.service.session.has_credentials() => Some(self.service.session.token().await?),
             Some(_) => None,
             None => return Err(ApiError::NoCredentials),
         };
@@ -185,9 +185,9 @@ impl Request {
         headers: &HeaderMap,
     ) -> Result<(Answer, Url), ApiError> {
         let exchange = Exchange {
-            cloud: &self.service.cloud,
+            session: &self.service.session,
             endpoint: &self.service.endpoint,
-            transport: &self.service.cloud.transport,
+            transport: &self.service.session.transport,
             method: self.method(),
             path: self.call.path,
             members: self.members,

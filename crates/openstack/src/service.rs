@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::link;
 use crate::request::Request;
-use crate::session::Cloud;
+use crate::session::Session;
 use crate::versions::Microversion;
 
 /// A service of OpenStack, as a plugin declares it.
@@ -52,14 +52,18 @@ pub struct Wanted {
 /// A service of a cloud. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Service {
-    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) session: Arc<Session>,
     pub(crate) def: &'static ServiceDef,
     pub(crate) endpoint: Arc<Endpoint>,
 }
 
 impl Service {
-    pub(crate) fn new(cloud: Arc<Cloud>, def: &'static ServiceDef, endpoint: Arc<Endpoint>) -> Self {
-        Self { cloud, def, endpoint }
+    pub(crate) fn new(session: Arc<Session>, def: &'static ServiceDef, endpoint: Arc<Endpoint>) -> Self {
+        Self {
+            session,
+            def,
+            endpoint,
+        }
     }
 
     /// A request for what `call` declares; its template is what it is counted under.
@@ -67,9 +71,9 @@ impl Service {
         Request::new(self.clone(), call)
     }
 
-    /// The cloud that it belongs to.
-    pub fn cloud(&self) -> &Arc<Cloud> {
-        &self.cloud
+    /// The session that it belongs to.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// How many entries to ask for in a page.

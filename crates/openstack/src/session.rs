@@ -51,7 +51,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The session with a cloud.
-pub struct Cloud {
+pub struct Session {
     pub(crate) options: Options,
     pub(crate) transport: Arc<Transport>,
     credentials: Option<Credentials>,
@@ -72,7 +72,7 @@ struct Attempts {
     reason: String,
 }
 
-impl Cloud {
+impl Session {
     /// The session of this agent: the same for all plugins, whatever their family.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Cloud {
         let family = context.family(OPENSTACK);
         let shared = family.shared(|| Self::read(&family, &Environment::of_this_process()));
         match &*shared {
-            Ok(cloud) => Ok(cloud.clone()),
+            Ok(session) => Ok(session.clone()),
             Err(error) => Err(BuildError::Options(family.place(OptionsError {
                 family: None,
                 path: error.path.clone(),
@@ -245,7 +245,7 @@ impl Cloud {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let exchange = Exchange {
-            cloud: self,
+            session: self,
             endpoint: &endpoint,
             transport: &self.transport,
             method: Method::POST,
@@ -284,9 +284,9 @@ fn interface(path: &str, text: &str) -> Result<Interface, OptionsError> {
     })
 }
 
-impl std::fmt::Debug for Cloud {
+impl std::fmt::Debug for Session {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Cloud")
+        out.debug_struct("Session")
             .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }
