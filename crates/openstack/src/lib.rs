@@ -52,10 +52,12 @@ mod items;
 mod link;
 mod listing;
 mod options;
+mod record;
 mod request;
 mod retry;
 mod service;
 mod session;
+mod table;
 mod token;
 mod transport;
 mod versions;
@@ -66,9 +68,11 @@ pub use error::ApiError;
 pub use items::List;
 pub use listing::Listing;
 pub use options::{Options, ServiceOptions};
+pub use record::{Members, Record};
 pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};
 pub use session::{KEYSTONE, OPENSTACK, Session};
+pub use table::{Measured, Metadata, Table, id, no_parameter, number, status, unknown};
 pub use versions::Microversion;
 
 register!(Registration::Family(Family {

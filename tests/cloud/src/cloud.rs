@@ -68,6 +68,7 @@ struct Inside {
     tokens_given: u64,
     without: BTreeSet<Service>,
     without_paths: BTreeSet<String>,
+    answers: BTreeMap<String, serde_json::Value>,
     counts: BTreeMap<(&'static str, String, String, u16), u64>,
     under_way: BTreeMap<&'static str, usize>,
     most_under_way: BTreeMap<&'static str, usize>,
@@ -111,6 +112,7 @@ impl Cloud {
             tokens_given: 0,
             without: BTreeSet::new(),
             without_paths: BTreeSet::new(),
+            answers: BTreeMap::new(),
             counts: BTreeMap::new(),
             under_way: BTreeMap::new(),
             most_under_way: BTreeMap::new(),
@@ -198,6 +200,11 @@ impl Cloud {
     /// Takes an extension away: requests whose path template ends so find nothing.
     pub fn without(&self, path: &str) {
         self.shared.state.lock().without_paths.insert(path.to_owned());
+    }
+
+    /// Answers requests with this path (without their query) with this document, whatever there is in the cloud.
+    pub fn answers(&self, path: &str, document: serde_json::Value) {
+        self.shared.state.lock().answers.insert(path.to_owned(), document);
     }
 
     /// What links and the catalog begin with, in the place of [`Cloud::url`].
@@ -432,6 +439,9 @@ async fn answer(
             .any(|path| template.ends_with(path.as_str()))
         {
             return Refusal::new(service, 404, "The resource could not be found.").into_response();
+        }
+        if let Some(document) = state.answers.get(request.uri().path()) {
+            return axum::Json(document.clone()).into_response();
         }
         let faults = state.faults.iter_mut();
         let mut hit = faults.filter_map(|fault| fault.hits(service, template).then(|| fault.kind.clone()));

@@ -72,7 +72,7 @@ mod tests {
     use std::time::Duration;
 
     use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
-    use nephoscope_plugin::FailureKind;
+    use nephoscope_plugin::{CallOutcome, CallTotals, Circuit, FailureKind};
     use nephoscope_polling::record::FailureCounts;
     use nephoscope_polling::stats::{
         Histogram, ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, SetAsideStatus, TaskStatus,
@@ -123,6 +123,8 @@ mod tests {
             publishers: Vec::new(),
             plugins_unavailable: 0,
             calls_left_behind: Vec::new(),
+            service_calls: Vec::new(),
+            service_circuits: Vec::new(),
         }
     }
 
@@ -181,6 +183,14 @@ mod tests {
                 resources: Vec::new(),
             }],
             calls_left_behind: vec![("libvirt".into(), 1)],
+            service_calls: vec![CallTotals {
+                service: "glance",
+                method: "GET",
+                path: "/v2/images",
+                outcome: CallOutcome::Status(200),
+                count: 3,
+            }],
+            service_circuits: vec![("glance", Circuit::Closed), ("nova", Circuit::Open)],
             publishers: vec![PublisherStatus {
                 name: "main".into(),
                 url_shown: "amqp://***@h/".into(),
