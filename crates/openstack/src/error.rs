@@ -153,6 +153,20 @@ impl ApiError {
         }
     }
 
+    /// Whether any other request to the service would fail in the same way now.
+    pub(crate) fn is_of_the_service(&self) -> bool {
+        matches!(
+            self,
+            Self::NoCredentials
+                | Self::NoToken { .. }
+                | Self::TokenRefusedBefore { .. }
+                | Self::NoEndpoint { .. }
+                | Self::BadEndpoint { .. }
+                | Self::Version { .. }
+                | Self::CircuitOpen { .. }
+        )
+    }
+
     /// The error and its causes in one line.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();

@@ -43,6 +43,7 @@ mod budget;
 mod catalog;
 mod clouds;
 mod credentials;
+mod each;
 mod endpoint;
 mod environment;
 mod error;
@@ -64,6 +65,7 @@ mod versions;
 
 use nephoscope_plugin::{Family, OptionsSpec, Registration, register};
 
+pub use each::each;
 pub use error::ApiError;
 pub use items::List;
 pub use listing::Listing;
@@ -72,7 +74,7 @@ pub use record::{Members, Record};
 pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};
 pub use session::{KEYSTONE, OPENSTACK, Session};
-pub use table::{Measured, Metadata, Table, id, no_parameter, number, status, unknown};
+pub use table::{Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
 pub use versions::Microversion;
 
 register!(Registration::Family(Family {

@@ -102,6 +102,8 @@ pub struct Options {
     /// How many resources to ask for at once, where the service can say so.
     #[schemars(range(min = 1, max = 10_000))]
     pub page_size: u32,
+    /// Whether disabled projects, and those of disabled domains, are left out of the discovery `tenant`.
+    pub ignore_disabled_projects: bool,
     /// What is special about a service, by name: `cinder`, `glance`, `keystone`, `neutron`, `nova` ...
     pub services: BTreeMap<String, ServiceOptions>,
 }
@@ -170,6 +172,7 @@ impl Default for Options {
             breaker_failures: 3,
             breaker_interval: HumanDuration::from_secs(30),
             page_size: 1000,
+            ignore_disabled_projects: false,
             services: BTreeMap::new(),
         }
     }

@@ -128,6 +128,11 @@ impl Session {
         }))
     }
 
+    /// The options of the session.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// A service of this cloud. Whether it is there is seen when it is asked.
     pub fn service(self: &Arc<Self>, def: &'static ServiceDef) -> Service {
         Service::new(self.clone(), def, self.endpoint(def))

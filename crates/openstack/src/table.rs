@@ -41,7 +41,7 @@ pub struct Table {
     /// Further members that are kept, for keys, meters and metadata that is made.
     pub members: &'static [&'static str],
     /// The meters, by name, and how each is measured.
-    pub meters: &'static [(&'static str, fn(&Record) -> Measured)],
+    pub meters: &'static [(&'static str, Measure)],
 }
 
 /// An entry of the metadata of samples.
@@ -89,6 +89,9 @@ impl Metadata {
 
 /// The value of a meter of a record: `None` is no sample; an error says why there should be one and is not.
 pub type Measured = Result<Option<Volume>, String>;
+
+/// How a meter is measured.
+pub type Measure = fn(&Record) -> Measured;
 
 /// The key of entries that have an `id`.
 pub fn id(record: &Record) -> Option<String> {
@@ -163,7 +166,8 @@ impl Table {
         members.into()
     }
 
-    fn subject(&self, resource: &Resource, record: &Record) -> Subject {
+    /// What the samples of a resource of this table share.
+    pub fn subject(&self, resource: &Resource, record: &Record) -> Subject {
         let text = |members: &[&str]| {
             members
                 .iter()

@@ -1,11 +1,5 @@
 //! A session with a cloud of the tests, and services as plugins declare them.
 
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "this is part of tests, and a test fails by panicking"
-)]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

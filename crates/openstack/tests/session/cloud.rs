@@ -1,7 +1,5 @@
 //! The session with a cloud, against one that answers as OpenStack's services do.
 
-mod support;
-
 use std::time::Duration;
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
@@ -9,7 +7,7 @@ use nephoscope_openstack::{ApiError, List};
 use nephoscope_plugin::{Circuit, FailureKind};
 use serde_json::json;
 
-use support::{CINDER, DESIGNATE, Lab, NEUTRON, RECORD_SETS, VOLUMES, ZONES, in_time, status_of};
+use crate::lab::{self, CINDER, DESIGNATE, Lab, NEUTRON, RECORD_SETS, VOLUMES, ZONES, in_time, status_of};
 
 #[tokio::test]
 async fn one_token_serves_all_services_and_all_pages_are_listed() {
@@ -20,7 +18,7 @@ async fn one_token_serves_all_services_and_all_pages_are_listed() {
         .request(&ZONES)
         .header("x-auth-all-projects", "True")
         .list(List::Member("zones"));
-    assert_eq!(support::ids(&mut zones).await.unwrap().len(), 60);
+    assert_eq!(lab::ids(&mut zones).await.unwrap().len(), 60);
     assert_eq!(zones.aside()["metadata"]["total_count"], 60);
     assert_eq!(lab.volumes().await.unwrap().len(), 60);
     insta::assert_snapshot!(lab.cloud.counted(), @r"
@@ -153,7 +151,7 @@ async fn each_way_to_authenticate_gets_a_token() {
     ];
     for way in ways {
         let mut options = nothing.clone();
-        support::merge(&mut options, &way);
+        lab::merge(&mut options, &way);
         let other = Lab::at(&lab.cloud, options);
         assert_eq!(
             other.images().await.map(|images| images.len()).unwrap(),
@@ -192,9 +190,9 @@ async fn an_extension_that_is_not_there_is_asked_for_once_in_a_while() {
     for _ in 0..3 {
         let mut groups = lab
             .service(&NEUTRON)
-            .request(&support::FIREWALLS)
+            .request(&lab::FIREWALLS)
             .list(List::Member("firewall_groups"));
-        let error = support::ids(&mut groups).await.unwrap_err();
+        let error = lab::ids(&mut groups).await.unwrap_err();
         assert_eq!(error.kind(), FailureKind::NotSupported);
     }
     assert_eq!(lab.cloud.requests(Service::Neutron), 1);
@@ -248,7 +246,7 @@ async fn a_service_that_fails_and_fails_is_left_alone_and_the_others_are_not() {
 #[tokio::test]
 async fn a_service_that_cannot_be_reached_is_said_to_be_unreachable() {
     let lab = Lab::start(Size::of(1)).await;
-    let endpoint = support::nobody();
+    let endpoint = lab::nobody();
     let other = Lab::at(
         &lab.cloud,
         json!({ "services": { "glance": { "endpoint": endpoint } } }),
@@ -336,7 +334,7 @@ async fn links_to_other_places_are_not_followed() {
         .request(&ZONES)
         .header("x-auth-all-projects", "True")
         .list(List::Member("zones"));
-    let error = support::ids(&mut zones).await.unwrap_err();
+    let error = lab::ids(&mut zones).await.unwrap_err();
     let text = error
         .to_string()
         .replace(&other.url(), "OTHER")
@@ -389,8 +387,8 @@ async fn segments_of_paths_stay_segments_and_a_missing_one_is_said() {
 async fn options_that_are_wrong_are_named_with_their_family() {
     let cloud = Cloud::start(Size::of(1)).await;
     let mut options = cloud.options();
-    support::merge(&mut options, &json!({ "cafile": "/nowhere/ca.pem" }));
-    let error = support::build(&options).unwrap_err();
+    lab::merge(&mut options, &json!({ "cafile": "/nowhere/ca.pem" }));
+    let error = lab::build(&options).unwrap_err();
     insta::assert_snapshot!(error, @"option `cafile`: /nowhere/ca.pem: No such file or directory (os error 2)");
 }
 
