@@ -21,7 +21,7 @@ pub(crate) struct Keystone {
     url: String,
     server: Child,
     http: reqwest::Client,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Keystone {
@@ -44,8 +44,17 @@ impl Keystone {
         std::fs::write(path.join("keystone.conf"), config).unwrap();
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}/v3");
-        run(path, "keystone-manage", &["db_sync"]);
+        run(
+            path,
+            "keystone-manage",
+            &["--config-file", "keystone.conf", "db_sync"],
+        );
+        // Keystone leaves reading transactions open, which keep writers out unless they have a log of their own.
+        let log = "import sqlite3; sqlite3.connect('keystone.db').execute('PRAGMA journal_mode=WAL')";
+        run(path, "python3", &["-c", log]);
         let bootstrap = [
+            "--config-file",
+            "keystone.conf",
             "bootstrap",
             "--bootstrap-password",
             PASSWORD,
@@ -67,7 +76,7 @@ impl Keystone {
             url,
             server,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            _folder: folder,
+            folder,
         };
         keystone.wait().await;
         keystone
@@ -96,8 +105,19 @@ impl Keystone {
         let answer = self.send(method, path, Some(&token), &body).await;
         let status = answer.status();
         let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
+        assert!(
+            status.is_success(),
+            "{method} {path}: {status} {text}\n{}",
+            self.log()
+        );
         serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// The end of what the server has said.
+    fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
     async fn send(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> reqwest::Response {
@@ -156,7 +176,6 @@ fn command(folder: &Path, program: &str) -> Command {
 
 fn run(folder: &Path, program: &str, arguments: &[&str]) {
     let output = command(folder, program)
-        .args(["--config-file", "keystone.conf"])
         .args(arguments)
         .output()
         .expect("keystone-manage is installed (tests/run setup)");
