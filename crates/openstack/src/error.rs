@@ -135,9 +135,11 @@ impl ApiError {
     /// What the engine is to conclude.
     pub fn kind(&self) -> FailureKind {
         match self {
-            Self::NoCredentials | Self::NoEndpoint { .. } | Self::Version { .. } | Self::Absent { .. } => {
-                FailureKind::NotSupported
-            }
+            Self::NoCredentials
+            | Self::NoEndpoint { .. }
+            | Self::Version { .. }
+            | Self::Absent { .. }
+            | Self::Status { status: 404, .. } => FailureKind::NotSupported,
             Self::NoToken { .. }
             | Self::TokenRefusedBefore { .. }
             | Self::Unreachable { .. }

@@ -70,6 +70,8 @@ pub use error::ApiError;
 pub use items::List;
 pub use listing::Listing;
 pub use options::{Options, ServiceOptions};
+pub use reqwest::header::HeaderMap;
+
 pub use record::{Members, Record};
 pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};

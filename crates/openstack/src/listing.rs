@@ -1,6 +1,7 @@
 //! A listing: the entries of all its pages, one by one, as they arrive.
 
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -39,6 +40,7 @@ pub struct Listing {
     /// What was wrong with the first entry that could not be read.
     first_unreadable: Option<String>,
     aside: Map<String, Value>,
+    headers: HeaderMap,
 }
 
 /// A page that arrives.
@@ -85,6 +87,7 @@ impl Listing {
             unreadable: 0,
             first_unreadable: None,
             aside: Map::new(),
+            headers: HeaderMap::new(),
         }
     }
 
@@ -127,6 +130,7 @@ impl Listing {
                 Some(page) => page,
                 None => {
                     let page = self.open().await?;
+                    self.headers = page.answer.headers().clone();
                     self.page.insert(page)
                 }
             };
@@ -174,6 +178,11 @@ impl Listing {
     /// What stood beside the list on the last page: totals and the like.
     pub fn aside(&self) -> &Map<String, Value> {
         &self.aside
+    }
+
+    /// The headers of the page that came last.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Asks for the page that comes next.
