@@ -3,9 +3,18 @@
 use std::process::ExitCode;
 
 use nephoscope_amqp as _;
+use nephoscope_aodh as _;
+use nephoscope_cinder as _;
+use nephoscope_designate as _;
 use nephoscope_file as _;
+use nephoscope_glance as _;
 use nephoscope_host as _;
+use nephoscope_keystone as _;
 use nephoscope_libvirt as _;
+use nephoscope_manila as _;
+use nephoscope_neutron as _;
+use nephoscope_octavia as _;
+use nephoscope_swift as _;
 use nephoscope_synthetic as _;
 
 fn main() -> ExitCode {
@@ -27,7 +36,10 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         let registry = Registry::collect().unwrap();
-        let mut linked: BTreeSet<String> = registry.families.keys().map(|name| (*name).to_owned()).collect();
+        // A family without plugins holds the options that others share.
+        let discoveries = registry.discoveries.iter().map(|plugin| plugin.family);
+        let pollsters = registry.pollsters.iter().map(|plugin| plugin.family);
+        let mut linked: BTreeSet<String> = discoveries.chain(pollsters).map(str::to_owned).collect();
         // A crate of publishers is named after a scheme of its own.
         linked.extend(
             members

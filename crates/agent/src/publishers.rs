@@ -160,7 +160,14 @@ fn all_have_their_own_folder(planned: &[Planned]) -> Result<(), PublishersError>
 
 fn spool_refused(index: usize, path: &str, message: String) -> PublishersError {
     let path = path.to_owned();
-    PublishersError::Options(vec![(index, OptionsError { path, message })])
+    PublishersError::Options(vec![(
+        index,
+        OptionsError {
+            family: None,
+            path,
+            message,
+        },
+    )])
 }
 
 /// Everything, or what is wrong: with options first, all of it.

@@ -15,6 +15,7 @@
 mod blocking;
 mod build;
 mod cache;
+mod calls;
 mod discovery;
 mod duration;
 mod failure;
@@ -32,8 +33,9 @@ pub use nephoscope_model as model;
 pub use schemars;
 
 pub use blocking::{BlockingError, BlockingPool};
-pub use build::{BuildContext, BuildError, FamilyState};
+pub use build::{BuildContext, BuildError, Families};
 pub use cache::CycleCache;
+pub use calls::{CallCounts, CallOutcome, CallTotals, Circuit};
 pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page, WantedMeters};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use failure::{Failure, FailureKind};

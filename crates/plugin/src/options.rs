@@ -27,6 +27,8 @@ impl OptionsSpec {
 #[derive(Debug, thiserror::Error)]
 #[error("option `{path}`: {message}")]
 pub struct OptionsError {
+    /// The family whose options these are, if it is not the plugin's own.
+    pub family: Option<&'static str>,
     /// Which option, as a path of keys (`.` for the options as a whole).
     pub path: String,
     /// What is wrong with it.
@@ -39,6 +41,7 @@ pub(crate) fn read<T: DeserializeOwned>(options: &serde_json::Value) -> Result<T
     let empty = serde_json::Value::Object(serde_json::Map::new());
     let options = if options.is_null() { &empty } else { options };
     serde_path_to_error::deserialize(options).map_err(|error| OptionsError {
+        family: None,
         path: error.path().to_string(),
         message: error.inner().to_string(),
     })

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, Discovery, FamilyState, OptionsError, PartitionMode, Pollster,
-    Registry, Scope,
+    BlockingPool, BuildContext, BuildError, CallCounts, Discovery, Families, OptionsError, PartitionMode,
+    Pollster, Registry, Scope,
 };
 
 use crate::events;
@@ -49,6 +49,8 @@ pub struct Plugins {
     pub unavailable: Vec<(Arc<str>, String)>,
     /// Threads for calls that block, by family: one whose calls hang takes no threads from the others.
     pub blocking: BTreeMap<Arc<str>, BlockingPool>,
+    /// What they have called, since the start of the agent.
+    pub calls: CallCounts,
 }
 
 /// Options that the plugins of a family do not take.
@@ -67,6 +69,7 @@ pub struct LoadErrors(Vec<LoadError>);
 impl LoadErrors {
     /// All plugins of a family read the same options: what several find is said once.
     fn add(&mut self, family: &'static str, error: OptionsError) {
+        let family = error.family.unwrap_or(family);
         let known = self.0.iter().any(|known| {
             (known.family, &known.error.path, &known.error.message) == (family, &error.path, &error.message)
         });
@@ -120,7 +123,11 @@ impl Plugins {
     pub fn load(request: &LoadRequest<'_>) -> Result<Self, LoadErrors> {
         let mut plugins = Self::default();
         let mut errors = LoadErrors::default();
-        let mut states: BTreeMap<&str, FamilyState> = BTreeMap::new();
+        let calls = request
+            .before
+            .map(|before| before.calls.clone())
+            .unwrap_or_default();
+        let families = Families::new(request.options.clone(), calls.clone());
         let wanted: BTreeSet<&str> = request.namespaces.iter().map(String::as_str).collect();
         let loads = |family: &str, namespaces: &[&str]| {
             let opt_in = request
@@ -138,8 +145,8 @@ impl Plugins {
         let mut context = |family: &'static str| {
             BuildContext::new(
                 request.host.clone(),
-                request.options.get(family).cloned().unwrap_or_default(),
-                states.entry(family).or_default().clone(),
+                family,
+                families.clone(),
                 blocking.entry(family.into()).or_default().clone(),
             )
         };
@@ -182,6 +189,7 @@ impl Plugins {
             }
         }
         plugins.blocking = blocking;
+        plugins.calls = calls;
         if errors.0.is_empty() {
             Ok(plugins)
         } else {

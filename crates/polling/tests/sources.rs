@@ -369,5 +369,6 @@ fn clone_plugins(plugins: &nephoscope_polling::plugins::Plugins) -> nephoscope_p
         pollsters: plugins.pollsters.clone(),
         unavailable: Vec::new(),
         blocking: plugins.blocking.clone(),
+        calls: plugins.calls.clone(),
     }
 }

@@ -214,6 +214,7 @@ fn wait(path: &str, duration: HumanDuration) -> Result<Duration, OptionsError> {
 
 fn wrong(path: &str, message: &str) -> OptionsError {
     OptionsError {
+        family: None,
         path: path.to_owned(),
         message: message.to_owned(),
     }

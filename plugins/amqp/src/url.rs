@@ -202,6 +202,7 @@ fn decode(text: &str, what: &str) -> Result<String, OptionsError> {
 
 fn wrong(message: &str) -> OptionsError {
     OptionsError {
+        family: None,
         path: "url".to_owned(),
         message: message.to_owned(),
     }

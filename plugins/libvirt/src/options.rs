@@ -64,6 +64,7 @@ impl Options {
         match self.instance_discovery_method {
             Method::LibvirtMetadata => Ok(()),
             Method::Naive | Method::WorkloadPartitioning => Err(OptionsError {
+                family: None,
                 path: "instance_discovery_method".to_owned(),
                 message: "this program cannot ask Nova; `libvirt_metadata` can do without".to_owned(),
             }),
@@ -86,6 +87,7 @@ impl Options {
             return Ok(());
         }
         Err(OptionsError {
+            family: None,
             path: "uri".to_owned(),
             message: "a URI of libvirt's is expected, `qemu:///system` for example".to_owned(),
         })

@@ -53,6 +53,7 @@ impl Options {
         share("churn", options.churn)?;
         if !(1..=100_000).contains(&options.samples_per_resource) {
             return Err(OptionsError {
+                family: None,
                 path: "samples_per_resource".to_owned(),
                 message: "must be from 1 to 100000".to_owned(),
             });
@@ -72,6 +73,7 @@ fn share(path: &str, share: f64) -> Result<(), OptionsError> {
         return Ok(());
     }
     Err(OptionsError {
+        family: None,
         path: path.to_owned(),
         message: match path {
             "faults" => "the rates must not be more than 1 together".to_owned(),
@@ -146,14 +148,20 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nephoscope_plugin::{BlockingPool, FamilyState};
+
+    use std::collections::BTreeMap;
+
+    use nephoscope_plugin::{BlockingPool, CallCounts, Families};
     use serde_json::{Value, json};
 
     fn read(options: Value) -> Result<Options, OptionsError> {
         Options::read(&BuildContext::new(
             "node1".into(),
-            options,
-            FamilyState::default(),
+            "synthetic",
+            Families::new(
+                BTreeMap::from([("synthetic".to_owned(), options)]),
+                CallCounts::default(),
+            ),
             BlockingPool::default(),
         ))
     }

@@ -58,7 +58,7 @@ pub(crate) mod tests {
     use nephoscope_model::Timestamp;
     use nephoscope_notifier::spool::{LogCounts, QuarantineStatus, SpoolMode, SpoolStatus};
     use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
-    use nephoscope_plugin::FailureKind;
+    use nephoscope_plugin::{CallOutcome, CallTotals, Circuit, FailureKind};
     use nephoscope_polling::record::FailureCounts;
     use nephoscope_polling::stats::{
         Histogram, ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, SetAsideStatus, TaskStatus,
@@ -95,6 +95,8 @@ pub(crate) mod tests {
             publishers: Vec::new(),
             plugins_unavailable: 0,
             calls_left_behind: Vec::new(),
+            service_calls: Vec::new(),
+            service_circuits: Vec::new(),
         }
     }
 
@@ -155,6 +157,14 @@ pub(crate) mod tests {
                 resources: Vec::new(),
             }],
             calls_left_behind: vec![("libvirt".into(), 1)],
+            service_calls: vec![CallTotals {
+                service: "glance",
+                method: "GET",
+                path: "/v2/images",
+                outcome: CallOutcome::Status(200),
+                count: 3,
+            }],
+            service_circuits: vec![("glance", Circuit::Closed), ("nova", Circuit::Open)],
             publishers: vec![PublisherStatus {
                 name: "main".into(),
                 url_shown: "amqp://***@h/".into(),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use nephoscope_notifier::spool::SpoolStatus;
 use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
-use nephoscope_plugin::FailureKind;
+use nephoscope_plugin::{Circuit, FailureKind};
 use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SetAsideStatus, TaskStatus};
 
 use crate::metrics::family::{BaseUnit, Family, Kind, Series};
@@ -333,6 +333,34 @@ pub(crate) const FAMILIES: &[Family] = &[
                 .calls_left_behind
                 .iter()
                 .try_for_each(|(family, calls)| series.size(&[family], *calls))
+        },
+    },
+    Family {
+        name: "nephoscope_service_calls",
+        unit: None,
+        kind: Kind::Counter,
+        labels: &["service", "method", "path", "outcome"],
+        help: "Calls that plugins made to services, by path template; the outcome is the status, `timed_out` or `unreachable`",
+        read: |snapshot, series| {
+            snapshot.service_calls.iter().try_for_each(|call| {
+                let outcome = call.outcome.to_string();
+                series.count(&[call.service, call.method, call.path, &outcome], call.count)
+            })
+        },
+    },
+    Family {
+        name: "nephoscope_service_circuit_open",
+        unit: None,
+        kind: Kind::Gauge,
+        labels: &["service"],
+        help: "1 while a service is left alone because it failed again and again",
+        read: |snapshot, series| {
+            snapshot
+                .service_circuits
+                .iter()
+                .try_for_each(|(service, circuit)| {
+                    series.count(&[service], u64::from(*circuit != Circuit::Closed))
+                })
         },
     },
     // Publishers.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nephoscope_config::hide_userinfo;
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::{Notifier, PublisherStatus};
+use nephoscope_plugin::{CallTotals, Circuit};
 use nephoscope_polling::engine::Engine;
 use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SchedulerStatus, SetAsideStatus, TaskStatus};
 
@@ -40,6 +41,10 @@ pub(crate) struct Snapshot {
     pub(crate) plugins_unavailable: usize,
     /// Blocking calls that were left behind and still hang, by plugin family.
     pub(crate) calls_left_behind: Vec<(Arc<str>, usize)>,
+    /// What plugins asked of services.
+    pub(crate) service_calls: Vec<CallTotals>,
+    /// The services that are asked through a circuit breaker.
+    pub(crate) service_circuits: Vec<(&'static str, Circuit)>,
 }
 
 impl Snapshot {
@@ -77,6 +82,8 @@ impl Snapshot {
                 .iter()
                 .map(|(family, pool)| (family.clone(), pool.abandoned().len()))
                 .collect(),
+            service_calls: plugins.calls.totals(),
+            service_circuits: plugins.calls.circuits(),
             tasks,
         }
     }

@@ -62,6 +62,7 @@ pub struct Conformance {
     registry: Option<Arc<Registry>>,
     family: String,
     options: Value,
+    options_of: Vec<(String, Value)>,
     listings: Vec<String>,
     resources: Vec<String>,
     elsewhere: Vec<String>,
@@ -75,6 +76,7 @@ impl Conformance {
             registry: None,
             family: family.to_owned(),
             options: Value::Null,
+            options_of: Vec::new(),
             listings: Vec::new(),
             resources: Vec::new(),
             elsewhere: Vec::new(),
@@ -85,6 +87,12 @@ impl Conformance {
     /// Uses these options.
     pub fn options(mut self, options: Value) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Uses these options of another family, which this one uses.
+    pub fn options_of(mut self, family: &str, options: Value) -> Self {
+        self.options_of.push((family.to_owned(), options));
         self
     }
 
@@ -210,7 +218,11 @@ impl Check {
     }
 
     fn kit(&self, options: Value) -> Kit {
-        Kit::of(self.registry.clone(), &self.setup.family).options(options)
+        let kit = Kit::of(self.registry.clone(), &self.setup.family).options(options);
+        let others = self.setup.options_of.iter();
+        others.fold(kit, |kit, (family, options)| {
+            kit.options_of(family, options.clone())
+        })
     }
 
     fn fresh_kit(&self) -> Kit {

@@ -1,8 +1,8 @@
 //! Builds the plugins of a family and runs them as the engine does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nephoscope_model::{CycleId, Meter, Resource, RunIds, Sample, ScheduleId, Timestamp};
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{Outcome, Recorder};
 use crate::{
-    BlockingPool, BuildContext, BuildError, CycleCache, Discovery, DiscoveryPlugin, DiscoveryRun,
-    DiscoveryRunParts, Failure, FailureKind, Family, FamilyState, MeterTable, Page, PollContext, PollRun,
+    BlockingPool, BuildContext, BuildError, CallCounts, CycleCache, Discovery, DiscoveryPlugin, DiscoveryRun,
+    DiscoveryRunParts, Failure, FailureKind, Families, Family, MeterTable, Page, PollContext, PollRun,
     Pollster, PollsterPlugin, Registry, SampleSink, Scope, WantedMeters,
 };
 
@@ -45,8 +45,9 @@ pub struct Kit {
     registry: Arc<Registry>,
     host: Arc<str>,
     members: NonZeroUsize,
-    options: serde_json::Value,
-    state: FamilyState,
+    options: BTreeMap<String, serde_json::Value>,
+    families: OnceLock<Families>,
+    calls: CallCounts,
     blocking: BlockingPool,
     discoveries: Mutex<HashMap<String, Arc<dyn Discovery>>>,
     pollsters: Mutex<HashMap<String, Arc<dyn Pollster>>>,
@@ -69,8 +70,9 @@ impl Kit {
             registry,
             host: "node1".into(),
             members: NonZeroUsize::MIN,
-            options: serde_json::Value::Null,
-            state: FamilyState::default(),
+            options: BTreeMap::new(),
+            families: OnceLock::new(),
+            calls: CallCounts::default(),
             blocking: BlockingPool::default(),
             discoveries: Mutex::default(),
             pollsters: Mutex::default(),
@@ -80,9 +82,21 @@ impl Kit {
 
     /// The options that would stand under `plugins: {family: ...}`; nothing unless said.
     #[must_use]
-    pub fn options(mut self, options: serde_json::Value) -> Self {
-        self.options = options;
+    pub fn options(self, options: serde_json::Value) -> Self {
+        let family = self.family.clone();
+        self.options_of(&family, options)
+    }
+
+    /// The options of another family that this one uses ([`BuildContext::family`]); nothing unless said.
+    #[must_use]
+    pub fn options_of(mut self, family: &str, options: serde_json::Value) -> Self {
+        self.options.insert(family.to_owned(), options);
         self
+    }
+
+    /// What the family's plugins have called so far.
+    pub fn calls(&self) -> &CallCounts {
+        &self.calls
     }
 
     /// The agent's host name; `node1` unless said.
@@ -168,7 +182,7 @@ impl Kit {
         if let Some(discovery) = built.get(plugin.name) {
             return Ok(discovery.clone());
         }
-        let discovery = (plugin.build)(&self.build_context())?;
+        let discovery = (plugin.build)(&self.build_context(plugin.family))?;
         built.insert(plugin.name.to_owned(), discovery.clone());
         Ok(discovery)
     }
@@ -178,18 +192,16 @@ impl Kit {
         if let Some(pollster) = built.get(plugin.name) {
             return Ok(pollster.clone());
         }
-        let pollster = (plugin.build)(&self.build_context())?;
+        let pollster = (plugin.build)(&self.build_context(plugin.family))?;
         built.insert(plugin.name.to_owned(), pollster.clone());
         Ok(pollster)
     }
 
-    fn build_context(&self) -> BuildContext {
-        BuildContext::new(
-            self.host.clone(),
-            self.options.clone(),
-            self.state.clone(),
-            self.blocking.clone(),
-        )
+    fn build_context(&self, family: &'static str) -> BuildContext {
+        let families = self
+            .families
+            .get_or_init(|| Families::new(self.options.clone(), self.calls.clone()));
+        BuildContext::new(self.host.clone(), family, families.clone(), self.blocking.clone())
     }
 
     fn find_discovery(&self, name: &str) -> Option<&'static DiscoveryPlugin> {

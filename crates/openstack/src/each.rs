@@ -1,0 +1,59 @@
+//! Resources that cost a request each: asked concurrently, reported as the answers come.
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use nephoscope_plugin::model::Resource;
+use nephoscope_plugin::{Failure, PollRun, Report};
+
+use crate::error::ApiError;
+
+/// Asks for each resource of a run, so many at once, and reports what came. A resource whose request fails costs
+/// none of the others; a service that cannot be asked at all ends the run.
+///
+/// `ask` gives `None` for a resource that the pollster does not know: one that its discovery did not list.
+///
+/// # Errors
+///
+/// What ended the run early.
+pub async fn each<T, F: Future<Output = Result<T, ApiError>>>(
+    run: &mut PollRun,
+    at_once: usize,
+    ask: impl Fn(&Resource) -> Option<F>,
+    report: impl Fn(&Resource, T, &mut Report<'_>),
+) -> Result<(), Failure> {
+    let mut under_way = FuturesUnordered::new();
+    let mut waiting: std::vec::IntoIter<Resource> = Vec::new().into_iter();
+    let mut more = true;
+    loop {
+        while under_way.len() < at_once.max(1)
+            && let Some(resource) = waiting.next()
+        {
+            match ask(&resource) {
+                None => run.fail(&resource, crate::table::unknown()),
+                Some(request) => under_way.push(async move { (request.await, resource) }),
+            }
+        }
+        // The next page is taken when the one before is under way: no more than a page waits here.
+        let wants_page = more && waiting.as_slice().is_empty() && under_way.len() < at_once.max(1);
+        let (answer, resource) = tokio::select! {
+            page = run.next_page(), if wants_page => {
+                match page {
+                    Some(page) => waiting = page.iter().cloned().collect::<Vec<_>>().into_iter(),
+                    None => more = false,
+                }
+                continue;
+            }
+            Some(answer) = under_way.next() => answer,
+            else => return Ok(()),
+        };
+        match answer {
+            Ok(value) => {
+                let mut open = run.report(&resource);
+                report(&resource, value, &mut open);
+                open.send().await?;
+            }
+            Err(error) if error.is_of_the_service() => return Err(error.into()),
+            Err(error) => run.fail(&resource, error.into()),
+        }
+    }
+}

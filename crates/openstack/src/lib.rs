@@ -1,0 +1,87 @@
+//! Keystone session, service catalog, paged requests and request budget, for plugins that ask OpenStack's services.
+//!
+//! All plugins of an agent share one [`Session`]: one token, one budget for each service. A plugin declares the
+//! service and what it calls, and reads a listing entry by entry:
+//!
+//! ```
+//! use nephoscope_openstack::{ApiError, Session, List, Root, ServiceDef};
+//! use nephoscope_plugin::{Call, CallRate};
+//! use serde::Deserialize;
+//!
+//! const GLANCE: ServiceDef = ServiceDef {
+//!     name: "glance",
+//!     service_type: "image",
+//!     root: Root::Endpoint,
+//!     microversion: None,
+//! };
+//!
+//! const IMAGES: Call = Call {
+//!     service: "glance",
+//!     method: "GET",
+//!     path: "/v2/images",
+//!     role: "reader",
+//!     rate: CallRate::PerPage(1000),
+//! };
+//!
+//! #[derive(Deserialize)]
+//! struct Image {
+//!     id: String,
+//! }
+//!
+//! async fn ids(session: &std::sync::Arc<Session>) -> Result<Vec<String>, ApiError> {
+//!     let mut images = session.service(&GLANCE).request(&IMAGES).paged().list(List::Member("images"));
+//!     let mut ids = Vec::new();
+//!     while let Some(image) = images.next::<Image>().await? {
+//!         ids.push(image.id);
+//!     }
+//!     Ok(ids)
+//! }
+//! ```
+
+mod breaker;
+mod budget;
+mod catalog;
+mod clouds;
+mod credentials;
+mod each;
+mod endpoint;
+mod environment;
+mod error;
+mod events;
+mod exchange;
+mod items;
+mod link;
+mod listing;
+mod options;
+mod record;
+mod request;
+mod retry;
+mod service;
+mod session;
+mod table;
+mod token;
+mod transport;
+mod versions;
+
+use nephoscope_plugin::{Family, OptionsSpec, Registration, register};
+
+pub use each::each;
+pub use error::ApiError;
+pub use items::List;
+pub use listing::Listing;
+pub use options::{Options, ServiceOptions};
+pub use reqwest::header::HeaderMap;
+
+pub use record::{Members, Record};
+pub use request::{Request, Signer};
+pub use service::{Root, Service, ServiceDef, Wanted};
+pub use session::{KEYSTONE, OPENSTACK, Session};
+pub use table::{Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
+pub use versions::Microversion;
+
+register!(Registration::Family(Family {
+    name: OPENSTACK,
+    description: "How OpenStack is reached: credentials, endpoints, TLS, request budget",
+    opt_in: false,
+    options: Some(OptionsSpec::of::<Options>()),
+}));

@@ -1,0 +1,335 @@
+//! A request to a service, in the making.
+
+use std::sync::Arc;
+
+use nephoscope_plugin::Call;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, Url};
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+use crate::exchange::{Answer, Exchange, document};
+use crate::items::List;
+use crate::link;
+use crate::listing::Listing;
+use crate::service::Service;
+use crate::token::Token;
+use crate::versions::{Microversion, Negotiated, VersionDocument};
+
+/// A service that sends us from place to place is followed so often.
+const MAX_REDIRECTS: usize = 3;
+
+/// A header in which a service may say where the token must not go; for services that take signatures instead.
+const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
+/// What Nova and its like took before there was one header for all.
+const NOVA_API_VERSION: HeaderName = HeaderName::from_static("x-openstack-nova-api-version");
+
+/// Signs a request that takes no token: adds headers for this method and URL.
+pub type Signer = Arc<dyn Fn(&Method, &Url, &mut HeaderMap) + Send + Sync>;
+
+/// A request to a service, in the making. Nothing is sent until it is asked for its answer.
+#[derive(Clone)]
+#[must_use = "nothing is sent until the answer is asked for"]
+pub struct Request {
+    pub(crate) service: Service,
+    call: &'static Call,
+    segments: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    headers: HeaderMap,
+    members: u32,
+    signer: Option<Signer>,
+}
+
+impl Request {
+    pub(crate) fn new(service: Service, call: &'static Call) -> Self {
+        Self {
+            service,
+            call,
+            segments: Vec::new(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            members: 1,
+            signer: None,
+        }
+    }
+
+    /// Fills the next `{...}` of the path.
+    pub fn segment(mut self, text: impl Into<String>) -> Self {
+        self.segments.push(text.into());
+        self
+    }
+
+    /// Adds a parameter to the query.
+    pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Asks for pages of the size that the options say, by the parameter `limit`.
+    pub fn paged(self) -> Self {
+        let size = self.service.page_size();
+        self.query("limit", size)
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers
+            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    /// Says how many agents share the work that this is a part of: each has its part of the rate. The owner
+    /// of a whole listing says nothing, and has all of it.
+    pub fn shared_by(mut self, members: usize) -> Self {
+        self.members = u32::try_from(members).unwrap_or(u32::MAX).max(1);
+        self
+    }
+
+    /// Signs the request in the place of a token.
+    pub fn signed(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
+    /// The answer as a JSON document.
+    ///
+    /// # Errors
+    ///
+    /// Also when the status is that of an error, or the document does not have the form of `T`.
+    pub async fn document<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        document(self.send().await?).await
+    }
+
+    /// The answer's body.
+    ///
+    /// # Errors
+    ///
+    /// Also when the status is that of an error.
+    pub async fn bytes(self) -> Result<Vec<u8>, ApiError> {
+        self.send().await?.bytes().await
+    }
+
+    /// The answer's headers.
+    ///
+    /// # Errors
+    ///
+    /// Also when the status is that of an error.
+    pub async fn headers(self) -> Result<HeaderMap, ApiError> {
+        Ok(self.send().await?.headers().clone())
+    }
+
+    /// Lists what stands in the answer's `list`, and on the pages to which it links. Nothing is sent yet.
+    pub fn list(self, list: List) -> Listing {
+        Listing::new(self, list)
+    }
+
+    pub(crate) fn path(&self) -> &'static str {
+        self.call.path
+    }
+
+    /// Sends the request; gives a successful answer.
+    async fn send(&self) -> Result<Answer, ApiError> {
+        self.send_to(None).await?.0.successful().await
+    }
+
+    /// Sends the request, to another URL of the endpoint if one is given. Gives the answer, whatever its
+    /// status, and where endpoint and answer are.
+    pub(crate) async fn send_to(&self, url: Option<&Url>) -> Result<(Answer, Place), ApiError> {
+        let (mut answer, mut place, token) = self.authenticated(url).await?;
+        if let Some(token) = token
+            && answer.status() == 401
+            && self.service.session.refused(&token)
+        {
+            (answer, place, _) = self.authenticated(url).await?;
+        }
+        Ok((answer, place))
+    }
+
+    /// Sends the request with the present token, or signed.
+    async fn authenticated(
+        &self,
+        url: Option<&Url>,
+    ) -> Result<(Answer, Place, Option<Arc<Token>>), ApiError> {
+        let token = match self.signer {
+            // The catalog is needed all the same.
+            _ if self.service.session.has_credentials() => Some(self.service.session.token().await?),
+            Some(_) => None,
+            None => return Err(ApiError::NoCredentials),
+        };
+        let endpoint = self.service.endpoint.url(token.as_deref())?;
+        let asked = match url {
+            Some(url) => url.clone(),
+            None => self.url(&endpoint)?,
+        };
+        let mut headers = self.headers.clone();
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
+        if self.signer.is_none() {
+            self.add_token(&mut headers, token.as_deref());
+            if let Some(version) = self.microversion(&endpoint, token.as_deref()).await? {
+                self.add_version(&mut headers, version);
+            }
+        }
+        let (answer, asked) = self.follow(&endpoint, asked, &headers).await?;
+        Ok((answer, Place { endpoint, asked }, token))
+    }
+
+    /// Sends the request, and again to where the service says that the thing is, if that is at its endpoint.
+    async fn follow(
+        &self,
+        endpoint: &Url,
+        mut url: Url,
+        headers: &HeaderMap,
+    ) -> Result<(Answer, Url), ApiError> {
+        let exchange = Exchange {
+            session: &self.service.session,
+            endpoint: &self.service.endpoint,
+            transport: &self.service.session.transport,
+            method: self.method(),
+            path: self.call.path,
+            members: self.members,
+            body: None,
+        };
+        for _ in 0..MAX_REDIRECTS {
+            let answer = match &self.signer {
+                None => exchange.send(&url, headers).await?,
+                Some(signer) => {
+                    let mut headers = headers.clone();
+                    signer(&exchange.method, &url, &mut headers);
+                    exchange.send(&url, &headers).await?
+                }
+            };
+            let location = match answer.status() {
+                301 | 302 | 307 | 308 => answer.headers().get(LOCATION),
+                _ => None,
+            };
+            let Some(location) = location else {
+                return Ok((answer, url));
+            };
+            let location = location.to_str().unwrap_or_default();
+            let next = link::follow(self.service.def.name, endpoint, &url, location)?;
+            url = next;
+        }
+        Err(ApiError::Answer {
+            service: self.service.def.name,
+            what: format!("{} {}", self.call.method, self.call.path),
+            reason: format!("it leads from place to place, more than {MAX_REDIRECTS} times"),
+        })
+    }
+
+    fn add_token(&self, headers: &mut HeaderMap, token: Option<&Token>) {
+        if let Some(token) = token {
+            headers.insert(X_AUTH_TOKEN, token.header.clone());
+        }
+    }
+
+    fn add_version(&self, headers: &mut HeaderMap, version: Microversion) {
+        let Some(wanted) = &self.service.def.microversion else {
+            return;
+        };
+        if let Ok(value) = HeaderValue::from_str(&format!("{} {version}", wanted.header)) {
+            headers.insert(API_VERSION, value);
+        }
+        if wanted.header == "compute"
+            && let Ok(value) = HeaderValue::from_str(&version.to_string())
+        {
+            headers.insert(NOVA_API_VERSION, value);
+        }
+    }
+
+    /// The microversion that the service was found to have, of those that are wanted.
+    async fn microversion(
+        &self,
+        endpoint: &Url,
+        token: Option<&Token>,
+    ) -> Result<Option<Microversion>, ApiError> {
+        let Some(wanted) = &self.service.def.microversion else {
+            return Ok(None);
+        };
+        let mut known = self.service.endpoint.versions.lock().await;
+        if let Some(known) = &*known
+            && known.is_fresh()
+        {
+            return Ok(known.version);
+        }
+        // The root of a version has no project in it.
+        let mut url = endpoint.clone();
+        url.set_path(&format!("{}{}", link::prefix(endpoint), wanted.call.path));
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        self.add_token(&mut headers, token);
+        let request = Self::new(self.service.clone(), &wanted.call);
+        let (answer, _) = Box::pin(request.follow(endpoint, url, &headers)).await?;
+        let offered: VersionDocument = document(answer.successful().await?).await?;
+        let found = Negotiated::of(&offered, wanted.version).map_err(|found| ApiError::Version {
+            service: self.service.def.name,
+            wanted: wanted.version.to_string(),
+            found,
+        })?;
+        *known = Some(found);
+        Ok(found.version)
+    }
+
+    fn url(&self, endpoint: &Url) -> Result<Url, ApiError> {
+        let mut url = self.service.url(endpoint, &self.filled())?;
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        Ok(url)
+    }
+
+    /// The path with its segments filled in.
+    fn filled(&self) -> String {
+        let mut path = String::new();
+        let mut segments = self.segments.iter();
+        let mut rest = self.call.path;
+        while let Some((before, inner)) = rest.split_once('{') {
+            let after = inner.split_once('}').map_or("", |(_, after)| after);
+            path.push_str(before);
+            encode(&mut path, segments.next().map_or("", String::as_str));
+            rest = after;
+        }
+        path.push_str(rest);
+        path
+    }
+
+    fn method(&self) -> Method {
+        match self.call.method {
+            "HEAD" => Method::HEAD,
+            _ => Method::GET,
+        }
+    }
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) endpoint: Url,
+    pub(crate) asked: Url,
+}
+
+/// One segment of a path: whatever it holds, it stays one.
+fn encode(path: &mut String, segment: &str) {
+    // `.` and `..` would be understood as steps, encoded or not.
+    if matches!(segment, "." | "..") {
+        return path.push('_');
+    }
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Request")
+            .field("call", self.call)
+            .finish_non_exhaustive()
+    }
+}

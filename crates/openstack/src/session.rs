@@ -1,0 +1,298 @@
+//! The session with a cloud: one token for all plugins of an agent, one budget for each service.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_plugin::{BuildContext, BuildError, CallCounts, OptionsError};
+use parking_lot::Mutex;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use tokio::time::Instant;
+
+use crate::catalog::Interface;
+use crate::credentials::{self, Access, Credentials};
+use crate::endpoint::Endpoint;
+use crate::environment::Environment;
+use crate::error::ApiError;
+use crate::events;
+use crate::exchange::{Exchange, document};
+use crate::options::Options;
+use crate::retry;
+use crate::service::{Root, Service, ServiceDef};
+use crate::token::{Token, TokenDocument};
+use crate::transport::Transport;
+
+/// The family whose options say how the cloud is reached.
+pub const OPENSTACK: &str = "openstack";
+
+/// Keystone as the giver of tokens; as a service it is asked by the plugins.
+pub const KEYSTONE: ServiceDef = ServiceDef {
+    name: "keystone",
+    service_type: "identity",
+    root: Root::Endpoint,
+    microversion: None,
+};
+
+/// The path by which tokens are asked for, as it is counted.
+const TOKENS: &str = "/v3/auth/tokens";
+
+/// The header in which Keystone gives a token.
+const SUBJECT_TOKEN: &str = "x-subject-token";
+
+/// A service that refuses a token this young does not refuse it for its age: there is no sense in another one.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// After an attempt in vain Keystone is left alone for this time, and longer after each further one: a wrong
+/// password asked again and again locks the account.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// No pause is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The session with a cloud.
+pub struct Session {
+    pub(crate) options: Options,
+    pub(crate) transport: Arc<Transport>,
+    credentials: Option<Credentials>,
+    interface: Interface,
+    region: Option<String>,
+    calls: CallCounts,
+    endpoints: Mutex<HashMap<&'static str, Arc<Endpoint>>>,
+    token: Mutex<Option<Arc<Token>>>,
+    /// Held by who asks for a token.
+    renewal: tokio::sync::Mutex<Attempts>,
+}
+
+/// The attempts in vain since the last token.
+#[derive(Debug, Default)]
+struct Attempts {
+    count: u32,
+    not_before: Option<Instant>,
+    reason: String,
+}
+
+impl Session {
+    /// The session of this agent: the same for all plugins, whatever their family.
+    ///
+    /// # Errors
+    ///
+    /// The option of the family `openstack` that is wrong.
+    pub fn of(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
+        let family = context.family(OPENSTACK);
+        let shared = family.shared(|| Self::read(&family, &Environment::of_this_process()));
+        match &*shared {
+            Ok(session) => Ok(session.clone()),
+            Err(error) => Err(BuildError::Options(family.place(OptionsError {
+                family: None,
+                path: error.path.clone(),
+                message: error.message.clone(),
+            }))),
+        }
+    }
+
+    fn read(family: &BuildContext, environment: &Environment) -> Result<Arc<Self>, OptionsError> {
+        let options: Options = family.options()?;
+        let (credentials, access) = credentials::find(&options, environment)?;
+        if credentials.is_none() {
+            events::no_credentials();
+        }
+        Self::new(options, credentials, access, family.calls().clone())
+    }
+
+    fn new(
+        options: Options,
+        credentials: Option<Credentials>,
+        access: Access,
+        calls: CallCounts,
+    ) -> Result<Arc<Self>, OptionsError> {
+        let interface = match access.interface.as_deref() {
+            None => Interface::default(),
+            Some(text) => interface("interface", text)?,
+        };
+        for (name, service) in &options.services {
+            if let Some(text) = &service.interface {
+                self::interface(&format!("services.{name}.interface"), text)?;
+            }
+        }
+        Ok(Arc::new(Self {
+            transport: Arc::new(Transport::new(&access, options.timeout.0)?),
+            options,
+            credentials,
+            interface,
+            region: access.region,
+            calls,
+            endpoints: Mutex::default(),
+            token: Mutex::default(),
+            renewal: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The options of the session.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// A service of this cloud. Whether it is there is seen when it is asked.
+    pub fn service(self: &Arc<Self>, def: &'static ServiceDef) -> Service {
+        Service::new(self.clone(), def, self.endpoint(def))
+    }
+
+    /// All URLs that the catalog has for a type (for all types unless said), with the session's interface and region.
+    ///
+    /// # Errors
+    ///
+    /// When there is no token.
+    pub async fn catalog_urls(&self, service_type: Option<&str>) -> Result<Vec<String>, ApiError> {
+        let token = self.token().await?;
+        let urls = token
+            .catalog
+            .urls(service_type, self.interface, self.region.as_deref(), None);
+        Ok(urls.map(str::to_owned).collect())
+    }
+
+    /// Whether the configuration names a cloud.
+    pub fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// The project that the token is for, if it is for one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no token.
+    pub async fn project_id(&self) -> Result<Option<String>, ApiError> {
+        Ok(self.token().await?.project_id.clone())
+    }
+
+    fn endpoint(&self, def: &ServiceDef) -> Arc<Endpoint> {
+        let mut endpoints = self.endpoints.lock();
+        endpoints
+            .entry(def.name)
+            .or_insert_with(|| {
+                Arc::new(Endpoint::new(
+                    def,
+                    &self.options,
+                    self.interface,
+                    self.region.as_deref(),
+                    self.calls.clone(),
+                ))
+            })
+            .clone()
+    }
+
+    /// The token: the present one, or a new one if that is about to end.
+    pub(crate) async fn token(&self) -> Result<Arc<Token>, ApiError> {
+        let credentials = self.credentials.as_ref().ok_or(ApiError::NoCredentials)?;
+        let present = self.present();
+        if let Some(token) = &present
+            && !token.is_due()
+        {
+            return Ok(token.clone());
+        }
+        let usable = present.filter(|token| token.is_valid());
+        let mut attempts = match &usable {
+            // One renews; the others go on with what there is.
+            Some(token) => match self.renewal.try_lock() {
+                Ok(attempts) => attempts,
+                Err(_) => return Ok(token.clone()),
+            },
+            None => self.renewal.lock().await,
+        };
+        if let Some(token) = self.present()
+            && !token.is_due()
+        {
+            return Ok(token);
+        }
+        if attempts.not_before.is_some_and(|time| Instant::now() < time) {
+            return usable.ok_or_else(|| ApiError::TokenRefusedBefore {
+                reason: attempts.reason.clone(),
+            });
+        }
+        match self.authenticate(credentials).await {
+            Ok(token) => {
+                *attempts = Attempts::default();
+                let token = Arc::new(token);
+                *self.token.lock() = Some(token.clone());
+                Ok(token)
+            }
+            Err(error) => {
+                attempts.failed(&error);
+                events::token_not_obtained(&error, usable.is_some());
+                usable.ok_or_else(|| ApiError::NoToken {
+                    url: credentials.tokens_url.to_string(),
+                    source: Box::new(error),
+                })
+            }
+        }
+    }
+
+    /// A service refused this token. Gives whether another one is worth a try.
+    pub(crate) fn refused(&self, token: &Arc<Token>) -> bool {
+        let mut present = self.token.lock();
+        match &*present {
+            // Another one was had meanwhile.
+            Some(present) if !Arc::ptr_eq(present, token) => true,
+            _ if token.obtained.elapsed() < YOUNG => false,
+            _ => {
+                *present = None;
+                true
+            }
+        }
+    }
+
+    fn present(&self) -> Option<Arc<Token>> {
+        self.token.lock().clone()
+    }
+
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Token, ApiError> {
+        let endpoint = self.endpoint(&KEYSTONE);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let exchange = Exchange {
+            session: self,
+            endpoint: &endpoint,
+            transport: &self.transport,
+            method: Method::POST,
+            path: TOKENS,
+            members: 1,
+            body: Some(credentials.request().to_string()),
+        };
+        let asked = Instant::now();
+        let url: Url = credentials.tokens_url.clone();
+        let answer = exchange.send(&url, &headers).await?.successful().await?;
+        let Some(header) = answer.headers().get(SUBJECT_TOKEN).cloned() else {
+            return Err(answer.unreadable("it has no token".to_owned()));
+        };
+        let body: TokenDocument = document(answer).await?;
+        let token = Token::new(header, body, asked);
+        events::token_obtained(url.as_str(), token.catalog.len(), token.lifetime.as_secs());
+        Ok(token)
+    }
+}
+
+impl Attempts {
+    fn failed(&mut self, error: &ApiError) {
+        self.reason = error.chain();
+        let doublings = self.count.min(8);
+        self.count = self.count.saturating_add(1);
+        let pause = PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+        self.not_before = Some(Instant::now() + retry::jittered(pause));
+    }
+}
+
+fn interface(path: &str, text: &str) -> Result<Interface, OptionsError> {
+    Interface::parse(text).ok_or_else(|| OptionsError {
+        family: None,
+        path: path.to_owned(),
+        message: format!("`{text}` is none of `public`, `internal`, `admin`"),
+    })
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Session")
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}

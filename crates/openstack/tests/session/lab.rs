@@ -1,0 +1,171 @@
+//! A session with a cloud of the tests, and services as plugins declare them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_cloud::{Cloud, Size};
+use nephoscope_openstack::{
+    ApiError, List, Listing, Microversion, Root, Service, ServiceDef, Session, Wanted,
+};
+use nephoscope_plugin::{
+    BlockingPool, BuildContext, BuildError, Call, CallCounts, CallRate, CallTotals, Circuit, Families,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) const GLANCE: ServiceDef = service("glance", "image", None);
+pub(crate) const NEUTRON: ServiceDef = service("neutron", "network", None);
+pub(crate) const DESIGNATE: ServiceDef = service("designate", "dns", None);
+pub(crate) const CINDER: ServiceDef = service(
+    "cinder",
+    "block-storage",
+    Some(Wanted {
+        header: "volume",
+        version: Microversion(3, 64),
+        call: call("cinder", "/v3/"),
+    }),
+);
+
+pub(crate) const IMAGES: Call = call("glance", "/v2/images");
+pub(crate) const VOLUMES: Call = call("cinder", "/v3/volumes/detail");
+pub(crate) const ZONES: Call = call("designate", "/v2/zones");
+pub(crate) const RECORD_SETS: Call = call("designate", "/v2/zones/{zone}/recordsets");
+pub(crate) const FIREWALLS: Call = call("neutron", "/v2.0/fwaas/firewall_groups");
+
+const fn service(name: &'static str, service_type: &'static str, microversion: Option<Wanted>) -> ServiceDef {
+    ServiceDef {
+        name,
+        service_type,
+        root: Root::Endpoint,
+        microversion,
+    }
+}
+
+const fn call(service: &'static str, path: &'static str) -> Call {
+    Call {
+        service,
+        method: "GET",
+        path,
+        role: "reader",
+        rate: CallRate::PerCycle,
+    }
+}
+
+/// A cloud, and a session with it.
+pub(crate) struct Lab {
+    pub(crate) cloud: Arc<Cloud>,
+    session: Arc<Session>,
+    calls: CallCounts,
+}
+
+impl Lab {
+    pub(crate) async fn start(size: Size) -> Self {
+        Self::with(size, json!({})).await
+    }
+
+    /// With these options beside those that the cloud needs; null takes one away.
+    pub(crate) async fn with(size: Size, options: Value) -> Self {
+        Self::at(&Arc::new(Cloud::start(size).await), options)
+    }
+
+    pub(crate) fn at(cloud: &Arc<Cloud>, more: Value) -> Self {
+        let mut options = cloud.options();
+        merge(&mut options, &more);
+        let (session, calls) = build(&options).unwrap();
+        Self {
+            cloud: cloud.clone(),
+            session,
+            calls,
+        }
+    }
+
+    pub(crate) fn service(&self, def: &'static ServiceDef) -> Service {
+        self.session.service(def)
+    }
+
+    pub(crate) async fn images(&self) -> Result<Vec<String>, ApiError> {
+        let request = self.service(&GLANCE).request(&IMAGES).paged();
+        in_time(ids(&mut request.list(List::Member("images")))).await
+    }
+
+    pub(crate) fn volume_listing(&self) -> Listing {
+        let request = self.service(&CINDER).request(&VOLUMES);
+        request
+            .query("all_tenants", "True")
+            .paged()
+            .list(List::Member("volumes"))
+    }
+
+    pub(crate) async fn volumes(&self) -> Result<Vec<String>, ApiError> {
+        in_time(ids(&mut self.volume_listing())).await
+    }
+
+    pub(crate) fn calls(&self) -> Vec<CallTotals> {
+        self.calls.totals()
+    }
+
+    pub(crate) fn circuit(&self, service: &str) -> Option<Circuit> {
+        let circuits = self.calls.circuits();
+        circuits
+            .into_iter()
+            .find(|(name, _)| *name == service)
+            .map(|(_, circuit)| circuit)
+    }
+}
+
+/// A session with these options.
+pub(crate) fn build(options: &Value) -> Result<(Arc<Session>, CallCounts), BuildError> {
+    let calls = CallCounts::default();
+    let families = Families::new(
+        BTreeMap::from([("openstack".to_owned(), options.clone())]),
+        calls.clone(),
+    );
+    let context = BuildContext::new("node1".into(), "glance", families, BlockingPool::default());
+    Ok((Session::of(&context)?, calls))
+}
+
+/// Adds members to an object; null takes one away.
+pub(crate) fn merge(all: &mut Value, more: &Value) {
+    let all = all.as_object_mut().unwrap();
+    for (name, value) in more.as_object().unwrap() {
+        if value.is_null() {
+            all.remove(name);
+        } else {
+            all.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The ids of all entries.
+pub(crate) async fn ids(listing: &mut Listing) -> Result<Vec<String>, ApiError> {
+    #[derive(Deserialize)]
+    struct Entry {
+        id: String,
+    }
+    let mut ids = Vec::new();
+    while let Some(entry) = listing.next::<Entry>().await? {
+        ids.push(entry.id);
+    }
+    Ok(ids)
+}
+
+pub(crate) fn status_of<T>(result: Result<T, ApiError>) -> Option<u16> {
+    result.err()?.status()
+}
+
+/// What comes in time.
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it comes in time")
+}
+
+/// An endpoint at which nobody listens.
+pub(crate) fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}/image", listener.local_addr().unwrap())
+}

@@ -1,0 +1,145 @@
+//! Counts of what plugins ask of services.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// What became of a call to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallOutcome {
+    /// The service answered with this HTTP status.
+    Status(u16),
+    /// No answer came in time.
+    TimedOut,
+    /// The service could not be reached, or the connection broke before an answer.
+    Unreachable,
+}
+
+impl fmt::Display for CallOutcome {
+    /// The word in metrics: the status, `timed_out` or `unreachable`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => status.fmt(out),
+            Self::TimedOut => out.write_str("timed_out"),
+            Self::Unreachable => out.write_str("unreachable"),
+        }
+    }
+}
+
+/// Whether calls to a service are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Circuit {
+    /// They are made.
+    #[default]
+    Closed,
+    /// They fail at once: the service has failed several times in a row.
+    Open,
+    /// One call is under way to see whether the service is back; the others fail at once.
+    Probing,
+}
+
+/// One kind of call and how often it was made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallTotals {
+    /// The service, as in [`crate::Call`].
+    pub service: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The path template.
+    pub path: &'static str,
+    /// What became of it.
+    pub outcome: CallOutcome,
+    /// How often.
+    pub count: u64,
+}
+
+/// Counts the calls that plugins make, by what they declare: service, method, path template. Their number is
+/// bounded by what the program declares. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct CallCounts(Arc<Mutex<Counts>>);
+
+type CallKey = (&'static str, &'static str, &'static str, CallOutcome);
+
+#[derive(Debug, Default)]
+struct Counts {
+    calls: BTreeMap<CallKey, u64>,
+    circuits: BTreeMap<&'static str, Circuit>,
+}
+
+impl CallCounts {
+    /// Counts one call.
+    pub fn count(
+        &self,
+        service: &'static str,
+        method: &'static str,
+        path: &'static str,
+        outcome: CallOutcome,
+    ) {
+        *self
+            .0
+            .lock()
+            .calls
+            .entry((service, method, path, outcome))
+            .or_default() += 1;
+    }
+
+    /// Says whether calls to a service are made.
+    pub fn circuit(&self, service: &'static str, circuit: Circuit) {
+        self.0.lock().circuits.insert(service, circuit);
+    }
+
+    /// All calls so far, in the order of service, method, path and outcome.
+    pub fn totals(&self) -> Vec<CallTotals> {
+        let counts = self.0.lock();
+        let calls = counts.calls.iter();
+        calls
+            .map(|((service, method, path, outcome), count)| CallTotals {
+                service,
+                method,
+                path,
+                outcome: *outcome,
+                count: *count,
+            })
+            .collect()
+    }
+
+    /// The services that were called through a circuit breaker, and its state.
+    pub fn circuits(&self) -> Vec<(&'static str, Circuit)> {
+        let counts = self.0.lock();
+        counts
+            .circuits
+            .iter()
+            .map(|(service, circuit)| (*service, *circuit))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_what_they_ask_and_what_became_of_them() {
+        let counts = CallCounts::default();
+        for outcome in [
+            CallOutcome::Status(200),
+            CallOutcome::TimedOut,
+            CallOutcome::Status(200),
+        ] {
+            counts.clone().count("glance", "GET", "/v2/images", outcome);
+        }
+        let totals: Vec<_> = counts
+            .totals()
+            .iter()
+            .map(|call| format!("{} {} {} {}", call.service, call.path, call.outcome, call.count))
+            .collect();
+        assert_eq!(
+            totals,
+            ["glance /v2/images 200 2", "glance /v2/images timed_out 1"]
+        );
+        counts.circuit("glance", Circuit::Open);
+        assert_eq!(counts.circuits(), [("glance", Circuit::Open)]);
+    }
+}

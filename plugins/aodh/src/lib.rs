@@ -1,0 +1,126 @@
+//! Evaluations of Aodh's alarms.
+//!
+//! Names, units, ids and metadata are those of ceilometer's discovery `alarm` and meter `alarm.evaluation_result`. An
+//! alarm is a resource of its own here; ceilometer has one resource with all of them in it.
+
+use std::sync::Arc;
+
+use nephoscope_openstack::{List, Record, Root, ServiceDef, Session, Table, number, unknown};
+use nephoscope_plugin::model::{MeterDef, Resource, Value};
+use nephoscope_plugin::{
+    BuildContext, BuildError, Call, CallRate, DiscoveryPlugin, Failure, Family, PartitionMode, PollRun,
+    Pollster, PollsterPlugin, Registration, Scope, async_trait, register,
+};
+
+const FAMILY: &str = "aodh";
+const NAMESPACES: &[&str] = &["central"];
+const METER: &str = "alarm.evaluation_result";
+
+static AODH: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "alarm",
+    root: Root::Endpoint,
+    microversion: None,
+};
+
+static ALARMS: Table = Table {
+    service: &AODH,
+    call: Call {
+        service: FAMILY,
+        method: "GET",
+        path: "/v2/metrics",
+        role: "admin",
+        rate: CallRate::PerCycle,
+    },
+    list: List::Member("evaluation_results"),
+    request: |request| request.query("all_projects", "true"),
+    key: |alarm| alarm.text("alarm_id").map(str::to_owned),
+    project: &["project_id"],
+    user: &[],
+    metadata: &[],
+    members: &["alarm_id", "state_counters"],
+    // Its samples differ in their metadata: see `EvaluationResults`.
+    meters: &[],
+};
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Alarms of Aodh",
+    opt_in: false,
+    options: None,
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "alarm",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the alarms of all projects that were evaluated",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[ALARMS.call],
+    build: |context| ALARMS.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "alarm.evaluation_result",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "How often alarms were evaluated to each state",
+    meters: &[MeterDef::gauge(
+        METER,
+        "evaluation_result_count",
+        "Evaluations with the result that `alarm_state` of the metadata names"
+    )],
+    default_discovery: Some("alarm"),
+    endpoint: None,
+    calls: &[],
+    build,
+}));
+
+fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
+    Session::of(context)?;
+    Ok(Arc::new(EvaluationResults))
+}
+
+struct EvaluationResults;
+
+#[async_trait]
+impl Pollster for EvaluationResults {
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+        while let Some(page) = run.next_page().await {
+            for alarm in page.iter() {
+                match alarm.body::<Record>() {
+                    Some(record) => report(run, alarm, record).await?,
+                    None => run.fail(alarm, unknown()),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A sample for each state, in the order in which Aodh says them; all of one resource id.
+async fn report(run: &mut PollRun, alarm: &Resource, record: &Record) -> Result<(), Failure> {
+    let Value::Map(counts) = record.get("state_counters") else {
+        run.fail(alarm, Failure::transient("the alarm has no counts of states"));
+        return Ok(());
+    };
+    let mut report = run.report(alarm);
+    let mut trouble = None;
+    for (state, count) in counts {
+        match number(count) {
+            Ok(Some(count)) => {
+                let subject = ALARMS.subject(alarm, record);
+                let subject = subject.metadata("alarm_state", state.clone()).shared();
+                report.add(METER, &subject, count);
+            }
+            Ok(None) => {}
+            Err(reason) => trouble = Some(reason),
+        }
+    }
+    report.send().await?;
+    if let Some(reason) = trouble {
+        run.fail(alarm, Failure::transient(reason));
+    }
+    Ok(())
+}

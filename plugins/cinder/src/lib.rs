@@ -1,0 +1,50 @@
+//! Block storage of Cinder: volumes, snapshots, backups, storage pools, services.
+//!
+//! Names, units, ids and metadata are those of ceilometer's discoveries `volumes`, `volume_snapshots`, `volume_backups`,
+//! `volume_pools`, `volume_services` and of its meters `volume.*`.
+
+mod pools;
+mod services;
+mod volumes;
+
+use nephoscope_openstack::{Microversion, Root, ServiceDef, Wanted};
+use nephoscope_plugin::{Call, CallRate, Family, Registration, register};
+
+const FAMILY: &str = "cinder";
+const NAMESPACES: &[&str] = &["central"];
+
+/// 3.41 adds the user to snapshots, 3.56 user and project to backups, 3.63 the id of the type to volumes; ceilometer
+/// asks for 3.64. An older Cinder is asked for the best that it has.
+static CINDER: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "block-storage",
+    root: Root::Endpoint,
+    microversion: Some(Wanted {
+        header: "volume",
+        version: Microversion(3, 64),
+        call: Call {
+            service: FAMILY,
+            method: "GET",
+            path: "/v3/",
+            role: "none",
+            rate: CallRate::PerCycle,
+        },
+    }),
+};
+
+const fn get(path: &'static str, rate: CallRate) -> Call {
+    Call {
+        service: FAMILY,
+        method: "GET",
+        path,
+        role: "admin",
+        rate,
+    }
+}
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Block storage of Cinder",
+    opt_in: false,
+    options: None,
+}));

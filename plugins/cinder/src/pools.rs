@@ -1,0 +1,128 @@
+//! Storage pools: their capacity.
+
+use nephoscope_openstack::{List, Measured, Metadata, Record, Table, number};
+use nephoscope_plugin::model::{MeterDef, Value, Volume};
+use nephoscope_plugin::{
+    CallRate, DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register,
+};
+
+use crate::{CINDER, FAMILY, NAMESPACES, get};
+
+static POOLS: Table = Table {
+    service: &CINDER,
+    call: get("/v3/scheduler-stats/get_pools", CallRate::PerCycle),
+    list: List::Member("pools"),
+    request: |request| request.query("detail", "True"),
+    // `host@backend#pool`.
+    key: |pool| pool.text("name").map(str::to_owned),
+    project: &[],
+    user: &[],
+    metadata: &[Metadata::made("pool_name", |pool| {
+        capability(pool, "pool_name").clone()
+    })],
+    members: &["name", "capabilities"],
+    meters: &[
+        ("volume.provider.pool.capacity.total", |pool| {
+            capacity(pool, "total_capacity_gb")
+        }),
+        ("volume.provider.pool.capacity.free", |pool| {
+            capacity(pool, "free_capacity_gb")
+        }),
+        ("volume.provider.pool.capacity.provisioned", provisioned),
+        ("volume.provider.pool.capacity.virtual_free", virtual_free),
+        ("volume.provider.pool.capacity.allocated", |pool| {
+            capacity(pool, "allocated_capacity_gb")
+        }),
+    ],
+};
+
+const NULL: &Value = &Value::Null;
+
+fn capability<'a>(pool: &'a Record, name: &str) -> &'a Value {
+    pool.get("capabilities").get(name).unwrap_or(NULL)
+}
+
+/// A capacity that the back end knows: `unknown` and `infinite` are words of Cinder's, and no numbers.
+fn capacity(pool: &Record, name: &str) -> Measured {
+    match capability(pool, name) {
+        Value::Text(word) if matches!(&**word, "unknown" | "infinite") => Ok(None),
+        value => number(value),
+    }
+}
+
+/// What was promised to volumes; no sample where nothing was.
+fn provisioned(pool: &Record) -> Measured {
+    let promised = capacity(pool, "provisioned_capacity_gb")?;
+    Ok(promised.filter(|promised| promised.as_f64() != 0.0))
+}
+
+/// What may still be promised: ratio x (total - reserved) - provisioned, as Cinder's scheduler reckons it. No sample where
+/// nothing was promised, or the total is not known.
+fn virtual_free(pool: &Record) -> Measured {
+    let (Some(promised), Some(total)) = (provisioned(pool)?, capacity(pool, "total_capacity_gb")?) else {
+        return Ok(None);
+    };
+    let total = total.as_f64();
+    let reserved = (float(pool, "reserved_percentage")? / 100.0 * total).floor();
+    let ratio = match capability(pool, "thin_provisioning_support") {
+        Value::Bool(true) => float(pool, "max_over_subscription_ratio")?,
+        Value::Null => return Err("the pool does not say whether it is thin".to_owned()),
+        _ => 1.0,
+    };
+    let free = ratio * (total - reserved) - promised.as_f64();
+    Ok(Some(Volume::Float(free)))
+}
+
+/// A number that drivers give as one or as a text.
+fn float(pool: &Record, name: &str) -> Result<f64, String> {
+    let wrong = || format!("the pool's `{name}` is no number");
+    match capability(pool, name) {
+        Value::Text(text) => text.trim().parse().map_err(|_| wrong()),
+        value => Ok(number(value)?.ok_or_else(wrong)?.as_f64()),
+    }
+}
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "volume_pools",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the storage pools",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[POOLS.call],
+    build: |context| POOLS.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "volume.provider.pool",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Capacity of storage pools",
+    meters: &[
+        MeterDef::gauge("volume.provider.pool.capacity.total", "GiB", "Size of the pool"),
+        MeterDef::gauge(
+            "volume.provider.pool.capacity.free",
+            "GiB",
+            "What is not in use of the pool"
+        ),
+        MeterDef::gauge(
+            "volume.provider.pool.capacity.provisioned",
+            "GiB",
+            "What was promised to volumes"
+        ),
+        MeterDef::gauge(
+            "volume.provider.pool.capacity.virtual_free",
+            "GiB",
+            "What may still be promised to volumes, with the pool's over-subscription"
+        ),
+        MeterDef::gauge(
+            "volume.provider.pool.capacity.allocated",
+            "GiB",
+            "What Cinder itself has promised to volumes"
+        ),
+    ],
+    default_discovery: Some("volume_pools"),
+    endpoint: None,
+    calls: &[],
+    build: |context| POOLS.pollster(context),
+}));

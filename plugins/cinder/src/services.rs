@@ -1,0 +1,58 @@
+//! The services that Cinder consists of: whether they are up.
+
+use nephoscope_openstack::{List, Metadata, Table};
+use nephoscope_plugin::model::MeterDef;
+use nephoscope_plugin::{
+    CallRate, DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register,
+};
+
+use crate::{CINDER, FAMILY, NAMESPACES, get};
+
+static SERVICES: Table = Table {
+    service: &CINDER,
+    call: get("/v3/os-services", CallRate::PerCycle),
+    list: List::Member("services"),
+    request: |request| request,
+    key: |service| Some(format!("{}@{}", service.text("binary")?, service.text("host")?)),
+    project: &[],
+    user: &[],
+    metadata: &[
+        Metadata::of("binary"),
+        Metadata::of("host"),
+        Metadata::of("zone"),
+        Metadata::of("status"),
+    ],
+    members: &["state"],
+    meters: &[("volume.service.health", |service| match service.text("state") {
+        Some(state) if state.eq_ignore_ascii_case("up") => Ok(Some(1_i64.into())),
+        Some(state) if state.eq_ignore_ascii_case("down") => Ok(Some(0_i64.into())),
+        _ => Err("the state of the service is neither up nor down".to_owned()),
+    })],
+};
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "volume_services",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the services that Cinder consists of",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[SERVICES.call],
+    build: |context| SERVICES.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "volume.service",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Whether Cinder's services are up",
+    meters: &[MeterDef::gauge(
+        "volume.service.health",
+        "health",
+        "1 if the service is up, 0 if it is down"
+    )],
+    default_discovery: Some("volume_services"),
+    endpoint: None,
+    calls: &[],
+    build: |context| SERVICES.pollster(context),
+}));

@@ -1,0 +1,172 @@
+//! Volumes, snapshots and backups: their sizes.
+
+use nephoscope_openstack::{List, Metadata, Record, Table, id, number};
+use nephoscope_plugin::model::{MeterDef, Value};
+use nephoscope_plugin::{
+    CallRate, DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register,
+};
+
+use crate::{CINDER, FAMILY, NAMESPACES, get};
+
+static VOLUMES: Table = Table {
+    service: &CINDER,
+    call: get("/v3/volumes/detail", CallRate::PerPage(1000)),
+    list: List::Member("volumes"),
+    request: |request| request.query("all_tenants", "True").paged(),
+    key: id,
+    project: &["os-vol-tenant-attr:tenant_id"],
+    user: &["user_id"],
+    metadata: &[
+        Metadata::of("name"),
+        Metadata::of("status"),
+        Metadata::of("volume_type"),
+        Metadata::of("volume_type_id"),
+        Metadata::of("availability_zone"),
+        Metadata::of("os-vol-host-attr:host"),
+        Metadata::of("migration_status"),
+        Metadata::of("attachments"),
+        Metadata::of("snapshot_id"),
+        Metadata::of("source_volid"),
+        Metadata::made("image_id", image),
+        Metadata::made("instance_id", instance),
+    ],
+    members: &["id", "size", "volume_image_metadata"],
+    meters: &[("volume.size", size)],
+};
+
+static SNAPSHOTS: Table = Table {
+    service: &CINDER,
+    call: get("/v3/snapshots/detail", CallRate::PerPage(1000)),
+    list: List::Member("snapshots"),
+    request: |request| request.query("all_tenants", "True").paged(),
+    key: id,
+    project: &["os-extended-snapshot-attributes:project_id"],
+    user: &["user_id"],
+    metadata: &[
+        Metadata::of("name"),
+        Metadata::of("volume_id"),
+        Metadata::of("status"),
+        Metadata::of("description"),
+        Metadata::of("metadata"),
+        Metadata::of("os-extended-snapshot-attributes:progress"),
+    ],
+    members: &["id", "size"],
+    meters: &[("volume.snapshot.size", size)],
+};
+
+static BACKUPS: Table = Table {
+    service: &CINDER,
+    call: get("/v3/backups/detail", CallRate::PerPage(1000)),
+    list: List::Member("backups"),
+    request: |request| request.query("all_tenants", "True").paged(),
+    key: id,
+    project: &["os-backup-project-attr:project_id"],
+    user: &["user_id"],
+    metadata: &[
+        Metadata::of("name"),
+        Metadata::of("is_incremental"),
+        Metadata::of("object_count"),
+        Metadata::of("container"),
+        Metadata::of("volume_id"),
+        Metadata::of("status"),
+        Metadata::of("description"),
+    ],
+    members: &["id", "size"],
+    meters: &[("volume.backup.size", size)],
+};
+
+fn size(record: &Record) -> nephoscope_openstack::Measured {
+    number(record.get("size"))
+}
+
+/// The image that a bootable volume was made of.
+fn image(volume: &Record) -> Value {
+    let image = volume.get("volume_image_metadata").get("image_id");
+    image.cloned().unwrap_or_default()
+}
+
+/// The server that the volume is attached to first.
+fn instance(volume: &Record) -> Value {
+    let Value::List(attachments) = volume.get("attachments") else {
+        return Value::Null;
+    };
+    let server = attachments.first().and_then(|first| first.get("server_id"));
+    server.cloned().unwrap_or_default()
+}
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "volumes",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the volumes of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[VOLUMES.call],
+    build: |context| VOLUMES.discovery(context),
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "volume_snapshots",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the snapshots of volumes of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[SNAPSHOTS.call],
+    build: |context| SNAPSHOTS.discovery(context),
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "volume_backups",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the backups of volumes of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[BACKUPS.call],
+    build: |context| BACKUPS.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "volume",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Sizes of volumes",
+    meters: &[MeterDef::gauge("volume.size", "GiB", "Size of the volume")],
+    default_discovery: Some("volumes"),
+    endpoint: None,
+    calls: &[],
+    build: |context| VOLUMES.pollster(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "volume.snapshot",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Sizes of snapshots of volumes",
+    meters: &[MeterDef::gauge(
+        "volume.snapshot.size",
+        "GiB",
+        "Size of the volume that the snapshot is of"
+    )],
+    default_discovery: Some("volume_snapshots"),
+    endpoint: None,
+    calls: &[],
+    build: |context| SNAPSHOTS.pollster(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "volume.backup",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Sizes of backups of volumes",
+    meters: &[MeterDef::gauge(
+        "volume.backup.size",
+        "GiB",
+        "Size of the volume that the backup is of"
+    )],
+    default_discovery: Some("volume_backups"),
+    endpoint: None,
+    calls: &[],
+    build: |context| BACKUPS.pollster(context),
+}));

@@ -1,0 +1,110 @@
+//! Zones of Designate, and how many record sets they have.
+//!
+//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `dns_zones` and meters
+//! `dns.zone.*`. Record sets are counted by the total that Designate says, with one request a zone; ceilometer lists them all.
+
+mod record_sets;
+
+use nephoscope_openstack::{List, Metadata, Root, ServiceDef, Table, id, number, status};
+use nephoscope_plugin::model::{MeterDef, Value};
+use nephoscope_plugin::{
+    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
+};
+
+const FAMILY: &str = "designate";
+const NAMESPACES: &[&str] = &["central"];
+
+/// The header with which Designate shows what belongs to others.
+const ALL_PROJECTS: (&str, &str) = ("x-auth-all-projects", "True");
+
+const STATUS: &[(&str, i64)] = &[("active", 1), ("pending", 2), ("error", 3), ("deleted", 4)];
+
+static DESIGNATE: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "dns",
+    root: Root::Endpoint,
+    microversion: None,
+};
+
+static ZONES: Table = Table {
+    service: &DESIGNATE,
+    call: get("/v2/zones", CallRate::PerPage(1000)),
+    list: List::Member("zones"),
+    request: |request| request.header(ALL_PROJECTS.0, ALL_PROJECTS.1).paged(),
+    key: id,
+    project: &["project_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("name"),
+        Metadata::of("email"),
+        Metadata::of("ttl"),
+        Metadata::of("description"),
+        Metadata::of("type"),
+        Metadata::of("status"),
+        Metadata::of("action"),
+        Metadata::of("serial"),
+        Metadata::of("pool_id"),
+    ],
+    members: &["id"],
+    meters: &[
+        ("dns.zone.status", |zone| {
+            Ok(Some(status(zone.text("status"), STATUS)))
+        }),
+        ("dns.zone.ttl", |zone| or_nought(zone.get("ttl"))),
+        ("dns.zone.serial", |zone| or_nought(zone.get("serial"))),
+    ],
+};
+
+/// A number; 0 where the service has none.
+fn or_nought(value: &Value) -> nephoscope_openstack::Measured {
+    Ok(number(value)?.or(Some(0_i64.into())))
+}
+
+const fn get(path: &'static str, rate: CallRate) -> Call {
+    Call {
+        service: FAMILY,
+        method: "GET",
+        path,
+        role: "admin",
+        rate,
+    }
+}
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Zones of Designate",
+    opt_in: false,
+    options: None,
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "dns_zones",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the zones of all projects",
+    scope: Scope::Shared,
+    // Counting record sets costs a request a zone: that work is worth dividing.
+    partition: PartitionMode::Resource,
+    calls: &[ZONES.call],
+    build: |context| ZONES.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "dns.zone",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Statuses, times to live and serial numbers of zones",
+    meters: &[
+        MeterDef::gauge(
+            "dns.zone.status",
+            "status",
+            "Status: 1 active, 2 pending, 3 error, 4 deleted, -1 another"
+        ),
+        MeterDef::gauge("dns.zone.ttl", "second", "Time to live of the zone's records"),
+        MeterDef::gauge("dns.zone.serial", "serial", "Serial number of the zone"),
+    ],
+    default_discovery: Some("dns_zones"),
+    endpoint: None,
+    calls: &[],
+    build: |context| ZONES.pollster(context),
+}));

@@ -1,0 +1,68 @@
+//! How many record sets a zone has.
+
+use std::sync::Arc;
+
+use nephoscope_openstack::{ApiError, Record, Service, Session, each};
+use nephoscope_plugin::model::{MeterDef, Resource};
+use nephoscope_plugin::{
+    BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
+    async_trait, register,
+};
+use serde::Deserialize;
+
+use crate::{ALL_PROJECTS, DESIGNATE, FAMILY, NAMESPACES, ZONES, get};
+
+const METER: &str = "dns.zone.recordsets";
+
+static RECORD_SETS: Call = get("/v2/zones/{zone}/recordsets", CallRate::PerResource);
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "dns.zone.recordsets",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Numbers of record sets of zones",
+    meters: &[MeterDef::gauge(METER, "recordset", "Record sets of the zone")],
+    default_discovery: Some("dns_zones"),
+    endpoint: Some("designate"),
+    calls: &[RECORD_SETS],
+    build,
+}));
+
+struct RecordSets(Service);
+
+/// The part of a page that says how many there are on all pages.
+#[derive(Deserialize)]
+struct Page {
+    metadata: Totals,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    total_count: u64,
+}
+
+fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
+    Ok(Arc::new(RecordSets(Session::of(context)?.service(&DESIGNATE))))
+}
+
+#[async_trait]
+impl Pollster for RecordSets {
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+        let ask = |zone: &Resource| zone.body::<Record>().map(|_| self.count(zone.key().clone()));
+        each(run, self.0.concurrency(), ask, |zone, count, report| {
+            if let Some(record) = zone.body::<Record>() {
+                report.add(METER, &ZONES.subject(zone, record).shared(), count);
+            }
+        })
+        .await
+    }
+}
+
+impl RecordSets {
+    /// The page is as small as it can be: what is wanted stands beside it.
+    async fn count(&self, zone: Arc<str>) -> Result<u64, ApiError> {
+        let request = self.0.request(&RECORD_SETS).segment(&*zone);
+        let request = request.header(ALL_PROJECTS.0, ALL_PROJECTS.1).query("limit", 1);
+        Ok(request.document::<Page>().await?.metadata.total_count)
+    }
+}

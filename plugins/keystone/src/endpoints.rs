@@ -1,0 +1,41 @@
+//! The endpoints of the service catalog.
+
+use std::sync::Arc;
+
+use nephoscope_openstack::Session;
+use nephoscope_plugin::model::Resource;
+use nephoscope_plugin::{
+    Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration, Scope, async_trait,
+    register,
+};
+
+use crate::{FAMILY, NAMESPACES};
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "endpoint",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the URLs that the catalog has for the service type of the parameter, or for all",
+    scope: Scope::Shared,
+    partition: PartitionMode::Resource,
+    // The catalog comes with the token.
+    calls: &[],
+    build: |context| Ok(Arc::new(Endpoints(Session::of(context)?))),
+}));
+
+struct Endpoints(Arc<Session>);
+
+#[async_trait]
+impl Discovery for Endpoints {
+    async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
+        let wanted = run.parameter().filter(|service_type| !service_type.is_empty());
+        let mut urls = self.0.catalog_urls(wanted).await?;
+        urls.sort_unstable();
+        // Services may share one.
+        urls.dedup();
+        for url in urls {
+            run.push(Resource::new(url)).await?;
+        }
+        Ok(())
+    }
+}

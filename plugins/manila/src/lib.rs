@@ -1,0 +1,122 @@
+//! Shares of Manila.
+//!
+//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `manila_shares` and
+//! meters `manila.share.*`. As ceilometer does, it asks for no microversion: a share's type is its name.
+
+use nephoscope_openstack::{List, Metadata, Root, ServiceDef, Table, id, number, status};
+use nephoscope_plugin::model::{MeterDef, Value};
+use nephoscope_plugin::{
+    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
+};
+
+const FAMILY: &str = "manila";
+const NAMESPACES: &[&str] = &["central"];
+
+const STATUS: &[(&str, i64)] = &[
+    ("available", 1),
+    ("creating", 2),
+    ("deleting", 3),
+    ("error", 4),
+    ("error_deleting", 5),
+    ("migrating", 6),
+    ("extending", 7),
+    ("shrinking", 8),
+    ("reverting", 9),
+    ("inactive", 10),
+    ("manage_starting", 11),
+    ("manage_error", 12),
+    ("unmanage_starting", 13),
+    ("unmanage_error", 14),
+    ("unmanaged", 15),
+    ("extending_error", 16),
+    ("shrinking_error", 17),
+    ("reverting_error", 18),
+    ("awaiting_transfer", 19),
+    ("backup_creating", 20),
+    ("backup_restoring", 21),
+    ("backup_restoring_error", 22),
+    ("creating_from_snapshot", 23),
+    ("shrinking_possible_data_loss_error", 24),
+    ("migrating_to", 25),
+    ("replication_change", 26),
+];
+
+static MANILA: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "shared-file-system",
+    root: Root::Endpoint,
+    microversion: None,
+};
+
+static SHARES: Table = Table {
+    service: &MANILA,
+    call: Call {
+        service: FAMILY,
+        method: "GET",
+        path: "/v2/shares/detail",
+        role: "admin",
+        rate: CallRate::PerPage(1000),
+    },
+    list: List::Member("shares"),
+    request: |request| request.query("all_tenants", "True").paged(),
+    key: id,
+    project: &["project_id"],
+    user: &["user_id"],
+    metadata: &[
+        Metadata::of("name"),
+        Metadata::of("availability_zone"),
+        Metadata::of("share_type"),
+        Metadata::of("share_network_id"),
+        Metadata::of("status"),
+        Metadata::of("host"),
+        Metadata::of("is_public"),
+        Metadata::named("protocol", "share_proto"),
+    ],
+    members: &["id", "size"],
+    meters: &[
+        ("manila.share.status", |share| {
+            Ok(Some(status(share.text("status"), STATUS)))
+        }),
+        ("manila.share.size", |share| match share.get("size") {
+            Value::Null => Ok(Some(0_i64.into())),
+            size => number(size),
+        }),
+    ],
+};
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Shares of Manila",
+    opt_in: false,
+    options: None,
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "manila_shares",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the shares of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[SHARES.call],
+    build: |context| SHARES.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "manila.share",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Statuses and sizes of shares",
+    meters: &[
+        MeterDef::gauge(
+            "manila.share.status",
+            "status",
+            "Status: 1 available, 2 creating, 3 deleting, 4 error, up to 26 for rarer ones, -1 for one that is not known",
+        ),
+        MeterDef::gauge("manila.share.size", "GiB", "Size of the share"),
+    ],
+    default_discovery: Some("manila_shares"),
+    endpoint: None,
+    calls: &[],
+    build: |context| SHARES.pollster(context),
+}));

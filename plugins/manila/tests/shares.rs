@@ -1,0 +1,54 @@
+//! Shares, as the example of ceilometer's reference has them and as a whole cloud does.
+
+use nephoscope_cloud::{Cloud, Size};
+use nephoscope_manila as _;
+use nephoscope_plugin::testing::{Conformance, Kit};
+
+#[tokio::test]
+async fn the_samples_are_those_of_ceilometer() {
+    let cloud = Cloud::start(Size::of(0)).await;
+    let project = "5e71ce00000000000000000000000000";
+    let share = |id: &str, status: &str, size: serde_json::Value| {
+        serde_json::json!({ "id": id, "name": "s1", "availability_zone": "az1", "share_proto": "NFS", "share_type": "default",
+            "share_network_id": null, "status": status, "host": "h@b#p", "is_public": false, "size": size, "project_id": "t1" })
+    };
+    let shares = [
+        share("sh-1", "available", 1.into()),
+        share("sh-2", "error", 50.into()),
+        share(
+            "sh-3",
+            "shrinking_possible_data_loss_error",
+            serde_json::Value::Null,
+        ),
+        share("sh-4", "odd", 200.into()),
+    ];
+    cloud.answers(
+        &format!("/share/v2/{project}/shares/detail"),
+        serde_json::json!({ "shares": shares }),
+    );
+    let kit = Kit::new("manila").options_of("openstack", cloud.options());
+    let outcome = kit
+        .pollster("manila.share")
+        .resources_from("manila_shares")
+        .poll()
+        .await;
+    outcome.assert_clean();
+    insta::assert_snapshot!(outcome.text());
+    insta::assert_snapshot!(
+        outcome
+            .json_lines()
+            .lines()
+            .take(2)
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+}
+
+#[tokio::test]
+async fn the_family_keeps_the_promises_of_plugins() {
+    let cloud = Cloud::start(Size::of(30)).await;
+    Conformance::of("manila")
+        .options_of("openstack", cloud.options())
+        .check()
+        .await;
+}

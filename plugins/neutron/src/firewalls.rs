@@ -1,0 +1,100 @@
+//! Firewall groups and policies.
+
+use nephoscope_openstack::{List, Metadata, Table, id};
+use nephoscope_plugin::model::MeterDef;
+use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
+
+use crate::{FAMILY, NAMESPACES, NEUTRON, get, one, status_of};
+
+static GROUPS: Table = Table {
+    service: &NEUTRON,
+    call: get("/v2.0/fwaas/firewall_groups"),
+    list: List::Member("firewall_groups"),
+    request: |request| request,
+    key: id,
+    project: &["project_id", "tenant_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("admin_state_up"),
+        Metadata::of("description"),
+        Metadata::of("name"),
+        Metadata::of("status"),
+        Metadata::of("ingress_firewall_policy_id"),
+        Metadata::of("egress_firewall_policy_id"),
+    ],
+    members: &["id"],
+    meters: &[("network.services.firewall", status_of)],
+};
+
+static POLICIES: Table = Table {
+    service: &NEUTRON,
+    call: get("/v2.0/fwaas/firewall_policies"),
+    list: List::Member("firewall_policies"),
+    request: |request| request,
+    key: id,
+    project: &["project_id", "tenant_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("name"),
+        Metadata::of("description"),
+        Metadata::of("firewall_rules"),
+        Metadata::of("shared"),
+        Metadata::of("audited"),
+    ],
+    members: &["id"],
+    meters: &[("network.services.firewall.policy", one)],
+};
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "fw_services",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the firewall groups of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[GROUPS.call],
+    build: |context| GROUPS.discovery(context),
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "fw_policy",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the firewall policies of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[POLICIES.call],
+    build: |context| POLICIES.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "network.services.firewall",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Statuses of firewall groups",
+    meters: &[MeterDef::gauge(
+        "network.services.firewall",
+        "firewall",
+        "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
+    )],
+    default_discovery: Some("fw_services"),
+    endpoint: None,
+    calls: &[],
+    build: |context| GROUPS.pollster(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "network.services.firewall.policy",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "That a firewall policy exists",
+    meters: &[MeterDef::gauge(
+        "network.services.firewall.policy",
+        "firewall_policy",
+        "1 for each policy"
+    )],
+    default_discovery: Some("fw_policy"),
+    endpoint: None,
+    calls: &[],
+    build: |context| POLICIES.pollster(context),
+}));

@@ -1,0 +1,54 @@
+//! Floating IPs: their statuses.
+
+use nephoscope_openstack::{List, Metadata, Table, id};
+use nephoscope_plugin::model::MeterDef;
+use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
+
+use crate::{FAMILY, NAMESPACES, NEUTRON, get, status_of};
+
+static FLOATING_IPS: Table = Table {
+    service: &NEUTRON,
+    call: get("/v2.0/floatingips"),
+    list: List::Member("floatingips"),
+    request: |request| request,
+    key: id,
+    project: &["tenant_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("router_id"),
+        Metadata::of("status"),
+        Metadata::of("floating_network_id"),
+        Metadata::of("fixed_ip_address"),
+        Metadata::of("port_id"),
+        Metadata::of("floating_ip_address"),
+    ],
+    members: &["id"],
+    meters: &[("ip.floating", status_of)],
+};
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "fip_services",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the floating IPs of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[FLOATING_IPS.call],
+    build: |context| FLOATING_IPS.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "ip.floating",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Statuses of floating IPs",
+    meters: &[MeterDef::gauge(
+        "ip.floating",
+        "ip",
+        "Status: 1 active, 3 down, 7 error, -1 another"
+    )],
+    default_discovery: Some("fip_services"),
+    endpoint: None,
+    calls: &[],
+    build: |context| FLOATING_IPS.pollster(context),
+}));

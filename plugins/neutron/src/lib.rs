@@ -1,0 +1,59 @@
+//! Network services of Neutron: floating IPs, VPN, firewalls.
+//!
+//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discoveries `fip_services`,
+//! `vpn_services`, `ipsec_connections`, `fw_services`, `fw_policy` and of its meters `ip.floating` and `network.services.*`.
+
+mod firewalls;
+mod floating_ips;
+mod vpn;
+
+use nephoscope_openstack::{Measured, Record, Root, ServiceDef, status};
+use nephoscope_plugin::{Call, CallRate, Family, Registration, register};
+
+const FAMILY: &str = "neutron";
+const NAMESPACES: &[&str] = &["central"];
+
+/// The numbers for statuses of floating IPs, VPN services and firewall groups; another status is -1.
+const STATUS: &[(&str, i64)] = &[
+    ("inactive", 0),
+    ("active", 1),
+    ("pending_create", 2),
+    ("down", 3),
+    ("created", 4),
+    ("pending_update", 5),
+    ("pending_delete", 6),
+    ("error", 7),
+];
+
+static NEUTRON: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "network",
+    root: Root::Endpoint,
+    microversion: None,
+};
+
+/// Neutron lists everything in one answer unless it is asked for pages.
+const fn get(path: &'static str) -> Call {
+    Call {
+        service: FAMILY,
+        method: "GET",
+        path,
+        role: "admin",
+        rate: CallRate::PerCycle,
+    }
+}
+
+fn status_of(record: &Record) -> Measured {
+    Ok(Some(status(record.text("status"), STATUS)))
+}
+
+fn one(_: &Record) -> Measured {
+    Ok(Some(1_i64.into()))
+}
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Network services of Neutron",
+    opt_in: false,
+    options: None,
+}));

@@ -1,0 +1,114 @@
+//! Load balancers of Octavia.
+//!
+//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `lb_services` and
+//! meters `loadbalancer.*`.
+
+use nephoscope_openstack::{List, Metadata, Root, ServiceDef, Table, id, status};
+use nephoscope_plugin::model::MeterDef;
+use nephoscope_plugin::{
+    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
+};
+
+const FAMILY: &str = "octavia";
+const NAMESPACES: &[&str] = &["central"];
+
+const OPERATING: &[(&str, i64)] = &[
+    ("online", 1),
+    ("draining", 2),
+    ("offline", 3),
+    ("degraded", 4),
+    ("error", 5),
+    ("no_monitor", 6),
+];
+
+const PROVISIONING: &[(&str, i64)] = &[
+    ("active", 1),
+    ("deleted", 2),
+    ("error", 3),
+    ("pending_create", 4),
+    ("pending_update", 5),
+    ("pending_delete", 6),
+];
+
+static OCTAVIA: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "load-balancer",
+    root: Root::Endpoint,
+    microversion: None,
+};
+
+static LOAD_BALANCERS: Table = Table {
+    service: &OCTAVIA,
+    call: Call {
+        service: FAMILY,
+        method: "GET",
+        path: "/v2.0/lbaas/loadbalancers",
+        role: "load-balancer_global_observer",
+        rate: CallRate::PerPage(1000),
+    },
+    list: List::Member("loadbalancers"),
+    request: |request| request.paged(),
+    key: id,
+    project: &["project_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("name"),
+        Metadata::of("availability_zone"),
+        Metadata::of("vip_address"),
+        Metadata::of("vip_port_id"),
+        Metadata::of("provisioning_status"),
+        Metadata::of("operating_status"),
+        Metadata::of("provider"),
+        Metadata::of("flavor_id"),
+    ],
+    members: &["id"],
+    meters: &[
+        ("loadbalancer.operating", |balancer| {
+            Ok(Some(status(balancer.text("operating_status"), OPERATING)))
+        }),
+        ("loadbalancer.provisioning", |balancer| {
+            Ok(Some(status(balancer.text("provisioning_status"), PROVISIONING)))
+        }),
+    ],
+};
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Load balancers of Octavia",
+    opt_in: false,
+    options: None,
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "lb_services",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the load balancers of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[LOAD_BALANCERS.call],
+    build: |context| LOAD_BALANCERS.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "loadbalancer",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Statuses of load balancers",
+    meters: &[
+        MeterDef::gauge(
+            "loadbalancer.operating",
+            "status",
+            "Operating status: 1 online, 2 draining, 3 offline, 4 degraded, 5 error, 6 no monitor, -1 another",
+        ),
+        MeterDef::gauge(
+            "loadbalancer.provisioning",
+            "status",
+            "Provisioning status: 1 active, 2 deleted, 3 error, 4 to be created, 5 updated, 6 deleted, -1 another",
+        ),
+    ],
+    default_discovery: Some("lb_services"),
+    endpoint: None,
+    calls: &[],
+    build: |context| LOAD_BALANCERS.pollster(context),
+}));

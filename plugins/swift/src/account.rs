@@ -1,0 +1,95 @@
+//! An account: its totals and its containers.
+
+use std::sync::Arc;
+
+use nephoscope_openstack::{ApiError, HeaderMap, List, Service};
+use nephoscope_plugin::Report;
+use nephoscope_plugin::model::Subject;
+use serde::Deserialize;
+
+use crate::{CONTAINER_OBJECTS, CONTAINER_SIZE, CONTAINERS, HEAD, LIST, OBJECTS, SIZE};
+
+/// Asks for accounts.
+pub(crate) struct Accounts {
+    service: Service,
+    prefix: String,
+}
+
+/// An account as Swift knows it.
+#[derive(Debug)]
+pub(crate) struct Account {
+    objects: Option<u64>,
+    bytes: Option<u64>,
+    count: Option<u64>,
+    containers: Vec<Container>,
+}
+
+/// A container in the listing of its account.
+#[derive(Debug, Deserialize)]
+struct Container {
+    name: String,
+    count: u64,
+    bytes: u64,
+    #[serde(default)]
+    storage_policy: Option<String>,
+}
+
+impl Accounts {
+    pub(crate) fn new(service: Service, prefix: String) -> Self {
+        Self { service, prefix }
+    }
+
+    /// How many accounts may be asked for at once.
+    pub(crate) fn at_once(&self) -> usize {
+        self.service.concurrency()
+    }
+
+    /// The account of a project, with its containers if they are wanted.
+    pub(crate) async fn ask(&self, project: Arc<str>, containers: bool) -> Result<Account, ApiError> {
+        let name = format!("{}{project}", self.prefix);
+        if !containers {
+            let headers = self.service.request(&HEAD).segment(name).headers().await?;
+            return Ok(Account::new(&headers, Vec::new()));
+        }
+        let request = self.service.request(&LIST).segment(name).query("format", "json");
+        let mut listing = request.list(List::Document).marked_by("name");
+        let mut found = Vec::new();
+        while let Some(container) = listing.next::<Container>().await? {
+            found.push(container);
+        }
+        Ok(Account::new(listing.headers(), found))
+    }
+}
+
+impl Account {
+    fn new(headers: &HeaderMap, containers: Vec<Container>) -> Self {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+        Self {
+            objects: number("x-account-object-count"),
+            bytes: number("x-account-bytes-used"),
+            count: number("x-account-container-count"),
+            containers,
+        }
+    }
+
+    pub(crate) fn report(self, project: &Arc<str>, report: &mut Report<'_>) {
+        let subject = Subject::new(project.clone()).project(project.clone()).shared();
+        for (meter, value) in [
+            (OBJECTS, self.objects),
+            (SIZE, self.bytes),
+            (CONTAINERS, self.count),
+        ] {
+            if let Some(value) = value {
+                report.add(meter, &subject, value);
+            }
+        }
+        for container in self.containers {
+            let subject = Subject::new(format!("{project}/{}", container.name))
+                .project(project.clone())
+                .metadata("storage_policy", container.storage_policy)
+                .shared();
+            report.add(CONTAINER_OBJECTS, &subject, container.count);
+            report.add(CONTAINER_SIZE, &subject, container.bytes);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Object storage of Swift: the accounts of projects, and their containers.
+//!
+//! Names, units, ids and metadata are those of ceilometer's meters `storage.*`. An account is asked once for all of
+//! them: the listing of its containers carries the totals of the account too.
+
+mod account;
+
+use std::sync::Arc;
+
+use nephoscope_openstack::{Root, ServiceDef, Session, each};
+use nephoscope_plugin::model::MeterDef;
+use nephoscope_plugin::{
+    BuildContext, BuildError, Call, CallRate, Failure, Family, OptionsSpec, PollRun, Pollster,
+    PollsterPlugin, Registration, async_trait, register,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::account::{Account, Accounts};
+
+const FAMILY: &str = "swift";
+
+const OBJECTS: &str = "storage.objects";
+const SIZE: &str = "storage.objects.size";
+const CONTAINERS: &str = "storage.objects.containers";
+const CONTAINER_OBJECTS: &str = "storage.containers.objects";
+const CONTAINER_SIZE: &str = "storage.containers.objects.size";
+
+static SWIFT: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "object-store",
+    // The endpoint names the account of the token's project.
+    root: Root::Version,
+    microversion: None,
+};
+
+const fn call(method: &'static str) -> Call {
+    Call {
+        service: FAMILY,
+        method,
+        path: "/v1/{account}",
+        role: "ResellerAdmin",
+        rate: CallRate::PerResource,
+    }
+}
+
+/// Made where meters of containers are wanted.
+static LIST: Call = call("GET");
+/// Made where they are not.
+static HEAD: Call = call("HEAD");
+
+/// Options of Swift's accounts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// What stands before the project's id in the name of its account.
+    reseller_prefix: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reseller_prefix: "AUTH_".to_owned(),
+        }
+    }
+}
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Object storage of Swift",
+    opt_in: false,
+    options: Some(OptionsSpec::of::<Options>()),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "storage",
+    family: FAMILY,
+    namespaces: &["central"],
+    description: "Objects, sizes and containers of the accounts of projects",
+    meters: &[
+        MeterDef::gauge(OBJECTS, "object", "Objects of the account"),
+        MeterDef::gauge(SIZE, "B", "Size of the account's objects"),
+        MeterDef::gauge(CONTAINERS, "container", "Containers of the account"),
+        MeterDef::gauge(CONTAINER_OBJECTS, "object", "Objects of the container"),
+        MeterDef::gauge(CONTAINER_SIZE, "B", "Size of the container's objects"),
+    ],
+    default_discovery: Some("tenant"),
+    endpoint: Some(FAMILY),
+    calls: &[LIST, HEAD],
+    build,
+}));
+
+fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
+    let options: Options = context.options()?;
+    Ok(Arc::new(Storage(Accounts::new(
+        Session::of(context)?.service(&SWIFT),
+        options.reseller_prefix,
+    ))))
+}
+
+struct Storage(Accounts);
+
+#[async_trait]
+impl Pollster for Storage {
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+        let containers = run.wants(CONTAINER_OBJECTS) || run.wants(CONTAINER_SIZE);
+        let ask = |project: &nephoscope_plugin::model::Resource| {
+            Some(self.0.ask(project.key().clone(), containers))
+        };
+        each(run, self.0.at_once(), ask, |project, account: Account, report| {
+            account.report(project.key(), report);
+        })
+        .await
+    }
+}

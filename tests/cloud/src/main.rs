@@ -1,0 +1,57 @@
+//! Serves a cloud until it is interrupted: to try a configuration without one.
+#![allow(clippy::print_stdout, reason = "what it prints is what it is started for")]
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use nephoscope_cloud::{Cloud, Size};
+
+/// Serves a cloud that answers as OpenStack's services do, and prints the options with which an agent polls it.
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    /// How many resources of each kind.
+    #[arg(long, default_value_t = 100)]
+    resources: usize,
+    /// How many milliseconds each answer takes.
+    #[arg(long, default_value_t = 0)]
+    latency: u64,
+    /// After how many seconds one resource of each kind is replaced; 0 is never.
+    #[arg(long, default_value_t = 0)]
+    churn: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let cloud = match Cloud::start_at(arguments.listen, Size::of(arguments.resources)).await {
+        Ok(cloud) => cloud,
+        Err(error) => {
+            println!("cannot listen at {}: {error}", arguments.listen);
+            return ExitCode::FAILURE;
+        }
+    };
+    cloud.latency(Duration::from_millis(arguments.latency));
+    println!("plugins: {}", serde_json::json!({ "openstack": cloud.options() }));
+    let churn = async {
+        if arguments.churn == 0 {
+            return std::future::pending().await;
+        }
+        let mut interval = tokio::time::interval(Duration::from_secs(arguments.churn));
+        interval.tick().await;
+        loop {
+            interval.tick().await;
+            cloud.churn(1);
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = churn => {}
+    }
+    print!("{}", cloud.counted());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,67 @@
+//! The microversion that a request asks for.
+
+use axum::http::HeaderMap;
+
+use crate::refusal::Refusal;
+use crate::service::Service;
+
+/// A microversion.
+pub(crate) type Version = (u16, u16);
+
+/// The versions that a service has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Versions {
+    pub(crate) service: Service,
+    /// The word in `OpenStack-API-Version`.
+    pub(crate) word: &'static str,
+    /// The header of the service's own.
+    pub(crate) header: &'static str,
+    pub(crate) least: Version,
+    pub(crate) most: Version,
+}
+
+impl Versions {
+    /// The version that the request asks for; the least if it asks for none.
+    pub(crate) fn asked(&self, headers: &HeaderMap) -> Result<Version, Refusal> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let general = text("openstack-api-version")
+            .into_iter()
+            .flat_map(|value| value.split(','))
+            .find_map(|entry| entry.trim().strip_prefix(self.word)?.strip_prefix(' '));
+        let Some(asked) = general.or(text(self.header)) else {
+            return Ok(self.least);
+        };
+        if asked == "latest" {
+            return Ok(self.most);
+        }
+        let version = asked
+            .split_once('.')
+            .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let Some(version) = version else {
+            let message = format!(
+                "API Version String '{asked}' is of invalid format. Must be of format MajorNum.MinorNum."
+            );
+            return Err(Refusal::new(self.service, 400, message));
+        };
+        if version < self.least || version > self.most {
+            let message = format!(
+                "Version {asked} is not supported by the API. Minimum is {}.{} and maximum is {}.{}.",
+                self.least.0, self.least.1, self.most.0, self.most.1
+            );
+            return Err(Refusal::new(self.service, 406, message));
+        }
+        Ok(version)
+    }
+
+    /// The entry in a document of versions.
+    pub(crate) fn entry(&self, id: &str, href: &str) -> serde_json::Value {
+        serde_json::json!({
+            "id": id,
+            "status": "CURRENT",
+            "version": format!("{}.{}", self.most.0, self.most.1),
+            "min_version": format!("{}.{}", self.least.0, self.least.1),
+            "updated": "2026-01-01T00:00:00Z",
+            "links": [{ "rel": "self", "href": href }],
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! What is in the cloud: resources by kind and number.
+//!
+//! A resource is made from its number when it is asked for, so a large cloud takes no memory. The numbers of a
+//! kind are a window that churn moves on: the oldest go, and as many new ones come.
+
+use std::ops::Range;
+
+use crate::size::Size;
+
+/// A kind of resource; part of its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Server = 1,
+    Image,
+    Volume,
+    Snapshot,
+    Backup,
+    FloatingIp,
+    Vpn,
+    Ipsec,
+    FirewallGroup,
+    FirewallPolicy,
+    LoadBalancer,
+    Zone,
+    Share,
+    Alarm,
+    LbPool,
+    LbListener,
+    LbMember,
+    LbMonitor,
+    LbBalancer,
+}
+
+/// What is in the cloud at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    pub(crate) size: Size,
+    /// The number of the first resource of each kind.
+    pub(crate) first: usize,
+    /// `http://127.0.0.1:PORT`, or what links are to begin with in its place.
+    pub(crate) base: String,
+}
+
+impl World {
+    /// The numbers of a kind.
+    pub(crate) fn range(&self, kind: Kind) -> Range<usize> {
+        let count = match kind {
+            Kind::Server => self.size.servers,
+            Kind::Image => self.size.images,
+            Kind::Volume | Kind::Snapshot | Kind::Backup => self.size.volumes,
+            Kind::FloatingIp => self.size.floating_ips,
+            Kind::LoadBalancer => self.size.load_balancers,
+            Kind::Zone => self.size.zones,
+            Kind::Share => self.size.shares,
+            Kind::Alarm => self.size.alarms,
+            Kind::Vpn
+            | Kind::Ipsec
+            | Kind::FirewallGroup
+            | Kind::FirewallPolicy
+            | Kind::LbPool
+            | Kind::LbListener
+            | Kind::LbMember
+            | Kind::LbMonitor
+            | Kind::LbBalancer => self.size.network_services,
+        };
+        self.first..self.first + count
+    }
+
+    /// The number of the resource of this id, if it is there.
+    pub(crate) fn find(&self, kind: Kind, wanted: &str) -> Option<usize> {
+        let number = usize::from_str_radix(wanted.rsplit('-').next()?, 16).ok()?;
+        (id(kind, number) == wanted && self.range(kind).contains(&number)).then_some(number)
+    }
+
+    /// The project that a resource belongs to: not the agent's own.
+    pub(crate) fn owner(&self, number: usize) -> String {
+        project(number % self.size.projects.max(1))
+    }
+}
+
+/// The id of a resource.
+pub(crate) fn id(kind: Kind, number: usize) -> String {
+    format!("{:08x}-0000-4000-8000-{number:012x}", kind as usize)
+}
+
+/// The id of a project.
+pub(crate) fn project(number: usize) -> String {
+    format!("a{number:031x}")
+}
+
+/// The id of a user.
+pub(crate) fn user(number: usize) -> String {
+    format!("b{number:031x}")
+}
+
+/// One of some words, by number.
+pub(crate) fn one_of<T: Copy>(words: &[T], number: usize) -> T {
+    words[number % words.len()]
+}
