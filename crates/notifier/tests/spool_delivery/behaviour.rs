@@ -265,11 +265,7 @@ async fn batches_of_another_form_are_set_aside() {
         .await
         .unwrap();
     let setups = vec![setup(Arc::new(Notifications), spool, 100)];
-    let notifier = nephoscope_notifier::Notifier::start(
-        setups,
-        nephoscope_notifier::NotifierOptions::default(),
-        &tokio::runtime::Handle::current(),
-    );
+    let notifier = Notifier::start(setups, NotifierOptions::default(), &Handle::current());
     let receipt = notifier.submit(batch("new", 1)).await;
     assert_eq!(outcome(receipt).await, Outcome::Delivered);
     // With the fresh one delivered, what is stored had its turn.
