@@ -95,6 +95,14 @@ impl Batch {
         }
     }
 
+    /// Whether [`Batch::encoded`] has the form already.
+    pub fn is_encoded(&self, form: Form) -> bool {
+        match form {
+            Form::JsonLines => self.json_lines.get().is_some(),
+            Form::Notification => self.notification.get().is_some(),
+        }
+    }
+
     /// Signs the samples in every form. Only before the first form is asked for.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Arc<Signer>>) -> Self {

@@ -12,6 +12,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use nephoscope_plugin::{PublishError, Publisher};
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::events::Fault;
@@ -36,6 +37,7 @@ pub(crate) async fn run(lane: Arc<Lane>) {
                 Some((number, answer)) = flights.next() => lane.record(number, answer),
                 () = lane.work() => {}
                 () = sleep_to(until) => {}
+                () = prepare(&lane), if !flights.is_empty() => {}
             },
             Step::Close(publishers) => {
                 close(publishers).await;
@@ -55,6 +57,19 @@ pub(crate) async fn run(lane: Arc<Lane>) {
                 return;
             }
         }
+    }
+}
+
+/// Encodes the batch that comes next while others are under way: then the publisher's place need not wait for it.
+/// Never ends where there is none.
+async fn prepare(lane: &Lane) {
+    // What is under way goes first: the publisher has been woken by now.
+    yield_now().await;
+    match lane.unprepared() {
+        Some((batch, form)) => {
+            batch.encoded(form);
+        }
+        None => std::future::pending().await,
     }
 }
 

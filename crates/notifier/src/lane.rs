@@ -450,6 +450,14 @@ impl Lane {
         Step::Wait(wake_at)
     }
 
+    /// The batch that will set out when there is room, if it has yet to be encoded for its publisher, and the form.
+    pub(crate) fn unprepared(&self) -> Option<(Arc<Batch>, Form)> {
+        let state = self.state.lock();
+        let form = state.form?;
+        let batch = state.queue.first_waiting()?;
+        (!batch.is_encoded(form)).then(|| (batch.clone(), form))
+    }
+
     /// Whether an emptying for good had better store what is left than wait for the publisher.
     fn rather_stores(&self, state: &State) -> bool {
         let Some((spool, _)) = self.usable_spool(state).filter(|_| state.waiters == 0) else {

@@ -136,6 +136,11 @@ impl Queue {
         self.flying.iter().filter(|flight| flight.epoch == epoch).count()
     }
 
+    /// The batch that sets out next of those that have not.
+    pub(crate) fn first_waiting(&self) -> Option<&Arc<Batch>> {
+        self.waiting.front().map(Entry::batch)
+    }
+
     /// When the oldest batch came.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let flying = self.flying.iter().map(|flight| flight.entry.since);

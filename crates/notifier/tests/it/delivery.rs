@@ -1,9 +1,12 @@
 //! Batches get to publishers: order, retries, refusals, timeouts, panics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_notifier::{Outcome, PUBLISH_TIMEOUT, PublisherState, ReceiptSet};
-use tokio::time::Instant;
+use nephoscope_model::{Batch, Form};
+use nephoscope_notifier::{Outcome, PUBLISH_TIMEOUT, PublisherSetup, PublisherState, ReceiptSet};
+use nephoscope_plugin::{PublishError, Publisher};
+use tokio::time::{Instant, timeout};
 
 use crate::doubles::{Act, Double, batch, counts, setup, start, state, status};
 
@@ -208,4 +211,40 @@ async fn nothing_to_deliver_is_delivered() {
         nowhere.submit(batch("a", 1)).await.outcome().await,
         Outcome::Delivered
     );
+}
+
+/// Keeps what it gets, and wants notifications.
+struct Keeper;
+
+#[async_trait::async_trait]
+impl Publisher for Keeper {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+        std::future::pending().await
+    }
+
+    fn form(&self) -> Option<Form> {
+        Some(Form::Notification)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_batch_is_encoded_while_one_is_under_way_and_no_further_one() {
+    let setup = PublisherSetup {
+        publisher: Arc::new(Keeper),
+        ..setup("p", &Double::new(Act::Take), 100)
+    };
+    let notifier = start(vec![setup]);
+    let [first, second, third] = ["a", "b", "c"].map(|label| batch(label, 5));
+    for batch in [&first, &second, &third] {
+        let _ = notifier.submit(batch.clone()).await;
+    }
+    let encoded = async {
+        while !second.is_encoded(Form::Notification) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), encoded).await.unwrap();
+    // The publisher itself has not asked for its own yet.
+    assert!(!first.is_encoded(Form::Notification));
+    assert!(!third.is_encoded(Form::Notification));
 }
