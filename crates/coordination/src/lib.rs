@@ -5,6 +5,7 @@
 //! definition.
 
 mod coordinator;
+pub mod etcd;
 mod local;
 mod unit;
 

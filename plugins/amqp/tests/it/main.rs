@@ -12,11 +12,9 @@
 
 mod batches;
 mod broker;
-mod certificates;
 mod consumer;
 mod log;
 mod outages;
-mod proxy;
 mod scenarios;
 
 use nephoscope_amqp as _;

@@ -1,4 +1,4 @@
-//! An authority, a broker's certificate, a client's, and an authority that has signed neither.
+//! An authority, a server's certificate, a client's, and an authority that has signed neither.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,30 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Files in PEM form.
-pub(crate) struct Certificates {
+#[derive(Debug)]
+pub struct Certificates {
     /// The authority.
-    pub(crate) ca: PathBuf,
+    pub ca: PathBuf,
     /// Another one.
-    pub(crate) other_ca: PathBuf,
-    /// The broker's, for `localhost`.
-    pub(crate) server: PathBuf,
-    pub(crate) server_key: PathBuf,
+    pub other_ca: PathBuf,
+    /// The server's, for `localhost`.
+    pub server: PathBuf,
+    /// Its key.
+    pub server_key: PathBuf,
     /// A client's, for the user `agent`.
-    pub(crate) client: PathBuf,
-    pub(crate) client_key: PathBuf,
+    pub client: PathBuf,
+    /// Its key.
+    pub client_key: PathBuf,
 }
 
 impl Certificates {
-    pub(crate) fn write_to(folder: &Path) -> Self {
+    /// Makes all of them, in a folder.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be written.
+    #[must_use]
+    pub fn write_to(folder: &Path) -> Self {
         let write = |name: &str, text: String| {
             let path = folder.join(name);
             fs::write(&path, text).unwrap();
