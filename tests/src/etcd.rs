@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 
 use etcd_client::{
-    Certificate, Client, CompactionOptions, ConnectOptions, GetOptions, Identity, KeyValue, Permission, TlsOptions,
+    Certificate, Client, CompactionOptions, ConnectOptions, GetOptions, Identity, KeyValue, Permission,
+    TlsOptions,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -214,7 +215,9 @@ impl Etcd {
                 let status = run(async move { Client::connect([url], Some(options)).await?.status().await });
                 if let Ok(status) = status
                     && status.leader() != 0
-                    && status.header().is_some_and(|header| header.member_id() == status.leader())
+                    && status
+                        .header()
+                        .is_some_and(|header| header.member_id() == status.leader())
                 {
                     return index;
                 }
@@ -282,7 +285,11 @@ impl Etcd {
     /// Forgets everything but the present.
     pub fn compact(&self) {
         self.with(|mut client| async move {
-            let revision = client.get("", None).await?.header().map_or(0, |header| header.revision());
+            let revision = client
+                .get("\0", None)
+                .await?
+                .header()
+                .map_or(0, |header| header.revision());
             let options = CompactionOptions::new().with_physical();
             client.compact(revision, Some(options)).await
         });
@@ -357,7 +364,11 @@ impl Etcd {
             common.push(format!("--cert-file={}", certificates.server.display()));
             common.push(format!("--key-file={}", certificates.server_key.display()));
         }
-        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        let scheme = if self.certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         for node in &mut self.nodes {
             let client = format!("{scheme}://127.0.0.1:{}", node.port);
             let peer = format!("http://127.0.0.1:{}", node.peer_port);

@@ -107,7 +107,8 @@ impl Proxy {
     pub async fn a_connection_ends(&self) {
         let mut ended = self.ended.clone();
         let end = timeout(PATIENCE, ended.wait_for(|ended| *ended > 0)).await;
-        end.expect("a connection is closed").expect("the network is there");
+        end.expect("a connection is closed")
+            .expect("the network is there");
     }
 
     /// All bytes that passed to the server.

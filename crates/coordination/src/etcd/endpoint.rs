@@ -104,7 +104,9 @@ impl Endpoint {
             Ok(Ok(state)) => match &*state {
                 State::Connected(connection) => Ok(Connection::clone(connection)),
                 State::Failed(error) => Err(error.clone()),
-                State::None | State::Connecting => Err(self.unreachable("the attempt to connect was given up")),
+                State::None | State::Connecting => {
+                    Err(self.unreachable("the attempt to connect was given up"))
+                }
             },
             Ok(Err(_)) => Err(self.unreachable("the attempt to connect was given up")),
             Err(_) => Err(self.unreachable("connecting takes longer")),

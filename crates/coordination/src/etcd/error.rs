@@ -28,7 +28,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The user may not do this under the prefix.
-    #[error("etcd does not permit this, give the user a role with readwrite permission on the prefix: {reason}")]
+    #[error(
+        "etcd does not permit this, give the user a role with readwrite permission on the prefix: {reason}"
+    )]
     PermissionDenied {
         /// etcd's own words.
         reason: String,
@@ -194,7 +196,10 @@ pub(super) fn failed(error: &Error, endpoint: &str) -> Failed {
         {
             of(StoreError::Unanswered { reason: reason() }, Cure::Elsewhere)
         }
-        (code::UNAVAILABLE | code::UNKNOWN | code::DEADLINE_EXCEEDED | code::CANCELLED | code::INTERNAL, _) => {
+        (
+            code::UNAVAILABLE | code::UNKNOWN | code::DEADLINE_EXCEEDED | code::CANCELLED | code::INTERNAL,
+            _,
+        ) => {
             let reason = format!("{endpoint}: {}", with_causes(message, status.source()));
             of(StoreError::Unanswered { reason }, Cure::Reconnect)
         }

@@ -63,6 +63,7 @@ impl Store {
             store: self.clone(),
             prefix: prefix.to_vec(),
             news: sender,
+            number: 0,
             denied: false,
         };
         let task = tokio::spawn(follower.run()).abort_handle();
@@ -76,6 +77,8 @@ struct Follower {
     news: mpsc::Sender<News>,
     /// Changes when etcd turns out to be another one.
     history: watch::Receiver<u64>,
+    /// Of which etcd the revisions are that were seen.
+    number: u64,
     /// Whether the last watch was refused for want of permission.
     denied: bool,
 }
@@ -95,7 +98,10 @@ impl Follower {
         let mut failures = 0;
         let mut seen = None;
         loop {
-            self.history.borrow_and_update();
+            let number = *self.history.borrow_and_update();
+            if std::mem::replace(&mut self.number, number) != number {
+                seen = None;
+            }
             let interrupted = match self.stand(seen).await {
                 Ok((connection, stream, revision, snapshot)) => {
                     failures = 0;
@@ -157,7 +163,10 @@ impl Follower {
             return Err(interrupted(error));
         }
         self.denied = false;
-        let revision = self.store.check(before, first.header(), false).map_err(interrupted)?;
+        let revision = self
+            .store
+            .check(before, first.header(), false)
+            .map_err(interrupted)?;
         if revision < seen {
             // A member that lags behind, or an etcd that has forgotten: a watch from a revision to come says nothing until it comes.
             self.store.get(&self.prefix).await.map_err(interrupted)?;
@@ -191,11 +200,17 @@ impl Follower {
                 Ok(Some(response)) => response,
                 Ok(None) => {
                     let error = ended("the connection broke");
-                    return Ok(Interrupted { seen: Some(seen), error });
+                    return Ok(Interrupted {
+                        seen: Some(seen),
+                        error,
+                    });
                 }
                 Err(error) => {
                     let error = self.store.failed(&connection, &error);
-                    return Ok(Interrupted { seen: Some(seen), error });
+                    return Ok(Interrupted {
+                        seen: Some(seen),
+                        error,
+                    });
                 }
             };
             if let Err(error) = self.store.check(before, response.header(), false) {
@@ -226,7 +241,11 @@ impl Follower {
         if response.compact_revision() > 0 {
             return Some(StoreError::Compacted);
         }
-        let reason = format!("{}: {}", self.store.url(connection.endpoint), response.cancel_reason());
+        let reason = format!(
+            "{}: {}",
+            self.store.url(connection.endpoint),
+            response.cancel_reason()
+        );
         if response.cancel_reason().contains("permission denied") {
             // etcd says the same of a token that has expired: a new connection has a new one.
             connection.broken.cancel();

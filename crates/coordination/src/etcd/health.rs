@@ -30,7 +30,9 @@ impl Store {
     /// [`StoreError`]
     pub async fn health(&self) -> Result<Health, StoreError> {
         let before = self.before();
-        let (connection, status) = self.ask(|mut client| async move { client.status().await }).await?;
+        let (connection, status) = self
+            .ask(|mut client| async move { client.status().await })
+            .await?;
         self.check(before, status.header(), false)?;
         let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(Health {

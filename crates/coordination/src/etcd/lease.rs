@@ -65,7 +65,11 @@ impl Heart {
         // Out of its place: if this is dropped halfway, an answer is under way that nobody may take for another's.
         if let Some(stream) = self.stream.take() {
             // Where there are others, they get half of the time.
-            let share = if self.store.has_several_endpoints() { limit / 2 } else { limit };
+            let share = if self.store.has_several_endpoints() {
+                limit / 2
+            } else {
+                limit
+            };
             match self.beat_on(stream, Instant::now() + share).await {
                 Err(error) if error.may_have_happened() && Instant::now() < deadline => {}
                 decided => return decided,

@@ -32,7 +32,9 @@ pub struct User {
 
 impl fmt::Debug for User {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+        out.debug_struct("User")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -75,7 +75,11 @@ type Attempt<'a, T> = Pin<Box<dyn Future<Output = (usize, Result<(Connection, T)
 impl Store {
     /// A store of which nothing is opened yet.
     pub fn new(options: StoreOptions) -> Self {
-        let endpoints: Vec<_> = options.endpoints.iter().map(|url| Arc::new(Endpoint::new(url))).collect();
+        let endpoints: Vec<_> = options
+            .endpoints
+            .iter()
+            .map(|url| Arc::new(Endpoint::new(url)))
+            .collect();
         // Agents are spread over the endpoints.
         let first = Uuid::new_v4().as_u128() as usize % endpoints.len().max(1);
         Self {
@@ -185,7 +189,12 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`]; it may have happened nevertheless ([`StoreError::may_have_happened`]).
-    pub async fn put(&self, key: &[u8], value: &[u8], lease: Option<LeaseId>) -> Result<Revision, StoreError> {
+    pub async fn put(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        lease: Option<LeaseId>,
+    ) -> Result<Revision, StoreError> {
         let write = Write::Put {
             key: key.to_vec(),
             value: value.to_vec(),
@@ -260,7 +269,9 @@ impl Store {
     pub async fn time_to_live(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
         let before = self.before();
         let asked = self.ask(move |mut client| async move {
-            client.lease_time_to_live(lease.0, Some(LeaseTimeToLiveOptions::new())).await
+            client
+                .lease_time_to_live(lease.0, Some(LeaseTimeToLiveOptions::new()))
+                .await
         });
         match asked.await {
             Ok((_, answer)) => {
@@ -307,7 +318,10 @@ impl Store {
     }
 
     pub(super) fn url(&self, endpoint: usize) -> &str {
-        self.shared.endpoints.get(endpoint).map_or("etcd", |endpoint| &endpoint.url)
+        self.shared
+            .endpoints
+            .get(endpoint)
+            .map_or("etcd", |endpoint| &endpoint.url)
     }
 
     /// Asks for something that may be asked for twice: one endpoint after the other, beginning with the one that answered last, until one
@@ -318,7 +332,8 @@ impl Store {
         F: Fn(Client) -> R + Send + Sync,
         R: Future<Output = Result<T, Error>> + Send,
     {
-        self.ask_until(Instant::now() + self.request_timeout(), request).await
+        self.ask_until(Instant::now() + self.request_timeout(), request)
+            .await
     }
 
     pub(super) async fn ask_until<T, F, R>(
@@ -338,7 +353,11 @@ impl Store {
             let first = self.shared.preferred.load(Ordering::Relaxed);
             let mut running: FuturesUnordered<Attempt<'_, T>> = FuturesUnordered::new();
             let mut waiting = (0..count).map(|offset| (first + offset) % count);
-            running.extend(waiting.next().map(|index| self.attempt(index, deadline, &request)));
+            running.extend(
+                waiting
+                    .next()
+                    .map(|index| self.attempt(index, deadline, &request)),
+            );
             let mut next_at = Instant::now() + PATIENCE;
             while !running.is_empty() {
                 let (index, result) = tokio::select! {
@@ -354,11 +373,18 @@ impl Store {
                         self.shared.preferred.store(index, Ordering::Relaxed);
                         return Ok(answer);
                     }
-                    Err(Failed { error, cure: Cure::None }) => return Err(error),
+                    Err(Failed {
+                        error,
+                        cure: Cure::None,
+                    }) => return Err(error),
                     Err(Failed { error, .. }) => troubles.add(error),
                 }
                 if running.is_empty() {
-                    running.extend(waiting.next().map(|index| self.attempt(index, deadline, &request)));
+                    running.extend(
+                        waiting
+                            .next()
+                            .map(|index| self.attempt(index, deadline, &request)),
+                    );
                 }
             }
             let pause = backoff.pause(round);
@@ -465,7 +491,10 @@ impl Store {
                 return Err(error);
             }
             if cure != Cure::Authenticate {
-                self.shared.preferred.store((index + 1) % self.shared.endpoints.len().max(1), Ordering::Relaxed);
+                self.shared.preferred.store(
+                    (index + 1) % self.shared.endpoints.len().max(1),
+                    Ordering::Relaxed,
+                );
                 sleep(pause).await;
             }
         }
@@ -493,7 +522,11 @@ impl Troubles {
             StoreError::NoLeader { .. } => 1,
             _ => 3,
         };
-        if self.worst.as_ref().is_none_or(|worst| weight(worst) < weight(&error)) {
+        if self
+            .worst
+            .as_ref()
+            .is_none_or(|worst| weight(worst) < weight(&error))
+        {
             self.worst = Some(error);
         }
     }

@@ -77,7 +77,13 @@ impl From<Transaction> for Txn {
         };
         let read = |Read(key)| TxnOp::get(key, Some(GetOptions::new()));
         Self::new()
-            .when(transaction.conditions.into_iter().map(compare).collect::<Vec<_>>())
+            .when(
+                transaction
+                    .conditions
+                    .into_iter()
+                    .map(compare)
+                    .collect::<Vec<_>>(),
+            )
             .and_then(transaction.writes.into_iter().map(write).collect::<Vec<_>>())
             .or_else(transaction.otherwise.into_iter().map(read).collect::<Vec<_>>())
     }
@@ -88,10 +94,13 @@ impl From<&TxnResponse> for Outcome {
         if response.succeeded() {
             return Self::Done;
         }
-        let reads = response.op_responses().into_iter().filter_map(|operation| match operation {
-            TxnOpResponse::Get(mut read) => Some(read.take_kvs().into_iter().next().map(Entry::from)),
-            TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
-        });
+        let reads = response
+            .op_responses()
+            .into_iter()
+            .filter_map(|operation| match operation {
+                TxnOpResponse::Get(mut read) => Some(read.take_kvs().into_iter().next().map(Entry::from)),
+                TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+            });
         Self::Refused(reads.collect())
     }
 }
