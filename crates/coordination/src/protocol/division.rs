@@ -151,7 +151,29 @@ pub(super) struct Grounds<'a> {
     pub(super) marks: BTreeMap<u32, &'a [Step]>,
 }
 
+impl<'a> Grounds<'a> {
+    /// Of a share of the plan, with that of those that are `out` from the beginning.
+    pub(super) fn share(me: usize, out: &'a BTreeSet<u32>) -> Self {
+        static NOBODY: BTreeSet<u32> = BTreeSet::new();
+        Self {
+            me,
+            out,
+            before: None,
+            dead: &NOBODY,
+            marks: BTreeMap::new(),
+        }
+    }
+}
+
 impl Claim {
+    /// Whether it surely has all that a plan with these carriers gives to this agent, if nobody is out.
+    pub(super) fn includes_share(&self, carriers: &Carriers) -> bool {
+        match &self.kind {
+            Kind::Planned(_) => false,
+            Kind::Former(plans) => plans.iter().any(|(former, _)| former.hashes == carriers.hashes),
+        }
+    }
+
     /// A claim on the grounds of a plan; `None` if this agent does not carry the unit, or is itself out.
     pub(super) fn planned(carriers: Carriers, grounds: &Grounds<'_>) -> Option<Self> {
         let places = |numbers: &BTreeSet<u32>| -> BTreeSet<usize> {

@@ -18,6 +18,8 @@
 use std::time::Duration;
 
 pub mod action;
+mod clocks;
+mod cycle;
 pub mod division;
 pub mod event;
 pub mod ids;
@@ -29,14 +31,17 @@ pub mod notice;
 pub mod plan;
 pub mod ranking;
 pub mod record;
+mod rules;
+mod schedule;
 pub mod status;
+mod view;
 pub mod wire;
 
 pub use action::{Action, Condition, Scope};
 pub use division::{Division, Portion};
 pub use event::{Carry, Edge, Event, Now, Request, Session, Snapshot, WorkName, Written};
 pub use ids::{AgentId, Incarnation, Revision, UnitHash};
-pub use lease::{Standing, record_ttl};
+pub use lease::{Lease, Standing, record_ttl};
 pub use machine::{Machine, Nothing, OnLoss, Options, PlanAnswer, Verdict};
 pub use mark::{GiveUps, Marks, Step};
 pub use member::{Member, UnitSet, Versions};
@@ -44,6 +49,8 @@ pub use notice::{Gravity, Notice};
 pub use plan::{Plan, PlanMember};
 pub use ranking::KeyHash;
 pub use record::{Content, Entry, Key, Value};
+#[cfg(any(test, feature = "model"))]
+pub use rules::Rules;
 pub use status::{Membership, Reason, ScheduleStatus, Status};
 pub use wire::{BadReason, BadValue, Prefix};
 

@@ -22,6 +22,11 @@ impl KeyHash {
     pub fn of(key: &str) -> Self {
         Self(hash(key.as_bytes()))
     }
+
+    /// A hash that was computed already.
+    pub(super) fn of_bits(bits: u64) -> Self {
+        Self(bits)
+    }
 }
 
 /// The hash of a member's id; computed once a plan.
