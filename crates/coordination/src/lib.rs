@@ -4,11 +4,14 @@
 //! it afterwards what is finished. Host groups never ask: a host's own resources have one member by
 //! definition.
 
+mod boot;
 mod coordinator;
 pub mod etcd;
 mod local;
+pub mod protocol;
 mod unit;
 
+pub use boot::BootTime;
 pub use coordinator::{Coordinator, NoPlan, Plan};
 pub use local::Local;
 pub use unit::{Group, Unit};
