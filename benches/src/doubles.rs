@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use nephoscope_coordination::{Coordinator, Local, NoPlan, Plan, Unit};
+use nephoscope_coordination::{Agreed, BootTime, Carried, Coordinator, Local, NoPlan, Unit, Work, WorkId};
 use nephoscope_model::{Batch, CycleId, Meter, MeterDef, Subject, Timestamp};
 use nephoscope_plugin::{Failure, PollRun, Pollster, PublishError, Publisher};
 use nephoscope_polling::plugins::LoadedPollster;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::clocks::millis_since;
 
@@ -46,25 +48,41 @@ pub(crate) struct Starts {
 
 #[async_trait]
 impl Coordinator for Starts {
-    async fn carry(&self, units: Vec<Unit>) {
-        Local.carry(units).await;
+    async fn carry(&self, carried: Carried) {
+        Local.carry(carried).await;
     }
 
-    async fn plan(&self, cycle: &CycleId) -> Result<Arc<dyn Plan>, NoPlan> {
+    fn prepare(&self, cycle: &CycleId, edge: Instant, interval: Duration) {
+        Local.prepare(cycle, edge, interval);
+    }
+
+    async fn plan(&self, cycle: &CycleId) -> Result<Agreed, NoPlan> {
         self.times.add(cycle.start);
         Local.plan(cycle).await
     }
 
-    async fn may_hand_over(&self, cycle: &CycleId) -> bool {
-        Local.may_hand_over(cycle).await
+    async fn next_work(&self) -> Work {
+        Local.next_work().await
     }
 
-    fn finished(&self, cycle: &CycleId, unit: &Unit) {
-        Local.finished(cycle, unit);
+    async fn may_hand_over(&self, work: &WorkId, units: &[Unit], finished: BootTime) -> bool {
+        Local.may_hand_over(work, units, finished).await
     }
 
-    fn gave_up(&self, cycle: &CycleId, unit: &Unit) {
-        Local.gave_up(cycle, unit);
+    fn finished(&self, work: &WorkId, unit: &Unit) {
+        Local.finished(work, unit);
+    }
+
+    fn gave_up(&self, work: &WorkId, unit: &Unit) {
+        Local.gave_up(work, unit);
+    }
+
+    fn skipped(&self, cycle: &CycleId) {
+        Local.skipped(cycle);
+    }
+
+    async fn stopping(&self) {
+        Local.stopping().await;
     }
 
     async fn leave(&self) {

@@ -1,5 +1,6 @@
 //! `nephoscope discover URL`: asks one discovery, and prints the resources that it lists.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,6 +121,7 @@ async fn ask(
         deadline,
         cancellation: cancellation.clone(),
         cache: CycleCache::default(),
+        members: NonZeroUsize::MIN,
         pages: sender,
     });
     let task = runtime.spawn(async move {

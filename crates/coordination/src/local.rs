@@ -1,11 +1,15 @@
 //! The backend of an agent that is alone: everything is its own.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use nephoscope_model::CycleId;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Coordinator, NoPlan, Plan, Unit};
+use crate::{Agreed, BootTime, Carried, Coordinator, NoPlan, Plan, Share, Unit, Work, WorkId};
 
 /// `coordination: {backend: local}`: a pool of one.
 #[derive(Debug, Default, Clone, Copy)]
@@ -13,19 +17,32 @@ pub struct Local;
 
 #[async_trait]
 impl Coordinator for Local {
-    async fn carry(&self, _units: Vec<Unit>) {}
+    async fn carry(&self, _carried: Carried) {}
 
-    async fn plan(&self, _cycle: &CycleId) -> Result<Arc<dyn Plan>, NoPlan> {
-        Ok(Arc::new(Everything))
+    fn prepare(&self, _cycle: &CycleId, _edge: Instant, _interval: Duration) {}
+
+    async fn plan(&self, _cycle: &CycleId) -> Result<Agreed, NoPlan> {
+        Ok(Agreed {
+            plan: Arc::new(Everything),
+            cancelled: CancellationToken::new(),
+        })
     }
 
-    async fn may_hand_over(&self, _cycle: &CycleId) -> bool {
+    async fn next_work(&self) -> Work {
+        std::future::pending().await
+    }
+
+    async fn may_hand_over(&self, _work: &WorkId, _units: &[Unit], _finished: BootTime) -> bool {
         true
     }
 
-    fn finished(&self, _cycle: &CycleId, _unit: &Unit) {}
+    fn finished(&self, _work: &WorkId, _unit: &Unit) {}
 
-    fn gave_up(&self, _cycle: &CycleId, _unit: &Unit) {}
+    fn gave_up(&self, _work: &WorkId, _unit: &Unit) {}
+
+    fn skipped(&self, _cycle: &CycleId) {}
+
+    async fn stopping(&self) {}
 
     async fn leave(&self) {}
 }
@@ -34,11 +51,15 @@ impl Coordinator for Local {
 struct Everything;
 
 impl Plan for Everything {
-    fn owns(&self, _unit: &Unit, _key: &str) -> bool {
+    fn carries(&self, _units: &[Unit]) -> bool {
         true
     }
 
-    fn owns_listing(&self, _unit: &Unit) -> bool {
-        true
+    fn share(&self, _unit: &Unit) -> Share {
+        Share::Everything
+    }
+
+    fn members(&self, _unit: &Unit) -> NonZeroUsize {
+        NonZeroUsize::MIN
     }
 }

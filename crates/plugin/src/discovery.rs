@@ -1,5 +1,6 @@
 //! Plugins that list resources.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -45,6 +46,8 @@ pub struct DiscoveryRunParts {
     pub cancellation: CancellationToken,
     /// What the plugins of this cycle share.
     pub cache: CycleCache,
+    /// How many agents ask for this listing in this cycle.
+    pub members: NonZeroUsize,
     /// Where pages go.
     pub pages: mpsc::Sender<Vec<Resource>>,
 }
@@ -82,6 +85,12 @@ impl DiscoveryRun {
     /// What the plugins of this cycle share.
     pub fn cache(&self) -> &CycleCache {
         &self.parts.cache
+    }
+
+    /// How many agents ask for this listing in this cycle, this one included: a budget of requests to a service is divided
+    /// by it. 1 for the host's own resources, and for a listing that one agent polls as a whole.
+    pub fn members(&self) -> NonZeroUsize {
+        self.parts.members
     }
 
     /// Hands a page on. Waits while the pollsters that use the listing are busy.

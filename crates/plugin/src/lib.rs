@@ -46,7 +46,7 @@ pub use registry::{
     Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, PublisherPlugin, Registration,
     Registry, RegistryError, Scope,
 };
-pub use report::{MAX_REPORT, MeterTable, Report, RunObserver, RunOutput, SampleSink, Stopped, TakenOutput};
+pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
 pub use secret::Secret;
 
 /// Registers a family, discovery, pollster or publisher with the program that the crate is linked into.

@@ -1,5 +1,6 @@
 //! Plugins that measure resources.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -57,6 +58,10 @@ pub struct PollContext {
     pub cancellation: CancellationToken,
     /// What the plugins of this cycle share.
     pub cache: CycleCache,
+    /// How many agents poll resources of the same listings in this cycle, this one included: a budget of requests to a
+    /// service that they all ask is divided by it. 1 for the host's own resources, and for a listing that one agent polls
+    /// as a whole.
+    pub members: NonZeroUsize,
 }
 
 /// One run of a pollster: its resources, what is wanted of them, and where reports go.

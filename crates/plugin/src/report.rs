@@ -66,25 +66,42 @@ impl MeterTable {
 pub struct RunOutput(Mutex<OutputState>);
 
 struct OutputState {
-    full: VecDeque<Vec<Sample>>,
+    full: VecDeque<Reported>,
     open: Vec<Sample>,
+    /// When the first sample of `open` was reported, and when the last.
     opened: Instant,
+    added: Instant,
     last_result: Instant,
 }
 
-/// What is left of a run at its end: batches, the last one short.
-pub type TakenOutput = Vec<Vec<Sample>>;
+impl OutputState {
+    /// Closes the open batch.
+    fn close(&mut self) {
+        let samples = std::mem::take(&mut self.open);
+        if !samples.is_empty() {
+            self.full.push_back(Reported {
+                samples,
+                at: self.added,
+            });
+        }
+    }
+}
+
+/// Samples that go on together.
+#[derive(Debug)]
+pub struct Reported {
+    /// At most a batch.
+    pub samples: Vec<Sample>,
+    /// When the last of them was reported.
+    pub at: Instant,
+}
 
 impl RunOutput {
     /// Takes what has not been handed on.
-    pub fn take(&self) -> TakenOutput {
+    pub fn take(&self) -> Vec<Reported> {
         let mut state = self.0.lock();
-        let mut batches: Vec<_> = state.full.drain(..).collect();
-        let open = std::mem::take(&mut state.open);
-        if !open.is_empty() {
-            batches.push(open);
-        }
-        batches
+        state.close();
+        state.full.drain(..).collect()
     }
 
     /// When the last result came (a report, or a failed resource), or when the run began.
@@ -99,7 +116,7 @@ pub struct SampleSink {
     ids: RunIds,
     timestamp: Timestamp,
     batch_size: usize,
-    batches: mpsc::Sender<Vec<Sample>>,
+    batches: mpsc::Sender<Reported>,
     observer: Arc<dyn RunObserver>,
     output: Arc<RunOutput>,
     /// The samples of the report in progress.
@@ -113,7 +130,7 @@ impl SampleSink {
         ids: RunIds,
         timestamp: Timestamp,
         batch_size: usize,
-        batches: mpsc::Sender<Vec<Sample>>,
+        batches: mpsc::Sender<Reported>,
         observer: Arc<dyn RunObserver>,
     ) -> (Self, Arc<RunOutput>) {
         let now = Instant::now();
@@ -121,6 +138,7 @@ impl SampleSink {
             full: VecDeque::new(),
             open: Vec::new(),
             opened: now,
+            added: now,
             last_result: now,
         })));
         let sink = Self {
@@ -170,14 +188,13 @@ impl SampleSink {
                 }
             }
             state.open.push(sample);
+            state.added = now;
             if state.open.len() >= self.batch_size {
-                let batch = std::mem::take(&mut state.open);
-                state.full.push_back(batch);
+                state.close();
             }
         }
-        if !state.open.is_empty() && now.duration_since(state.opened) >= MAX_AGE {
-            let batch = std::mem::take(&mut state.open);
-            state.full.push_back(batch);
+        if now.duration_since(state.opened) >= MAX_AGE {
+            state.close();
         }
     }
 

@@ -1,4 +1,4 @@
-//! The clocks: wall time for identities, monotonic time for deadlines.
+//! The clocks: wall time for identities, monotonic time for deadlines, boot time for leases.
 //!
 //! All other code gets the time from here, so that tests can step the wall clock and stop the monotonic one.
 
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use nephoscope_coordination::BootTime;
 use nephoscope_model::Timestamp;
 use tokio::time::Instant;
 
@@ -17,6 +18,16 @@ pub trait Clock: Send + Sync + 'static {
     /// The monotonic clock; it does not count while the machine sleeps.
     fn monotonic(&self) -> Instant {
         Instant::now()
+    }
+
+    /// The boot clock: as the monotonic one, but it counts while the machine sleeps.
+    fn boot(&self) -> BootTime;
+
+    /// The boot clock at a moment of the past. If the machine slept since, the moment counts as later than it was.
+    fn boot_at(&self, moment: Instant) -> BootTime {
+        // In this order: should the machine sleep in between, the moment counts as later, never as earlier.
+        let passed = self.monotonic().saturating_duration_since(moment);
+        self.boot().minus(passed)
     }
 }
 
@@ -33,6 +44,10 @@ impl Clock for SystemClock {
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
         };
         Timestamp::from_micros(micros)
+    }
+
+    fn boot(&self) -> BootTime {
+        BootTime::now()
     }
 }
 
@@ -68,6 +83,10 @@ impl Clock for SimulatedClock {
     fn wall(&self) -> Timestamp {
         let base = self.base.load(Ordering::SeqCst);
         Timestamp::from_micros(base + micros(self.started.elapsed()))
+    }
+
+    fn boot(&self) -> BootTime {
+        BootTime::after_boot(self.started.elapsed())
     }
 }
 

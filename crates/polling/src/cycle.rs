@@ -1,13 +1,17 @@
-//! One cycle of a task: the plan, the listings, the runs, and the record at the end.
+//! One cycle of a task, or a succession in it: the listings, the runs, and the record at the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use nephoscope_coordination::{Coordinator, Group, Plan, Unit};
-use nephoscope_model::CycleId;
+use nephoscope_coordination::{Agreed, Coordinator, Group, Unit, WorkId};
+use nephoscope_model::{CycleId, Timestamp};
 use nephoscope_notifier::{Notifier, Outcome, ReceiptSet};
-use nephoscope_plugin::{CycleCache, FailureKind};
+use nephoscope_plugin::{CycleCache, FailureKind, PartitionMode};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -16,17 +20,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::events;
+use crate::fence::Fence;
 use crate::keyhash::KeyHasher;
+use crate::ledger::{Ledger, Settlements};
 use crate::limits::Limits;
-use crate::listing::{Listing, ListingContext};
+use crate::listing::{Listing, ListingContext, ListingDef, Part, Reader};
 use crate::record::{CycleRecord, FailureCounts};
 use crate::run::{InputReaders, Run, RunEnd, RunState};
+use crate::schedule::Schedule;
 use crate::scheduler::Start;
-use crate::task::{Lane, RunDef, TaskDef};
+use crate::task::{Input, Lane, RunDef, TaskDef};
 
 /// What all parts of a cycle must know.
 pub struct CycleContext {
     pub(crate) cycle: CycleId,
+    /// The number of the succession, if this is one.
+    pub(crate) succession: Option<u64>,
     pub(crate) interval: Duration,
     pub(crate) deadline: Instant,
     pub(crate) clock: Arc<dyn Clock>,
@@ -39,6 +48,7 @@ pub struct CycleContext {
     pub(crate) limits: Arc<Limits>,
     pub(crate) hasher: KeyHasher,
     pub(crate) plugin_runtime: Handle,
+    pub(crate) settlements: Settlements,
     /// No run begins any more.
     pub(crate) stopping: CancellationToken,
     /// What runs ends now.
@@ -58,11 +68,12 @@ impl RunStates {
         self.0.lock().entry(key).or_default().clone()
     }
 
-    /// Forgets the runs that a reload has removed.
-    pub fn keep(&self, task: &TaskDef) {
+    /// Forgets the runs that none of these tasks has.
+    pub fn keep<'a>(&self, tasks: impl Iterator<Item = &'a Arc<TaskDef>> + Clone) {
         let wanted = |key: &RunName| {
-            task.runs
-                .iter()
+            tasks
+                .clone()
+                .flat_map(|task| &task.runs)
                 .any(|run| run.pollster.name == key.0 && run.meters == key.1)
         };
         self.0.lock().retain(|key, state| wanted(key) || state.hangs());
@@ -86,47 +97,50 @@ pub fn margin(interval: Duration) -> Duration {
     (interval / 20).min(Duration::from_secs(1))
 }
 
+/// What of the shared units is polled.
+pub enum Planned {
+    /// There are none.
+    NotNeeded,
+    /// Everybody knows who does what.
+    Agreed {
+        /// Whose shared runs.
+        task: Arc<TaskDef>,
+        /// Who does what.
+        agreed: Agreed,
+        /// The units that a succession is about; `None` is all.
+        only: Option<Vec<Unit>>,
+    },
+    /// Nothing shared is polled, and why.
+    None(String),
+}
+
 /// A cycle whose polls have ended and whose samples are handed over.
 pub struct CycleEnd {
     /// Its record.
     pub record: Arc<CycleRecord>,
-    /// What is still to be confirmed.
-    pub settlement: Settlement,
+    receipts: Vec<Arc<ReceiptSet>>,
 }
 
-/// The receipts of a cycle, and which shared units they finish.
-pub struct Settlement {
-    cycle: CycleId,
-    runs: Vec<ReceiptSet>,
-    /// Shared units, and whether this agent gives its share up.
-    units: Vec<(Unit, bool)>,
-    coordinator: Arc<dyn Coordinator>,
-}
-
-impl Settlement {
-    /// Waits for the receipts, and tells the coordinator what is finished. The outcome is the worst of all.
-    pub async fn settle(self) -> Outcome {
-        for (unit, gave_up) in &self.units {
-            if *gave_up {
-                self.coordinator.gave_up(&self.cycle, unit);
+impl CycleEnd {
+    /// The receipts of its samples.
+    pub fn settlement(&self) -> impl Future<Output = Outcome> + Send + use<> {
+        let receipts = self.receipts.clone();
+        async move {
+            let mut worst = Outcome::Delivered;
+            for receipts in receipts {
+                worst = worst.max(receipts.outcome().await);
             }
+            worst
         }
-        let mut worst = Outcome::Delivered;
-        for receipts in self.runs {
-            worst = worst.max(receipts.outcome().await);
-        }
-        for (unit, gave_up) in &self.units {
-            if !gave_up {
-                self.coordinator.finished(&self.cycle, unit);
-            }
-        }
-        worst
     }
 }
 
-/// Runs a cycle of `task`. Host groups begin `splay` after the edge; all else begins now.
+/// Runs a cycle: the runs of `host` that are the host's own, `splay` after the edge, and on what agents share the runs
+/// that `planned` gives, as soon as it does.
 pub async fn run_cycle(
-    task: &TaskDef,
+    schedule: &Schedule,
+    host: Option<&TaskDef>,
+    planned: impl Future<Output = Planned>,
     states: &RunStates,
     context: Arc<CycleContext>,
     start: &Start,
@@ -134,91 +148,266 @@ pub async fn run_cycle(
 ) -> CycleEnd {
     let began = Instant::now();
     let started = context.clock.wall();
-    let plan = Planned::ask(task, &context).await;
+    let mut planned = pin!(planned);
+    let early = futures::poll!(planned.as_mut());
     // Other cycles of this edge begin before the first of them polls.
     tokio::task::yield_now().await;
-    let listings: Vec<_> = task
-        .listings
-        .iter()
-        .map(|def| Listing::new(def.clone(), listing_context(task, &context)))
-        .collect();
-
-    let mut host_runs = Vec::new();
-    let mut runs = JoinSet::new();
-    for def in &task.runs {
-        let plan = match (def.lane, &plan) {
-            (Lane::Host, _) => None,
-            (Lane::Shared, Planned::Agreed(plan)) => Some(plan.clone()),
-            (Lane::Shared, _) => continue,
-        };
-        let inputs = def.inputs.iter().map(|input| InputReaders {
-            listings: input
-                .listings
-                .iter()
-                .filter_map(|index| Some(listings.get(*index)?.reader()))
-                .collect(),
-            fallback: input
-                .fallback
-                .and_then(|index| Some(listings.get(index)?.reader())),
-        });
-        let run = Run {
-            def: def.clone(),
-            state: states.of(def),
-            inputs: inputs.collect(),
-            context: context.clone(),
-            plan,
-        };
-        match def.lane {
-            Lane::Shared => {
-                runs.spawn(run.run());
-            }
-            Lane::Host => host_runs.push(run),
-        }
-    }
-    if !host_runs.is_empty() {
+    let mut cycle = Cycle::new(states, context);
+    // Kept at their first pages for shared runs that read these, too.
+    let mut ahead = Vec::new();
+    if let Some(task) = host {
         // A cycle in progress at the agent's start is not spread.
-        if start.due.is_some() {
-            tokio::select! {
-                () = sleep_until(start.edge + splay) => {}
-                () = context.stopping.cancelled() => host_runs.clear(),
-            }
-        }
-        for run in host_runs {
-            runs.spawn(run.run());
-        }
+        let at = start.due.map(|_| start.edge + splay);
+        ahead = cycle.begin_own(task, at);
     }
-    let mut ends = Vec::new();
-    while let Some(end) = runs.join_next().await {
-        match end {
-            Ok(end) => ends.push(end),
-            Err(error) => {
-                tracing::error!(%error, cycle = %context.cycle, "a run of the engine itself failed")
-            }
+    let planned = match early {
+        Poll::Ready(planned) => planned,
+        Poll::Pending => planned.await,
+    };
+    let mut no_plan = None;
+    let cancelled = match planned {
+        Planned::NotNeeded => CancellationToken::new(),
+        Planned::None(reason) => {
+            no_plan = Some(reason);
+            CancellationToken::new()
         }
-    }
-    context.cancellation.cancel();
-    finish(task, &context, start, listings, ends, plan, began, started)
+        Planned::Agreed { task, agreed, only } => {
+            cycle.begin_shared(&task, &agreed, only.as_deref());
+            agreed.cancelled
+        }
+    };
+    drop(ahead);
+    let ends = cycle.ended(&cancelled).await;
+    cycle.finish(schedule.to_string(), start, ends, no_plan, began, started)
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of one record")]
-fn finish(
-    task: &TaskDef,
-    context: &CycleContext,
-    start: &Start,
+/// A cycle under way.
+struct Cycle<'a> {
+    states: &'a RunStates,
+    context: Arc<CycleContext>,
     listings: Vec<Arc<Listing>>,
-    ends: Vec<RunEnd>,
-    plan: Planned,
-    began: Instant,
-    started: nephoscope_model::Timestamp,
-) -> CycleEnd {
-    let no_plan = match plan {
-        Planned::None(reason) => Some(reason),
-        Planned::Agreed(_) | Planned::NotNeeded => None,
-    };
-    let listing_records: Vec<_> = listings.iter().filter_map(|listing| listing.record()).collect();
-    let mut failures = FailureCounts::default();
-    for record in &listing_records {
-        if let Some(note) = &record.failure {
+    runs: JoinSet<Option<RunEnd>>,
+    ledger: Ledger,
+    work: Arc<WorkId>,
+    /// Cancelled when what is shared ends: with the cycle, or since it is others' now.
+    shared: CancellationToken,
+}
+
+impl<'a> Cycle<'a> {
+    fn new(states: &'a RunStates, context: Arc<CycleContext>) -> Self {
+        let work = Arc::new(WorkId {
+            cycle: context.cycle.clone(),
+            succession: context.succession,
+        });
+        Self {
+            states,
+            listings: Vec::new(),
+            runs: JoinSet::new(),
+            ledger: Ledger::new(
+                work.clone(),
+                context.coordinator.clone(),
+                context.settlements.clone(),
+            ),
+            work,
+            shared: context.cancellation.child_token(),
+            context,
+        }
+    }
+
+    /// Begins the runs on the host's own resources, at this time. Gives readers of those listings that shared runs read,
+    /// too.
+    fn begin_own(&mut self, task: &TaskDef, at: Option<Instant>) -> Vec<Reader> {
+        let own = |_: &ListingDef| Part::whole();
+        let is_own = |index: &usize| {
+            task.listings
+                .get(*index)
+                .is_some_and(|listing| listing.unit.group == Group::Host)
+        };
+        let shared_runs = task.runs.iter().filter(|run| run.lane == Lane::Shared);
+        let read_by_both: Vec<_> = shared_runs
+            .flat_map(|run| run.listings())
+            .filter(is_own)
+            .collect();
+        let ahead = read_by_both
+            .into_iter()
+            .filter_map(|index| Some(self.listing(task, index, own)?.reader()))
+            .collect();
+        for def in task.runs.iter().filter(|run| run.lane == Lane::Host) {
+            let inputs = def
+                .inputs
+                .iter()
+                .map(|input| self.readers(task, input, own))
+                .collect();
+            let run = Run {
+                def: def.clone(),
+                state: self.states.of(def),
+                inputs,
+                context: self.context.clone(),
+                cancellation: self.context.cancellation.clone(),
+                fence: None,
+                members: NonZeroUsize::MIN,
+            };
+            let stopping = self.context.stopping.clone();
+            self.runs.spawn(async move {
+                if let Some(at) = at {
+                    tokio::select! {
+                        biased;
+                        () = stopping.cancelled() => return None,
+                        () = sleep_until(at) => {}
+                    }
+                }
+                Some(run.run().await)
+            });
+        }
+        ahead
+    }
+
+    /// Begins the runs on what agents share.
+    fn begin_shared(&mut self, task: &TaskDef, agreed: &Agreed, only: Option<&[Unit]>) {
+        let part = |def: &ListingDef| {
+            let unit = &def.unit;
+            let is_meant = only.is_none_or(|only| only.contains(unit));
+            match unit.group {
+                _ if !is_meant => Part::nothing(),
+                Group::Host => Part::whole(),
+                Group::Shared => Part {
+                    share: agreed.plan.share(unit),
+                    members: match unit.mode {
+                        PartitionMode::Resource => agreed.plan.members(unit),
+                        PartitionMode::Listing => NonZeroUsize::MIN,
+                    },
+                },
+            }
+        };
+        for def in task.runs.iter().filter(|run| run.lane == Lane::Shared) {
+            let mut listings: Vec<_> = def
+                .listings()
+                .filter_map(|index| self.listing(task, index, part))
+                .filter(|listing| listing.unit().group == Group::Shared && !listing.part().share.is_nothing())
+                .collect();
+            listings.sort_by(|one, other| one.unit().cmp(other.unit()));
+            listings.dedup_by(|one, other| one.unit() == other.unit());
+            if listings.is_empty() && only.is_some() {
+                continue;
+            }
+            let members = listings.iter().map(|listing| listing.part().members).max();
+            let fence = Fence {
+                coordinator: self.context.coordinator.clone(),
+                clock: self.context.clock.clone(),
+                work: self.work.clone(),
+                units: listings.iter().map(|listing| listing.unit().clone()).collect(),
+            };
+            let inputs = def
+                .inputs
+                .iter()
+                .map(|input| self.readers(task, input, part))
+                .collect();
+            let run = Run {
+                def: def.clone(),
+                state: self.states.of(def),
+                inputs,
+                context: self.context.clone(),
+                cancellation: self.shared.clone(),
+                fence: Some(fence),
+                members: members.unwrap_or(NonZeroUsize::MIN),
+            };
+            listings
+                .iter()
+                .for_each(|listing| self.ledger.run_begins(listing));
+            self.runs.spawn(async move { Some(run.run().await) });
+        }
+        for unit in only.unwrap_or_default() {
+            let known = task.shared_units().any(|own| own == unit);
+            self.ledger.end_unbegun(unit, known);
+        }
+    }
+
+    fn readers(&mut self, task: &TaskDef, input: &Input, part: impl Fn(&ListingDef) -> Part) -> InputReaders {
+        let fallback = input
+            .fallback
+            .and_then(|index| self.listing(task, index, &part))
+            .filter(|listing| !listing.part().share.is_nothing());
+        let listings: Vec<_> = input
+            .listings
+            .iter()
+            .filter_map(|index| self.listing(task, *index, &part))
+            .filter(|listing| fallback.is_some() || !listing.part().share.is_nothing())
+            .collect();
+        InputReaders {
+            listings: listings.iter().map(|listing| listing.reader()).collect(),
+            fallback: fallback.map(|listing| listing.reader()),
+        }
+    }
+
+    /// The cycle's listing with this index in `task`; the first that wants it opens it.
+    fn listing(
+        &mut self,
+        task: &TaskDef,
+        index: usize,
+        part: impl Fn(&ListingDef) -> Part,
+    ) -> Option<Arc<Listing>> {
+        let def = task.listings.get(index)?;
+        if let Some(known) = self.listings.iter().find(|known| *known.unit() == def.unit) {
+            return Some(known.clone());
+        }
+        let cancellation = match def.unit.group {
+            Group::Host => self.context.cancellation.clone(),
+            Group::Shared => self.shared.clone(),
+        };
+        let context = listing_context(task, &self.context, cancellation);
+        let listing = Listing::new(def.clone(), part(def), context);
+        self.listings.push(listing.clone());
+        Some(listing)
+    }
+
+    /// What the runs leave, when all have ended.
+    async fn ended(&mut self, cancelled: &CancellationToken) -> Vec<RunEnd> {
+        let mut ends = Vec::new();
+        loop {
+            let end = tokio::select! {
+                biased;
+                () = cancelled.cancelled(), if !self.shared.is_cancelled() => {
+                    self.shared.cancel();
+                    if !self.ledger.is_settled() {
+                        events::work_lost(&self.work);
+                    }
+                    continue;
+                }
+                end = self.runs.join_next() => end,
+            };
+            match end {
+                Some(Ok(Some(end))) => {
+                    self.ledger.run_ended(&end.units, &end.receipts, end.undone);
+                    ends.push(end);
+                }
+                // Its part of the cycle had not begun when the agent was told to stop.
+                Some(Ok(None)) => {}
+                Some(Err(error)) => {
+                    tracing::error!(%error, cycle = %self.context.cycle, "a run of the engine itself failed");
+                }
+                None => break,
+            }
+        }
+        self.context.cancellation.cancel();
+        ends
+    }
+
+    fn finish(
+        self,
+        schedule: String,
+        start: &Start,
+        ends: Vec<RunEnd>,
+        no_plan: Option<String>,
+        began: Instant,
+        started: Timestamp,
+    ) -> CycleEnd {
+        let listings: Vec<_> = self
+            .listings
+            .iter()
+            .filter_map(|listing| listing.record())
+            .collect();
+        let mut failures = FailureCounts::default();
+        for note in listings.iter().filter_map(|listing| listing.failure.as_ref()) {
             failures.add(
                 FailureKind::ALL
                     .into_iter()
@@ -226,64 +415,43 @@ fn finish(
                     .unwrap_or(FailureKind::Transient),
             );
         }
-    }
-    let given_up: HashSet<usize> = ends
-        .iter()
-        .filter(|end| end.unreachable)
-        .flat_map(|end| {
-            end.def
-                .inputs
-                .iter()
-                .flat_map(|input| input.listings.iter().chain(&input.fallback))
-        })
-        .copied()
-        .collect();
-    let mut record = CycleRecord {
-        schedule: task.schedule.to_string(),
-        cycle: context.cycle.clone(),
-        started,
-        lateness: start.due.map(|due| began.saturating_duration_since(due)),
-        duration: began.elapsed(),
-        resources: 0,
-        samples: 0,
-        failures,
-        listings: listing_records,
-        polls: Vec::new(),
-        no_plan: no_plan.clone(),
-    };
-    let mut receipts = Vec::new();
-    for end in ends {
-        record.resources += end.record.resources;
-        record.samples += end.record.samples;
-        record.failures.add_all(&end.record.failures);
-        record.polls.push(end.record);
-        receipts.push(end.receipts);
-    }
-    record
-        .polls
-        .sort_by(|one, other| one.pollster.cmp(&other.pollster));
-    let units = match no_plan {
-        Some(_) => Vec::new(),
-        None => listings
-            .iter()
-            .enumerate()
-            .filter(|(_, listing)| listing.unit().group == Group::Shared)
-            .map(|(index, listing)| (listing.unit().clone(), given_up.contains(&index)))
-            .collect(),
-    };
-    let settlement = Settlement {
-        cycle: context.cycle.clone(),
-        runs: receipts,
-        units,
-        coordinator: context.coordinator.clone(),
-    };
-    CycleEnd {
-        record: Arc::new(record),
-        settlement,
+        let mut record = CycleRecord {
+            schedule,
+            cycle: self.context.cycle.clone(),
+            started,
+            lateness: start.due.map(|due| began.saturating_duration_since(due)),
+            duration: began.elapsed(),
+            resources: 0,
+            samples: 0,
+            failures,
+            listings,
+            polls: Vec::new(),
+            succession: self.context.succession,
+            no_plan,
+        };
+        let mut receipts = Vec::new();
+        for end in ends {
+            record.resources += end.record.resources;
+            record.samples += end.record.samples;
+            record.failures.add_all(&end.record.failures);
+            record.polls.push(end.record);
+            receipts.push(end.receipts);
+        }
+        record
+            .polls
+            .sort_by(|one, other| one.pollster.cmp(&other.pollster));
+        CycleEnd {
+            record: Arc::new(record),
+            receipts,
+        }
     }
 }
 
-fn listing_context(task: &TaskDef, context: &CycleContext) -> ListingContext {
+fn listing_context(
+    task: &TaskDef,
+    context: &CycleContext,
+    cancellation: CancellationToken,
+) -> ListingContext {
     // A listing that several sources use is as patient as the most patient of them.
     let timeout = task
         .runs
@@ -298,32 +466,8 @@ fn listing_context(task: &TaskDef, context: &CycleContext) -> ListingContext {
         timeout,
         limit: context.limits.options().listing,
         cache: context.cache.clone(),
-        cancellation: context.cancellation.clone(),
+        cancellation,
         runtime: context.plugin_runtime.clone(),
-    }
-}
-
-/// The division of the shared units of a cycle.
-enum Planned {
-    /// The task has none.
-    NotNeeded,
-    /// Everybody knows who does what.
-    Agreed(Arc<dyn Plan>),
-    /// Nothing shared is polled, and why.
-    None(String),
-}
-
-impl Planned {
-    async fn ask(task: &TaskDef, context: &CycleContext) -> Self {
-        if !task.has_shared_runs() {
-            return Self::NotNeeded;
-        }
-        match context.coordinator.plan(&context.cycle).await {
-            Ok(plan) => Self::Agreed(plan),
-            Err(no_plan) => {
-                events::no_plan(&task.schedule.to_string(), &no_plan.reason);
-                Self::None(no_plan.reason)
-            }
-        }
+        hasher: context.hasher.clone(),
     }
 }

@@ -1,12 +1,14 @@
 //! The engine: tasks, their cycles, and changes to them while it runs.
 
+mod beside;
+
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nephoscope_coordination::Coordinator;
+use nephoscope_coordination::{Carried, Coordinator};
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::{Notifier, Outcome};
 use nephoscope_plugin::{BlockingPool, CycleCache};
@@ -17,19 +19,23 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::beside::take_work;
 use crate::clock::Clock;
-use crate::cycle::{CycleContext, RunStates, margin, run_cycle};
+use crate::cycle::{CycleContext, Planned, RunStates, margin, run_cycle};
 use crate::events;
 use crate::keyhash::KeyHasher;
+use crate::ledger::Settlements;
 use crate::limits::{LimitOptions, Limits};
 use crate::plugins::Plugins;
 use crate::progress::Progress;
 use crate::record::CycleRecord;
 use crate::schedule::Schedule;
-use crate::scheduler::{Entry, ScheduleCounters, Scheduler, Start};
+use crate::scheduler::{Entry, Prepare, Scheduler, Start};
+pub use crate::slot::run_status;
+use crate::slot::{Running, Slot};
 use crate::source::Source;
 use crate::splay;
-use crate::stats::{Histogram, RunStatus, SchedulerStatus, SetAsideStatus, TaskStatus, Totals, seconds};
+use crate::stats::{SchedulerStatus, SetAsideStatus, TaskStatus, Totals, seconds};
 use crate::task::TaskDef;
 use crate::ticker::Ticker;
 
@@ -98,25 +104,13 @@ struct Inner {
     /// Cycles that run.
     cycles: TaskTracker,
     /// Receipts that are waited for.
-    settlements: TaskTracker,
+    settlements: Settlements,
+    /// Held while schedules come and go.
+    changing: tokio::sync::Mutex<()>,
     /// No cycle starts any more.
     stopping: CancellationToken,
     /// Running cycles end now.
     ended: CancellationToken,
-}
-
-/// What stays of a schedule while its sources change.
-struct Slot {
-    schedule: Schedule,
-    task: Mutex<Arc<TaskDef>>,
-    running: AtomicBool,
-    states: RunStates,
-    counters: Arc<ScheduleCounters>,
-    cycles: AtomicU64,
-    overruns: AtomicU64,
-    overrunning: AtomicBool,
-    lateness: Mutex<Histogram>,
-    last_duration: Mutex<Option<Duration>>,
 }
 
 /// What a change of the sources did.
@@ -144,7 +138,8 @@ impl Engine {
         parts.runtime.spawn(async move {
             let _ = until.run_until_cancelled(writer).await;
         });
-        Self(Arc::new(Inner {
+        let settlements = Settlements::on(parts.runtime.clone());
+        let inner = Arc::new(Inner {
             limits: Arc::new(Limits::new(options.limits)),
             options,
             parts,
@@ -158,79 +153,102 @@ impl Engine {
             records: Mutex::default(),
             watchers,
             cycles: TaskTracker::new(),
-            settlements: TaskTracker::new(),
+            settlements,
+            changing: tokio::sync::Mutex::default(),
             stopping,
             ended: CancellationToken::new(),
-        }))
+        });
+        let work = take_work(Arc::downgrade(&inner));
+        let until = inner.stopping.clone();
+        inner.parts.runtime.spawn(async move {
+            let _ = until.run_until_cancelled(work).await;
+        });
+        Self(inner)
     }
 
     /// Polls these sources with these plugins from now on. Schedules that stay neither miss nor repeat a
-    /// cycle, and running polls are not cut off.
+    /// cycle, and running polls are not cut off. What agents share changes with the first plan that lists this
+    /// agent's new units.
     pub async fn apply(&self, sources: &[Source], plugins: Arc<Plugins>) -> Applied {
         let inner = &self.0;
+        let _changing = inner.changing.lock().await;
         let tasks = TaskDef::plan(sources, &plugins);
-        inner
-            .parts
-            .coordinator
-            .carry(
-                tasks
-                    .iter()
-                    .flat_map(|task| task.shared_units().cloned())
-                    .collect(),
-            )
-            .await;
-        let first = inner.slots.lock().is_empty();
+        let carried = Carried {
+            units: tasks
+                .iter()
+                .flat_map(|task| task.shared_units().cloned())
+                .collect(),
+            meters: TaskDef::shared_meters(&tasks),
+        };
+        inner.parts.coordinator.carry(carried).await;
         let mut applied = Applied::default();
-        let entries = {
+        let entries: Vec<_> = {
             *inner.plugins.lock() = plugins;
             let mut slots = inner.slots.lock();
+            let first = slots.is_empty();
             let mut old = std::mem::take(&mut *slots);
-            let mut entries = Vec::with_capacity(tasks.len());
             for task in tasks {
                 let id = task.schedule.id().clone();
                 let slot = match old.remove(&id) {
                     Some(slot) => {
-                        applied.kept += 1;
-                        slot.states.keep(&task);
-                        *slot.task.lock() = task.clone();
+                        if slot.is_retired() {
+                            applied.added += 1;
+                        } else {
+                            applied.kept += 1;
+                        }
+                        slot.change(task);
                         slot
                     }
                     None => {
                         applied.added += 1;
-                        Arc::new(Slot::new(task.clone()))
+                        Arc::new(Slot::new(task))
                     }
                 };
-                slots.insert(id, slot.clone());
-                entries.push(self.entry(&task, slot, first));
+                slots.insert(id, slot);
             }
-            applied.removed = old.len();
-            entries
+            for (id, slot) in old {
+                let is_new = !slot.is_retired();
+                applied.removed += usize::from(is_new);
+                if slot.is_shared() {
+                    // Others count on it until a plan comes that does not.
+                    if is_new {
+                        slot.change(Arc::new(TaskDef::empty(slot.schedule.clone())));
+                    }
+                    slots.insert(id, slot);
+                }
+            }
+            slots.values().map(|slot| self.entry(slot, first)).collect()
         };
         inner.scheduler.set(entries).await;
         applied
     }
 
-    fn entry(&self, task: &TaskDef, slot: Arc<Slot>, first: bool) -> Entry {
+    fn entry(&self, slot: &Arc<Slot>, first: bool) -> Entry {
         let inner = &self.0;
-        let delay = if task.has_shared_runs() {
+        let (task, is_shared) = (slot.newest(), slot.is_shared());
+        let delay = if is_shared {
             Duration::ZERO
         } else {
-            inner.splay(&task.schedule)
+            inner.splay(&slot.schedule)
         };
         // After a reload new schedules wait for their edge; at the start the cycle in progress is run.
-        let in_progress = first && (!task.has_shared_runs() || inner.options.shared_in_progress);
-        let finished = inner.parts.clock.wall();
-        let finished = task
+        let in_progress = first && (task.has_own_runs() || inner.options.shared_in_progress);
+        let finished = slot
             .schedule
-            .edge_at_or_before(finished)
-            .is_some_and(|edge| inner.progress.is_finished(task.schedule.id(), edge));
-        let weak = Arc::downgrade(&self.0);
-        let counters = slot.counters.clone();
+            .edge_at_or_before(inner.parts.clock.wall())
+            .is_some_and(|edge| inner.progress.is_finished(slot.schedule.id(), edge));
+        let prepare = is_shared.then(|| {
+            let coordinator = inner.parts.coordinator.clone();
+            let prepare = move |cycle: &CycleId, edge, interval| coordinator.prepare(cycle, edge, interval);
+            Arc::new(prepare) as Prepare
+        });
+        let (weak, slot) = (Arc::downgrade(inner), slot.clone());
         Entry {
-            schedule: task.schedule.clone(),
+            schedule: slot.schedule.clone(),
             delay,
             begin_in_progress: in_progress && !finished,
-            counters,
+            counters: slot.counters.clone(),
+            prepare,
             start: Arc::new(move |start| {
                 if let Some(inner) = weak.upgrade() {
                     inner.start_cycle(&slot, start);
@@ -240,26 +258,31 @@ impl Engine {
     }
 
     /// Ends gracefully: no cycle starts any more, those that run have until `deadline`, then what they have is
-    /// handed over. Waits for receipts as long as there is time.
+    /// handed over.
     pub async fn stop(&self, deadline: Instant) {
         let inner = &self.0;
         inner.stopping.cancel();
         inner.cycles.close();
-        if timeout_at(deadline, inner.cycles.wait()).await.is_err() {
+        let stopping = timeout_at(deadline, inner.parts.coordinator.stopping());
+        let (_, ended) = tokio::join!(stopping, timeout_at(deadline, inner.cycles.wait()));
+        if ended.is_err() {
             inner.ended.cancel();
             let _ = timeout_at(Instant::now() + LAST_GRACE, inner.cycles.wait()).await;
         }
-        inner.settlements.close();
     }
 
-    /// Waits for the receipts of all cycles, at most until `deadline`; then writes what is finished. Called
-    /// after the notifier has flushed its queues.
+    /// Waits for the receipts of all cycles, at most until `deadline`; then writes what is finished, and leaves the
+    /// pool. Called after the notifier has flushed its queues.
     pub async fn settle(&self, deadline: Instant) {
         let inner = &self.0;
-        let _ = timeout_at(deadline, inner.settlements.wait()).await;
+        if timeout_at(deadline, inner.settlements.done()).await.is_err() {
+            inner.settlements.end().await;
+        }
         // Said already when the file could not be written before.
         let _ = inner.progress.write(&inner.blocking).await;
-        inner.parts.coordinator.leave().await;
+        // Others need not wait for the end of a lease if it is given back.
+        let deadline = deadline.max(Instant::now() + LAST_GRACE);
+        let _ = timeout_at(deadline, inner.parts.coordinator.leave()).await;
     }
 
     /// Ends running cycles now; see [`Engine::stop`].
@@ -281,7 +304,11 @@ impl Engine {
     /// All tasks, by schedule.
     pub fn tasks(&self) -> Vec<TaskStatus> {
         let slots: Vec<_> = self.0.slots.lock().values().cloned().collect();
-        let mut tasks: Vec<_> = slots.iter().map(|slot| slot.status(&self.0.scheduler)).collect();
+        let mut tasks: Vec<_> = slots
+            .iter()
+            .filter(|slot| !slot.is_retired())
+            .map(|slot| slot.status(&self.0.scheduler))
+            .collect();
         tasks.sort_by(|one, other| one.schedule_id.cmp(&other.schedule_id));
         tasks
     }
@@ -353,6 +380,9 @@ impl Inner {
             if !slot.overrunning.swap(true, Ordering::Relaxed) {
                 events::cycle_overrun(&slot.schedule, &start.cycle);
             }
+            if slot.is_shared() {
+                self.parts.coordinator.skipped(&start.cycle);
+            }
             return;
         }
         slot.overrunning.store(false, Ordering::Relaxed);
@@ -361,43 +391,133 @@ impl Inner {
         self.cycles.clone().spawn_on(
             async move {
                 let running = Running(slot.clone());
-                let record = self.cycle(&slot, start).await;
+                let end = self.cycle(&slot, start).await;
                 drop(running);
-                // Who reads the log, or watches, finds everything else up to date.
-                events::cycle_ended(&record);
-                let _ = self.watchers.send(record);
+                if let Some(end) = end {
+                    self.tell(end);
+                }
             },
             &runtime,
         );
     }
 
-    async fn cycle(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) -> Arc<CycleRecord> {
-        let task = slot.task.lock().clone();
-        let splay = self.splay(&task.schedule);
-        let delay = if task.has_shared_runs() {
-            Duration::ZERO
-        } else {
-            splay
-        };
+    /// Runs a cycle; `None` if the schedule is gone by now.
+    async fn cycle(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) -> Option<Arc<CycleRecord>> {
+        let splay = self.splay(&slot.schedule);
+        let is_shared = slot.is_shared();
+        let delay = if is_shared { Duration::ZERO } else { splay };
         let deadline = start.edge + delay + start.interval - margin(start.interval);
-        let context = self.context(start.cycle.clone(), start.interval, deadline);
-        let end = run_cycle(&task, &slot.states, context, &start, splay).await;
+        let context = self.context(start.cycle.clone(), None, start.interval, deadline);
+        let newest = slot.newest();
+        // In the cycle in progress at the start, what is shared waits for the coordinator.
+        let asks = is_shared && (start.due.is_some() || self.options.shared_in_progress);
+        let planned = async {
+            if asks {
+                self.agree(slot, &start.cycle, deadline).await
+            } else {
+                Planned::NotNeeded
+            }
+        };
+        if newest.runs.is_empty() {
+            let planned = planned.await;
+            if matches!(&planned, Planned::Agreed { task, .. } if !task.runs.is_empty()) {
+                let states = &slot.states;
+                let end = run_cycle(
+                    &slot.schedule,
+                    None,
+                    async { planned },
+                    states,
+                    context,
+                    &start,
+                    splay,
+                )
+                .await;
+                self.remember(slot, &end.record);
+                return Some(end.record);
+            }
+            self.forget(slot).await;
+            return None;
+        }
+        let end = run_cycle(
+            &slot.schedule,
+            Some(&newest),
+            planned,
+            &slot.states,
+            context,
+            &start,
+            splay,
+        )
+        .await;
         self.remember(slot, &end.record);
-        let (inner, settlement) = (self.clone(), end.settlement);
-        self.settlements.spawn_on(
-            async move {
-                // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
-                let (Outcome::Delivered | Outcome::Stored | Outcome::Dropped) = settlement.settle().await;
+        let (inner, patience, settlement) = (self.clone(), self.settlements.clone(), end.settlement());
+        self.settlements.spawn(async move {
+            // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
+            if let Some(Outcome::Delivered | Outcome::Stored | Outcome::Dropped) =
+                patience.patiently(settlement).await
+            {
                 inner.progress.finished(&start.cycle);
-            },
-            &self.parts.runtime,
-        );
-        end.record
+            }
+        });
+        Some(end.record)
     }
 
-    fn context(&self, cycle: CycleId, interval: Duration, deadline: Instant) -> Arc<CycleContext> {
+    /// Asks the coordinator for the plan of a cycle, and which task of the schedule it is about.
+    async fn agree(&self, slot: &Slot, cycle: &CycleId, deadline: Instant) -> Planned {
+        if self.stopping.is_cancelled() {
+            return Planned::None("the agent stops".to_owned());
+        }
+        let mut begun = slot.begun.lock().await;
+        let answer = tokio::select! {
+            biased;
+            () = self.ended.cancelled() => return Planned::None("the agent stops".to_owned()),
+            answer = timeout_at(deadline, self.parts.coordinator.plan(cycle)) => answer,
+        };
+        let reason = match answer {
+            Ok(Ok(agreed)) => {
+                *begun = Some(cycle.start);
+                let task = slot.tasks.lock().choose(agreed.plan.as_ref());
+                return Planned::Agreed {
+                    task,
+                    agreed,
+                    only: None,
+                };
+            }
+            Ok(Err(no_plan)) => no_plan.reason,
+            Err(_) => "the coordinator did not answer in time".to_owned(),
+        };
+        if !slot.is_retired() {
+            events::no_plan(&slot.schedule.to_string(), &reason);
+        }
+        Planned::None(reason)
+    }
+
+    /// No plan counts on a schedule any more that the configuration does not name.
+    async fn forget(&self, slot: &Arc<Slot>) {
+        let _changing = self.changing.lock().await;
+        let id = slot.schedule.id();
+        {
+            let mut slots = self.slots.lock();
+            if !slots
+                .get(id)
+                .is_some_and(|known| Arc::ptr_eq(known, slot) && known.is_retired())
+            {
+                return;
+            }
+            slots.remove(id);
+        }
+        self.scheduler.remove(id.clone()).await;
+    }
+
+    fn context(
+        &self,
+        cycle: CycleId,
+        succession: Option<u64>,
+        interval: Duration,
+        deadline: Instant,
+    ) -> Arc<CycleContext> {
         Arc::new(CycleContext {
             cycle,
+            succession,
             interval,
             deadline,
             clock: self.parts.clock.clone(),
@@ -410,17 +530,14 @@ impl Inner {
             limits: self.limits.clone(),
             hasher: self.hasher.clone(),
             plugin_runtime: self.parts.plugin_runtime.clone(),
+            settlements: self.settlements.clone(),
             stopping: self.stopping.clone(),
             cancellation: self.ended.child_token(),
         })
     }
 
     fn remember(&self, slot: &Slot, record: &Arc<CycleRecord>) {
-        slot.cycles.fetch_add(1, Ordering::Relaxed);
-        if let Some(lateness) = record.lateness {
-            slot.lateness.lock().add(seconds(lateness));
-        }
-        *slot.last_duration.lock() = Some(record.duration);
+        slot.count(record);
         self.totals.add(record);
         let mut records = self.records.lock();
         if records.len() >= RECORDS {
@@ -428,68 +545,11 @@ impl Inner {
         }
         records.push_back(record.clone());
     }
-}
 
-/// A cycle of the slot runs, until this is dropped.
-struct Running(Arc<Slot>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.running.store(false, Ordering::Release);
-    }
-}
-
-impl Slot {
-    fn new(task: Arc<TaskDef>) -> Self {
-        Self {
-            schedule: task.schedule.clone(),
-            task: Mutex::new(task),
-            running: AtomicBool::new(false),
-            states: RunStates::default(),
-            counters: Arc::default(),
-            cycles: AtomicU64::new(0),
-            overruns: AtomicU64::new(0),
-            overrunning: AtomicBool::new(false),
-            lateness: Mutex::default(),
-            last_duration: Mutex::default(),
-        }
-    }
-
-    fn status(&self, scheduler: &Scheduler) -> TaskStatus {
-        let task = self.task.lock().clone();
-        TaskStatus {
-            schedule: task.schedule.to_string(),
-            schedule_id: task.schedule.id().to_string(),
-            sources: task.sources.clone(),
-            runs: task.runs.iter().map(|run| run_status(&task, run)).collect(),
-            next: scheduler.next(task.schedule.id()).map(|next| next.to_string()),
-            running: self.running.load(Ordering::Relaxed),
-            cycles: self.cycles.load(Ordering::Relaxed),
-            overruns: self.overruns.load(Ordering::Relaxed),
-            missed: self.counters.missed.load(Ordering::Relaxed),
-            repeated: self.counters.repeated.load(Ordering::Relaxed),
-            lateness: self.lateness.lock().clone(),
-            last_duration: self.last_duration.lock().map(seconds),
-        }
-    }
-}
-
-/// A pollster run as people see it.
-pub fn run_status(task: &TaskDef, run: &crate::task::RunDef) -> RunStatus {
-    let names = |indices: &mut dyn Iterator<Item = &usize>| {
-        let mut names: Vec<Arc<str>> = Vec::new();
-        for listing in indices.filter_map(|index| task.listings.get(*index)) {
-            if !names.contains(&listing.unit.listing) {
-                names.push(listing.unit.listing.clone());
-            }
-        }
-        names
-    };
-    RunStatus {
-        pollster: run.pollster.name.clone(),
-        meters: run.meters.clone(),
-        listings: names(&mut run.inputs.iter().flat_map(|input| &input.listings)),
-        fallbacks: names(&mut run.inputs.iter().flat_map(|input| &input.fallback)),
+    /// Says that a cycle has ended. Who reads the log, or watches, finds everything else up to date.
+    fn tell(&self, record: Arc<CycleRecord>) {
+        events::cycle_ended(&record);
+        let _ = self.watchers.send(record);
     }
 }
 
@@ -504,6 +564,8 @@ pub async fn once(
 ) -> Vec<Arc<CycleRecord>> {
     let tasks = TaskDef::plan(sources, plugins);
     let limits = Arc::new(Limits::new(options.limits));
+    // Nobody is told what is finished.
+    let settlements = Settlements::on(parts.runtime.clone());
     let now = parts.clock.wall();
     let edge = parts.clock.monotonic();
     let cycles = tasks.iter().map(|task| {
@@ -519,6 +581,7 @@ pub async fn once(
         };
         let context = Arc::new(CycleContext {
             cycle: start.cycle.clone(),
+            succession: None,
             interval,
             deadline: edge + interval - margin(interval),
             clock: parts.clock.clone(),
@@ -531,12 +594,33 @@ pub async fn once(
             limits: limits.clone(),
             hasher: KeyHasher::default(),
             plugin_runtime: parts.plugin_runtime.clone(),
+            settlements: settlements.clone(),
             stopping: cancellation.clone(),
             cancellation: cancellation.child_token(),
         });
+        let coordinator = parts.coordinator.clone();
         async move {
             let states = RunStates::default();
-            let end = run_cycle(task, &states, context, &start, Duration::ZERO).await;
+            let planned = async {
+                match coordinator.plan(&start.cycle).await {
+                    Ok(agreed) => Planned::Agreed {
+                        task: task.clone(),
+                        agreed,
+                        only: None,
+                    },
+                    Err(no_plan) => Planned::None(no_plan.reason),
+                }
+            };
+            let end = run_cycle(
+                &task.schedule,
+                Some(task),
+                planned,
+                &states,
+                context,
+                &start,
+                Duration::ZERO,
+            )
+            .await;
             events::cycle_ended(&end.record);
             end.record
         }

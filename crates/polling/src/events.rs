@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use nephoscope_coordination::WorkId;
 use nephoscope_model::CycleId;
 use nephoscope_plugin::Failure;
 
@@ -74,8 +75,24 @@ pub(crate) fn no_plan(schedule: &str, reason: &str) {
     tracing::warn!(schedule, "nothing shared is polled in this cycle: {reason}");
 }
 
-pub(crate) fn fenced(cycle: &CycleId, samples: usize) {
-    tracing::warn!(cycle = %cycle.start, samples, "samples were not handed over: the membership is lost");
+pub(crate) fn fenced(pollster: &str, cycle: &CycleId, samples: u64) {
+    tracing::warn!(pollster, cycle = %cycle.start, samples, "samples were not handed over: the membership is lost");
+}
+
+pub(crate) fn work_lost(work: &WorkId) {
+    tracing::warn!(%work, "others have what was this agent's of it: unfinished polls of shared resources end");
+}
+
+pub(crate) fn succession(work: &WorkId, units: usize) {
+    tracing::info!(%work, units, "polled in the place of others");
+}
+
+pub(crate) fn succession_not_begun(work: &WorkId, reason: &str) {
+    tracing::warn!(%work, "not polled in the place of others: {reason}");
+}
+
+pub(crate) fn in_progress_too_late(cycle: &CycleId) {
+    tracing::warn!(%cycle, "the first plan came too late for its cycle");
 }
 
 pub(crate) fn state_not_written(path: &std::path::Path, error: &std::io::Error) {

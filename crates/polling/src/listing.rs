@@ -4,13 +4,17 @@
 //! said that it will not, so 100,000 resources do not stand in memory together while readers keep pace. The
 //! discovery waits for its slowest reader, but not for ever: a reader that hangs, or is so slow that the others
 //! would run out of time, has the pages wait for it instead of the others.
+//!
+//! What the plan gives to other agents is dropped before it stands on a page, and each key is hashed once, however many
+//! readers there are.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use nephoscope_coordination::Unit;
+use nephoscope_coordination::{Share, Unit};
 use nephoscope_model::{CycleId, Resource};
 use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, FailureKind};
 use parking_lot::Mutex;
@@ -19,6 +23,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::keyhash::KeyHasher;
 use crate::plugins::LoadedDiscovery;
 use crate::record::{FailureNote, ListingRecord};
 
@@ -74,11 +79,49 @@ pub struct ListingContext {
     pub cancellation: CancellationToken,
     /// Where discoveries run.
     pub runtime: Handle,
+    /// For the keys on its pages.
+    pub hasher: KeyHasher,
+}
+
+/// What of a listing is this agent's.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Which of its resources.
+    pub share: Share,
+    /// How many agents ask for the listing.
+    pub members: NonZeroUsize,
+}
+
+impl Part {
+    /// A listing that is this agent's alone.
+    pub fn whole() -> Self {
+        Self {
+            share: Share::Everything,
+            members: NonZeroUsize::MIN,
+        }
+    }
+
+    /// Nothing of it.
+    pub fn nothing() -> Self {
+        Self {
+            share: Share::Nothing,
+            members: NonZeroUsize::MIN,
+        }
+    }
+}
+
+/// Resources of a listing that are this agent's, with the hashes of their keys.
+pub struct ListedPage {
+    /// The resources.
+    pub resources: Arc<Vec<Resource>>,
+    /// One for each resource.
+    pub hashes: Vec<u128>,
 }
 
 /// A listing in a cycle.
 pub struct Listing {
     def: Arc<ListingDef>,
+    part: Part,
     context: ListingContext,
     state: Mutex<State>,
     /// Pages came, or the listing ended.
@@ -90,12 +133,15 @@ pub struct Listing {
 #[derive(Default)]
 struct State {
     started: bool,
-    pages: VecDeque<Arc<Vec<Resource>>>,
+    pages: VecDeque<Arc<ListedPage>>,
     /// The number of the first page that is kept.
     first: usize,
     readers: HashMap<usize, ReaderState>,
     next_reader: usize,
+    /// Resources that were listed.
     total: u64,
+    /// Those of them that came on pages.
+    kept: u64,
     ended: Option<Result<(), Arc<FailureNote>>>,
     unreachable: bool,
 }
@@ -112,9 +158,10 @@ struct ReaderState {
 
 impl Listing {
     /// A listing that nobody has asked for yet.
-    pub fn new(def: Arc<ListingDef>, context: ListingContext) -> Arc<Self> {
+    pub fn new(def: Arc<ListingDef>, part: Part, context: ListingContext) -> Arc<Self> {
         Arc::new(Self {
             def,
+            part,
             context,
             state: Mutex::default(),
             filled: Notify::new(),
@@ -125,6 +172,11 @@ impl Listing {
     /// What is shared of it.
     pub fn unit(&self) -> &Unit {
         &self.def.unit
+    }
+
+    /// What of it is this agent's.
+    pub fn part(&self) -> &Part {
+        &self.part
     }
 
     /// A reader from the first page on; it must be there before the first page is taken by another.
@@ -145,7 +197,6 @@ impl Listing {
         Reader {
             listing: self.clone(),
             id,
-            ended: false,
         }
     }
 
@@ -171,11 +222,27 @@ impl Listing {
         self.state.lock().unreachable
     }
 
+    /// Whether it has listed anything so far, this agent's or not, or could not be listed in full.
+    pub fn found_anything(&self) -> bool {
+        let state = self.state.lock();
+        state.total > 0 || matches!(state.ended, Some(Err(_)))
+    }
+
     fn start(self: &Arc<Self>) {
         match &self.def.origin {
             Origin::Unknown => self.end(Ok(())),
             Origin::Static(resources) => {
-                self.put(resources.clone());
+                let own = match &self.part.share {
+                    Share::Everything => resources.clone(),
+                    share => Arc::new(
+                        resources
+                            .iter()
+                            .filter(|resource| share.has(resource.key()))
+                            .cloned()
+                            .collect(),
+                    ),
+                };
+                self.put(resources.len(), own);
                 self.end(Ok(()));
             }
             Origin::Discovery { .. } => {
@@ -202,6 +269,7 @@ impl Listing {
             deadline: context.deadline,
             cancellation: cancellation.clone(),
             cache: context.cache.clone(),
+            members: self.part.members,
             pages,
         });
         let plugin = discovery.plugin.clone();
@@ -256,8 +324,12 @@ impl Listing {
                 page = timeout_at(until, arriving.recv()) => page,
             };
             match page {
-                Ok(Some(page)) => {
-                    let total = self.put(Arc::new(page));
+                Ok(Some(mut page)) => {
+                    let listed = page.len();
+                    if !matches!(self.part.share, Share::Everything) {
+                        page.retain(|resource| self.part.share.has(resource.key()));
+                    }
+                    let total = self.put(listed, Arc::new(page));
                     if total > self.context.limit as u64 {
                         return Err(Failure::transient(format!(
                             "the listing has more than {} resources (agent.limits.listing); the rest is left out",
@@ -277,11 +349,20 @@ impl Listing {
         }
     }
 
-    fn put(&self, page: Arc<Vec<Resource>>) -> u64 {
+    /// Of so many resources that were listed, these are this agent's. Gives how many were listed so far.
+    fn put(&self, listed: usize, own: Arc<Vec<Resource>>) -> u64 {
+        let hasher = &self.context.hasher;
+        let hashes = own.iter().map(|resource| hasher.hash(resource.key())).collect();
         let mut state = self.state.lock();
-        state.total += page.len() as u64;
-        state.pages.push_back(page);
-        state.drop_read_pages();
+        state.total += listed as u64;
+        state.kept += own.len() as u64;
+        if !own.is_empty() {
+            state.pages.push_back(Arc::new(ListedPage {
+                resources: own,
+                hashes,
+            }));
+            state.drop_read_pages();
+        }
         let total = state.total;
         drop(state);
         self.filled.notify_waiters();
@@ -310,7 +391,7 @@ impl Listing {
                     .values()
                     .filter(|reader| reader.reading && reader.moved + STALLED > now);
                 match waited_for.min_by_key(|reader| reader.taken) {
-                    Some(slowest) if state.total - slowest.taken > AHEAD => slowest.moved + STALLED,
+                    Some(slowest) if state.kept - slowest.taken > AHEAD => slowest.moved + STALLED,
                     _ => return,
                 }
             };
@@ -345,20 +426,10 @@ impl State {
     }
 }
 
-/// How a listing ended for a reader.
-#[derive(Debug, Clone)]
-pub enum ListingEnd {
-    /// All of it was read.
-    Complete,
-    /// The discovery failed; what came before was read.
-    Failed(Arc<FailureNote>),
-}
-
 /// Reads a listing page by page. Dropping it tells the listing that it takes no more.
 pub struct Reader {
     listing: Arc<Listing>,
     id: usize,
-    ended: bool,
 }
 
 impl Reader {
@@ -367,8 +438,8 @@ impl Reader {
         &self.listing
     }
 
-    /// The next page, or how the listing ended.
-    pub async fn next(&mut self) -> Result<Arc<Vec<Resource>>, ListingEnd> {
+    /// The next page; `None` when the listing has ended, whatever ended it.
+    pub async fn next(&mut self) -> Option<Arc<ListedPage>> {
         let start = !std::mem::replace(&mut self.listing.state.lock().started, true);
         if start {
             self.listing.start();
@@ -386,7 +457,8 @@ impl Reader {
         }
     }
 
-    fn step(&mut self) -> Option<Result<Arc<Vec<Resource>>, ListingEnd>> {
+    /// What [`Reader::next`] gives, if that is known.
+    fn step(&mut self) -> Option<Option<Arc<ListedPage>>> {
         let mut guard = self.listing.state.lock();
         let state = &mut *guard;
         let reader = state.readers.get_mut(&self.id)?;
@@ -394,18 +466,13 @@ impl Reader {
         reader.moved = Instant::now();
         if let Some(page) = state.pages.get(reader.position - state.first).cloned() {
             reader.position += 1;
-            reader.taken += page.len() as u64;
+            reader.taken += page.resources.len() as u64;
             state.drop_read_pages();
             drop(guard);
             self.listing.taken.notify_waiters();
-            return Some(Ok(page));
+            return Some(Some(page));
         }
-        let end = match state.ended.as_ref()? {
-            Ok(()) => ListingEnd::Complete,
-            Err(note) => ListingEnd::Failed(note.clone()),
-        };
-        self.ended = true;
-        Some(Err(end))
+        state.ended.as_ref().map(|_| None)
     }
 }
 

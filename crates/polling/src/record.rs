@@ -86,6 +86,8 @@ pub struct PollRecord {
     pub resources: u64,
     /// Samples that were handed to the notifier.
     pub samples: u64,
+    /// Samples that were not handed over: the membership was lost, and others poll in this agent's place.
+    pub fenced: u64,
     /// Resources that were passed over, since they are set aside.
     pub set_aside: u64,
     /// Failures of resources and of the run itself.
@@ -135,6 +137,8 @@ pub struct CycleRecord {
     pub listings: Vec<ListingRecord>,
     /// Its polls.
     pub polls: Vec<PollRecord>,
+    /// The number of the succession, where this is no cycle of its own, but what others have left undone in one.
+    pub succession: Option<u64>,
     /// Why shared units were not polled, if so.
     pub no_plan: Option<String>,
 }

@@ -1,27 +1,30 @@
 //! One pollster run of a cycle: its resources in, its samples out, and an end in any case.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use nephoscope_coordination::{Group, Plan, Unit};
-use nephoscope_model::{Batch, Resource, RunIds, Sample};
+use nephoscope_coordination::Unit;
+use nephoscope_model::{Batch, Resource, RunIds};
 use nephoscope_notifier::ReceiptSet;
 use nephoscope_plugin::{
-    Failure, FailureKind, Page, PartitionMode, PollContext, PollRun, RunObserver, RunOutput, SampleSink,
+    Failure, FailureKind, Page, PollContext, PollRun, Reported, RunObserver, RunOutput, SampleSink,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::cycle::CycleContext;
 use crate::events;
+use crate::fence::Fence;
 use crate::keyhash::{KeyHasher, KeySet};
-use crate::listing::{ListingEnd, Reader, panicked};
+use crate::listing::{Reader, panicked};
 use crate::record::{DESCRIBED, FailureNote, PollRecord};
 use crate::setaside::SetAside;
 use crate::task::{Lane, RunDef};
@@ -41,17 +44,16 @@ const GRACE: Duration = Duration::from_millis(50);
 pub struct RunState {
     /// Resources that are set aside.
     pub set_aside: SetAside,
-    /// A run that blocks its thread and was left behind.
-    left_behind: Mutex<Option<JoinHandle<()>>>,
+    /// Runs that block their threads and were left behind: one, unless a succession ran beside a cycle.
+    left_behind: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl RunState {
     /// Whether a run before still blocks its thread.
     pub fn hangs(&self) -> bool {
-        self.left_behind
-            .lock()
-            .as_ref()
-            .is_some_and(|task| !task.is_finished())
+        let mut left_behind = self.left_behind.lock();
+        left_behind.retain(|task| !task.is_finished());
+        !left_behind.is_empty()
     }
 }
 
@@ -61,26 +63,34 @@ pub struct Run {
     pub(crate) state: Arc<RunState>,
     pub(crate) inputs: Vec<InputReaders>,
     pub(crate) context: Arc<CycleContext>,
-    /// The division of shared units; `None` for runs on the host's own resources.
-    pub(crate) plan: Option<Arc<dyn Plan>>,
+    /// Cancelled when it must end at once.
+    pub(crate) cancellation: CancellationToken,
+    /// Asked before each hand-over; `None` for runs on the host's own resources.
+    pub(crate) fence: Option<Fence>,
+    /// How many agents poll resources of the same listings.
+    pub(crate) members: NonZeroUsize,
 }
 
 /// The readers of one source's resources.
 pub struct InputReaders {
+    /// Those that may have resources for this agent. With a `fallback` it is all of them: whether they list anything at
+    /// all is what decides about it.
     pub(crate) listings: Vec<Reader>,
+    /// Read if `listings` list nothing; `None` if there is none, or nothing of it is this agent's.
     pub(crate) fallback: Option<Reader>,
 }
 
 /// What a run leaves when it has ended.
 pub struct RunEnd {
-    /// What ran.
-    pub def: Arc<RunDef>,
+    /// The shared units whose resources it polled.
+    pub units: Arc<[Unit]>,
     /// For the cycle's record.
     pub record: PollRecord,
     /// The receipts of its samples.
-    pub receipts: ReceiptSet,
-    /// Whether it could not reach its service at all.
-    pub unreachable: bool,
+    pub receipts: Arc<ReceiptSet>,
+    /// Whether others should do what it was to do: it could not reach its service at all, was cancelled, or the fence let
+    /// samples of it not pass. A poll that failed in any other way is done.
+    pub undone: bool,
 }
 
 impl Run {
@@ -91,7 +101,9 @@ impl Run {
             state,
             inputs,
             context,
-            plan,
+            cancellation,
+            fence,
+            members,
         } = self;
         let observer = Arc::new(Observer {
             state: state.clone(),
@@ -105,23 +117,29 @@ impl Run {
         });
         let mut worker = Worker {
             receipts: ReceiptSet::default(),
-            fenced: false,
             def,
             state,
             context,
             observer: observer.clone(),
-            plan,
+            cancellation,
+            fence,
+            members,
         };
         let outcome = worker.work(inputs).await;
         if let Err(failure) = outcome {
             observer.run_failed(&failure);
         }
         let record = std::mem::take(&mut *observer.record.lock());
+        if record.fenced > 0 {
+            events::fenced(&record.pollster, &worker.context.cycle, record.fenced);
+        }
         RunEnd {
-            def: worker.def,
+            undone: observer.unreachable.load(Ordering::Relaxed)
+                || record.fenced > 0
+                || worker.cancellation.is_cancelled(),
+            units: worker.fence.map(|fence| fence.units).unwrap_or_default(),
             record,
-            receipts: worker.receipts,
-            unreachable: observer.unreachable.load(Ordering::Relaxed),
+            receipts: Arc::new(worker.receipts),
         }
     }
 }
@@ -131,49 +149,59 @@ struct Worker {
     state: Arc<RunState>,
     context: Arc<CycleContext>,
     observer: Arc<Observer>,
-    plan: Option<Arc<dyn Plan>>,
+    cancellation: CancellationToken,
+    fence: Option<Fence>,
+    members: NonZeroUsize,
     receipts: ReceiptSet,
-    fenced: bool,
 }
 
 impl Worker {
     async fn work(&mut self, inputs: Vec<InputReaders>) -> Result<(), Failure> {
-        let mut pages = PageSource::new(inputs, self.observer.clone(), self.plan.clone());
+        let mut pages = PageSource::new(inputs, self.observer.clone());
         // A pollster without resources is not called, and takes no place of another.
         let context = self.context.clone();
-        let first = match before(context.deadline, pages.next()).await {
-            Some(Some(first)) => first,
-            Some(None) => return Ok(()),
-            None => {
-                return Err(Failure::new(
-                    FailureKind::Stopped,
-                    "its resources were not listed in time",
-                ));
-            }
+        let Some(first) = self
+            .in_time(pages.next(), "its resources were not listed in time")
+            .await?
+        else {
+            return Ok(());
         };
         if self.state.hangs() {
             return Err(Failure::transient(
                 "the poll before still blocks its thread; not started again",
             ));
         }
-        let places = before(
-            context.deadline,
-            context.limits.acquire(self.def.pollster.endpoint.as_ref()),
-        )
-        .await;
-        let Some(_places) = places else {
-            return Err(Failure::new(
-                FailureKind::Stopped,
-                "no other poll ended in time to make a place",
-            ));
-        };
+        let places = context.limits.acquire(self.def.pollster.endpoint.as_ref());
+        let _places = self
+            .in_time(places, "no other poll ended in time to make a place")
+            .await?;
         self.poll(first, pages).await
+    }
+
+    /// What `work` gives, unless the run is cancelled or its deadline comes before.
+    async fn in_time<T>(&self, work: impl Future<Output = T>, late: &'static str) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.cancellation.cancelled() => Err(self.cancelled()),
+            done = timeout_at(self.context.deadline, work) => {
+                done.map_err(|_| Failure::new(FailureKind::Stopped, late))
+            }
+        }
+    }
+
+    fn cancelled(&self) -> Failure {
+        let why = if self.context.cancellation.is_cancelled() {
+            "the agent stops"
+        } else {
+            "this agent has lost its part of the work; others go on with it"
+        };
+        Failure::new(FailureKind::Stopped, why)
     }
 
     async fn poll(&mut self, first: Page, mut pages: PageSource) -> Result<(), Failure> {
         let began = Instant::now();
         let context = self.context.clone();
-        let cancellation = context.cancellation.child_token();
+        let cancellation = self.cancellation.child_token();
         let (page_sender, page_receiver) = mpsc::channel(PAGES);
         let (batch_sender, mut batches) = mpsc::channel(BATCHES);
         let host = if self.def.lane == Lane::Host {
@@ -194,6 +222,7 @@ impl Worker {
             deadline: context.deadline,
             cancellation: cancellation.clone(),
             cache: context.cache.clone(),
+            members: self.members,
         };
         let plugin = self.def.pollster.plugin.clone();
         let (result_sender, mut result) = tokio::sync::oneshot::channel();
@@ -231,9 +260,7 @@ impl Worker {
                     });
                 }
                 () = &mut feed => {}
-                () = context.cancellation.cancelled() => {
-                    break Err(Failure::new(FailureKind::Stopped, "the agent stops"));
-                }
+                () = self.cancellation.cancelled() => break Err(self.cancelled()),
                 () = sleep_until(limit) => {
                     // A result may have come since the limit was worked out.
                     if self.limit(&output) <= Instant::now() {
@@ -246,7 +273,7 @@ impl Worker {
         self.end(&mut task).await;
         if !task.is_finished() {
             events::poll_hangs(&self.def.pollster.name, &context.cycle);
-            *self.state.left_behind.lock() = Some(task);
+            self.state.left_behind.lock().push(task);
         }
         // Neither a panic nor a deadline takes back what was reported before.
         while let Ok(batch) = batches.try_recv() {
@@ -289,26 +316,22 @@ impl Worker {
         let _ = timeout(grace, task).await;
     }
 
-    async fn hand_over(&mut self, samples: Vec<Sample>) {
-        let context = &self.context;
-        if self.fenced
-            || (self.def.lane == Lane::Shared && !context.coordinator.may_hand_over(&context.cycle).await)
+    async fn hand_over(&mut self, batch: Reported) {
+        let Reported { samples, at } = batch;
+        // What came before the lease's end may go after it, and a doubt may have gone: each batch is asked for.
+        if let Some(fence) = &self.fence
+            && !fence.lets_pass(at).await
         {
-            self.fenced = true;
-            events::fenced(&context.cycle, samples.len());
+            self.observer.record.lock().fenced += samples.len() as u64;
             return;
         }
         self.observer.record.lock().samples += samples.len() as u64;
+        let context = &self.context;
         let batch = Batch::new(samples, context.sample_source.clone())
             .signed_by(context.notifier.signer())
             .made_at(context.clock.wall());
         self.receipts.add(context.notifier.submit(Arc::new(batch)).await);
     }
-}
-
-/// `work`, if it ends before `deadline`.
-async fn before<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout_at(deadline, work).await.ok()
 }
 
 /// The pages of a run: those of each of its listings, without what is not this run's.
@@ -346,11 +369,10 @@ impl CurrentInput {
 }
 
 impl PageSource {
-    fn new(inputs: Vec<InputReaders>, observer: Arc<Observer>, plan: Option<Arc<dyn Plan>>) -> Self {
+    fn new(inputs: Vec<InputReaders>, observer: Arc<Observer>) -> Self {
         let filter = Filter {
             seen: KeySet::default(),
             observer,
-            plan,
         };
         Self {
             inputs: inputs.into_iter(),
@@ -370,25 +392,23 @@ impl PageSource {
                 self.current = None;
                 continue;
             };
-            if !self.filter.takes_part(reader.listing().unit()) {
-                // What others list is theirs: there is no fallback for this agent either.
-                current.listed = true;
-                continue;
-            }
             match reader.next().await {
-                Ok(resources) => {
-                    current.listed |= !resources.is_empty();
-                    let unit = reader.listing().unit();
-                    let page = Page::select(resources, |resource| self.filter.takes(unit, resource));
+                Some(page) => {
+                    let mut hashes = page.hashes.iter();
+                    let page = Page::select(page.resources.clone(), |_| {
+                        hashes.next().is_some_and(|hash| self.filter.takes(*hash))
+                    });
                     current.reader = Some(reader);
                     if !page.is_empty() {
                         return Some(page);
                     }
                 }
-                Err(ListingEnd::Complete) => {}
-                Err(ListingEnd::Failed(_)) => {
-                    current.listed = true;
-                    if reader.listing().is_unreachable() {
+                None => {
+                    let listing = reader.listing();
+                    // What others list is theirs: there is no fallback for this agent either.
+                    current.listed |= listing.found_anything();
+                    if listing.is_unreachable() && current.fallback.is_some() {
+                        // Nobody knows whether there would have been one.
                         self.filter.observer.unreachable.store(true, Ordering::Relaxed);
                     }
                 }
@@ -397,44 +417,30 @@ impl PageSource {
     }
 }
 
-/// Leaves out what other agents own, what is set aside, and what came before.
+/// Leaves out what came before, and what is set aside.
 struct Filter {
     seen: KeySet,
     observer: Arc<Observer>,
-    plan: Option<Arc<dyn Plan>>,
 }
 
 impl Filter {
-    /// Whether this agent takes part in the unit at all.
-    fn takes_part(&self, unit: &Unit) -> bool {
-        match (&unit.group, unit.mode, &self.plan) {
-            (Group::Host, _, _) => true,
-            (Group::Shared, _, None) => false,
-            (Group::Shared, PartitionMode::Resource, Some(_)) => true,
-            (Group::Shared, PartitionMode::Listing, Some(plan)) => plan.owns_listing(unit),
-        }
-    }
-
-    fn takes(&self, unit: &Unit, resource: &Resource) -> bool {
-        if unit.group == Group::Shared
-            && unit.mode == PartitionMode::Resource
-            && !self
-                .plan
-                .as_ref()
-                .is_some_and(|plan| plan.owns(unit, resource.key()))
-        {
-            return false;
-        }
-        let hash = self.observer.hasher.hash(resource.key());
+    fn takes(&self, hash: u128) -> bool {
         if !self.seen.insert(hash) {
             return false;
         }
         let set_aside = &self.observer.state.set_aside;
-        if !set_aside.is_empty() && set_aside.skips(hash) {
-            self.observer.record.lock().set_aside += 1;
-            return false;
+        if set_aside.is_empty() {
+            return true;
         }
-        true
+        // A succession is a part of a cycle, and none of those that are counted.
+        let skipped = match self.observer.context.succession {
+            None => set_aside.skips(hash),
+            Some(_) => set_aside.holds(hash),
+        };
+        if skipped {
+            self.observer.record.lock().set_aside += 1;
+        }
+        !skipped
     }
 }
 

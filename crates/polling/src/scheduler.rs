@@ -58,6 +58,9 @@ pub struct Start {
     pub interval: Duration,
 }
 
+/// Is told which cycle comes, where its nominal start lies on the monotonic clock, and how long it is to the next.
+pub type Prepare = Arc<dyn Fn(&CycleId, Instant, Duration) + Send + Sync>;
+
 /// What the scheduler starts.
 pub struct Entry {
     /// When.
@@ -68,6 +71,8 @@ pub struct Entry {
     pub begin_in_progress: bool,
     /// What is counted of the schedule.
     pub counters: Arc<ScheduleCounters>,
+    /// Called when an edge is armed, up to two seconds before it, for those who prepare something; must not wait.
+    pub prepare: Option<Prepare>,
     /// Called at each start; must not wait.
     pub start: Arc<dyn Fn(Start) + Send + Sync>,
 }
@@ -99,6 +104,11 @@ enum Command {
     /// Replaces all entries; those of a schedule that stays keep their state.
     Set {
         entries: Vec<Entry>,
+        done: oneshot::Sender<()>,
+    },
+    /// Removes one entry.
+    Remove {
+        schedule: ScheduleId,
         done: oneshot::Sender<()>,
     },
 }
@@ -140,7 +150,17 @@ impl Scheduler {
     /// repeat a cycle.
     pub async fn set(&self, entries: Vec<Entry>) {
         let (done, answer) = oneshot::channel();
-        if self.commands.send(Command::Set { entries, done }).await.is_ok() {
+        self.ask(Command::Set { entries, done }, answer).await;
+    }
+
+    /// Removes the entry of a schedule.
+    pub async fn remove(&self, schedule: ScheduleId) {
+        let (done, answer) = oneshot::channel();
+        self.ask(Command::Remove { schedule, done }, answer).await;
+    }
+
+    async fn ask(&self, command: Command, answer: oneshot::Receiver<()>) {
+        if self.commands.send(command).await.is_ok() {
             // Nothing is lost if the answer is late: the command is in the queue.
             let _ = timeout(ANSWER, answer).await;
         }
@@ -201,6 +221,12 @@ impl Actor {
                 command = commands.recv() => match command {
                     Some(Command::Set { entries, done }) => {
                         self.set(entries);
+                        let _ = done.send(());
+                    }
+                    Some(Command::Remove { schedule, done }) => {
+                        // What waits for it in the heaps is stale from now on.
+                        self.entries.remove(&schedule);
+                        self.shared.next.lock().remove(&schedule);
                         let _ = done.send(());
                     }
                     None => return,
@@ -365,6 +391,11 @@ impl Actor {
                     if due >= wall {
                         let instant = monotonic + between(wall, due);
                         state.armed = Some(instant);
+                        if let Some(prepare) = &state.entry.prepare {
+                            let schedule = &state.entry.schedule;
+                            let edge = instant.checked_sub(state.entry.delay).unwrap_or(instant);
+                            prepare(&schedule.cycle(next), edge, schedule.interval_from(next));
+                        }
                         self.armed.push(Reverse((instant, id.clone())));
                     } else {
                         self.late(&mut state, next, wall, monotonic);

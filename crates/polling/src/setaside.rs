@@ -68,6 +68,11 @@ impl SetAside {
         }
     }
 
+    /// Whether the resource is to be passed over, without counting a cycle.
+    pub fn holds(&self, hash: u128) -> bool {
+        self.0.lock().get(&hash).is_some_and(|entry| entry.skip > 0)
+    }
+
     /// The resource failed for good in a cycle of this length: 2, 4, 8 ... cycles without it, an hour at most.
     pub fn failed(&self, hash: u128, key: &Arc<str>, reason: String, interval: Duration, now: Timestamp) {
         let mut entries = self.0.lock();

@@ -48,6 +48,8 @@ pub struct PollsterTotals {
     pub resources: u64,
     /// Samples that were handed to the notifier.
     pub samples: u64,
+    /// Samples that were not handed over, since the membership was lost.
+    pub fenced: u64,
     /// Resources passed over, since they are set aside.
     pub set_aside: u64,
     /// Failures by kind.
@@ -86,6 +88,7 @@ impl Totals {
             total.runs += 1;
             total.resources += poll.resources;
             total.samples += poll.samples;
+            total.fenced += poll.fenced;
             total.set_aside += poll.set_aside;
             total.failures.add_all(&poll.failures);
             total.seconds += poll.duration.as_secs_f64();
@@ -126,6 +129,8 @@ pub struct TaskStatus {
     pub running: bool,
     /// Cycles that have ended.
     pub cycles: u64,
+    /// Successions that have ended: what others had left undone in a cycle.
+    pub successions: u64,
     /// Cycles that were skipped, since the one before still ran.
     pub overruns: u64,
     /// Edges that were passed over by a step of the clock or a stop of the process.

@@ -4,7 +4,8 @@
 //! serves many meters, so meters are grouped: those of a pollster that the same sources want of the same
 //! resources share a run, and a resource comes once to each run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,16 @@ pub struct Input {
     pub fallback: Option<usize>,
 }
 
+impl RunDef {
+    /// All listings that it may read, by index; some may come twice.
+    pub fn listings(&self) -> impl Iterator<Item = usize> {
+        self.inputs
+            .iter()
+            .flat_map(|input| input.listings.iter().chain(&input.fallback))
+            .copied()
+    }
+}
+
 impl TaskDef {
     /// The tasks of these sources: one for each distinct schedule that has something to poll.
     pub fn plan(sources: &[Source], plugins: &Plugins) -> Vec<Arc<Self>> {
@@ -81,12 +92,49 @@ impl TaskDef {
             .collect()
     }
 
+    /// A digest of which meters these tasks want of which shared units: the same on every agent, whatever the order of
+    /// its sources.
+    pub fn shared_meters(tasks: &[Arc<Self>]) -> u64 {
+        let mut wanted = BTreeSet::new();
+        for task in tasks {
+            for run in task.runs.iter().filter(|run| run.lane == Lane::Shared) {
+                for listing in run.listings().filter_map(|index| task.listings.get(index)) {
+                    wanted.extend(run.meters.iter().map(|meter| (&listing.unit, meter)));
+                }
+            }
+        }
+        let mut digest = siphasher::sip::SipHasher24::new();
+        for (unit, meter) in wanted {
+            // Lengths in front: no two pairs read alike.
+            for text in [unit.to_string().as_bytes(), meter.as_bytes()] {
+                digest.write(&(text.len() as u64).to_be_bytes());
+                digest.write(text);
+            }
+        }
+        digest.finish()
+    }
+
     /// The units that agents share.
     pub fn shared_units(&self) -> impl Iterator<Item = &Unit> {
         self.listings
             .iter()
             .map(|listing| &listing.unit)
             .filter(|unit| unit.group == Group::Shared)
+    }
+
+    /// A task without work: what a schedule has in a configuration that does not name it.
+    pub fn empty(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            sources: Vec::new(),
+            runs: Vec::new(),
+            listings: Vec::new(),
+        }
+    }
+
+    /// Whether any run is on the host's own resources.
+    pub fn has_own_runs(&self) -> bool {
+        self.runs.iter().any(|run| run.lane == Lane::Host)
     }
 
     /// Whether any run starts at the edge itself.
@@ -272,8 +320,8 @@ pub fn static_name(resources: &[StaticResource]) -> String {
     let mut hash = siphasher::sip128::SipHasher24::new();
     for key in keys {
         // The length in front: no two lists read alike.
-        std::hash::Hasher::write(&mut hash, &(key.len() as u64).to_be_bytes());
-        std::hash::Hasher::write(&mut hash, key.as_bytes());
+        hash.write(&(key.len() as u64).to_be_bytes());
+        hash.write(key.as_bytes());
     }
     let hash = siphasher::sip128::Hasher128::finish128(&hash);
     format!("static:{:032x}", hash.as_u128())

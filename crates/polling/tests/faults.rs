@@ -9,17 +9,22 @@
 
 mod common;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{Bench, BenchOptions, Doubles, measure, secs, source, start_of};
-use nephoscope_coordination::{Coordinator, NoPlan, Plan, Unit};
+use nephoscope_coordination::{
+    Agreed, BootTime, Carried, Coordinator, NoPlan, Plan, Share, Unit, Work, WorkId,
+};
 use nephoscope_model::{CycleId, Resource, Subject};
 use nephoscope_plugin::{BlockingPool, Failure, FailureKind, PartitionMode, Scope};
 use nephoscope_polling::record::CycleRecord;
 use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// A healthy pollster `good` on three resources, for others to disturb.
 fn healthy() -> Doubles {
@@ -501,43 +506,66 @@ struct Pool {
 struct Mine(Vec<&'static str>);
 
 impl Plan for Mine {
-    fn owns(&self, _unit: &Unit, key: &str) -> bool {
-        self.0.contains(&key)
+    fn carries(&self, _units: &[Unit]) -> bool {
+        true
     }
 
-    fn owns_listing(&self, unit: &Unit) -> bool {
-        self.0.contains(&&*unit.listing)
+    fn share(&self, unit: &Unit) -> Share {
+        let mine = self.0.clone();
+        match unit.mode {
+            PartitionMode::Resource => Share::Resources(Arc::new(move |key| mine.contains(&key))),
+            PartitionMode::Listing if mine.contains(&&*unit.listing) => Share::Everything,
+            PartitionMode::Listing => Share::Nothing,
+        }
+    }
+
+    fn members(&self, _unit: &Unit) -> NonZeroUsize {
+        NonZeroUsize::MIN
     }
 }
 
 #[async_trait]
 impl Coordinator for Pool {
-    async fn carry(&self, units: Vec<Unit>) {
+    async fn carry(&self, carried: Carried) {
+        let units = carried.units;
         self.told
             .lock()
             .extend(units.iter().map(|unit| format!("carry {unit}")));
     }
 
-    async fn plan(&self, _cycle: &CycleId) -> Result<Arc<dyn Plan>, NoPlan> {
+    fn prepare(&self, _cycle: &CycleId, _edge: Instant, _interval: Duration) {}
+
+    async fn plan(&self, _cycle: &CycleId) -> Result<Agreed, NoPlan> {
         if self.no_plan {
             return Err(NoPlan {
                 reason: "etcd does not answer".into(),
             });
         }
-        Ok(Arc::new(Mine(self.mine.clone())))
+        Ok(Agreed {
+            plan: Arc::new(Mine(self.mine.clone())),
+            cancelled: CancellationToken::new(),
+        })
     }
 
-    async fn may_hand_over(&self, _cycle: &CycleId) -> bool {
+    async fn next_work(&self) -> Work {
+        std::future::pending().await
+    }
+
+    async fn may_hand_over(&self, _work: &WorkId, _units: &[Unit], _finished: BootTime) -> bool {
         !self.closed.load(Ordering::SeqCst)
     }
 
-    fn finished(&self, _cycle: &CycleId, unit: &Unit) {
+    fn finished(&self, _work: &WorkId, unit: &Unit) {
         self.told.lock().push(format!("finished {unit}"));
     }
 
-    fn gave_up(&self, _cycle: &CycleId, unit: &Unit) {
+    fn gave_up(&self, _work: &WorkId, unit: &Unit) {
         self.told.lock().push(format!("gave up {unit}"));
     }
+
+    fn skipped(&self, _cycle: &CycleId) {}
+
+    async fn stopping(&self) {}
 
     async fn leave(&self) {
         self.told.lock().push("leave".into());
@@ -574,7 +602,7 @@ async fn an_agent_polls_its_share_and_all_that_is_its_hosts() {
         ("host".into(), "node1".into(), number),
     ];
     assert_eq!(bench.samples().await, expected);
-    let deadline = tokio::time::Instant::now() + secs(5);
+    let deadline = Instant::now() + secs(5);
     bench.engine.stop(deadline).await;
     bench.engine.settle(deadline).await;
     let unit = "things on every:10:0 by resource";
@@ -649,8 +677,8 @@ async fn a_unit_whose_service_cannot_be_reached_is_given_up() {
         });
     let mut bench = bench_in(&pool, doubles, PartitionMode::Resource).await;
     bench.cycle().await;
-    bench.engine.stop(tokio::time::Instant::now() + secs(5)).await;
-    bench.engine.settle(tokio::time::Instant::now() + secs(5)).await;
+    bench.engine.stop(Instant::now() + secs(5)).await;
+    bench.engine.settle(Instant::now() + secs(5)).await;
     let unit = "things on every:10:0 by resource";
     assert_eq!(
         *pool.told.lock(),

@@ -68,6 +68,7 @@ fn context(number: i64) -> PollContext {
         deadline: Instant::now() + Duration::from_secs(60),
         cancellation: CancellationToken::new(),
         cache: CycleCache::default(),
+        members: std::num::NonZeroUsize::MIN,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tries what every plugin of a family promises.
 
 use std::collections::{BTreeSet, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -643,6 +644,7 @@ fn open_context() -> PollContext {
         deadline: Instant::now() + DEADLINE,
         cancellation: CancellationToken::new(),
         cache: CycleCache::default(),
+        members: NonZeroUsize::MIN,
     }
 }
 
@@ -663,6 +665,7 @@ async fn ends_when_cancelled(discovery: Arc<dyn Discovery>, url: String, context
         deadline: context.deadline,
         cancellation: context.cancellation.clone(),
         cache: context.cache,
+        members: context.members,
         pages,
     });
     let mut listing = tokio::spawn(async move { discovery.discover(&mut run).await });

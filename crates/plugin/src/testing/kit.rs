@@ -1,6 +1,7 @@
 //! Builds the plugins of a family and runs them as the engine does.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub struct Kit {
     family: String,
     registry: Arc<Registry>,
     host: Arc<str>,
+    members: NonZeroUsize,
     options: serde_json::Value,
     state: FamilyState,
     blocking: BlockingPool,
@@ -66,6 +68,7 @@ impl Kit {
             family: family.to_owned(),
             registry,
             host: "node1".into(),
+            members: NonZeroUsize::MIN,
             options: serde_json::Value::Null,
             state: FamilyState::default(),
             blocking: BlockingPool::default(),
@@ -86,6 +89,13 @@ impl Kit {
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
         self.host = host.into();
+        self
+    }
+
+    /// How many agents share the resources; 1 unless said.
+    #[must_use]
+    pub fn members(mut self, members: NonZeroUsize) -> Self {
+        self.members = members;
         self
     }
 
@@ -204,6 +214,7 @@ impl Kit {
             cycle,
             deadline,
             cancellation: CancellationToken::new(),
+            members: self.members,
         }
     }
 }
@@ -347,7 +358,7 @@ impl Started {
         let samples = tokio::spawn(async move {
             let mut samples = Vec::new();
             while let Some(batch) = received.recv().await {
-                samples.extend(batch);
+                samples.extend(batch.samples);
             }
             samples
         });
@@ -418,7 +429,8 @@ impl Started {
             Ok(samples) => outcome.samples = samples,
             Err(join) => panic!("the kit's own task failed: {join}"),
         }
-        outcome.samples.extend(self.output.take().into_iter().flatten());
+        let rest = self.output.take().into_iter();
+        outcome.samples.extend(rest.flat_map(|batch| batch.samples));
         outcome.error = error;
         outcome.defects.extend(panic);
         outcome
@@ -495,6 +507,7 @@ pub(super) async fn list(
         deadline,
         cancellation: context.cancellation,
         cache: context.cache,
+        members: context.members,
         pages,
     });
     let mut listing = tokio::spawn(async move {

@@ -1,0 +1,135 @@
+//! What stays of a schedule while its sources change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use nephoscope_model::Timestamp;
+use parking_lot::Mutex;
+
+use crate::cycle::RunStates;
+use crate::generations::Generations;
+use crate::record::CycleRecord;
+use crate::schedule::Schedule;
+use crate::scheduler::{ScheduleCounters, Scheduler};
+use crate::stats::{Histogram, RunStatus, TaskStatus, seconds};
+use crate::task::{RunDef, TaskDef};
+
+/// A schedule, its tasks, and what is counted of its cycles.
+pub(crate) struct Slot {
+    pub(crate) schedule: Schedule,
+    pub(crate) tasks: Mutex<Generations>,
+    /// Whether a cycle of its own runs (a succession is none).
+    pub(crate) running: AtomicBool,
+    /// The start of the last cycle in which shared units were begun; locked while the coordinator is asked for a plan.
+    pub(crate) begun: tokio::sync::Mutex<Option<Timestamp>>,
+    pub(crate) states: RunStates,
+    pub(crate) counters: Arc<ScheduleCounters>,
+    pub(crate) overruns: AtomicU64,
+    pub(crate) overrunning: AtomicBool,
+    cycles: AtomicU64,
+    successions: AtomicU64,
+    lateness: Mutex<Histogram>,
+    last_duration: Mutex<Option<Duration>>,
+}
+
+impl Slot {
+    pub(crate) fn new(task: Arc<TaskDef>) -> Self {
+        Self {
+            schedule: task.schedule.clone(),
+            tasks: Mutex::new(Generations::new(task)),
+            running: AtomicBool::new(false),
+            begun: tokio::sync::Mutex::default(),
+            states: RunStates::default(),
+            counters: Arc::default(),
+            overruns: AtomicU64::new(0),
+            overrunning: AtomicBool::new(false),
+            cycles: AtomicU64::new(0),
+            successions: AtomicU64::new(0),
+            lateness: Mutex::default(),
+            last_duration: Mutex::default(),
+        }
+    }
+
+    /// A reload brings this task.
+    pub(crate) fn change(&self, task: Arc<TaskDef>) {
+        let mut tasks = self.tasks.lock();
+        tasks.push(task);
+        self.states.keep(tasks.all());
+    }
+
+    /// The task of the configuration in use.
+    pub(crate) fn newest(&self) -> Arc<TaskDef> {
+        self.tasks.lock().newest().clone()
+    }
+
+    /// Whether what agents share may be polled on it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.tasks.lock().have_shared_runs()
+    }
+
+    /// Whether the configuration in use does not name it, and only what agents share of an older one goes on.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.tasks.lock().newest().runs.is_empty()
+    }
+
+    /// Counts a cycle that has ended.
+    pub(crate) fn count(&self, record: &CycleRecord) {
+        if record.succession.is_some() {
+            self.successions.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.cycles.fetch_add(1, Ordering::Relaxed);
+        if let Some(lateness) = record.lateness {
+            self.lateness.lock().add(seconds(lateness));
+        }
+        *self.last_duration.lock() = Some(record.duration);
+    }
+
+    pub(crate) fn status(&self, scheduler: &Scheduler) -> TaskStatus {
+        let task = self.newest();
+        TaskStatus {
+            schedule: task.schedule.to_string(),
+            schedule_id: task.schedule.id().to_string(),
+            sources: task.sources.clone(),
+            runs: task.runs.iter().map(|run| run_status(&task, run)).collect(),
+            next: scheduler.next(task.schedule.id()).map(|next| next.to_string()),
+            running: self.running.load(Ordering::Relaxed),
+            cycles: self.cycles.load(Ordering::Relaxed),
+            successions: self.successions.load(Ordering::Relaxed),
+            overruns: self.overruns.load(Ordering::Relaxed),
+            missed: self.counters.missed.load(Ordering::Relaxed),
+            repeated: self.counters.repeated.load(Ordering::Relaxed),
+            lateness: self.lateness.lock().clone(),
+            last_duration: self.last_duration.lock().map(seconds),
+        }
+    }
+}
+
+/// A pollster run as people see it.
+pub fn run_status(task: &TaskDef, run: &RunDef) -> RunStatus {
+    let names = |indices: &mut dyn Iterator<Item = &usize>| {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for listing in indices.filter_map(|index| task.listings.get(*index)) {
+            if !names.contains(&listing.unit.listing) {
+                names.push(listing.unit.listing.clone());
+            }
+        }
+        names
+    };
+    RunStatus {
+        pollster: run.pollster.name.clone(),
+        meters: run.meters.clone(),
+        listings: names(&mut run.inputs.iter().flat_map(|input| &input.listings)),
+        fallbacks: names(&mut run.inputs.iter().flat_map(|input| &input.fallback)),
+    }
+}
+
+/// A cycle of the slot runs, until this is dropped.
+pub(crate) struct Running(pub(crate) Arc<Slot>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.store(false, Ordering::Release);
+    }
+}
