@@ -8,6 +8,7 @@ mod boot;
 mod coordinator;
 pub mod etcd;
 mod local;
+pub mod pool;
 pub mod protocol;
 mod unit;
 

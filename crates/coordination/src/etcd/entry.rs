@@ -31,10 +31,10 @@ impl From<etcd_client::KeyValue> for Entry {
     }
 }
 
-/// All entries under a prefix, as they stood together.
+/// All entries under one or more prefixes, as they stood together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// Sorted by key.
+    /// Sorted by key within each prefix.
     pub entries: Vec<Entry>,
     /// At which revision.
     pub revision: Revision,

@@ -85,6 +85,37 @@ impl StoreError {
         matches!(self, Self::Unanswered { .. })
     }
 
+    /// Whether it may be over without anybody's doing: it is no fault of the configuration, and etcd is not full.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Unanswered { .. }
+                | Self::NoLeader { .. }
+                | Self::LeaseGone
+                | Self::Compacted
+                | Self::AnotherHistory { .. }
+        )
+    }
+
+    /// The word for it in readiness and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "etcd_unreachable",
+            Self::Unanswered { .. } => "etcd_silent",
+            Self::NoLeader { .. } => "etcd_without_leader",
+            Self::PermissionDenied { .. } => "etcd_permission_denied",
+            Self::Credentials { .. } => "etcd_credentials",
+            Self::NoSpace => "etcd_full",
+            Self::LeaseGone => "etcd_lease_gone",
+            Self::Compacted => "etcd_compacted",
+            Self::AnotherHistory { .. } => "etcd_wiped",
+            Self::TooLarge { .. } => "etcd_too_large",
+            Self::Tls { .. } => "etcd_tls",
+            Self::Refused { .. } => "etcd_refused",
+        }
+    }
+
     pub(super) fn late(endpoint: &str, limit: Duration) -> Self {
         Self::Unanswered {
             reason: format!("{endpoint} did not answer within {} ms", limit.as_millis()),

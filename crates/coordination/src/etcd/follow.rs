@@ -1,4 +1,4 @@
-//! Everything under a prefix, and how it changes: read once, then watched, and read again where that is needed.
+//! Everything under some prefixes, and how it changes: read once, then watched, and read again where that is needed.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ pub const MAX_WAITING_NEWS: usize = 16;
 /// The pauses between attempts to watch.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// What follows a prefix. Ends when it is dropped.
+/// What follows some prefixes. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Follow {
     news: mpsc::Receiver<News>,
     task: AbortHandle,
 }
 
-/// What is new under the prefix.
+/// What is new under the prefixes.
 #[derive(Debug)]
 pub enum News {
     /// Everything, from now on watched: at first, and whenever changes may have been missed (a revision that was compacted, another etcd).
@@ -55,13 +55,13 @@ impl Drop for Follow {
 }
 
 impl Store {
-    /// Follows all keys that begin with `prefix`.
-    pub fn follow(&self, prefix: &[u8]) -> Follow {
+    /// Follows all keys that begin with one of `prefixes`, none of which is part of another. Changes under one prefix come in order.
+    pub fn follow(&self, prefixes: &[&[u8]]) -> Follow {
         let (sender, news) = mpsc::channel(MAX_WAITING_NEWS);
         let follower = Follower {
             history: self.history(),
             store: self.clone(),
-            prefix: prefix.to_vec(),
+            prefixes: prefixes.iter().map(|prefix| prefix.to_vec()).collect(),
             news: sender,
             number: 0,
             denied: false,
@@ -73,7 +73,7 @@ impl Store {
 
 struct Follower {
     store: Store,
-    prefix: Vec<u8>,
+    prefixes: Vec<Vec<u8>>,
     news: mpsc::Sender<News>,
     /// Changes when etcd turns out to be another one.
     history: watch::Receiver<u64>,
@@ -86,10 +86,22 @@ struct Follower {
 /// Nobody follows any more.
 struct Over;
 
-/// Up to where changes are known, and why no further.
+/// Up to which revision the changes under each prefix are known.
+type Seen = Vec<Revision>;
+
+/// Up to where changes are known, and why no further. Without the former, everything is to be read anew.
 struct Interrupted {
-    seen: Option<Revision>,
+    seen: Option<Seen>,
     error: StoreError,
+}
+
+/// A watch that stands.
+struct Standing {
+    connection: Connection,
+    stream: WatchStream,
+    /// What came while it was set up.
+    early: Vec<WatchResponse>,
+    seen: Seen,
 }
 
 impl Follower {
@@ -103,13 +115,13 @@ impl Follower {
                 seen = None;
             }
             let interrupted = match self.stand(seen).await {
-                Ok((connection, stream, revision, snapshot)) => {
+                Ok((standing, snapshot)) => {
                     failures = 0;
                     let news = snapshot.map_or(News::Resumed, News::Snapshot);
                     if self.news.send(news).await.is_err() {
                         return;
                     }
-                    match self.read(connection, stream, revision).await {
+                    match self.read(standing).await {
                         Ok(interrupted) => interrupted,
                         Err(Over) => return,
                     }
@@ -126,69 +138,74 @@ impl Follower {
     }
 
     /// Reads everything unless it is known up to `seen`, and opens a watch from there.
-    async fn stand(
-        &mut self,
-        seen: Option<Revision>,
-    ) -> Result<(Connection, WatchStream, Revision, Option<Snapshot>), Interrupted> {
+    async fn stand(&mut self, seen: Option<Seen>) -> Result<(Standing, Option<Snapshot>), Interrupted> {
         let anew = |error| Interrupted { seen: None, error };
         let (snapshot, seen) = match seen {
             Some(seen) => (None, seen),
             None => {
-                let snapshot = self.store.range(&self.prefix).await.map_err(anew)?;
-                let revision = snapshot.revision;
-                (Some(snapshot), revision)
+                let snapshot = self.store.ranges(&self.prefixes).await.map_err(anew)?;
+                let seen = vec![snapshot.revision; self.prefixes.len()];
+                (Some(snapshot), seen)
             }
         };
-        let resume = snapshot.is_none().then_some(seen);
+        let resume = snapshot.is_none().then(|| seen.clone());
         let interrupted = |error| match error {
             StoreError::Compacted | StoreError::AnotherHistory { .. } => anew(error),
-            error => Interrupted { seen: resume, error },
+            error => Interrupted {
+                seen: resume.clone(),
+                error,
+            },
         };
         let before = self.store.before();
-        let prefix = &self.prefix;
-        let opened = self.store.ask(|mut client: Client| async move {
-            let options = WatchOptions::new()
-                .with_prefix()
-                .with_start_revision(seen + 1)
-                .with_progress_notify()
-                // Large changes come in several messages, each within the client's limit.
-                .with_fragment();
-            let mut stream = client.watch(prefix.clone(), Some(options)).await?;
-            let first = stream.message().await?;
-            let first = first.ok_or_else(|| Error::WatchError("closed by etcd".to_owned()))?;
-            Ok((stream, first))
-        });
-        let (connection, (stream, first)) = opened.await.map_err(interrupted)?;
-        if let Some(error) = self.refused(&connection, &first) {
-            return Err(interrupted(error));
+        let opened = self.store.ask(|client| open(client, &self.prefixes, &seen)).await;
+        let (connection, (stream, early)) = opened.map_err(interrupted)?;
+        for response in &early {
+            if let Some(error) = self.refused(&connection, response) {
+                return Err(interrupted(error));
+            }
+            let revision = self
+                .store
+                .check(before, response.header(), false)
+                .map_err(interrupted)?;
+            if response.created() && seen.iter().any(|seen| revision < *seen) {
+                // A member that lags behind, or an etcd that has forgotten: a watch from a revision to come says nothing until it comes.
+                let key = self.prefixes.first().map_or(&[][..], Vec::as_slice);
+                self.store.get(key).await.map_err(interrupted)?;
+            }
         }
         self.denied = false;
-        let revision = self
-            .store
-            .check(before, first.header(), false)
-            .map_err(interrupted)?;
-        if revision < seen {
-            // A member that lags behind, or an etcd that has forgotten: a watch from a revision to come says nothing until it comes.
-            self.store.get(&self.prefix).await.map_err(interrupted)?;
-        }
-        Ok((connection, stream, seen, snapshot))
+        let standing = Standing {
+            connection,
+            stream,
+            early,
+            seen,
+        };
+        Ok((standing, snapshot))
     }
 
     /// Hands on changes until the watch ends.
-    async fn read(
-        &mut self,
-        connection: Connection,
-        mut stream: WatchStream,
-        mut seen: Revision,
-    ) -> Result<Interrupted, Over> {
+    async fn read(&mut self, standing: Standing) -> Result<Interrupted, Over> {
+        let Standing {
+            connection,
+            mut stream,
+            early,
+            mut seen,
+        } = standing;
         let url = self.store.url(connection.endpoint).to_owned();
         let ended = |what: &str| StoreError::Unanswered {
             reason: format!("{url}: {what}"),
         };
+        let mut early = early.into_iter();
         loop {
             let before = self.store.before();
+            let next = async {
+                match early.next() {
+                    Some(response) => Ok(Some(response)),
+                    None => stream.message().await,
+                }
+            };
             let message = tokio::select! {
-                message = stream.message() => message,
+                message = next => message,
                 () = connection.broken.cancelled() => Ok(None),
                 Ok(()) = self.history.changed() => {
                     let reason = "another call has noticed".to_owned();
@@ -221,11 +238,14 @@ impl Follower {
                 return Ok(Interrupted { seen, error });
             }
             let changes = changes(&response);
-            // Of a change in several messages, all are to be seen again if the watch breaks between them.
-            if !response.0.fragment {
+            let watched = usize::try_from(response.watch_id() - 1).ok();
+            if let Some(seen) = watched.and_then(|place| seen.get_mut(place)) {
+                // Of a change in several messages, all are to be seen again if the watch breaks between them. What a new watch
+                // says of itself is no news of its keys.
+                let complete = !response.0.fragment && !response.created();
                 let last = changes.last().map(Change::revision);
                 let reached = last.or_else(|| response.header().map(|header| header.revision()));
-                seen = seen.max(reached.unwrap_or(seen));
+                *seen = (*seen).max(reached.filter(|_| complete).unwrap_or(*seen));
             }
             if !changes.is_empty() && self.news.send(News::Changes(changes)).await.is_err() {
                 return Err(Over);
@@ -255,6 +275,46 @@ impl Follower {
         }
         Some(StoreError::Unanswered { reason })
     }
+}
+
+/// Opens one stream with a watch of each prefix, whose numbers are those of the prefixes, from 1. Ends when all stand, or one is refused.
+async fn open(
+    mut client: Client,
+    prefixes: &[Vec<u8>],
+    seen: &[Revision],
+) -> Result<(WatchStream, Vec<WatchResponse>), Error> {
+    let mut watches = prefixes
+        .iter()
+        .zip(seen)
+        .zip(1..)
+        .map(|((prefix, seen), number)| {
+            let options = WatchOptions::new()
+                .with_prefix()
+                .with_start_revision(seen + 1)
+                .with_watch_id(number)
+                .with_progress_notify()
+                // Large changes come in several messages, each within the client's limit.
+                .with_fragment();
+            (prefix.clone(), Some(options))
+        });
+    let (first, options) = watches.next().unwrap_or_default();
+    let mut stream = client.watch(first, options).await?;
+    for (prefix, options) in watches {
+        stream.watch(prefix, options).await?;
+    }
+    let mut early = Vec::new();
+    let mut standing = 0;
+    while standing < prefixes.len() {
+        let closed = || Error::WatchError("closed by etcd".to_owned());
+        let response = stream.message().await?.ok_or_else(closed)?;
+        standing += usize::from(response.created());
+        let refused = response.canceled();
+        early.push(response);
+        if refused {
+            break;
+        }
+    }
+    Ok((stream, early))
 }
 
 impl Change {

@@ -122,9 +122,18 @@ impl Store {
     ///
     /// [`StoreError::TooLarge`] beyond [`MAX_READ_KEYS`] or [`MAX_READ_BYTES`].
     pub async fn range(&self, prefix: &[u8]) -> Result<Snapshot, StoreError> {
+        self.ranges(&[prefix]).await
+    }
+
+    /// All entries under any of several prefixes, none of which is part of another, as they stand together: as [`Store::range`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::range`], the bounds for each prefix.
+    pub async fn ranges(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
         let mut outcome = Err(StoreError::Compacted);
         for _ in 0..READS {
-            outcome = self.pages(prefix).await;
+            outcome = self.together(prefixes).await;
             if !matches!(outcome, Err(StoreError::Compacted)) {
                 break;
             }
@@ -132,9 +141,23 @@ impl Store {
         outcome
     }
 
-    async fn pages(&self, prefix: &[u8]) -> Result<Snapshot, StoreError> {
+    async fn together(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
+        let mut all = Snapshot::default();
+        for prefix in prefixes {
+            let part = self.pages(prefix.as_ref(), all.revision).await?;
+            all.revision = part.revision;
+            all.entries.extend(part.entries);
+        }
+        Ok(all)
+    }
+
+    /// At a revision, or at the present one if it is 0.
+    async fn pages(&self, prefix: &[u8], revision: Revision) -> Result<Snapshot, StoreError> {
         let end = end_of(prefix);
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            entries: Vec::new(),
+            revision,
+        };
         let (mut start, mut page, mut bytes) = (prefix.to_vec(), PAGE, 0_usize);
         let too_large = |limit| StoreError::TooLarge {
             under: String::from_utf8_lossy(prefix).into_owned(),

@@ -37,7 +37,7 @@ async fn tls_with_a_certificate_of_the_client() {
     let etcd = Etcd::build().tls().start();
     let store = Store::new(tls(&etcd));
     store.put(b"p/a", b"1", None).await.unwrap();
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
 
     let certificates = etcd.certificates.as_ref().unwrap();
@@ -97,7 +97,7 @@ async fn a_user_with_a_password() {
 
     let store = with_user(&etcd, "agent", "secret");
     store.put(b"p/a", b"3", None).await.unwrap();
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.write("p/b", "4");
     assert_eq!(text(&changes(&mut follow).await), ["p/b=4"]);
@@ -116,7 +116,7 @@ async fn a_user_with_a_password() {
     assert!(matches!(error, StoreError::PermissionDenied { .. }), "{error}");
     let error = store.put(b"other", b"1", None).await.unwrap_err();
     assert!(matches!(error, StoreError::PermissionDenied { .. }), "{error}");
-    let error = broken(&mut store.follow(b"other")).await;
+    let error = broken(&mut store.follow(&[b"other"])).await;
     assert!(matches!(error, StoreError::PermissionDenied { .. }), "{error}");
 }
 
@@ -146,7 +146,7 @@ async fn tokens_that_expire_are_replaced_for_calls_leases_and_watches() {
     etcd.protect("agent", "secret", "p/");
     let store = with_user(&etcd, "agent", "secret");
     store.put(b"p/a", b"1", None).await.unwrap();
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     // A lease of which nothing is heard ends some time after the token.
     let (lease, _) = store.grant(std::time::Duration::from_secs(4)).await.unwrap();
@@ -158,7 +158,7 @@ async fn tokens_that_expire_are_replaced_for_calls_leases_and_watches() {
     assert_eq!(text(&changes(&mut follow).await), ["p/lease is gone"]);
     // The token of the store is older than it may be.
     store.put(b"p/a", b"2", None).await.unwrap();
-    let mut late = store.follow(b"p/");
+    let mut late = store.follow(&[b"p/"]);
     snapshot(&mut late).await;
     assert_eq!(text(&changes(&mut follow).await), ["p/a=2"]);
 }

@@ -36,7 +36,7 @@ async fn dead_endpoints_cost_no_call() {
 async fn a_cluster_goes_on_without_one_of_its_nodes() {
     let mut etcd = Etcd::cluster();
     let store = store(&etcd);
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     assert!(snapshot(&mut follow).await.entries.is_empty());
     // Each node once: among them the one that the store talks to, and the leader.
     for index in 0..3 {

@@ -11,7 +11,7 @@ async fn what_is_there_is_told_first_and_then_every_change() {
     etcd.write("p/a", "1");
     etcd.write("pq", "another prefix");
     let store = store(&etcd);
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     assert_eq!(keys(&snapshot(&mut follow).await), ["p/a"]);
     etcd.write("p/b", "2");
     assert_eq!(text(&changes(&mut follow).await), ["p/b=2"]);
@@ -21,11 +21,41 @@ async fn what_is_there_is_told_first_and_then_every_change() {
 }
 
 #[tokio::test]
+async fn several_prefixes_are_read_together_and_followed_together() {
+    let etcd = Etcd::start();
+    etcd.write("p/members/a", "1");
+    etcd.write("p/marks/a", "not followed");
+    etcd.write("p/plans/a", "2");
+    let proxy = Proxy::to(etcd.nodes[0].port);
+    let store = Store::new(options(vec![etcd.url(proxy.port)]));
+    let mut follow = store.follow(&[b"p/members/", b"p/plans/"]);
+    assert_eq!(keys(&snapshot(&mut follow).await), ["p/members/a", "p/plans/a"]);
+    for round in 0..2 {
+        etcd.write("p/plans/a", format!("{round}"));
+        etcd.write("p/marks/a", "not followed");
+        etcd.write("p/members/a", format!("{round}"));
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            seen.extend(text(&changes(&mut follow).await));
+        }
+        seen.sort();
+        assert_eq!(
+            seen,
+            [format!("p/members/a={round}"), format!("p/plans/a={round}")]
+        );
+        // Each is taken up where it was left, and nothing comes twice.
+        proxy.set(Weather::Cut);
+        broken(&mut follow).await;
+        proxy.set(Weather::Fair);
+    }
+}
+
+#[tokio::test]
 async fn a_watch_that_was_cut_misses_nothing() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.write("p/a", "1");
     assert_eq!(text(&changes(&mut follow).await), ["p/a=1"]);
@@ -56,7 +86,7 @@ async fn a_watch_that_was_cut_misses_nothing() {
 async fn a_watch_notices_that_the_other_side_is_silent() {
     let etcd = Etcd::start();
     let store = store(&etcd);
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.freeze_all();
     // Nothing else is asked of etcd: the watch alone has to notice.
@@ -77,7 +107,7 @@ async fn a_silent_watch_is_given_up_as_soon_as_a_call_finds_the_connection_dead(
     let (lease, _) = store.grant(std::time::Duration::from_secs(60)).await.unwrap();
     let mut heart = nephoscope_coordination::etcd::Heart::new(store.clone(), lease);
     heart.beat().await.unwrap();
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     for (silent, fair) in [(0, 1), (1, 0)] {
         proxies[fair].set(Weather::Fair);
@@ -97,7 +127,7 @@ async fn what_was_compacted_during_a_pause_is_read_again() {
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
     etcd.write("p/a", "1");
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     proxy.set(Weather::Cut);
     broken(&mut follow).await;
@@ -117,7 +147,7 @@ async fn what_was_compacted_during_a_pause_is_read_again() {
 async fn a_flood_of_changes_arrives_whole_however_slow_the_follower() {
     let etcd = Etcd::start();
     let store = store(&etcd);
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     // Sixty megabytes in large steps: more than the queue and the windows of the connection hold, and than one message may have.
     etcd.with(|mut client| async move {

@@ -17,7 +17,7 @@ async fn a_lease_lives_from_the_sending_of_each_beat_and_ends_when_revoked() {
     assert_eq!(granted, TTL);
     store.put(b"p/a", b"1", Some(lease)).await.unwrap();
     assert_eq!(store.get(b"p/a").await.unwrap().value.unwrap().lease, lease.0);
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
 
     let mut heart = Heart::new(store.clone(), lease);
@@ -52,7 +52,7 @@ async fn a_short_lease_ends_by_itself() {
     let (lease, granted) = store.grant(Duration::from_secs(1)).await.unwrap();
     assert!(granted >= Duration::from_secs(2), "etcd's minimum: {granted:?}");
     store.put(b"p/a", b"1", Some(lease)).await.unwrap();
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     assert_eq!(text(&changes(&mut follow).await), ["p/a is gone"]);
 }

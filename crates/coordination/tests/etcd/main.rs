@@ -14,5 +14,6 @@ mod calls;
 mod endpoints;
 mod following;
 mod leases;
+mod pools;
 mod stores;
 mod troubles;

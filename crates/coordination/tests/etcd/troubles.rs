@@ -66,7 +66,7 @@ async fn a_wiped_etcd_is_told_as_such_and_used_from_then_on() {
     let (lease, _) = store.grant(Duration::from_secs(60)).await.unwrap();
     let mut heart = Heart::new(store.clone(), lease);
     heart.beat().await.unwrap();
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     assert_eq!(keys(&snapshot(&mut follow).await), ["p/old"]);
     let cluster = store.cluster();
     etcd.wipe();
@@ -97,7 +97,7 @@ async fn a_follower_alone_notices_a_wiped_etcd() {
     for _ in 0..10 {
         etcd.write("p/old", "1");
     }
-    let mut follow = store(&etcd).follow(b"p/");
+    let mut follow = store(&etcd).follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.wipe();
     assert_eq!(keys(&snapshot(&mut follow).await), [""; 0]);
@@ -127,7 +127,7 @@ async fn a_restarted_etcd_is_the_same_one() {
     store.put(b"p/a", b"1", Some(lease)).await.unwrap();
     let mut heart = Heart::new(store.clone(), lease);
     heart.beat().await.unwrap();
-    let mut follow = store.follow(b"p/");
+    let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.kill_all();
     etcd.start_all();
