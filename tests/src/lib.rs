@@ -16,6 +16,7 @@ mod http;
 mod lab;
 mod launch;
 mod manager;
+pub mod oracle;
 mod program;
 mod sample;
 mod terminal;
