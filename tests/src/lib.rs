@@ -21,6 +21,7 @@ mod http;
 mod lab;
 mod launch;
 mod manager;
+pub mod oracle;
 mod program;
 mod proxy;
 mod sample;

@@ -155,9 +155,10 @@ impl Look {
         } else {
             self.dim(&failed)
         };
-        let late = match record.lateness {
-            None => self.dim("cycle in progress"),
-            Some(late) => {
+        let late = match (record.succession, record.lateness) {
+            (Some(_), _) => self.caution("left undone by another agent"),
+            (None, None) => self.dim("cycle in progress"),
+            (None, Some(late)) => {
                 let millis = late.as_millis();
                 let text = format!("{millis} ms late");
                 if millis > LATE {
@@ -228,6 +229,7 @@ mod tests {
             failures,
             listings: Vec::new(),
             polls: Vec::new(),
+            succession: None,
             no_plan: None,
         }
     }
@@ -275,6 +277,7 @@ mod tests {
             next: None,
             running: false,
             cycles: 0,
+            successions: 0,
             overruns: 0,
             missed: 0,
             repeated: 0,

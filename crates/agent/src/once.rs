@@ -284,6 +284,7 @@ mod tests {
             failures: counts,
             listings: Vec::new(),
             polls: vec![poll],
+            succession: None,
             no_plan: None,
         };
         let lines = failures(&[Arc::new(record)], &ShutdownReport::default(), 0);

@@ -25,7 +25,8 @@ use crate::{BootTime, Unit};
 /// Beside that the engine asks in a loop for [`next_work`](Coordinator::next_work). Host groups never come here.
 #[async_trait]
 pub trait Coordinator: Send + Sync + 'static {
-    /// What this agent carries from now on; called at the start and at each reload, before the schedules change.
+    /// What this agent carries from now on; called at the start and at each reload, before the schedules change. It takes
+    /// note, and does not wait until others know: the engine asks each plan whether they do.
     async fn carry(&self, carried: Carried);
 
     /// The edge of a cycle with shared units is at most about two seconds away: a plan can be made now. `edge` is where
@@ -74,7 +75,7 @@ pub trait Coordinator: Send + Sync + 'static {
     async fn stopping(&self);
 
     /// Leaves the pool: all that was neither finished nor given up is given up. Called once, when the last cycle has ended
-    /// and receipts were waited for.
+    /// and receipts were waited for. The engine drops the future at the end of the time for its stop, a second later at most.
     async fn leave(&self);
 }
 

@@ -63,7 +63,7 @@ pub struct EngineOptions {
     pub limits: LimitOptions,
     /// `agent.splay`.
     pub splay: bool,
-    /// Whether units that agents share are polled at once at the start, too (the `local` backend).
+    /// Whether units that agents share are this agent's alone (the `local` backend): they are polled at once at the start, too.
     pub shared_in_progress: bool,
     /// Where finished cycles are remembered.
     pub state_dir: Option<PathBuf>,
@@ -91,6 +91,8 @@ struct Inner {
     options: EngineOptions,
     parts: EngineParts,
     limits: Arc<Limits>,
+    /// Of work beside the cycles: what hangs there must take no places from them.
+    limits_beside: Arc<Limits>,
     hasher: KeyHasher,
     scheduler: Scheduler,
     slots: Mutex<HashMap<ScheduleId, Arc<Slot>>>,
@@ -141,6 +143,7 @@ impl Engine {
         let settlements = Settlements::on(parts.runtime.clone());
         let inner = Arc::new(Inner {
             limits: Arc::new(Limits::new(options.limits)),
+            limits_beside: Arc::new(Limits::new(options.limits)),
             options,
             parts,
             hasher: KeyHasher::default(),
@@ -247,6 +250,7 @@ impl Engine {
             schedule: slot.schedule.clone(),
             delay,
             begin_in_progress: in_progress && !finished,
+            expected: is_shared && !inner.options.shared_in_progress,
             counters: slot.counters.clone(),
             prepare,
             start: Arc::new(move |start| {
@@ -527,7 +531,10 @@ impl Inner {
             batch_size: self.options.batch_size,
             coordinator: self.parts.coordinator.clone(),
             notifier: self.parts.notifier.clone(),
-            limits: self.limits.clone(),
+            limits: match succession {
+                None => self.limits.clone(),
+                Some(_) => self.limits_beside.clone(),
+            },
             hasher: self.hasher.clone(),
             plugin_runtime: self.parts.plugin_runtime.clone(),
             settlements: self.settlements.clone(),

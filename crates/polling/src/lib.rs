@@ -2,7 +2,12 @@
 //!
 //! A sample's way through this crate: the [`scheduler`] starts a cycle of a [`task`] on its edge; the [`cycle`]
 //! asks the coordinator for the plan, opens the [`listing`]s and starts the runs; a [`run`] feeds a pollster
-//! with pages and hands batches to the notifier; the [`record`] says what became of it all.
+//! with pages and hands batches to the notifier, past the [`fence`] if agents share the resources; the [`ledger`] tells the
+//! coordinator which shared units are done; the [`record`] says what became of it all.
+//!
+//! Two things that agents do together do not fit into edges. What others left undone in a cycle is polled beside the cycles of
+//! this agent (`engine/beside.rs`). And a reload takes effect for what is shared with the first plan that knows of it; until
+//! then the older of the [`generations`] of a task goes on.
 //!
 //! The engine knows plugins by trait only, and never touches a file but the small one in [`progress`].
 

@@ -244,7 +244,8 @@ impl Facts {
         let mut failed = BTreeSet::new();
         for record in &self.records {
             let schedule = record.cycle.schedule.as_str();
-            if !current.contains(schedule) || !seen.insert(schedule) {
+            // A succession says nothing of the agent's own part.
+            if record.succession.is_some() || !current.contains(schedule) || !seen.insert(schedule) {
                 continue;
             }
             if let Some(why) = &record.no_plan {
@@ -382,6 +383,7 @@ mod tests {
                 next: None,
                 running: false,
                 cycles: 0,
+                successions: 0,
                 overruns: 0,
                 missed: 0,
                 repeated: 0,
@@ -454,6 +456,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             polls: Vec::new(),
+            succession: None,
             no_plan: no_plan.map(str::to_owned),
         })
     }

@@ -105,6 +105,14 @@ pub(crate) const FAMILIES: &[Family] = &[
         read: |snapshot, series| tasks(snapshot, series, |task| task.cycles),
     },
     Family {
+        name: "nephoscope_successions",
+        unit: None,
+        kind: Kind::Counter,
+        labels: SCHEDULE,
+        help: "Parts of cycles that were polled because another agent had left them undone",
+        read: |snapshot, series| tasks(snapshot, series, |task| task.successions),
+    },
+    Family {
         name: "nephoscope_cycles_overrun",
         unit: None,
         kind: Kind::Counter,
@@ -200,6 +208,14 @@ pub(crate) const FAMILIES: &[Family] = &[
         labels: POLLSTER,
         help: "Samples of a pollster that were handed to the notifier",
         read: |snapshot, series| pollsters(snapshot, series, |totals| totals.samples),
+    },
+    Family {
+        name: "nephoscope_poll_fenced_samples",
+        unit: None,
+        kind: Kind::Counter,
+        labels: POLLSTER,
+        help: "Samples of a pollster that were not handed to the notifier because the membership was lost",
+        read: |snapshot, series| pollsters(snapshot, series, |totals| totals.fenced),
     },
     Family {
         name: "nephoscope_poll_passed_over",

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, missing_docs, reason = "each test program uses a part of it")]
 
+pub(crate) mod pool;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

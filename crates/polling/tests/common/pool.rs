@@ -1,0 +1,286 @@
+//! A coordinator that says what a test tells it to, and remembers what it was told.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nephoscope_coordination::{
+    Agreed, BootTime, Carried, Coordinator, NoPlan, Plan, Share, Unit, Work, WorkId,
+};
+use nephoscope_model::{CycleId, ScheduleId};
+use nephoscope_plugin::PartitionMode;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::EDGE;
+
+type FenceFn = Arc<dyn Fn(&WorkId, &[Unit], BootTime) -> bool + Send + Sync>;
+
+/// A pool of several agents, as one of them sees it.
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    work: mpsc::Sender<Work>,
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Work>>,
+}
+
+struct State {
+    division: Division,
+    no_plan: Option<&'static str>,
+    /// How long a plan takes.
+    slow: Duration,
+    fence: FenceFn,
+    told: Vec<String>,
+    meters: Vec<u64>,
+    prepared: Vec<(i64, Instant, Instant, Duration)>,
+}
+
+/// Who has what.
+#[derive(Clone)]
+pub(crate) struct Division {
+    /// Keys, and names of listings that are divided as a whole.
+    mine: Vec<&'static str>,
+    /// The listings that plans list this agent with; `None` is those that it carries.
+    listed: Option<Vec<&'static str>>,
+    cancelled: CancellationToken,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let (work, waiting) = mpsc::channel(16);
+        Self {
+            state: Mutex::new(State {
+                division: Division {
+                    mine: Vec::new(),
+                    listed: None,
+                    cancelled: CancellationToken::new(),
+                },
+                no_plan: None,
+                slow: Duration::ZERO,
+                fence: Arc::new(|_, _, _| true),
+                told: Vec::new(),
+                meters: Vec::new(),
+                prepared: Vec::new(),
+            }),
+            work,
+            waiting: tokio::sync::Mutex::new(waiting),
+        }
+    }
+}
+
+impl Pool {
+    /// A pool in which these keys, and listings that are divided as a whole, are this agent's.
+    pub(crate) fn with(mine: &[&'static str]) -> Arc<Self> {
+        let pool = Self::default();
+        pool.state.lock().division.mine = mine.to_vec();
+        Arc::new(pool)
+    }
+
+    /// From now on there is no plan, or there is one again.
+    pub(crate) fn no_plan(&self, reason: Option<&'static str>) {
+        self.state.lock().no_plan = reason;
+    }
+
+    /// From now on plans take so long.
+    pub(crate) fn slow(&self, by: Duration) {
+        self.state.lock().slow = by;
+    }
+
+    /// From now on plans list this agent with these listings; `None` is those that it carries.
+    pub(crate) fn lists(&self, listings: Option<&[&'static str]>) {
+        self.state.lock().division.listed = listings.map(<[_]>::to_vec);
+    }
+
+    /// From now on this decides about each batch.
+    pub(crate) fn fence(&self, fence: impl Fn(&WorkId, &[Unit], BootTime) -> bool + Send + Sync + 'static) {
+        self.state.lock().fence = Arc::new(fence);
+    }
+
+    /// What the plans so far gave to this agent is others'.
+    pub(crate) fn cancel(&self) {
+        self.state.lock().division.cancelled.cancel();
+    }
+
+    /// What came of edges before they came: the cycle, when that was, the edge, and the interval.
+    pub(crate) fn prepared(&self) -> Vec<(i64, Instant, Instant, Duration)> {
+        self.state.lock().prepared.clone()
+    }
+
+    /// The digests of wanted meters that came.
+    pub(crate) fn meters(&self) -> Vec<u64> {
+        self.state.lock().meters.clone()
+    }
+
+    /// What was told since the last call, without plans.
+    pub(crate) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().told)
+    }
+
+    /// The next piece of work.
+    pub(crate) async fn give(&self, work: Work) {
+        self.work.send(work).await.unwrap();
+    }
+
+    /// What is left undone in the cycle of this start: these keys of these listings, until so many seconds from now.
+    pub(crate) async fn succession(
+        &self,
+        number: u64,
+        start: i64,
+        listings: &[&str],
+        mine: &[&'static str],
+        until: u64,
+    ) -> CancellationToken {
+        let cancelled = CancellationToken::new();
+        let units = listings.iter().map(|listing| unit(listing)).collect();
+        let division = Division {
+            mine: mine.to_vec(),
+            listed: None,
+            cancelled: cancelled.clone(),
+        };
+        let id = WorkId {
+            cycle: cycle(start),
+            succession: Some(number),
+        };
+        self.give(Work::Succession {
+            id,
+            until: Instant::now() + Duration::from_secs(until),
+            units,
+            agreed: division.agreed(),
+        })
+        .await;
+        cancelled
+    }
+
+    fn tell(&self, text: String) {
+        self.state.lock().told.push(text);
+    }
+}
+
+impl Division {
+    fn agreed(&self) -> Agreed {
+        Agreed {
+            plan: Arc::new(self.clone()),
+            cancelled: self.cancelled.clone(),
+        }
+    }
+}
+
+/// The cycle of `every 10s` that starts so many seconds after the edge.
+pub(crate) fn cycle(start: i64) -> CycleId {
+    CycleId {
+        schedule: ScheduleId::new("every:10:0"),
+        start: super::at(start as f64),
+        number: (EDGE + start) / 10,
+    }
+}
+
+/// A listing of `every 10s`, divided by resource.
+pub(crate) fn unit(listing: &str) -> Unit {
+    Unit {
+        group: nephoscope_coordination::Group::Shared,
+        schedule: ScheduleId::new("every:10:0"),
+        listing: listing.into(),
+        mode: PartitionMode::Resource,
+    }
+}
+
+/// `10` is the work of the cycle that starts 10 s after the edge, `10/2` its succession number 2.
+fn short(work: &WorkId) -> String {
+    let start = work.cycle.start.as_millis() / 1000 - EDGE;
+    match work.succession {
+        Some(number) => format!("{start}/{number}"),
+        None => start.to_string(),
+    }
+}
+
+impl Plan for Division {
+    fn carries(&self, units: &[Unit]) -> bool {
+        let Some(listed) = &self.listed else {
+            return true;
+        };
+        let mut listed: Vec<_> = listed.iter().map(|listing| (*listing).to_owned()).collect();
+        let mut asked: Vec<_> = units.iter().map(|unit| unit.listing.to_string()).collect();
+        listed.sort();
+        asked.sort();
+        listed == asked
+    }
+
+    fn share(&self, unit: &Unit) -> Share {
+        let mine = self.mine.clone();
+        match unit.mode {
+            PartitionMode::Resource => Share::Resources(Arc::new(move |key| mine.contains(&key))),
+            PartitionMode::Listing if mine.contains(&&*unit.listing) => Share::Everything,
+            PartitionMode::Listing => Share::Nothing,
+        }
+    }
+
+    fn members(&self, _unit: &Unit) -> NonZeroUsize {
+        NonZeroUsize::new(3).unwrap()
+    }
+}
+
+#[async_trait]
+impl Coordinator for Pool {
+    async fn carry(&self, carried: Carried) {
+        self.state.lock().meters.push(carried.meters);
+        for unit in &carried.units {
+            self.tell(format!("carry {unit}"));
+        }
+    }
+
+    fn prepare(&self, cycle: &CycleId, edge: Instant, interval: Duration) {
+        let start = cycle.start.as_millis() / 1000 - EDGE;
+        self.state
+            .lock()
+            .prepared
+            .push((start, Instant::now(), edge, interval));
+    }
+
+    async fn plan(&self, _cycle: &CycleId) -> Result<Agreed, NoPlan> {
+        let slow = self.state.lock().slow;
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
+        let state = self.state.lock();
+        match state.no_plan {
+            Some(reason) => Err(NoPlan {
+                reason: reason.into(),
+            }),
+            None => Ok(state.division.agreed()),
+        }
+    }
+
+    async fn next_work(&self) -> Work {
+        match self.waiting.lock().await.recv().await {
+            Some(work) => work,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn may_hand_over(&self, work: &WorkId, units: &[Unit], finished: BootTime) -> bool {
+        let fence = self.state.lock().fence.clone();
+        fence(work, units, finished)
+    }
+
+    fn finished(&self, work: &WorkId, unit: &Unit) {
+        self.tell(format!("finished {} of {}", unit.listing, short(work)));
+    }
+
+    fn gave_up(&self, work: &WorkId, unit: &Unit) {
+        self.tell(format!("gave up {} of {}", unit.listing, short(work)));
+    }
+
+    fn skipped(&self, cycle: &CycleId) {
+        self.tell(format!("skipped {}", short(&WorkId::of(cycle.clone()))));
+    }
+
+    async fn stopping(&self) {
+        self.tell("stopping".into());
+    }
+
+    async fn leave(&self) {
+        self.tell("leave".into());
+    }
+}
