@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_config::{Config, Loaded, Publisher as PublisherConfig};
-use nephoscope_coordination::Local;
 use nephoscope_notifier::{Notifier, ShutdownReport};
 use nephoscope_plugin::{BlockingPool, Registry};
 use nephoscope_polling::clock::SystemClock;
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::admin::{AdminState, Phase};
 use crate::api::{Api, Places};
+use crate::coordination::Coordination;
 use crate::error::ProgramError;
 use crate::publishers::{self, PublishersError};
 use crate::refused;
@@ -38,6 +38,7 @@ pub(crate) struct Agent {
     notifier: Notifier,
     admin: AdminState,
     api: Api,
+    coordination: Coordination,
     /// Threads for publishers and files that block; those of plugins are the engine's.
     blocking: BlockingPool,
     plugin_runtime: Handle,
@@ -66,17 +67,18 @@ impl Agent {
         let setups = publishers::set_up(&registry, &config.notifier, terminal, &blocking, |_| None);
         let (plugins, setups) = refused::both(&loaded, plugins, setups)?;
         let notifier = Notifier::start(setups, publishers::notifier_options(&config.notifier), &runtime);
+        let coordination = Coordination::start(config, state.path())?;
         let mut options = engine_options(config);
         options.state_dir = Some(state.path().to_owned());
         let parts = EngineParts {
             clock: Arc::new(SystemClock),
-            coordinator: Arc::new(Local),
+            coordinator: coordination.coordinator(),
             notifier: notifier.clone(),
             runtime,
             plugin_runtime: plugin_runtime.clone(),
         };
         let engine = Engine::start(options, parts, CronTicker::start());
-        let admin = AdminState::new(engine.clone(), notifier.clone());
+        let admin = AdminState::new(engine.clone(), notifier.clone(), coordination.clone());
         let api = places.serve(&admin);
         engine.apply(&config.sources, Arc::new(plugins)).await;
         admin.enter(Phase::Running);
@@ -88,6 +90,7 @@ impl Agent {
             notifier,
             admin,
             api,
+            coordination,
             blocking,
             plugin_runtime,
         })
@@ -101,6 +104,11 @@ impl Agent {
     /// The notifier.
     pub(crate) fn notifier(&self) -> &Notifier {
         &self.notifier
+    }
+
+    /// How it divides work with others.
+    pub(crate) fn coordination(&self) -> &Coordination {
+        &self.coordination
     }
 
     /// Threads for calls of the agent itself that block.

@@ -64,7 +64,7 @@ pub(crate) enum Command {
     ///
     /// SIGHUP reads the configuration again. SIGTERM and SIGINT stop within `agent.shutdown_timeout`; a second
     /// one ends at once.
-    Run,
+    Run(RunArgs),
     /// Poll everything once, now, and print the samples
     ///
     /// Exits with 1 if anything failed; what is not supported here is no failure. It neither joins other agents
@@ -95,6 +95,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+}
+
+/// How `run` runs.
+#[derive(Debug, Default, Clone, Copy, Args)]
+pub(crate) struct RunArgs {
+    /// Exit with 3 if work is to be shared and etcd does not answer within 30 s
+    ///
+    /// Without it the agent polls what is not shared, and joins when etcd answers.
+    #[arg(long)]
+    pub(crate) require_coordination: bool,
 }
 
 /// How `once` polls.

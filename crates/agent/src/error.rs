@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use nephoscope_plugin::RegistryError;
 
 use crate::admin::ListenError;
+use crate::coordination::CoordinationError;
 use crate::publishers::PublishersError;
 use crate::reference::ReferenceError;
 use crate::settings::SettingsError;
@@ -67,6 +68,9 @@ pub(crate) enum ProgramError {
     /// The admin API or the metrics cannot be served.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Other agents, or etcd, are in the way.
+    #[error(transparent)]
+    Coordination(#[from] CoordinationError),
     /// No threads.
     #[error("start the threads of the program")]
     Runtime(#[source] io::Error),

@@ -15,6 +15,7 @@ mod cli;
 mod closed;
 mod collector;
 mod completions;
+mod coordination;
 mod discover;
 mod display;
 mod error;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::admin::query::Limit;
 use crate::admin::state::AdminState;
-use crate::admin::{answer, views};
+use crate::admin::{answer, members, views};
 use crate::metrics::Format;
 
 /// How many cycles are shown unless the request says otherwise.
@@ -86,6 +86,11 @@ pub(crate) const ROUTES: &[Route] = &[
         description: "What each publisher is doing, its queue and its counts",
         with_metrics: false,
     },
+    Route {
+        path: "/api/v1/members",
+        description: "With whom work is shared: members, plans, this agent's lease, and how etcd is",
+        with_metrics: false,
+    },
 ];
 
 /// The paths that a surface has.
@@ -109,7 +114,8 @@ pub(crate) fn router(surface: Surface, state: AdminState) -> Router {
             .route("/api/v1/tasks", get(tasks))
             .route("/api/v1/cycles", get(cycles))
             .route("/api/v1/resources", get(resources))
-            .route("/api/v1/publishers", get(publishers));
+            .route("/api/v1/publishers", get(publishers))
+            .route("/api/v1/members", get(members));
     }
     router
         .fallback(move || std::future::ready(answer::not_found(&surface)))
@@ -181,4 +187,8 @@ async fn resources(
 
 async fn publishers(State(state): State<AdminState>) -> Response<Body> {
     answer::json(StatusCode::OK, &views::publishers(&state))
+}
+
+async fn members(State(state): State<AdminState>) -> Response<Body> {
+    answer::json(StatusCode::OK, &members::members(&state))
 }

@@ -8,6 +8,7 @@ use nephoscope_polling::engine::Engine;
 use parking_lot::Mutex;
 
 use crate::admin::readiness::{Facts, HangingCalls, Readiness};
+use crate::coordination::Coordination;
 use crate::metrics::{Metrics, Snapshot};
 
 /// What the admin API reads; cheap to clone. Whoever runs the agent tells it in which [`Phase`] the agent is.
@@ -17,6 +18,7 @@ pub(crate) struct AdminState(Arc<Inner>);
 struct Inner {
     engine: Engine,
     notifier: Notifier,
+    coordination: Coordination,
     started: Timestamp,
     metrics: Metrics,
     life: Mutex<Life>,
@@ -42,12 +44,13 @@ pub(crate) enum Phase {
 
 impl AdminState {
     /// Of an agent that is starting now.
-    pub(crate) fn new(engine: Engine, notifier: Notifier) -> Self {
+    pub(crate) fn new(engine: Engine, notifier: Notifier, coordination: Coordination) -> Self {
         let started = engine.scheduler().now;
-        let metrics = Metrics::new(engine.clone(), notifier.clone(), started);
+        let metrics = Metrics::new(engine.clone(), notifier.clone(), coordination.clone(), started);
         Self(Arc::new(Inner {
             engine,
             notifier,
+            coordination,
             started,
             metrics,
             life: Mutex::default(),
@@ -82,6 +85,7 @@ impl AdminState {
             records: self.0.engine.records(),
             set_aside: self.0.engine.set_aside(),
             publishers: self.0.notifier.status(),
+            pool: self.0.coordination.status(),
             unavailable: plugins.unavailable.clone(),
             hanging: plugins
                 .blocking
@@ -104,13 +108,22 @@ impl AdminState {
         &self.0.notifier
     }
 
+    pub(crate) fn coordination(&self) -> &Coordination {
+        &self.0.coordination
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
 
     /// What the metrics are made of.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.0.engine, &self.0.notifier, self.0.started)
+        Snapshot::take(
+            &self.0.engine,
+            &self.0.notifier,
+            &self.0.coordination,
+            self.0.started,
+        )
     }
 }
 

@@ -9,6 +9,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 
+use crate::coordination::Coordination;
 use crate::metrics::{FAMILIES, Format, Series, Snapshot};
 
 /// The metrics of a running agent.
@@ -17,11 +18,17 @@ pub(crate) struct Metrics(Registry);
 
 impl Metrics {
     /// Of this engine and notifier, in a process that was started then.
-    pub(crate) fn new(engine: Engine, notifier: Notifier, started: Timestamp) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        notifier: Notifier,
+        coordination: Coordination,
+        started: Timestamp,
+    ) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Agent {
             engine,
             notifier,
+            coordination,
             started,
         }));
         Self(registry)
@@ -36,6 +43,7 @@ impl Metrics {
 struct Agent {
     engine: Engine,
     notifier: Notifier,
+    coordination: Coordination,
     started: Timestamp,
 }
 
@@ -50,7 +58,7 @@ impl fmt::Debug for Agent {
 impl Collector for Agent {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         encode(
-            &Snapshot::take(&self.engine, &self.notifier, self.started),
+            &Snapshot::take(&self.engine, &self.notifier, &self.coordination, self.started),
             encoder,
         )
     }
@@ -103,6 +111,7 @@ mod tests {
 
     fn empty() -> Snapshot {
         Snapshot {
+            pool: None,
             version: "1.2.3",
             started: Timestamp::from_millis(1_700_000_000_500),
             process: ProcessUsage {

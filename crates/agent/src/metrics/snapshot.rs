@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nephoscope_config::hide_userinfo;
+use nephoscope_coordination::pool::PoolStatus;
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::{Notifier, PublisherStatus};
 use nephoscope_polling::engine::Engine;
 use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SchedulerStatus, SetAsideStatus, TaskStatus};
 
+use crate::coordination::Coordination;
 use crate::metrics::ProcessUsage;
 
 /// What the parts of the agent have counted by now.
@@ -31,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) set_aside: Vec<SetAsideStatus>,
     /// The publishers; each name once.
     pub(crate) publishers: Vec<PublisherStatus>,
+    /// The pool, if work is shared.
+    pub(crate) pool: Option<PoolStatus>,
     /// Plugins that this machine is not fit for.
     pub(crate) plugins_unavailable: usize,
     /// Blocking calls that were left behind and still hang, by plugin family.
@@ -39,7 +43,12 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// Asks everybody.
-    pub(crate) fn take(engine: &Engine, notifier: &Notifier, started: Timestamp) -> Self {
+    pub(crate) fn take(
+        engine: &Engine,
+        notifier: &Notifier,
+        coordination: &Coordination,
+        started: Timestamp,
+    ) -> Self {
         let tasks = engine.tasks();
         let listings = listings(&tasks, engine.totals().listings());
         // A publisher that a reload removed and another brought back is there twice while its queue is emptied.
@@ -56,6 +65,7 @@ impl Snapshot {
             listings,
             set_aside: engine.set_aside(),
             publishers,
+            pool: coordination.status(),
             plugins_unavailable: plugins.unavailable.len(),
             calls_left_behind: plugins
                 .blocking
