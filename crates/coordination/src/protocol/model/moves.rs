@@ -18,7 +18,7 @@ impl World {
         for agent in 0..setup.members {
             world.start(setup, agent);
         }
-        let begin = edge_of(1) - AHEAD - 1;
+        let begin = edge_of(setup.warm + 1) - AHEAD - 1;
         loop {
             if let Some(step) = world.next_step(0) {
                 world.run(setup, step.0, step.1);
@@ -56,9 +56,9 @@ impl World {
                 moves.push(Move::Straggler(index));
             }
         }
-        let open = self.now < edge_of(setup.cycles + 1);
+        let open = self.now < edge_of(setup.last() + 1);
         if quiet {
-            if self.next_time(setup).is_some() {
+            if self.next_time(setup).is_some_and(|time| time <= setup.end()) {
                 moves.push(Move::Advance);
             }
             if open {
@@ -95,9 +95,14 @@ impl World {
                 None => {}
                 Some(process) => {
                     if process.paused {
-                        moves.push(Move::Recover(Recovery::Resume(index)));
+                        for hasty in [false, true] {
+                            moves.push(Move::Recover(Recovery::Resume { agent: index, hasty }));
+                        }
                     } else if self.stops > 0 && !agent.stopped && process.link == Link::Up && self.etcd.up {
                         moves.push(Move::Stop(index));
+                    }
+                    if process.link == Link::Slow {
+                        moves.push(Move::Recover(Recovery::Release(index)));
                     }
                     if process.link == Link::Cut {
                         moves.push(Move::Recover(Recovery::Heal(index)));
@@ -151,12 +156,6 @@ impl World {
                 self.agents[agent].stopped = true;
                 self.event(setup, agent, Event::Stopping);
             }
-            Move::Dawdle(agent, work) => {
-                self.dawdles -= 1;
-                if let Some(work) = self.process(agent).works.get_mut(&work) {
-                    work.slow = true;
-                }
-            }
         }
         for agent in 0..self.agents.len() {
             self.ask_for_plans(setup, agent);
@@ -169,7 +168,7 @@ impl World {
     /// The next moment at which something is due.
     pub(super) fn next_time(&self, setup: &Setup) -> Option<u64> {
         let mut times = BTreeSet::new();
-        for cycle in 1..=setup.cycles {
+        for cycle in 1..=setup.last() {
             times.extend([edge_of(cycle) - AHEAD, edge_of(cycle)]);
         }
         for agent in &self.agents {
@@ -187,9 +186,6 @@ impl World {
             for work in process.works.values() {
                 if let Stage::Asking { since, .. } = work.stage {
                     times.insert(since + REQUEST);
-                }
-                if work.slow {
-                    times.insert(self.now + INTERVAL / 4);
                 }
             }
         }
@@ -282,7 +278,7 @@ impl World {
             self.process(agent).join_at = None;
             self.send(agent, Outgoing::Join);
         }
-        for cycle in 1..=setup.cycles {
+        for cycle in 1..=setup.last() {
             if edge_of(cycle) - AHEAD == now && !self.agents[agent].stopped {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
             }
@@ -307,9 +303,6 @@ impl World {
             .collect();
         for name in unanswered {
             self.settle(setup, agent, &name);
-        }
-        for work in self.process(agent).works.values_mut() {
-            work.slow = false;
         }
     }
 
@@ -345,8 +338,7 @@ impl World {
     fn work_step(&self, process: &Process) -> Option<Step> {
         let ready = |(name, work): (&WorkName, &Work)| {
             let ready = match work.stage {
-                Stage::Polling => !work.slow,
-                Stage::Polled { .. } | Stage::Handed => true,
+                Stage::Polling | Stage::Polled { .. } | Stage::Handed => true,
                 Stage::Asking { at, .. } => {
                     let units: Vec<_> = work.units.iter().cloned().collect();
                     process
@@ -372,17 +364,6 @@ impl World {
         if process.paused && process.link == Link::Up && !process.requests.is_empty() {
             steps.push(Step::Execute);
         }
-        if process.link == Link::Slow && !process.paused {
-            if !process.replies.is_empty() {
-                steps.push(Step::Reply);
-            }
-            if !process.watch.is_empty() {
-                steps.push(Step::Watch);
-            }
-            if !process.requests.is_empty() {
-                steps.push(Step::Execute);
-            }
-        }
         steps
     }
 
@@ -407,14 +388,6 @@ impl World {
                 process.replies.push_back(Event::Synced(snapshot));
             }
             Step::Work(name) => self.work(setup, agent, &name),
-        }
-        let process = self.agents[agent].process.as_mut();
-        if let Some(process) = process.filter(|process| process.link == Link::Slow)
-            && process.requests.is_empty()
-            && process.replies.is_empty()
-            && process.watch.is_empty()
-        {
-            process.link = Link::Up;
         }
     }
 
@@ -702,8 +675,7 @@ impl World {
         let out = |number: &usize| {
             let member = &plan.members[*number];
             !etcd.holds(&member.id, member.incarnation)
-                || etcd
-                    .gave_up(&name.schedule, member.incarnation, plan.start, unit_hash)
+                || etcd.gave_up(&name.schedule, member.incarnation, plan.start, unit_hash)
         };
         let ranking = carriers.ranking(KeyHash::of(&keys(setup)[resource]));
         let ahead_are_out = ranking.iter().take_while(|number| **number != me).all(out);
@@ -838,7 +810,7 @@ impl World {
     fn start(&mut self, setup: &Setup, agent: usize) {
         self.agents[agent].started = true;
         self.agents[agent].process = Some(Process::new(setup, agent));
-        let in_progress = (1..=setup.cycles)
+        let in_progress = (1..=setup.last())
             .rev()
             .find(|cycle| edge_of(*cycle) <= self.now)
             .map(edge);
@@ -849,7 +821,7 @@ impl World {
         };
         self.event(setup, agent, Event::Carry(carry));
         // An edge that is near was announced already.
-        for cycle in 1..=setup.cycles {
+        for cycle in 1..=setup.last() {
             if (edge_of(cycle) - AHEAD..edge_of(cycle)).contains(&self.now) {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
             }
@@ -928,16 +900,16 @@ impl World {
 
     fn recover(&mut self, setup: &Setup, recovery: Recovery) {
         match recovery {
-            Recovery::Resume(agent) => {
+            Recovery::Resume { agent, hasty } => {
                 let now = self.now;
                 let process = self.process(agent);
                 process.paused = false;
-                // What has piled up meanwhile is read in any order with what the process does.
-                if process.link == Link::Up {
+                // What has piled up meanwhile is read before the process goes on, or only later.
+                if hasty && process.link == Link::Up {
                     process.link = Link::Slow;
                 }
                 self.send(agent, Outgoing::Renew);
-                for cycle in 1..=setup.cycles {
+                for cycle in 1..=setup.last() {
                     let name = name_of(cycle, None);
                     let seen = self
                         .process(agent)
@@ -956,6 +928,7 @@ impl World {
                 }
                 self.event(setup, agent, Event::Tick);
             }
+            Recovery::Release(agent) => self.process(agent).link = Link::Up,
             Recovery::Heal(agent) => {
                 self.process(agent).link = Link::Up;
                 self.reconnect(agent);

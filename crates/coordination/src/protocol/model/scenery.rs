@@ -135,3 +135,15 @@ pub(super) fn name_of(cycle: u64, succession: Option<u64>) -> WorkName {
 pub(super) fn cycle_at(start: Timestamp) -> u64 {
     (start.as_millis() - WALL) as u64 / INTERVAL
 }
+
+impl Setup {
+    /// The last cycle.
+    pub(super) fn last(&self) -> u64 {
+        self.warm + self.cycles
+    }
+
+    /// When all successions are over, whatever happened.
+    pub(super) fn end(&self) -> u64 {
+        edge_of(self.last() + 1) + 4 * (TTL + 1_000)
+    }
+}

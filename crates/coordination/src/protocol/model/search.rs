@@ -40,6 +40,9 @@ impl Model for Setup {
     }
 }
 
+/// No search may need more: it would be cut, and fail.
+const MOST_STATES: usize = 3_000_000;
+
 /// What a search came to.
 struct Found {
     states: usize,
@@ -52,9 +55,13 @@ fn search(setup: Setup) -> Found {
         .clone()
         .checker()
         .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
+        .spawn_dfs()
         .join();
     let states = checker.unique_state_count();
+    assert!(
+        checker.state_count() < MOST_STATES,
+        "the search was cut after {states} states"
+    );
     let broken = checker
         .discoveries()
         .into_iter()
@@ -64,11 +71,12 @@ fn search(setup: Setup) -> Found {
             let why = last
                 .violation
                 .map_or_else(|| last.broken_promise(&setup).unwrap_or_default(), str::to_owned);
-            let moves = path
-                .into_actions()
-                .iter()
-                .map(|action| format!("  {action:?}\n"))
-                .collect::<String>();
+            let mut moves = String::new();
+            for (world, action) in path.into_vec() {
+                if let Some(action) = action {
+                    moves += &format!("  {:>6} {}\n", world.now, world.told(&action));
+                }
+            }
             format!("{name}: {why}\n{moves}at {}\n", last.now)
         });
     Found { states, broken }
@@ -78,6 +86,7 @@ fn setup() -> Setup {
     Setup {
         agents: 2,
         members: 2,
+        warm: 1,
         cycles: 2,
         faults: 0,
         kinds: Kind::ALL,
@@ -85,7 +94,6 @@ fn setup() -> Setup {
         rules: Rules::ALL,
         uneven: false,
         stops: 0,
-        dawdles: 0,
         orders: false,
     }
 }
@@ -106,15 +114,53 @@ fn without_faults() {
 
 #[test]
 fn one_fault() {
+    let mut broken = String::new();
     for kind in Kind::ALL {
         let kinds = std::slice::from_ref(kind);
-        holds(
-            &format!("2 agents, 2 cycles, {kind:?}"),
-            Setup {
+        for (what, setup) in [
+            ("2 of 2", Setup { ..setup() }),
+            (
+                "1 of 2",
+                Setup {
+                    members: 1,
+                    ..setup()
+                },
+            ),
+            (
+                "1 of 2 cold",
+                Setup {
+                    members: 1,
+                    warm: 0,
+                    ..setup()
+                },
+            ),
+            (
+                "2 of 2, pause",
+                Setup {
+                    on_loss: OnLoss::Pause,
+                    ..setup()
+                },
+            ),
+            (
+                "2 of 2, stop, uneven",
+                Setup {
+                    stops: 1,
+                    uneven: true,
+                    ..setup()
+                },
+            ),
+        ] {
+            let begin = std::time::Instant::now();
+            let found = search(Setup {
                 faults: 1,
                 kinds,
-                ..setup()
-            },
-        );
+                ..setup
+            });
+            println!("{what}, {kind:?}: {} states, {:?}", found.states, begin.elapsed());
+            if let Some(why) = found.broken {
+                broken += &format!("{what}, {kind:?}: {why}");
+            }
+        }
     }
+    assert!(broken.is_empty(), "{broken}");
 }

@@ -24,6 +24,8 @@ pub(super) struct Setup {
     pub(super) agents: usize,
     /// How many of them are members when it begins; the others start when they like.
     pub(super) members: usize,
+    /// Cycles that pass before anything can go wrong: 1 for a pool that has a plan, 0 for one that has none yet.
+    pub(super) warm: u64,
     pub(super) cycles: u64,
     pub(super) faults: u8,
     pub(super) kinds: &'static [Kind],
@@ -33,8 +35,6 @@ pub(super) struct Setup {
     pub(super) uneven: bool,
     /// How many agents may stop as they should.
     pub(super) stops: u8,
-    /// How often a poll takes long.
-    pub(super) dawdles: u8,
     /// Steps of different agents come in any order.
     pub(super) orders: bool,
 }
@@ -48,7 +48,7 @@ pub(super) enum Kind {
     Pause,
     /// Nothing gets through between an agent and etcd for a while; what was on its way is lost.
     Cut,
-    /// What travels between an agent and etcd takes as long as it likes.
+    /// What travels between an agent and etcd is held up for a while; keepalives get through.
     Delay,
     /// An agent's watch loses what is on its way, and breaks.
     Watch,
@@ -87,13 +87,17 @@ pub(super) enum Move {
     Recover(Recovery),
     Start(usize),
     Stop(usize),
-    /// The poll of a work takes long.
-    Dawdle(usize, WorkName),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Recovery {
-    Resume(usize),
+    /// With `hasty`, the process goes on before it gets what has come for it meanwhile.
+    Resume {
+        agent: usize,
+        hasty: bool,
+    },
+    /// What was held up gets through.
+    Release(usize),
     Heal(usize),
     Restart(usize),
     /// etcd is back; its leases go on as they were, or begin anew as after the choice of a new leader.
@@ -124,7 +128,6 @@ pub(super) struct World {
     pub(super) agents: Vec<Agent>,
     pub(super) faults: u8,
     pub(super) stops: u8,
-    pub(super) dawdles: u8,
     /// Which kinds of faults there were.
     pub(super) seen: BTreeSet<u8>,
     /// Every plan that was ever written, by start; of two only the first.
@@ -199,7 +202,6 @@ pub(super) struct Work {
     pub(super) division: Arc<Division>,
     pub(super) former: bool,
     pub(super) stage: Stage,
-    pub(super) slow: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -218,7 +220,6 @@ impl World {
             agents: vec![Agent::default(); setup.agents],
             faults: setup.faults,
             stops: setup.stops,
-            dawdles: setup.dawdles,
             seen: BTreeSet::new(),
             plans: BTreeMap::new(),
             deadlines: BTreeMap::new(),
@@ -254,7 +255,6 @@ impl Work {
             division,
             former,
             stage: Stage::Polling,
-            slow: false,
         }
     }
 }
