@@ -208,6 +208,16 @@ impl World {
 
     fn advance(&mut self, setup: &Setup) {
         let Some(time) = self.next_time(setup) else { return };
+        let reaches = self.etcd.up;
+        for agent in &mut self.agents {
+            let runs = agent.process.as_ref().is_some_and(|process| {
+                let asks = reaches && process.link != Link::Cut;
+                !process.paused && (asks || setup.on_loss == OnLoss::Continue)
+            });
+            if !runs || agent.stopped {
+                agent.missed.extend(self.now / INTERVAL..=time / INTERVAL);
+            }
+        }
         // Keepalives come so often that none of them matters.
         for agent in 0..self.agents.len() {
             let Some(process) = &self.agents[agent].process else {

@@ -2,6 +2,8 @@
 
 use super::scenery::*;
 use super::world::*;
+use crate::protocol::UnitHash;
+use crate::protocol::machine::OnLoss;
 
 impl World {
     /// A move, with what it is about.
@@ -46,14 +48,31 @@ impl World {
         None
     }
 
-    /// Whether somebody is there that could have polled.
-    fn promises_coverage(&self, _setup: &Setup, cycle: u64, unit: usize) -> bool {
-        // From the first plan on.
-        if !self.plans.keys().any(|start| cycle_at(*start) <= cycle) {
+    /// Whether the table of promises promises a sample. Where there is a plan of the cycle: if one of its carriers ran, and,
+    /// under `pause`, reached etcd, from the edge until the end. Where there is none: if all of the last plan's did.
+    fn promises_coverage(&self, setup: &Setup, cycle: u64, unit: usize) -> bool {
+        let unit = UnitHash::of("", &units(setup)[unit]);
+        let Some((start, plan)) = self.plans.iter().rfind(|(start, _)| cycle_at(**start) <= cycle) else {
+            // From the first plan on.
             return false;
+        };
+        let carriers = plan.members.iter().filter(|member| member.units.contains(&unit));
+        let mut ran = carriers.map(|member| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent.is_some_and(|agent| {
+                !self.agents[agent].missed.contains(&cycle) && self.ran_since(agent, cycle)
+            })
+        });
+        if cycle_at(*start) == cycle {
+            ran.any(|ran| ran)
+        } else {
+            setup.on_loss == OnLoss::Continue && ran.all(|ran| ran)
         }
-        let carriers = if unit == 0 { 0..self.agents.len() } else { 0..1 };
-        let mut lives = carriers.filter_map(|agent| self.agents[agent].process.as_ref());
-        lives.any(|process| !process.paused && process.link != Link::Cut)
+    }
+
+    /// Whether an agent ran on until the last succession of a cycle was over.
+    fn ran_since(&self, agent: usize, cycle: u64) -> bool {
+        let agent = &self.agents[agent];
+        !agent.missed.contains(&(cycle + 1)) && !agent.missed.contains(&(cycle + 2))
     }
 }

@@ -151,6 +151,8 @@ pub(super) struct Agent {
     pub(super) straggler: Option<(Key, Value, Vec<Condition>)>,
     pub(super) started: bool,
     pub(super) stopped: bool,
+    /// Cycles during which it did not run, or could not be expected to poll.
+    pub(super) missed: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
