@@ -22,7 +22,7 @@ pub struct Now {
 ///
 /// Answers come at most once for each request that the machine made. After an [`Action::Join`](super::Action::Join) was
 /// taken up, no answer to an older request may come any more, and no event of an older watch or lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The time that [`Machine::next_tick`](super::Machine::next_tick) named has come. Harmless at any other time.
     Tick,
@@ -82,7 +82,7 @@ pub enum Event {
 }
 
 /// A membership that can begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Session {
     /// 128 fresh random bits.
     pub incarnation: Incarnation,
@@ -102,7 +102,7 @@ pub struct Snapshot {
 }
 
 /// What became of a write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Written {
     /// It was done, in this revision.
     Done(Revision),
@@ -124,7 +124,7 @@ pub enum Request {
 }
 
 /// What an agent carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Carry {
     /// The shared units.
     pub units: Vec<Unit>,

@@ -27,6 +27,8 @@ pub mod lease;
 pub mod machine;
 pub mod mark;
 pub mod member;
+#[cfg(test)]
+mod model;
 pub mod notice;
 pub mod plan;
 pub mod ranking;

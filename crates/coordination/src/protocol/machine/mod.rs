@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_model::ScheduleId;
+#[cfg(test)]
+use nephoscope_model::Timestamp;
 
 use super::action::{Action, Scope};
 use super::clocks::Clocks;
@@ -409,5 +411,45 @@ impl Place {
             Self::Current(number) | Self::Former(number) => Some(number),
             Self::None => None,
         }
+    }
+}
+
+/// What only the model asks.
+#[cfg(test)]
+impl Machine {
+    pub(in crate::protocol) fn runs_by_former_plans(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+        let cycle = self
+            .schedules
+            .get(schedule)
+            .and_then(|schedule| schedule.cycles.get(&start));
+        cycle
+            .and_then(|cycle| cycle.begun())
+            .is_some_and(|begun| begun.plan.is_none())
+    }
+
+    pub(in crate::protocol) fn has_begun(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+        let cycle = self
+            .schedules
+            .get(schedule)
+            .and_then(|schedule| schedule.cycles.get(&start));
+        cycle.is_some_and(|cycle| cycle.begun().is_some())
+    }
+
+    pub(in crate::protocol) fn knows_cycle(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+        self.schedules
+            .get(schedule)
+            .is_some_and(|schedule| schedule.cycles.contains_key(&start))
+    }
+
+    pub(in crate::protocol) fn membership_is_not(&self, incarnation: Incarnation) -> bool {
+        self.incarnation() != Some(incarnation)
+    }
+
+    pub(in crate::protocol) fn was_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
+    pub(in crate::protocol) fn has_left(&self) -> bool {
+        matches!(self.presence, Presence::Left)
     }
 }

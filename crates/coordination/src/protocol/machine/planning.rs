@@ -79,6 +79,15 @@ impl Machine {
         if let Some(not_before) = cycle.not_before {
             from = from.max(not_before);
         }
+        let agrees = self.clocks.off(self.clock_limit(name)).is_none();
+        if !self.view.oldest(&self.options.id) && !(agrees && self.clocks.agreed()) {
+            return None;
+        }
+        // The oldest member writes whatever its clock, or else a pool whose plans came late once would wait for ever; but
+        // if its clock seems wrong, only what nobody else has written.
+        if !agrees {
+            from = from.max(cycle.edge.edge);
+        }
         (from < until).then_some((from, until))
     }
 
