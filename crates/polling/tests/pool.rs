@@ -156,18 +156,21 @@ async fn an_agent_whose_share_is_empty_does_not_fall_back_to_other_resources() {
 
 #[tokio::test(start_paused = true)]
 async fn who_owns_the_fallback_looks_whether_it_is_needed_even_if_the_rest_is_others() {
-    let pool = Pool::with(&["default"]);
-    let doubles = Doubles::default()
-        .listing("nothing", Scope::Shared, &[])
-        .listing("default", Scope::Shared, &["x", "y"])
-        .healthy("good", &["good"], Some("default"));
-    let mut bench = Bench::new(options(&pool));
-    let all = source("all", 10, &["*"]).discovery(&["nothing"]);
-    bench
-        .apply(&Arc::new(doubles.0), [all.partition(PartitionMode::Listing)])
-        .await;
-    bench.cycle().await;
-    assert_eq!(delivered(&bench).await, ["good x", "good y"]);
+    for (listing, expected) in [("nothing", &["good x", "good y"][..]), ("things", &[])] {
+        let pool = Pool::with(&["default"]);
+        let doubles = Doubles::default()
+            .listing("nothing", Scope::Shared, &[])
+            .listing("things", Scope::Shared, &["a"])
+            .listing("default", Scope::Shared, &["x", "y"])
+            .healthy("good", &["good"], Some("default"));
+        let mut bench = Bench::new(options(&pool));
+        let all = source("all", 10, &["*"]).discovery(&[listing]);
+        bench
+            .apply(&Arc::new(doubles.0), [all.partition(PartitionMode::Listing)])
+            .await;
+        bench.cycle().await;
+        assert_eq!(delivered(&bench).await, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -969,6 +972,8 @@ async fn a_schedule_that_is_removed_polls_what_others_count_on_and_is_gone_then(
     assert!(polled.contains(&"one o".to_owned()), "{polled:?}");
     pool.lists(Some(&[]));
     assert_eq!(start_of(&*bench.cycle().await), 60, "it is gone");
+    let prepared: Vec<_> = pool.prepared().iter().map(|(start, ..)| *start).collect();
+    assert_eq!(prepared, [0, 10, 20], "its edges come no more");
     assert_eq!(fresh(&bench).await, ["host node1"]);
 }
 

@@ -331,6 +331,7 @@ fn with_plans_that_do_not_only_grow_what_was_agreed_twice_is_found() {
     let mut run = healthy();
     run.plans.insert(4, plan(2, &["a", "b", "c"]));
     assert_eq!(found(&run), ["PlanChanged"], "an older one");
+    run.plans[4].at = at(3, 0.5);
     run.faults
         .push(fault(Effect::EtcdEmptied, at(3, -1.0), at(3, 0.0)));
     assert_eq!(found(&run), nothing(), "an empty etcd knows no plan");
