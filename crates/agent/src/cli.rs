@@ -78,6 +78,10 @@ pub(crate) enum Command {
     Plugins(Printing),
     /// Ask one discovery, and print the resources that it lists
     Discover(DiscoverArgs),
+    /// Show how a pool divides its work: members, plans, owners
+    ///
+    /// Needs no agent, and changes nothing. With `--members` not even etcd: ownership is computed.
+    Partition(PartitionArgs),
     /// Print the JSON schema of polling.yaml, for editors
     Schema,
     /// Print a completion script for a shell
@@ -126,6 +130,25 @@ pub(crate) struct DiscoverArgs {
     /// How long it may take
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     pub(crate) timeout: HumanDuration,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
+}
+
+/// What `partition` shows.
+#[derive(Debug, Args)]
+pub(crate) struct PartitionArgs {
+    /// Who owns the resource with this key, in each current plan, and who would be next
+    #[arg(long, value_name = "KEY", conflicts_with = "members")]
+    pub(crate) key: Option<String>,
+    /// What would move if this member were not there
+    #[arg(long, value_name = "ID")]
+    pub(crate) without: Option<String>,
+    /// Compute who of these would own the keys of `--keys-file`, without etcd
+    #[arg(long, value_name = "ID", value_delimiter = ',', requires = "keys_file")]
+    pub(crate) members: Vec<String>,
+    /// A file with a key in each line; without it, shares are those of 10,000 drawn keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) printing: Printing,
 }

@@ -7,6 +7,7 @@ use nephoscope_plugin::RegistryError;
 
 use crate::admin::ListenError;
 use crate::coordination::CoordinationError;
+use crate::partition::PartitionError;
 use crate::publishers::PublishersError;
 use crate::reference::ReferenceError;
 use crate::settings::SettingsError;
@@ -71,6 +72,9 @@ pub(crate) enum ProgramError {
     /// Other agents, or etcd, are in the way.
     #[error(transparent)]
     Coordination(#[from] CoordinationError),
+    /// How the pool divides its work cannot be told.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
     /// No threads.
     #[error("start the threads of the program")]
     Runtime(#[source] io::Error),
@@ -98,6 +102,7 @@ impl ProgramError {
         match self {
             Self::Settings(_) | Self::UnknownDiscovery { .. } => 2,
             Self::Publishers(error) if error.is_configuration() => 2,
+            Self::Partition(error) if error.is_usage() => 2,
             // Whoever reads has had enough: the usual end of `nephoscope ... | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => 3,

@@ -25,6 +25,7 @@ mod man;
 mod metrics;
 mod once;
 mod output;
+mod partition;
 mod plugins;
 mod program;
 mod progress;

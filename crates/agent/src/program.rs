@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Exit, ProgramError, chain};
 use crate::output::stderr_is_styled;
 use crate::settings::Origin;
-use crate::{check, completions, discover, man, once, plugins, reference, run, schema};
+use crate::{check, completions, discover, man, once, partition, plugins, reference, run, schema};
 
 /// Runs the program with the plugins that are linked into it, and gives its exit code.
 ///
@@ -50,6 +50,7 @@ fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
         Command::Check(printing) => check::check(&origin, printing),
         Command::Plugins(printing) => plugins::plugins(&origin, printing),
         Command::Discover(args) => discover::discover(&origin, &args),
+        Command::Partition(args) => partition::partition(&origin, &args),
         Command::Schema => schema::schema(&origin),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),

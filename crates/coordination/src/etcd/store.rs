@@ -306,6 +306,27 @@ impl Store {
         }
     }
 
+    /// How long ago a lease was granted or kept alive, to the second; nothing if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    pub async fn lease_age(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
+        let asked = self.ask(move |mut client| async move {
+            client
+                .lease_time_to_live(lease.0, Some(LeaseTimeToLiveOptions::new()))
+                .await
+        });
+        match asked.await {
+            Ok((_, answer)) if answer.ttl() >= 0 => {
+                let age = answer.granted_ttl().saturating_sub(answer.ttl());
+                Ok(Some(Duration::from_secs(u64::try_from(age).unwrap_or(0))))
+            }
+            Ok(_) | Err(StoreError::LeaseGone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     // ---- for the other modules of the store
 
     pub(super) fn before(&self) -> Before {

@@ -16,6 +16,7 @@ mod part;
 mod session;
 mod shared;
 mod status;
+mod view;
 
 pub use backend::Pool;
 pub use clock::WallClock;
@@ -23,3 +24,4 @@ pub use memory::{FormerMember, MemoryError};
 pub use options::{DEFAULT_QUOTA, PoolOptions};
 pub use shared::MAX_WAITING_WORK;
 pub use status::{Counts, Holder, MemberView, PoolStatus, Trouble};
+pub use view::{PoolView, SeenMember};
