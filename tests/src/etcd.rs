@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 
 use etcd_client::{
-    Certificate, Client, CompactionOptions, ConnectOptions, GetOptions, Identity, KeyValue, Permission,
-    TlsOptions,
+    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, CompactionOptions, ConnectOptions,
+    DeleteOptions, GetOptions, Identity, KeyValue, Permission, TlsOptions,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -292,6 +292,33 @@ impl Etcd {
                 .map_or(0, |header| header.revision());
             let options = CompactionOptions::new().with_physical();
             client.compact(revision, Some(options)).await
+        });
+    }
+
+    /// Makes room in an etcd that was full: all but what begins with `nephoscope/` goes, and the alarm is disarmed.
+    pub fn relieve(&self) {
+        self.with(|mut client| async move {
+            let below = DeleteOptions::new().with_range("nephoscope/");
+            client.delete("\0", Some(below)).await?;
+            let above = DeleteOptions::new().with_from_key();
+            client.delete("nephoscope0", Some(above)).await?;
+            let present = client
+                .get("\0", None)
+                .await?
+                .header()
+                .map_or(0, |header| header.revision());
+            let physical = CompactionOptions::new().with_physical();
+            client.compact(present, Some(physical)).await?;
+            client.defragment().await?;
+            let alarms = client.alarm(AlarmAction::Get, AlarmType::Nospace, None).await?;
+            for alarm in alarms.alarms() {
+                let mut of = AlarmOptions::new();
+                of.with_member(alarm.member_id());
+                client
+                    .alarm(AlarmAction::Deactivate, AlarmType::Nospace, Some(of))
+                    .await?;
+            }
+            Ok(())
         });
     }
 

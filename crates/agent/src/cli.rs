@@ -276,6 +276,7 @@ mod tests {
           plugins      List the discoveries, pollsters, meters and publishers that this program was built
                        with
           discover     Ask one discovery, and print the resources that it lists
+          partition    Show how a pool divides its work: members, plans, owners
           schema       Print the JSON schema of polling.yaml, for editors
           completions  Print a completion script for a shell
           man          Print the manual page

@@ -539,7 +539,15 @@ mod tests {
         let (pool, keys) = (pool(), keys(None).unwrap());
         let text = members_table(Sheet::endless(), &pool.members())
             + &plans_table(Sheet::endless(), &pool.plans(&keys));
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        MEMBER  HOST    INCARNATION  LEASE AGE  UNITS  STATE
+        a       host-a  00000000           1 s      1
+        c       host-c  00000000           1 s      1  leaving
+        SCHEDULE     PLAN OF              UNIT                    MEMBER   SHARE  STATE
+        every:300:0  2026-01-02T03:05:00  central-global tenants  a       33.3 %
+        every:300:0  2026-01-02T03:05:00  central-global tenants  b       33.3 %  gone
+        every:300:0  2026-01-02T03:05:00  central-global tenants  c       33.4 %
+        ");
         let whole: f64 = pool.plans(&keys).iter().map(|row| row.share).sum();
         assert!((whole - 1.0).abs() < 1e-9);
     }
@@ -552,7 +560,10 @@ mod tests {
             owners.next().unwrap().owner.as_deref() == Some("b")
         });
         let rows: Vec<_> = pool.owners(&gone.unwrap(), None).collect();
-        insta::assert_snapshot!(owners_table(Sheet::endless(), &rows), @"");
+        insta::assert_snapshot!(owners_table(Sheet::endless(), &rows), @r"
+        SCHEDULE     UNIT                    OWNER  WHY                                                                                   RANKING
+        every:300:0  central-global tenants  b      first of its ranking in the plan, but gone since: `a` takes over what is left undone  b, a, c
+        ");
     }
 
     #[test]
