@@ -24,6 +24,15 @@ fn lab(id: &str, endpoints: &[String], more: &str) -> Lab {
     ))
 }
 
+/// Starts an agent, and waits until it can be asked.
+fn serving(lab: &Lab) -> Program {
+    let mut program = lab.run();
+    program.log("started");
+    let admin = program.admin().to_owned();
+    program.until("the admin socket", |_| admin.exists().then_some(()));
+    program
+}
+
 fn samples(lab: &Lab) -> Vec<Sample> {
     samples_in(&lab.path("samples"))
 }
@@ -61,18 +70,25 @@ fn divides_with(program: &mut Program, members: u64) {
     });
 }
 
+/// Waits for samples of two further cycles.
+fn more_cycles(program: &mut Program, lab: &Lab) {
+    let last = || samples(lab).iter().map(|sample| sample.volume() as u64).max();
+    let before = last().unwrap_or_default();
+    program.until("two more cycles", |_| (last() >= Some(before + 2)).then_some(()));
+}
+
 #[test]
 fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_nothing_undone() {
     let etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
-    let [mut a, mut b] = labs.each_ref().map(Lab::run);
+    let [mut a, mut b] = labs.each_ref().map(serving);
     divides_with(&mut a, 2);
     divides_with(&mut b, 2);
-    a.cycles(2);
+    more_cycles(&mut a, &labs[0]);
     let stopped = b.stop();
     assert_eq!(stopped.code(), 0, "{stopped}");
     divides_with(&mut a, 1);
-    a.cycles(1);
+    more_cycles(&mut a, &labs[0]);
     let stopped = a.stop();
     assert_eq!(stopped.code(), 0, "{stopped}");
 
@@ -98,11 +114,11 @@ fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_nothing_undone() {
 fn a_killed_agent_joins_again_at_once_and_a_frozen_one_comes_back() {
     let etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
-    let [mut a, mut b] = labs.each_ref().map(Lab::run);
+    let [mut a, mut b] = labs.each_ref().map(serving);
     divides_with(&mut a, 2);
     divides_with(&mut b, 2);
     let _ = b.kill();
-    let mut b = labs[1].run();
+    let mut b = serving(&labs[1]);
     divides_with(&mut b, 2);
     b.signal(Signal::STOP);
     divides_with(&mut a, 1);
@@ -143,7 +159,7 @@ fn an_agent_for_its_host_alone_opens_no_connection() {
 fn an_id_that_a_living_agent_has_is_refused_with_its_name() {
     let etcd = Etcd::start();
     let first = lab("a", &etcd.endpoints(), "");
-    let mut running = first.run();
+    let mut running = serving(&first);
     divides_with(&mut running, 1);
     let second = lab("a", &etcd.endpoints(), "");
     let refused = second.nephoscope(&["run"]).finish().expect(3);
@@ -162,7 +178,7 @@ fn coordination_that_is_required_and_not_to_be_had() {
     let lab = lab("a", &etcd.endpoints(), "");
     etcd.kill_all();
     // Without the option the agent waits for etcd.
-    let mut patient = lab.run();
+    let mut patient = serving(&lab);
     troubled(&mut patient, "etcd_unreachable", "etcd_unreachable");
     assert!(codes(&patient).contains(&"not_joined".to_owned()));
     assert_eq!(patient.get("/readyz").status, 503);
@@ -190,7 +206,7 @@ fn what_an_agent_does_while_etcd_is_away_is_the_configuration_s_choice() {
         .zip(&proxies)
         .map(|((id, on_loss), proxy)| lab(id, &[etcd.url(proxy.port)], &format!("on_loss: {on_loss}")))
         .collect();
-    let (mut a, mut b) = (labs[0].run(), labs[1].run());
+    let (mut a, mut b) = (serving(&labs[0]), serving(&labs[1]));
     divides_with(&mut a, 2);
     divides_with(&mut b, 2);
     proxies.iter().for_each(|proxy| proxy.set(Weather::HalfOpen));
@@ -213,13 +229,13 @@ fn each_trouble_with_etcd_has_its_reason_and_goes() {
     let mut etcd = Etcd::build().quota(3 * 1024 * 1024).start();
     etcd.protect("agent", "secret-canary", "nephoscope/");
     let wrong = lab("a", &etcd.endpoints(), "user: agent, password: wrong");
-    let mut program = wrong.run();
+    let mut program = serving(&wrong);
     troubled(&mut program, "etcd_credentials", "etcd_credentials");
     let _ = program.kill();
 
     let options = "user: agent, password: secret-canary, quota: 3MiB";
     let lab = lab("a", &etcd.endpoints(), options);
-    let mut program = lab.run();
+    let mut program = serving(&lab);
     divides_with(&mut program, 1);
     etcd.forbid("agent");
     troubled(&mut program, "etcd_permission_denied", "etcd_permission_denied");
@@ -249,7 +265,7 @@ fn each_trouble_with_etcd_has_its_reason_and_goes() {
 fn a_pool_is_shown_to_anybody_who_reaches_etcd() {
     let etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), "group_prefix: pp"));
-    let [mut a, mut b] = labs.each_ref().map(Lab::run);
+    let [mut a, mut b] = labs.each_ref().map(serving);
     divides_with(&mut a, 2);
     divides_with(&mut b, 2);
     let rows = |arguments: &[&str]| -> Vec<Value> {
@@ -266,7 +282,14 @@ fn a_pool_is_shown_to_anybody_who_reaches_etcd() {
     assert_eq!(members[0]["host"], "host-a");
     assert!(members.iter().all(|member| member["lease_age"].is_u64()));
     let plans: Vec<_> = all.iter().filter(|row| row["kind"] == "plan").collect();
-    assert_eq!(plans.len(), 2);
+    for plan in &plans {
+        let of_unit: Vec<_> = plans
+            .iter()
+            .filter(|other| other["unit"] == plan["unit"])
+            .collect();
+        let share: f64 = of_unit.iter().map(|row| row["share"].as_f64().unwrap()).sum();
+        assert!(of_unit.len() == 2 && (share - 1.0).abs() < 1e-6, "{of_unit:?}");
+    }
     assert!(
         plans[0]["unit"]
             .as_str()

@@ -340,9 +340,12 @@ impl Shared {
         let mut core = self.core.lock();
         match result {
             Ok(value) => {
-                // Whoever gets an answer need not try everything else to know that etcd answers.
+                // Whoever gets an answer need not try everything else to know that etcd answers. Reads are made when something is
+                // missing, which may be long after the last one was denied: who can write again is told anew if it is.
                 core.troubles.retain(|tried, (error, _)| {
-                    let stays = *tried != attempt && attempt != Attempt::Join && !error.may_pass();
+                    let implied = attempt == Attempt::Write && *tried == Attempt::Read;
+                    let stays =
+                        *tried != attempt && attempt != Attempt::Join && !error.may_pass() && !implied;
                     if !stays {
                         events::over(tried.what());
                     }
