@@ -77,7 +77,15 @@ fn search(setup: Setup) -> Found {
                     moves += &format!("  {:>6} {}\n", world.now, world.told(&action));
                 }
             }
-            format!("{name}: {why}\n{moves}at {}\n", last.now)
+            format!(
+                "{name}: {why}\n{moves}at {}\n{}",
+                last.now,
+                if std::env::var_os("MODEL_MACHINES").is_some() {
+                    format!("{:#?}", last.agents)
+                } else {
+                    String::new()
+                }
+            )
         });
     Found { states, broken }
 }
