@@ -293,11 +293,18 @@ impl World {
         };
         if process.link == Link::Cut || !up {
             let mut failed = Vec::new();
+            let mut gone = false;
             while let Some(sent) = process.requests.front()
                 && sent.at + REQUEST <= now
             {
+                // Whoever cannot revoke its lease goes nevertheless.
+                gone |= sent.request == Outgoing::Revoke;
                 failed.extend(sent.request.name());
                 process.requests.pop_front();
+            }
+            if gone {
+                self.agents[agent].process = None;
+                return;
             }
             if !failed.is_empty() && !process.lost {
                 process.lost = true;

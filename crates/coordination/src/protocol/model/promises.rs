@@ -73,7 +73,11 @@ impl World {
         let new = carriers.iter().any(|member| {
             !before.is_some_and(|before| before.members.iter().any(|known| known.id == member.id))
         });
-        let unreached = self.down.contains(&cycle) || self.seen.contains(&(Kind::Cut as u8));
+        let wiped = self.seen.contains(&(Kind::Wipe as u8));
+        if wiped && setup.on_loss == OnLoss::Pause {
+            return false;
+        }
+        let unreached = wiped || self.down.contains(&cycle) || self.seen.contains(&(Kind::Cut as u8));
         if unreached && new {
             return false;
         }
