@@ -274,11 +274,11 @@ impl Machine {
         mine.filter(|unit| !others_have(unit)).collect()
     }
 
-    /// Members of a plan whose membership stands no more, by number; never this agent.
+    /// Members of a plan whose membership is known to be over, by number; never this agent.
     pub(super) fn gone(&self, plan: &Plan, me: usize) -> BTreeSet<usize> {
         let members = plan.members.iter().enumerate();
         members
-            .filter(|(number, member)| *number != me && !self.view.holds(&member.id, member.incarnation))
+            .filter(|(number, member)| *number != me && self.view.is_gone(&member.id, member.incarnation))
             .map(|(number, _)| number)
             .collect()
     }
@@ -370,7 +370,11 @@ impl Machine {
     /// The engine will not do its share of a unit.
     pub(super) fn gave_up(&mut self, now: Now, work: &WorkName, unit: &Unit) {
         let hash = UnitHash::of(&self.options.group_prefix, unit);
-        self.give_up(now.boot, &work.schedule, work.start, hash);
+        let cycle = self.cycle_mut(&work.schedule, work.start);
+        // For a membership that is lost there is nobody to tell: others know that it is.
+        if cycle.is_some_and(|cycle| cycle.begun().is_none() || cycle.lasts()) {
+            self.give_up(now.boot, &work.schedule, work.start, hash);
+        }
     }
 
     pub(super) fn give_up(&mut self, now: BootTime, name: &ScheduleId, start: Timestamp, unit: UnitHash) {

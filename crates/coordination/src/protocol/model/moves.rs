@@ -878,6 +878,7 @@ impl World {
                 self.agents[agent]
                     .missed
                     .extend([now / INTERVAL, (now + AHEAD) / INTERVAL]);
+                self.agents[agent].crashed = self.agents[agent].memberships;
                 let process = self.agents[agent].process.take().unwrap();
                 self.agents[agent].straggler =
                     process.requests.into_iter().find_map(|sent| match sent.request {

@@ -87,11 +87,20 @@ impl World {
                 !self.agents[agent].missed.contains(&cycle) && self.ran_since(agent, cycle)
             })
         };
-        if cycle_at(*start) == cycle {
-            carriers.iter().any(ran)
-        } else {
-            setup.on_loss == OnLoss::Continue && !carriers.is_empty() && carriers.iter().all(ran)
-        }
+        // A membership that lasts covers what others leave undone. Without one, each does its own share only.
+        let lasts = |member: &&crate::protocol::PlanMember| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent
+                .is_some_and(|agent| incarnation(agent, self.agents[agent].memberships) == member.incarnation)
+        };
+        let same_process = |member: &&crate::protocol::PlanMember| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
+        };
+        let all = !carriers.is_empty() && carriers.iter().all(|member| ran(member) && same_process(member));
+        let planned = cycle_at(*start) == cycle;
+        let one = planned && carriers.iter().any(|member| ran(member) && lasts(member));
+        one || (all && setup.on_loss == OnLoss::Continue)
     }
 
     /// Whether an agent ran on until the last succession of a cycle was over.

@@ -151,6 +151,8 @@ pub(super) struct Agent {
     pub(super) lease: Option<LeaseNumber>,
     /// A write that was on its way when the process ended.
     pub(super) straggler: Option<(Key, Value, Vec<Condition>)>,
+    /// Its memberships up to this one ended with a process.
+    pub(super) crashed: u32,
     pub(super) started: bool,
     pub(super) stopped: bool,
     /// Cycles during which it did not run, or could not be expected to poll.
