@@ -263,6 +263,7 @@ impl Machine {
         self.read_unknown_members(out);
         self.note_missing_plans(now, out);
         self.catch_up(now, out);
+        self.take_back(now, out);
         self.look_for_successions(now, out);
         self.keep_records(now, out);
         self.compare_clocks(out);
