@@ -82,6 +82,8 @@ pub(super) struct Progress {
     pub(super) running: BTreeSet<Option<u64>>,
     /// What was taken on, in the order of time; empty as long as there is no plan.
     pub(super) steps: Vec<Taken>,
+    /// It was left to others, for a membership that is lost.
+    pub(super) left: bool,
 }
 
 /// A part of a unit that was taken on.
@@ -99,6 +101,7 @@ impl Progress {
         Self {
             running: BTreeSet::from([None]),
             steps: Vec::new(),
+            left: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of the keys in etcd: members, plans and give-ups, each with the revision that it is known at.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use nephoscope_model::{ScheduleId, Timestamp};
@@ -15,12 +15,40 @@ use super::plan::Plan;
 use super::record::{Content, Entry, Key, Value};
 use super::wire::{BadReason, BadValue};
 
+/// How many memberships that are over are remembered. One that is forgotten counts as over again after the next read of all
+/// members.
+const MAX_DEPARTED: usize = 4_096;
+
 /// What is known of etcd. Knowledge only grows: what is older than what is known is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct View {
     members: BTreeMap<AgentId, Slot<Member>>,
     plans: BTreeMap<ScheduleId, Slot<Plan>>,
     give_ups: BTreeMap<(ScheduleId, Incarnation), Slot<GiveUps>>,
+    departed: Departed,
+}
+
+/// Memberships that are known to be over. That a member is not seen says nothing: what is known of members may be older
+/// than the plan that lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+struct Departed {
+    all: BTreeSet<Incarnation>,
+    /// The oldest first.
+    order: VecDeque<Incarnation>,
+}
+
+impl Departed {
+    fn add(&mut self, incarnation: Incarnation) {
+        if !self.all.insert(incarnation) {
+            return;
+        }
+        self.order.push_back(incarnation);
+        if self.order.len() > MAX_DEPARTED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.all.remove(&oldest);
+        }
+    }
 }
 
 /// A key that stands.
@@ -46,7 +74,14 @@ impl View {
                     Content::Value(Value::Member(member)) => Some(Ok(Arc::new(member))),
                     other => other.bad(),
                 };
-                put(&mut self.members, id, created, revision, value)
+                let before = self.incarnation(&id);
+                let new = put(&mut self.members, id.clone(), created, revision, value);
+                if let Some(before) = before
+                    && !self.holds(&id, before)
+                {
+                    self.departed.add(before);
+                }
+                new
             }
             Key::Plan(schedule) => {
                 let value = match content {
@@ -69,8 +104,8 @@ impl View {
 
     /// Takes in all members, plans and give-ups as they stand.
     pub(super) fn replace(&mut self, snapshot: Snapshot) {
+        self.replace_members(snapshot.revision, &snapshot.entries);
         let newer = |revision: Revision| revision > snapshot.revision;
-        self.members.retain(|_, slot| newer(slot.revision));
         self.plans.retain(|_, slot| newer(slot.revision));
         self.give_ups.retain(|_, slot| newer(slot.revision));
         for entry in snapshot.entries {
@@ -78,15 +113,69 @@ impl View {
         }
     }
 
-    /// Forgets everything: another store may answer from now on, with revisions of its own.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Another store may answer from now on, with revisions of its own, and this is what stands in it.
+    pub(super) fn begin(&mut self, snapshot: Snapshot) {
+        let known: Vec<_> = self
+            .members()
+            .map(|(id, member)| (id.clone(), member.incarnation))
+            .collect();
+        *self = Self {
+            departed: std::mem::take(&mut self.departed),
+            ..Self::default()
+        };
+        self.replace(snapshot);
+        for (id, incarnation) in known {
+            if !self.holds(&id, incarnation) {
+                self.departed.add(incarnation);
+            }
+        }
+    }
+
+    /// Members that are older than `revision` and not among these entries are gone.
+    fn replace_members(&mut self, revision: Revision, entries: &[Entry]) {
+        let stands = |id: &AgentId| {
+            entries
+                .iter()
+                .any(|entry| matches!(&entry.key, Key::Member(of) if of == id))
+        };
+        let gone: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(id, slot)| slot.revision <= revision && !stands(id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            let incarnation = self.incarnation(&id);
+            self.members.remove(&id);
+            if let Some(incarnation) = incarnation {
+                self.departed.add(incarnation);
+            }
+        }
+    }
+
+    /// All members were read at `revision`: those of a plan that is not newer, and that do not stand, are gone.
+    pub(super) fn settle(&mut self, plan: &Plan) {
+        for member in plan.members.iter() {
+            if !self.holds(&member.id, member.incarnation) {
+                self.departed.add(member.incarnation);
+            }
+        }
+    }
+
+    /// Whether a membership is known to be over.
+    pub(super) fn is_gone(&self, id: &AgentId, incarnation: Incarnation) -> bool {
+        !self.holds(id, incarnation) && self.departed.all.contains(&incarnation)
+    }
+
+    fn incarnation(&self, id: &AgentId) -> Option<Incarnation> {
+        let value = &self.members.get(id)?.value;
+        value.as_ref().ok().map(|member| member.incarnation)
     }
 
     /// Takes in the keys of a scope as they stand.
     pub(super) fn replace_scope(&mut self, scope: &Scope, snapshot: Snapshot) {
         match scope {
-            Scope::Members => self.members.retain(|_, slot| slot.revision > snapshot.revision),
+            Scope::Members => self.replace_members(snapshot.revision, &snapshot.entries),
             Scope::Plan(schedule) => {
                 if let Place::Occupied(slot) = self.plans.entry(schedule.clone())
                     && slot.get().revision <= snapshot.revision

@@ -83,7 +83,14 @@ impl Machine {
         let (stage, answer) = match answer {
             Ok(begun) => {
                 let division = begun.division.clone();
-                (Stage::Begun(Box::new(begun)), PlanAnswer::Agreed(division))
+                // Others have all of it, as long as they stand.
+                let none = division.claims.is_empty() && begun.fate != Fate::Lasting;
+                let answer = if none {
+                    PlanAnswer::Nothing(Nothing::NotListed)
+                } else {
+                    PlanAnswer::Agreed(division)
+                };
+                (Stage::Begun(Box::new(begun)), answer)
             }
             Err(nothing @ (Nothing::NoPlan | Nothing::Paused)) => (Stage::Idle, PlanAnswer::Nothing(nothing)),
             Err(nothing) => (Stage::Over, PlanAnswer::Nothing(nothing)),
@@ -146,6 +153,7 @@ impl Machine {
             let progress = Progress {
                 running: BTreeSet::from([None]),
                 steps: vec![step],
+                left: false,
             };
             units.insert(hash, progress);
             claim
@@ -161,19 +169,23 @@ impl Machine {
 
     /// By a plan that counts on a membership that is lost since: what nobody else can have, is done nevertheless.
     fn begin_alone(&self, cycle: &CycleId, plan: Arc<Plan>, me: usize) -> Result<Begun, Nothing> {
-        let alone = self.alone_in(&plan, me);
-        if alone.is_empty() || self.options.on_loss == OnLoss::Pause {
+        if self.options.on_loss == OnLoss::Pause {
             return Err(Nothing::NotListed);
         }
+        let alone = self.alone_in(&plan, me);
+        let nobody = BTreeSet::new();
         let division = self.division(&cycle.schedule, &plan, me, |hash, carriers| {
-            let nobody = BTreeSet::new();
-            alone
-                .contains(&hash)
-                .then(|| Claim::planned(carriers, &Grounds::share(me, &nobody)))?
+            let share = Claim::planned(carriers, &Grounds::share(me, &nobody));
+            share.filter(|_| alone.contains(&hash))
         });
-        let units = alone.iter().map(|hash| (*hash, Progress::own()));
+        let units = plan.members.get(me).map(|member| member.units.clone());
+        let left = |hash: &UnitHash| Progress {
+            left: !alone.contains(hash),
+            ..Progress::own()
+        };
+        let units = units.iter().flat_map(|units| units.iter());
         Ok(Begun {
-            units: units.collect(),
+            units: units.map(|hash| (*hash, left(hash))).collect(),
             division: Arc::new(division),
             plan: Some((plan, me)),
             incarnation: None,
@@ -274,11 +286,11 @@ impl Machine {
         mine.filter(|unit| !others_have(unit)).collect()
     }
 
-    /// Members of a plan whose membership stands no more, by number; never this agent.
+    /// Members of a plan whose membership is known to be over, by number; never this agent.
     pub(super) fn gone(&self, plan: &Plan, me: usize) -> BTreeSet<usize> {
         let members = plan.members.iter().enumerate();
         members
-            .filter(|(number, member)| *number != me && !self.view.holds(&member.id, member.incarnation))
+            .filter(|(number, member)| *number != me && self.view.is_gone(&member.id, member.incarnation))
             .map(|(number, _)| number)
             .collect()
     }
@@ -370,7 +382,18 @@ impl Machine {
     /// The engine will not do its share of a unit.
     pub(super) fn gave_up(&mut self, now: Now, work: &WorkName, unit: &Unit) {
         let hash = UnitHash::of(&self.options.group_prefix, unit);
-        self.give_up(now.boot, &work.schedule, work.start, hash);
+        let cycle = self.cycle_mut(&work.schedule, work.start);
+        // For a membership that is lost there is nobody to tell: others know that it is.
+        match cycle {
+            Some(cycle) if cycle.begun().is_some() && !cycle.lasts() => {
+                let begun = cycle.begun_mut();
+                if let Some(progress) = begun.and_then(|begun| begun.units.get_mut(&hash)) {
+                    progress.left = true;
+                }
+            }
+            Some(_) => self.give_up(now.boot, &work.schedule, work.start, hash),
+            None => {}
+        }
     }
 
     pub(super) fn give_up(&mut self, now: BootTime, name: &ScheduleId, start: Timestamp, unit: UnitHash) {

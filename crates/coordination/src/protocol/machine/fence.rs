@@ -1,8 +1,12 @@
 //! The fence: what may go to the notifier, as long as the membership lasts, and after it was lost.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::super::action::Action;
 use super::super::cycle::{Begun, Cycle, Fate};
-use super::super::event::WorkName;
+use super::super::division::{Claim, Grounds};
+use super::super::event::{Now, WorkName};
 use super::super::ids::UnitHash;
 use super::super::member::UnitSet;
 use super::super::notice::Notice;
@@ -92,6 +96,9 @@ impl Machine {
             let Some(begun) = cycle.begun_mut() else { continue };
             let runs = !begun.finished();
             let none = alone.is_empty();
+            for (unit, progress) in &mut begun.units {
+                progress.left |= none && !progress.running.is_empty() && !alone.contains(unit);
+            }
             begun.fate = Fate::Judged { deadline, alone };
             if !runs {
                 continue;
@@ -102,6 +109,73 @@ impl Machine {
             } else {
                 out.push(Action::Notice(Notice::FinishedAlone(id)));
             }
+        }
+    }
+
+    /// What was left to others, who lost their memberships too before they could take it over, is this agent's again: nobody
+    /// else can have it any more.
+    pub(super) fn take_back(&mut self, now: Now, out: &mut Out) {
+        let knows = self.incarnation().is_some();
+        if !self.look_for_outs || !knows || self.stopping || self.options.on_loss == OnLoss::Pause {
+            return;
+        }
+        let mut back = Vec::new();
+        for (name, schedule) in &self.schedules {
+            for (start, cycle) in &schedule.cycles {
+                let Some(begun) = cycle.begun() else { continue };
+                let (Fate::Judged { alone, .. }, Some((plan, me))) = (&begun.fate, &begun.plan) else {
+                    continue;
+                };
+                let now_alone = self.alone_in(plan, *me);
+                let new: UnitSet = now_alone.difference(alone).copied().collect();
+                let until = self.until(cycle);
+                if !new.is_empty() && now.boot < until {
+                    back.push((
+                        name.clone(),
+                        *start,
+                        cycle.edge.cycle.clone(),
+                        plan.clone(),
+                        *me,
+                        new,
+                        until,
+                    ));
+                }
+            }
+        }
+        for (name, start, cycle, plan, me, new, until) in back {
+            let number = self.next_succession;
+            let nobody = BTreeSet::new();
+            let Some(begun) = self.cycle_mut(&name, start).and_then(Cycle::begun_mut) else {
+                continue;
+            };
+            if let Fate::Judged { alone, .. } = &mut begun.fate {
+                alone.extend(new.iter().copied());
+            }
+            let mut mine = UnitSet::new();
+            for unit in &new {
+                if let Some(progress) = begun.units.get_mut(unit)
+                    && std::mem::take(&mut progress.left)
+                {
+                    progress.running.insert(Some(number));
+                    mine.insert(*unit);
+                }
+            }
+            let division = self.division(&name, &plan, me, |hash, carriers| {
+                let share = Claim::planned(carriers, &Grounds::share(me, &nobody));
+                share.filter(|_| mine.contains(&hash))
+            });
+            if division.claims.is_empty() {
+                continue;
+            }
+            self.next_succession += 1;
+            out.push(Action::Notice(Notice::FinishedAlone(cycle.clone())));
+            out.push(Action::Succeed {
+                cycle,
+                succession: number,
+                until,
+                units: division.claims.keys().cloned().collect(),
+                division: Arc::new(division),
+            });
         }
     }
 

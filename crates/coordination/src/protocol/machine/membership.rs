@@ -126,17 +126,18 @@ impl Machine {
         };
         self.store_back(out);
         // Another store may answer than before, and its revisions say nothing about what was known.
-        self.view.clear();
-        self.view.replace(snapshot.clone());
+        self.view.begin(snapshot.clone());
         self.clocks.restart();
         self.own = Own::default();
+        self.reading_members = false;
         for schedule in self.schedules.values_mut() {
             schedule.forget_requests();
         }
         self.someone_may_be_out(now.boot);
-        for entry in snapshot.entries {
-            self.took_in(now, &entry, false, out);
+        for entry in &snapshot.entries {
+            self.took_in(now, entry, false, out);
         }
+        self.settle_plans(snapshot.revision);
         self.judge(out);
         let member = self.member(incarnation);
         self.own.writing = Some(member.clone());

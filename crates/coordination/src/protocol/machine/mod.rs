@@ -23,7 +23,7 @@ use super::action::{Action, Scope};
 use super::clocks::Clocks;
 use super::division::Division;
 use super::event::{Carry, Event, Now, Request, Snapshot, Written};
-use super::ids::{AgentId, Incarnation, UnitHash};
+use super::ids::{AgentId, Incarnation, Revision, UnitHash};
 use super::notice::Notice;
 use super::plan::Plan;
 use super::record::{Content, Entry, Key, Value};
@@ -129,6 +129,8 @@ pub struct Machine {
     /// An answer at the fence was waited for in vain, and nothing was heard since.
     unanswered: bool,
     view: View,
+    /// All members are being read.
+    reading_members: bool,
     /// When somebody was last seen to go out of a cycle: by the loss of its key, or by giving up.
     last_out: BootTime,
     /// Whether somebody may have gone out of a cycle since it was last looked at.
@@ -179,6 +181,7 @@ impl Machine {
             asking: false,
             unanswered: false,
             view: View::default(),
+            reading_members: false,
             last_out: start,
             look_for_outs: false,
             carried: BTreeMap::new(),
@@ -257,8 +260,10 @@ impl Machine {
         self.stop_what_is_not_begun(now);
         self.write_plans(now, out);
         self.read_missing_plans(now, out);
+        self.read_unknown_members(out);
         self.note_missing_plans(now, out);
         self.catch_up(now, out);
+        self.take_back(now, out);
         self.look_for_successions(now, out);
         self.keep_records(now, out);
         self.compare_clocks(out);
@@ -297,8 +302,45 @@ impl Machine {
         self.store_back(out);
         self.view.replace(snapshot.clone());
         self.someone_may_be_out(now.boot);
-        for entry in snapshot.entries {
-            self.took_in(now, &entry, false, out);
+        for entry in &snapshot.entries {
+            self.took_in(now, entry, false, out);
+        }
+        self.settle_plans(snapshot.revision);
+    }
+
+    /// All members were read at `revision`: whoever is listed by a plan that is not newer, and does not stand, is gone.
+    fn settle_plans(&mut self, revision: Revision) {
+        for (name, schedule) in &self.schedules {
+            if self.view.plan(name).is_some_and(|slot| slot.revision > revision) {
+                continue;
+            }
+            for known in &schedule.plans {
+                self.view.settle(&known.plan);
+            }
+        }
+    }
+
+    /// Reads the members where a plan lists one of which nothing is known: it may be newer than what is known, or gone
+    /// before the plan was written.
+    fn read_unknown_members(&mut self, out: &mut Out) {
+        if self.reading_members || !self.store || self.incarnation().is_none() {
+            return;
+        }
+        let mut plans = self
+            .schedules
+            .values()
+            .filter_map(|schedule| schedule.plans.back());
+        let unknown = plans.any(|known| {
+            known.plan.members.iter().any(|member| {
+                let (id, incarnation) = (&member.id, member.incarnation);
+                *id != self.options.id
+                    && !self.view.holds(id, incarnation)
+                    && !self.view.is_gone(id, incarnation)
+            })
+        });
+        if unknown {
+            self.reading_members = true;
+            out.push(Action::Read(Scope::Members));
         }
     }
 
@@ -346,10 +388,15 @@ impl Machine {
                 {
                     state.reading = false;
                 }
-                let entries = snapshot.entries.clone();
+                let (entries, revision) = (snapshot.entries.clone(), snapshot.revision);
                 self.view.replace_scope(&scope, snapshot);
                 for entry in entries {
                     self.took_in(now, &entry, false, out);
+                }
+                if scope == Scope::Members {
+                    self.reading_members = false;
+                    self.settle_plans(revision);
+                    self.someone_may_be_out(now.boot);
                 }
             }
         }
@@ -375,7 +422,7 @@ impl Machine {
                 }
             }
             Request::Read(Scope::Marks(schedule)) => self.marks_not_read(now, schedule),
-            Request::Read(Scope::Members) => {}
+            Request::Read(Scope::Members) => self.reading_members = false,
             Request::AskLease => self.asking = false,
         }
     }

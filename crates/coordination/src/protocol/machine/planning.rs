@@ -118,10 +118,7 @@ impl Machine {
     }
 
     fn write_plan(&mut self, now: Now, name: &ScheduleId, start: Timestamp, out: &mut Out) {
-        let limit = self.clock_limit(name);
-        let clock =
-            self.clocks.off(limit).is_none() && (self.clocks.agreed() || self.view.oldest(&self.options.id));
-        if !self.store || !self.holds_lease(now.boot) || !clock || self.unknown_versions(name) {
+        if !self.store || !self.holds_lease(now.boot) || self.unknown_versions(name) {
             return;
         }
         let Presence::Member { created, .. } = &self.presence else {

@@ -56,9 +56,22 @@ impl World {
                 moves.push(Move::Straggler(index));
             }
         }
+        if quiet {
+            let slow = |agent: &Agent| {
+                agent
+                    .process
+                    .as_ref()
+                    .is_some_and(|process| process.link == Link::Slow)
+            };
+            let slow = (0..self.agents.len()).filter(|index| slow(&self.agents[*index]));
+            moves.extend(slow.map(|agent| Move::Recover(Recovery::Release(agent))));
+        }
         let open = self.now < edge_of(setup.last() + 1);
         if quiet {
-            if self.next_time(setup).is_some_and(|time| time <= setup.end()) {
+            if self
+                .next_time(setup)
+                .is_some_and(|time| time <= setup.end() && self.may_wait(time))
+            {
                 moves.push(Move::Advance);
             }
             if open {
@@ -101,9 +114,6 @@ impl World {
                     } else if self.stops > 0 && !agent.stopped && process.link == Link::Up && self.etcd.up {
                         moves.push(Move::Stop(index));
                     }
-                    if process.link == Link::Slow {
-                        moves.push(Move::Recover(Recovery::Release(index)));
-                    }
                     if process.link == Link::Cut {
                         moves.push(Move::Recover(Recovery::Heal(index)));
                     }
@@ -114,6 +124,12 @@ impl World {
             moves.push(Move::Recover(Recovery::Up { extend: false }));
             moves.push(Move::Recover(Recovery::Up { extend: true }));
         }
+    }
+
+    /// Whether no slow link has to let its messages through before this time.
+    fn may_wait(&self, time: u64) -> bool {
+        let mut processes = self.agents.iter().filter_map(|agent| agent.process.as_ref());
+        processes.all(|process| process.link != Link::Slow || process.paused || time <= process.slow_until)
     }
 
     fn can_strike(&self, kind: Kind, agent: usize) -> bool {
@@ -153,6 +169,10 @@ impl World {
             Move::Start(agent) => self.start(setup, agent),
             Move::Stop(agent) => {
                 self.stops -= 1;
+                let now = self.now;
+                self.agents[agent]
+                    .missed
+                    .extend([now / INTERVAL, (now + AHEAD) / INTERVAL]);
                 self.agents[agent].stopped = true;
                 self.event(setup, agent, Event::Stopping);
             }
@@ -209,6 +229,9 @@ impl World {
     fn advance(&mut self, setup: &Setup) {
         let Some(time) = self.next_time(setup) else { return };
         let reaches = self.etcd.up;
+        if !reaches {
+            self.down.extend(self.now / INTERVAL..=time / INTERVAL);
+        }
         for agent in &mut self.agents {
             let runs = agent.process.as_ref().is_some_and(|process| {
                 let asks = reaches && process.link != Link::Cut;
@@ -270,11 +293,18 @@ impl World {
         };
         if process.link == Link::Cut || !up {
             let mut failed = Vec::new();
+            let mut gone = false;
             while let Some(sent) = process.requests.front()
                 && sent.at + REQUEST <= now
             {
+                // Whoever cannot revoke its lease goes nevertheless.
+                gone |= sent.request == Outgoing::Revoke;
                 failed.extend(sent.request.name());
                 process.requests.pop_front();
+            }
+            if gone {
+                self.agents[agent].process = None;
+                return;
             }
             if !failed.is_empty() && !process.lost {
                 process.lost = true;
@@ -843,6 +873,12 @@ impl World {
         self.seen.insert(kind as u8);
         match kind {
             Kind::Crash => {
+                // What it was to do in cycles that it began, or is in the plan of, others have to do.
+                let now = self.now;
+                self.agents[agent]
+                    .missed
+                    .extend([now / INTERVAL, (now + AHEAD) / INTERVAL]);
+                self.agents[agent].crashed = self.agents[agent].memberships;
                 let process = self.agents[agent].process.take().unwrap();
                 self.agents[agent].straggler =
                     process.requests.into_iter().find_map(|sent| match sent.request {
@@ -855,7 +891,7 @@ impl World {
                 self.process(agent).link = Link::Cut;
                 self.cut_off(agent);
             }
-            Kind::Delay => self.process(agent).link = Link::Slow,
+            Kind::Delay => self.slow_down(agent),
             Kind::Watch => {
                 let process = self.process(agent);
                 process.watching = false;
@@ -916,7 +952,7 @@ impl World {
                 process.paused = false;
                 // What has piled up meanwhile is read before the process goes on, or only later.
                 if hasty && process.link == Link::Up {
-                    process.link = Link::Slow;
+                    self.slow_down(agent);
                 }
                 self.send(agent, Outgoing::Renew);
                 for cycle in 1..=setup.last() {
@@ -975,6 +1011,13 @@ impl World {
         if self.process(agent).lease.is_some() {
             self.send(agent, Outgoing::Renew);
         }
+    }
+
+    fn slow_down(&mut self, agent: usize) {
+        let until = self.now + REQUEST;
+        let process = self.process(agent);
+        process.link = Link::Slow;
+        process.slow_until = until;
     }
 
     fn violate(&mut self, what: &'static str) {

@@ -26,7 +26,14 @@ impl World {
 
     /// Whether nothing more can happen by itself.
     pub(super) fn ended(&self, setup: &Setup) -> bool {
-        self.next_step(0).is_none() && self.next_time(setup).is_none_or(|time| time > setup.end())
+        self.next_step(0).is_none()
+            && !self.is_slow()
+            && self.next_time(setup).is_none_or(|time| time > setup.end())
+    }
+
+    fn is_slow(&self) -> bool {
+        let mut processes = self.agents.iter().filter_map(|agent| agent.process.as_ref());
+        processes.any(|process| process.link == Link::Slow && !process.paused)
     }
 
     /// What is lost or doubled against the promises; `None` if all is well.
@@ -56,18 +63,44 @@ impl World {
             // From the first plan on.
             return false;
         };
-        let carriers = plan.members.iter().filter(|member| member.units.contains(&unit));
-        let mut ran = carriers.map(|member| {
+        let carriers: Vec<_> = plan
+            .members
+            .iter()
+            .filter(|member| member.units.contains(&unit))
+            .collect();
+        let before = self.plans.values().rfind(|before| before.start < *start);
+        // What nobody could know, when etcd cannot be asked: a share that the plan gives to one who had none before.
+        let new = carriers.iter().any(|member| {
+            !before.is_some_and(|before| before.members.iter().any(|known| known.id == member.id))
+        });
+        let wiped = self.seen.contains(&(Kind::Wipe as u8));
+        if wiped && setup.on_loss == OnLoss::Pause {
+            return false;
+        }
+        let unreached = wiped || self.down.contains(&cycle) || self.seen.contains(&(Kind::Cut as u8));
+        if unreached && new {
+            return false;
+        }
+        let ran = |member: &&crate::protocol::PlanMember| {
             let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
             agent.is_some_and(|agent| {
                 !self.agents[agent].missed.contains(&cycle) && self.ran_since(agent, cycle)
             })
-        });
-        if cycle_at(*start) == cycle {
-            ran.any(|ran| ran)
-        } else {
-            setup.on_loss == OnLoss::Continue && ran.all(|ran| ran)
-        }
+        };
+        // A membership that lasts covers what others leave undone. Without one, each does its own share only.
+        let lasts = |member: &&crate::protocol::PlanMember| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent
+                .is_some_and(|agent| incarnation(agent, self.agents[agent].memberships) == member.incarnation)
+        };
+        let same_process = |member: &&crate::protocol::PlanMember| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
+        };
+        let all = !carriers.is_empty() && carriers.iter().all(|member| ran(member) && same_process(member));
+        let planned = cycle_at(*start) == cycle;
+        let one = planned && carriers.iter().any(|member| ran(member) && lasts(member));
+        one || (all && setup.on_loss == OnLoss::Continue)
     }
 
     /// Whether an agent ran on until the last succession of a cycle was over.

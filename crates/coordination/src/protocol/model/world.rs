@@ -128,6 +128,8 @@ pub(super) struct World {
     pub(super) agents: Vec<Agent>,
     pub(super) faults: u8,
     pub(super) stops: u8,
+    /// Cycles during which nobody reached etcd, at some time.
+    pub(super) down: BTreeSet<u64>,
     /// Which kinds of faults there were.
     pub(super) seen: BTreeSet<u8>,
     /// Every plan that was ever written, by start; of two only the first.
@@ -149,6 +151,8 @@ pub(super) struct Agent {
     pub(super) lease: Option<LeaseNumber>,
     /// A write that was on its way when the process ended.
     pub(super) straggler: Option<(Key, Value, Vec<Condition>)>,
+    /// Its memberships up to this one ended with a process.
+    pub(super) crashed: u32,
     pub(super) started: bool,
     pub(super) stopped: bool,
     /// Cycles during which it did not run, or could not be expected to poll.
@@ -160,6 +164,8 @@ pub(super) struct Process {
     pub(super) machine: Machine,
     pub(super) paused: bool,
     pub(super) link: Link,
+    /// Until when the link may be slow: a request that takes longer has failed, and a watch that says nothing so long is broken.
+    pub(super) slow_until: u64,
     pub(super) requests: VecDeque<Sent>,
     pub(super) replies: VecDeque<Event>,
     pub(super) watch: VecDeque<Entry>,
@@ -222,6 +228,7 @@ impl World {
             agents: vec![Agent::default(); setup.agents],
             faults: setup.faults,
             stops: setup.stops,
+            down: BTreeSet::new(),
             seen: BTreeSet::new(),
             plans: BTreeMap::new(),
             deadlines: BTreeMap::new(),
@@ -237,6 +244,7 @@ impl Process {
             machine: Machine::with_rules(options(setup, agent_id(agent)), setup.rules),
             paused: false,
             link: Link::Up,
+            slow_until: 0,
             requests: VecDeque::new(),
             replies: VecDeque::new(),
             watch: VecDeque::new(),
