@@ -262,6 +262,32 @@ fn each_trouble_with_etcd_has_its_reason_and_goes() {
 }
 
 #[test]
+fn an_etcd_that_fills_up_is_told_in_time() {
+    const QUOTA: i64 = 3 * 1024 * 1024;
+    let etcd = Etcd::build().quota(3 * 1024 * 1024).start();
+    etcd.with(|mut client| async move {
+        while client.status().await?.db_size() < QUOTA / 100 * 82 {
+            client.put("other", vec![b'x'; 50_000], None).await?;
+        }
+        Ok(())
+    });
+    let lab = lab("a", &etcd.endpoints(), "quota: 3MiB");
+    let mut program = serving(&lab);
+    divides_with(&mut program, 1);
+    program.until("the warning", |program| {
+        (codes(program) == ["etcd_filling"]).then_some(())
+    });
+    let answer = program.get("/readyz");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(
+        program
+            .get("/metrics")
+            .metric("nephoscope_etcd_database_bytes", &[])
+            > 2.4e6
+    );
+}
+
+#[test]
 fn a_pool_is_shown_to_anybody_who_reaches_etcd() {
     let etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), "group_prefix: pp"));
