@@ -87,6 +87,20 @@ pub struct Carried {
     /// A digest of which meters are wanted of which of these units: agents with the same units and different digests have
     /// configurations that differ, and what is measured of a resource depends on its owner.
     pub meters: u64,
+    /// The cycles in progress of the schedules with shared units, each once: where nobody has made a plan of a schedule yet, the first
+    /// may be of that cycle.
+    pub in_progress: Vec<InProgress>,
+}
+
+/// A cycle whose edge has passed, and the next has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InProgress {
+    /// The cycle.
+    pub cycle: CycleId,
+    /// Where its nominal start lies on the monotonic clock.
+    pub edge: Instant,
+    /// From its edge to the next.
+    pub interval: Duration,
 }
 
 /// The division of a work as agreed.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nephoscope_coordination::{Carried, Coordinator};
+use nephoscope_coordination::{Carried, Coordinator, InProgress};
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::{Notifier, Outcome};
 use nephoscope_plugin::{BlockingPool, CycleCache};
@@ -182,6 +182,11 @@ impl Engine {
                 .flat_map(|task| task.shared_units().cloned())
                 .collect(),
             meters: TaskDef::shared_meters(&tasks),
+            in_progress: tasks
+                .iter()
+                .filter(|task| task.shared_units().next().is_some())
+                .filter_map(|task| in_progress(&task.schedule, &*inner.parts.clock))
+                .collect(),
         };
         inner.parts.coordinator.carry(carried).await;
         let mut applied = Applied::default();
@@ -633,4 +638,16 @@ pub async fn once(
         }
     });
     futures::future::join_all(cycles).await
+}
+
+/// The cycle of a schedule that is in progress, if there is one.
+fn in_progress(schedule: &Schedule, clock: &dyn Clock) -> Option<InProgress> {
+    let (monotonic, wall) = (clock.monotonic(), clock.wall());
+    let start = schedule.edge_at_or_before(wall)?;
+    let passed = u64::try_from(wall.as_micros().checked_sub(start.as_micros())?).ok()?;
+    Some(InProgress {
+        cycle: schedule.cycle(start),
+        edge: monotonic.checked_sub(Duration::from_micros(passed))?,
+        interval: schedule.interval_from(start),
+    })
 }

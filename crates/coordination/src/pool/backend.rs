@@ -15,7 +15,7 @@ use super::shared::{Shared, name};
 use super::status::{Holder, PoolStatus};
 use crate::etcd::Store;
 use crate::protocol::{Carry, Edge, Event, Membership, PlanAnswer, REQUEST_TIMEOUT, Reason, Verdict};
-use crate::{Agreed, BootTime, Carried, Coordinator, NoPlan, Unit, Work, WorkId};
+use crate::{Agreed, BootTime, Carried, Coordinator, InProgress, NoPlan, Unit, Work, WorkId};
 
 /// How long the machine may take to say that there is no plan: it says so by itself one request timeout after the edge.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -107,10 +107,19 @@ impl Drop for Pool {
 #[async_trait]
 impl Coordinator for Pool {
     async fn carry(&self, carried: Carried) {
+        let edge = |known: InProgress| {
+            self.shared.interval(known.interval);
+            Edge {
+                cycle: known.cycle,
+                edge: clock::on_boot_clock(known.edge),
+                interval: known.interval,
+            }
+        };
+        let in_progress = carried.in_progress.into_iter().map(edge).collect();
         self.shared.step(Event::Carry(Carry {
             units: carried.units,
             meters: carried.meters,
-            in_progress: Vec::new(),
+            in_progress,
         }));
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use nephoscope_coordination::pool::{DEFAULT_QUOTA, Pool, PoolOptions, WallClock};
 use nephoscope_coordination::protocol::{self, AgentId, Membership, OnLoss};
-use nephoscope_coordination::{Agreed, BootTime, Carried, Coordinator as _, Group, Unit, Work, WorkId};
+use nephoscope_coordination::{
+    Agreed, BootTime, Carried, Coordinator as _, Group, InProgress, Unit, Work, WorkId,
+};
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 use nephoscope_plugin::PartitionMode;
 use nephoscope_tests::{Etcd, Proxy, Weather};
@@ -68,7 +70,12 @@ fn agent(etcd: &Etcd, id: &str) -> Pool {
 
 async fn carry(pool: &Pool) {
     let units = vec![unit()];
-    pool.carry(Carried { units, meters: 1 }).await;
+    let carried = Carried {
+        units,
+        meters: 1,
+        in_progress: Vec::new(),
+    };
+    pool.carry(carried).await;
 }
 
 async fn joined(pool: &Pool) {
@@ -82,7 +89,10 @@ fn cycle(ahead: i64) -> (CycleId, Instant) {
     let every = i64::try_from(INTERVAL.as_millis()).unwrap();
     let number = wall / every + 1 + ahead;
     let start = number * every;
-    let edge = now + Duration::from_millis(u64::try_from(start - wall).unwrap());
+    let edge = match u64::try_from(start - wall) {
+        Ok(ahead) => now + Duration::from_millis(ahead),
+        Err(_) => now - Duration::from_millis((wall - start).unsigned_abs()),
+    };
     let cycle = CycleId {
         schedule: unit().schedule,
         start: Timestamp::from_millis(start),
@@ -186,6 +196,30 @@ async fn members_divide_everything_and_a_leaver_hands_over_at_once() {
     assert!(taken.values().all(|count| *count == 1));
     let members = etcd.read("pool/members/");
     assert_eq!(members.len(), 2, "its key has gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_plan_of_a_schedule_is_of_the_cycle_in_progress() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let etcd = Etcd::start();
+    let a = agent(&etcd, "a");
+    let (known, edge) = cycle(-1);
+    let in_progress = InProgress {
+        cycle: known.clone(),
+        edge,
+        interval: HOUR,
+    };
+    let carried = Carried {
+        units: vec![unit()],
+        meters: 1,
+        in_progress: vec![in_progress],
+    };
+    a.carry(carried).await;
+    let Work::InProgress { cycle, interval, .. } = soon("the cycle in progress", a.next_work()).await else {
+        panic!("other work");
+    };
+    assert_eq!((&cycle, interval), (&known, HOUR));
+    assert_eq!(a.plan(&cycle).await.unwrap().plan.members(&unit()).get(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
