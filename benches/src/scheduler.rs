@@ -91,6 +91,7 @@ fn entries(schedules: Vec<Schedule>, times: &Arc<Times>) -> Vec<Entry> {
             schedule,
             delay: Duration::ZERO,
             begin_in_progress: false,
+            expected: false,
             counters: Arc::default(),
             prepare: None,
             start: Arc::new(move |start| {

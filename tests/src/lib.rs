@@ -3,6 +3,9 @@
 //! A test makes a [`Lab`], which is a folder with a configuration, starts a [`Program`] in it, waits for what has to
 //! happen, and asserts. Nothing sleeps: every wait is for a line, an answer, a datagram or the end of the program,
 //! and fails after [`PATIENCE`] with all output so far. A program ends with the value that stands for it.
+//!
+//! What the program talks to is real as well: an [`Etcd`] of one or more nodes that can be killed, frozen and emptied, and a [`Proxy`] between
+//! a client and a server, which can be slow, cut, or half open.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -11,22 +14,29 @@
 )]
 
 mod binary;
+mod certificates;
 mod deadline;
+mod etcd;
 mod http;
 mod lab;
 mod launch;
 pub mod libvirt;
 mod manager;
+pub mod oracle;
 mod program;
+mod proxy;
 pub mod rabbitmq;
 mod sample;
 mod terminal;
 
 pub use binary::{failpoints_path, program_path, repository};
+pub use certificates::Certificates;
 pub use deadline::{Deadline, PATIENCE};
+pub use etcd::{Build, Etcd, Node};
 pub use http::{Answer, request};
 pub use lab::Lab;
 pub use launch::{Finished, Launch};
 pub use manager::Manager;
 pub use program::{Program, Signal};
+pub use proxy::{Proxy, Weather};
 pub use sample::{Sample, samples, samples_in};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_config::{Config, Loaded, Publisher as PublisherConfig};
-use nephoscope_coordination::Local;
 use nephoscope_notifier::{Notifier, PublisherSetup, ShutdownReport};
 use nephoscope_plugin::{BlockingPool, Registry};
 use nephoscope_polling::clock::SystemClock;
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::admin::{AdminState, Phase};
 use crate::api::{Api, Places};
+use crate::coordination::Coordination;
 use crate::error::ProgramError;
 use crate::events;
 use crate::publishers::{self, Planned, PublishersError};
@@ -44,6 +44,7 @@ pub(crate) struct Agent {
     notifier: Notifier,
     admin: AdminState,
     api: Api,
+    coordination: Coordination,
     /// Threads for publishers and files that block; those of plugins are the engine's.
     blocking: BlockingPool,
     plugin_runtime: Handle,
@@ -82,17 +83,18 @@ impl Agent {
         let setups: Vec<_> = opened.into_iter().map(Opened::into_setup).collect();
         let spools = spool_paths(&setups);
         let notifier = Notifier::start(setups, publishers::notifier_options(&config.notifier), &runtime);
+        let coordination = Coordination::start(config, state.path())?;
         let mut options = engine_options(config);
         options.state_dir = Some(state.path().to_owned());
         let parts = EngineParts {
             clock: Arc::new(SystemClock),
-            coordinator: Arc::new(Local),
+            coordinator: coordination.coordinator(),
             notifier: notifier.clone(),
             runtime,
             plugin_runtime: plugin_runtime.clone(),
         };
         let engine = Engine::start(options, parts, CronTicker::start());
-        let admin = AdminState::new(engine.clone(), notifier.clone());
+        let admin = AdminState::new(engine.clone(), notifier.clone(), coordination.clone());
         let api = places.serve(&admin);
         engine.apply(&config.sources, Arc::new(plugins)).await;
         admin.enter(Phase::Running);
@@ -105,6 +107,7 @@ impl Agent {
             notifier,
             admin,
             api,
+            coordination,
             blocking,
             plugin_runtime,
         };
@@ -128,6 +131,11 @@ impl Agent {
     /// The notifier.
     pub(crate) fn notifier(&self) -> &Notifier {
         &self.notifier
+    }
+
+    /// How it divides work with others.
+    pub(crate) fn coordination(&self) -> &Coordination {
+        &self.coordination
     }
 
     /// Threads for calls of the agent itself that block.

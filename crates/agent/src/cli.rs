@@ -64,7 +64,7 @@ pub(crate) enum Command {
     ///
     /// SIGHUP reads the configuration again. SIGTERM and SIGINT stop within `agent.shutdown_timeout`; a second
     /// one ends at once.
-    Run,
+    Run(RunArgs),
     /// Poll everything once, now, and print the samples
     ///
     /// Exits with 1 if anything failed; what is not supported here is no failure. It neither joins other agents
@@ -83,6 +83,10 @@ pub(crate) enum Command {
     /// An agent that runs on the same `agent.state_dir` is asked through its admin socket; otherwise the spools are opened here, and no
     /// agent can start meanwhile.
     Spool(SpoolArgs),
+    /// Show how a pool divides its work: members, plans, owners
+    ///
+    /// Needs no agent, and changes nothing. With `--members` not even etcd: ownership is computed.
+    Partition(PartitionArgs),
     /// Print the JSON schema of polling.yaml, for editors
     Schema,
     /// Print a completion script for a shell
@@ -100,6 +104,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+}
+
+/// How `run` runs.
+#[derive(Debug, Default, Clone, Copy, Args)]
+pub(crate) struct RunArgs {
+    /// Exit with 3 if work is to be shared and etcd does not answer within 30 s
+    ///
+    /// Without it the agent polls what is not shared, and joins when etcd answers.
+    #[arg(long)]
+    pub(crate) require_coordination: bool,
 }
 
 /// How `once` polls.
@@ -142,6 +156,25 @@ pub(crate) struct SpoolArgs {
     /// Drop what was stored longer ago than this, but for what is being delivered
     #[arg(long, value_name = "DURATION")]
     pub(crate) drop_older_than: Option<HumanDuration>,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
+}
+
+/// What `partition` shows.
+#[derive(Debug, Args)]
+pub(crate) struct PartitionArgs {
+    /// Who owns the resource with this key, in each current plan, and who would be next
+    #[arg(long, value_name = "KEY", conflicts_with = "members")]
+    pub(crate) key: Option<String>,
+    /// What would move if this member were not there
+    #[arg(long, value_name = "ID")]
+    pub(crate) without: Option<String>,
+    /// Compute who of these would own the keys of `--keys-file`, without etcd
+    #[arg(long, value_name = "ID", value_delimiter = ',', requires = "keys_file")]
+    pub(crate) members: Vec<String>,
+    /// A file with a key in each line; without it, shares are those of 10,000 drawn keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) printing: Printing,
 }
@@ -272,6 +305,7 @@ mod tests {
                        with
           discover     Ask one discovery, and print the resources that it lists
           spool        List the spools of publishers, deliver what is in them, or drop what is old
+          partition    Show how a pool divides its work: members, plans, owners
           schema       Print the JSON schema of polling.yaml, for editors
           completions  Print a completion script for a shell
           man          Print the manual page

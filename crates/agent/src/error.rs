@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use nephoscope_plugin::RegistryError;
 
 use crate::admin::ListenError;
+use crate::coordination::CoordinationError;
+use crate::partition::PartitionError;
 use crate::publishers::PublishersError;
 use crate::reference::ReferenceError;
 use crate::settings::SettingsError;
@@ -79,6 +81,12 @@ pub(crate) enum ProgramError {
     /// The admin API or the metrics cannot be served.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Other agents, or etcd, are in the way.
+    #[error(transparent)]
+    Coordination(#[from] CoordinationError),
+    /// How the pool divides its work cannot be told.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
     /// No threads.
     #[error("start the threads of the program")]
     Runtime(#[source] io::Error),
@@ -113,6 +121,7 @@ impl ProgramError {
         match self {
             Self::Settings(_) | Self::UnknownDiscovery { .. } | Self::NoSpool { .. } => 2,
             Self::Publishers(error) if error.is_configuration() => 2,
+            Self::Partition(error) if error.is_usage() => 2,
             // Whoever reads has had enough: the usual end of `nephoscope ... | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => 3,

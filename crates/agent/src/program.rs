@@ -7,11 +7,11 @@ use std::sync::Arc;
 use clap::Parser;
 use nephoscope_plugin::Registry;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Exit, ProgramError, chain};
 use crate::output::stderr_is_styled;
 use crate::settings::Origin;
-use crate::{check, completions, discover, man, once, plugins, reference, run, schema, spools};
+use crate::{check, completions, discover, man, once, partition, plugins, reference, run, schema, spools};
 
 /// Runs the program with the plugins that are linked into it, and gives its exit code.
 ///
@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let runs = matches!(cli.command, None | Some(Command::Run));
+    let runs = matches!(cli.command, None | Some(Command::Run(_)));
     match dispatch(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -44,13 +44,14 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
     let registry = Arc::new(Registry::collect()?);
     let origin = Origin::new(registry, cli.options);
-    match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run::run(origin),
+    match cli.command.unwrap_or(Command::Run(RunArgs::default())) {
+        Command::Run(args) => run::run(origin, args),
         Command::Once(args) => once::once(&origin, &args),
         Command::Check(printing) => check::check(&origin, printing),
         Command::Plugins(printing) => plugins::plugins(&origin, printing),
         Command::Discover(args) => discover::discover(&origin, &args),
         Command::Spool(args) => spools::spool(&origin, &args),
+        Command::Partition(args) => partition::partition(&origin, &args),
         Command::Schema => schema::schema(&origin),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),

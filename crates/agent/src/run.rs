@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::agent::Agent;
+use crate::cli::RunArgs;
 use crate::closed::stdout_closed;
 use crate::error::{Exit, ProgramError};
 use crate::output::{stderr_is_terminal, stdout_is_terminal};
@@ -20,7 +21,7 @@ use crate::watch::Watch;
 use crate::{display, events, logs, resident};
 
 /// Runs until a signal, or until nobody reads standard output any more.
-pub(crate) fn run(origin: Origin) -> Result<Exit, ProgramError> {
+pub(crate) fn run(origin: Origin, args: RunArgs) -> Result<Exit, ProgramError> {
     let terminal = stdout_is_terminal();
     let origin = origin.or_built_in(terminal);
     let settings = origin.load()?;
@@ -33,13 +34,14 @@ pub(crate) fn run(origin: Origin) -> Result<Exit, ProgramError> {
     let plugins = runtimes.plugins.handle().clone();
     let exit = runtimes
         .core
-        .block_on(serve(&origin, settings, &state, terminal, plugins));
+        .block_on(serve(&origin, args, settings, &state, terminal, plugins));
     runtimes.end();
     exit
 }
 
 async fn serve(
     origin: &Origin,
+    args: RunArgs,
     settings: Settings,
     state: &StateDir,
     terminal: bool,
@@ -59,6 +61,9 @@ async fn serve(
     resident::give_back_later();
 
     let mut reader_gone = std::pin::pin!(stdout_closed());
+    let coordination = agent.coordination().clone();
+    let mut unfit = std::pin::pin!(coordination.fails_to_start(args.require_coordination));
+    let mut failure = None;
     let cause = loop {
         let writes_to_stdout = terminal || use_stdout(agent.config());
         tokio::select! {
@@ -68,6 +73,10 @@ async fn serve(
             },
             () = watch.changed() => {}
             () = &mut reader_gone, if writes_to_stdout => break "standard output was closed",
+            error = &mut unfit, if failure.is_none() => {
+                failure = Some(error);
+                break "it cannot share work";
+            }
         }
         service.reloading().await;
         tokio::select! {
@@ -90,7 +99,10 @@ async fn serve(
         again = signals.stop() => at_once(again),
     };
     keep_alive.abort();
-    Ok(exit)
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(exit),
+    }
 }
 
 fn at_once(stop: Stop) -> Exit {

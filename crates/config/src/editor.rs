@@ -4,9 +4,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::coordination::Coordination;
 use crate::duration::HumanDuration;
 use crate::load::Schemas;
-use crate::sections::{Agent, Coordination, Notifier};
+use crate::sections::{Agent, Notifier};
 
 /// An entry of `sources`. Only the schema is made of this: what is accepted is decided where sources are read.
 #[derive(JsonSchema)]

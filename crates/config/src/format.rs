@@ -102,7 +102,7 @@ pub(crate) fn scheme(text: &str) -> Option<&str> {
     (first && rest && !text.contains(|c: char| c.is_whitespace() || c.is_control())).then_some(scheme)
 }
 
-fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };

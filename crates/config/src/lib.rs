@@ -4,6 +4,7 @@
 //! [`refused()`] shows where the options stand that a plugin itself does not take;
 //! [`schema()`] describes the file to editors. Files are untrusted: all that is read is bounded, and nothing here waits.
 
+mod coordination;
 mod decode;
 mod diagnostic;
 mod duration;
@@ -27,6 +28,7 @@ mod sources;
 mod spool;
 mod yaml;
 
+pub use coordination::{Backend, Coordination, CoordinationTls, Endpoint, OnLoss};
 pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, Severity};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use editor::schema;
@@ -40,8 +42,7 @@ pub use position::{MAX_DEPTH, MAX_VALUES};
 pub use problem::Problem;
 pub use redact::{MASK, hide_userinfo};
 pub use sections::{
-    Admin, Agent, Backend, Config, Coordination, Limits, Log, LogFormat, LogLevel, Notifier, Options,
-    Publisher, PublisherUrl,
+    Admin, Agent, Config, Limits, Log, LogFormat, LogLevel, Notifier, Options, Publisher, PublisherUrl,
 };
 pub use size::{ByteSize, SizeError};
 pub use spool::{Fsync, Spool, SpoolMode, SpoolOrder, SpoolSettings};

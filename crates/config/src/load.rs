@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::coordination::Coordination;
 use crate::decode::{self, NotText};
 use crate::diagnostic::{ConfigErrors, Diagnostic};
 use crate::expand::{Expander, Variables};
@@ -20,7 +21,7 @@ use crate::position::{self, Flaw};
 use crate::problem::Problem;
 use crate::redact::{Redaction, Words, by_lines, looks_secret};
 use crate::schema::{self, Violation};
-use crate::sections::{Agent, Config, Coordination, Notifier, Options};
+use crate::sections::{Agent, Config, Notifier, Options};
 use crate::sources;
 use crate::yaml;
 
@@ -525,7 +526,7 @@ impl<'a> Loader<'a> {
 
     fn config(&mut self, sections: &BTreeMap<&'static str, usize>) -> Option<Config> {
         let agent = self.section::<Agent>(sections, "agent");
-        let coordination = self.section::<Coordination>(sections, "coordination");
+        let coordination = self.coordination(sections);
         let notifier = self.notifier(sections);
         let plugins = self.plugins(sections);
         let sources = sections.get("sources").map(|document| {
@@ -787,6 +788,19 @@ impl<'a> Loader<'a> {
         let place = Place::of(&self.documents, document, &path, part);
         self.findings
             .add(Finding::error(problem, title).at(place, label).help(help));
+    }
+
+    fn coordination(&mut self, sections: &BTreeMap<&'static str, usize>) -> Option<Coordination> {
+        let coordination = self.section::<Coordination>(sections, "coordination")?;
+        let document = sections.get("coordination").copied().unwrap_or_default();
+        let broken = coordination.broken();
+        for rule in &broken {
+            let path = ValuePath::top().at("coordination").at(rule.key);
+            let place = Place::of(&self.documents, document, &path, Part::Key);
+            let finding = Finding::error(Problem::BadValue, format!("`{path}` does not fit"));
+            self.findings.add(finding.at(place, rule.expected));
+        }
+        broken.is_empty().then_some(coordination)
     }
 
     fn notifier(&mut self, sections: &BTreeMap<&'static str, usize>) -> Option<Notifier> {

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::coordination::Coordination;
 use crate::duration::HumanDuration;
 use crate::format;
 use crate::redact::hide_userinfo;
@@ -221,23 +222,6 @@ impl Default for Limits {
             listing: 2_000_000,
         }
     }
-}
-
-/// How agents divide shared resources.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Coordination {
-    /// What the agents agree by.
-    pub backend: Backend,
-}
-
-/// What agents agree by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// Nothing: this agent polls every resource itself.
-    #[default]
-    Local,
 }
 
 /// Where samples go.

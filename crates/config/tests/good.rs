@@ -103,7 +103,47 @@ fn every_key_is_read() {
             },
         },
         Coordination {
-            backend: Local,
+            backend: Etcd,
+            endpoints: [
+                Endpoint(
+                    "http://etcd-1:2379",
+                ),
+                Endpoint(
+                    "https://etcd-2:2379",
+                ),
+            ],
+            prefix: "p/",
+            group_prefix: "g",
+            lease_ttl: HumanDuration(
+                2s,
+            ),
+            request_timeout: HumanDuration(
+                500ms,
+            ),
+            connect_timeout: HumanDuration(
+                2s,
+            ),
+            on_loss: Pause,
+            user: Some(
+                "agent",
+            ),
+            password: Some(
+                ***,
+            ),
+            tls: CoordinationTls {
+                ca: Some(
+                    "/ca.pem",
+                ),
+                cert: Some(
+                    "/cert.pem",
+                ),
+                key: Some(
+                    "/key.pem",
+                ),
+            },
+            quota: ByteSize(
+                8589934592,
+            ),
         },
         Notifier {
             batch_size: 10,
@@ -215,6 +255,29 @@ fn defaults_stand_for_what_is_not_written() {
         },
         Coordination {
             backend: Local,
+            endpoints: [],
+            prefix: "nephoscope/",
+            group_prefix: "",
+            lease_ttl: HumanDuration(
+                5s,
+            ),
+            request_timeout: HumanDuration(
+                1s,
+            ),
+            connect_timeout: HumanDuration(
+                5s,
+            ),
+            on_loss: Continue,
+            user: None,
+            password: None,
+            tls: CoordinationTls {
+                ca: None,
+                cert: None,
+                key: None,
+            },
+            quota: ByteSize(
+                2147483648,
+            ),
         },
         Notifier {
             batch_size: 50,

@@ -25,7 +25,8 @@ use crate::{BootTime, Unit};
 /// Beside that the engine asks in a loop for [`next_work`](Coordinator::next_work). Host groups never come here.
 #[async_trait]
 pub trait Coordinator: Send + Sync + 'static {
-    /// What this agent carries from now on; called at the start and at each reload, before the schedules change.
+    /// What this agent carries from now on; called at the start and at each reload, before the schedules change. It takes
+    /// note, and does not wait until others know: the engine asks each plan whether they do.
     async fn carry(&self, carried: Carried);
 
     /// The edge of a cycle with shared units is at most about two seconds away: a plan can be made now. `edge` is where
@@ -74,7 +75,7 @@ pub trait Coordinator: Send + Sync + 'static {
     async fn stopping(&self);
 
     /// Leaves the pool: all that was neither finished nor given up is given up. Called once, when the last cycle has ended
-    /// and receipts were waited for.
+    /// and receipts were waited for. The engine drops the future at the end of the time for its stop, a second later at most.
     async fn leave(&self);
 }
 
@@ -86,6 +87,20 @@ pub struct Carried {
     /// A digest of which meters are wanted of which of these units: agents with the same units and different digests have
     /// configurations that differ, and what is measured of a resource depends on its owner.
     pub meters: u64,
+    /// The cycles in progress of the schedules with shared units, each once: where nobody has made a plan of a schedule yet, the first
+    /// may be of that cycle.
+    pub in_progress: Vec<InProgress>,
+}
+
+/// A cycle whose edge has passed, and the next has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InProgress {
+    /// The cycle.
+    pub cycle: CycleId,
+    /// Where its nominal start lies on the monotonic clock.
+    pub edge: Instant,
+    /// From its edge to the next.
+    pub interval: Duration,
 }
 
 /// The division of a work as agreed.

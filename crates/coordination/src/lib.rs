@@ -6,10 +6,13 @@
 
 mod boot;
 mod coordinator;
+pub mod etcd;
 mod local;
+pub mod pool;
+pub mod protocol;
 mod unit;
 
 pub use boot::BootTime;
-pub use coordinator::{Agreed, Carried, Coordinator, NoPlan, Plan, Share, Work, WorkId};
+pub use coordinator::{Agreed, Carried, Coordinator, InProgress, NoPlan, Plan, Share, Work, WorkId};
 pub use local::Local;
 pub use unit::{Group, Unit};

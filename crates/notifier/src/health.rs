@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephoscope_plugin::Backoff;
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::events::Event;
 use crate::options::{DRAIN_BACKOFF_MAX, NotifierOptions};
 

@@ -7,7 +7,6 @@
 //! A publisher may have a [`spool`]: where a lane would drop the oldest batches of a full queue, or what is left at the
 //! end, it stores them instead; or it stores every batch first.
 
-mod backoff;
 mod delivery;
 mod events;
 #[cfg(feature = "failpoints")]

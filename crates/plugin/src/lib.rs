@@ -12,6 +12,7 @@
 //! | a publisher | [`Publisher`] | [`PublisherPlugin`] |
 //! | options of the family | `serde::Deserialize` and `schemars::JsonSchema` | [`Family`] |
 
+mod backoff;
 mod blocking;
 mod build;
 mod cache;
@@ -32,6 +33,7 @@ pub use inventory;
 pub use nephoscope_model as model;
 pub use schemars;
 
+pub use backoff::Backoff;
 pub use blocking::{BlockingError, BlockingPool};
 pub use build::{BuildContext, BuildError, Families};
 pub use cache::CycleCache;

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use nephoscope_coordination::{Carried, Coordinator};
+use nephoscope_coordination::{Carried, Coordinator, InProgress};
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::Notifier;
 use nephoscope_plugin::{BlockingPool, CycleCache};
@@ -66,7 +66,7 @@ pub struct EngineOptions {
     pub limits: LimitOptions,
     /// `agent.splay`.
     pub splay: bool,
-    /// Whether units that agents share are polled at once at the start, too (the `local` backend).
+    /// Whether units that agents share are this agent's alone (the `local` backend): they are polled at once at the start, too.
     pub shared_in_progress: bool,
     /// Where finished cycles are remembered.
     pub state_dir: Option<PathBuf>,
@@ -94,6 +94,8 @@ struct Inner {
     options: EngineOptions,
     parts: EngineParts,
     limits: Arc<Limits>,
+    /// Of work beside the cycles: what hangs there must take no places from them.
+    limits_beside: Arc<Limits>,
     hasher: KeyHasher,
     scheduler: Scheduler,
     slots: Mutex<HashMap<ScheduleId, Arc<Slot>>>,
@@ -144,6 +146,7 @@ impl Engine {
         let settlements = Settlements::on(parts.runtime.clone());
         let inner = Arc::new(Inner {
             limits: Arc::new(Limits::new(options.limits)),
+            limits_beside: Arc::new(Limits::new(options.limits)),
             options,
             parts,
             hasher: KeyHasher::default(),
@@ -182,6 +185,11 @@ impl Engine {
                 .flat_map(|task| task.shared_units().cloned())
                 .collect(),
             meters: TaskDef::shared_meters(&tasks),
+            in_progress: tasks
+                .iter()
+                .filter(|task| task.shared_units().next().is_some())
+                .filter_map(|task| in_progress(&task.schedule, &*inner.parts.clock))
+                .collect(),
         };
         inner.parts.coordinator.carry(carried).await;
         let mut applied = Applied::default();
@@ -250,6 +258,7 @@ impl Engine {
             schedule: slot.schedule.clone(),
             delay,
             begin_in_progress: in_progress && !finished,
+            expected: is_shared && !inner.options.shared_in_progress,
             counters: slot.counters.clone(),
             prepare,
             start: Arc::new(move |start| weak.upgrade()?.start_cycle(&slot, start)),
@@ -544,7 +553,10 @@ impl Inner {
             batch_age: self.options.batch_age,
             coordinator: self.parts.coordinator.clone(),
             notifier: self.parts.notifier.clone(),
-            limits: self.limits.clone(),
+            limits: match succession {
+                None => self.limits.clone(),
+                Some(_) => self.limits_beside.clone(),
+            },
             hasher: self.hasher.clone(),
             plugin_runtime: self.parts.plugin_runtime.clone(),
             settlements: self.settlements.clone(),
@@ -644,4 +656,16 @@ pub async fn once(
         }
     });
     futures::future::join_all(cycles).await
+}
+
+/// The cycle of a schedule that is in progress, if there is one.
+fn in_progress(schedule: &Schedule, clock: &dyn Clock) -> Option<InProgress> {
+    let (monotonic, wall) = (clock.monotonic(), clock.wall());
+    let start = schedule.edge_at_or_before(wall)?;
+    let passed = u64::try_from(wall.as_micros().checked_sub(start.as_micros())?).ok()?;
+    Some(InProgress {
+        cycle: schedule.cycle(start),
+        edge: monotonic.checked_sub(Duration::from_micros(passed))?,
+        interval: schedule.interval_from(start),
+    })
 }

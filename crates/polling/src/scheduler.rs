@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | goes back by less than an interval | the edges that ran already are passed over: no cycle is repeated |
 //! | goes back by more | cycles run on the new clock; those whose identity was there before are counted as repeated |
-//! | goes forward (a step, or the machine slept) | the cycle in progress is run if half of its interval is left; edges passed over are counted as missed |
+//! | goes forward (a step, or the machine slept) | the cycle in progress is run if half of its interval is left, or anything at all where other agents count on it; edges passed over are counted as missed |
 //! | either, by an interval or more | one ERROR |
 
 use std::cmp::Reverse;
@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::cycle::margin;
 use crate::events;
 use crate::schedule::Schedule;
 use crate::ticker::Ticker;
@@ -72,6 +73,9 @@ pub struct Entry {
     pub delay: Duration,
     /// Whether the cycle in progress is run at once, if half of its interval is left.
     pub begin_in_progress: bool,
+    /// Whether other agents count on each cycle: one that begins late is run as long as anything of it is left, not only if
+    /// half of its interval is.
+    pub expected: bool,
     /// What is counted of the schedule.
     pub counters: Arc<ScheduleCounters>,
     /// Called when an edge is armed, up to two seconds before it, for those who prepare something; must not wait.
@@ -79,6 +83,17 @@ pub struct Entry {
     /// Called at each start; must not wait, and does as little as can be. What it gives is called when all
     /// entries that are due have been started: so a thousand on one edge begin before the first of them works.
     pub start: Arc<dyn Fn(Start) -> Option<Remainder> + Send + Sync>,
+}
+
+impl Entry {
+    /// How late a cycle of this interval may begin.
+    fn latest(&self, interval: Duration) -> Duration {
+        if self.expected {
+            interval - margin(interval)
+        } else {
+            interval / 2
+        }
+    }
 }
 
 /// What the scheduler has counted of one schedule.
@@ -435,7 +450,7 @@ impl Actor {
             .max(planned);
         let mut missed = count_edges(&schedule, planned, latest);
         let late_by = between(later(latest, delay), wall);
-        if late_by <= schedule.interval_from(latest) / 2 {
+        if late_by <= state.entry.latest(schedule.interval_from(latest)) {
             let edge = monotonic.checked_sub(between(latest, wall)).unwrap_or(monotonic);
             self.start(state, latest, edge, Some(edge + delay));
         } else {
@@ -470,7 +485,7 @@ impl Actor {
             {
                 state.armed = None;
                 let behind = between(later(next, state.entry.delay), wall);
-                if behind > state.entry.schedule.interval_from(next) / 2 {
+                if behind > state.entry.latest(state.entry.schedule.interval_from(next)) {
                     // The process was stopped, or the machine slept, after the edge was armed.
                     self.late(&mut state, next, wall, now);
                 } else {

@@ -156,18 +156,21 @@ async fn an_agent_whose_share_is_empty_does_not_fall_back_to_other_resources() {
 
 #[tokio::test(start_paused = true)]
 async fn who_owns_the_fallback_looks_whether_it_is_needed_even_if_the_rest_is_others() {
-    let pool = Pool::with(&["default"]);
-    let doubles = Doubles::default()
-        .listing("nothing", Scope::Shared, &[])
-        .listing("default", Scope::Shared, &["x", "y"])
-        .healthy("good", &["good"], Some("default"));
-    let mut bench = Bench::new(options(&pool));
-    let all = source("all", 10, &["*"]).discovery(&["nothing"]);
-    bench
-        .apply(&Arc::new(doubles.0), [all.partition(PartitionMode::Listing)])
-        .await;
-    bench.cycle().await;
-    assert_eq!(delivered(&bench).await, ["good x", "good y"]);
+    for (listing, expected) in [("nothing", &["good x", "good y"][..]), ("things", &[])] {
+        let pool = Pool::with(&["default"]);
+        let doubles = Doubles::default()
+            .listing("nothing", Scope::Shared, &[])
+            .listing("things", Scope::Shared, &["a"])
+            .listing("default", Scope::Shared, &["x", "y"])
+            .healthy("good", &["good"], Some("default"));
+        let mut bench = Bench::new(options(&pool));
+        let all = source("all", 10, &["*"]).discovery(&[listing]);
+        bench
+            .apply(&Arc::new(doubles.0), [all.partition(PartitionMode::Listing)])
+            .await;
+        bench.cycle().await;
+        assert_eq!(delivered(&bench).await, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,6 +215,34 @@ async fn a_coordinator_that_never_answers_costs_the_shared_part_of_its_cycle() {
     pool.slow(Duration::ZERO);
     assert_eq!(start_of(&*bench.cycle().await), 10);
     assert_eq!(bench.counts().await.get("good"), Some(&1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_mixes_the_hosts_own_with_what_is_shared_gets_both_however_late_the_plan_comes() {
+    let pool = Pool::with(&["a"]);
+    pool.slow(Duration::from_millis(900));
+    let mut bench = Bench::new(options(&pool));
+    let sources = [
+        source("mixed", 10, &["good"]).discovery(&["own", "things"]),
+        source("own", 10, &["host"]),
+    ];
+    bench.apply(&Arc::new(pooled().0), sources).await;
+    let record = bench.cycle().await;
+    assert_eq!(delivered(&bench).await, ["good a", "good node1", "host node1"]);
+    assert_eq!(record.listings.len(), 2, "each is listed once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cycle_that_others_count_on_is_run_however_late_it_begins() {
+    let pool = Pool::with(&["a"]);
+    let mut bench = bench_in(&pool, pooled()).await;
+    until(&bench, -0.5).await;
+    // The process is stopped until little of the cycle is left.
+    tokio::time::advance(secs(8)).await;
+    let record = bench.cycle().await;
+    assert_eq!((start_of(&record), record.samples), (0, 2));
+    assert!(record.lateness.unwrap() >= secs(7));
+    assert_eq!(bench.engine.tasks()[0].missed, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -689,6 +720,44 @@ async fn a_hung_poll_in_a_succession_ends_with_it_and_delays_no_cycle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hung_polls_of_a_succession_take_no_places_from_a_cycle() {
+    let pool = Pool::with(&["a"]);
+    let limits = nephoscope_polling::limits::LimitOptions {
+        polls: 1,
+        ..Default::default()
+    };
+    let mut bench = Bench::new(BenchOptions {
+        limits,
+        ..options(&pool)
+    });
+    // It hangs when it is asked for `b`.
+    let doubles = Doubles::default()
+        .listing("things", Scope::Shared, &["a", "b"])
+        .pollster("picky", &["picky"], Some("things"), |run| {
+            Box::pin(async move {
+                let page = run.next_page().await.expect("a page");
+                for resource in page.iter() {
+                    if &**resource.key() == "b" {
+                        std::future::pending::<()>().await;
+                    }
+                    let subject = Subject::new(resource.key().clone()).shared();
+                    let mut report = run.report(resource);
+                    report.add("picky", &subject, 1);
+                    report.send().await?;
+                }
+                Ok(())
+            })
+        });
+    bench
+        .apply(&Arc::new(doubles.0), [source("all", 10, &["*"])])
+        .await;
+    bench.cycle().await;
+    pool.succession(1, 0, &["things"], &["b"], 15).await;
+    let next = bench.cycle().await;
+    assert_eq!((start_of(&next), next.succession, next.samples), (10, None, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_succession_ends_when_it_is_lost_or_the_agent_stops_and_is_given_up() {
     for stops in [false, true] {
         let pool = Pool::with(&["a"]);
@@ -903,6 +972,8 @@ async fn a_schedule_that_is_removed_polls_what_others_count_on_and_is_gone_then(
     assert!(polled.contains(&"one o".to_owned()), "{polled:?}");
     pool.lists(Some(&[]));
     assert_eq!(start_of(&*bench.cycle().await), 60, "it is gone");
+    let prepared: Vec<_> = pool.prepared().iter().map(|(start, ..)| *start).collect();
+    assert_eq!(prepared, [0, 10, 20], "its edges come no more");
     assert_eq!(fresh(&bench).await, ["host node1"]);
 }
 

@@ -364,6 +364,7 @@ async fn all_cycles_of_an_edge_begin_before_the_first_goes_on() {
         let seen = seen.clone();
         Entry {
             prepare: None,
+            expected: false,
             schedule: Schedule::every(secs(interval), secs(0)).unwrap(),
             delay: Duration::ZERO,
             begin_in_progress: false,

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::certificates::Certificates;
+use crate::certificates::Certificates;
 
 /// Where Debian keeps the scripts that take all settings from the environment.
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";

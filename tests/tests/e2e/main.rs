@@ -15,6 +15,7 @@ mod faults;
 mod hostile;
 mod once;
 mod output;
+mod pool;
 mod reload;
 mod restart;
 mod secrets;

@@ -43,7 +43,7 @@ impl Scene {
     pub(crate) async fn new(broker: &Broker, setting: &Setting) -> Self {
         let scene = Self {
             lab: Lab::new(),
-            network: Proxy::to(broker.port).await,
+            network: Proxy::to(broker.port),
         };
         scene.configure(setting);
         scene

@@ -6,6 +6,7 @@
 mod answer;
 mod gate;
 mod listener;
+mod members;
 mod query;
 mod readiness;
 mod routes;

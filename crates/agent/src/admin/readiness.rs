@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use nephoscope_coordination::etcd::StoreError;
+use nephoscope_coordination::pool::PoolStatus;
+use nephoscope_coordination::protocol::Reason as PoolReason;
 use nephoscope_notifier::{PublisherState, PublisherStatus};
 use nephoscope_polling::record::CycleRecord;
 use nephoscope_polling::stats::{SchedulerStatus, SetAsideStatus, TaskStatus};
@@ -81,6 +84,38 @@ pub(crate) enum ReasonCode {
     CallsHang,
     /// Too many blocking calls of a plugin family hang: it may start no further ones.
     CallsExhausted,
+    /// Shared resources are not polled: this agent is not a member of its pool yet, or no longer, and joins.
+    NotJoined,
+    /// Shared resources are not polled: another agent that lives has the same `agent.id`.
+    IdTaken,
+    /// Shared resources are not polled: etcd cannot be reached, and `coordination.on_loss` is `pause`.
+    Paused,
+    /// The clock of this host differs from those of the other members: this agent writes no plan.
+    ClockOff,
+    /// Shared resources of a schedule are not polled: its plans are made in a version that this program does not know.
+    UnknownVersions,
+    /// etcd cannot be reached, or had no plan in time: shared resources are polled as they were divided last.
+    Degraded,
+    /// The lease of this agent was not acknowledged in time: samples of shared resources wait for an answer.
+    LeaseDoubtful,
+    /// A key of the pool in etcd cannot be read.
+    BadKey,
+    /// Members with the same units want different meters of them: their configurations differ.
+    Drift,
+    /// No endpoint of etcd answers, or none that has a leader.
+    EtcdUnreachable,
+    /// The user may not read or write what begins with `coordination.prefix`.
+    EtcdPermissionDenied,
+    /// etcd does not accept `coordination.user` and `coordination.password`, or wants them.
+    EtcdCredentials,
+    /// A file that `coordination.tls` names cannot be used.
+    EtcdTls,
+    /// etcd takes no writes: its database has reached its quota (alarm NOSPACE).
+    EtcdFull,
+    /// etcd's database has reached 80 % of its quota.
+    EtcdFilling,
+    /// etcd answers with an error.
+    EtcdRefuses,
 }
 
 impl ReasonCode {
@@ -103,6 +138,22 @@ impl ReasonCode {
         Self::PollsterHangs,
         Self::CallsHang,
         Self::CallsExhausted,
+        Self::NotJoined,
+        Self::IdTaken,
+        Self::Paused,
+        Self::ClockOff,
+        Self::UnknownVersions,
+        Self::Degraded,
+        Self::LeaseDoubtful,
+        Self::BadKey,
+        Self::Drift,
+        Self::EtcdUnreachable,
+        Self::EtcdPermissionDenied,
+        Self::EtcdCredentials,
+        Self::EtcdTls,
+        Self::EtcdFull,
+        Self::EtcdFilling,
+        Self::EtcdRefuses,
     ];
 
     /// The word in answers.
@@ -125,6 +176,22 @@ impl ReasonCode {
             Self::PollsterHangs => "pollster_hangs",
             Self::CallsHang => "calls_hang",
             Self::CallsExhausted => "calls_exhausted",
+            Self::NotJoined => "not_joined",
+            Self::IdTaken => "id_taken",
+            Self::Paused => "paused",
+            Self::ClockOff => "clock_off",
+            Self::UnknownVersions => "unknown_versions",
+            Self::Degraded => "degraded",
+            Self::LeaseDoubtful => "lease_doubtful",
+            Self::BadKey => "bad_key",
+            Self::Drift => "drift",
+            Self::EtcdUnreachable => "etcd_unreachable",
+            Self::EtcdPermissionDenied => "etcd_permission_denied",
+            Self::EtcdCredentials => "etcd_credentials",
+            Self::EtcdTls => "etcd_tls",
+            Self::EtcdFull => "etcd_full",
+            Self::EtcdFilling => "etcd_filling",
+            Self::EtcdRefuses => "etcd_refuses",
         }
     }
 
@@ -135,7 +202,12 @@ impl ReasonCode {
             | Self::Stopping
             | Self::SchedulerStuck
             | Self::NoPlan
-            | Self::NothingPublished => Weight::NotReady,
+            | Self::NothingPublished
+            | Self::NotJoined
+            | Self::IdTaken
+            | Self::Paused
+            | Self::ClockOff
+            | Self::UnknownVersions => Weight::NotReady,
             Self::ConfigurationRejected
             | Self::RestartNeeded
             | Self::StateNotWritten
@@ -147,7 +219,18 @@ impl ReasonCode {
             | Self::PluginUnavailable
             | Self::PollsterHangs
             | Self::CallsHang
-            | Self::CallsExhausted => Weight::Degraded,
+            | Self::CallsExhausted
+            | Self::Degraded
+            | Self::LeaseDoubtful
+            | Self::BadKey
+            | Self::Drift
+            | Self::EtcdUnreachable
+            | Self::EtcdPermissionDenied
+            | Self::EtcdCredentials
+            | Self::EtcdTls
+            | Self::EtcdFull
+            | Self::EtcdFilling
+            | Self::EtcdRefuses => Weight::Degraded,
         }
     }
 
@@ -187,6 +270,42 @@ impl ReasonCode {
             Self::CallsExhausted => {
                 "Too many blocking calls of a plugin family hang: it may start no further ones."
             }
+            Self::NotJoined => {
+                "Shared resources are not polled: this agent is not a member of its pool yet, or no longer, and joins."
+            }
+            Self::IdTaken => {
+                "Shared resources are not polled: another agent that lives has the same `agent.id`."
+            }
+            Self::Paused => {
+                "Shared resources are not polled: etcd cannot be reached, and `coordination.on_loss` is `pause`."
+            }
+            Self::ClockOff => {
+                "The clock of this host differs from those of the other members: this agent writes no plan."
+            }
+            Self::UnknownVersions => {
+                "Shared resources of a schedule are not polled: its plans are made in a version that this program does not know."
+            }
+            Self::Degraded => {
+                "etcd cannot be reached, or had no plan in time: shared resources are polled as they were divided last."
+            }
+            Self::LeaseDoubtful => {
+                "The lease of this agent was not acknowledged in time: samples of shared resources wait for an answer."
+            }
+            Self::BadKey => "A key of the pool in etcd cannot be read.",
+            Self::Drift => {
+                "Members with the same units want different meters of them: their configurations differ."
+            }
+            Self::EtcdUnreachable => "No endpoint of etcd answers, or none that has a leader.",
+            Self::EtcdPermissionDenied => {
+                "The user may not read or write what begins with `coordination.prefix`."
+            }
+            Self::EtcdCredentials => {
+                "etcd does not accept `coordination.user` and `coordination.password`, or wants them."
+            }
+            Self::EtcdTls => "A file that `coordination.tls` names cannot be used.",
+            Self::EtcdFull => "etcd takes no writes: its database has reached its quota (alarm NOSPACE).",
+            Self::EtcdFilling => "etcd's database has reached 80 % of its quota.",
+            Self::EtcdRefuses => "etcd answers with an error.",
         }
     }
 }
@@ -206,6 +325,8 @@ pub(crate) struct Facts {
     pub(crate) records: Vec<Arc<CycleRecord>>,
     pub(crate) set_aside: Vec<SetAsideStatus>,
     pub(crate) publishers: Vec<PublisherStatus>,
+    /// The pool, if work is shared.
+    pub(crate) pool: Option<PoolStatus>,
     pub(crate) unavailable: Vec<(Arc<str>, String)>,
     /// By plugin family.
     pub(crate) hanging: Vec<HangingCalls>,
@@ -239,6 +360,7 @@ impl Facts {
         self.agent(&mut reasons);
         self.cycles(&mut reasons);
         self.publishers(&mut reasons);
+        self.pool(&mut reasons);
         self.plugins(&mut reasons);
         // Stable: within a weight the order above.
         reasons.sort_by_key(|reason| reason.weight);
@@ -351,6 +473,59 @@ impl Facts {
         }
     }
 
+    fn pool(&self, reasons: &mut Vec<Reason>) {
+        let Some(pool) = &self.pool else { return };
+        for found in &pool.agent.reasons {
+            let code = match found {
+                PoolReason::NotJoined => ReasonCode::NotJoined,
+                PoolReason::IdTaken { .. } => ReasonCode::IdTaken,
+                PoolReason::StoreLost { polling: true } => ReasonCode::Degraded,
+                PoolReason::StoreLost { polling: false } => ReasonCode::Paused,
+                PoolReason::LeaseDoubtful => ReasonCode::LeaseDoubtful,
+                PoolReason::ClockOff { .. } => ReasonCode::ClockOff,
+                PoolReason::UnknownVersions { .. } => ReasonCode::UnknownVersions,
+                PoolReason::NoPlan { polled: true, .. } => ReasonCode::Degraded,
+                // The record of the cycle says so too, and why.
+                PoolReason::NoPlan { polled: false, .. } => continue,
+                PoolReason::BadKey { .. } => ReasonCode::BadKey,
+                PoolReason::Drift { .. } => ReasonCode::Drift,
+            };
+            reasons.push(reason(code, found.to_string()));
+        }
+        for trouble in &pool.troubles {
+            let code = match &trouble.error {
+                StoreError::PermissionDenied { .. } => ReasonCode::EtcdPermissionDenied,
+                StoreError::Credentials { .. } => ReasonCode::EtcdCredentials,
+                StoreError::Tls { .. } => ReasonCode::EtcdTls,
+                StoreError::NoSpace => ReasonCode::EtcdFull,
+                StoreError::Unreachable { .. }
+                | StoreError::Unanswered { .. }
+                | StoreError::NoLeader { .. } => ReasonCode::EtcdUnreachable,
+                StoreError::LeaseGone
+                | StoreError::Compacted
+                | StoreError::AnotherHistory { .. }
+                | StoreError::TooLarge { .. }
+                | StoreError::Refused { .. } => ReasonCode::EtcdRefuses,
+            };
+            let text = format!(
+                "failed for {:.0} s to {}: {}",
+                trouble.lasts.as_secs_f64(),
+                trouble.what,
+                trouble.error
+            );
+            reasons.push(reason(code, text));
+        }
+        if pool.is_filling()
+            && let Some(health) = &pool.health
+        {
+            let text = format!(
+                "etcd's database has {} of {} bytes: turn on auto-compaction, compact and defragment it",
+                health.database_bytes, pool.quota
+            );
+            reasons.push(reason(ReasonCode::EtcdFilling, text));
+        }
+    }
+
     fn plugins(&self, reasons: &mut Vec<Reason>) {
         for (plugin, why) in &self.unavailable {
             let text = format!("plugin `{plugin}` is not loaded: {why}");
@@ -438,6 +613,7 @@ mod tests {
             }],
             records: Vec::new(),
             set_aside: Vec::new(),
+            pool: None,
             publishers: vec![publisher("main", PublisherState::Delivering)],
             unavailable: Vec::new(),
             hanging: Vec::new(),

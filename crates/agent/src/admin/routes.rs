@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::admin::query::{DropOld, Limit, Which};
 use crate::admin::state::AdminState;
-use crate::admin::{answer, views};
+use crate::admin::{answer, members, views};
 use crate::metrics::Format;
 
 /// How many cycles are shown unless the request says otherwise.
@@ -112,6 +112,11 @@ pub(crate) const ROUTES: &[Route] = &[
         description: "Drops what was stored longer ago than `older_than` seconds, but for what is being delivered; `publisher` names one spool, otherwise it is all",
         reach: Reach::Change,
     },
+    Route {
+        path: "/api/v1/members",
+        description: "With whom work is shared: members, plans, this agent's lease, and how etcd is",
+        reach: Reach::Admin,
+    },
 ];
 
 /// Where spools are drained.
@@ -150,7 +155,8 @@ pub(crate) fn router(surface: Surface, state: AdminState) -> Router {
             .route("/api/v1/tasks", get(tasks))
             .route("/api/v1/cycles", get(cycles))
             .route("/api/v1/resources", get(resources))
-            .route("/api/v1/publishers", get(publishers));
+            .route("/api/v1/publishers", get(publishers))
+            .route("/api/v1/members", get(members));
         if *changes {
             router = router
                 .route(DRAIN_PATH, post(drain))
@@ -256,4 +262,8 @@ async fn drop_old(
         Some(drops) => answer::json(StatusCode::OK, &drops),
         None => answer::error(StatusCode::NOT_FOUND, NO_SPOOL),
     }
+}
+
+async fn members(State(state): State<AdminState>) -> Response<Body> {
+    answer::json(StatusCode::OK, &members::members(&state))
 }

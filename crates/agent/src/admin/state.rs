@@ -8,6 +8,7 @@ use nephoscope_polling::engine::Engine;
 use parking_lot::Mutex;
 
 use crate::admin::readiness::{Facts, HangingCalls, Readiness};
+use crate::coordination::Coordination;
 use crate::metrics::{Metrics, Snapshot};
 
 /// What the admin API reads; cheap to clone. Whoever runs the agent tells it in which [`Phase`] the agent is.
@@ -20,6 +21,7 @@ pub(crate) struct AdminState {
 struct Watched {
     engine: Engine,
     notifier: Notifier,
+    coordination: Coordination,
     started: Timestamp,
     life: Mutex<Life>,
 }
@@ -45,11 +47,12 @@ pub(crate) enum Phase {
 
 impl AdminState {
     /// Of an agent that is starting now.
-    pub(crate) fn new(engine: Engine, notifier: Notifier) -> Self {
+    pub(crate) fn new(engine: Engine, notifier: Notifier, coordination: Coordination) -> Self {
         let started = engine.scheduler().now;
         let watched = Arc::new(Watched {
             engine,
             notifier,
+            coordination,
             started,
             life: Mutex::default(),
         });
@@ -90,6 +93,10 @@ impl AdminState {
         &self.watched.engine
     }
 
+    pub(crate) fn coordination(&self) -> &Coordination {
+        &self.watched.coordination
+    }
+
     pub(crate) fn notifier(&self) -> &Notifier {
         &self.watched.notifier
     }
@@ -118,6 +125,7 @@ impl Watched {
             records: self.engine.last_records(),
             set_aside: self.engine.set_aside(),
             publishers: self.notifier.status(),
+            pool: self.coordination.status(),
             unavailable: plugins.unavailable.clone(),
             hanging: plugins
                 .blocking
@@ -133,7 +141,13 @@ impl Watched {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.engine, &self.notifier, self.started, &self.readiness())
+        Snapshot::take(
+            &self.engine,
+            &self.notifier,
+            &self.coordination,
+            self.started,
+            &self.readiness(),
+        )
     }
 }
 

@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{AdminState, Listener, Phase, ROUTES, Reach, Surface, serve};
+use crate::coordination::Coordination;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -181,7 +182,7 @@ impl Bench {
             },
             IntervalTicker::default(),
         );
-        let state = AdminState::new(engine.clone(), notifier);
+        let state = AdminState::new(engine.clone(), notifier, Coordination::Local);
         Self {
             engine,
             state,

@@ -73,6 +73,7 @@ pub(crate) mod tests {
 
     fn empty() -> Snapshot {
         Snapshot {
+            pool: None,
             version: "1.2.3",
             started: Timestamp::from_millis(1_700_000_000_500),
             process: ProcessUsage {

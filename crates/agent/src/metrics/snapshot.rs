@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nephoscope_config::hide_userinfo;
+use nephoscope_coordination::pool::PoolStatus;
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::{Notifier, PublisherStatus};
 use nephoscope_plugin::{CallTotals, Circuit};
@@ -11,6 +12,7 @@ use nephoscope_polling::engine::Engine;
 use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SchedulerStatus, SetAsideStatus, TaskStatus};
 
 use crate::admin::{Readiness, ReasonCode};
+use crate::coordination::Coordination;
 use crate::metrics::ProcessUsage;
 
 /// What the parts of the agent have counted by now.
@@ -37,6 +39,8 @@ pub(crate) struct Snapshot {
     pub(crate) set_aside: Vec<SetAsideStatus>,
     /// The publishers; each name once.
     pub(crate) publishers: Vec<PublisherStatus>,
+    /// The pool, if work is shared.
+    pub(crate) pool: Option<PoolStatus>,
     /// Plugins that this machine is not fit for.
     pub(crate) plugins_unavailable: usize,
     /// Blocking calls that were left behind and still hang, by plugin family.
@@ -52,6 +56,7 @@ impl Snapshot {
     pub(crate) fn take(
         engine: &Engine,
         notifier: &Notifier,
+        coordination: &Coordination,
         started: Timestamp,
         readiness: &Readiness,
     ) -> Self {
@@ -76,6 +81,7 @@ impl Snapshot {
             listings,
             set_aside: engine.set_aside(),
             publishers,
+            pool: coordination.status(),
             plugins_unavailable: plugins.unavailable.len(),
             calls_left_behind: plugins
                 .blocking

@@ -140,7 +140,7 @@ async fn messages_are_those_of_ceilometer(scene: Scene) {
         "0200010000002b003c0000",
     ];
     const PROPERTIES: &str = "f800106170706c69636174696f6e2f6a736f6e057574662d38000000000200ce";
-    let proxy = Proxy::to(scene.broker.port).await;
+    let proxy = Proxy::to(scene.broker.port);
     let publisher = publisher(&scene.url_by(proxy.port), json!(null)).unwrap();
     let batch = batch("r1", 3);
     publish(&publisher, &batch).await.unwrap();
@@ -389,7 +389,7 @@ async fn what_is_there_with_other_properties_is_used(scene: Scene) {
         .queue_declare("other.sample".into(), durable, FieldTable::default());
     queue.await.unwrap();
     let options = json!({ "exchange": "other", "topics": ["other"] });
-    let proxy = Proxy::to(scene.broker.port).await;
+    let proxy = Proxy::to(scene.broker.port);
     let publisher = publisher(&scene.url_by(proxy.port), options).unwrap();
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     assert_eq!(client.consume("other.sample").await.next_resource().await, "r1");
@@ -509,7 +509,7 @@ async fn permissions_that_lack(scene: Scene) {
 }
 
 async fn a_network_that_breaks(scene: Scene) {
-    let proxy = Proxy::to(scene.broker.port).await;
+    let proxy = Proxy::to(scene.broker.port);
     let publisher = publisher(&scene.url_by(proxy.port), json!(null)).unwrap();
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     proxy.set(Weather::Cut);
@@ -532,7 +532,7 @@ async fn a_network_that_breaks(scene: Scene) {
 }
 
 async fn a_network_that_hangs(scene: Scene) {
-    let proxy = Proxy::to(scene.broker.port).await;
+    let proxy = Proxy::to(scene.broker.port);
     let options = json!({ "confirm_timeout": "500ms", "connect_timeout": "500ms" });
     let publisher = publisher(&scene.url_by(proxy.port), options).unwrap();
     deliver(&publisher, &batch("r1", 1)).await;
@@ -550,7 +550,7 @@ async fn a_network_that_hangs(scene: Scene) {
 }
 
 async fn an_idle_connection_that_hangs_is_given_up(scene: Scene) {
-    let proxy = Proxy::to(scene.broker.port).await;
+    let proxy = Proxy::to(scene.broker.port);
     let publisher = publisher(&scene.url_by(proxy.port), json!({ "heartbeat": "1s" })).unwrap();
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     proxy.set(Weather::HalfOpen);
@@ -561,7 +561,7 @@ async fn an_idle_connection_that_hangs_is_given_up(scene: Scene) {
 }
 
 async fn hosts_that_are_down_are_passed_over(scene: Scene) {
-    let dead = Proxy::to(scene.broker.port).await;
+    let dead = Proxy::to(scene.broker.port);
     dead.set(Weather::Cut);
     let url = format!(
         "rabbit://guest:guest@127.0.0.1:{},guest:guest@127.0.0.1:{},guest:guest@127.0.0.1:{}/{}",

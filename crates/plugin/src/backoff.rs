@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Draws pauses between a shortest and a longest one.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     min: Duration,
     max: Duration,
     /// A source of numbers that differs between processes; nothing secret hangs on it.
@@ -15,7 +15,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Pauses from `min` to `max`.
-    pub(crate) fn new(min: Duration, max: Duration) -> Self {
+    pub fn new(min: Duration, max: Duration) -> Self {
         Self {
             min,
             max: max.max(min),
@@ -26,7 +26,7 @@ impl Backoff {
 
     /// The pause after the `attempts`-th failure in a row (from 1): drawn between the half and the whole of
     /// `min` doubled with each failure, and never outside of `min` and `max`.
-    pub(crate) fn pause(&mut self, attempts: u32) -> Duration {
+    pub fn pause(&mut self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
         let whole = self.min.saturating_mul(1 << doublings).min(self.max);
         self.drawn = self.drawn.wrapping_add(1);

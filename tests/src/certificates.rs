@@ -1,4 +1,4 @@
-//! An authority, a broker's certificate, a client's, and an authority that has signed neither.
+//! An authority, a server's certificate, a client's, and an authority that has signed neither.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,22 @@ pub struct Certificates {
     pub ca: PathBuf,
     /// Another one.
     pub other_ca: PathBuf,
-    /// The broker's, for `localhost`.
+    /// The server's, for `localhost`.
     pub server: PathBuf,
-    /// The key of that.
+    /// Its key.
     pub server_key: PathBuf,
     /// A client's, for the user `agent`.
     pub client: PathBuf,
-    /// The key of that.
+    /// Its key.
     pub client_key: PathBuf,
 }
 
 impl Certificates {
-    /// Makes all of them, in this folder.
+    /// Makes all of them, in a folder.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be written.
     #[must_use]
     pub fn write_to(folder: &Path) -> Self {
         let write = |name: &str, text: String| {

@@ -1,0 +1,155 @@
+//! The coordinator that the configuration asks for.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_config::{Backend, Config, Coordination as Section, OnLoss};
+use nephoscope_coordination::etcd::{Identity, StoreOptions, TlsFiles, User};
+use nephoscope_coordination::pool::{Holder, Pool, PoolOptions, PoolStatus, WallClock};
+use nephoscope_coordination::protocol::{self, AgentId};
+use nephoscope_coordination::{Coordinator, Local};
+use nephoscope_model::Timestamp;
+use nephoscope_polling::clock::{Clock as _, SystemClock};
+
+/// What is kept of the last membership, in the state folder.
+const MEMORY: &str = "member.json";
+
+/// How long etcd may take to answer for the first time, where coordination is required.
+pub(crate) const FIRST_ANSWER: Duration = Duration::from_secs(30);
+
+/// Why an agent that shares work cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CoordinationError {
+    /// The id cannot stand in a key.
+    #[error("use `{0}` as `agent.id`: expected at most 128 letters, digits, `.`, `_` and `-`")]
+    Id(String),
+    /// Another agent that lives has the id.
+    #[error("join the pool: {0}")]
+    IdTaken(#[from] Holder),
+    /// etcd does not answer, and it is required to.
+    #[error("reach etcd within {} s (`--require-coordination`){}", FIRST_ANSWER.as_secs(), because(.0))]
+    NoAnswer(Option<String>),
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason
+        .as_ref()
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default()
+}
+
+/// How this agent divides work with others.
+#[derive(Debug, Clone)]
+pub(crate) enum Coordination {
+    /// With nobody.
+    Local,
+    /// With those in the same pool.
+    Pool {
+        /// The backend.
+        pool: Arc<Pool>,
+        /// How long another agent may hold this one's id until this one gives up, at the start.
+        patience: Duration,
+    },
+}
+
+impl Coordination {
+    /// As the configuration says. Opens nothing. Within the core runtime.
+    pub(crate) fn start(config: &Config, state: &Path) -> Result<Self, CoordinationError> {
+        let section = &config.coordination;
+        if section.backend == Backend::Local {
+            return Ok(Self::Local);
+        }
+        let id = config.agent.id();
+        let agent = protocol::Options {
+            id: AgentId::new(&id).ok_or(CoordinationError::Id(id))?,
+            host: config.agent.host().into(),
+            group_prefix: section.group_prefix.as_str().into(),
+            lease_ttl: section.lease_ttl.into(),
+            on_loss: match section.on_loss {
+                OnLoss::Continue => protocol::OnLoss::Continue,
+                OnLoss::Pause => protocol::OnLoss::Pause,
+            },
+        };
+        let options = PoolOptions {
+            agent,
+            store: store_options(section),
+            prefix: section.prefix.clone(),
+            memory: Some(state.join(MEMORY)),
+            quota: section.quota.0,
+        };
+        Ok(Self::Pool {
+            patience: 2 * options.agent.lease_ttl,
+            pool: Arc::new(Pool::start(options, Arc::new(Wall))),
+        })
+    }
+
+    /// For the engine.
+    pub(crate) fn coordinator(&self) -> Arc<dyn Coordinator> {
+        match self {
+            Self::Local => Arc::new(Local),
+            Self::Pool { pool, .. } => pool.clone(),
+        }
+    }
+
+    /// How the pool stands, if there is one.
+    pub(crate) fn status(&self) -> Option<PoolStatus> {
+        match self {
+            Self::Local => None,
+            Self::Pool { pool, .. } => Some(pool.status()),
+        }
+    }
+
+    /// Waits for what keeps an agent from starting; for ever if it is well. With `required`, etcd has to answer in time.
+    pub(crate) async fn fails_to_start(self, required: bool) -> CoordinationError {
+        let Self::Pool { pool, patience } = self else {
+            return std::future::pending().await;
+        };
+        let silent = async {
+            if !required || pool.etcd_answers(FIRST_ANSWER).await {
+                std::future::pending::<()>().await;
+            }
+            let trouble = pool.status().troubles.into_iter().next();
+            CoordinationError::NoAnswer(trouble.map(|trouble| trouble.error.to_string()))
+        };
+        tokio::select! {
+            holder = pool.id_is_taken(patience) => holder.into(),
+            error = silent => error,
+        }
+    }
+}
+
+/// Where etcd is, and who this agent is to it.
+pub(crate) fn store_options(section: &Section) -> StoreOptions {
+    let user = section.user.as_ref().zip(section.password.as_ref());
+    let identity = section.tls.cert.as_ref().zip(section.tls.key.as_ref());
+    StoreOptions {
+        endpoints: section
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.as_str().to_owned())
+            .collect(),
+        user: user.map(|(name, password)| User {
+            name: name.clone(),
+            password: password.clone(),
+        }),
+        tls: TlsFiles {
+            ca: section.tls.ca.clone(),
+            identity: identity.map(|(certificate, key)| Identity {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }),
+        },
+        request_timeout: section.request_timeout.into(),
+        connect_timeout: section.connect_timeout.into(),
+    }
+}
+
+/// The wall clock of the machine.
+struct Wall;
+
+impl WallClock for Wall {
+    fn wall(&self) -> Timestamp {
+        SystemClock.wall()
+    }
+}

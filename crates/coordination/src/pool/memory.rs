@@ -1,0 +1,135 @@
+//! What a membership leaves behind, so that the next process of the same agent need not wait for the end of its lease.
+
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::etcd::LeaseId;
+
+/// What is written is much shorter.
+const MAX_BYTES: u64 = 4096;
+
+/// Why the file was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The file cannot be used.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{} holds no membership", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// The last membership of this agent. Whoever holds the folder that the file is in may end its lease: the process that had it is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerMember {
+    /// `agent.id`.
+    pub id: String,
+    /// Its presence lease.
+    pub lease: i64,
+    /// Which membership it was, for people.
+    pub incarnation: String,
+    /// The id of etcd's cluster: in another one the lease is not ours.
+    pub cluster: Option<u64>,
+}
+
+impl FormerMember {
+    /// The lease, if it can be one of the cluster with this id.
+    pub(super) fn lease_in(&self, cluster: Option<u64>) -> Option<LeaseId> {
+        let other = self.cluster.is_some() && cluster.is_some() && self.cluster != cluster;
+        (!other).then_some(LeaseId(self.lease))
+    }
+
+    /// Reads the file; nothing if it is not there.
+    pub(super) async fn read(path: &Path) -> Result<Option<Self>, MemoryError> {
+        let failed = |source| MemoryError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let file = match options().read(true).open(path).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES)
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(failed)?;
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|source| MemoryError::Content {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Writes the file, whole or not at all.
+    pub(super) async fn write(&self, path: &Path) -> Result<(), MemoryError> {
+        let failed = |source| MemoryError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let bytes = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
+        let new = path.with_extension("json.new");
+        let mut file = options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&new)
+            .await
+            .map_err(failed)?;
+        file.write_all(&bytes).await.map_err(failed)?;
+        file.sync_data().await.map_err(failed)?;
+        tokio::fs::rename(&new, path).await.map_err(failed)
+    }
+}
+
+fn options() -> tokio::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options
+        .mode(0o600)
+        .custom_flags(i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default());
+    options.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_read_and_what_is_damaged_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("member.json");
+        assert_eq!(FormerMember::read(&path).await.unwrap(), None);
+        let member = FormerMember {
+            id: "a".to_owned(),
+            lease: 7,
+            incarnation: "0".repeat(32),
+            cluster: Some(3),
+        };
+        member.write(&path).await.unwrap();
+        assert_eq!(FormerMember::read(&path).await.unwrap(), Some(member.clone()));
+        assert_eq!(member.lease_in(Some(3)), Some(LeaseId(7)));
+        assert_eq!(member.lease_in(Some(4)), None);
+        std::fs::write(&path, "{").unwrap();
+        let error = FormerMember::read(&path).await.unwrap_err();
+        assert!(matches!(error, MemoryError::Content { .. }), "{error}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What is promised of every end of the model's time.
+
+use super::scenery::*;
+use super::world::*;
+use crate::protocol::UnitHash;
+use crate::protocol::machine::OnLoss;
+
+impl World {
+    /// A move, with what it is about.
+    pub(super) fn told(&self, action: &Move) -> String {
+        let Move::Run(agent, step) = action else {
+            return format!("{action:?}");
+        };
+        let Some(process) = &self.agents[*agent].process else {
+            return format!("{action:?}");
+        };
+        let about = match step {
+            Step::Execute => format!("{:?}", process.requests.front().map(|sent| &sent.request)),
+            Step::Reply => format!("{:?}", process.replies.front()),
+            Step::Watch => format!("{:?}", process.watch.front()),
+            Step::Resync => String::new(),
+            Step::Work(name) => format!("{:?}", process.works.get(name).map(|work| work.stage)),
+        };
+        format!("{agent} {step:?} {about}")
+    }
+
+    /// Whether nothing more can happen by itself.
+    pub(super) fn ended(&self, setup: &Setup) -> bool {
+        self.next_step(0).is_none()
+            && !self.is_slow()
+            && self.next_time(setup).is_none_or(|time| time > setup.end())
+    }
+
+    fn is_slow(&self) -> bool {
+        let mut processes = self.agents.iter().filter_map(|agent| agent.process.as_ref());
+        processes.any(|process| process.link == Link::Slow && !process.paused)
+    }
+
+    /// What is lost or doubled against the promises; `None` if all is well.
+    pub(super) fn broken_promise(&self, setup: &Setup) -> Option<String> {
+        for cycle in 1..=setup.last() {
+            for unit in 0..units(setup).len() {
+                for resource in 0..keys(setup).len() {
+                    let samples = self.samples.get(&(cycle, unit, resource)).map_or(0, Vec::len);
+                    let what = format!("resource {resource} of unit {unit} in cycle {cycle}");
+                    if samples == 0 && self.promises_coverage(setup, cycle, unit) {
+                        return Some(format!("{what}: lost"));
+                    }
+                    if samples > 1 && self.seen.is_empty() {
+                        return Some(format!("{what}: {samples} samples without a fault"));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the table of promises promises a sample. Where there is a plan of the cycle: if one of its carriers ran, and,
+    /// under `pause`, reached etcd, from the edge until the end. Where there is none: if all of the last plan's did.
+    fn promises_coverage(&self, setup: &Setup, cycle: u64, unit: usize) -> bool {
+        let unit = UnitHash::of("", &units(setup)[unit]);
+        let Some((start, plan)) = self.plans.iter().rfind(|(start, _)| cycle_at(**start) <= cycle) else {
+            // From the first plan on.
+            return false;
+        };
+        let carriers: Vec<_> = plan
+            .members
+            .iter()
+            .filter(|member| member.units.contains(&unit))
+            .collect();
+        let before = self.plans.values().rfind(|before| before.start < *start);
+        // What nobody could know, when etcd cannot be asked: a share that the plan gives to one who had none before.
+        let new = carriers.iter().any(|member| {
+            !before.is_some_and(|before| before.members.iter().any(|known| known.id == member.id))
+        });
+        let wiped = self.seen.contains(&(Kind::Wipe as u8));
+        if wiped && setup.on_loss == OnLoss::Pause {
+            return false;
+        }
+        let unreached = wiped || self.down.contains(&cycle) || self.seen.contains(&(Kind::Cut as u8));
+        if unreached && new {
+            return false;
+        }
+        let ran = |member: &&crate::protocol::PlanMember| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent.is_some_and(|agent| {
+                !self.agents[agent].missed.contains(&cycle) && self.ran_since(agent, cycle)
+            })
+        };
+        // A membership that lasts covers what others leave undone. Without one, each does its own share only.
+        let lasts = |member: &&crate::protocol::PlanMember| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent
+                .is_some_and(|agent| incarnation(agent, self.agents[agent].memberships) == member.incarnation)
+        };
+        let same_process = |member: &&crate::protocol::PlanMember| {
+            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+            agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
+        };
+        let all = !carriers.is_empty() && carriers.iter().all(|member| ran(member) && same_process(member));
+        let planned = cycle_at(*start) == cycle;
+        let one = planned && carriers.iter().any(|member| ran(member) && lasts(member));
+        one || (all && setup.on_loss == OnLoss::Continue)
+    }
+
+    /// Whether an agent ran on until the last succession of a cycle was over.
+    fn ran_since(&self, agent: usize, cycle: u64) -> bool {
+        let agent = &self.agents[agent];
+        !agent.missed.contains(&(cycle + 1)) && !agent.missed.contains(&(cycle + 2))
+    }
+}

@@ -1,0 +1,482 @@
+//! The judgement: who was to write each sample, and when.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::run::{
+    Cycle, Effect, Fault, Plan, PlanMember, Ranking, Resource, Run, Schedule, Skipped, Written,
+};
+use super::verdict::{Finding, Kind, Place, Verdict};
+
+/// A plan is written at most this long before its edge, in seconds.
+const LEAD: f64 = 2.0;
+
+/// A dead member is known at most this long after its lease, in seconds.
+const KNOWN: f64 = 1.0;
+
+/// How many deaths a share survives, each of which extends the time for taking it over.
+const DEATHS: f64 = 3.0;
+
+/// Judges a run. `ranking` is the one that the agents use.
+///
+/// For every resource, meter and cycle from a schedule's first plan to the last cycle that nobody can take over any more:
+///
+/// - exactly one sample, from the owner, where nothing was done to the pool;
+/// - at least one under a fault that promises as much, and each further one from a rightful successor, with the same id. A
+///   member's turn comes when everyone before it in the ranking is gone, or has given the unit up;
+/// - none from an agent that is not in the plan with the unit, and none that was polled after the lease of its agent had gone
+///   while another carrier was there.
+///
+/// Cycles that their owner says it did not poll are excused, and must be as many as it counts.
+#[must_use]
+pub fn judge(run: &Run, ranking: &impl Ranking) -> Verdict {
+    let mut judge = Judge::new(run, ranking);
+    for schedule in &run.schedules {
+        judge.schedule(schedule);
+    }
+    judge.plans();
+    judge.incarnations();
+    judge.counters();
+    judge.verdict.findings.sort();
+    judge.verdict
+}
+
+/// Whether it was an agent's turn; if not, why.
+type Turn = Result<(), &'static str>;
+
+struct Judge<'a, R> {
+    run: &'a Run,
+    ranking: &'a R,
+    plans: HashMap<&'a Cycle, Vec<&'a Plan>>,
+    /// By schedule, in the order of their starts.
+    starts: HashMap<&'a str, BTreeMap<i64, &'a Plan>>,
+    written: HashMap<(&'a Cycle, &'a str, &'a str), Vec<&'a Written>>,
+    gone: HashMap<&'a str, f64>,
+    gave_up: HashMap<(&'a str, &'a Cycle, &'a str), f64>,
+    skipped: HashSet<&'a Skipped>,
+    /// The ranking of each set of members, by key: plans have the same members for hours.
+    orders: HashMap<(String, Vec<&'a str>), Vec<usize>>,
+    verdict: Verdict,
+}
+
+/// The first of several times for one key.
+fn earliest<K: std::hash::Hash + Eq>(times: impl Iterator<Item = (K, f64)>) -> HashMap<K, f64> {
+    let mut first = HashMap::new();
+    for (key, at) in times {
+        let known: &mut f64 = first.entry(key).or_insert(at);
+        *known = known.min(at);
+    }
+    first
+}
+
+impl<'a, R: Ranking> Judge<'a, R> {
+    fn new(run: &'a Run, ranking: &'a R) -> Self {
+        let mut plans: HashMap<_, Vec<_>> = HashMap::new();
+        let mut starts: HashMap<_, BTreeMap<_, _>> = HashMap::new();
+        for plan in &run.plans {
+            plans.entry(&plan.cycle).or_default().push(plan);
+            let of_schedule = starts.entry(plan.cycle.schedule.as_str()).or_default();
+            of_schedule.entry(plan.cycle.start).or_insert(plan);
+        }
+        let mut written: HashMap<_, Vec<_>> = HashMap::new();
+        for sample in &run.written {
+            let key = (&sample.cycle, sample.resource.as_str(), sample.meter.as_str());
+            written.entry(key).or_default().push(sample);
+        }
+        for samples in written.values_mut() {
+            samples.sort_by(|one, other| one.finished.total_cmp(&other.finished));
+        }
+        let gave_up = run.gave_up.iter();
+        Self {
+            run,
+            ranking,
+            plans,
+            starts,
+            written,
+            gone: earliest(run.gone.iter().map(|gone| (gone.incarnation.as_str(), gone.at))),
+            gave_up: earliest(
+                gave_up.map(|one| ((one.incarnation.as_str(), &one.cycle, one.unit.as_str()), one.at)),
+            ),
+            skipped: run.skipped.iter().collect(),
+            orders: HashMap::new(),
+            verdict: Verdict::default(),
+        }
+    }
+
+    /// When a cycle's nominal start was.
+    fn edge(&self, cycle: &Cycle) -> f64 {
+        cycle.start as f64 / 1000.0 + self.run.epoch
+    }
+
+    /// How long after the end of a cycle the last successor may still be at work.
+    fn aftermath(&self) -> f64 {
+        (1.0 + DEATHS) * (self.run.lease.ttl + KNOWN)
+    }
+
+    /// The faults that can have changed what happens in a cycle.
+    fn faults(&self, cycle: &Cycle, interval: f64) -> impl Iterator<Item = &'a Fault> {
+        let edge = self.edge(cycle);
+        let (begin, end) = (edge - LEAD, edge + interval);
+        // A plan lists a dead member as long as its lease lasts.
+        let lasting = self.run.lease.ttl + KNOWN;
+        let faults = self.run.faults.iter();
+        faults.filter(move |fault| fault.from <= end && fault.to + lasting >= begin)
+    }
+
+    fn schedule(&mut self, schedule: &'a Schedule) {
+        let Some(first) = self
+            .starts
+            .get(schedule.id.as_str())
+            .and_then(|plans| plans.keys().next().copied())
+        else {
+            self.find(
+                Kind::Missing,
+                Place::Schedule(schedule.id.clone()),
+                Vec::new(),
+                "there never was a plan".to_owned(),
+            );
+            return;
+        };
+        let interval = schedule.interval as f64 / 1000.0;
+        let mut cycle = Cycle {
+            schedule: schedule.id.clone(),
+            start: first,
+        };
+        while self.edge(&cycle) + interval + self.aftermath() <= self.run.end {
+            for resource in &schedule.resources {
+                for meter in &schedule.meters {
+                    self.sample(&cycle, interval, resource, &meter.name, meter.everywhere);
+                }
+            }
+            cycle.start += schedule.interval;
+        }
+    }
+
+    fn sample(
+        &mut self,
+        cycle: &Cycle,
+        interval: f64,
+        resource: &'a Resource,
+        meter: &str,
+        everywhere: bool,
+    ) {
+        let samples = self
+            .written
+            .get(&(cycle, resource.key.as_str(), meter))
+            .cloned()
+            .unwrap_or_default();
+        let place = Place::Sample {
+            cycle: cycle.clone(),
+            resource: resource.key.clone(),
+            meter: meter.to_owned(),
+        };
+        let faults: Vec<_> = self.faults(cycle, interval).collect();
+        if faults.iter().any(|fault| fault.effect == Effect::Anything) {
+            self.verdict.excused += 1;
+            return;
+        }
+        if samples.is_empty() {
+            if self.is_excused(cycle, resource) {
+                self.verdict.excused += 1;
+                return;
+            }
+            self.verdict.judged += 1;
+            if everywhere {
+                let why = self.why_missing(cycle, resource);
+                self.find(Kind::Missing, place, Vec::new(), why);
+            }
+            return;
+        }
+        self.verdict.judged += 1;
+        let mut wrong = false;
+        for sample in &samples {
+            if let Err(why) = self.turn(sample, resource, &faults) {
+                wrong = true;
+                self.find(
+                    Kind::OutsidePlan,
+                    place.clone(),
+                    vec![sample.agent.clone()],
+                    why.to_owned(),
+                );
+            }
+            if let Some(why) = self.after_fence(sample, resource, &faults) {
+                self.find(Kind::AfterFence, place.clone(), vec![sample.agent.clone()], why);
+            }
+        }
+        if let [first, rest @ ..] = samples.as_slice()
+            && !rest.is_empty()
+        {
+            let agents: Vec<_> = samples.iter().map(|sample| sample.agent.clone()).collect();
+            if rest.iter().any(|sample| sample.id != first.id) {
+                let why = "consumers cannot tell that they are the same".to_owned();
+                self.find(Kind::OtherId, place.clone(), agents.clone(), why);
+            }
+            let distinct: BTreeSet<_> = agents.iter().collect();
+            let (kind, why) = if wrong {
+                (Kind::DoubledUnexplained, "not all of them had their turn")
+            } else if faults.is_empty() {
+                (Kind::DoubledUnexplained, "nothing was done to the pool")
+            } else if distinct.len() < agents.len() {
+                (Kind::DoubledUnexplained, "one agent wrote it twice")
+            } else if !everywhere {
+                (
+                    Kind::DoubledUnexplained,
+                    "a meter that not every agent has comes once at most",
+                )
+            } else {
+                (Kind::DoubledExplained, "a successor had its turn")
+            };
+            self.find(kind, place, agents, why.to_owned());
+        }
+    }
+
+    /// Whether its owner says that it polled nothing in this cycle.
+    fn is_excused(&mut self, cycle: &Cycle, resource: &'a Resource) -> bool {
+        let Some(plan) = self.plans.get(cycle).and_then(|plans| plans.first()).copied() else {
+            // Without a plan nobody owned it: all who could have carried it must say so.
+            let carriers: Vec<_> = self
+                .known_plans(cycle, self.edge(cycle))
+                .into_iter()
+                .flat_map(|plan| &plan.members)
+                .filter(|member| member.units.contains(&resource.unit))
+                .collect();
+            let says = |member: &PlanMember| self.says_skipped(&member.agent, cycle);
+            return !carriers.is_empty() && carriers.into_iter().all(says);
+        };
+        let order = self.order(plan, resource);
+        order
+            .first()
+            .is_some_and(|owner| self.says_skipped(&owner.agent, cycle))
+    }
+
+    fn says_skipped(&self, agent: &str, cycle: &Cycle) -> bool {
+        self.skipped.contains(&Skipped {
+            agent: agent.to_owned(),
+            cycle: cycle.clone(),
+        })
+    }
+
+    fn why_missing(&mut self, cycle: &Cycle, resource: &'a Resource) -> String {
+        let Some(plan) = self.plans.get(cycle).and_then(|plans| plans.first()).copied() else {
+            return "there was no plan".to_owned();
+        };
+        let edge = self.edge(cycle);
+        let order = self.order(plan, resource);
+        let Some(owner) = order.first() else {
+            return "nobody in the plan carries it".to_owned();
+        };
+        match self.gone.get(owner.incarnation.as_str()) {
+            Some(at) => format!(
+                "{} owned it and was gone {:.1} s after the edge; nobody took it over",
+                owner.agent,
+                at - edge
+            ),
+            None => format!("{} owned it, and was there", owner.agent),
+        }
+    }
+
+    /// The members of a plan that carry the resource's unit, the owner first.
+    fn order(&mut self, plan: &'a Plan, resource: &'a Resource) -> Vec<&'a PlanMember> {
+        let carriers: Vec<_> = plan
+            .members
+            .iter()
+            .filter(|member| member.units.contains(&resource.unit))
+            .collect();
+        let names: Vec<_> = carriers.iter().map(|member| member.agent.as_str()).collect();
+        let order = self
+            .orders
+            .entry((resource.key.clone(), names))
+            .or_insert_with_key(|(key, names)| self.ranking.order(key, names));
+        order
+            .iter()
+            .filter_map(|place| carriers.get(*place).copied())
+            .collect()
+    }
+
+    /// The last plans of the schedule up to a cycle that could be known at a time: two, and one more for an agent that the last one had
+    /// not reached.
+    fn known_plans(&self, cycle: &Cycle, at: f64) -> Vec<&'a Plan> {
+        let Some(plans) = self.starts.get(cycle.schedule.as_str()) else {
+            return Vec::new();
+        };
+        let known = plans.range(..=cycle.start).rev().map(|(_, plan)| *plan);
+        known
+            .filter(|plan| plan.at <= at + self.run.slack)
+            .take(3)
+            .collect()
+    }
+
+    fn turn(&mut self, sample: &Written, resource: &'a Resource, faults: &[&Fault]) -> Turn {
+        let plans = self.plans.get(&sample.cycle).cloned().unwrap_or_default();
+        let mut turn = Err("the cycle has no plan");
+        for plan in &plans {
+            turn = self.turn_in(plan, sample, resource);
+            if turn.is_ok() {
+                return turn;
+            }
+        }
+        // Who does not reach etcd, or finds it empty, goes on with what it knew then.
+        for fault in faults {
+            let goes_on = match &fault.effect {
+                Effect::CutOff(agents) => agents.contains(&sample.agent),
+                Effect::EtcdAway | Effect::EtcdEmptied => true,
+                Effect::Death | Effect::Anything => false,
+            };
+            if !goes_on {
+                continue;
+            }
+            for plan in self.known_plans(&sample.cycle, fault.from) {
+                let order = self.order(plan, resource);
+                if order.first().is_some_and(|owner| owner.agent == sample.agent) {
+                    return Ok(());
+                }
+            }
+        }
+        turn
+    }
+
+    /// Whether it was the writer's turn by this plan.
+    fn turn_in(&mut self, plan: &'a Plan, sample: &Written, resource: &'a Resource) -> Turn {
+        let Some(writer) = plan.members.iter().find(|member| member.agent == sample.agent) else {
+            return Err("it is not in the plan");
+        };
+        if !writer.units.contains(&resource.unit) {
+            return Err("the plan lists it without the unit");
+        }
+        let order = self.order(plan, resource);
+        for member in order {
+            if member.agent == sample.agent {
+                return Ok(());
+            }
+            // Agents may have seen it earlier than the harness, never later than they acted.
+            let by = sample.finished + self.run.slack;
+            let incarnation = member.incarnation.as_str();
+            let gone = self.gone.get(incarnation).is_some_and(|at| *at <= by);
+            let key = (incarnation, &plan.cycle, resource.unit.as_str());
+            let gave_up = self.gave_up.get(&key).is_some_and(|at| *at <= by);
+            if !gone && !gave_up {
+                return Err("one that comes before it in the ranking was there");
+            }
+        }
+        Err("the ranking does not know it")
+    }
+
+    /// Whether the sample was polled after its agent had lost its lease, and should not have gone.
+    fn after_fence(&mut self, sample: &Written, resource: &'a Resource, faults: &[&Fault]) -> Option<String> {
+        let plans = self.plans.get(&sample.cycle).cloned().unwrap_or_default();
+        // Where there are two plans (etcd was emptied), the last is the one that counts.
+        let plan = *plans.last()?;
+        let writer = plan.members.iter().find(|member| member.agent == sample.agent)?;
+        let gone = *self.gone.get(writer.incarnation.as_str())?;
+        // The key is seen to go after the lease has ended by the agent's own count, so no slack is needed.
+        if sample.finished <= gone {
+            return None;
+        }
+        if self.run.lease.pauses {
+            return Some(format!(
+                "{:.3} s after the end of its lease",
+                sample.finished - gone
+            ));
+        }
+        // Who gets no answer goes on.
+        let unanswered = faults.iter().any(|fault| {
+            let lasts = fault.from <= sample.finished && sample.finished <= fault.to + KNOWN;
+            lasts
+                && match &fault.effect {
+                    Effect::CutOff(agents) => agents.contains(&sample.agent),
+                    Effect::EtcdAway => true,
+                    Effect::Death | Effect::EtcdEmptied | Effect::Anything => false,
+                }
+        });
+        if unanswered {
+            return None;
+        }
+        let another = plan.members.iter().find(|member| {
+            member.incarnation != writer.incarnation
+                && member.units.contains(&resource.unit)
+                && self
+                    .gone
+                    .get(member.incarnation.as_str())
+                    .is_none_or(|at| *at > sample.finished)
+        })?;
+        Some(format!(
+            "{:.3} s after its lease was gone, and {} was there",
+            sample.finished - gone,
+            another.agent
+        ))
+    }
+
+    /// A plan is never written twice, and never an older one.
+    fn plans(&mut self) {
+        let mut last: HashMap<&str, (i64, f64)> = HashMap::new();
+        for plan in &self.run.plans {
+            let known = last.insert(&plan.cycle.schedule, (plan.cycle.start, plan.at));
+            let Some((start, at)) = known else {
+                continue;
+            };
+            if plan.cycle.start > start {
+                continue;
+            }
+            // An etcd that lost its data cannot know what there was.
+            let emptied = self.run.faults.iter().any(|fault| {
+                fault.effect == Effect::EtcdEmptied
+                    && fault.from <= plan.at
+                    && at <= fault.to + self.run.slack
+            });
+            if !emptied {
+                let why = if plan.cycle.start == start {
+                    "the cycle had a plan already".to_owned()
+                } else {
+                    format!("written after that of {start}")
+                };
+                let agents = plan.members.iter().map(|member| member.agent.clone()).collect();
+                self.find(Kind::PlanChanged, Place::Cycle(plan.cycle.clone()), agents, why);
+            }
+        }
+    }
+
+    /// Who comes back is another member than the one that went.
+    fn incarnations(&mut self) {
+        for joined in &self.run.joined {
+            if self
+                .gone
+                .get(joined.incarnation.as_str())
+                .is_some_and(|gone| *gone < joined.at)
+            {
+                let why = format!("{} had gone before", joined.incarnation);
+                self.find(
+                    Kind::IncarnationReused,
+                    Place::Agent,
+                    vec![joined.agent.clone()],
+                    why,
+                );
+            }
+        }
+    }
+
+    /// What agents say of cycles, and what they count, is the same.
+    fn counters(&mut self) {
+        for counted in &self.run.counted {
+            let said = self
+                .skipped
+                .iter()
+                .filter(|skipped| {
+                    skipped.agent == counted.agent && skipped.cycle.schedule == counted.schedule
+                })
+                .count();
+            if said != counted.cycles {
+                let why = format!("it counts {} and names {said}", counted.cycles);
+                let place = Place::Schedule(counted.schedule.clone());
+                self.find(Kind::Miscounted, place, vec![counted.agent.clone()], why);
+            }
+        }
+    }
+
+    fn find(&mut self, kind: Kind, place: Place, agents: Vec<String>, why: String) {
+        self.verdict.findings.push(Finding {
+            kind,
+            place,
+            agents,
+            why,
+        });
+    }
+}

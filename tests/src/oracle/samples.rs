@@ -1,0 +1,99 @@
+//! Samples as files have them, and the cycles that they are of.
+
+use std::collections::HashMap;
+
+use nephoscope_model::{CycleId, RunIds, ScheduleId, Timestamp};
+use serde_json::Value;
+
+use super::run::{Cycle, Schedule, Written};
+use crate::Sample;
+
+/// How many cycles back a sample is looked for: one that is taken over ends in the next cycle, and each death in it makes that
+/// later by the time of a lease.
+const BACK: i64 = 6;
+
+/// Reads the files of `file://` publishers.
+///
+/// A sample does not name its cycle, and its time does not tell it, since a succession may be polled in the next one. But its
+/// message id is made of the cycle: it is computed for each cycle that it can be of.
+pub struct Files<'a> {
+    schedules: &'a [Schedule],
+    /// The boot clock at the epoch.
+    epoch: f64,
+    /// The pollster that made the samples.
+    pollster: &'a str,
+    runs: HashMap<Cycle, RunIds>,
+}
+
+/// A sample with an id that no cycle gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unknown {
+    /// Who wrote it.
+    pub agent: String,
+    /// It.
+    pub sample: Sample,
+}
+
+impl<'a> Files<'a> {
+    /// Files with samples of this pollster on these schedules.
+    #[must_use]
+    pub fn new(schedules: &'a [Schedule], epoch: f64, pollster: &'a str) -> Self {
+        Self {
+            schedules,
+            epoch,
+            pollster,
+            runs: HashMap::new(),
+        }
+    }
+
+    /// The samples that `agent` wrote.
+    pub fn read(&mut self, agent: &str, samples: Vec<Sample>) -> (Vec<Written>, Vec<Unknown>) {
+        let mut written = Vec::with_capacity(samples.len());
+        let mut unknown = Vec::new();
+        for sample in samples {
+            match self.identify(agent, &sample) {
+                Some(sample) => written.push(sample),
+                None => unknown.push(Unknown {
+                    agent: agent.to_owned(),
+                    sample,
+                }),
+            }
+        }
+        (written, unknown)
+    }
+
+    fn identify(&mut self, agent: &str, sample: &Sample) -> Option<Written> {
+        let finished = sample.0.get("monotonic_time").and_then(Value::as_f64)?;
+        let millis = ((finished - self.epoch) * 1000.0) as i64;
+        for schedule in self.schedules {
+            let last = (millis - schedule.offset).div_euclid(schedule.interval);
+            for number in (last - BACK..=last).rev() {
+                let cycle = Cycle {
+                    schedule: schedule.id.clone(),
+                    start: number * schedule.interval + schedule.offset,
+                };
+                let ids = self.runs.entry(cycle.clone()).or_insert_with(|| {
+                    let cycle = CycleId {
+                        schedule: ScheduleId::new(schedule.id.as_str()),
+                        start: Timestamp::from_millis(cycle.start),
+                        number,
+                    };
+                    // The host is empty: these are resources that agents share.
+                    RunIds::new("", &cycle, self.pollster)
+                });
+                let key = sample.resource();
+                if ids.resource(key).sample(sample.meter(), key, 0).to_string() == sample.id() {
+                    return Some(Written {
+                        agent: agent.to_owned(),
+                        resource: key.to_owned(),
+                        meter: sample.meter().to_owned(),
+                        cycle,
+                        id: sample.id().to_owned(),
+                        finished,
+                    });
+                }
+            }
+        }
+        None
+    }
+}
