@@ -41,7 +41,7 @@ impl Model for Setup {
 }
 
 /// No search may need more: it would be cut, and fail.
-const MOST_STATES: usize = 3_000_000;
+const MOST_STATES: usize = 8_000_000;
 
 /// What a search came to.
 struct Found {
