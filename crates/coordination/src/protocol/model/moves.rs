@@ -252,8 +252,8 @@ impl World {
             ) else {
                 continue;
             };
-            if self.etcd.leases.contains_key(&lease) {
-                self.etcd.leases.insert(lease, time + TTL);
+            if let Some(until) = self.etcd.leases.get_mut(&lease) {
+                *until = time + TTL;
                 self.now = time;
                 self.acknowledge(agent, time);
                 self.event(setup, agent, Event::KeptAlive { sent: boot(time) });
