@@ -91,11 +91,7 @@ impl World {
             })
         };
         // A membership that lasts covers what others leave undone. Without one, each does its own share only.
-        let lasts = |member: &&PlanMember| {
-            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
-            agent
-                .is_some_and(|agent| incarnation(agent, self.agents[agent].memberships) == member.incarnation)
-        };
+        let lasts = |member: &&PlanMember| self.etcd.holds(&member.id, member.incarnation);
         let same_process = |member: &&PlanMember| {
             let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
             agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
