@@ -79,7 +79,12 @@ impl World {
             }
         }
         if self.faults > 0 && open {
-            for kind in setup.kinds {
+            let first = self.faults == setup.faults;
+            for kind in setup
+                .kinds
+                .iter()
+                .filter(|kind| !first || setup.first.contains(kind))
+            {
                 match kind {
                     Kind::Down if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Wipe if self.etcd.up => moves.push(Move::Fault(*kind, 0)),

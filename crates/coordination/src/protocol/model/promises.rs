@@ -72,9 +72,16 @@ impl World {
         // What nobody could know, when etcd cannot be asked: a share that the plan gives to one who had less before, since
         // it, or another one, was not in the plan before, or not any more in this one.
         let listed = |plan: &Plan, id: &AgentId| plan.members.iter().any(|member| member.id == *id);
+        // A process that was started since knows nothing of the plan before.
+        let knew = |before: &Plan, id: &AgentId| {
+            before
+                .members
+                .iter()
+                .any(|member| member.id == *id && self.is_of_running_process(member))
+        };
         let new = carriers
             .iter()
-            .any(|member| !before.is_some_and(|before| listed(before, &member.id)));
+            .any(|member| !before.is_some_and(|before| knew(before, &member.id)));
         let less = before.is_some_and(|before| before.members.iter().any(|member| !listed(plan, &member.id)));
         let wiped = self.seen.contains(&(Kind::Wipe as u8));
         if wiped && setup.on_loss == OnLoss::Pause {
@@ -92,14 +99,19 @@ impl World {
         };
         // A membership that lasts covers what others leave undone. Without one, each does its own share only.
         let lasts = |member: &&PlanMember| self.etcd.holds(&member.id, member.incarnation);
-        let same_process = |member: &&PlanMember| {
-            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
-            agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
-        };
-        let all = !carriers.is_empty() && carriers.iter().all(|member| ran(member) && same_process(member));
+        let all = !carriers.is_empty()
+            && carriers
+                .iter()
+                .all(|member| ran(member) && self.is_of_running_process(member));
         let planned = cycle_at(*start) == cycle;
         let one = planned && carriers.iter().any(|member| ran(member) && lasts(member));
         one || (all && !(unreached && less) && setup.on_loss == OnLoss::Continue)
+    }
+
+    /// Whether a membership is of the process that its agent has now, or had last.
+    fn is_of_running_process(&self, member: &PlanMember) -> bool {
+        let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+        agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
     }
 
     /// Whether an agent ran on until the last succession of a cycle was over.

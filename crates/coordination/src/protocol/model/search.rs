@@ -90,6 +90,7 @@ fn setup() -> Setup {
         cycles: 2,
         faults: 0,
         kinds: Kind::ALL,
+        first: Kind::ALL,
         on_loss: OnLoss::Continue,
         rules: Rules::ALL,
         uneven: false,
@@ -182,9 +183,37 @@ fn two_agents_survive_each_fault() {
     }
 }
 
+/// All pairs of faults, divided by the first of them, so that the searches can run beside each other.
+fn two_faults(first: &'static [Kind]) {
+    let what = format!("2 agents, 2 cycles, 2 faults, the first {first:?}");
+    holds(
+        &what,
+        Setup {
+            faults: 2,
+            first,
+            ..setup()
+        },
+    );
+}
+
 #[test]
-fn two_agents_survive_two_faults() {
-    holds("2 agents, 2 cycles, 2 faults", Setup { faults: 2, ..setup() });
+fn two_agents_survive_two_faults_a_crash_first() {
+    two_faults(&[Kind::Crash]);
+}
+
+#[test]
+fn two_agents_survive_two_faults_a_pause_first() {
+    two_faults(&[Kind::Pause]);
+}
+
+#[test]
+fn two_agents_survive_two_faults_a_broken_link_first() {
+    two_faults(&[Kind::Cut, Kind::Delay, Kind::Watch]);
+}
+
+#[test]
+fn two_agents_survive_two_faults_a_loss_in_etcd_first() {
+    two_faults(&[Kind::Expire, Kind::Down, Kind::Wipe]);
 }
 
 #[test]

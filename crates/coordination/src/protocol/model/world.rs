@@ -29,6 +29,8 @@ pub(super) struct Setup {
     pub(super) cycles: u64,
     pub(super) faults: u8,
     pub(super) kinds: &'static [Kind],
+    /// The kinds of which the first fault is: a search can be divided by it.
+    pub(super) first: &'static [Kind],
     pub(super) on_loss: OnLoss,
     pub(super) rules: Rules,
     /// The first agent carries a second unit that no other one does.
