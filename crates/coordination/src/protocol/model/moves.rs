@@ -46,6 +46,7 @@ impl World {
             }
         }
         let quiet = moves.is_empty();
+        let next = self.next_step(0).map(|(agent, _)| agent);
         for (index, agent) in self.agents.iter().enumerate() {
             moves.extend(
                 self.slow_steps(index)
@@ -89,8 +90,11 @@ impl World {
                     Kind::Down if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Wipe if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Down | Kind::Wipe => {}
+                    // What strikes one agent while others go on could as well have struck before they did.
                     _ => moves.extend(
                         (0..self.agents.len())
+                            .filter(|agent| quiet || self.step_of(*agent).is_some())
+                            .filter(|agent| setup.orders || next.is_none_or(|next| next == *agent))
                             .filter(|agent| self.can_strike(*kind, *agent))
                             .map(|agent| Move::Fault(*kind, agent)),
                     ),
@@ -406,7 +410,12 @@ impl World {
         if !self.etcd.up {
             return steps;
         }
-        if process.paused && process.link == Link::Up && !process.requests.is_empty() {
+        // What takes longer than a request may is given up on its way.
+        let young = process
+            .requests
+            .front()
+            .is_some_and(|sent| self.now <= sent.at + REQUEST);
+        if process.paused && process.link == Link::Up && young {
             steps.push(Step::Execute);
         }
         steps
@@ -917,10 +926,16 @@ impl World {
             }
             Kind::Wipe => {
                 self.etcd.wipe();
-                for agent in &mut self.agents {
-                    if let Some(process) = &mut agent.process {
-                        process.watching = false;
-                        process.watch.clear();
+                // It was started anew: nothing that was on its way arrives.
+                for agent in 0..self.agents.len() {
+                    self.agents[agent].straggler = None;
+                    if let Some(process) = &mut self.agents[agent].process {
+                        for sent in &mut process.requests {
+                            if let Some(request) = sent.request.name() {
+                                sent.request = Outgoing::Lost(request);
+                            }
+                        }
+                        self.cut_off(agent);
                     }
                 }
             }
@@ -987,10 +1002,13 @@ impl World {
             Recovery::Restart(agent) => self.start(setup, agent),
             Recovery::Up { extend } => {
                 self.etcd.up = true;
-                for until in self.etcd.leases.values_mut() {
-                    if extend {
+                if extend {
+                    for until in self.etcd.leases.values_mut() {
                         *until = self.now + TTL;
                     }
+                    // Those that are dead by then, or stopped, seem to live that much longer.
+                    let current = self.now / INTERVAL;
+                    self.prolonged.extend(current.saturating_sub(1)..=current);
                 }
                 let over: Vec<_> = self
                     .etcd

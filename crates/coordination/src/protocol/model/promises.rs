@@ -104,7 +104,12 @@ impl World {
                 .iter()
                 .all(|member| ran(member) && self.is_of_running_process(member));
         let planned = cycle_at(*start) == cycle;
-        let one = planned && carriers.iter().any(|member| ran(member) && lasts(member));
+        // A death is known in time only if etcd tells it in time.
+        let away = [cycle, cycle + 1, cycle + 2]
+            .iter()
+            .any(|cycle| self.down.contains(cycle));
+        let in_time = !away && !self.prolonged.contains(&cycle);
+        let one = planned && in_time && carriers.iter().any(|member| ran(member) && lasts(member));
         one || (all && !(unreached && less) && setup.on_loss == OnLoss::Continue)
     }
 

@@ -73,6 +73,16 @@ impl Kind {
         Self::Down,
         Self::Wipe,
     ];
+
+    /// Those that befall agents and their messages, and leave etcd as it is.
+    pub(super) const OF_AGENTS: &'static [Self] = &[
+        Self::Crash,
+        Self::Pause,
+        Self::Cut,
+        Self::Delay,
+        Self::Watch,
+        Self::Expire,
+    ];
 }
 
 /// One thing that happens.
@@ -132,6 +142,8 @@ pub(super) struct World {
     pub(super) stops: u8,
     /// Cycles during which nobody reached etcd, at some time.
     pub(super) down: BTreeSet<u64>,
+    /// Cycles in which etcd prolonged all leases: deaths may become known when it is too late.
+    pub(super) prolonged: BTreeSet<u64>,
     /// Which kinds of faults there were.
     pub(super) seen: BTreeSet<u8>,
     /// Every plan that was ever written, by start; of two only the first.
@@ -231,6 +243,7 @@ impl World {
             faults: setup.faults,
             stops: setup.stops,
             down: BTreeSet::new(),
+            prolonged: BTreeSet::new(),
             seen: BTreeSet::new(),
             plans: BTreeMap::new(),
             deadlines: BTreeMap::new(),
