@@ -18,7 +18,7 @@ impl World {
         for agent in 0..setup.members {
             world.start(setup, agent);
         }
-        let begin = edge_of(setup.warm + 1) - AHEAD - 1;
+        let begin = edge_of(1 + u64::from(setup.warm)) - AHEAD - 1;
         loop {
             if let Some(step) = world.next_step(0) {
                 world.run(setup, step.0, step.1);
@@ -67,7 +67,7 @@ impl World {
             let slow = (0..self.agents.len()).filter(|index| slow(&self.agents[*index]));
             moves.extend(slow.map(|agent| Move::Recover(Recovery::Release(agent))));
         }
-        let open = self.now < edge_of(setup.last() + 1);
+        let open = self.now < edge_of(setup.cycles + 1);
         if quiet {
             if self
                 .next_time(setup)
@@ -197,7 +197,7 @@ impl World {
     /// The next moment at which something is due.
     pub(super) fn next_time(&self, setup: &Setup) -> Option<u64> {
         let mut times = BTreeSet::new();
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             times.extend([edge_of(cycle) - AHEAD, edge_of(cycle)]);
         }
         for agent in &self.agents {
@@ -327,7 +327,7 @@ impl World {
             self.process(agent).join_at = None;
             self.send(agent, Outgoing::Join);
         }
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             if edge_of(cycle) - AHEAD == now && !self.agents[agent].stopped {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
             }
@@ -864,7 +864,7 @@ impl World {
     fn start(&mut self, setup: &Setup, agent: usize) {
         self.agents[agent].started = true;
         self.agents[agent].process = Some(Process::new(setup, agent));
-        let in_progress = (1..=setup.last())
+        let in_progress = (1..=setup.cycles)
             .rev()
             .find(|cycle| edge_of(*cycle) <= self.now)
             .map(edge);
@@ -875,7 +875,7 @@ impl World {
         };
         self.event(setup, agent, Event::Carry(carry));
         // An edge that is near was announced already.
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             if (edge_of(cycle) - AHEAD..edge_of(cycle)).contains(&self.now) {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
             }
@@ -884,6 +884,13 @@ impl World {
 
     fn strike(&mut self, kind: Kind, agent: usize) {
         self.faults -= 1;
+        // Who was stopped before, and ran on for a moment, has kept its lease, and seems to live.
+        let stopped_before =
+            self.seen.contains(&(Kind::Pause as u8)) && !self.agents[agent].missed.is_empty();
+        if matches!(kind, Kind::Pause | Kind::Crash) && stopped_before {
+            let current = self.now / INTERVAL;
+            self.prolonged.extend(current.saturating_sub(1)..=current);
+        }
         self.seen.insert(kind as u8);
         match kind {
             Kind::Crash => {
@@ -975,7 +982,7 @@ impl World {
                     self.slow_down(agent);
                 }
                 self.send(agent, Outgoing::Renew);
-                for cycle in 1..=setup.last() {
+                for cycle in 1..=setup.cycles {
                     let name = name_of(cycle, None);
                     let seen = self
                         .process(agent)

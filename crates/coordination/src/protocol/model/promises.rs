@@ -38,7 +38,7 @@ impl World {
 
     /// What is lost or doubled against the promises; `None` if all is well.
     pub(super) fn broken_promise(&self, setup: &Setup) -> Option<String> {
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             for unit in 0..units(setup).len() {
                 for resource in 0..keys(setup).len() {
                     let samples = self.samples.get(&(cycle, unit, resource)).map_or(0, Vec::len);

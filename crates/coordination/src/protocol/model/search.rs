@@ -86,7 +86,7 @@ fn setup() -> Setup {
     Setup {
         agents: 2,
         members: 2,
-        warm: 1,
+        warm: true,
         cycles: 2,
         faults: 0,
         kinds: Kind::ALL,
@@ -132,7 +132,7 @@ fn without_faults() {
         Setup {
             agents: 3,
             members: 1,
-            warm: 0,
+            warm: false,
             stops: 1,
             ..setup()
         },
@@ -162,7 +162,7 @@ fn two_agents_survive_each_fault() {
             &format!("1 of 2, no plan yet, {kind:?}"),
             Setup {
                 members: 1,
-                warm: 0,
+                warm: false,
                 ..fault.clone()
             },
         );
@@ -250,7 +250,7 @@ fn random_walks_find_nothing() {
         let setup = Setup {
             agents: 3,
             members: 1 + random.below(3),
-            warm: random.below(2) as u64,
+            warm: random.below(2) == 0,
             cycles: 3,
             faults: 3,
             uneven: random.below(2) == 0,
@@ -346,6 +346,7 @@ fn the_fence_is_needed() {
         "the fence",
         Setup {
             rules,
+            cycles: 3,
             faults: 1,
             kinds: &[Kind::Pause],
             ..setup()
@@ -413,7 +414,7 @@ fn the_writers_own_key_is_needed() {
         "the writer's own key",
         Setup {
             rules,
-            warm: 0,
+            warm: false,
             faults: 1,
             kinds: &[Kind::Crash],
             ..setup()

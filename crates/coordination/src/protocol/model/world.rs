@@ -24,8 +24,9 @@ pub(super) struct Setup {
     pub(super) agents: usize,
     /// How many of them are members when it begins; the others start when they like.
     pub(super) members: usize,
-    /// Cycles that pass before anything can go wrong: 1 for a pool that has a plan, 0 for one that has none yet.
-    pub(super) warm: u64,
+    /// Whether the first cycle begins before anything can go wrong: then the pool has a plan. If not, it has none yet.
+    pub(super) warm: bool,
+    /// How many cycles there are.
     pub(super) cycles: u64,
     pub(super) faults: u8,
     pub(super) kinds: &'static [Kind],
@@ -142,7 +143,7 @@ pub(super) struct World {
     pub(super) stops: u8,
     /// Cycles during which nobody reached etcd, at some time.
     pub(super) down: BTreeSet<u64>,
-    /// Cycles in which etcd prolonged all leases: deaths may become known when it is too late.
+    /// Cycles in which leases were prolonged of agents that do not run: that may become known when it is too late.
     pub(super) prolonged: BTreeSet<u64>,
     /// Which kinds of faults there were.
     pub(super) seen: BTreeSet<u8>,
