@@ -3,7 +3,7 @@
 mod broker;
 mod client;
 
+pub use crate::certificates::Certificates;
 pub use crate::proxy::{Proxy, Weather};
 pub use broker::Broker;
-pub use crate::certificates::Certificates;
 pub use client::{Arrivals, Client, resources};

@@ -14,6 +14,8 @@
 //! | [`record`], [`wire`] | under which keys, in which form |
 //! | [`lease`] | until when a holder may count on it |
 //! | [`notice`], [`status`] | what people get to know |
+//! | [`ownership`] | who owns what, computed without etcd |
+//! | [`process`] | what a process leaves to the next one |
 
 use std::time::Duration;
 
@@ -30,7 +32,9 @@ pub mod member;
 #[cfg(test)]
 mod model;
 pub mod notice;
+pub mod ownership;
 pub mod plan;
+pub mod process;
 pub mod ranking;
 pub mod record;
 mod rules;
@@ -48,7 +52,9 @@ pub use machine::{Machine, Nothing, OnLoss, Options, PlanAnswer, Verdict};
 pub use mark::{GiveUps, Marks, Step};
 pub use member::{Member, UnitSet, Versions};
 pub use notice::{Gravity, Notice};
+pub use ownership::Ownership;
 pub use plan::{Plan, PlanMember};
+pub use process::{MemberFile, MemberFileError, Predecessor};
 pub use ranking::KeyHash;
 pub use record::{Content, Entry, Key, Value};
 #[cfg(any(test, feature = "model"))]

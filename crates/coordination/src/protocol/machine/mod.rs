@@ -10,6 +10,8 @@ mod planning;
 mod records;
 mod standing;
 mod succession;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

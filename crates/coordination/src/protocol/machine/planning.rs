@@ -80,7 +80,8 @@ impl Machine {
             from = from.max(not_before);
         }
         let agrees = self.clocks.off(self.clock_limit(name)).is_none();
-        if !self.view.oldest(&self.options.id) && !(agrees && self.clocks.agreed()) {
+        let may_begin = self.view.oldest(&self.options.id) || (agrees && self.clocks.agreed());
+        if !may_begin {
             return None;
         }
         // The oldest member writes whatever its clock, or else a pool whose plans came late once would wait for ever; but

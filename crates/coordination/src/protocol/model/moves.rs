@@ -18,7 +18,7 @@ impl World {
         for agent in 0..setup.members {
             world.start(setup, agent);
         }
-        let begin = edge_of(setup.warm + 1) - AHEAD - 1;
+        let begin = edge_of(1 + u64::from(setup.warm)) - AHEAD - 1;
         loop {
             if let Some(step) = world.next_step(0) {
                 world.run(setup, step.0, step.1);
@@ -46,6 +46,7 @@ impl World {
             }
         }
         let quiet = moves.is_empty();
+        let next = self.next_step(0).map(|(agent, _)| agent);
         for (index, agent) in self.agents.iter().enumerate() {
             moves.extend(
                 self.slow_steps(index)
@@ -66,7 +67,7 @@ impl World {
             let slow = (0..self.agents.len()).filter(|index| slow(&self.agents[*index]));
             moves.extend(slow.map(|agent| Move::Recover(Recovery::Release(agent))));
         }
-        let open = self.now < edge_of(setup.last() + 1);
+        let open = self.now < edge_of(setup.cycles + 1);
         if quiet {
             if self
                 .next_time(setup)
@@ -79,13 +80,21 @@ impl World {
             }
         }
         if self.faults > 0 && open {
-            for kind in setup.kinds {
+            let first = self.faults == setup.faults;
+            for kind in setup
+                .kinds
+                .iter()
+                .filter(|kind| !first || setup.first.contains(kind))
+            {
                 match kind {
                     Kind::Down if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Wipe if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Down | Kind::Wipe => {}
+                    // What strikes one agent while others go on could as well have struck before they did.
                     _ => moves.extend(
                         (0..self.agents.len())
+                            .filter(|agent| quiet || self.step_of(*agent).is_some())
+                            .filter(|agent| setup.orders || next.is_none_or(|next| next == *agent))
                             .filter(|agent| self.can_strike(*kind, *agent))
                             .map(|agent| Move::Fault(*kind, agent)),
                     ),
@@ -188,7 +197,7 @@ impl World {
     /// The next moment at which something is due.
     pub(super) fn next_time(&self, setup: &Setup) -> Option<u64> {
         let mut times = BTreeSet::new();
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             times.extend([edge_of(cycle) - AHEAD, edge_of(cycle)]);
         }
         for agent in &self.agents {
@@ -252,8 +261,8 @@ impl World {
             ) else {
                 continue;
             };
-            if self.etcd.leases.contains_key(&lease) {
-                self.etcd.leases.insert(lease, time + TTL);
+            if let Some(until) = self.etcd.leases.get_mut(&lease) {
+                *until = time + TTL;
                 self.now = time;
                 self.acknowledge(agent, time);
                 self.event(setup, agent, Event::KeptAlive { sent: boot(time) });
@@ -318,7 +327,7 @@ impl World {
             self.process(agent).join_at = None;
             self.send(agent, Outgoing::Join);
         }
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             if edge_of(cycle) - AHEAD == now && !self.agents[agent].stopped {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
             }
@@ -401,7 +410,12 @@ impl World {
         if !self.etcd.up {
             return steps;
         }
-        if process.paused && process.link == Link::Up && !process.requests.is_empty() {
+        // What takes longer than a request may is given up on its way.
+        let young = process
+            .requests
+            .front()
+            .is_some_and(|sent| self.now <= sent.at + REQUEST);
+        if process.paused && process.link == Link::Up && young {
             steps.push(Step::Execute);
         }
         steps
@@ -850,7 +864,7 @@ impl World {
     fn start(&mut self, setup: &Setup, agent: usize) {
         self.agents[agent].started = true;
         self.agents[agent].process = Some(Process::new(setup, agent));
-        let in_progress = (1..=setup.last())
+        let in_progress = (1..=setup.cycles)
             .rev()
             .find(|cycle| edge_of(*cycle) <= self.now)
             .map(edge);
@@ -861,7 +875,7 @@ impl World {
         };
         self.event(setup, agent, Event::Carry(carry));
         // An edge that is near was announced already.
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             if (edge_of(cycle) - AHEAD..edge_of(cycle)).contains(&self.now) {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
             }
@@ -870,6 +884,13 @@ impl World {
 
     fn strike(&mut self, kind: Kind, agent: usize) {
         self.faults -= 1;
+        // Who was stopped before, and ran on for a moment, has kept its lease, and seems to live.
+        let stopped_before =
+            self.seen.contains(&(Kind::Pause as u8)) && !self.agents[agent].missed.is_empty();
+        if matches!(kind, Kind::Pause | Kind::Crash) && stopped_before {
+            let current = self.now / INTERVAL;
+            self.prolonged.extend(current.saturating_sub(1)..=current);
+        }
         self.seen.insert(kind as u8);
         match kind {
             Kind::Crash => {
@@ -912,10 +933,16 @@ impl World {
             }
             Kind::Wipe => {
                 self.etcd.wipe();
-                for agent in &mut self.agents {
-                    if let Some(process) = &mut agent.process {
-                        process.watching = false;
-                        process.watch.clear();
+                // It was started anew: nothing that was on its way arrives.
+                for agent in 0..self.agents.len() {
+                    self.agents[agent].straggler = None;
+                    if let Some(process) = &mut self.agents[agent].process {
+                        for sent in &mut process.requests {
+                            if let Some(request) = sent.request.name() {
+                                sent.request = Outgoing::Lost(request);
+                            }
+                        }
+                        self.cut_off(agent);
                     }
                 }
             }
@@ -955,7 +982,7 @@ impl World {
                     self.slow_down(agent);
                 }
                 self.send(agent, Outgoing::Renew);
-                for cycle in 1..=setup.last() {
+                for cycle in 1..=setup.cycles {
                     let name = name_of(cycle, None);
                     let seen = self
                         .process(agent)
@@ -982,10 +1009,13 @@ impl World {
             Recovery::Restart(agent) => self.start(setup, agent),
             Recovery::Up { extend } => {
                 self.etcd.up = true;
-                for until in self.etcd.leases.values_mut() {
-                    if extend {
+                if extend {
+                    for until in self.etcd.leases.values_mut() {
                         *until = self.now + TTL;
                     }
+                    // Those that are dead by then, or stopped, seem to live that much longer.
+                    let current = self.now / INTERVAL;
+                    self.prolonged.extend(current.saturating_sub(1)..=current);
                 }
                 let over: Vec<_> = self
                     .etcd

@@ -2,8 +2,8 @@
 
 use super::scenery::*;
 use super::world::*;
-use crate::protocol::UnitHash;
 use crate::protocol::machine::OnLoss;
+use crate::protocol::{AgentId, Plan, PlanMember, UnitHash};
 
 impl World {
     /// A move, with what it is about.
@@ -38,7 +38,7 @@ impl World {
 
     /// What is lost or doubled against the promises; `None` if all is well.
     pub(super) fn broken_promise(&self, setup: &Setup) -> Option<String> {
-        for cycle in 1..=setup.last() {
+        for cycle in 1..=setup.cycles {
             for unit in 0..units(setup).len() {
                 for resource in 0..keys(setup).len() {
                     let samples = self.samples.get(&(cycle, unit, resource)).map_or(0, Vec::len);
@@ -69,38 +69,54 @@ impl World {
             .filter(|member| member.units.contains(&unit))
             .collect();
         let before = self.plans.values().rfind(|before| before.start < *start);
-        // What nobody could know, when etcd cannot be asked: a share that the plan gives to one who had none before.
-        let new = carriers.iter().any(|member| {
-            !before.is_some_and(|before| before.members.iter().any(|known| known.id == member.id))
-        });
+        // What nobody could know, when etcd cannot be asked: a share that the plan gives to one who had less before, since
+        // it, or another one, was not in the plan before, or not any more in this one.
+        let listed = |plan: &Plan, id: &AgentId| plan.members.iter().any(|member| member.id == *id);
+        // A process that was started since knows nothing of the plan before.
+        let knew = |before: &Plan, id: &AgentId| {
+            before
+                .members
+                .iter()
+                .any(|member| member.id == *id && self.is_of_running_process(member))
+        };
+        let new = carriers
+            .iter()
+            .any(|member| !before.is_some_and(|before| knew(before, &member.id)));
+        let less = before.is_some_and(|before| before.members.iter().any(|member| !listed(plan, &member.id)));
         let wiped = self.seen.contains(&(Kind::Wipe as u8));
         if wiped && setup.on_loss == OnLoss::Pause {
             return false;
         }
         let unreached = wiped || self.down.contains(&cycle) || self.seen.contains(&(Kind::Cut as u8));
-        if unreached && new {
+        if (unreached && new) || (self.down.contains(&cycle) && less) {
             return false;
         }
-        let ran = |member: &&crate::protocol::PlanMember| {
+        let ran = |member: &&PlanMember| {
             let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
             agent.is_some_and(|agent| {
                 !self.agents[agent].missed.contains(&cycle) && self.ran_since(agent, cycle)
             })
         };
         // A membership that lasts covers what others leave undone. Without one, each does its own share only.
-        let lasts = |member: &&crate::protocol::PlanMember| {
-            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
-            agent
-                .is_some_and(|agent| incarnation(agent, self.agents[agent].memberships) == member.incarnation)
-        };
-        let same_process = |member: &&crate::protocol::PlanMember| {
-            let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
-            agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
-        };
-        let all = !carriers.is_empty() && carriers.iter().all(|member| ran(member) && same_process(member));
+        let lasts = |member: &&PlanMember| self.etcd.holds(&member.id, member.incarnation);
+        let all = !carriers.is_empty()
+            && carriers
+                .iter()
+                .all(|member| ran(member) && self.is_of_running_process(member));
         let planned = cycle_at(*start) == cycle;
-        let one = planned && carriers.iter().any(|member| ran(member) && lasts(member));
-        one || (all && setup.on_loss == OnLoss::Continue)
+        // A death is known in time only if etcd tells it in time.
+        let away = [cycle, cycle + 1, cycle + 2]
+            .iter()
+            .any(|cycle| self.down.contains(cycle));
+        let in_time = !away && !self.prolonged.contains(&cycle);
+        let one = planned && in_time && carriers.iter().any(|member| ran(member) && lasts(member));
+        one || (all && !(unreached && less) && setup.on_loss == OnLoss::Continue)
+    }
+
+    /// Whether a membership is of the process that its agent has now, or had last.
+    fn is_of_running_process(&self, member: &PlanMember) -> bool {
+        let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
+        agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
     }
 
     /// Whether an agent ran on until the last succession of a cycle was over.

@@ -137,13 +137,8 @@ pub(super) fn cycle_at(start: Timestamp) -> u64 {
 }
 
 impl Setup {
-    /// The last cycle.
-    pub(super) fn last(&self) -> u64 {
-        self.warm + self.cycles
-    }
-
     /// When all successions are over, whatever happened.
     pub(super) fn end(&self) -> u64 {
-        edge_of(self.last() + 1) + 4 * (TTL + 1_000)
+        edge_of(self.cycles + 1) + 4 * (TTL + 1_000)
     }
 }

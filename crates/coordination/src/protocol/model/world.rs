@@ -24,11 +24,14 @@ pub(super) struct Setup {
     pub(super) agents: usize,
     /// How many of them are members when it begins; the others start when they like.
     pub(super) members: usize,
-    /// Cycles that pass before anything can go wrong: 1 for a pool that has a plan, 0 for one that has none yet.
-    pub(super) warm: u64,
+    /// Whether the first cycle begins before anything can go wrong: then the pool has a plan. If not, it has none yet.
+    pub(super) warm: bool,
+    /// How many cycles there are.
     pub(super) cycles: u64,
     pub(super) faults: u8,
     pub(super) kinds: &'static [Kind],
+    /// The kinds of which the first fault is: a search can be divided by it.
+    pub(super) first: &'static [Kind],
     pub(super) on_loss: OnLoss,
     pub(super) rules: Rules,
     /// The first agent carries a second unit that no other one does.
@@ -70,6 +73,16 @@ impl Kind {
         Self::Expire,
         Self::Down,
         Self::Wipe,
+    ];
+
+    /// Those that befall agents and their messages, and leave etcd as it is.
+    pub(super) const OF_AGENTS: &'static [Self] = &[
+        Self::Crash,
+        Self::Pause,
+        Self::Cut,
+        Self::Delay,
+        Self::Watch,
+        Self::Expire,
     ];
 }
 
@@ -130,6 +143,8 @@ pub(super) struct World {
     pub(super) stops: u8,
     /// Cycles during which nobody reached etcd, at some time.
     pub(super) down: BTreeSet<u64>,
+    /// Cycles in which leases were prolonged of agents that do not run: that may become known when it is too late.
+    pub(super) prolonged: BTreeSet<u64>,
     /// Which kinds of faults there were.
     pub(super) seen: BTreeSet<u8>,
     /// Every plan that was ever written, by start; of two only the first.
@@ -229,6 +244,7 @@ impl World {
             faults: setup.faults,
             stops: setup.stops,
             down: BTreeSet::new(),
+            prolonged: BTreeSet::new(),
             seen: BTreeSet::new(),
             plans: BTreeMap::new(),
             deadlines: BTreeMap::new(),

@@ -1,0 +1,576 @@
+//! The machine by its own events, where the model does not look: what it says, what it asks for, and when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+use nephoscope_plugin::PartitionMode;
+
+use super::*;
+use crate::protocol::{
+    BadReason, BadValue, Condition, Edge, Member, Membership, Plan, PlanMember, Reason, Session, Standing,
+    UnitSet, Versions, WorkName,
+};
+use crate::{Group, Unit};
+
+const WALL: i64 = 1_700_000_000_000;
+
+fn now(millis: u64) -> Now {
+    Now {
+        boot: BootTime::after_boot(Duration::from_millis(millis)),
+        wall: Timestamp::from_millis(WALL + millis as i64),
+    }
+}
+
+fn id(text: &str) -> AgentId {
+    AgentId::new(text).unwrap()
+}
+
+fn schedule() -> ScheduleId {
+    ScheduleId::new("every:10:0")
+}
+
+fn unit() -> Unit {
+    Unit {
+        group: Group::Shared,
+        schedule: schedule(),
+        listing: "volumes".into(),
+        mode: PartitionMode::Resource,
+    }
+}
+
+fn cycle(start: u64) -> CycleId {
+    CycleId {
+        schedule: schedule(),
+        start: now(start).wall,
+        number: 0,
+    }
+}
+
+fn edge(start: u64) -> Edge {
+    Edge {
+        cycle: cycle(start),
+        edge: now(start).boot,
+        interval: Duration::from_secs(10),
+    }
+}
+
+fn work(start: u64) -> WorkName {
+    WorkName {
+        schedule: schedule(),
+        start: now(start).wall,
+        succession: None,
+    }
+}
+
+fn machine(on_loss: OnLoss) -> Machine {
+    Machine::new(Options {
+        id: id("b"),
+        host: "host-b".into(),
+        group_prefix: "".into(),
+        lease_ttl: Duration::from_secs(5),
+        on_loss,
+    })
+}
+
+fn carry() -> Event {
+    Event::Carry(Carry {
+        units: vec![unit()],
+        meters: 1,
+        in_progress: Vec::new(),
+    })
+}
+
+fn units() -> UnitSet {
+    UnitSet::from([UnitHash::of("", &unit())])
+}
+
+fn member(incarnation: u128, meters: u64) -> Value {
+    Value::Member(Member {
+        incarnation: Incarnation(incarnation),
+        versions: Versions::OURS,
+        host: "host-a".into(),
+        leaving: false,
+        schedules: [(schedule(), units())].into(),
+        meters,
+    })
+}
+
+fn entry(key: Key, revision: i64, content: Content) -> Entry {
+    Entry {
+        key,
+        revision: Revision(revision),
+        created: Revision(revision),
+        content,
+    }
+}
+
+fn others_key(revision: i64) -> Entry {
+    entry(Key::Member(id("a")), revision, Content::Value(member(1, 1)))
+}
+
+/// A plan by the other member, for both.
+fn plan(start: u64, written: u64) -> Value {
+    let member = |name: &str, incarnation| PlanMember {
+        id: id(name),
+        incarnation: Incarnation(incarnation),
+        units: Arc::new(units()),
+    };
+    Value::Plan(Plan {
+        start: now(start).wall,
+        written: now(written).wall,
+        writer: id("a"),
+        versions: Versions::OURS,
+        members: [member("a", 1), member("b", 2)].into(),
+    })
+}
+
+fn snapshot(revision: i64, entries: Vec<Entry>) -> Snapshot {
+    Snapshot {
+        revision: Revision(revision),
+        entries,
+    }
+}
+
+fn session(at: u64, incarnation: u128, snapshot: Snapshot) -> Event {
+    Event::Session(Session {
+        incarnation: Incarnation(incarnation),
+        sent: now(at).boot,
+        snapshot,
+    })
+}
+
+fn written(revision: i64) -> Event {
+    Event::Written(Key::Member(id("b")), Written::Done(Revision(revision)))
+}
+
+/// A member beside an older one, with a plan for the cycle at 10 s that it has taken its share of.
+fn polling(on_loss: OnLoss) -> Machine {
+    let mut machine = machine(on_loss);
+    machine.step(now(0), carry());
+    machine.step(now(0), session(0, 2, snapshot(5, vec![others_key(5)])));
+    machine.step(now(0), written(6));
+    machine.step(
+        now(8_000),
+        Event::KeptAlive {
+            sent: now(8_000).boot,
+        },
+    );
+    machine.step(now(8_000), Event::Prepare(edge(10_000)));
+    let planned = entry(Key::Plan(schedule()), 7, Content::Value(plan(10_000, 9_000)));
+    machine.step(now(9_000), Event::Watched(planned));
+    assert!(matches!(
+        machine.plan(now(10_000), &cycle(10_000)),
+        PlanAnswer::Agreed(_)
+    ));
+    machine
+}
+
+fn notices(actions: Vec<Action>) -> Vec<String> {
+    let told = actions.into_iter().filter_map(|action| match action {
+        Action::Notice(notice) => Some(notice.to_string()),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn an_agent_with_nothing_shared_asks_for_nothing() {
+    let mut machine = machine(OnLoss::Continue);
+    let carry = Carry {
+        units: Vec::new(),
+        meters: 0,
+        in_progress: Vec::new(),
+    };
+    assert_eq!(machine.step(now(0), Event::Carry(carry)), []);
+    assert_eq!(machine.status(now(0).boot).membership, Membership::None);
+    assert_eq!(
+        machine.plan(now(0), &cycle(0)),
+        PlanAnswer::Nothing(Nothing::NotCarried)
+    );
+}
+
+#[test]
+fn the_key_is_put_when_the_watches_stand_and_only_if_the_id_is_free() {
+    let mut machine = machine(OnLoss::Continue);
+    assert_eq!(
+        machine.step(now(0), carry()),
+        [Action::Join {
+            after: Duration::ZERO
+        }]
+    );
+    let actions = machine.step(now(100), session(0, 2, snapshot(5, Vec::new())));
+    let own = Key::Member(id("b"));
+    let [Action::Write { key, only_if, .. }] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(
+        (key, &only_if[..]),
+        (&own, &[Condition::Created(own.clone(), Revision::NONE)][..])
+    );
+
+    let holder = entry(own.clone(), 3, Content::Value(member(9, 1)));
+    let refused = Event::Written(own, Written::Refused(snapshot(5, vec![holder.clone()])));
+    let actions = machine.step(now(200), refused.clone());
+    assert!(
+        actions.contains(&Action::Join {
+            after: Duration::from_millis(250)
+        }),
+        "{actions:?}"
+    );
+    assert_eq!(
+        notices(actions),
+        ["the id of this agent is in use by an agent on host host-a"]
+    );
+    let taken = Reason::IdTaken {
+        host: "host-a".to_owned(),
+    };
+    assert!(taken.stops_polling());
+    assert_eq!(machine.status(now(200).boot).reasons, [taken]);
+
+    // It goes on trying, less often, and does not repeat itself.
+    machine.step(now(500), session(500, 3, snapshot(5, vec![holder])));
+    let actions = machine.step(now(600), refused);
+    assert_eq!(
+        actions,
+        [Action::Join {
+            after: Duration::from_millis(500)
+        }]
+    );
+}
+
+#[test]
+fn alone_it_writes_the_plan_before_the_edge_and_not_in_its_first_two_seconds() {
+    let mut machine = machine(OnLoss::Continue);
+    machine.step(now(0), carry());
+    machine.step(now(0), session(0, 2, snapshot(5, Vec::new())));
+    machine.step(now(0), written(6));
+    machine.step(now(1_500), Event::Prepare(edge(3_000)));
+    machine.step(
+        now(1_500),
+        Event::KeptAlive {
+            sent: now(1_500).boot,
+        },
+    );
+    assert_eq!(machine.next_tick(), Some(now(2_000).boot));
+    assert_eq!(machine.step(now(1_999), Event::Tick), []);
+    let actions = machine.step(now(2_000), Event::Tick);
+    let [
+        Action::Write {
+            value: Value::Plan(plan),
+            only_if,
+            ..
+        },
+    ] = &actions[..]
+    else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(plan.start, cycle(3_000).start);
+    let conditions = [
+        Condition::Unchanged(Key::Plan(schedule()), Revision::NONE),
+        Condition::Created(Key::Member(id("b")), Revision(6)),
+    ];
+    assert_eq!(only_if[..], conditions);
+    let done = Event::Written(Key::Plan(schedule()), Written::Done(Revision(7)));
+    assert_eq!(machine.step(now(2_010), done), []);
+    let PlanAnswer::Agreed(division) = machine.plan(now(3_000), &cycle(3_000)) else {
+        panic!("no plan");
+    };
+    assert_eq!(division.members(&unit()), 1);
+    assert!(division.carries(&units()));
+}
+
+#[test]
+fn a_first_plan_may_be_of_the_cycle_in_progress() {
+    let mut machine = machine(OnLoss::Continue);
+    let carry = Carry {
+        units: vec![unit()],
+        meters: 1,
+        in_progress: vec![edge(0)],
+    };
+    machine.step(now(1_000), Event::Carry(carry));
+    machine.step(now(1_000), session(1_000, 2, snapshot(5, Vec::new())));
+    machine.step(now(1_000), written(6));
+    let actions = machine.step(now(3_000), Event::Tick);
+    assert!(
+        matches!(
+            &actions[..],
+            [Action::Write {
+                value: Value::Plan(_),
+                ..
+            }]
+        ),
+        "{actions:?}"
+    );
+    let done = Event::Written(Key::Plan(schedule()), Written::Done(Revision(7)));
+    let begin = Action::Begin {
+        cycle: cycle(0),
+        edge: now(0).boot,
+        interval: Duration::from_secs(10),
+    };
+    assert_eq!(machine.step(now(3_010), done), [begin]);
+    assert!(matches!(
+        machine.plan(now(3_010), &cycle(0)),
+        PlanAnswer::Agreed(_)
+    ));
+}
+
+#[test]
+fn the_fence_asks_after_the_deadline_only() {
+    let mut machine = polling(OnLoss::Continue);
+    // The last keepalive was sent at 8 s; a tenth of 5 s is the margin.
+    let verdict = |machine: &Machine, at, finished| {
+        machine.may_hand_over(now(at).boot, &work(10_000), &[unit()], now(finished).boot)
+    };
+    assert_eq!(verdict(&machine, 12_499, 12_499), Verdict::HandOver);
+    assert_eq!(verdict(&machine, 12_500, 12_499), Verdict::HandOver);
+    assert_eq!(verdict(&machine, 12_500, 12_500), Verdict::Ask);
+    assert!(
+        machine
+            .status(now(12_500).boot)
+            .reasons
+            .contains(&Reason::LeaseDoubtful)
+    );
+    assert_eq!(machine.step(now(12_500), Event::Doubt), [Action::AskLease]);
+    assert_eq!(machine.step(now(12_600), Event::Doubt), []);
+    machine.step(
+        now(12_700),
+        Event::KeptAlive {
+            sent: now(12_500).boot,
+        },
+    );
+    assert_eq!(verdict(&machine, 12_700, 12_700), Verdict::HandOver);
+    let membership = machine.status(now(12_700).boot).membership;
+    assert!(matches!(
+        membership,
+        Membership::Member {
+            lease: Standing::Held,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn without_an_answer_the_option_decides() {
+    for (on_loss, expected) in [(OnLoss::Continue, true), (OnLoss::Pause, false)] {
+        let mut machine = polling(on_loss);
+        let late = now(13_000).boot;
+        assert_eq!(machine.unanswered(late, &work(10_000), &[unit()], late), expected);
+        // It was asked once: the next batch does not wait.
+        let again = machine.may_hand_over(late, &work(10_000), &[unit()], late);
+        assert_eq!(again == Verdict::HandOver, expected);
+    }
+}
+
+#[test]
+fn a_lost_membership_cuts_off_what_others_have() {
+    let mut machine = polling(OnLoss::Continue);
+    let actions = machine.step(now(11_000), Event::LeaseGone);
+    assert!(actions.contains(&Action::Join {
+        after: Duration::ZERO
+    }));
+    let verdict = |machine: &Machine, finished| {
+        machine.may_hand_over(now(13_000).boot, &work(10_000), &[unit()], now(finished).boot)
+    };
+    assert_eq!(verdict(&machine, 13_000), Verdict::Ask);
+    let stands = snapshot(
+        9,
+        vec![
+            others_key(5),
+            entry(Key::Plan(schedule()), 7, Content::Value(plan(10_000, 9_000))),
+        ],
+    );
+    let actions = machine.step(now(11_200), session(11_100, 3, stands));
+    assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    assert_eq!(verdict(&machine, 13_000), Verdict::Refuse);
+    assert_eq!(verdict(&machine, 12_000), Verdict::HandOver);
+}
+
+#[test]
+fn a_lost_membership_finishes_what_nobody_else_has() {
+    let mut machine = polling(OnLoss::Continue);
+    machine.step(now(11_000), Event::LeaseGone);
+    let actions = machine.step(now(11_200), session(11_100, 3, snapshot(9, Vec::new())));
+    assert!(!actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    let late = now(13_000).boot;
+    assert_eq!(
+        machine.may_hand_over(late, &work(10_000), &[unit()], late),
+        Verdict::HandOver
+    );
+}
+
+#[test]
+fn a_finished_share_is_marked_once_and_a_dead_members_share_is_taken_over() {
+    let mut machine = polling(OnLoss::Continue);
+    let finished = Event::Finished {
+        work: work(10_000),
+        unit: unit(),
+    };
+    let actions = machine.step(now(11_000), finished);
+    let key = Key::Marks(schedule(), Incarnation(2));
+    assert!(
+        matches!(&actions[..], [Action::Write { key: written, .. }] if *written == key),
+        "{actions:?}"
+    );
+    machine.step(now(11_010), Event::Written(key, Written::Done(Revision(8))));
+
+    let gone = entry(Key::Member(id("a")), 9, Content::Deleted);
+    machine.step(
+        now(12_000),
+        Event::KeptAlive {
+            sent: now(12_000).boot,
+        },
+    );
+    assert_eq!(machine.step(now(12_000), Event::Watched(gone)), []);
+    assert_eq!(machine.next_tick(), Some(now(12_100).boot));
+    assert_eq!(
+        machine.step(now(12_100), Event::Tick),
+        [Action::Read(Scope::Marks(schedule()))]
+    );
+    let actions = machine.step(
+        now(12_110),
+        Event::Read(Scope::Marks(schedule()), snapshot(9, Vec::new())),
+    );
+    let taken = actions.iter().any(|action| {
+        matches!(action, Action::Succeed { units, until, .. } if units[..] == [unit()] && *until == now(32_000).boot)
+    });
+    assert!(taken, "{actions:?}");
+}
+
+#[test]
+fn a_clock_that_differs_is_said_once_and_stops_no_polling_of_others_plans() {
+    let mut machine = polling(OnLoss::Continue);
+    let mut told = Vec::new();
+    for number in 0..4_u64 {
+        let at = 20_000 + number * 10_000;
+        let planned = entry(
+            Key::Plan(schedule()),
+            10 + number as i64,
+            Content::Value(plan(at, at - 4_000)),
+        );
+        told.extend(notices(machine.step(now(at - 500), Event::Watched(planned))));
+    }
+    assert_eq!(
+        told,
+        ["the clock of this host is 3.500 s ahead of the clocks of the other members"]
+    );
+    let reasons = machine.status(now(50_000).boot).reasons;
+    assert!(
+        reasons.contains(&Reason::ClockOff {
+            by: Duration::from_millis(3_500)
+        }),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn plans_of_unknown_versions_are_not_followed() {
+    let mut machine = polling(OnLoss::Continue);
+    let versions = Versions { protocol: 2, hash: 1 };
+    let bad = BadValue {
+        key: "plans/every:10:0".to_owned(),
+        reason: BadReason::Versions(versions),
+    };
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    let planned = entry(Key::Plan(schedule()), 9, Content::Bad(bad));
+    let told = notices(machine.step(now(19_000), Event::Watched(planned)));
+    assert!(
+        told.iter()
+            .any(|told| told.ends_with("which this version does not know")),
+        "{told:?}"
+    );
+    assert_eq!(
+        machine.plan(now(20_000), &cycle(20_000)),
+        PlanAnswer::Nothing(Nothing::UnknownVersions)
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_its_member_counts_as_gone() {
+    let mut machine = polling(OnLoss::Continue);
+    let bad = BadValue {
+        key: "members/a".to_owned(),
+        reason: BadReason::Field("incarnation"),
+    };
+    let told = notices(machine.step(
+        now(11_000),
+        Event::Watched(entry(Key::Member(id("a")), 9, Content::Bad(bad))),
+    ));
+    assert_eq!(
+        told,
+        ["cannot read members/a: `incarnation` has a value that cannot be"]
+    );
+    let reasons = machine.status(now(11_000).boot).reasons;
+    assert_eq!(
+        reasons,
+        [Reason::BadKey {
+            key: "members/a".to_owned()
+        }]
+    );
+    assert!(!reasons[0].stops_polling());
+    assert_eq!(
+        machine.step(now(11_100), Event::Tick),
+        [Action::Read(Scope::Marks(schedule()))]
+    );
+}
+
+#[test]
+fn different_meters_of_the_same_units_are_drift() {
+    let mut machine = polling(OnLoss::Continue);
+    let other = entry(Key::Member(id("a")), 9, Content::Value(member(1, 7)));
+    let told = notices(machine.step(now(11_000), Event::Watched(other)));
+    assert_eq!(told, ["members with the same units want different meters"]);
+    assert_eq!(
+        machine.status(now(11_000).boot).reasons,
+        [Reason::Drift { member: id("a") }]
+    );
+}
+
+#[test]
+fn who_leaves_marks_gives_up_the_rest_and_revokes_last() {
+    let mut machine = polling(OnLoss::Continue);
+    let actions = machine.step(now(11_000), Event::Stopping);
+    assert!(
+        matches!(&actions[..], [Action::Write { value: Value::Member(member), .. }] if member.leaving),
+        "{actions:?}"
+    );
+    let actions = machine.step(now(11_100), Event::Leave);
+    let key = Key::GiveUps(schedule(), Incarnation(2));
+    assert!(
+        matches!(&actions[..], [Action::Write { key: written, .. }, Action::Revoke] if *written == key),
+        "{actions:?}"
+    );
+    assert_eq!(machine.step(now(11_200), Event::Tick), []);
+    assert_eq!(machine.status(now(11_200).boot).membership, Membership::Left);
+}
+
+#[test]
+fn with_etcd_away_a_cycle_runs_at_its_edge_by_the_last_plans() {
+    let mut machine = polling(OnLoss::Continue);
+    assert_eq!(
+        notices(machine.step(now(12_000), Event::StoreLost)),
+        ["etcd cannot be reached"]
+    );
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    assert!(matches!(
+        machine.plan(now(20_000), &cycle(20_000)),
+        PlanAnswer::Agreed(_)
+    ));
+    let told = notices(machine.step(now(21_000), Event::Tick));
+    assert_eq!(told, [format!("no plan in time for {}", cycle(20_000))]);
+
+    let mut machine = polling(OnLoss::Pause);
+    machine.step(now(12_000), Event::StoreLost);
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    assert_eq!(
+        machine.plan(now(20_000), &cycle(20_000)),
+        PlanAnswer::Nothing(Nothing::Paused)
+    );
+    assert!(
+        machine
+            .status(now(20_000).boot)
+            .reasons
+            .iter()
+            .any(Reason::stops_polling)
+    );
+}
