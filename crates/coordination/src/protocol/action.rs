@@ -12,12 +12,14 @@ use super::record::{Key, Value};
 use crate::{BootTime, Unit};
 
 /// Something to be done. Actions of one step are to be started in their order; requests need not wait for each other,
-/// except that a [`Action::Revoke`] waits for the writes before it.
+/// except that an [`Action::Revoke`] waits for the writes before it, and writes of one key are done in their order. Each
+/// request is answered, or has failed, within [`REQUEST_TIMEOUT`](super::REQUEST_TIMEOUT).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// After `after`: forget what goes on for the former membership, revoke its presence lease if it may still be, grant
-    /// a new one (and a record lease, if the last is gone), make the watches stand, and answer with
-    /// [`Event::Session`](super::Event::Session), or with [`Event::Failed`](super::Event::Failed).
+    /// a presence lease and a record lease ([`record_ttl`](super::record_ttl)), make the watches stand, and answer with
+    /// [`Event::Session`](super::Event::Session), or with [`Event::Failed`](super::Event::Failed). The former record lease
+    /// is not kept alive any more, and never revoked: what hangs on it goes when nobody needs it.
     Join {
         /// A backoff; spread it by up to a quarter at random.
         after: Duration,

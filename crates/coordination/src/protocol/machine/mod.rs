@@ -1,6 +1,6 @@
 //! The machine: one agent's part in the protocol.
 //!
-//! Each event is taken in where it belongs; then [`Machine::advance`] looks at everything that is due, and says what is
+//! Each event is taken in where it belongs; then `advance` looks at everything that is due, and says what is
 //! to be done. So it does not matter in which order things become known.
 
 mod cycles;
