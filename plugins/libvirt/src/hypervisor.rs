@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::changes::Changes;
 use crate::definitions::{Definitions, Read};
 use crate::events;
+use crate::ffi;
 use crate::groups::Groups;
 use crate::options::Options;
 use crate::session::{self, Opener, Session};
@@ -61,6 +62,14 @@ pub(crate) struct Domain {
     pub(crate) stats: DomainStats,
     /// Nothing if it could not be read, or the domain went in the meantime.
     pub(crate) definition: Option<Read>,
+}
+
+impl Drop for Snapshot {
+    /// It goes with its cycle, and with it what was made of it.
+    fn drop(&mut self) {
+        self.domains = Vec::new();
+        ffi::give_back();
+    }
 }
 
 /// Why there is no snapshot.

@@ -1,11 +1,11 @@
 //! The instances of this host, measured by libvirt.
 //!
 //! Meters, resource ids and metadata are those of ceilometer's compute agent; how they come about is not. One call brings
-//! the statistics of all domains, of those groups that wanted meters need ([`groups`], [`meter`]). Definitions, with what
-//! Nova wrote into them, are read when they have changed ([`definitions`]). No call is waited for longer than a cycle
-//! lets it, and a domain that is locked costs nobody but itself ([`hypervisor`]).
+//! the statistics of all domains, of those groups that wanted meters need (`groups`, `meter`). Definitions, with what
+//! Nova wrote into them, are read when they have changed (`definitions`). No call is waited for longer than a cycle
+//! lets it, and a domain that is locked costs nobody but itself (`hypervisor`).
 //!
-//! libvirt is loaded when the family is built; all unsafe code is in [`ffi`].
+//! libvirt is loaded when the family is built; all unsafe code is in `ffi`.
 
 mod changes;
 mod definition;
