@@ -99,6 +99,7 @@ pub(crate) fn hold_back(new: &mut Config, running: &Config) {
     to.limits.clone_from(&from.limits);
     new.coordination.clone_from(&running.coordination);
     new.notifier.batch_size.clone_from(&running.notifier.batch_size);
+    new.notifier.batch_age.clone_from(&running.notifier.batch_age);
     new.notifier
         .signing_secret
         .clone_from(&running.notifier.signing_secret);
@@ -204,14 +205,15 @@ sources:
             "
 agent: {namespaces: [host], id: b, host: c, sample_source: d, state_dir: /e, admin: \"off\", metrics: \"127.0.0.1:1\",
         splay: false, log: {level: debug}, limits: {polls: 1}}
-notifier: {batch_size: 7, signing_secret: f}
+coordination: {backend: etcd, endpoints: [\"http://etcd:2379\"]}
+notifier: {batch_size: 7, batch_age: 250ms, signing_secret: f}
 sources:
   - {name: one, interval: 10, meters: [\"*\"]}
   - {name: two, interval: 20, meters: [\"*\"]}
 ",
         );
         let changes = Changes::between(&running, &on_disk);
-        assert_eq!(changes.after_restart.len(), 11, "{changes:?}");
+        assert_eq!(changes.after_restart.len(), 13, "{changes:?}");
         assert!(changes.is_empty(), "nothing can be applied now");
         let mut used = on_disk.clone();
         hold_back(&mut used, &running);

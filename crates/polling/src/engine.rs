@@ -500,7 +500,7 @@ impl Inner {
         let reason = match answer {
             Ok(Ok(agreed)) => {
                 *begun = Some(cycle.start);
-                let task = slot.tasks.lock().choose(agreed.plan.as_ref());
+                let task = slot.choose(agreed.plan.as_ref());
                 return Planned::Agreed {
                     task,
                     agreed,

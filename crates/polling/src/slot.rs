@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use nephoscope_coordination::Plan;
 use nephoscope_model::Timestamp;
 use parking_lot::Mutex;
 
@@ -55,6 +56,14 @@ impl Slot {
         let mut tasks = self.tasks.lock();
         tasks.push(task);
         self.states.keep(tasks.all());
+    }
+
+    /// The task whose shared runs `plan` counts on; what only those before it had is forgotten.
+    pub(crate) fn choose(&self, plan: &dyn Plan) -> Arc<TaskDef> {
+        let mut tasks = self.tasks.lock();
+        let task = tasks.choose(plan);
+        self.states.keep(tasks.all());
+        task
     }
 
     /// The task of the configuration in use.

@@ -109,6 +109,8 @@ async fn what_a_removed_source_had_set_aside_is_forgotten() {
     bench.cycle().await;
     assert_eq!(bench.engine.set_aside().len(), 1);
     bench.apply(&plugins, [source("s", 10, &["extra"])]).await;
+    // What agents share changes with the next plan.
+    bench.cycle().await;
     assert!(bench.engine.set_aside().is_empty());
 }
 
