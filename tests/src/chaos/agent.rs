@@ -1,0 +1,153 @@
+//! An agent of a scene: its folder, its networks, and the process while there is one.
+
+use std::time::Duration;
+
+use super::fault::name;
+use super::setting::{Duty, Setting};
+use crate::{Etcd, Lab, Program, Proxy, Sample, Signal, Weather, samples_in};
+
+/// An agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    /// `agent.id`.
+    pub id: String,
+    lab: Lab,
+    /// One for each node of etcd; none for agents to whose network nothing is done.
+    proxies: Vec<Proxy>,
+    endpoints: Vec<String>,
+    program: Option<Program>,
+    frozen: bool,
+    stopping: bool,
+    /// What former processes have logged.
+    past: String,
+}
+
+impl Agent {
+    /// One whose network can be bad.
+    pub(super) fn behind_proxies(number: usize, setting: &Setting, etcd: &Etcd) -> Self {
+        let proxies: Vec<_> = etcd
+            .nodes
+            .iter()
+            .map(|node| Proxy::forgetful(node.port))
+            .collect();
+        let endpoints = proxies.iter().map(|proxy| etcd.url(proxy.port)).collect();
+        Self::new(name(number), setting, endpoints, proxies)
+    }
+
+    /// One that reaches etcd at all times.
+    pub(super) fn direct(id: String, setting: &Setting, etcd: &Etcd) -> Self {
+        Self::new(id, setting, etcd.endpoints(), Vec::new())
+    }
+
+    fn new(id: String, setting: &Setting, endpoints: Vec<String>, proxies: Vec<Proxy>) -> Self {
+        let lab = Lab::with(&setting.config(&id, &endpoints, Duty::Usual));
+        Self {
+            id,
+            lab,
+            proxies,
+            endpoints,
+            program: None,
+            frozen: false,
+            stopping: false,
+            past: String::new(),
+        }
+    }
+
+    /// Starts it, if it does not run.
+    pub(super) fn start(&mut self) {
+        if self.program.is_none() {
+            self.program = Some(self.lab.nephoscope(&["run"]).start());
+        }
+    }
+
+    /// Kills it.
+    pub(super) fn kill(&mut self) {
+        if let Some(program) = self.program.take() {
+            self.past += &program.kill().stderr;
+            self.frozen = false;
+        }
+    }
+
+    /// Starts it where it is expected to end by itself, and waits until it has; what it has logged.
+    pub(super) fn refused(&mut self) -> String {
+        self.lab.nephoscope(&["run"]).finish().expect(3).stderr
+    }
+
+    /// Asks it to stop.
+    pub(super) fn terminate(&mut self) {
+        // A second signal would not wait for what it has to finish.
+        if let Some(program) = self.program.as_ref().filter(|_| !self.stopping) {
+            program.signal(Signal::TERM);
+            self.stopping = true;
+        }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(super) fn stop(&mut self) {
+        self.terminate();
+        if let Some(program) = self.program.take() {
+            let finished = program.finish();
+            self.stopping = false;
+            assert_eq!(finished.code(), 0, "{}: {finished}", self.id);
+            self.past += &finished.stderr;
+        }
+    }
+
+    pub(super) fn freeze(&mut self) {
+        if let Some(program) = &self.program {
+            program.signal(Signal::STOP);
+            self.frozen = true;
+        }
+    }
+
+    pub(super) fn thaw(&mut self) {
+        if let Some(program) = &self.program {
+            program.signal(Signal::CONT);
+            self.frozen = false;
+        }
+    }
+
+    /// Gives it another configuration.
+    pub(super) fn reload(&self, setting: &Setting, duty: Duty) {
+        self.lab
+            .replace("polling.yaml", &setting.config(&self.id, &self.endpoints, duty));
+        if let Some(program) = &self.program {
+            program.signal(Signal::HUP);
+        }
+    }
+
+    /// Changes the weather between it and etcd.
+    pub(super) fn weather(&self, weather: Weather) {
+        self.proxies.iter().for_each(|proxy| proxy.set(weather));
+    }
+
+    /// Takes in what it has logged, so that it never waits for us; it must not have ended by itself.
+    pub(super) fn drain(&mut self) {
+        if let Some(program) = &mut self.program {
+            program.let_run(Duration::ZERO);
+            assert!(
+                program.is_alive(),
+                "{} has ended by itself:\n{}",
+                self.id,
+                program.stderr()
+            );
+        }
+    }
+
+    /// The process, if it can answer.
+    pub(super) fn answering(&self) -> Option<&Program> {
+        let program = self.program.as_ref().filter(|_| !self.frozen)?;
+        program.admin().exists().then_some(program)
+    }
+
+    /// What it has logged in all its lives.
+    pub(super) fn log(&self) -> String {
+        let present = self.program.as_ref().map(Program::stderr).unwrap_or_default();
+        self.past.clone() + &present
+    }
+
+    /// What it has written in all its lives.
+    pub(super) fn samples(&self) -> Vec<Sample> {
+        samples_in(&self.lab.path("samples"))
+    }
+}
