@@ -33,6 +33,7 @@ fn wish(mut arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
             lease: 5,
             pauses: false,
             nodes: 3,
+            without: None,
         },
         kinds: Vec::new(),
     };
@@ -42,7 +43,11 @@ fn wish(mut arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
             continue;
         }
         let value = arguments.next().ok_or(format!("{option} wants a value"))?;
-        let number = || value.parse::<u32>().map_err(|error| format!("{option} {value}: {error}"));
+        let number = || {
+            value
+                .parse::<u32>()
+                .map_err(|error| format!("{option} {value}: {error}"))
+        };
         match option.as_str() {
             "--minutes" => wish.minutes = number()?.into(),
             "--seed" => wish.seed = number()?.into(),

@@ -1,10 +1,17 @@
 //! An agent of a scene: its folder, its networks, and the process while there is one.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::fault::name;
 use super::setting::{Duty, Setting};
-use crate::{Etcd, Lab, Program, Proxy, Sample, Signal, Weather, samples_in};
+use crate::{Etcd, Lab, Program, Proxy, Sample, Signal, Weather, failpoints_path, samples_in};
+
+/// What an agent logs, once, when it was out of the pool for a whole cycle.
+const LEFT_OUT: &str = "out of the pool for a whole cycle";
+
+/// The variable that takes a rule out of a program with the feature `model` of `nephoscope-coordination`.
+const RULE_VARIABLE: &str = "NEPHOSCOPE_WITHOUT_RULE";
 
 /// An agent.
 #[derive(Debug)]
@@ -15,9 +22,15 @@ pub(super) struct Agent {
     /// One for each node of etcd; none for agents to whose network nothing is done.
     proxies: Vec<Proxy>,
     endpoints: Vec<String>,
+    /// A safety rule that does not hold for it.
+    without: Option<&'static str>,
     program: Option<Program>,
     frozen: bool,
     stopping: bool,
+    /// The membership of its last process: its key may stand for a while when that is gone.
+    pub former: Option<String>,
+    /// How often it had said that it was out of the pool when a fault began.
+    pub left_out: usize,
     /// What former processes have logged.
     past: String,
 }
@@ -46,9 +59,12 @@ impl Agent {
             lab,
             proxies,
             endpoints,
+            without: setting.without,
             program: None,
             frozen: false,
             stopping: false,
+            former: None,
+            left_out: 0,
             past: String::new(),
         }
     }
@@ -56,7 +72,12 @@ impl Agent {
     /// Starts it, if it does not run.
     pub(super) fn start(&mut self) {
         if self.program.is_none() {
-            self.program = Some(self.lab.nephoscope(&["run"]).start());
+            let launch = self.lab.nephoscope(&["run"]);
+            let launch = match self.without {
+                Some(rule) => launch.copy_at(failpoints_path()).env(RULE_VARIABLE, rule),
+                None => launch,
+            };
+            self.program = Some(launch.start());
         }
     }
 
@@ -137,7 +158,15 @@ impl Agent {
     /// The process, if it can answer.
     pub(super) fn answering(&self) -> Option<&Program> {
         let program = self.program.as_ref().filter(|_| !self.frozen)?;
-        program.admin().exists().then_some(program)
+        // A killed process leaves its socket, at which nobody answers until the next one listens.
+        UnixStream::connect(program.admin()).is_ok().then_some(program)
+    }
+
+    /// How often it has said that it is out of the pool.
+    pub(super) fn says_left_out(&self) -> usize {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(LEFT_OUT));
+        lines.filter(|line| line.contains("ERROR")).count()
     }
 
     /// What it has logged in all its lives.

@@ -32,9 +32,9 @@ pub enum Kind {
     EtcdKilled,
     /// etcd is killed and comes back empty.
     EtcdWiped,
-    /// One agent does not reach etcd for three leases: connections break, or answers do not come.
+    /// One agent does not reach etcd for three leases and two cycles: connections break, or answers do not come.
     OneCutOff,
-    /// Half of the agents do not reach etcd for three leases.
+    /// Half of the agents do not, as long.
     HalfCutOff,
     /// All that agents and etcd say to each other is late.
     Slow,
@@ -139,7 +139,7 @@ pub(super) enum Step {
     KillNodes(Vec<usize>),
     StartNodes,
     WipeEtcd,
-    /// All agents that should notice that they are not in the pool, or do not reach etcd, must say so by now.
+    /// These agents must say by now that they do not reach etcd, and that they were out of the pool for a whole cycle.
     Complain(Vec<usize>),
 }
 
@@ -191,7 +191,8 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
     let first = agents[0];
     let after = draw.seconds(0.1, 1.5 * interval);
     let death = Some(Effect::Death);
-    let gap = (0.3 * interval).max(0.5);
+    // So that an edge comes between any three of them.
+    let gap = 0.4 * interval;
     let (steps, effect) = match kind {
         Kind::Kill => (vec![(0.0, Step::Kill(first)), (after, Step::Start(first))], death),
         Kind::Pause => (
@@ -205,7 +206,13 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
         }
         Kind::RollingReload => {
             // Two always carry everything.
-            let other = |place: usize| if place + 2 < agents.len() { Duty::Other } else { Duty::More };
+            let other = |place: usize| {
+                if place + 2 < agents.len() {
+                    Duty::Other
+                } else {
+                    Duty::More
+                }
+            };
             let there = agents
                 .iter()
                 .enumerate()
@@ -220,11 +227,7 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
         Kind::JoinStorm => (vec![(0.0, Step::Storm(20)), (interval, Step::Calm)], None),
         Kind::SameId => (vec![(0.0, Step::Impostor(first))], None),
         Kind::EtcdFrozen => (
-            vec![
-                (0.0, Step::FreezeEtcd),
-                (2.0 * lease, Step::Complain(agents.to_vec())),
-                (2.0 * lease, Step::ThawEtcd),
-            ],
+            vec![(0.0, Step::FreezeEtcd), (2.0 * lease, Step::ThawEtcd)],
             Some(Effect::EtcdAway),
         ),
         Kind::EtcdKilled => (
@@ -236,7 +239,11 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
         ),
         Kind::EtcdWiped => (vec![(0.0, Step::WipeEtcd)], Some(Effect::EtcdEmptied)),
         Kind::OneCutOff | Kind::HalfCutOff => {
-            let count = if kind == Kind::OneCutOff { 1 } else { agents.len() / 2 };
+            let count = if kind == Kind::OneCutOff {
+                1
+            } else {
+                agents.len() / 2
+            };
             let cut = &agents[..count];
             let weather = if draw.number(0..2) == 0 {
                 Weather::Cut
@@ -244,7 +251,8 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
                 Weather::HalfOpen
             };
             let all = |at: f64, weather| cut.iter().map(move |agent| (at, Step::Weather(*agent, weather)));
-            let end = 3.0 * lease;
+            // At least two edges see each of them out of the pool.
+            let end = (3.0 * lease).max(lease + 2.2 * interval);
             let mut steps: Vec<_> = all(0.0, weather).collect();
             steps.push((end, Step::Complain(cut.to_vec())));
             steps.extend(all(end, Weather::Fair));
@@ -257,7 +265,11 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
         }
         Kind::Slow => {
             let slow = Weather::Slow(Duration::from_secs_f64(draw.seconds(0.02, 0.15)));
-            let all = |at: f64, weather| agents.iter().map(move |agent| (at, Step::Weather(*agent, weather)));
+            let all = |at: f64, weather| {
+                agents
+                    .iter()
+                    .map(move |agent| (at, Step::Weather(*agent, weather)))
+            };
             let steps = all(0.0, slow).chain(all(1.5 * interval, Weather::Fair));
             (steps.collect(), None)
         }

@@ -120,7 +120,10 @@ impl Report {
         let violations = self.violations();
         assert!(violations.is_empty(), "{self}\n{}", self.details());
         let resources = self.setting.resources + self.setting.side;
-        assert!(self.verdict.judged >= 3 * resources, "too little was judged: {self}");
+        assert!(
+            self.verdict.judged >= 3 * resources,
+            "too little was judged: {self}"
+        );
     }
 
     /// Everything that is needed to find out what went wrong.
@@ -167,7 +170,10 @@ impl Report {
         use crate::oracle::Kind as Found;
         let (mut lost, mut doubled, mut unexplained) = (0, 0, 0);
         for finding in &self.verdict.findings {
-            if self.cause(finding).is_none_or(|(_, incident)| incident.kind != kind) {
+            if self
+                .cause(finding)
+                .is_none_or(|(_, incident)| incident.kind != kind)
+            {
                 continue;
             }
             match finding.kind {
@@ -240,7 +246,11 @@ impl fmt::Display for Report {
             self.setting.interval,
             self.setting.lease,
             self.setting.nodes,
-            if self.setting.pauses { ", on_loss: pause" } else { "" },
+            if self.setting.pauses {
+                ", on_loss: pause"
+            } else {
+                ""
+            },
         )?;
         let violations = self.violations();
         writeln!(out, "{} violations", violations.len())

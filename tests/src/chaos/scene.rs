@@ -1,5 +1,7 @@
 //! A pool of real agents on a real etcd, to which things are done.
 
+use std::collections::BTreeSet;
+
 use nephoscope_coordination::protocol::AgentId;
 use nephoscope_coordination::protocol::ranking::{KeyHash, MemberHash, ranked};
 
@@ -65,10 +67,21 @@ impl Scene {
         self.wait_until(clock::now() + seconds);
     }
 
+    /// Lets the pool do its work until so many seconds after the next edge.
+    pub fn after_an_edge(&mut self, seconds: f64) {
+        let interval = f64::from(self.setting.interval);
+        let epoch = clock::epoch();
+        let next = ((clock::now() - epoch) / interval).ceil() * interval;
+        self.wait_until(epoch + next + seconds);
+    }
+
     /// Does something to the pool, and waits until all agents are back in it.
     pub fn suffer(&mut self, kind: Kind, draw: &mut Draw) {
         let ranking = self.ranking(draw);
         let scripts = scripts(kind, &self.setting, &ranking, draw);
+        for agent in &mut self.agents {
+            agent.left_out = agent.says_left_out();
+        }
         let from = clock::now();
         let spans = self.play(&scripts);
         let end = clock::now();
@@ -119,7 +132,11 @@ impl Scene {
         let epoch = clock::epoch();
         self.agents.iter_mut().for_each(Agent::terminate);
         self.agents.iter_mut().for_each(Agent::stop);
-        let log: Vec<_> = self.agents.iter().map(|agent| (agent.id.clone(), agent.log())).collect();
+        let log: Vec<_> = self
+            .agents
+            .iter()
+            .map(|agent| (agent.id.clone(), agent.log()))
+            .collect();
         let schedules = vec![self.schedule()];
         let mut files = Files::new(&schedules, epoch, "synthetic");
         let mut written = Vec::new();
@@ -182,18 +199,25 @@ impl Scene {
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Kill(agent) => self.agents[*agent].kill(),
+            Step::Kill(agent) => {
+                self.remember(*agent);
+                self.agents[*agent].kill();
+            }
             Step::Start(agent) => self.agents[*agent].start(),
             Step::Freeze(agent) => self.agents[*agent].freeze(),
             Step::Thaw(agent) => self.agents[*agent].thaw(),
-            Step::Stop(agent) => self.agents[*agent].stop(),
+            Step::Stop(agent) => {
+                self.remember(*agent);
+                self.agents[*agent].stop();
+            }
             Step::Restart(agent) => {
+                self.remember(*agent);
                 self.agents[*agent].stop();
                 self.agents[*agent].start();
                 // The next one is not stopped before this one is back.
-                let id = self.agents[*agent].id.clone();
                 self.expect("a restarted agent is a member", |scene| {
-                    scene.watcher.look(|seen| seen.members.contains_key(&id))
+                    let agent = &scene.agents[*agent];
+                    scene.watcher.look(|seen| is_member(agent, seen))
                 });
             }
             Step::Reload(agent, duty) => self.reload(*agent, *duty),
@@ -235,13 +259,26 @@ impl Scene {
         }
     }
 
+    /// Notes which membership of an agent is about to end.
+    fn remember(&mut self, agent: usize) {
+        let agent = &mut self.agents[agent];
+        let standing = self.watcher.look(|seen| seen.members.get(&agent.id).cloned());
+        // One that is killed before it is a member again leaves what was noted before.
+        if let Some(standing) = standing {
+            agent.former = Some(standing.incarnation);
+        }
+    }
+
     fn reload(&mut self, agent: usize, duty: Duty) {
         self.agents[agent].reload(&self.setting, duty);
         let id = self.agents[agent].id.clone();
-        let units = if self.setting.side == 0 || duty == Duty::Other { 1 } else { 2 };
+        let carries_side = self.setting.side > 0 && duty != Duty::Other;
         self.expect("an agent's key says what it carries now", |scene| {
-            let carries = |seen: &Seen| seen.members.get(&id).map(|standing| standing.units);
-            scene.watcher.look(carries) == Some(units)
+            scene.watcher.look(|seen| {
+                let standing = seen.members.get(&id);
+                let side = |units: &BTreeSet<String>| scene.setting.side_unit(units.iter()).is_some();
+                standing.is_some_and(|standing| side(&standing.units) == carries_side)
+            })
         });
     }
 
@@ -251,20 +288,32 @@ impl Scene {
         let mut impostor = Agent::direct(id.clone(), &self.setting, &self.etcd);
         let refused = impostor.refused();
         if !refused.contains("in use by an agent on host") {
-            self.silences
-                .push(format!("a second {id} did not say that the id is in use:\n{refused}"));
+            self.silences.push(format!(
+                "a second {id} did not say that the id is in use:\n{refused}"
+            ));
         }
         let samples = impostor.samples().len();
         if samples > 0 {
-            self.silences.push(format!("a second {id} wrote {samples} samples"));
+            self.silences
+                .push(format!("a second {id} wrote {samples} samples"));
         }
     }
 
-    /// Each of these agents must show that it does not reach etcd.
+    /// Each of these agents must show that it does not reach etcd: in readiness, in the metrics, and with one ERROR.
     fn complaints(&mut self, agents: &[usize]) {
         for agent in agents {
-            let agent = &self.agents[*agent];
-            let Some(program) = agent.answering() else { continue };
+            let agent = &mut self.agents[*agent];
+            agent.drain();
+            let errors = agent.says_left_out() - agent.left_out;
+            if errors != 1 {
+                self.silences.push(format!(
+                    "{} was out of the pool for a whole cycle, and said so {errors} times",
+                    agent.id
+                ));
+            }
+            let Some(program) = agent.answering() else {
+                continue;
+            };
             let reasons = program.get("/readyz").json()["reasons"].to_string();
             let metrics = program.get("/metrics");
             let trouble = metrics.metric("nephoscope_etcd_trouble_seconds", &[]);
@@ -279,10 +328,9 @@ impl Scene {
 
     /// Whether each agent is a member; since when.
     fn joined(&self) -> Option<f64> {
-        let ids: Vec<_> = (0..self.setting.agents).map(name).collect();
+        let agents = &self.agents[..self.setting.agents];
         self.watcher.look(|seen| {
-            let there = |id: &String| seen.members.get(id).is_some_and(|standing| !standing.leaving);
-            if !ids.iter().all(there) {
+            if !agents.iter().all(|agent| is_member(agent, seen)) {
                 return None;
             }
             seen.joined.iter().map(|joined| joined.at).max_by(f64::total_cmp)
@@ -341,8 +389,7 @@ impl Scene {
         let unit = setting.unit();
         let other = self.watcher.look(|seen| {
             let members = seen.plans.iter().flat_map(|plan| &plan.members);
-            let mut units = members.flat_map(|member| &member.units);
-            units.find(|other| **other != unit).cloned()
+            setting.side_unit(members.flat_map(|member| &member.units))
         });
         let resource = |unit: &String| {
             let unit = unit.clone();
@@ -391,9 +438,18 @@ impl Scene {
     }
 
     fn logs(&self) -> String {
-        let logs = self.agents.iter().map(|agent| format!("--- {}:\n{}", agent.id, agent.log()));
+        let logs = self
+            .agents
+            .iter()
+            .map(|agent| format!("--- {}:\n{}", agent.id, agent.log()));
         logs.collect()
     }
+}
+
+/// Whether the key of the agent's present process stands.
+fn is_member(agent: &Agent, seen: &Seen) -> bool {
+    let standing = seen.members.get(&agent.id);
+    standing.is_some_and(|standing| !standing.leaving && Some(&standing.incarnation) != agent.former.as_ref())
 }
 
 /// The places of agents in the order in which they own a resource; they must stand in the order of their ids, as in plans.

@@ -10,6 +10,9 @@ use nephoscope_plugin::PartitionMode;
 /// The meter that is judged. The other one that agents may want comes and goes with reloads.
 pub(super) const METER: &str = "synthetic.cycle";
 
+/// What the pollster asks where nothing else lists anything.
+const FALLBACK: &str = "synthetic://10";
+
 /// What a scene is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setting {
@@ -27,6 +30,8 @@ pub struct Setting {
     pub pauses: bool,
     /// Nodes of etcd.
     pub nodes: usize,
+    /// A safety rule that does not hold for the agents: the oracle must see it.
+    pub without: Option<&'static str>,
 }
 
 /// What an agent is to do.
@@ -64,10 +69,21 @@ impl Setting {
 
     /// The first unit as plans name it.
     pub(super) fn unit(&self) -> String {
+        self.unit_of(&self.listing())
+    }
+
+    /// The second unit, of all that members carry: it is a list, which plans name by its content.
+    pub(super) fn side_unit<'a>(&self, mut carried: impl Iterator<Item = &'a String>) -> Option<String> {
+        // The pollster's own discovery is a unit too, although it is not asked while there is another one.
+        let others = [self.unit(), self.unit_of(FALLBACK)];
+        carried.find(|unit| !others.contains(unit)).cloned()
+    }
+
+    fn unit_of(&self, listing: &str) -> String {
         let unit = Unit {
             group: Group::Shared,
             schedule: ScheduleId::new(self.schedule()),
-            listing: self.listing().into(),
+            listing: listing.into(),
             mode: PartitionMode::Resource,
         };
         UnitHash::of("", &unit).to_string()

@@ -47,8 +47,8 @@ pub(super) struct Seen {
 pub(super) struct Standing {
     /// Which of the agent's lives.
     pub incarnation: String,
-    /// How many units it carries on all schedules together.
-    pub units: usize,
+    /// What it carries, on all schedules together.
+    pub units: BTreeSet<String>,
     /// Whether it stops.
     pub leaving: bool,
 }
@@ -125,7 +125,9 @@ async fn follow(url: String, shared: &(Mutex<Seen>, Condvar)) {
         let options = ConnectOptions::new().with_connect_timeout(PATIENCE);
         let begun = timeout(PATIENCE, async {
             let mut client = Client::connect([&url], Some(options)).await?;
-            let options = WatchOptions::new().with_prefix().with_start_revision(revision + 1);
+            let options = WatchOptions::new()
+                .with_prefix()
+                .with_start_revision(revision + 1);
             client.watch(PREFIX, Some(options)).await
         });
         if let Ok(Ok(mut changes)) = begun.await {
@@ -169,13 +171,21 @@ impl Seen {
             (Key::Member(id), Content::Value(Value::Member(member))) => {
                 let standing = Standing {
                     incarnation: member.incarnation.to_string(),
-                    units: member.schedules.values().map(BTreeSet::len).sum(),
+                    units: member
+                        .schedules
+                        .values()
+                        .flatten()
+                        .map(ToString::to_string)
+                        .collect(),
                     leaving: member.leaving,
                 };
                 let id = id.to_string();
                 let incarnation = standing.incarnation.clone();
                 let before = self.members.insert(id.clone(), standing);
-                if before.as_ref().is_none_or(|before| before.incarnation != incarnation) {
+                if before
+                    .as_ref()
+                    .is_none_or(|before| before.incarnation != incarnation)
+                {
                     self.gone.extend(before.map(|before| Gone {
                         incarnation: before.incarnation,
                         at,
