@@ -92,6 +92,7 @@ fn main() -> ExitCode {
     println!("seed {}, {} minutes", wish.seed, wish.minutes);
     let mut draw = Draw::new(wish.seed);
     let mut scene = Scene::begin(wish.setting);
+    let begin = scene.now();
     let deadline = Deadline::after(std::time::Duration::from_secs(60 * wish.minutes));
     let mut round = Vec::new();
     while !deadline.has_passed() {
@@ -101,7 +102,15 @@ fn main() -> ExitCode {
         }
         let kind = wish.kinds[round.pop().expect("a round has kinds")];
         scene.rest(draw.seconds(0.0, 2.0 * f64::from(wish.setting.interval)));
-        scene.suffer(kind, &mut draw);
+        let incident = scene.suffer(kind, &mut draw);
+        println!(
+            "{:8.1} s: {kind}, for {:.1} s; a plan with all agents {} s after that",
+            incident.from - begin,
+            incident.end - incident.from,
+            incident
+                .listed
+                .map_or("no".to_owned(), |after| format!("{after:.1}"))
+        );
     }
     let report = scene.end();
     println!("{report}");

@@ -76,7 +76,7 @@ impl Report {
             complaints.extend(panics.map(|line| format!("{agent}: {line}")));
         }
         Self {
-            verdict: judge(&run, &order),
+            verdict: Self::judge(&run),
             setting,
             incidents,
             run,
@@ -84,6 +84,12 @@ impl Report {
             complaints,
             logs,
         }
+    }
+
+    /// What the oracle would say of another run, with the agents' ranking.
+    #[must_use]
+    pub fn judge(run: &Run) -> Verdict {
+        judge(run, &order)
     }
 
     /// What breaks a promise, in words.

@@ -13,7 +13,7 @@ use super::report::{Incident, Report};
 use super::setting::{Duty, METER, Setting};
 use super::watcher::{Seen, Watcher};
 use crate::oracle::{Fault, Files, Lease, Meter, Resource, Run, Schedule};
-use crate::{Deadline, Etcd, PATIENCE};
+use crate::{Deadline, Etcd, PATIENCE, Weather};
 
 /// How much later than the agents the watcher may see what happens in etcd, in seconds: all of it runs on one machine that
 /// has other things to do.
@@ -34,6 +34,19 @@ pub struct Scene {
     faults: Vec<Fault>,
     /// What agents did not say although they had to.
     silences: Vec<String>,
+    /// When agents could not have had an answer of etcd.
+    isolations: Vec<Isolation>,
+}
+
+/// A time in which an agent cannot have had an answer of etcd to anything that it had sent after its begin.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Isolation {
+    /// The agent.
+    pub id: String,
+    /// When it began.
+    pub from: f64,
+    /// When it ended; until the agent is a member again if the process was stopped.
+    pub to: Option<f64>,
 }
 
 impl Scene {
@@ -55,11 +68,18 @@ impl Scene {
             incidents: Vec::new(),
             faults: Vec::new(),
             silences: Vec::new(),
+            isolations: Vec::new(),
         };
         scene.agents.iter_mut().for_each(Agent::start);
         let gathered = scene.wait(Deadline::start(), |scene| scene.gathered());
         assert!(gathered.is_some(), "no plan with all agents\n{}", scene.logs());
         scene
+    }
+
+    /// The boot clock, in seconds.
+    #[must_use]
+    pub fn now(&self) -> f64 {
+        clock::now()
     }
 
     /// Lets the pool do its work for so many seconds.
@@ -76,7 +96,7 @@ impl Scene {
     }
 
     /// Does something to the pool, and waits until all agents are back in it.
-    pub fn suffer(&mut self, kind: Kind, draw: &mut Draw) {
+    pub fn suffer(&mut self, kind: Kind, draw: &mut Draw) -> &Incident {
         let ranking = self.ranking(draw);
         let scripts = scripts(kind, &self.setting, &ranking, draw);
         for agent in &mut self.agents {
@@ -104,7 +124,7 @@ impl Scene {
                 effect,
             }));
         }
-        self.incidents.push(Incident {
+        let incident = Incident {
             kind,
             steps: scripts
                 .iter()
@@ -115,7 +135,9 @@ impl Scene {
             end,
             joined: joined.map(|at| at - end),
             listed: listed.map(|at| at - end),
-        });
+        };
+        self.incidents.push(incident);
+        &self.incidents[self.incidents.len() - 1]
     }
 
     /// Waits until all that was done can be judged, stops everything, and says what came of it.
@@ -174,7 +196,9 @@ impl Scene {
             counted: Vec::new(),
             faults: self.faults,
         };
-        Report::new(self.setting, run, strange, self.incidents, self.silences, log)
+        let mut complaints = self.silences;
+        complaints.extend(late(&run, &self.isolations));
+        Report::new(self.setting, run, strange, self.incidents, complaints, log)
     }
 
     /// Plays scripts at the same time; tells when the first step of each began, and the last one was over.
@@ -204,7 +228,15 @@ impl Scene {
                 self.agents[*agent].kill();
             }
             Step::Start(agent) => self.agents[*agent].start(),
-            Step::Freeze(agent) => self.agents[*agent].freeze(),
+            Step::Freeze(agent) => {
+                let agent = &mut self.agents[*agent];
+                agent.freeze();
+                self.isolations.push(Isolation {
+                    id: agent.id.clone(),
+                    from: clock::now(),
+                    to: None,
+                });
+            }
             Step::Thaw(agent) => self.agents[*agent].thaw(),
             Step::Stop(agent) => {
                 self.remember(*agent);
@@ -222,7 +254,7 @@ impl Scene {
             }
             Step::Reload(agent, duty) => self.reload(*agent, *duty),
             Step::Impostor(agent) => self.impostor(*agent),
-            Step::Weather(agent, weather) => self.agents[*agent].weather(*weather),
+            Step::Weather(agent, weather) => self.weather(*agent, *weather),
             Step::Storm(count) => {
                 let came = self.agents.len();
                 for number in 0..*count {
@@ -266,6 +298,25 @@ impl Scene {
         // One that is killed before it is a member again leaves what was noted before.
         if let Some(standing) = standing {
             agent.former = Some(standing.incarnation);
+        }
+    }
+
+    fn weather(&mut self, agent: usize, weather: Weather) {
+        let agent = &self.agents[agent];
+        // Before it is fair again, and after it is not any more.
+        let of_agent =
+            |isolation: &&mut Isolation| isolation.id == agent.id && isolation.to == Some(f64::INFINITY);
+        if let Some(isolation) = self.isolations.iter_mut().find(of_agent) {
+            isolation.to = Some(clock::now());
+        }
+        agent.weather(weather);
+        // Answers need not come under `continue`: the agent may go on without.
+        if self.setting.pauses && matches!(weather, Weather::Cut | Weather::HalfOpen) {
+            self.isolations.push(Isolation {
+                id: agent.id.clone(),
+                from: clock::now(),
+                to: Some(f64::INFINITY),
+            });
         }
     }
 
@@ -444,6 +495,33 @@ impl Scene {
             .map(|agent| format!("--- {}:\n{}", agent.id, agent.log()));
         logs.collect()
     }
+}
+
+/// Samples that were handed over although they were polled after the deadline of a lease that cannot have been renewed. The oracle,
+/// which knows only when keys went, sees later ones.
+fn late(run: &Run, isolations: &[Isolation]) -> Vec<String> {
+    let ttl = run.lease.ttl;
+    let mut late = Vec::new();
+    for Isolation { id, from, to } in isolations {
+        let deadline = from + ttl - (ttl / 10.0).max(0.2);
+        let joined = run
+            .joined
+            .iter()
+            .filter(|joined| joined.agent == *id && joined.at > *from);
+        let again = joined.map(|joined| joined.at).fold(f64::INFINITY, f64::min);
+        let end = to.unwrap_or(again).min(again);
+        let written = run.written.iter().filter(|sample| sample.agent == *id);
+        let after = written.filter(|sample| deadline < sample.finished && sample.finished < end);
+        late.extend(after.map(|sample| {
+            format!(
+                "{id} handed {} over in {}, which was polled {:.3} s after the deadline of its lease",
+                sample.resource,
+                sample.cycle,
+                sample.finished - deadline
+            )
+        }));
+    }
+    late
 }
 
 /// Whether the key of the agent's present process stands.

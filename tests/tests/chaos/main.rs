@@ -6,6 +6,10 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
+#![allow(
+    clippy::print_stdout,
+    reason = "tables are for whoever reads the output of a test"
+)]
 
 mod promises;
 mod rules;
