@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
 use crate::{
-    blocked, compute, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool, throughput,
+    blocked, central, compute, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool, throughput,
 };
 
 /// How much time figures may take.
@@ -43,10 +43,11 @@ pub(crate) enum Bench {
     Hang,
     Blocked,
     Compute,
+    Central,
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Memory,
         Self::Connected,
         Self::Start,
@@ -61,6 +62,7 @@ impl Bench {
         Self::Hang,
         Self::Blocked,
         Self::Compute,
+        Self::Central,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -79,6 +81,7 @@ impl Bench {
             Self::Hang => "hang",
             Self::Blocked => "blocked",
             Self::Compute => "compute",
+            Self::Central => "central",
         }
     }
 
@@ -98,6 +101,7 @@ impl Bench {
             Self::Hang => "how late cycles start beside polls that hang",
             Self::Blocked => "what a publisher that is blocked costs the cycles and the others",
             Self::Compute => "100 instances, beside collectd",
+            Self::Central => "a simulated cloud that ten agents share, beside what ceilometer asks of it",
         }
     }
 
@@ -118,6 +122,7 @@ impl Bench {
             Self::Hang => hang::run(effort),
             Self::Blocked => blocked::run(effort),
             Self::Compute => compute::run(effort),
+            Self::Central => central::run(effort),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::trouble::Trouble;
 
 mod bench;
 mod blocked;
+mod central;
 mod clocks;
 mod compute;
 mod doubles;

@@ -387,10 +387,10 @@ async fn around(State(shared): State<Shared>, request: Request, next: Next) -> R
         shared: shared.clone(),
         name,
     };
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
+    let due = Instant::now() + latency;
     let response = answer(&shared, service, &template, request, next).await;
+    // What the answer took to make is a part of the latency.
+    tokio::time::sleep_until(due).await;
     let status = response.status().as_u16();
     let template = match service {
         Some(Service::Rgw) | None => template,
