@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
 use crate::{
-    blocked, central, compute, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool, throughput,
+    blocked, central, compute, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool,
+    throughput,
 };
 
 /// How much time figures may take.

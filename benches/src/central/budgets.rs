@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nephoscope_cloud::{Cloud, Counted, Fault, FaultKind, Service, Size};
+use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -62,12 +62,9 @@ fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
     cloud.token_lifetime(TOKEN_LIFETIME);
     let began = Instant::now();
     let pool = Pool::start(runtime, &cloud, AGENTS)?;
-    let mut tokens = tokens(&cloud.counts());
     let mut cycles = Vec::new();
     for _ in 0..effort.of(8, 2) {
-        let cycle = pool.cycle(&cloud, || ())?;
-        tokens += self::tokens(&cycle.requests);
-        cycles.push(cycle);
+        cycles.push(pool.cycle(&cloud, || ())?);
     }
     let lifetimes = (began.elapsed().as_secs_f64() / TOKEN_LIFETIME.as_secs_f64()).ceil();
     let mut figures = requests(&size, &cycles)?;
@@ -75,7 +72,7 @@ fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
         "tokens, of 10 agents",
         Unit::Count,
         Budget::AtMost((lifetimes + 1.0) * AGENTS as f64),
-        tokens as f64,
+        cloud.tokens_given() as f64,
         format!(
             "all tokens since the start of the agents; they last {} s, and {lifetimes} lifetimes have begun",
             TOKEN_LIFETIME.as_secs()
@@ -101,7 +98,10 @@ fn requests(size: &Size, cycles: &[Cycle]) -> Result<Vec<Figure>, Trouble> {
         cycles.len()
     );
     let counted = cycles.iter().flat_map(|cycle| &cycle.requests);
-    if let Some(other) = counted.clone().find(|counted| Work::of(counted.service, &counted.path).is_none()) {
+    if let Some(other) = counted
+        .clone()
+        .find(|counted| Work::of(counted.service, &counted.path).is_none())
+    {
         return Err(Trouble::new(format!("a request that nobody expected: {other:?}")));
     }
     let mut figures = Vec::new();
@@ -144,6 +144,11 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
         LATENCY.as_millis(),
         cycles.len()
     );
+    for cycle in cycles {
+        for record in &cycle.records {
+            table::print_error(&format!("DEBUG {record:?}"));
+        }
+    }
     let longest = |cycle: &Cycle| {
         let durations = cycle.records.iter().map(|record| record.duration);
         durations.fold(0.0, f64::max) * 1e3
@@ -151,9 +156,27 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
     let measured = median(cycles.iter().map(longest).collect());
     let alone = median(cycles.iter().map(|cycle| latency_alone(size, cycle)).collect());
     vec![
-        Figure::new("a cycle of the pool", Unit::Milliseconds, Budget::None, measured, how.clone()),
-        Figure::new("what latency alone takes", Unit::Milliseconds, Budget::None, alone, how.clone()),
-        Figure::new("the first / the second", Unit::Times, Budget::AtMost(1.3), measured / alone, how),
+        Figure::new(
+            "a cycle of the pool",
+            Unit::Milliseconds,
+            Budget::None,
+            measured,
+            how.clone(),
+        ),
+        Figure::new(
+            "what latency alone takes",
+            Unit::Milliseconds,
+            Budget::None,
+            alone,
+            how.clone(),
+        ),
+        Figure::new(
+            "the first / the second",
+            Unit::Times,
+            Budget::AtMost(1.3),
+            measured / alone,
+            how,
+        ),
     ]
 }
 
@@ -161,7 +184,9 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
 fn latency_alone(size: &Size, cycle: &Cycle) -> f64 {
     let chain = size.volumes.div_ceil(PAGE) as u64;
     let calls = |record: &Record| {
-        let most = record.resources("storage").max(record.resources("dns.zone.recordsets"));
+        let most = record
+            .resources("storage")
+            .max(record.resources("dns.zone.recordsets"));
         most.div_ceil(CONCURRENCY)
     };
     let most = cycle.records.iter().map(calls).max().unwrap_or_default();
@@ -173,7 +198,10 @@ fn faults(pool: &Pool<'_>, cloud: &Cloud, whole: &[Cycle]) -> Result<Vec<Figure>
     let how = "one cycle in which all answers of the service are 503; at most the requests of its listing, the retries, and one probe, of each agent that asks it".to_owned();
     let usual = median(whole.iter().map(samples).collect());
     let mut figures = Vec::new();
-    for (service, own, agents) in [(Service::Cinder, "volume", 1), (Service::Swift, "storage", AGENTS as u64)] {
+    for (service, own, agents) in [
+        (Service::Cinder, "volume", 1),
+        (Service::Swift, "storage", AGENTS as u64),
+    ] {
         let cycle = pool.cycle(cloud, || cloud.fault(Fault::of(service, FaultKind::Status(503))))?;
         cloud.heal();
         let got = of_service(&cycle, service);
@@ -199,7 +227,10 @@ fn faults(pool: &Pool<'_>, cloud: &Cloud, whole: &[Cycle]) -> Result<Vec<Figure>
 }
 
 fn of_service(cycle: &Cycle, service: Service) -> u64 {
-    let own = cycle.requests.iter().filter(|counted| counted.service == service.name());
+    let own = cycle
+        .requests
+        .iter()
+        .filter(|counted| counted.service == service.name());
     own.map(|counted| counted.count).sum()
 }
 
@@ -208,7 +239,11 @@ fn samples(cycle: &Cycle) -> f64 {
 }
 
 fn samples_of(cycle: &Cycle, pollster: &str) -> f64 {
-    cycle.records.iter().map(|record| record.samples_of(pollster)).sum::<u64>() as f64
+    cycle
+        .records
+        .iter()
+        .map(|record| record.samples_of(pollster))
+        .sum::<u64>() as f64
 }
 
 /// An agent with many resources of one kind.
@@ -217,13 +252,19 @@ fn large(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
     let mut figures = Vec::new();
     for (meter, size, what) in [
         ("volume.size", single::size_of(MANY, 0), "volumes, in pages"),
-        ("ip.floating", single::size_of(0, MANY), "floating IPs, in one answer"),
+        (
+            "ip.floating",
+            single::size_of(0, MANY),
+            "floating IPs, in one answer",
+        ),
     ] {
         let cloud = runtime.block_on(Cloud::start(size));
         cloud.latency(LATENCY);
         let found = single::measure(runtime, &cloud, meter, cycles)?;
         if found.cycles.iter().any(|cycle| cycle.samples != MANY as u64) {
-            return Err(Trouble::new(format!("a cycle does not have {MANY} samples of {meter}")));
+            return Err(Trouble::new(format!(
+                "a cycle does not have {MANY} samples of {meter}"
+            )));
         }
         figures.push(Figure::new(
             format!("memory (PSS), {MANY} {what}"),
@@ -234,12 +275,4 @@ fn large(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
         ));
     }
     Ok(figures)
-}
-
-/// How many tokens were given.
-fn tokens(counts: &[Counted]) -> u64 {
-    let own = counts
-        .iter()
-        .filter(|counted| Work::of(counted.service, &counted.path) == Some(Work::Tokens));
-    own.map(|counted| counted.count).sum()
 }

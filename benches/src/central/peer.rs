@@ -78,8 +78,8 @@ impl Work {
             Self::Images => AGENTS * size.images.div_ceil(GLANCE_PAGE),
             Self::Zones => AGENTS * size.zones.div_ceil(DESIGNATE_PAGE),
             Self::RecordSets => size.zones * size.record_sets.div_ceil(DESIGNATE_PAGE).max(1),
-            // HEAD for the account, GET for its containers.
-            Self::Accounts => 2 * size.projects,
+            // HEAD for the account, GET for its containers; the services have a project too.
+            Self::Accounts => 2 * (size.projects + 1),
             // The domains, then the projects of each; `Size::domains` are those beside `default`.
             Self::Projects => AGENTS * (1 + 1 + size.domains),
             // One token a cycle, and before it the versions of Keystone.

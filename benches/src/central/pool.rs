@@ -63,6 +63,7 @@ pub(crate) struct Poll {
     pub(crate) pollster: String,
     pub(crate) resources: u64,
     pub(crate) samples: u64,
+    duration: f64,
 }
 
 impl Record {
@@ -80,12 +81,14 @@ impl Record {
 }
 
 impl<'a> Pool<'a> {
-    /// So many agents, with a budget of requests that is bounded by concurrency alone.
+    /// So many agents; how many requests they make at once is bounded, and not how many in a second.
     pub(crate) fn start(runtime: &'a Runtime, cloud: &Cloud, agents: usize) -> Result<Self, Trouble> {
         let etcd = Etcd::start();
         let mut options = cloud.options();
         if let Some(options) = options.as_object_mut() {
             options.insert("rate".to_owned(), 0.into());
+            // So that a service that was away is asked again in the next cycle.
+            options.insert("breaker_interval".to_owned(), (INTERVAL / 2).into());
         }
         let endpoints = serde_json::to_string(&etcd.endpoints()).during("write the endpoints")?;
         let mut started = Vec::new();
@@ -161,7 +164,10 @@ impl<'a> Pool<'a> {
         self.wait("a further cycle of all agents", || {
             let next = |program: &Program| {
                 let records = records(program).unwrap_or_default().into_iter();
-                records.map(|record| record.cycle).filter(|found| *found > cycle).min()
+                records
+                    .map(|record| record.cycle)
+                    .filter(|found| *found > cycle)
+                    .min()
             };
             let ended: Option<Vec<_>> = self.agents.iter().map(|(_, program)| next(program)).collect();
             found = ended.and_then(|ended| {

@@ -28,7 +28,12 @@ pub(crate) struct Large {
 }
 
 /// Lets an agent poll one meter of a cloud for so many cycles.
-pub(crate) fn measure(runtime: &Runtime, cloud: &Cloud, meter: &str, cycles: usize) -> Result<Large, Trouble> {
+pub(crate) fn measure(
+    runtime: &Runtime,
+    cloud: &Cloud,
+    meter: &str,
+    cycles: usize,
+) -> Result<Large, Trouble> {
     let lab = Lab::with(&format!(
         "agent: {{namespaces: [central], id: agent, host: host, state_dir: $LAB/state}}\n\
          notifier: {{publishers: [{{name: none, url: \"discard:\"}}]}}\n\
@@ -46,11 +51,17 @@ pub(crate) fn measure(runtime: &Runtime, cloud: &Cloud, meter: &str, cycles: usi
             looked = Duration::ZERO;
             let found = records(&program)?;
             if found.len() >= cycles {
-                return Ok(Large { memory, cycles: found });
+                return Ok(Large {
+                    memory,
+                    cycles: found,
+                });
             }
         }
         if deadline.has_passed() {
-            return Err(Trouble::new(format!("waited in vain for a cycle: {}", program.stderr())));
+            return Err(Trouble::new(format!(
+                "waited in vain for a cycle: {}",
+                program.stderr()
+            )));
         }
         runtime.block_on(async { tokio::time::sleep(GLANCE).await });
         looked += GLANCE;

@@ -75,7 +75,7 @@ pub use reqwest::header::HeaderMap;
 pub use record::{Members, Record};
 pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};
-pub use session::{KEYSTONE, OPENSTACK, Session};
+pub use session::{KEYSTONE, OPENSTACK, Session, TOKEN};
 pub use table::{Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
 pub use versions::Microversion;
 

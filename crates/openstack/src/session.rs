@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_plugin::{BuildContext, BuildError, CallCounts, OptionsError};
+use nephoscope_plugin::{BuildContext, BuildError, Call, CallCounts, CallRate, OptionsError};
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
@@ -34,8 +34,14 @@ pub const KEYSTONE: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-/// The path by which tokens are asked for, as it is counted.
-const TOKENS: &str = "/v3/auth/tokens";
+/// How a token is asked for; all plugins of an agent that use the session declare it, and share the token.
+pub const TOKEN: Call = Call {
+    service: "keystone",
+    method: "POST",
+    path: "/v3/auth/tokens",
+    role: "none",
+    rate: CallRate::Hourly,
+};
 
 /// The header in which Keystone gives a token.
 const SUBJECT_TOKEN: &str = "x-subject-token";
@@ -254,7 +260,7 @@ impl Session {
             endpoint: &endpoint,
             transport: &self.transport,
             method: Method::POST,
-            path: TOKENS,
+            path: TOKEN.path,
             members: 1,
             body: Some(credentials.request().to_string()),
         };

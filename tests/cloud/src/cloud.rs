@@ -182,6 +182,12 @@ impl Cloud {
         self.shared.state.lock().tokens.clear();
     }
 
+    /// How many tokens were given so far.
+    #[must_use]
+    pub fn tokens_given(&self) -> u64 {
+        self.shared.state.lock().tokens_given
+    }
+
     /// How long tokens that are given from now on last.
     pub fn token_lifetime(&self, lifetime: Duration) {
         self.shared.state.lock().token_lifetime = lifetime;

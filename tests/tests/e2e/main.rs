@@ -9,6 +9,7 @@
 mod admin;
 mod commands;
 mod compute;
+mod cost;
 mod cycles;
 mod exit_codes;
 mod faults;
