@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use super::peer::{AGENTS, Work};
-use super::pool::{Cycle, Pool, Record};
+use super::pool::{Cycle, METERS, Pool, Record};
 use super::single;
 use crate::bench::Effort;
 use crate::figure::{Budget, Figure, Unit};
@@ -63,11 +63,12 @@ fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
     let began = Instant::now();
     let pool = Pool::start(runtime, &cloud, AGENTS)?;
     let mut cycles = Vec::new();
-    for _ in 0..effort.of(8, 2) {
+    for _ in 0..effort.of(5, 2) {
         cycles.push(pool.cycle(&cloud, || ())?);
     }
     let lifetimes = (began.elapsed().as_secs_f64() / TOKEN_LIFETIME.as_secs_f64()).ceil();
     let mut figures = requests(&size, &cycles)?;
+    figures.push(declared(&pool, &size, &cycles)?);
     figures.push(Figure::new(
         "tokens, of 10 agents",
         Unit::Count,
@@ -80,6 +81,8 @@ fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
     ));
     figures.extend(times(&size, &cycles));
     figures.extend(faults(&pool, &cloud, &cycles)?);
+    drop(pool);
+    figures.extend(alone(runtime, &cloud, &size, effort)?);
     Ok(figures)
 }
 
@@ -135,6 +138,26 @@ fn requests(size: &Size, cycles: &[Cycle]) -> Result<Vec<Figure>, Trouble> {
     Ok(figures)
 }
 
+/// How far what is counted is from what `nephoscope check --cost` says.
+fn declared(pool: &Pool<'_>, size: &Size, cycles: &[Cycle]) -> Result<Figure, Trouble> {
+    let declared = pool.declared(size)?;
+    let now_and_then = [Some(Work::Tokens), Some(Work::Versions)];
+    let counted = |cycle: &Cycle| -> u64 {
+        let requests = cycle.requests.iter();
+        let own =
+            requests.filter(|counted| !now_and_then.contains(&Work::of(counted.service, &counted.path)));
+        own.map(|counted| counted.count).sum()
+    };
+    let off = cycles.iter().map(|cycle| counted(cycle).abs_diff(declared)).max();
+    Ok(Figure::new(
+        format!("  beside {declared} of check --cost, off by"),
+        Unit::Count,
+        Budget::AtMost(0.0),
+        off.unwrap_or_default() as f64,
+        "the cycle furthest from what `nephoscope check --cost --members 10` says, without tokens and versions",
+    ))
+}
+
 /// How long a cycle takes, beside what latency alone takes.
 fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
     let how = format!(
@@ -144,11 +167,6 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
         LATENCY.as_millis(),
         cycles.len()
     );
-    for cycle in cycles {
-        for record in &cycle.records {
-            table::print_error(&format!("DEBUG {record:?}"));
-        }
-    }
     let longest = |cycle: &Cycle| {
         let durations = cycle.records.iter().map(|record| record.duration);
         durations.fold(0.0, f64::max) * 1e3
@@ -180,17 +198,52 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
     ]
 }
 
+/// The same for one agent, which has all of it to do: ten on a small machine wait for its processors.
+fn alone(runtime: &Runtime, cloud: &Cloud, size: &Size, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    let cycles = effort.of(4, 2);
+    let found = single::measure(runtime, cloud, METERS, cycles)?.cycles;
+    let how = format!(
+        "the same cloud and meters, one agent of the release program without etcd; median of {cycles} cycles"
+    );
+    let measured = median(found.iter().map(|record| record.duration * 1e3).collect());
+    let alone = median(found.iter().map(|record| of_one(size, record)).collect());
+    Ok(vec![
+        Figure::new(
+            "a cycle of one agent",
+            Unit::Milliseconds,
+            Budget::None,
+            measured,
+            how.clone(),
+        ),
+        Figure::new(
+            "what latency alone takes",
+            Unit::Milliseconds,
+            Budget::None,
+            alone,
+            how.clone(),
+        ),
+        Figure::new(
+            "the first / the second",
+            Unit::Times,
+            Budget::AtMost(1.3),
+            measured / alone,
+            how,
+        ),
+    ])
+}
+
 /// In milliseconds.
 fn latency_alone(size: &Size, cycle: &Cycle) -> f64 {
+    let records = cycle.records.iter();
+    records.map(|record| of_one(size, record)).fold(0.0, f64::max)
+}
+
+fn of_one(size: &Size, record: &Record) -> f64 {
     let chain = size.volumes.div_ceil(PAGE) as u64;
-    let calls = |record: &Record| {
-        let most = record
-            .resources("storage")
-            .max(record.resources("dns.zone.recordsets"));
-        most.div_ceil(CONCURRENCY)
-    };
-    let most = cycle.records.iter().map(calls).max().unwrap_or_default();
-    chain.max(most) as f64 * LATENCY.as_secs_f64() * 1e3
+    let calls = record
+        .resources("storage")
+        .max(record.resources("dns.zone.recordsets"));
+    chain.max(calls.div_ceil(CONCURRENCY)) as f64 * LATENCY.as_secs_f64() * 1e3
 }
 
 /// A cycle in which a service answers 503.
@@ -248,12 +301,12 @@ fn samples_of(cycle: &Cycle, pollster: &str) -> f64 {
 
 /// An agent with many resources of one kind.
 fn large(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
-    let cycles = effort.of(3, 1);
+    let cycles = effort.of(2, 1);
     let mut figures = Vec::new();
     for (meter, size, what) in [
-        ("volume.size", single::size_of(MANY, 0), "volumes, in pages"),
+        ("[volume.size]", single::size_of(MANY, 0), "volumes, in pages"),
         (
-            "ip.floating",
+            "[ip.floating]",
             single::size_of(0, MANY),
             "floating IPs, in one answer",
         ),

@@ -99,3 +99,38 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ceilometer_asks_by_its_own_code() {
+        let size = Size {
+            volumes: 10_000,
+            floating_ips: 10_000,
+            images: 1_000,
+            projects: 999,
+            zones: 500,
+            record_sets: 200,
+            ..Size::of(0)
+        };
+        let asked = Work::ALL.map(|work| work.of_ceilometer(&size));
+        assert_eq!(asked, [100, 10, 400, 250, 5000, 2000, 30, 20, 0]);
+    }
+
+    #[test]
+    fn every_request_is_a_part_of_some_work() {
+        for (service, path, work) in [
+            ("cinder", "/v3/{project}/volumes/detail", Work::Volumes),
+            ("cinder", "/v3/", Work::Versions),
+            ("designate", "/v2/zones", Work::Zones),
+            ("designate", "/v2/zones/{id}/recordsets", Work::RecordSets),
+            ("keystone", "/v3/auth/tokens", Work::Tokens),
+            ("keystone", "/v3/projects", Work::Projects),
+        ] {
+            assert_eq!(Work::of(service, path), Some(work), "{service} {path}");
+        }
+        assert_eq!(Work::of("manila", "/v2/{project}/shares/detail"), None);
+    }
+}

@@ -1,8 +1,9 @@
 //! Agents that share a cloud, on an etcd of their own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nephoscope_cloud::{Cloud, Counted};
+use nephoscope_cloud::{Cloud, Counted, Size};
 use nephoscope_tests::{Deadline, Etcd, Lab, Program};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
@@ -63,14 +64,17 @@ pub(crate) struct Poll {
     pub(crate) pollster: String,
     pub(crate) resources: u64,
     pub(crate) samples: u64,
-    duration: f64,
+    /// By kind.
+    pub(crate) failures: BTreeMap<String, u64>,
 }
 
 impl Record {
-    /// How many resources of a pollster were this agent's.
+    /// How many resources a pollster was asked for, with those that failed.
     pub(crate) fn resources(&self, pollster: &str) -> u64 {
         let polls = self.polls.iter().filter(|poll| poll.pollster == pollster);
-        polls.map(|poll| poll.resources).sum()
+        polls
+            .map(|poll| poll.resources + poll.failures.values().sum::<u64>())
+            .sum()
     }
 
     /// How many samples of a pollster were.
@@ -110,6 +114,40 @@ impl<'a> Pool<'a> {
         };
         pool.divides()?;
         Ok(pool)
+    }
+
+    /// The requests of a cycle by `nephoscope check --cost`.
+    pub(crate) fn declared(&self, size: &Size) -> Result<u64, Trouble> {
+        let (lab, _) = self
+            .agents
+            .first()
+            .ok_or_else(|| Trouble::new("there is no agent"))?;
+        let members = self.agents.len().to_string();
+        let resources = format!(
+            "volumes={},images={},dns_zones={},tenant={}",
+            size.volumes,
+            size.images,
+            size.zones,
+            size.projects + 1
+        );
+        let arguments = [
+            "check",
+            "--cost",
+            "--format",
+            "json",
+            "--members",
+            &members,
+            "--resources",
+            &resources,
+        ];
+        let printed = lab.nephoscope(&arguments).finish().stdout;
+        let mut declared = 0;
+        for line in printed.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).during("read the declared cost")?;
+            // What is asked once an hour has no cost of a cycle.
+            declared += row["per_cycle"].as_u64().unwrap_or_default();
+        }
+        Ok(declared)
     }
 
     /// Waits until every agent knows a plan that lists all.

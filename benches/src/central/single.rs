@@ -1,4 +1,4 @@
-//! One agent and a large cloud: the most memory that it takes.
+//! One agent and a large cloud: how long its cycles take, and the most memory that it takes.
 
 use std::time::Duration;
 
@@ -27,19 +27,23 @@ pub(crate) struct Large {
     pub(crate) cycles: Vec<Record>,
 }
 
-/// Lets an agent poll one meter of a cloud for so many cycles.
+/// Lets an agent poll some meters of a cloud for so many cycles; how many requests it makes at once is bounded, and not how many
+/// in a second.
 pub(crate) fn measure(
     runtime: &Runtime,
     cloud: &Cloud,
-    meter: &str,
+    meters: &str,
     cycles: usize,
 ) -> Result<Large, Trouble> {
+    let mut options = cloud.options();
+    if let Some(options) = options.as_object_mut() {
+        options.insert("rate".to_owned(), 0.into());
+    }
     let lab = Lab::with(&format!(
         "agent: {{namespaces: [central], id: agent, host: host, state_dir: $LAB/state}}\n\
          notifier: {{publishers: [{{name: none, url: \"discard:\"}}]}}\n\
-         plugins: {{openstack: {}}}\n\
-         sources: [{{name: cloud, interval: {INTERVAL}, meters: [{meter}]}}]\n",
-        cloud.options()
+         plugins: {{openstack: {options}}}\n\
+         sources: [{{name: cloud, interval: {INTERVAL}, meters: {meters}}}]\n",
     ));
     let program = lab.nephoscope(&["run"]).start();
     let deadline = Deadline::after(PATIENCE);
