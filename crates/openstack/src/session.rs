@@ -59,7 +59,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The session with a cloud.
 pub struct Session {
     pub(crate) options: Options,
-    pub(crate) transport: Arc<Transport>,
+    transport: Arc<Transport>,
+    /// Of services whose certificates are checked in a way of their own.
+    transports: HashMap<String, Arc<Transport>>,
     credentials: Option<Credentials>,
     interface: Interface,
     region: Option<String>,
@@ -116,13 +118,28 @@ impl Session {
             None => Interface::default(),
             Some(text) => interface("interface", text)?,
         };
+        let mut transports = HashMap::new();
         for (name, service) in &options.services {
             if let Some(text) = &service.interface {
                 self::interface(&format!("services.{name}.interface"), text)?;
             }
+            if service.cafile.is_none() && service.insecure.is_none() {
+                continue;
+            }
+            let own = Access {
+                ca: service.cafile.clone().or_else(|| access.ca.clone()),
+                insecure: service.insecure.unwrap_or(access.insecure),
+                ..access.clone()
+            };
+            let transport = Transport::new(&own, options.timeout.0).map_err(|error| OptionsError {
+                path: format!("services.{name}.{}", error.path),
+                ..error
+            })?;
+            transports.insert(name.clone(), Arc::new(transport));
         }
         Ok(Arc::new(Self {
             transport: Arc::new(Transport::new(&access, options.timeout.0)?),
+            transports,
             options,
             credentials,
             interface,
@@ -181,6 +198,7 @@ impl Session {
                     &self.options,
                     self.interface,
                     self.region.as_deref(),
+                    self.transports.get(def.name).unwrap_or(&self.transport).clone(),
                     self.calls.clone(),
                 ))
             })
@@ -258,7 +276,6 @@ impl Session {
         let exchange = Exchange {
             session: self,
             endpoint: &endpoint,
-            transport: &self.transport,
             method: Method::POST,
             path: TOKEN.path,
             members: 1,

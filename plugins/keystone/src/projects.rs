@@ -70,12 +70,13 @@ struct Projects {
 impl Discovery for Projects {
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
         no_parameter(run)?;
+        let keystone = self.keystone.shared_by(run.members());
         let domains = if self.enabled_only {
-            Some(self.enabled_domains().await?)
+            Some(enabled_domains(&keystone).await?)
         } else {
             None
         };
-        let mut request = self.keystone.request(&PROJECTS);
+        let mut request = keystone.request(&PROJECTS);
         if self.enabled_only {
             request = request.query("enabled", "True");
         }
@@ -95,14 +96,12 @@ impl Discovery for Projects {
     }
 }
 
-impl Projects {
-    async fn enabled_domains(&self) -> Result<HashSet<String>, ApiError> {
-        let request = self.keystone.request(&DOMAINS).query("enabled", "True");
-        let mut domains = request.list(List::Member("domains"));
-        let mut ids = HashSet::new();
-        while let Some(domain) = domains.next::<Domain>().await? {
-            ids.insert(domain.id);
-        }
-        Ok(ids)
+async fn enabled_domains(keystone: &Service) -> Result<HashSet<String>, ApiError> {
+    let request = keystone.request(&DOMAINS).query("enabled", "True");
+    let mut domains = request.list(List::Member("domains"));
+    let mut ids = HashSet::new();
+    while let Some(domain) = domains.next::<Domain>().await? {
+        ids.insert(domain.id);
     }
+    Ok(ids)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use nephoscope_cloud::{Cloud, Size};
+use nephoscope_cloud::{Cloud, SECRET_KEY, Size, USER};
 use nephoscope_tests::Lab;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -15,10 +15,11 @@ const SOURCES: &str = r#"
 "#;
 
 fn offline(sources: &str, options: &str) -> Lab {
+    let keys = format!("{{access_key: {USER}, secret_key: {SECRET_KEY}}}");
     Lab::with(&format!(
         "agent: {{namespaces: [central], id: test, state_dir: $LAB/state}}\n\
          notifier: {{publishers: [{{name: none, url: \"discard:\"}}]}}\n\
-         plugins: {{openstack: {options}}}\n\
+         plugins: {{openstack: {options}, radosgw: {keys}}}\n\
          sources:{sources}"
     ))
 }
@@ -78,7 +79,8 @@ fn what_plugins_declare_is_what_the_services_are_asked_for() {
         .build()
         .unwrap();
     for (meters, more) in [
-        (r#"["*"]"#, ""),
+        // What the discoveries of LBaaS share within a cycle, each of them declares.
+        (r#"["*", "!network.services.lb.*"]"#, ""),
         // HEAD in the place of GET, and the domains.
         ("[storage.objects]", ", ignore_disabled_projects: true"),
         // Fewer calls of a discovery than of its pollsters.

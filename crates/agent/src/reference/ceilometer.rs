@@ -50,8 +50,12 @@ const ONE_GET: Verdict = Corrected(
     "one GET for all meters of an account, which carries the headers of HEAD; HEAD alone where no meter of containers is wanted",
 );
 const ALL_CONTAINERS: Verdict = Corrected("all containers; ceilometer sees the first page, 10,000 of them");
-const PER_PROJECT: Verdict = Corrected("a project that fails costs itself alone, and is asked once a cycle");
-const SIGNED: Verdict = Corrected("requests are signed correctly where the name of a user has a `$` in it");
+const PER_PROJECT: Verdict = Corrected(
+    "a project that fails costs itself alone, and is asked once a cycle; the `$` of a tenant's user is signed as it is sent",
+);
+const PER_BUCKET: Verdict = Corrected(
+    "one sample a bucket, with the sum of its categories; 0 for an empty bucket, of which ceilometer has none",
+);
 const PER_HOST: Verdict =
     Corrected("each agent has all instances of its host; one that cannot be read costs itself alone");
 const LEGACY_LB: Verdict = Corrected(
@@ -69,7 +73,9 @@ const DISCOVERIES: &[Known] = &[
     known(
         "barbican",
         "barbican",
-        Corrected("a prefix in the endpoint's path is kept"),
+        Corrected(
+            "the resource is the secret's id, and its payload is shown nowhere; a prefix in the endpoint's path is kept",
+        ),
     ),
     known("dns_zones", "designate", Same),
     known("endpoint", "keystone", Same),
@@ -101,16 +107,12 @@ const DISCOVERIES: &[Known] = &[
     known("volume_snapshots", "cinder", Same),
     known("volumes", "cinder", Same),
     known("vpn_services", "neutron", Same),
-    known("lb_health_probes", "lbaas", LEGACY_LB),
-    known("lb_listeners", "lbaas", LEGACY_LB),
-    known("lb_loadbalancers", "lbaas", LEGACY_LB),
-    known("lb_members", "lbaas", LEGACY_LB),
-    known("lb_pools", "lbaas", LEGACY_LB),
-    known(
-        "lb_vips",
-        "lbaas",
-        NotHere("of LBaaS v1, which Neutron has not had since 2016"),
-    ),
+    known("lb_health_probes", "neutron", LEGACY_LB),
+    known("lb_listeners", "neutron", LEGACY_LB),
+    known("lb_loadbalancers", "neutron", LEGACY_LB),
+    known("lb_members", "neutron", LEGACY_LB),
+    known("lb_pools", "neutron", LEGACY_LB),
+    known("lb_vips", "neutron", LEGACY_LB),
     known(
         "tripleo_overcloud_nodes",
         "snmp",
@@ -208,27 +210,23 @@ const METERS: &[Known] = &[
         "neutron",
         Corrected("the pre-shared key is `***`; ceilometer publishes it"),
     ),
-    known("network.services.lb.active.connections", "lbaas", LEGACY_LB),
-    known("network.services.lb.health_monitor", "lbaas", LEGACY_LB),
-    known("network.services.lb.incoming.bytes", "lbaas", LEGACY_LB),
-    known("network.services.lb.listener", "lbaas", LEGACY_LB),
-    known("network.services.lb.loadbalancer", "lbaas", LEGACY_LB),
-    known("network.services.lb.member", "lbaas", LEGACY_LB),
-    known("network.services.lb.outgoing.bytes", "lbaas", LEGACY_LB),
-    known("network.services.lb.pool", "lbaas", LEGACY_LB),
-    known("network.services.lb.total.connections", "lbaas", LEGACY_LB),
-    known(
-        "network.services.lb.vip",
-        "lbaas",
-        NotHere("of LBaaS v1, which Neutron has not had since 2016"),
-    ),
+    known("network.services.lb.active.connections", "neutron", LEGACY_LB),
+    known("network.services.lb.health_monitor", "neutron", LEGACY_LB),
+    known("network.services.lb.incoming.bytes", "neutron", LEGACY_LB),
+    known("network.services.lb.listener", "neutron", LEGACY_LB),
+    known("network.services.lb.loadbalancer", "neutron", LEGACY_LB),
+    known("network.services.lb.member", "neutron", LEGACY_LB),
+    known("network.services.lb.outgoing.bytes", "neutron", LEGACY_LB),
+    known("network.services.lb.pool", "neutron", LEGACY_LB),
+    known("network.services.lb.total.connections", "neutron", LEGACY_LB),
+    known("network.services.lb.vip", "neutron", LEGACY_LB),
     known("perf.cache.misses", "libvirt", Same),
     known("perf.cache.references", "libvirt", Same),
     known("perf.cpu.cycles", "libvirt", Same),
     known("perf.instructions", "libvirt", Same),
     known("power.state", "libvirt", Same),
-    known("radosgw.containers.objects", "radosgw", SIGNED),
-    known("radosgw.containers.objects.size", "radosgw", SIGNED),
+    known("radosgw.containers.objects", "radosgw", PER_BUCKET),
+    known("radosgw.containers.objects.size", "radosgw", PER_BUCKET),
     known("radosgw.objects", "radosgw", PER_PROJECT),
     known("radosgw.objects.containers", "radosgw", PER_PROJECT),
     known("radosgw.objects.size", "radosgw", PER_PROJECT),
@@ -313,9 +311,9 @@ fn meters(registry: &Registry) -> Vec<&'static str> {
 #[cfg(feature = "stock")]
 mod tests {
     use {
-        nephoscope_aodh as _, nephoscope_cinder as _, nephoscope_designate as _, nephoscope_glance as _,
-        nephoscope_keystone as _, nephoscope_libvirt as _, nephoscope_manila as _, nephoscope_neutron as _,
-        nephoscope_octavia as _, nephoscope_swift as _,
+        nephoscope_aodh as _, nephoscope_barbican as _, nephoscope_cinder as _, nephoscope_designate as _,
+        nephoscope_glance as _, nephoscope_keystone as _, nephoscope_libvirt as _, nephoscope_manila as _,
+        nephoscope_neutron as _, nephoscope_octavia as _, nephoscope_radosgw as _, nephoscope_swift as _,
     };
 
     use super::*;
