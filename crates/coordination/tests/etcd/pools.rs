@@ -52,6 +52,7 @@ fn pool_options(endpoints: Vec<String>, id: &str) -> PoolOptions {
             host: format!("host-{id}").into(),
             group_prefix: "".into(),
             lease_ttl: TTL,
+            request_timeout: Duration::from_secs(1),
             on_loss: OnLoss::Continue,
         },
         store: nephoscope_coordination::etcd::StoreOptions {
