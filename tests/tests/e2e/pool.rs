@@ -251,7 +251,7 @@ fn a_pool_is_shown_to_anybody_who_reaches_etcd() {
         plans[0]["unit"]
             .as_str()
             .unwrap()
-            .starts_with("synthetic-pp-global synthetic://"),
+            .starts_with("host-synthetic-pp-global synthetic://"),
         "{plans:?}"
     );
     let owner = &rows(&["partition", "--key", "r1"])[0];
