@@ -1,7 +1,5 @@
 //! How soon a plan is known, and what it costs in requests.
 
-use std::time::Duration;
-
 use nephoscope_coordination::protocol::lead;
 
 use crate::bench::Effort;
@@ -81,9 +79,4 @@ fn together(members: usize, schedules: usize, cycles: u32, judged: bool) -> Resu
             how,
         ),
     ])
-}
-
-/// For how long `cycles` cycles go.
-pub(crate) fn window(cycles: u32) -> Duration {
-    INTERVAL * cycles
 }

@@ -156,11 +156,13 @@ impl Crew {
             .during(&format!("wait for {what}"))
     }
 
-    /// Goes through cycles of all schedules, whose edges are spread over the interval; for each cycle, when each member knew its plan.
+    /// Goes through cycles of all schedules, whose edges are spread over the interval, until one more would be announced; for each
+    /// cycle, when each member knew its plan.
     pub(crate) fn cycles(&self, count: u32) -> Result<Vec<Vec<Known>>, Trouble> {
         let schedules = u32::try_from(self.units.len()).during("count schedules")?;
         let known = self.runtime.block_on(async {
-            let (base, wall) = (Instant::now() + AHEAD, clocks::wall().as_millis());
+            let (began, wall) = (Instant::now(), clocks::wall().as_millis());
+            let mut last = began;
             let mut cycles = JoinSet::new();
             for number in 0..count {
                 for (place, unit) in (0..).zip(&self.units) {
@@ -171,10 +173,13 @@ impl Crew {
                         number: i64::from(number),
                     };
                     let (pools, unit) = (self.pools.clone(), unit.clone());
-                    cycles.spawn(one_cycle(pools, cycle, base - AHEAD + offset, unit));
+                    last = began + offset;
+                    cycles.spawn(one_cycle(pools, cycle, last, unit));
                 }
             }
-            cycles.join_all().await
+            let known = cycles.join_all().await;
+            sleep_until(last + INTERVAL - AHEAD).await;
+            known
         });
         Ok(known)
     }

@@ -1,6 +1,5 @@
 //! What a pool costs etcd: requests, bytes to and from its clients, and how its database grows.
 
-use crate::agreement::window;
 use crate::bench::Effort;
 use crate::crew::{Crew, INTERVAL};
 use crate::figure::{Budget, Figure, Unit};
@@ -51,7 +50,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
         let before = Traffic::read(&crew)?;
         crew.cycles(cycles)?;
         let traffic = Traffic::read(&crew)?.since(&before);
-        let seconds = window(cycles).as_secs_f64();
+        let seconds = (INTERVAL * cycles).as_secs_f64();
         let an_hour = |bytes: f64| bytes / seconds * 3600.0 / 1e6;
         let how = format!(
             "members in one process, each with a client of its own, lease 5 s, one schedule of {} s, {cycles} cycles; as one etcd node counts: \

@@ -377,7 +377,9 @@ async fn without_etcd_an_agent_goes_on_with_what_it_had() {
 /// How many keys stand, and how many bytes in them; and, without what was before, how much of the database is in use.
 async fn live(etcd: &Etcd) -> (usize, usize, u64) {
     let entries = etcd.read("pool/");
-    let bytes = entries.iter().map(|entry| entry.key().len() + entry.value().len());
+    let bytes = entries
+        .iter()
+        .map(|entry| entry.key().len() + entry.value().len());
     etcd.compact();
     etcd.with(|mut client| async move { client.defragment().await });
     let used = store(etcd).health().await.unwrap().used_bytes;
@@ -407,7 +409,10 @@ async fn keys_and_live_bytes_do_not_grow_with_time() {
     let before = cycles(5).await;
     let after = cycles(12).await;
     println!("keys, bytes, bytes of the database in use: {before:?}, later {after:?}");
-    assert_eq!(after.0, before.0, "three members, a plan, three marks: no further keys");
+    assert_eq!(
+        after.0, before.0,
+        "three members, a plan, three marks: no further keys"
+    );
     // Now and then a mark lists one cycle more; twelve more would be twice as much.
     assert!(after.1 < before.1 + before.1 / 4, "{before:?} {after:?}");
     assert!(after.2 < before.2 + before.2 / 2, "{before:?} {after:?}");
