@@ -6,6 +6,8 @@ mod details;
 mod flavor_ids;
 mod server;
 mod servers;
+#[cfg(test)]
+mod tests;
 mod text;
 mod written;
 

@@ -3,7 +3,7 @@
 //! A list is made aside and takes the place of the last one when it is whole. One that fails changes nothing: the
 //! last one stands, and the next cycle asks again for the same.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -101,8 +101,8 @@ struct State {
     asked: Option<Timestamp>,
     /// When it was asked last for all; nothing if it is to be.
     asked_all: Option<Timestamp>,
-    /// Those that had a domain when it was last looked.
-    with_domain: HashSet<String>,
+    /// The domains that they had when that was last looked at.
+    domains: Vec<Identity>,
 }
 
 impl Servers {
@@ -137,8 +137,9 @@ impl Servers {
             // Another cycle has asked, and waits for longer than this one may.
             return self.last.lock().clone().ok_or(Trouble::TimedOut);
         };
-        if let Some(domains) = domains {
-            state.look_who_left(domains);
+        // Where a domain has left this host, its server is Nova's to place.
+        if domains.is_some_and(|domains| state.domains.iter().any(|one| domains.find(one).is_none())) {
+            state.asked_all = None;
         }
         if let Some(due) = self.due(&state, now) {
             match timeout_at(until, self.refresh(&mut state, due, now)).await {
@@ -150,6 +151,11 @@ impl Servers {
                 Ok(Err(trouble)) => self.failed(&state, trouble)?,
                 Err(_) => self.failed(&state, Trouble::TimedOut)?,
             }
+        }
+        if let Some(domains) = domains {
+            let servers = state.listed.servers.values();
+            let identities = servers.map(|server| Identity::of(server));
+            state.domains = identities.filter(|one| domains.find(one).is_some()).collect();
         }
         if self.wants_details {
             // What is not told in time is told of the servers that have it.
@@ -258,22 +264,6 @@ impl Servers {
             }
             Some(_) => {}
         }
-    }
-}
-
-impl State {
-    /// Where a domain has left this host, its server is Nova's to place: all are asked for when Nova is next asked.
-    fn look_who_left(&mut self, domains: &Snapshot) {
-        let servers = self.listed.servers.values();
-        let here: HashSet<_> = servers
-            .filter(|server| domains.find(&Identity::of(server)).is_some())
-            .map(|server| server.id.clone())
-            .collect();
-        let has_left = |id: &String| !here.contains(id) && self.listed.servers.contains_key(id);
-        if self.with_domain.iter().any(has_left) {
-            self.asked_all = None;
-        }
-        self.with_domain = here;
     }
 }
 
