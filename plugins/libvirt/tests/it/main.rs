@@ -15,6 +15,7 @@ mod clock;
 mod compare;
 mod faults;
 mod leaks;
+mod nova;
 mod random;
 mod setup;
 mod values;
