@@ -18,6 +18,7 @@ mod leaks;
 mod nova;
 mod random;
 mod setup;
+mod tls;
 mod values;
 
 use nephoscope_libvirt as _;
