@@ -101,3 +101,26 @@ sources:
         "{counted}"
     );
 }
+
+#[test]
+fn that_there_is_no_cloud_is_said_once_and_only_where_one_is_needed() {
+    for (method, warnings) in [("naive", 1), ("libvirt_metadata", 0)] {
+        let lab = Lab::with(&format!(
+            "
+agent: {{namespaces: [compute]}}
+plugins:
+  libvirt: {{uri: 'test:///default', instance_discovery_method: {method}}}
+sources:
+  - {{name: all, interval: 10, meters: ['*']}}
+"
+        ));
+        let finished = lab.nephoscope(&["once", "--log-level", "warn"]).finish();
+        if finished.stderr.contains("there is no libvirt") {
+            eprintln!("NOT RUN: {finished}");
+            return;
+        }
+        let finished = finished.expect(0);
+        let about = finished.stderr.matches("WARN no credentials").count();
+        assert_eq!(about, warnings, "{method}: {finished}");
+    }
+}
