@@ -57,6 +57,14 @@ pub(crate) fn servers_not_listed(error: &str, asked: Timestamp) {
     );
 }
 
+pub(crate) fn no_server_here(host: &str, domains: usize) {
+    tracing::warn!(
+        host,
+        domains,
+        "Nova has no server on this host, and libvirt has domains that Nova made: is `agent.host` the name by which Nova knows it?"
+    );
+}
+
 pub(crate) fn servers_listed_again() {
     tracing::info!("Nova lists the servers of this host again");
 }

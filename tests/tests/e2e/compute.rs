@@ -61,7 +61,7 @@ fn instances_that_nova_tells_of_are_measured_with_one_token_for_all_plugins() {
         "OS-EXT-SRV-ATTR:instance_name": guests[0].name(), "OS-EXT-SRV-ATTR:host": "cmp-a", "OS-EXT-STS:vm_state": "active",
     });
     cloud.answers("/compute/v2.1/servers/detail", json!({ "servers": [server] }));
-    let lab = Lab::with(&format!(
+    let config = format!(
         "
 agent: {{namespaces: [compute, central], host: cmp-a}}
 plugins:
@@ -72,7 +72,8 @@ sources:
 ",
         daemon.uri(),
         cloud.options(),
-    ));
+    );
+    let lab = Lab::with(&config);
     let finished = lab.nephoscope(&["once", "--format", "json"]).finish().expect(0);
     let samples = finished.samples();
     let of = |meter: &str| -> BTreeSet<&str> {

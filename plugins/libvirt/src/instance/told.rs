@@ -2,7 +2,7 @@
 
 use nephoscope_model::{Map, Value};
 
-use crate::instance::put;
+use crate::instance::{put, sizes};
 use crate::nova::{Flavor, Image, NovaServer};
 
 /// The metadata of ceilometer's instance samples, in its order.
@@ -44,15 +44,8 @@ pub(super) fn metadata(server: &NovaServer, flavor: &Flavor, image: Option<&Imag
             "ramdisk_id".into(),
             image.map_or(Value::Null, |image| image.ramdisk.clone()),
         ),
-        ("vcpus".into(), flavor.vcpus.into()),
-        ("memory_mb".into(), flavor.ram.into()),
-        ("disk_gb".into(), flavor.disk.into()),
-        ("ephemeral_gb".into(), flavor.ephemeral.into()),
-        (
-            "root_gb".into(),
-            flavor.disk.saturating_sub(flavor.ephemeral).into(),
-        ),
     ]);
+    map.extend(sizes(flavor.vcpus, flavor.ram, flavor.disk, flavor.ephemeral));
     map
 }
 

@@ -7,6 +7,7 @@ use nephoscope_model::{Map, Value};
 use sha2::{Digest, Sha224};
 
 use crate::definition::Definition;
+use crate::instance::sizes;
 use crate::nova::{NovaFlavor, NovaMetadata};
 use crate::stats::DomainStats;
 
@@ -64,16 +65,7 @@ pub(super) fn metadata(
     if let Some(os_type) = &definition.os_type {
         map.push(("os_type".into(), os_type.clone().into()));
     }
-    map.extend([
-        ("vcpus".into(), flavor.vcpus.into()),
-        ("memory_mb".into(), flavor.ram.into()),
-        ("disk_gb".into(), flavor.disk.into()),
-        ("ephemeral_gb".into(), flavor.ephemeral.into()),
-        (
-            "root_gb".into(),
-            flavor.disk.saturating_sub(flavor.ephemeral).into(),
-        ),
-    ]);
+    map.extend(sizes(flavor.vcpus, flavor.ram, flavor.disk, flavor.ephemeral));
     map
 }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::events;
-use crate::hypervisor::Snapshot;
+use crate::hypervisor::{Domain, Snapshot};
 use crate::instance::Identity;
 use crate::nova::age::{age, before, is_old};
 use crate::nova::api::{Api, Flavor, Image};
@@ -92,6 +92,8 @@ pub(crate) struct Servers {
     is_stale: AtomicBool,
     /// That images are not told has been said.
     lacks_images: AtomicBool,
+    /// That Nova knows of no server here, and libvirt does, has been said.
+    has_doubts: AtomicBool,
 }
 
 #[derive(Default)]
@@ -118,6 +120,7 @@ impl Servers {
             last: Mutex::default(),
             is_stale: AtomicBool::new(false),
             lacks_images: AtomicBool::new(false),
+            has_doubts: AtomicBool::new(false),
         }
     }
 
@@ -156,6 +159,7 @@ impl Servers {
             let servers = state.listed.servers.values();
             let identities = servers.map(|server| Identity::of(server));
             state.domains = identities.filter(|one| domains.find(one).is_some()).collect();
+            self.doubt_the_name(&state.listed, domains);
         }
         if self.wants_details {
             // What is not told in time is told of the servers that have it.
@@ -169,11 +173,18 @@ impl Servers {
 
     /// What is to be asked for in the cycle that has started at `now`.
     fn due(&self, state: &State, now: Timestamp) -> Option<Due> {
-        let Some((asked, age)) = state.asked.and_then(|asked| Some((asked, age(now, asked)?))) else {
+        let Some(asked) = state.asked else {
             return Some(Due::All);
         };
-        // Schedules that meet on one edge ask once.
-        if age.is_zero() || age < self.update_interval {
+        // A cycle of another schedule, which started at the same time or a little later, has asked already.
+        if age(asked, now).is_some_and(|later| later <= OVERLAP) {
+            return None;
+        }
+        // Further in the past is a wall clock that was set back.
+        let Some(age) = age(now, asked) else {
+            return Some(Due::All);
+        };
+        if age < self.update_interval {
             return None;
         }
         if is_old(now, state.asked_all, self.cache_expiry) {
@@ -250,6 +261,18 @@ impl Servers {
             listed.flavors.learn(flavors, now, self.cache_expiry, flavor),
             listed.images.learn(images, now, self.cache_expiry, image),
         );
+    }
+
+    /// Says once if it seems that Nova has this host under another name.
+    fn doubt_the_name(&self, listed: &Listed, domains: &Snapshot) {
+        let is_novas = |domain: &&Domain| {
+            let definition = domain.definition.as_deref();
+            definition.is_some_and(|read| read.as_ref().is_ok_and(|definition| definition.nova.is_some()))
+        };
+        let count = domains.domains.iter().filter(is_novas).count();
+        if listed.servers.is_empty() && count > 0 && !self.has_doubts.swap(true, Ordering::Relaxed) {
+            events::no_server_here(&self.host, count);
+        }
     }
 
     fn say_if_images_lack(&self, listed: &Listed) {

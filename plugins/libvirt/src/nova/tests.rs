@@ -294,9 +294,13 @@ async fn everything_is_asked_for_again_when_it_has_expired() {
 async fn schedules_that_meet_on_an_edge_ask_once() {
     let cloud = Cloud::start(Size::of(8)).await;
     let lab = lab(&cloud, naive(), (0..8).map(domain));
-    let (one, other) = tokio::join!(cycle(&lab, 1), cycle(&lab, 1));
+    let (one, other) = tokio::join!(cycle(&lab, 11), cycle(&lab, 11));
     assert_eq!((one, other), (fine("0246"), fine("0246")));
     assert_eq!(asked(&cloud), "all");
+    cycle(&lab, 14).await;
+    assert_eq!(asked(&cloud), "00%3A00%3A50");
+    assert_eq!(cycle(&lab, 13).await, fine("0246"), "one that comes late");
+    assert_eq!(asked(&cloud), "");
 }
 
 #[tokio::test]
@@ -543,15 +547,16 @@ async fn the_id_of_a_flavor_is_asked_for_where_nova_did_not_write_it() {
     assert_eq!(flavor_id(&written.cycle(1).await), "fl-1");
     assert_eq!(cloud.counted(), "", "nobody is asked");
 
-    let old = lab(&cloud, Options::default(), [old("m1.size-3")]);
+    // One that is not public.
+    let old = lab(&cloud, Options::default(), [old("m1.size-4")]);
     for number in 1..60 {
-        assert_eq!(flavor_id(&old.cycle(number).await), "3");
+        assert_eq!(flavor_id(&old.cycle(number).await), "4");
     }
     insta::assert_snapshot!(cloud.counted(), @"
     keystone POST /v3/auth/tokens 201 x 1
     nova GET /v2.1/flavors 200 x 1
     ");
-    assert_eq!(flavor_id(&old.cycle(361).await), "3");
+    assert_eq!(flavor_id(&old.cycle(361).await), "4");
     assert!(
         cloud.counted().contains("flavors 200 x 2"),
         "it has expired: {}",
