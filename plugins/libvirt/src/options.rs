@@ -13,10 +13,10 @@ pub(crate) struct Options {
     /// The hypervisor, as libvirt names it: `qemu:///system`, `qemu+unix:///system?socket=/run/libvirt/virtqemud-sock-ro`,
     /// `qemu+tls://host/system`, `test:///default`. The connection is read-only.
     pub(crate) uri: String,
-    /// Where it comes from which instances there are and what is known of them: `libvirt_metadata` takes it from what Nova wrote
-    /// into the domains; `naive` and `workload_partitioning`, which are the same, ask Nova, by `plugins: {openstack: ...}`.
+    /// Who says which instances there are, and what is known of them: their domains, by what Nova wrote into them
+    /// (`libvirt_metadata`), or Nova itself (`naive` and `workload_partitioning`, which are the same), by `plugins: {openstack: ...}`.
     pub(crate) instance_discovery_method: Method,
-    /// How long the last answer of Nova's is good enough. With 0 it is asked in every cycle for what has changed.
+    /// How long the last answer of Nova's is good enough. With 0 it is asked for what has changed in every cycle.
     pub(crate) resource_update_interval: HumanDuration,
     /// After this time Nova is asked for everything again, and not for changes alone: servers, flavors and images.
     pub(crate) resource_cache_expiry: HumanDuration,

@@ -172,7 +172,9 @@ impl Image {
             ("os_hash_algo", "hash_algo"),
             ("os_hash_value", "hash_value"),
         ];
-        const LEFT_OUT: [&str; 7] = [
+        // An image that was made of a server has a property of the name of what is said first here.
+        const LEFT_OUT: [&str; 8] = [
+            "base_image_ref",
             "id",
             "metadata",
             "self",
@@ -193,6 +195,8 @@ impl Image {
             meta.push((key, text(&value.into()).into()));
         }
         meta.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // A property may be called what another one is renamed to.
+        meta.dedup_by(|(one, _), (other, _)| one == other);
         meta.insert(0, ("base_image_ref".into(), id.to_owned().into()));
         Self {
             name,
@@ -200,5 +204,21 @@ impl Image {
             ramdisk,
             meta,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_property_of_an_image_comes_twice() {
+        let document = r#"{"id": "img-1", "base_image_ref": "other", "protected": true, "is_protected": "x", "tags": ["a"]}"#;
+        let image = Image::of("img-1", serde_json::from_str(document).unwrap());
+        let meta = serde_json::to_string(&Value::from(image.meta)).unwrap();
+        assert_eq!(
+            meta,
+            r#"{"base_image_ref":"img-1","is_protected":"True","tags":"['a']"}"#
+        );
     }
 }
