@@ -30,6 +30,10 @@ const MOST: usize = 16_384;
 /// Nova's differ, and a change is dated before others can see it.
 const OVERLAP: Duration = Duration::from_secs(60);
 
+/// Where Nova has not answered in time, and there is a list, cycles go on without it for this time, and likewise without what is not
+/// told of flavors and images: what libvirt measures is not to be late in each of them.
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// What Nova told.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listed {
@@ -70,6 +74,11 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// Whether it is too early to ask again what was not answered in time.
+fn is_paused(now: Timestamp, hung: Option<Timestamp>) -> bool {
+    hung.is_some() && !is_old(now, hung, PAUSE)
+}
+
 /// What is to be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
@@ -83,8 +92,8 @@ pub(crate) struct Servers {
     host: Arc<str>,
     update_interval: Duration,
     cache_expiry: Duration,
-    /// Whether flavors and images are wanted too.
-    wants_details: bool,
+    /// Instances are known by nothing else: flavors and images are wanted too.
+    is_only_source: bool,
     /// Held by who asks.
     state: tokio::sync::Mutex<State>,
     last: Mutex<Option<Arc<Listed>>>,
@@ -103,6 +112,10 @@ struct State {
     asked: Option<Timestamp>,
     /// When it was asked last for all; nothing if it is to be.
     asked_all: Option<Timestamp>,
+    /// When it did not answer in time; nothing if it has answered since.
+    hung: Option<Timestamp>,
+    /// The same, of flavors and images.
+    details_hung: Option<Timestamp>,
     /// The domains that they had when that was last looked at.
     domains: Vec<Identity>,
 }
@@ -115,7 +128,7 @@ impl Servers {
             host,
             update_interval: options.resource_update_interval.0,
             cache_expiry: options.resource_cache_expiry.0,
-            wants_details: options.instance_discovery_method != Method::LibvirtMetadata,
+            is_only_source: options.instance_discovery_method != Method::LibvirtMetadata,
             state: tokio::sync::Mutex::default(),
             last: Mutex::default(),
             is_stale: AtomicBool::new(false),
@@ -140,19 +153,23 @@ impl Servers {
             // Another cycle has asked, and waits for longer than this one may.
             return self.last.lock().clone().ok_or(Trouble::TimedOut);
         };
+        if state.asked.is_none() && !self.is_only_source && is_paused(now, state.hung) {
+            return Err(Trouble::TimedOut);
+        }
         // Where a domain has left this host, its server is Nova's to place.
         if domains.is_some_and(|domains| state.domains.iter().any(|one| domains.find(one).is_none())) {
             state.asked_all = None;
         }
         if let Some(due) = self.due(&state, now) {
-            match timeout_at(until, self.refresh(&mut state, due, now)).await {
-                Ok(Ok(())) => {
+            let refreshed = timeout_at(until, self.refresh(&mut state, due, now)).await;
+            state.hung = refreshed.is_err().then_some(now);
+            match refreshed.unwrap_or(Err(Trouble::TimedOut)) {
+                Ok(()) => {
                     if self.is_stale.swap(false, Ordering::Relaxed) {
                         events::servers_listed_again();
                     }
                 }
-                Ok(Err(trouble)) => self.failed(&state, trouble)?,
-                Err(_) => self.failed(&state, Trouble::TimedOut)?,
+                Err(trouble) => self.failed(&state, trouble)?,
             }
         }
         if let Some(domains) = domains {
@@ -161,9 +178,10 @@ impl Servers {
             state.domains = identities.filter(|one| domains.find(one).is_some()).collect();
             self.doubt_the_name(&state.listed, domains);
         }
-        if self.wants_details {
-            // What is not told in time is told of the servers that have it.
-            let _ = timeout_at(until, self.details(&mut state.listed, now)).await;
+        if self.is_only_source && !is_paused(now, state.details_hung) {
+            // What is not told in time is said of the servers that have it.
+            let told = timeout_at(until, self.details(&mut state.listed, now)).await;
+            state.details_hung = told.is_err().then_some(now);
             self.say_if_images_lack(&state.listed);
         }
         let listed = Arc::new(state.listed.clone());
@@ -184,7 +202,7 @@ impl Servers {
         let Some(age) = age(now, asked) else {
             return Some(Due::All);
         };
-        if age < self.update_interval {
+        if age < self.update_interval || is_paused(now, state.hung) {
             return None;
         }
         if is_old(now, state.asked_all, self.cache_expiry) {
@@ -269,8 +287,11 @@ impl Servers {
             let definition = domain.definition.as_deref();
             definition.is_some_and(|read| read.as_ref().is_ok_and(|definition| definition.nova.is_some()))
         };
+        if !listed.servers.is_empty() {
+            return;
+        }
         let count = domains.domains.iter().filter(is_novas).count();
-        if listed.servers.is_empty() && count > 0 && !self.has_doubts.swap(true, Ordering::Relaxed) {
+        if count > 0 && !self.has_doubts.swap(true, Ordering::Relaxed) {
             events::no_server_here(&self.host, count);
         }
     }

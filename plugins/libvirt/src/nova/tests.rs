@@ -358,13 +358,39 @@ async fn a_token_that_is_refused_costs_no_sample() {
 }
 
 #[tokio::test]
-async fn a_nova_that_hangs_has_a_part_of_the_time() {
+async fn a_nova_that_hangs_has_a_part_of_the_time_and_not_of_each_cycle() {
     let cloud = Cloud::start(Size::of(8)).await;
     let lab = lab(&cloud, naive(), (0..8).map(domain));
-    assert_eq!(cycle(&lab, 1).await, fine("0246"));
+    assert_eq!(cycle(&lab, 11).await, fine("0246"));
+    asked(&cloud);
     cloud.fault(Fault::of(Service::Nova, FaultKind::Hang));
-    let polled = lab.cycle_within(2, Duration::from_secs(2), |_| true).await;
+    let polled = lab.cycle_within(12, Duration::from_secs(2), |_| true).await;
     assert_eq!((with(&polled, "cpu").as_str(), &polled.error), ("0246", &None));
+    assert_eq!(asked(&cloud), "00%3A00%3A50");
+    for number in 13..18 {
+        // It would take longer than the test has if Nova were waited for.
+        assert_eq!(cycle(&lab, number).await, fine("0246"));
+    }
+    assert_eq!(asked(&cloud), "");
+    cloud.heal();
+    assert_eq!(cycle(&lab, 18).await, fine("0246"));
+    assert_eq!(asked(&cloud), "00%3A00%3A50");
+}
+
+#[tokio::test]
+async fn a_glance_that_hangs_costs_no_sample_and_is_not_waited_for_in_each_cycle() {
+    let cloud = Cloud::start(Size::of(8)).await;
+    let lab = lab(&cloud, naive(), (0..8).map(domain));
+    cloud.fault(Fault::of(Service::Glance, FaultKind::Hang));
+    let polled = lab.cycle_within(11, Duration::from_secs(2), |_| true).await;
+    assert_eq!(with(&polled, "cpu"), "0246");
+    cloud.forget_counts();
+    for number in 12..17 {
+        assert_eq!(cycle(&lab, number).await, fine("0246"));
+    }
+    assert_eq!(cloud.urls(Service::Glance), [""; 0]);
+    cloud.heal();
+    assert!(lab.cycle(17).await.metadata().contains(r#""name":"image-0"}"#));
 }
 
 #[tokio::test]
@@ -631,6 +657,26 @@ async fn what_is_noted_on_an_instance_is_asked_for_where_it_is_wanted() {
         [but(noted, "metadata", json!({ "metering.server_group": "g2" }))],
     );
     assert_eq!(hidden(lab.cycle(2).await.metadata()), hidden(with_group("g2")));
+}
+
+#[tokio::test]
+async fn a_nova_that_hangs_does_not_hold_up_what_is_known_without_it() {
+    let cloud = cloud_of([but(server(), "id", json!(ID))]).await;
+    let options = Options {
+        fetch_extra_metadata: true,
+        ..Options::default()
+    };
+    let lab = lab(&cloud, options, [old("m1.size-4")]);
+    cloud.fault(Fault::of(Service::Nova, FaultKind::Hang));
+    let polled = lab.cycle_within(11, Duration::from_secs(2), |_| true).await;
+    assert_eq!(polled.samples.len(), 49);
+    cloud.forget_counts();
+    for number in 12..17 {
+        assert_eq!(cycle(&lab, number).await, fine("1"));
+    }
+    assert_eq!(cloud.urls(Service::Nova), [""; 0]);
+    cloud.heal();
+    assert!(lab.cycle(17).await.metadata().contains("user_metadata"));
 }
 
 #[tokio::test]
