@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
 use crate::{
-    blocked, central, compute, drain, encoding, hang, lateness, program, rabbitmq, scale, scheduler, spool,
-    throughput,
+    agreement, blocked, central, compute, drain, encoding, hang, lateness, ownership, program, rabbitmq,
+    scale, scheduler, spool, throughput, traffic,
 };
 
 /// How much time figures may take.
@@ -45,10 +45,13 @@ pub(crate) enum Bench {
     Blocked,
     Compute,
     Central,
+    Ownership,
+    Agreement,
+    Traffic,
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Memory,
         Self::Connected,
         Self::Start,
@@ -64,6 +67,9 @@ impl Bench {
         Self::Blocked,
         Self::Compute,
         Self::Central,
+        Self::Ownership,
+        Self::Agreement,
+        Self::Traffic,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -83,6 +89,9 @@ impl Bench {
             Self::Blocked => "blocked",
             Self::Compute => "compute",
             Self::Central => "central",
+            Self::Ownership => "ownership",
+            Self::Agreement => "agreement",
+            Self::Traffic => "traffic",
         }
     }
 
@@ -103,6 +112,9 @@ impl Bench {
             Self::Blocked => "what a publisher that is blocked costs the cycles and the others",
             Self::Compute => "100 instances, beside collectd",
             Self::Central => "a simulated cloud that ten agents share, beside what ceilometer asks of it",
+            Self::Ownership => "who owns what: time, balance, what moves, beside tooz's ring",
+            Self::Agreement => "how soon a plan is known to all, on an etcd of its own",
+            Self::Traffic => "what a pool costs etcd",
         }
     }
 
@@ -124,6 +136,9 @@ impl Bench {
             Self::Blocked => blocked::run(effort),
             Self::Compute => compute::run(effort),
             Self::Central => central::run(effort),
+            Self::Ownership => ownership::run(effort),
+            Self::Agreement => agreement::run(effort),
+            Self::Traffic => traffic::run(effort),
         }
     }
 

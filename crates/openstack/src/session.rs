@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nephoscope_plugin::{BuildContext, BuildError, Call, CallCounts, CallRate, OptionsError};
@@ -70,6 +71,8 @@ pub struct Session {
     token: Mutex<Option<Arc<Token>>>,
     /// Held by who asks for a token.
     renewal: tokio::sync::Mutex<Attempts>,
+    /// That there are no credentials has been said.
+    has_warned: AtomicBool,
 }
 
 /// The attempts in vain since the last token.
@@ -81,12 +84,32 @@ struct Attempts {
 }
 
 impl Session {
-    /// The session of this agent: the same for all plugins, whatever their family.
+    /// The session of this agent: the same for all plugins, whatever their family. Without credentials everything that is
+    /// asked fails, which is said once in the log.
     ///
     /// # Errors
     ///
     /// The option of the family `openstack` that is wrong.
     pub fn of(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
+        let session = Self::shared(context)?;
+        if !session.has_credentials() && !session.has_warned.swap(true, Ordering::Relaxed) {
+            events::no_credentials();
+        }
+        Ok(session)
+    }
+
+    /// The session of this agent, if the configuration names a cloud: for what a plugin can do without one. That there is
+    /// none is not worth a word then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::of`].
+    pub fn if_configured(context: &BuildContext) -> Result<Option<Arc<Self>>, BuildError> {
+        let session = Self::shared(context)?;
+        Ok(session.has_credentials().then_some(session))
+    }
+
+    fn shared(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
         let family = context.family(OPENSTACK);
         let shared = family.shared(|| Self::read(&family, &Environment::of_this_process()));
         match &*shared {
@@ -102,9 +125,6 @@ impl Session {
     fn read(family: &BuildContext, environment: &Environment) -> Result<Arc<Self>, OptionsError> {
         let options: Options = family.options()?;
         let (credentials, access) = credentials::find(&options, environment)?;
-        if credentials.is_none() {
-            events::no_credentials();
-        }
         Self::new(options, credentials, access, family.calls().clone())
     }
 
@@ -148,6 +168,7 @@ impl Session {
             endpoints: Mutex::default(),
             token: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
+            has_warned: AtomicBool::new(false),
         }))
     }
 
