@@ -122,6 +122,10 @@ pub struct ServiceOptions {
     pub interface: Option<String>,
     /// Its endpoint, whatever the catalog says.
     pub endpoint: Option<String>,
+    /// The authorities that its certificate is checked by (PEM), in the place of those of the others.
+    pub cafile: Option<PathBuf>,
+    /// Whether to believe any certificate of it.
+    pub insecure: Option<bool>,
     /// As the option beside `services`.
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: Option<u32>,

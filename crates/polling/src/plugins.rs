@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, CallCounts, Discovery, Families, OptionsError, PartitionMode,
-    Pollster, Registry, Scope,
+    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, OptionsError,
+    PartitionMode, Pollster, Registry, Scope,
 };
 
 use crate::events;
@@ -20,6 +20,8 @@ pub struct LoadedDiscovery {
     pub scope: Scope,
     /// How its listings are divided, unless a source says otherwise.
     pub partition: PartitionMode,
+    /// What it declares to call.
+    pub calls: &'static [Call],
     /// The plugin.
     pub plugin: Arc<dyn Discovery>,
 }
@@ -34,6 +36,8 @@ pub struct LoadedPollster {
     pub default_discovery: Option<Arc<str>>,
     /// Polls of one endpoint share a limit.
     pub endpoint: Option<Arc<str>>,
+    /// What it declares to call.
+    pub calls: &'static [Call],
     /// The plugin.
     pub plugin: Arc<dyn Pollster>,
 }
@@ -164,6 +168,7 @@ impl Plugins {
                         name,
                         scope,
                         partition,
+                        calls: found.calls,
                         plugin,
                     }),
                 );
@@ -184,6 +189,7 @@ impl Plugins {
                         .collect(),
                     default_discovery: found.default_discovery.map(Arc::from),
                     endpoint: found.endpoint.map(Arc::from),
+                    calls: found.calls,
                     plugin,
                 }));
             }

@@ -9,10 +9,12 @@
 mod admin;
 mod commands;
 mod compute;
+mod cost;
 mod cycles;
 mod exit_codes;
 mod faults;
 mod hostile;
+mod members;
 mod once;
 mod output;
 mod pool;
@@ -22,3 +24,4 @@ mod secrets;
 mod service;
 mod start;
 mod stop;
+mod troubles;

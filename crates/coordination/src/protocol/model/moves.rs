@@ -81,11 +81,7 @@ impl World {
         }
         if self.faults > 0 && open {
             let first = self.faults == setup.faults;
-            for kind in setup
-                .kinds
-                .iter()
-                .filter(|kind| !first || setup.first.contains(kind))
-            {
+            for kind in if first { setup.first } else { setup.others } {
                 match kind {
                     Kind::Down if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Wipe if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
@@ -459,6 +455,11 @@ impl World {
                 }
                 let lease = self.etcd.grant(now + TTL);
                 self.agents[agent].lease = Some(lease);
+                let again = self.agents[agent].memberships > self.agents[agent].crashed;
+                if again && !self.seen.contains(&(Kind::Down as u8)) {
+                    self.renewed
+                        .extend([self.now / INTERVAL, (self.now + AHEAD) / INTERVAL]);
+                }
                 self.agents[agent].memberships += 1;
                 let incarnation = incarnation(agent, self.agents[agent].memberships);
                 self.deadlines.insert(incarnation, deadline(sent.at));
@@ -1013,7 +1014,10 @@ impl World {
                     for until in self.etcd.leases.values_mut() {
                         *until = self.now + TTL;
                     }
-                    // Those that are dead by then, or stopped, seem to live that much longer.
+                }
+                // Those that are dead by then, or stopped, seem to live that much longer: by etcd, or by a keepalive that arrives now.
+                let mut processes = self.agents.iter().filter_map(|agent| agent.process.as_ref());
+                if extend || processes.any(|process| process.paused && process.lease.is_some()) {
                     let current = self.now / INTERVAL;
                     self.prolonged.extend(current.saturating_sub(1)..=current);
                 }
