@@ -155,6 +155,7 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
         default_discovery: None,
         endpoint: None,
         plugin,
+        names: None,
     })
 }
 

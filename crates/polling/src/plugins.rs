@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, CallCounts, Discovery, Families, OptionsError, PartitionMode,
-    Pollster, Registry, Scope,
+    BlockingPool, BuildContext, BuildError, CallCounts, Discovery, Families, IdentityNames, OptionsError,
+    PartitionMode, Pollster, Registry, Scope,
 };
 
 use crate::events;
@@ -36,6 +36,8 @@ pub struct LoadedPollster {
     pub endpoint: Option<Arc<str>>,
     /// The plugin.
     pub plugin: Arc<dyn Pollster>,
+    /// Who knows the names of the projects and users of its samples; `None` where they are published without.
+    pub names: Option<Arc<dyn IdentityNames>>,
 }
 
 /// The plugins of an agent.
@@ -169,6 +171,15 @@ impl Plugins {
                 );
             }
         }
+        let mut names = None;
+        for found in &request.registry.names {
+            if names.is_none() && loads(found.family, found.namespaces) {
+                let built = (found.build)(&context(found.family));
+                names = plugins
+                    .keep(built, found.name, found.family, &mut errors)
+                    .flatten();
+            }
+        }
         for found in &request.registry.pollsters {
             if !loads(found.family, found.namespaces) {
                 continue;
@@ -185,6 +196,7 @@ impl Plugins {
                     default_discovery: found.default_discovery.map(Arc::from),
                     endpoint: found.endpoint.map(Arc::from),
                     plugin,
+                    names: names.clone(),
                 }));
             }
         }

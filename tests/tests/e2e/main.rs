@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod central;
 mod commands;
 mod compute;
 mod cycles;

@@ -125,6 +125,7 @@ fn plugins() -> Plugins {
         default_discovery: None,
         endpoint: None,
         plugin: Arc::new(Answers),
+        names: None,
     }));
     plugins
         .unavailable

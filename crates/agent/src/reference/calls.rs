@@ -19,8 +19,13 @@ pub(crate) fn page(registry: &Registry) -> String {
         .pollsters
         .iter()
         .map(|pollster| (pollster.name, "pollster", pollster.calls));
+    let names = registry
+        .names
+        .iter()
+        .map(|names| (names.name, "names", names.calls));
     let mut rows: Vec<_> = discoveries
         .chain(pollsters)
+        .chain(names)
         .flat_map(|(name, kind, calls)| calls.iter().map(move |call| row(name, kind, call)))
         .collect();
     rows.sort();

@@ -131,6 +131,7 @@ impl Doubles {
             default_discovery: default_discovery.map(Arc::from),
             endpoint: None,
             plugin: Arc::new(PollDouble(Arc::new(poll))),
+            names: None,
         }));
         self
     }
