@@ -7,13 +7,13 @@ use nephoscope_tests::{Finished, Lab, Sample};
 use serde_json::{Value, json};
 
 /// A cloud that answers while the program, which is waited for on this thread, asks.
-struct Sky {
-    cloud: Cloud,
+pub(crate) struct Sky {
+    pub(crate) cloud: Cloud,
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Sky {
-    fn of(resources: usize) -> Self {
+    pub(crate) fn of(resources: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

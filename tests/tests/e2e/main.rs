@@ -8,6 +8,7 @@
 
 mod admin;
 mod central;
+mod central_transport;
 mod commands;
 mod compute;
 mod cycles;
