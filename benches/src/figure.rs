@@ -31,6 +31,8 @@ pub(crate) enum Unit {
     Megabytes,
     Milliseconds,
     SamplesPerSecond,
+    /// Things a second.
+    PerSecond,
     Percent,
     /// A ratio.
     Times,
@@ -100,6 +102,7 @@ impl Unit {
             Self::Megabytes => format!("{value:.1} MB"),
             Self::Milliseconds => format!("{value:.1} ms"),
             Self::SamplesPerSecond => format!("{}/s", thousands(value)),
+            Self::PerSecond => format!("{value:.1}/s"),
             Self::Percent => format!("{value:.2} %"),
             Self::Times => format!("{value:.2} x"),
             Self::Bytes => format!("{value:.0} B"),

@@ -35,7 +35,7 @@ const BATCHES: usize = 200;
 /// How often it is looked whether all is written.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Syncs come every second.
+/// How long the last sync may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long an agent that has opened a backlog is left alone before its memory is looked at.
@@ -109,8 +109,8 @@ fn append(disk: &Path, effort: Effort) -> Result<Vec<Figure>, Trouble> {
             Budget::AtLeast(APPEND_BUDGET.min(0.8 * plain) / 1e6),
             ours / 1e6,
             format!(
-                "notifications of {BATCH} samples through the notifier until the last is written (mode: always, fsync: \
-                 interval, which syncs every second meanwhile), {} MiB; median of {runs}",
+                "notifications of {BATCH} samples through the notifier until the last is synced and the spool closed (mode: \
+                 always, fsync: interval, which syncs every second meanwhile), {} MiB; median of {runs}",
                 APPENDED >> 20
             ),
         ),
@@ -147,8 +147,8 @@ async fn append_once(world: &World, folder: &Path, batches: &[Arc<Batch>]) -> Re
     while spool.status().stored_batches < count {
         sleep(GLANCE).await;
     }
-    let passed = began.elapsed();
-    // They come with the next sync.
+    // The publisher has the first batch in its hands and never says anything; the spool syncs and is closed.
+    notifier.shutdown(Instant::now()).await;
     match timeout(PATIENCE, receipts.outcome())
         .await
         .during("sync what was stored")?
@@ -156,8 +156,7 @@ async fn append_once(world: &World, folder: &Path, batches: &[Arc<Batch>]) -> Re
         Outcome::Stored => {}
         other => return Err(Trouble::new(format!("a batch was not stored but {other:?}"))),
     }
-    // The publisher has the first batch in its hands and never says anything.
-    notifier.shutdown(Instant::now()).await;
+    let passed = began.elapsed();
     Ok(bytes as f64 / passed.as_secs_f64())
 }
 

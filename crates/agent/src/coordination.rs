@@ -66,6 +66,7 @@ impl Coordination {
             host: config.agent.host().into(),
             group_prefix: section.group_prefix.as_str().into(),
             lease_ttl: section.lease_ttl.into(),
+            request_timeout: section.request_timeout.into(),
             on_loss: match section.on_loss {
                 OnLoss::Continue => protocol::OnLoss::Continue,
                 OnLoss::Pause => protocol::OnLoss::Pause,

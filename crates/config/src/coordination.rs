@@ -19,8 +19,11 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(2);
 /// A lease that is longer leaves resources without an owner for longer than anybody wants.
 const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
-/// What a request to etcd may be allowed to take.
-const TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// What a request to etcd may be allowed to take: agents wait so long for it before they go on without.
+const REQUEST_TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// What connecting may be allowed to take.
+const CONNECT_TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
 /// How agents divide shared resources.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -42,11 +45,12 @@ pub struct Coordination {
     /// that.
     #[serde(deserialize_with = "lease_ttl")]
     pub lease_ttl: HumanDuration,
-    /// How long one request to etcd may take, with all attempts at all endpoints.
+    /// How long one request to etcd may take, with all attempts at all endpoints: at most half of `lease_ttl`. A plan is waited for
+    /// so long after the edge, but at least 1 s, and at most half of the interval if that is more.
     #[serde(deserialize_with = "request_timeout")]
     pub request_timeout: HumanDuration,
     /// How long connecting to one endpoint may take: TCP, TLS, and the check of the password.
-    #[serde(deserialize_with = "request_timeout")]
+    #[serde(deserialize_with = "connect_timeout")]
     pub connect_timeout: HumanDuration,
     /// What is done while etcd cannot be reached.
     pub on_loss: OnLoss,
@@ -181,6 +185,13 @@ impl Coordination {
                 "endpoints",
                 "the backend `etcd` needs `endpoints`",
             ),
+            // A keepalive is sent when a third of the lease is over. One that is lost must leave time for another one before the margin
+            // of a tenth at the lease's end.
+            (
+                2 * self.request_timeout.0 > self.lease_ttl.0,
+                "request_timeout",
+                "expected at most half of `lease_ttl`: or else one request without an answer could cost the lease",
+            ),
             (
                 self.user.is_some() && self.password.is_none(),
                 "user",
@@ -214,7 +225,11 @@ fn lease_ttl<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration
 }
 
 fn request_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
-    between(deserializer, TIMEOUTS, "expected 100ms to 30s")
+    between(deserializer, REQUEST_TIMEOUTS, "expected 100ms to 10s")
+}
+
+fn connect_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
+    between(deserializer, CONNECT_TIMEOUTS, "expected 100ms to 30s")
 }
 
 fn between<'de, D: Deserializer<'de>>(

@@ -76,7 +76,7 @@ pub use reqwest::{Method, Url};
 pub use record::{Members, Record};
 pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};
-pub use session::{KEYSTONE, OPENSTACK, Session};
+pub use session::{KEYSTONE, OPENSTACK, Session, TOKEN};
 pub use table::{Entries, Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
 pub use versions::Microversion;
 

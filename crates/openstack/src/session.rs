@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nephoscope_plugin::{BuildContext, BuildError, CallCounts, OptionsError};
+use nephoscope_plugin::{BuildContext, BuildError, Call, CallCounts, CallRate, OptionsError};
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
@@ -34,8 +35,14 @@ pub const KEYSTONE: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-/// The path by which tokens are asked for, as it is counted.
-const TOKENS: &str = "/v3/auth/tokens";
+/// How a token is asked for; all plugins of an agent that use the session declare it, and share the token.
+pub const TOKEN: Call = Call {
+    service: "keystone",
+    method: "POST",
+    path: "/v3/auth/tokens",
+    role: "none",
+    rate: CallRate::Hourly,
+};
 
 /// The header in which Keystone gives a token.
 const SUBJECT_TOKEN: &str = "x-subject-token";
@@ -64,6 +71,8 @@ pub struct Session {
     token: Mutex<Option<Arc<Token>>>,
     /// Held by who asks for a token.
     renewal: tokio::sync::Mutex<Attempts>,
+    /// That there are no credentials has been said.
+    has_warned: AtomicBool,
 }
 
 /// The attempts in vain since the last token.
@@ -75,12 +84,32 @@ struct Attempts {
 }
 
 impl Session {
-    /// The session of this agent: the same for all plugins, whatever their family.
+    /// The session of this agent: the same for all plugins, whatever their family. Without credentials everything that is
+    /// asked fails, which is said once in the log.
     ///
     /// # Errors
     ///
     /// The option of the family `openstack` that is wrong.
     pub fn of(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
+        let session = Self::shared(context)?;
+        if !session.has_credentials() && !session.has_warned.swap(true, Ordering::Relaxed) {
+            events::no_credentials();
+        }
+        Ok(session)
+    }
+
+    /// The session of this agent, if the configuration names a cloud: for what a plugin can do without one. That there is
+    /// none is not worth a word then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::of`].
+    pub fn if_configured(context: &BuildContext) -> Result<Option<Arc<Self>>, BuildError> {
+        let session = Self::shared(context)?;
+        Ok(session.has_credentials().then_some(session))
+    }
+
+    fn shared(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
         let family = context.family(OPENSTACK);
         let shared = family.shared(|| Self::read(&family, &Environment::of_this_process()));
         match &*shared {
@@ -96,9 +125,6 @@ impl Session {
     fn read(family: &BuildContext, environment: &Environment) -> Result<Arc<Self>, OptionsError> {
         let options: Options = family.options()?;
         let (credentials, access) = credentials::find(&options, environment)?;
-        if credentials.is_none() {
-            events::no_credentials();
-        }
         Self::new(options, credentials, access, family.calls().clone())
     }
 
@@ -142,6 +168,7 @@ impl Session {
             endpoints: Mutex::default(),
             token: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
+            has_warned: AtomicBool::new(false),
         }))
     }
 
@@ -271,7 +298,7 @@ impl Session {
             session: self,
             endpoint: &endpoint,
             method: Method::POST,
-            path: TOKENS,
+            path: TOKEN.path,
             members: 1,
             body: Some(credentials.request().to_string()),
         };

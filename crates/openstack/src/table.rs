@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use nephoscope_plugin::model::{Resource, Subject, Value, Volume};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, Discovery, DiscoveryRun, Failure, PollRun, Pollster, async_trait,
+    BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryRun, Failure, PollRun, Pollster,
+    async_trait,
 };
 
 use crate::error::ApiError;
@@ -240,6 +241,13 @@ impl Discovery for TableDiscovery {
             run.push(Resource::with_body(key, record)).await?;
         }
         Ok(())
+    }
+
+    fn rate(&self, call: &Call) -> Option<CallRate> {
+        Some(match call.rate {
+            CallRate::PerPage(_) => CallRate::PerPage(self.service.page_size()),
+            rate => rate,
+        })
     }
 }
 

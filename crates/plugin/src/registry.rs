@@ -96,6 +96,8 @@ pub enum CallRate {
     PerPage(u32),
     /// Once per resource.
     PerResource,
+    /// About once an hour by each agent, however many plugins need it: tokens, versions.
+    Hourly,
 }
 
 /// A discovery as it is registered.

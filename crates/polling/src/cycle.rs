@@ -31,9 +31,27 @@ use crate::schedule::Schedule;
 use crate::scheduler::Start;
 use crate::task::{Input, Lane, RunDef, TaskDef};
 
+/// When a cycle took its first step.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    pub(crate) at: Instant,
+    pub(crate) wall: Timestamp,
+}
+
+impl Begun {
+    /// It takes it now.
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self {
+            at: Instant::now(),
+            wall: clock.wall(),
+        }
+    }
+}
+
 /// What all parts of a cycle must know.
 pub struct CycleContext {
     pub(crate) cycle: CycleId,
+    pub(crate) begun: Begun,
     /// The number of the succession, if this is one.
     pub(crate) succession: Option<u64>,
     pub(crate) interval: Duration,
@@ -147,8 +165,6 @@ pub async fn run_cycle(
     start: &Start,
     splay: Duration,
 ) -> CycleEnd {
-    let began = Instant::now();
-    let started = context.clock.wall();
     let mut planned = pin!(planned);
     let early = futures::poll!(planned.as_mut());
     // Other cycles of this edge begin before the first of them polls.
@@ -179,7 +195,7 @@ pub async fn run_cycle(
     };
     drop(ahead);
     let ends = cycle.ended(&cancelled).await;
-    cycle.finish(schedule.to_string(), start, ends, no_plan, began, started)
+    cycle.finish(schedule.to_string(), start, ends, no_plan)
 }
 
 /// A cycle under way.
@@ -393,15 +409,11 @@ impl<'a> Cycle<'a> {
         ends
     }
 
-    fn finish(
-        self,
-        schedule: String,
-        start: &Start,
-        ends: Vec<RunEnd>,
-        no_plan: Option<String>,
-        began: Instant,
-        started: Timestamp,
-    ) -> CycleEnd {
+    fn finish(self, schedule: String, start: &Start, ends: Vec<RunEnd>, no_plan: Option<String>) -> CycleEnd {
+        let Begun {
+            at: began,
+            wall: started,
+        } = self.context.begun;
         let listings: Vec<_> = self
             .listings
             .iter()

@@ -3,6 +3,7 @@
 mod beside;
 
 use std::collections::{HashMap, VecDeque};
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use self::beside::take_work;
 use crate::clock::Clock;
-use crate::cycle::{CycleContext, Planned, RunStates, margin, run_cycle};
+use crate::cycle::{Begun, CycleContext, Planned, RunStates, margin, run_cycle};
 use crate::events;
 use crate::keyhash::KeyHasher;
 use crate::ledger::Settlements;
@@ -407,43 +408,60 @@ impl Inner {
         }
         slot.overrunning.store(false, Ordering::Relaxed);
         let running = Running(slot.clone());
-        let inner = self.clone();
-        let mut cycle = Box::pin(async move {
-            let end = inner.cycle(&running.0, start).await;
-            drop(running);
-            if let Some(end) = end {
-                inner.tell(end);
-            }
+        let begun = Begun::now(self.parts.clock.as_ref());
+        let deadline = self.deadline(slot, &start);
+        // In the cycle in progress at the start, what is shared waits for the coordinator.
+        let asks = slot.is_shared() && (start.due.is_some() || self.options.shared_in_progress);
+        // Small, as all that is done for each of a thousand cycles of one edge before the last of them begins.
+        let mut planned = asks.then(|| {
+            let (inner, slot, cycle) = (self.clone(), slot.clone(), start.cycle.clone());
+            Box::pin(async move { inner.agree(&slot, &cycle, deadline).await })
         });
-        // What it waits for after that, its own task asks for again. Not within the scheduler's share of time, of which
-        // a thousand cycles would take more than there is.
-        let begin = || tokio::task::unconstrained(cycle.as_mut()).now_or_never();
-        if let Ok(Some(())) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(begin)) {
-            return None;
-        }
-        // A panic comes again in the task, which contains it.
+        // Not within the scheduler's share of time, of which a thousand cycles would take more than there is. A panic
+        // comes again in the task, which contains it.
+        let ask = || tokio::task::unconstrained(planned.as_mut()?.as_mut()).now_or_never();
+        let early = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)).unwrap_or(None);
         Some(Box::new(move || {
-            self.cycles.spawn_on(cycle, &self.parts.runtime);
+            let (cycles, runtime) = (self.cycles.clone(), self.parts.runtime.clone());
+            let cycle = async move {
+                let planned = async move {
+                    match (early, planned) {
+                        (Some(early), _) => early,
+                        (None, Some(planned)) => planned.await,
+                        (None, None) => Planned::NotNeeded,
+                    }
+                };
+                let context = self.context(start.cycle.clone(), None, start.interval, deadline, begun);
+                let end = self.cycle(&running.0, start, context, planned).await;
+                drop(running);
+                if let Some(end) = end {
+                    self.tell(end);
+                }
+            };
+            cycles.spawn_on(cycle, &runtime);
         }))
     }
 
-    /// Runs a cycle; `None` if the schedule is gone by now.
-    async fn cycle(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) -> Option<Arc<CycleRecord>> {
-        let splay = self.splay(&slot.schedule);
-        let is_shared = slot.is_shared();
-        let delay = if is_shared { Duration::ZERO } else { splay };
-        let deadline = start.edge + delay + start.interval - margin(start.interval);
-        let context = self.context(start.cycle.clone(), None, start.interval, deadline);
-        let newest = slot.newest();
-        // In the cycle in progress at the start, what is shared waits for the coordinator.
-        let asks = is_shared && (start.due.is_some() || self.options.shared_in_progress);
-        let planned = async {
-            if asks {
-                self.agree(slot, &start.cycle, deadline).await
-            } else {
-                Planned::NotNeeded
-            }
+    /// When the polls of a cycle must have ended.
+    fn deadline(&self, slot: &Slot, start: &Start) -> Instant {
+        let delay = if slot.is_shared() {
+            Duration::ZERO
+        } else {
+            self.splay(&slot.schedule)
         };
+        start.edge + delay + start.interval - margin(start.interval)
+    }
+
+    /// Runs a cycle; `None` if the schedule is gone by now.
+    async fn cycle(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        start: Start,
+        context: Arc<CycleContext>,
+        planned: impl Future<Output = Planned>,
+    ) -> Option<Arc<CycleRecord>> {
+        let splay = self.splay(&slot.schedule);
+        let newest = slot.newest();
         if newest.runs.is_empty() {
             let planned = planned.await;
             if matches!(&planned, Planned::Agreed { task, .. } if !task.runs.is_empty()) {
@@ -539,9 +557,11 @@ impl Inner {
         succession: Option<u64>,
         interval: Duration,
         deadline: Instant,
+        begun: Begun,
     ) -> Arc<CycleContext> {
         Arc::new(CycleContext {
             cycle,
+            begun,
             succession,
             interval,
             deadline,
@@ -611,6 +631,7 @@ pub async fn once(
         let context = Arc::new(CycleContext {
             cycle: start.cycle.clone(),
             succession: None,
+            begun: Begun::now(parts.clock.as_ref()),
             interval,
             deadline: edge + interval - margin(interval),
             clock: parts.clock.clone(),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephoscope_coordination::protocol::LONGEST_REQUEST_TIMEOUT;
 use nephoscope_coordination::{Coordinator, Unit, WorkId};
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 
-/// How long a coordinator may take to say whether a batch may go: longer than its own request timeout. One that takes
+/// How long a coordinator may take to say whether a batch may go: longer than its own longest request timeout. One that takes
 /// longer does not know, and what it does not know does not go.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = LONGEST_REQUEST_TIMEOUT.saturating_add(Duration::from_secs(1));
 
 /// The fence of one run.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, CallCounts, Discovery, Families, IdentityNames, OptionsError,
+    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, IdentityNames, OptionsError,
     PartitionMode, Pollster, Registry, Scope,
 };
 
@@ -20,6 +20,8 @@ pub struct LoadedDiscovery {
     pub scope: Scope,
     /// How its listings are divided, unless a source says otherwise.
     pub partition: PartitionMode,
+    /// What it declares to call.
+    pub calls: &'static [Call],
     /// The plugin.
     pub plugin: Arc<dyn Discovery>,
 }
@@ -34,6 +36,8 @@ pub struct LoadedPollster {
     pub default_discovery: Option<Arc<str>>,
     /// Polls of one endpoint share a limit.
     pub endpoint: Option<Arc<str>>,
+    /// What it declares to call.
+    pub calls: &'static [Call],
     /// The plugin.
     pub plugin: Arc<dyn Pollster>,
     /// Who knows the names of the projects and users of its samples; `None` where they are published without.
@@ -166,6 +170,7 @@ impl Plugins {
                         name,
                         scope,
                         partition,
+                        calls: found.calls,
                         plugin,
                     }),
                 );
@@ -195,6 +200,7 @@ impl Plugins {
                         .collect(),
                     default_discovery: found.default_discovery.map(Arc::from),
                     endpoint: found.endpoint.map(Arc::from),
+                    calls: found.calls,
                     plugin,
                     names: names.clone(),
                 }));

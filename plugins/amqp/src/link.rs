@@ -221,36 +221,36 @@ impl Link {
             };
             let has_room = self.waiting.len() < self.settings.pipelining && !is_blocked;
             tokio::select! {
-                            biased;
-                            () = stop.cancelled() => return None,
-                            event = self.events.next() => match event {
-                                Some(Event::ConnectionBlocked(reason)) => self.block(&reason),
-                                Some(Event::ConnectionUnblocked) => self.unblock(),
-                                // One that the declarations gave up for another channel leaves its error here, too.
-                                Some(Event::Error(_)) if self.is_alive() => {}
-                                Some(Event::Error(error)) => {
-                                    return Some(Trouble::of(&error, &self.host, &self.settings));
-                                }
-            Some(_) => {}
-                                None => return Some(self.broken("it ended")),
-                            },
-                            Some(answer) = self.confirms.next() => {
-                                let answers = self.ready(answer);
-                                if let Err(trouble) = self.settle(answers).await {
-                                    return Some(trouble);
-                                }
-                            }
-                            () = at(deadline) => return Some(Trouble::Unconfirmed {
-                                host: self.host.shown(),
-                                limit: self.settings.confirm_timeout,
-                            }),
-                            Some(order) = self.orders.recv(), if has_room => self.send(order),
-                            () = tokio::time::sleep(GLANCE), if self.waiting.is_empty() => {
-                                if !self.is_alive() {
-                                    return Some(self.broken("it ended while there was nothing to send"));
-                                }
-                            }
-                        }
+                biased;
+                () = stop.cancelled() => return None,
+                event = self.events.next() => match event {
+                    Some(Event::ConnectionBlocked(reason)) => self.block(&reason),
+                    Some(Event::ConnectionUnblocked) => self.unblock(),
+                    // One that the declarations gave up for another channel leaves its error here, too.
+                    Some(Event::Error(_)) if self.is_alive() => {}
+                    Some(Event::Error(error)) => {
+                        return Some(Trouble::of(&error, &self.host, &self.settings));
+                    }
+                    Some(_) => {}
+                    None => return Some(self.broken("it ended")),
+                },
+                Some(answer) = self.confirms.next() => {
+                    let answers = self.ready(answer);
+                    if let Err(trouble) = self.settle(answers).await {
+                        return Some(trouble);
+                    }
+                }
+                () = at(deadline) => return Some(Trouble::Unconfirmed {
+                    host: self.host.shown(),
+                    limit: self.settings.confirm_timeout,
+                }),
+                Some(order) = self.orders.recv(), if has_room => self.send(order),
+                () = tokio::time::sleep(GLANCE), if self.waiting.is_empty() => {
+                    if !self.is_alive() {
+                        return Some(self.broken("it ended while there was nothing to send"));
+                    }
+                }
+            }
         }
     }
 

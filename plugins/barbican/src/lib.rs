@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, Root, Service, ServiceDef, Session};
+use nephoscope_openstack::{ApiError, Root, Service, ServiceDef, Session, TOKEN};
 use nephoscope_plugin::model::{Resource, ResourceBody, Value};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, Family,
@@ -48,7 +48,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the secret whose id is the parameter, for pollsters with credentials of their own",
     scope: Scope::Shared,
     partition: PartitionMode::Resource,
-    calls: &[PAYLOAD],
+    calls: &[PAYLOAD, TOKEN],
     build,
 }));
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, Record, Service, Session, each};
+use nephoscope_openstack::{ApiError, Record, Service, Session, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
@@ -24,7 +24,7 @@ register!(Registration::Pollster(PollsterPlugin {
     meters: &[MeterDef::gauge(METER, "recordset", "Record sets of the zone")],
     default_discovery: Some("dns_zones"),
     endpoint: Some("designate"),
-    calls: &[RECORD_SETS],
+    calls: &[RECORD_SETS, TOKEN],
     build,
 }));
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use nephoscope_openstack::{ApiError, KEYSTONE, OPENSTACK, Options, Service, Session};
+use nephoscope_openstack::{ApiError, KEYSTONE, OPENSTACK, Options, Service, Session, TOKEN};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Identity, IdentityNames, NamesPlugin, Registration,
     async_trait, register,
@@ -47,7 +47,7 @@ register!(Registration::Names(NamesPlugin {
     name: "identity_names",
     family: FAMILY,
     namespaces: &["central", "compute"],
-    calls: &[PROJECT, USER],
+    calls: &[PROJECT, USER, TOKEN],
     build,
 }));
 

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, KEYSTONE, List, Service, Session, no_parameter};
+use nephoscope_openstack::{ApiError, KEYSTONE, List, Service, Session, TOKEN, no_parameter};
 use nephoscope_plugin::model::{Resource, ResourceBody, Value};
 use nephoscope_plugin::{
-    Call, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration, Scope, async_trait,
-    register,
+    Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration, Scope,
+    async_trait, register,
 };
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the projects of all domains",
     scope: Scope::Shared,
     partition: PartitionMode::Resource,
-    calls: &[PROJECTS, DOMAINS],
+    calls: &[PROJECTS, DOMAINS, TOKEN],
     build: |context| {
         let session = Session::of(context)?;
         Ok(Arc::new(Projects {
@@ -89,6 +89,10 @@ impl Discovery for Projects {
             }
         }
         Ok(())
+    }
+
+    fn rate(&self, call: &Call) -> Option<CallRate> {
+        (*call != DOMAINS || self.enabled_only).then_some(call.rate)
     }
 }
 

@@ -10,6 +10,7 @@ use nephoscope_plugin::{
 use crate::discovery::{LocalInstances, LocalNode};
 use crate::family::Family;
 use crate::meter::METERS;
+use crate::nova::{FLAVOR, FLAVORS, IMAGE, SERVERS};
 use crate::options::Options;
 use crate::pollster::ComputePollster;
 
@@ -41,7 +42,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     name: LOCAL_INSTANCES,
     family: FAMILY,
     namespaces: NAMESPACES,
-    description: "Lists the instances of this host: the domains that Nova made, by what it wrote into them",
+    description: "Lists the instances of this host: by what Nova wrote into their domains, or by asking Nova",
     scope: Scope::Host,
     partition: PartitionMode::Listing,
     calls: &[
@@ -53,6 +54,11 @@ register!(Registration::Discovery(DiscoveryPlugin {
             role: "read-only socket",
             rate: CallRate::PerResource,
         },
+        // Only where an option says so, or the domains do not tell all: docs/compute.md.
+        SERVERS,
+        FLAVOR,
+        FLAVORS,
+        IMAGE,
     ],
     build: |context| Ok(Arc::new(LocalInstances(Family::build(context)?))),
 }));

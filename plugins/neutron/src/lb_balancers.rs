@@ -1,6 +1,6 @@
 //! Load balancers of Neutron's own (LBaaS), their health monitors, and the VIPs of its first version.
 
-use nephoscope_openstack::{List, Metadata, Table, id};
+use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
 
@@ -84,7 +84,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     scope: Scope::Shared,
     // Their traffic costs a request each: that work is worth dividing.
     partition: PartitionMode::Resource,
-    calls: &[BALANCERS.call],
+    calls: &[BALANCERS.call, TOKEN],
     build: |context| BALANCERS.discovery(context),
 }));
 
@@ -95,7 +95,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the health monitors of LBaaS of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[MONITORS.call],
+    calls: &[MONITORS.call, TOKEN],
     build: |context| MONITORS.discovery(context),
 }));
 
@@ -106,7 +106,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the VIPs of the first version of LBaaS of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[VIPS.call],
+    calls: &[VIPS.call, TOKEN],
     build: |context| VIPS.discovery(context),
 }));
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{List, Metadata, Record, Service, Session, Table, id, no_parameter};
+use nephoscope_openstack::{List, Metadata, Record, Service, Session, TOKEN, Table, id, no_parameter};
 use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure,
@@ -94,7 +94,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the listeners of LBaaS of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[LISTENERS.call, BALANCERS.call, STATUSES],
+    calls: &[LISTENERS.call, BALANCERS.call, STATUSES, TOKEN],
     build: |context| Parts::build(context, Kind::Listeners),
 }));
 
@@ -105,7 +105,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the pools of LBaaS of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[POOLS.call, BALANCERS.call, STATUSES],
+    calls: &[POOLS.call, BALANCERS.call, STATUSES, TOKEN],
     build: |context| Parts::build(context, Kind::Pools),
 }));
 
@@ -116,7 +116,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the members of pools of LBaaS of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[POOLS.call, MEMBERS.call, BALANCERS.call, STATUSES],
+    calls: &[POOLS.call, MEMBERS.call, BALANCERS.call, STATUSES, TOKEN],
     build: |context| Parts::build(context, Kind::Members),
 }));
 

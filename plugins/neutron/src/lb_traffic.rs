@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, Record, Request, Service, Session, each};
+use nephoscope_openstack::{ApiError, Record, Request, Service, Session, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource, Subject};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
@@ -35,7 +35,7 @@ register!(Registration::Pollster(PollsterPlugin {
     ],
     default_discovery: Some("lb_loadbalancers"),
     endpoint: Some(FAMILY),
-    calls: &[STATS],
+    calls: &[STATS, TOKEN],
     build,
 }));
 

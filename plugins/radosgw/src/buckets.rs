@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nephoscope_openstack::{ApiError, List, Request, Service, each};
 use nephoscope_plugin::model::{Resource, Subject};
-use nephoscope_plugin::{BuildContext, BuildError, Failure, PollRun, Pollster, async_trait};
+use nephoscope_plugin::{BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, async_trait};
 use serde::Deserialize;
 
 use crate::BUCKETS;
@@ -82,6 +82,10 @@ impl Pollster for Buckets {
             },
         )
         .await
+    }
+
+    fn rate(&self, call: &Call, _: &[Arc<str>]) -> Option<CallRate> {
+        self.0.has_keys().then_some(call.rate)
     }
 }
 

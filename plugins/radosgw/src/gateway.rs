@@ -67,6 +67,11 @@ impl Gateway {
         })
     }
 
+    /// Whether there are keys: without, nothing is asked.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.signer.is_some()
+    }
+
     /// The gateway, if there are keys to sign with.
     ///
     /// # Errors

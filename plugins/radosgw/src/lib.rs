@@ -15,6 +15,7 @@ mod gateway;
 mod signature;
 mod usage;
 
+use nephoscope_openstack::TOKEN;
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{
     Call, CallRate, Family, OptionsSpec, PollsterPlugin, Registration, Secret, register,
@@ -79,7 +80,7 @@ register!(Registration::Pollster(PollsterPlugin {
     ],
     default_discovery: Some("tenant"),
     endpoint: Some(FAMILY),
-    calls: &[BUCKETS],
+    calls: &[BUCKETS, TOKEN],
     build: buckets::build,
 }));
 
@@ -97,6 +98,6 @@ register!(Registration::Pollster(PollsterPlugin {
     .with_aliases(&["radosgw.api.request", "rgw.usage"])],
     default_discovery: Some("tenant"),
     endpoint: Some(FAMILY),
-    calls: &[USAGE],
+    calls: &[USAGE, TOKEN],
     build: usage::build,
 }));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nephoscope_openstack::{ApiError, Request, Service, each};
 use nephoscope_plugin::model::{Resource, Subject};
-use nephoscope_plugin::{BuildContext, BuildError, Failure, PollRun, Pollster, async_trait};
+use nephoscope_plugin::{BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, async_trait};
 use serde::Deserialize;
 
 use crate::USAGE;
@@ -46,6 +46,10 @@ impl Pollster for Usage {
             report.add(USAGE_METER, &subject, requests);
         })
         .await
+    }
+
+    fn rate(&self, call: &Call, _: &[Arc<str>]) -> Option<CallRate> {
+        self.0.has_keys().then_some(call.rate)
     }
 }
 

@@ -7,7 +7,7 @@ mod account;
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{Root, Service, ServiceDef, Session, each};
+use nephoscope_openstack::{Root, Service, ServiceDef, Session, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Failure, Family, OptionsSpec, PollRun, Pollster,
@@ -86,7 +86,7 @@ register!(Registration::Pollster(PollsterPlugin {
     ],
     default_discovery: Some("tenant"),
     endpoint: Some(FAMILY),
-    calls: &[LIST, HEAD],
+    calls: &[LIST, HEAD, TOKEN],
     build,
 }));
 
@@ -115,5 +115,17 @@ impl Pollster for Storage {
             account.report(project.key(), report);
         })
         .await
+    }
+
+    fn rate(&self, call: &Call, wanted: &[Arc<str>]) -> Option<CallRate> {
+        let containers = wanted
+            .iter()
+            .any(|meter| [CONTAINER_OBJECTS, CONTAINER_SIZE].contains(&meter.as_ref()));
+        let made = match call.method {
+            "GET" => containers,
+            "HEAD" => !containers,
+            _ => true,
+        };
+        made.then_some(call.rate)
     }
 }

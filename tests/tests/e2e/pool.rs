@@ -2,80 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use nephoscope_tests::{Etcd, Lab, Program, Proxy, Sample, Signal, Weather, samples_in};
+use nephoscope_tests::{Etcd, Lab, Proxy, Signal, Weather};
 use serde_json::Value;
 
-/// How many resources there are.
-const RESOURCES: usize = 40;
-
-/// An agent's folder, for an etcd at these endpoints.
-fn lab(id: &str, endpoints: &[String], more: &str) -> Lab {
-    let endpoints = endpoints
-        .iter()
-        .map(|url| format!("\"{url}\""))
-        .collect::<Vec<_>>();
-    Lab::with(&format!(
-        "agent: {{namespaces: [synthetic], id: {id}, host: host-{id}, state_dir: $LAB/state, shutdown_timeout: 3s}}\n\
-         coordination: {{backend: etcd, endpoints: [{}], lease_ttl: 2s, {more}}}\n\
-         notifier: {{publishers: [{{name: file, url: \"file://$LAB/samples\"}}]}}\n\
-         sources:\n\
-         \x20 - {{name: shared, interval: 2, meters: [synthetic.cycle], discovery: [\"synthetic://{RESOURCES}\"]}}\n",
-        endpoints.join(", "),
-    ))
-}
-
-/// Starts an agent, and waits until it can be asked.
-fn serving(lab: &Lab) -> Program {
-    let mut program = lab.run();
-    program.log("started");
-    let admin = program.admin().to_owned();
-    program.until("the admin socket", |_| admin.exists().then_some(()));
-    program
-}
-
-fn samples(lab: &Lab) -> Vec<Sample> {
-    samples_in(&lab.path("samples"))
-}
-
-/// The codes of the reasons in `/readyz`.
-fn codes(program: &Program) -> Vec<String> {
-    let readiness = program.get("/readyz").json();
-    let reasons = readiness["reasons"].as_array().unwrap();
-    reasons
-        .iter()
-        .map(|reason| reason["code"].as_str().unwrap().to_owned())
-        .collect()
-}
-
-/// Waits until the agent gives a reason, and for the metric that goes with it.
-fn troubled(program: &mut Program, code: &str, metric: &str) {
-    program.until(&format!("the reason {code}"), |program| {
-        codes(program).iter().any(|found| found == code).then_some(())
-    });
-    let labels = [format!("reason=\"{metric}\"")];
-    let labels = labels.each_ref().map(String::as_str);
-    let series = format!("nephoscope_etcd_trouble_seconds{{{}}}", labels[0]);
-    program.until(&format!("the metric {series}"), |program| {
-        program.get("/metrics").body.contains(&series).then_some(())
-    });
-}
-
-/// Waits until a plan lists so many members, and this agent with them.
-fn divides_with(program: &mut Program, members: u64) {
-    program.until("a plan with all members", |program| {
-        let pool = &program.json("/api/v1/members")["pool"];
-        let schedules = pool["schedules"].as_array()?;
-        let whole = |schedule: &Value| schedule["members"] == members && schedule["listed"] == true;
-        (!schedules.is_empty() && schedules.iter().all(whole)).then_some(())
-    });
-}
-
-/// Waits for samples of two further cycles.
-fn more_cycles(program: &mut Program, lab: &Lab) {
-    let last = || samples(lab).iter().map(|sample| sample.volume() as u64).max();
-    let before = last().unwrap_or_default();
-    program.until("two more cycles", |_| (last() >= Some(before + 2)).then_some(()));
-}
+use crate::members::{RESOURCES, codes, divides_with, lab, more_cycles, samples, serving, shared, troubled};
 
 #[test]
 fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_nothing_undone() {
@@ -169,7 +99,7 @@ fn an_id_that_a_living_agent_has_is_refused_with_its_name() {
     );
     // `once` asks nobody.
     let once = second.nephoscope(&["once"]).finish().expect(0);
-    assert_eq!(once.samples().len(), RESOURCES);
+    assert_eq!(shared(once.samples()).len(), RESOURCES);
 }
 
 #[test]
@@ -321,7 +251,7 @@ fn a_pool_is_shown_to_anybody_who_reaches_etcd() {
         plans[0]["unit"]
             .as_str()
             .unwrap()
-            .starts_with("synthetic-pp-global synthetic://"),
+            .starts_with("host-synthetic-pp-global synthetic://"),
         "{plans:?}"
     );
     let owner = &rows(&["partition", "--key", "r1"])[0];

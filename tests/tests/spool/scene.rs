@@ -104,11 +104,17 @@ pub(crate) fn until(program: &mut Program, what: &str, such: impl Fn(&Value) -> 
     program.until(what, |program| Some(publisher(program)).filter(&such))
 }
 
-/// Waits until nothing is held any more.
+/// Waits until nothing is held any more; as long as it takes, if it becomes less and less.
 pub(crate) fn until_delivered(program: &mut Program) {
-    until(program, "nothing that waits", |publisher| {
-        publisher["spool"]["batches"] == 0 && publisher["state"] != "retrying"
-    });
+    let batches = |publisher: &Value| publisher["spool"]["batches"].as_u64();
+    let is_done = |publisher: &Value| batches(publisher) == Some(0) && publisher["state"] != "retrying";
+    let mut seen = publisher(program);
+    while !is_done(&seen) {
+        let before = batches(&seen);
+        seen = until(program, "less that waits", |publisher| {
+            is_done(publisher) || batches(publisher) < before
+        });
+    }
 }
 
 /// Stops an agent that has nothing to lose, and reads its log.

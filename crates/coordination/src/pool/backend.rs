@@ -14,14 +14,14 @@ use super::options::PoolOptions;
 use super::shared::{Shared, name};
 use super::status::{Holder, PoolStatus};
 use crate::etcd::Store;
-use crate::protocol::{Carry, Edge, Event, Membership, PlanAnswer, REQUEST_TIMEOUT, Reason, Verdict};
+use crate::protocol::{Carry, Edge, Event, Membership, PlanAnswer, Reason, Verdict};
 use crate::{Agreed, BootTime, Carried, Coordinator, InProgress, NoPlan, Unit, Work, WorkId};
 
-/// How long the machine may take to say that there is no plan: it says so by itself one request timeout after the edge.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How much longer than its patience the machine may take to say that there is no plan, which it says by itself.
+const GRACE: Duration = Duration::from_secs(4);
 
-/// How long leaving may take: the last records, and the end of the lease.
-const LEAVING: Duration = Duration::from_secs(3);
+/// How long leaving may take, in times of the patience with one request: the last records, and the end of the lease.
+const LEAVING: u32 = 3;
 
 /// `coordination: {backend: etcd}`.
 pub struct Pool {
@@ -153,7 +153,7 @@ impl Coordinator for Pool {
                 let _ = steps.changed().await;
             }
         };
-        timeout(LONGEST_WAIT, asked)
+        timeout(self.shared.options.agent.patience() + GRACE, asked)
             .await
             .unwrap_or_else(|_| Err(no_plan("the question for the plan got no answer".to_owned())))
     }
@@ -186,7 +186,7 @@ impl Coordinator for Pool {
                     let _ = steps.changed().await;
                 }
             };
-            verdict = timeout(REQUEST_TIMEOUT, answered).await.ok();
+            verdict = timeout(self.shared.options.agent.patience(), answered).await.ok();
         }
         let may = verdict.unwrap_or_else(|| {
             self.shared
@@ -218,7 +218,11 @@ impl Coordinator for Pool {
 
     async fn leave(&self) {
         self.shared.step(Event::Leave);
-        let _ = timeout(LEAVING, self.shared.left.cancelled()).await;
+        let _ = timeout(
+            LEAVING * self.shared.options.agent.patience(),
+            self.shared.left.cancelled(),
+        )
+        .await;
         self.driver.abort();
     }
 }

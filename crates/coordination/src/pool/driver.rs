@@ -1,7 +1,6 @@
 //! Does what the machine wants done in etcd, and wakes it when it wants to be woken.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -15,9 +14,6 @@ use crate::protocol::{
     Action, Condition, Content, Entry, Event, Key, Prefix, Request, Revision, Scope, Snapshot, Value,
     Written, wire,
 };
-
-/// How long the last writes may take before the lease is ended.
-const LAST_WRITES: Duration = Duration::from_secs(1);
 
 /// The task that does the machine's requests.
 pub(super) struct Driver {
@@ -109,7 +105,8 @@ impl Driver {
     /// Ends the membership, after the writes that are under way.
     async fn revoke(&mut self) {
         let written = async { while self.requests.join_next().await.is_some() {} };
-        let _ = timeout(LAST_WRITES, written).await;
+        // No longer than a request may take: all were begun before.
+        let _ = timeout(self.shared.options.agent.patience(), written).await;
         if let Some(leases) = self.shared.leases() {
             // If it cannot be had, the lease ends by itself.
             let _ = self.shared.store.revoke(leases.presence).await;

@@ -54,9 +54,9 @@ impl Session {
 
     /// Joins `after` a pause, and then keeps the leases alive and the watches standing until it is aborted.
     pub(super) async fn run(self, after: Duration) {
-        // Agents that failed together do not come back together.
+        // Agents that failed together do not come back together: up to a quarter sooner, and none later.
         let spread = f64::from(Uuid::new_v4().as_u128() as u16) / f64::from(u16::MAX) / 4.0;
-        sleep(after + after.mul_f64(spread)).await;
+        sleep(after.mul_f64(1.0 - spread)).await;
         let ground = match self.join().await {
             Ok(ground) => ground,
             Err(error) => {
@@ -99,7 +99,7 @@ impl Session {
             store.revoke(former).await?;
         }
         self.shared.former_is_ended();
-        let record_ttl = record_ttl(self.shared.longest_interval(), ttl);
+        let record_ttl = self.record_ttl();
         let (record, record_ttl) = self.record_lease(record_ttl).await?;
         let leases = Leases { presence, record };
         let incarnation = Incarnation(Uuid::new_v4().as_u128());
@@ -151,6 +151,12 @@ impl Session {
             }
         };
         remembered.lease_in(self.shared.store.cluster())
+    }
+
+    /// How long the records have to live.
+    fn record_ttl(&self) -> Duration {
+        let wait = self.shared.options.agent.succession_wait();
+        record_ttl(self.shared.longest_interval(), wait)
     }
 
     async fn record_lease(&self, ttl: Duration) -> Result<(LeaseId, Duration), StoreError> {
@@ -205,10 +211,7 @@ impl Session {
                 () = sleep_until_monotonic(next) => {}
                 () = self.shared.longer.notified() => {}
             }
-            let wanted = record_ttl(
-                self.shared.longest_interval(),
-                self.shared.options.agent.lease_ttl,
-            );
+            let wanted = self.record_ttl();
             let beat = heart.beat().await;
             let gone = matches!(beat, Ok(Beat::Gone) | Err(StoreError::AnotherHistory { .. }));
             if beat.is_err() && !gone {

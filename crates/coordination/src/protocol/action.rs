@@ -13,7 +13,7 @@ use crate::{BootTime, Unit};
 
 /// Something to be done. Actions of one step are to be started in their order; requests need not wait for each other,
 /// except that an [`Action::Revoke`] waits for the writes before it, and writes of one key are done in their order. Each
-/// request is answered, or has failed, within [`REQUEST_TIMEOUT`](super::REQUEST_TIMEOUT).
+/// request is answered, or has failed, within [`Options::patience`](super::Options::patience).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// After `after`: forget what goes on for the former membership, revoke its presence lease if it may still be, grant

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::division::{Claim, Division};
 use super::event::Edge;
@@ -107,9 +108,10 @@ impl Progress {
 }
 
 impl Cycle {
-    pub(super) fn new(edge: Edge) -> Self {
+    /// A cycle whose plan is waited for so long after its edge.
+    pub(super) fn new(edge: Edge, patience: Duration) -> Self {
         Self {
-            patience: edge.edge.plus(super::REQUEST_TIMEOUT),
+            patience: edge.edge.plus(patience),
             edge,
             write_from: None,
             not_before: None,

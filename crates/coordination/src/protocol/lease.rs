@@ -54,8 +54,8 @@ impl Lease {
 
 /// How long records (plans, marks, give-ups) outlive the last sign of life of their writer: long enough to be read by all
 /// successors in a cycle of the longest interval.
-pub fn record_ttl(longest_interval: Duration, lease_ttl: Duration) -> Duration {
-    let succession = longest_interval.saturating_add(super::succession_wait(lease_ttl).saturating_mul(5));
+pub fn record_ttl(longest_interval: Duration, succession_wait: Duration) -> Duration {
+    let succession = longest_interval.saturating_add(succession_wait.saturating_mul(5));
     longest_interval
         .saturating_mul(3)
         .max(succession)

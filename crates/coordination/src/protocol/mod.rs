@@ -62,8 +62,11 @@ pub use rules::Rules;
 pub use status::{Membership, Reason, ScheduleStatus, Status};
 pub use wire::{BadReason, BadValue, Prefix};
 
-/// How long one request to etcd may take. A plan that is not there this long after the edge counts as lost.
+/// How long a request to etcd is waited for at least before an agent goes on without an answer. A plan that is not there this long
+/// after the edge counts as lost. Where `coordination.request_timeout` is longer, it takes its place: [`Options::patience`].
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest `coordination.request_timeout` that anybody waits for.
+pub const LONGEST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a new member writes no plan: it and those that joined with it get to know each other first.
 pub const JOIN_SETTLE: Duration = Duration::from_secs(2);
 /// How much later than the one before it each member of the ranking writes a plan that is still missing.
@@ -80,7 +83,7 @@ pub fn lead(interval: Duration) -> Duration {
     LONGEST_LEAD.min(interval / 10)
 }
 
-/// How long it takes until a death is known to all, and what was left undone is taken over.
-pub fn succession_wait(lease_ttl: Duration) -> Duration {
-    lease_ttl.saturating_add(Duration::from_secs(1))
+/// How long it takes until a death is known to all, and what was left undone is taken over: the lease ends, and the marks are read.
+pub fn succession_wait(lease_ttl: Duration, patience: Duration) -> Duration {
+    lease_ttl.saturating_add(patience)
 }

@@ -15,7 +15,7 @@ use nephoscope_plugin::PartitionMode;
 use nephoscope_tests::{Etcd, Proxy, Weather};
 use tokio::time::Instant;
 
-use crate::stores::{REQUEST, options, soon, until};
+use crate::stores::{REQUEST, options, soon, store, until};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 const TTL: Duration = Duration::from_secs(2);
@@ -52,6 +52,7 @@ fn pool_options(endpoints: Vec<String>, id: &str) -> PoolOptions {
             host: format!("host-{id}").into(),
             group_prefix: "".into(),
             lease_ttl: TTL,
+            request_timeout: Duration::from_secs(1),
             on_loss: OnLoss::Continue,
         },
         store: nephoscope_coordination::etcd::StoreOptions {
@@ -371,4 +372,48 @@ async fn without_etcd_an_agent_goes_on_with_what_it_had() {
         a.status().troubles.is_empty().then_some(())
     })
     .await;
+}
+
+/// How many keys stand, and how many bytes in them; and, without what was before, how much of the database is in use.
+async fn live(etcd: &Etcd) -> (usize, usize, u64) {
+    let entries = etcd.read("pool/");
+    let bytes = entries
+        .iter()
+        .map(|entry| entry.key().len() + entry.value().len());
+    etcd.compact();
+    etcd.with(|mut client| async move { client.defragment().await });
+    let used = store(etcd).health().await.unwrap().used_bytes;
+    (entries.len(), bytes.sum(), used)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_and_live_bytes_do_not_grow_with_time() {
+    let etcd = Etcd::start();
+    let pools = ["a", "b", "c"].map(|id| agent(&etcd, id));
+    for pool in &pools {
+        carry(pool).await;
+    }
+    let cycles = async |count| {
+        let (mut keys, mut bytes, mut used) = (0, 0, 0);
+        for _ in 0..count {
+            let (cycle, _) = agreed(&pools.each_ref(), 3).await;
+            for pool in &pools {
+                pool.finished(&WorkId::of(cycle.clone()), &unit());
+            }
+            let now = live(&etcd).await;
+            (keys, bytes, used) = (now.0.max(keys), now.1.max(bytes), now.2.max(used));
+        }
+        (keys, bytes, used)
+    };
+    // A mark lists the cycles that can still be taken over: a lease and a second, in cycles.
+    let before = cycles(5).await;
+    let after = cycles(12).await;
+    println!("keys, bytes, bytes of the database in use: {before:?}, later {after:?}");
+    assert_eq!(
+        after.0, before.0,
+        "three members, a plan, three marks: no further keys"
+    );
+    // Now and then a mark lists one cycle more; twelve more would be twice as much.
+    assert!(after.1 < before.1 + before.1 / 4, "{before:?} {after:?}");
+    assert!(after.2 < before.2 + before.2 / 2, "{before:?} {after:?}");
 }

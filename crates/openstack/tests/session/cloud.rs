@@ -1,13 +1,16 @@
 //! The session with a cloud, against one that answers as OpenStack's services do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
-use nephoscope_openstack::{ApiError, List};
-use nephoscope_plugin::{Circuit, FailureKind};
+use nephoscope_openstack::{ApiError, List, Session};
+use nephoscope_plugin::{CallCounts, Circuit, FailureKind};
 use serde_json::json;
 
-use crate::lab::{self, CINDER, DESIGNATE, Lab, NEUTRON, RECORD_SETS, VOLUMES, ZONES, in_time, status_of};
+use crate::lab::{
+    self, CINDER, DESIGNATE, Lab, NEUTRON, RECORD_SETS, VOLUMES, ZONES, context, in_time, status_of,
+};
 
 #[tokio::test]
 async fn one_token_serves_all_services_and_all_pages_are_listed() {
@@ -137,6 +140,18 @@ async fn without_credentials_nothing_is_supported() {
     let error = lab.images().await.unwrap_err();
     assert!(matches!(error, ApiError::NoCredentials));
     assert_eq!(error.kind(), FailureKind::NotSupported);
+}
+
+#[tokio::test]
+async fn what_can_do_without_a_cloud_has_the_session_of_all_others_or_none() {
+    let lab = Lab::start(Size::of(1)).await;
+    let there = context(&lab.cloud.options(), CallCounts::default());
+    let session = Session::if_configured(&there).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&session, &Session::of(&there).unwrap()));
+    let nowhere = context(&json!({}), CallCounts::default());
+    assert!(Session::if_configured(&nowhere).unwrap().is_none());
+    let wrong = context(&json!({ "interface": "sideways" }), CallCounts::default());
+    assert!(Session::if_configured(&wrong).is_err());
 }
 
 #[tokio::test]

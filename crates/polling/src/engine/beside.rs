@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Inner;
-use crate::cycle::{Planned, margin, run_cycle};
+use crate::cycle::{Begun, Planned, margin, run_cycle};
 use crate::events;
 use crate::scheduler::Start;
 use crate::slot::Slot;
@@ -85,7 +85,13 @@ impl Inner {
             due: None,
             interval,
         };
-        let context = self.context(cycle.clone(), None, interval, deadline);
+        let context = self.context(
+            cycle.clone(),
+            None,
+            interval,
+            deadline,
+            Begun::now(self.parts.clock.as_ref()),
+        );
         let planned = self.agree(&slot, &cycle, deadline);
         let end = run_cycle(
             &slot.schedule,
@@ -137,7 +143,13 @@ impl Inner {
             due: None,
             interval: slot.schedule.interval_from(work.cycle.start),
         };
-        let context = self.context(work.cycle.clone(), work.succession, start.interval, until);
+        let context = self.context(
+            work.cycle.clone(),
+            work.succession,
+            start.interval,
+            until,
+            Begun::now(self.parts.clock.as_ref()),
+        );
         let planned = ready(Planned::Agreed {
             task,
             agreed,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 
+use super::super::MAX_DEATHS;
 use super::super::action::Action;
 use super::super::cycle::{Begun, Cycle, Fate, Progress, Stage, Taken};
 use super::super::division::{Carriers, Claim, Division, Grounds};
@@ -17,7 +18,6 @@ use super::super::notice::Notice;
 use super::super::plan::Plan;
 use super::super::schedule::MAX_CYCLES;
 use super::super::wire::BadReason;
-use super::super::{MAX_DEATHS, REQUEST_TIMEOUT, succession_wait};
 use super::membership::Presence;
 use super::{Machine, Nothing, OnLoss, Out, Place, PlanAnswer};
 use crate::{BootTime, Unit};
@@ -25,27 +25,31 @@ use crate::{BootTime, Unit};
 impl Machine {
     /// The edge of a cycle comes.
     pub(super) fn prepare(&mut self, edge: Edge) {
+        let patience = self.options.plan_patience(edge.interval);
         let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
         schedule.interval = Some(edge.interval);
         match schedule.cycles.get_mut(&edge.cycle.start) {
             // A reload, or a step of the wall clock: where the edge lies is known better now.
-            Some(cycle) if cycle.stage == Stage::Coming => *cycle = Cycle::new(edge),
+            Some(cycle) if cycle.stage == Stage::Coming => *cycle = Cycle::new(edge, patience),
             Some(_) => {}
             None => {
-                schedule.cycles.insert(edge.cycle.start, Cycle::new(edge));
+                schedule
+                    .cycles
+                    .insert(edge.cycle.start, Cycle::new(edge, patience));
             }
         }
     }
 
     /// A cycle was in progress when this agent began to carry its schedule.
     pub(super) fn in_progress(&mut self, edge: Edge) {
+        let patience = self.options.plan_patience(edge.interval);
         let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
         schedule.interval.get_or_insert(edge.interval);
         let cycle = schedule.cycles.entry(edge.cycle.start);
         cycle.or_insert_with(|| Cycle {
             stage: Stage::Idle,
             read: true,
-            ..Cycle::new(edge)
+            ..Cycle::new(edge, patience)
         });
     }
 
@@ -108,18 +112,22 @@ impl Machine {
     fn known_cycle(&mut self, now: Now, cycle: &CycleId) -> Option<&mut Cycle> {
         let schedule = self.schedules.get_mut(&cycle.schedule)?;
         let interval = schedule.interval;
+        let options = &self.options;
         match schedule.cycles.entry(cycle.start) {
             Entry::Occupied(known) => Some(known.into_mut()),
             Entry::Vacant(place) => {
                 let late = now.wall.as_micros().saturating_sub(cycle.start.as_micros());
                 let late = Duration::from_micros(u64::try_from(late).unwrap_or(0));
-                let mut known = Cycle::new(Edge {
+                let interval = interval?;
+                let patience = options.plan_patience(interval);
+                let edge = Edge {
                     cycle: cycle.clone(),
                     edge: now.boot.minus(late),
-                    interval: interval?,
-                });
+                    interval,
+                };
+                let mut known = Cycle::new(edge, patience);
                 // What happened meanwhile may not have arrived yet.
-                known.patience = now.boot.plus(REQUEST_TIMEOUT);
+                known.patience = now.boot.plus(patience);
                 Some(place.insert(known))
             }
         }
@@ -339,7 +347,7 @@ impl Machine {
         let waits = u32::try_from(1 + deaths.min(MAX_DEATHS)).unwrap_or(u32::MAX);
         cycle
             .end()
-            .plus(succession_wait(self.options.lease_ttl).saturating_mul(waits))
+            .plus(self.options.succession_wait().saturating_mul(waits))
     }
 
     /// Forgets what is over.

@@ -32,6 +32,7 @@ use super::record::{Content, Entry, Key, Value};
 use super::rules::Rules;
 use super::schedule::Schedule;
 use super::view::View;
+use super::{LONGEST_REQUEST_TIMEOUT, REQUEST_TIMEOUT, succession_wait};
 use crate::{BootTime, Unit};
 
 use self::membership::Presence;
@@ -47,8 +48,29 @@ pub struct Options {
     pub group_prefix: Arc<str>,
     /// `coordination.lease_ttl`.
     pub lease_ttl: Duration,
+    /// `coordination.request_timeout`.
+    pub request_timeout: Duration,
     /// `coordination.on_loss`.
     pub on_loss: OnLoss,
+}
+
+impl Options {
+    /// How long an answer of etcd is waited for before this agent goes on without it: at the fence, and until something that was
+    /// left undone is taken over.
+    pub fn patience(&self) -> Duration {
+        self.request_timeout
+            .clamp(REQUEST_TIMEOUT, LONGEST_REQUEST_TIMEOUT)
+    }
+
+    /// How long after the edge of a cycle its plan is waited for: half of the cycle is left for what is polled without one.
+    pub fn plan_patience(&self, interval: Duration) -> Duration {
+        self.patience().min(interval / 2).max(REQUEST_TIMEOUT)
+    }
+
+    /// How long it takes until a death is known to all, and what was left undone is taken over.
+    pub fn succession_wait(&self) -> Duration {
+        succession_wait(self.lease_ttl, self.patience())
+    }
 }
 
 /// What is done while etcd cannot be asked.
@@ -102,7 +124,7 @@ pub enum Verdict {
     /// They may not: others have what they are of.
     Refuse,
     /// It is not known. Give the machine an [`Event::Doubt`], ask again after each step, and after
-    /// [`REQUEST_TIMEOUT`](super::REQUEST_TIMEOUT) settle it with [`Machine::unanswered`].
+    /// [`Options::patience`] settle it with [`Machine::unanswered`].
     Ask,
 }
 

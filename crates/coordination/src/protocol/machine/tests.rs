@@ -6,6 +6,7 @@ use std::time::Duration;
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 use nephoscope_plugin::PartitionMode;
 
+use super::super::cycle::Cycle;
 use super::*;
 use crate::protocol::{
     BadReason, BadValue, Condition, Edge, Member, Membership, Plan, PlanMember, Reason, Session, Standing,
@@ -69,6 +70,7 @@ fn machine(on_loss: OnLoss) -> Machine {
         host: "host-b".into(),
         group_prefix: "".into(),
         lease_ttl: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(1),
         on_loss,
     })
 }
@@ -573,4 +575,45 @@ fn with_etcd_away_a_cycle_runs_at_its_edge_by_the_last_plans() {
             .iter()
             .any(Reason::stops_polling)
     );
+}
+
+#[test]
+fn a_plan_is_waited_for_as_long_as_a_request_may_take() {
+    let waits_until = |request_timeout, interval| {
+        let mut machine = Machine::new(Options {
+            request_timeout: Duration::from_millis(request_timeout),
+            ..machine(OnLoss::Continue).options
+        });
+        machine.step(now(0), carry());
+        machine.step(now(0), session(0, 2, snapshot(5, vec![others_key(5)])));
+        machine.step(now(0), written(6));
+        let edge = Edge {
+            interval: Duration::from_secs(interval),
+            ..edge(10_000)
+        };
+        machine.step(now(9_000), Event::Prepare(edge));
+        let mut waits = (10_000..25_000).step_by(100);
+        waits.find(|at| machine.plan(now(*at), &cycle(10_000)) != PlanAnswer::Wait)
+    };
+    assert_eq!(waits_until(1_000, 10), Some(11_000));
+    assert_eq!(waits_until(2_500, 10), Some(12_500));
+    // What is sent to etcd 500 ms after the edge arrives in the rest of a second.
+    assert_eq!(waits_until(200, 10), Some(11_000));
+    // Half of the cycle is left for what is polled without a plan.
+    assert_eq!(waits_until(2_500, 4), Some(12_000));
+    assert_eq!(waits_until(60_000, 60), Some(20_000));
+}
+
+#[test]
+fn what_was_left_undone_is_taken_over_as_late_as_its_marks_may_be_read() {
+    let until = |request_timeout| {
+        let options = Options {
+            request_timeout: Duration::from_millis(request_timeout),
+            ..machine(OnLoss::Continue).options
+        };
+        let cycle = Cycle::new(edge(10_000), options.plan_patience(Duration::from_secs(10)));
+        Machine::new(options).until(&cycle)
+    };
+    assert_eq!(until(500), now(26_000).boot);
+    assert_eq!(until(2_500), now(27_500).boot);
 }

@@ -81,11 +81,7 @@ impl World {
         }
         if self.faults > 0 && open {
             let first = self.faults == setup.faults;
-            for kind in setup
-                .kinds
-                .iter()
-                .filter(|kind| !first || setup.first.contains(kind))
-            {
+            for kind in if first { setup.first } else { setup.others } {
                 match kind {
                     Kind::Down if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Wipe if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
@@ -1013,7 +1009,10 @@ impl World {
                     for until in self.etcd.leases.values_mut() {
                         *until = self.now + TTL;
                     }
-                    // Those that are dead by then, or stopped, seem to live that much longer.
+                }
+                // Those that are dead by then, or stopped, seem to live that much longer: by etcd, or by a keepalive that arrives now.
+                let mut processes = self.agents.iter().filter_map(|agent| agent.process.as_ref());
+                if extend || processes.any(|process| process.paused && process.lease.is_some()) {
                     let current = self.now / INTERVAL;
                     self.prolonged.extend(current.saturating_sub(1)..=current);
                 }

@@ -75,6 +75,7 @@ pub(super) fn options(setup: &Setup, id: AgentId) -> Options {
         host: "host".into(),
         group_prefix: "".into(),
         lease_ttl: Duration::from_millis(TTL),
+        request_timeout: Duration::from_millis(REQUEST),
         on_loss: setup.on_loss,
     }
 }

@@ -89,8 +89,8 @@ fn setup() -> Setup {
         warm: true,
         cycles: 2,
         faults: 0,
-        kinds: Kind::ALL,
         first: Kind::ALL,
+        others: Kind::ALL,
         on_loss: OnLoss::Continue,
         rules: Rules::ALL,
         uneven: false,
@@ -144,10 +144,10 @@ fn without_faults() {
 #[test]
 fn two_agents_survive_each_fault() {
     for kind in Kind::ALL {
-        let kinds = std::slice::from_ref(kind);
+        let first = std::slice::from_ref(kind);
         let fault = Setup {
             faults: 1,
-            kinds,
+            first,
             ..setup()
         };
         holds(&format!("2 of 2, {kind:?}"), fault.clone());
@@ -183,15 +183,15 @@ fn two_agents_survive_each_fault() {
     }
 }
 
-/// All pairs of faults of agents and their messages, divided by the first of them, so that the searches can run beside each other.
-fn two_faults(first: &'static [Kind]) {
-    let what = format!("2 agents, 2 cycles, 2 faults, the first {first:?}");
+/// All pairs of faults, divided by their kinds, so that the searches can run beside each other.
+fn two_faults(first: &'static [Kind], others: &'static [Kind]) {
+    let what = format!("2 agents, 2 cycles, 2 faults, first {first:?}, then {others:?}");
     holds(
         &what,
         Setup {
             faults: 2,
-            kinds: Kind::OF_AGENTS,
             first,
+            others,
             ..setup()
         },
     );
@@ -199,22 +199,42 @@ fn two_faults(first: &'static [Kind]) {
 
 #[test]
 fn two_agents_survive_two_faults_a_crash_first() {
-    two_faults(&[Kind::Crash]);
+    two_faults(&[Kind::Crash], Kind::OF_AGENTS);
 }
 
 #[test]
 fn two_agents_survive_two_faults_a_pause_first() {
-    two_faults(&[Kind::Pause]);
+    two_faults(&[Kind::Pause], Kind::OF_AGENTS);
 }
 
 #[test]
 fn two_agents_survive_two_faults_a_broken_link_first() {
-    two_faults(&[Kind::Cut, Kind::Delay, Kind::Watch]);
+    two_faults(&[Kind::Cut, Kind::Delay, Kind::Watch], Kind::OF_AGENTS);
 }
 
 #[test]
 fn two_agents_survive_two_faults_a_lost_lease_first() {
-    two_faults(&[Kind::Expire]);
+    two_faults(&[Kind::Expire], Kind::OF_AGENTS);
+}
+
+#[test]
+fn two_agents_survive_etcd_away_and_another_fault() {
+    two_faults(&[Kind::Down], Kind::ALL);
+}
+
+#[test]
+fn two_agents_survive_a_fault_and_etcd_away() {
+    two_faults(Kind::OF_AGENTS, &[Kind::Down]);
+}
+
+#[test]
+fn two_agents_survive_etcd_emptied_and_another_fault() {
+    two_faults(&[Kind::Wipe], Kind::ALL);
+}
+
+#[test]
+fn two_agents_survive_a_fault_and_etcd_emptied() {
+    two_faults(Kind::OF_AGENTS, &[Kind::Wipe]);
 }
 
 #[test]
@@ -330,7 +350,7 @@ fn succession_is_needed() {
         Setup {
             rules,
             faults: 1,
-            kinds: &[Kind::Crash],
+            first: &[Kind::Crash],
             ..setup()
         },
     );
@@ -348,7 +368,7 @@ fn the_fence_is_needed() {
             rules,
             cycles: 3,
             faults: 1,
-            kinds: &[Kind::Pause],
+            first: &[Kind::Pause],
             ..setup()
         },
     );
@@ -381,7 +401,7 @@ fn monotony_is_needed() {
         Setup {
             rules,
             faults: 1,
-            kinds: &[Kind::Delay],
+            first: &[Kind::Delay],
             ..setup()
         },
     );
@@ -398,7 +418,7 @@ fn a_new_incarnation_is_needed() {
         Setup {
             rules,
             faults: 1,
-            kinds: &[Kind::Pause, Kind::Expire],
+            first: &[Kind::Pause, Kind::Expire],
             ..setup()
         },
     );
@@ -416,7 +436,7 @@ fn the_writers_own_key_is_needed() {
             rules,
             warm: false,
             faults: 1,
-            kinds: &[Kind::Crash],
+            first: &[Kind::Crash],
             ..setup()
         },
     );

@@ -29,9 +29,9 @@ pub(super) struct Setup {
     /// How many cycles there are.
     pub(super) cycles: u64,
     pub(super) faults: u8,
-    pub(super) kinds: &'static [Kind],
-    /// The kinds of which the first fault is: a search can be divided by it.
+    /// The kinds of which the first fault is, and those of which the others are: a search can be divided by them.
     pub(super) first: &'static [Kind],
+    pub(super) others: &'static [Kind],
     pub(super) on_loss: OnLoss,
     pub(super) rules: Rules,
     /// The first agent carries a second unit that no other one does.

@@ -1,0 +1,222 @@
+//! Members of a pool on an etcd of their own: the program's backend, many times in this process.
+//!
+//! Each member is what an agent has of coordination: machine, driver, leases, watches, and a client with a connection of its own. The
+//! engine's part (when edges come near, who asks for plans, what is finished) is played by [`Crew::cycles`]. All share the machine's cores
+//! with each other and with etcd, which agents on hosts of their own do not.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::etcd::{StoreOptions, TlsFiles};
+use nephoscope_coordination::pool::{DEFAULT_QUOTA, Pool, PoolOptions, WallClock};
+use nephoscope_coordination::protocol::{AgentId, Membership, OnLoss, Options};
+use nephoscope_coordination::{Carried, Coordinator as _, Group, Unit, WorkId};
+use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+use nephoscope_plugin::PartitionMode;
+use nephoscope_tests::{Answer, Etcd, request};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::clocks;
+use crate::trouble::{During, Trouble};
+
+/// Of every schedule.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long before an edge the engine announces it.
+const AHEAD: Duration = Duration::from_secs(2);
+
+/// How long after the edge everything that a member has in a cycle is finished.
+const POLLS: Duration = Duration::from_millis(500);
+
+/// Members that join at the same time.
+const TOGETHER: usize = 25;
+
+/// How long all members may take to know each other.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The members.
+pub(crate) struct Crew {
+    runtime: Runtime,
+    etcd: Etcd,
+    pools: Vec<Arc<Pool>>,
+    units: Vec<Unit>,
+}
+
+/// When a member knew the plan of a cycle, in milliseconds after the edge; infinite if it did not in time.
+pub(crate) type Known = f64;
+
+/// The wall clock of the machine.
+struct Wall;
+
+impl WallClock for Wall {
+    fn wall(&self) -> Timestamp {
+        clocks::wall()
+    }
+}
+
+impl Crew {
+    /// So many members that share one unit on each of so many schedules; all know each other, and the first plans are made.
+    pub(crate) fn gather(members: usize, schedules: usize) -> Result<Self, Trouble> {
+        // A connection of each member takes a file.
+        let limit = getrlimit(Resource::Nofile);
+        let all = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        setrlimit(Resource::Nofile, all).during("open many files")?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .during("start a runtime")?;
+        let unit = |number| Unit {
+            group: Group::Shared,
+            schedule: ScheduleId::new(format!("every:{}:{number}", INTERVAL.as_secs())),
+            listing: "volumes://".into(),
+            mode: PartitionMode::Resource,
+        };
+        let mut crew = Self {
+            runtime,
+            etcd: Etcd::start(),
+            pools: Vec::new(),
+            units: (0..schedules).map(unit).collect(),
+        };
+        for first in (0..members).step_by(TOGETHER) {
+            crew.join(first..members.min(first + TOGETHER))?;
+        }
+        crew.until("all members to know each other", |pool| {
+            pool.status().agent.members == members
+        })?;
+        // The first plans, and what their cycles leave behind.
+        crew.cycles(2)?;
+        Ok(crew)
+    }
+
+    fn join(&mut self, numbers: std::ops::Range<usize>) -> Result<(), Trouble> {
+        let joining = numbers.len();
+        let _context = self.runtime.enter();
+        for number in numbers {
+            let id = format!("compute-{number:04}");
+            let agent = Options {
+                id: AgentId::new(&id).ok_or_else(|| Trouble::new("a member has no name"))?,
+                host: id.into(),
+                group_prefix: "".into(),
+                lease_ttl: Duration::from_secs(5),
+                request_timeout: Duration::from_secs(1),
+                on_loss: OnLoss::Continue,
+            };
+            let store = StoreOptions {
+                endpoints: self.etcd.endpoints(),
+                user: None,
+                tls: TlsFiles::default(),
+                request_timeout: Duration::from_secs(1),
+                connect_timeout: Duration::from_secs(5),
+            };
+            let options = PoolOptions {
+                agent,
+                store,
+                prefix: "nephoscope/".to_owned(),
+                memory: None,
+                quota: DEFAULT_QUOTA,
+            };
+            self.pools.push(Arc::new(Pool::start(options, Arc::new(Wall))));
+        }
+        let before = self.pools.len() - joining;
+        let new = self.pools.get(before..).unwrap_or_default();
+        self.runtime.block_on(async {
+            for pool in new {
+                let carried = Carried {
+                    units: self.units.clone(),
+                    meters: 1,
+                    in_progress: Vec::new(),
+                };
+                pool.carry(carried).await;
+            }
+        });
+        self.until("members to join", |pool| {
+            matches!(pool.status().agent.membership, Membership::Member { .. })
+        })
+    }
+
+    /// Waits until something is so of every member.
+    fn until(&self, what: &str, is_so: impl Fn(&Pool) -> bool) -> Result<(), Trouble> {
+        let all = async {
+            for pool in &self.pools {
+                while !is_so(pool) {
+                    sleep(Duration::from_millis(50)).await;
+                }
+            }
+        };
+        self.runtime
+            .block_on(async { timeout(PATIENCE, all).await })
+            .during(&format!("wait for {what}"))
+    }
+
+    /// Goes through cycles of all schedules, whose edges are spread over the interval, until one more would be announced; for each
+    /// cycle, when each member knew its plan.
+    pub(crate) fn cycles(&self, count: u32) -> Result<Vec<Vec<Known>>, Trouble> {
+        let schedules = u32::try_from(self.units.len()).during("count schedules")?;
+        let known = self.runtime.block_on(async {
+            let (began, wall) = (Instant::now(), clocks::wall().as_millis());
+            let mut last = began;
+            let mut cycles = JoinSet::new();
+            for number in 0..count {
+                for (place, unit) in (0..).zip(&self.units) {
+                    let offset = AHEAD + INTERVAL * number + INTERVAL / schedules * place;
+                    let cycle = CycleId {
+                        schedule: unit.schedule.clone(),
+                        start: Timestamp::from_millis(wall + i64::try_from(offset.as_millis()).unwrap_or(0)),
+                        number: i64::from(number),
+                    };
+                    let (pools, unit) = (self.pools.clone(), unit.clone());
+                    last = began + offset;
+                    cycles.spawn(one_cycle(pools, cycle, last, unit));
+                }
+            }
+            let known = cycles.join_all().await;
+            sleep_until(last + INTERVAL - AHEAD).await;
+            known
+        });
+        Ok(known)
+    }
+
+    /// What etcd says of itself.
+    pub(crate) fn metrics(&self) -> Result<Answer, Trouble> {
+        let node = self.etcd.nodes.first();
+        let port = node.ok_or_else(|| Trouble::new("etcd has no node"))?.port;
+        let stream = TcpStream::connect(("127.0.0.1", port)).during("connect to etcd")?;
+        Ok(request(
+            stream,
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        ))
+    }
+}
+
+/// The engine's part in a cycle. A plan is asked for as soon as the cycle is announced, so that the answer comes when it is known.
+async fn one_cycle(pools: Vec<Arc<Pool>>, cycle: CycleId, edge: Instant, unit: Unit) -> Vec<Known> {
+    sleep_until(edge - AHEAD).await;
+    let mut members = JoinSet::new();
+    for pool in pools {
+        pool.prepare(&cycle, edge, INTERVAL);
+        let (cycle, unit) = (cycle.clone(), unit.clone());
+        members.spawn(async move {
+            let agreed = pool.plan(&cycle).await;
+            let now = Instant::now();
+            sleep_until(edge + POLLS).await;
+            if agreed.is_err() {
+                return f64::INFINITY;
+            }
+            pool.finished(&WorkId::of(cycle), &unit);
+            let (late, early) = (
+                now.saturating_duration_since(edge),
+                edge.saturating_duration_since(now),
+            );
+            (late.as_secs_f64() - early.as_secs_f64()) * 1e3
+        });
+    }
+    members.join_all().await
+}

@@ -1,0 +1,15 @@
+"""Prints how many keys the busiest member has on tooz's hash ring, as ceilometer's agents use it, for each set of keys.
+
+Each line of the input is JSON: first the list of members, then for each set the list of its keys.
+"""
+
+import collections
+import json
+import sys
+
+from tooz import hashring
+
+ring = hashring.HashRing([member.encode() for member in json.loads(sys.stdin.readline())])
+for line in sys.stdin:
+    shares = collections.Counter(next(iter(ring.get_nodes(key.encode()))) for key in json.loads(line))
+    print(max(shares.values()))
