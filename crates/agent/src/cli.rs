@@ -430,7 +430,33 @@ mod tests {
                 .term_width(100)
                 .render_help()
         };
-        insta::assert_snapshot!(of("check"), @"");
+        insta::assert_snapshot!(of("check"), @r"
+        Check the configuration, and print the plan of work
+
+        Usage: nephoscope check [OPTIONS]
+
+        Options:
+              --cost                           Print the calls an hour to each service, instead of the plan
+                                               of work
+              --resources <[DISCOVERY=]COUNT>  How many resources a discovery lists, by its name or URL, or
+                                               all that are not named; may be given several times [default:
+                                               1000]
+              --members <COUNT>                How many agents share the work [default: 1]
+              --format <FORMAT>                A table for people, or one JSON object a line [default: table
+                                               on a terminal, json otherwise] [possible values: json, table]
+          -h, --help                           Print help (see more with '--help')
+
+        Global options:
+              --config <PATH>         A configuration file, or a folder of them; may be given several times,
+                                      later ones win
+              --strict                Take unknown keys, which are warnings otherwise, for errors
+              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+                                      [alias: --polling-namespaces]
+              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+                                      [possible values: error, warn, info, debug, trace]
+              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
+                                      text, json]
+        ");
         insta::assert_snapshot!(of("once"), @r"
         Poll everything once, now, and print the samples
 

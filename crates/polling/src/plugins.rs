@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, IdentityNames, OptionsError,
-    PartitionMode, Pollster, Registry, Scope,
+    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, IdentityNames,
+    OptionsError, PartitionMode, Pollster, Registry, Scope,
 };
 
 use crate::events;

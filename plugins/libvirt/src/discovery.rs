@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nephoscope_model::Resource;
-use nephoscope_plugin::{Discovery, DiscoveryRun, Failure, Stopped};
+use nephoscope_plugin::{Call, CallRate, Discovery, DiscoveryRun, Failure, Stopped};
 use tokio::time::Instant;
 
 use crate::family::Family;
@@ -14,6 +14,7 @@ use crate::instance::{Identity, Instance, Server, Source};
 use crate::measure::Wanted;
 use crate::nova::{Listed, NovaServer, Servers};
 use crate::options::Method;
+use crate::plugin::LIBVIRT;
 
 /// Of what is left of the time when libvirt has answered, Nova has this part.
 const NOVAS_PART: u32 = 2;
@@ -35,6 +36,13 @@ impl Discovery for LocalInstances {
             run.push(Resource::with_body(key, instance)).await?;
         }
         Ok(())
+    }
+
+    fn rate(&self, call: &Call) -> Option<CallRate> {
+        match call.service {
+            LIBVIRT => Some(call.rate),
+            _ => self.0.nova.rate(call),
+        }
     }
 }
 
