@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
 use crate::{
-    agreement, blocked, compute, drain, encoding, hang, lateness, ownership, program, rabbitmq, scale,
-    scheduler, spool, throughput, traffic,
+    agreement, blocked, central, compute, drain, encoding, hang, lateness, ownership, program, rabbitmq,
+    scale, scheduler, spool, throughput, traffic,
 };
 
 /// How much time figures may take.
@@ -44,13 +44,14 @@ pub(crate) enum Bench {
     Hang,
     Blocked,
     Compute,
+    Central,
     Ownership,
     Agreement,
     Traffic,
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Memory,
         Self::Connected,
         Self::Start,
@@ -65,6 +66,7 @@ impl Bench {
         Self::Hang,
         Self::Blocked,
         Self::Compute,
+        Self::Central,
         Self::Ownership,
         Self::Agreement,
         Self::Traffic,
@@ -86,6 +88,7 @@ impl Bench {
             Self::Hang => "hang",
             Self::Blocked => "blocked",
             Self::Compute => "compute",
+            Self::Central => "central",
             Self::Ownership => "ownership",
             Self::Agreement => "agreement",
             Self::Traffic => "traffic",
@@ -108,6 +111,7 @@ impl Bench {
             Self::Hang => "how late cycles start beside polls that hang",
             Self::Blocked => "what a publisher that is blocked costs the cycles and the others",
             Self::Compute => "100 instances, beside collectd",
+            Self::Central => "a simulated cloud that ten agents share, beside what ceilometer asks of it",
             Self::Ownership => "who owns what: time, balance, what moves, beside tooz's ring",
             Self::Agreement => "how soon a plan is known to all, on an etcd of its own",
             Self::Traffic => "what a pool costs etcd",
@@ -131,6 +135,7 @@ impl Bench {
             Self::Hang => hang::run(effort),
             Self::Blocked => blocked::run(effort),
             Self::Compute => compute::run(effort),
+            Self::Central => central::run(effort),
             Self::Ownership => ownership::run(effort),
             Self::Agreement => agreement::run(effort),
             Self::Traffic => traffic::run(effort),

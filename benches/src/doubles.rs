@@ -154,7 +154,9 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
         meters: vec![Arc::new(Meter::from(&definition))],
         default_discovery: None,
         endpoint: None,
+        calls: &[],
         plugin,
+        names: None,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::trouble::Trouble;
 mod agreement;
 mod bench;
 mod blocked;
+mod central;
 mod clocks;
 mod compute;
 mod crew;

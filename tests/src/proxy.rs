@@ -1,11 +1,14 @@
 //! A network between a client and a server that can be slow, be cut, and hold its breath.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,16 +53,22 @@ impl Proxy {
     /// A network to a port of this machine. It keeps what passes to the server ([`Proxy::sent`]).
     #[must_use]
     pub fn to(target: u16) -> Self {
-        Self::new(target, true)
+        Self::new(target, true, None)
+    }
+
+    /// A network to a port of the machine's other network, which `namespace` is (`/proc/N/ns/net`). That takes root.
+    #[must_use]
+    pub fn into(namespace: File, target: u16) -> Self {
+        Self::new(target, false, Some(namespace))
     }
 
     /// A network that keeps nothing, for runs that are long.
     #[must_use]
     pub fn forgetful(target: u16) -> Self {
-        Self::new(target, false)
+        Self::new(target, false, None)
     }
 
-    fn new(target: u16, keeps: bool) -> Self {
+    fn new(target: u16, keeps: bool, namespace: Option<File>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         listener
             .set_nonblocking(true)
@@ -71,6 +80,11 @@ impl Proxy {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let record = keeps.then(|| sent.clone());
         let run = move || {
+            if let Some(namespace) = namespace {
+                // Sockets belong to the network of the thread that makes them; the one that listens is made already.
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                    .expect("root may move a thread");
+            }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be made").block_on(async {
                 let listener = TcpListener::from_std(listener).expect("a socket can be used");

@@ -1,4 +1,4 @@
-//! `nephoscope check`: checks the configuration, and prints the plan of work.
+//! `nephoscope check`: checks the configuration, and prints the plan of work or what it costs.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::task::TaskDef;
 use serde::Serialize;
 
-use crate::cli::{Format, Printing};
+use crate::cli::{CheckArgs, Format};
+use crate::cost::Cost;
 use crate::error::{Exit, ProgramError};
 use crate::output::{json_lines, note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
@@ -31,7 +32,7 @@ struct Row {
 }
 
 /// Checks and prints. Nothing is asked, and nothing written.
-pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, ProgramError> {
+pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramError> {
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
     let origin = origin.clone().or_built_in(stdout_is_terminal());
@@ -56,9 +57,19 @@ pub(crate) fn check(origin: &Origin, printing: Printing) -> Result<Exit, Program
     runtimes.end();
     let (plugins, _) = made?;
     let rows = plan(config, &plugins);
-    match printing.format() {
-        Format::Json => print(&json_lines(&rows)?)?,
-        Format::Table => print(rows_table(Sheet::stdout(), &rows).as_bytes())?,
+    let format = args.printing.format();
+    if args.cost {
+        let cost = Cost::of(&config.sources, &plugins, &args.size);
+        match format {
+            Format::Json => print(&json_lines(&cost.rows)?)?,
+            Format::Table => print(cost.table(Sheet::stdout()).as_bytes())?,
+        }
+        cost.remarks().iter().for_each(|line| note(line));
+    } else {
+        match format {
+            Format::Json => print(&json_lines(&rows)?)?,
+            Format::Table => print(rows_table(Sheet::stdout(), &rows).as_bytes())?,
+        }
     }
     remarks(config, &plugins, &rows)
         .iter()

@@ -1,6 +1,7 @@
 //! The command line: subcommands, options, and their help.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nephoscope_config::{HumanDuration, LogFormat, LogLevel};
@@ -72,8 +73,9 @@ pub(crate) enum Command {
     Once(OnceArgs),
     /// Check the configuration, and print the plan of work
     ///
-    /// Needs no network and writes nothing.
-    Check(Printing),
+    /// Needs no network and writes nothing. With `--cost` it prints how many calls an hour the configuration makes to each
+    /// service, in the place of the plan.
+    Check(CheckArgs),
     /// List the discoveries, pollsters, meters and publishers that this program was built with
     Plugins(Printing),
     /// Ask one discovery, and print the resources that it lists
@@ -114,6 +116,72 @@ pub(crate) struct RunArgs {
     /// Without it the agent polls what is not shared, and joins when etcd answers.
     #[arg(long)]
     pub(crate) require_coordination: bool,
+}
+
+/// What `check` prints.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Print the calls an hour to each service, instead of the plan of work
+    #[arg(long)]
+    pub(crate) cost: bool,
+    #[command(flatten)]
+    pub(crate) size: CostArgs,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
+}
+
+/// What the cost is computed for.
+#[derive(Debug, Args)]
+pub(crate) struct CostArgs {
+    /// How many resources a discovery lists, by its name or URL, or all that are not named; may be given several times
+    /// [default: 1000]
+    #[arg(
+        long,
+        value_name = "[DISCOVERY=]COUNT",
+        value_delimiter = ',',
+        requires = "cost"
+    )]
+    pub(crate) resources: Vec<Resources>,
+    /// How many agents share the work
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=100_000),
+        requires = "cost"
+    )]
+    pub(crate) members: u32,
+}
+
+/// How many resources there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resources {
+    /// The discovery that lists them, by its name or URL; none: any that is not named.
+    pub(crate) listing: Option<String>,
+    /// How many.
+    pub(crate) count: u64,
+}
+
+impl Resources {
+    /// Where nothing says how many there are.
+    pub(crate) const ASSUMED: u64 = 1000;
+    /// More is a slip of the pen.
+    const MOST: u64 = 1_000_000_000;
+}
+
+impl FromStr for Resources {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A URL may have `=` in it, a count has not.
+        let (listing, count) = match text.rsplit_once('=') {
+            Some((listing, count)) => (Some(listing.to_owned()), count),
+            None => (None, text),
+        };
+        let count = count.parse().ok().filter(|count| *count <= Self::MOST);
+        let count = count.ok_or_else(|| "expected a count such as `1000`, or `volumes=1000`".to_owned())?;
+        Ok(Self { listing, count })
+    }
 }
 
 /// How `once` polls.
@@ -275,6 +343,27 @@ mod tests {
     }
 
     #[test]
+    fn resources_are_counted_by_listing_or_for_all() {
+        let cli = parse("nephoscope check --cost --resources endpoint://a=b=7,50 --resources volumes=1");
+        let Ok(Some(Command::Check(CheckArgs { size, .. }))) = cli.map(|cli| cli.command) else {
+            panic!("it is taken");
+        };
+        let named = |listing: &str, count| Resources {
+            listing: Some(listing.to_owned()),
+            count,
+        };
+        let all = Resources {
+            listing: None,
+            count: 50,
+        };
+        assert_eq!(
+            size.resources,
+            [named("endpoint://a=b", 7), all, named("volumes", 1)]
+        );
+        assert_eq!(size.members, 1);
+    }
+
+    #[test]
     fn bad_usage_is_told_with_exit_code_2() {
         for line in [
             "nephoscope polls",
@@ -283,6 +372,10 @@ mod tests {
             "nephoscope discover x --timeout soon",
             "nephoscope spool --drain --drop-older-than 1h",
             "nephoscope spool --timeout 1s",
+            "nephoscope check --members 3",
+            "nephoscope check --cost --members 0",
+            "nephoscope check --cost --resources many",
+            "nephoscope check --cost --resources volumes=",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
@@ -337,6 +430,33 @@ mod tests {
                 .term_width(100)
                 .render_help()
         };
+        insta::assert_snapshot!(of("check"), @r"
+        Check the configuration, and print the plan of work
+
+        Usage: nephoscope check [OPTIONS]
+
+        Options:
+              --cost                           Print the calls an hour to each service, instead of the plan
+                                               of work
+              --resources <[DISCOVERY=]COUNT>  How many resources a discovery lists, by its name or URL, or
+                                               all that are not named; may be given several times [default:
+                                               1000]
+              --members <COUNT>                How many agents share the work [default: 1]
+              --format <FORMAT>                A table for people, or one JSON object a line [default: table
+                                               on a terminal, json otherwise] [possible values: json, table]
+          -h, --help                           Print help (see more with '--help')
+
+        Global options:
+              --config <PATH>         A configuration file, or a folder of them; may be given several times,
+                                      later ones win
+              --strict                Take unknown keys, which are warnings otherwise, for errors
+              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+                                      [alias: --polling-namespaces]
+              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+                                      [possible values: error, warn, info, debug, trace]
+              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
+                                      text, json]
+        ");
         insta::assert_snapshot!(of("once"), @r"
         Poll everything once, now, and print the samples
 

@@ -16,6 +16,7 @@ mod closed;
 mod collector;
 mod completions;
 mod coordination;
+mod cost;
 mod discover;
 mod display;
 mod error;

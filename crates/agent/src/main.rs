@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use nephoscope_amqp as _;
 use nephoscope_aodh as _;
+use nephoscope_barbican as _;
 use nephoscope_cinder as _;
 use nephoscope_designate as _;
 use nephoscope_file as _;
@@ -14,6 +15,7 @@ use nephoscope_libvirt as _;
 use nephoscope_manila as _;
 use nephoscope_neutron as _;
 use nephoscope_octavia as _;
+use nephoscope_radosgw as _;
 use nephoscope_swift as _;
 use nephoscope_synthetic as _;
 

@@ -47,7 +47,7 @@ fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
     match cli.command.unwrap_or(Command::Run(RunArgs::default())) {
         Command::Run(args) => run::run(origin, args),
         Command::Once(args) => once::once(&origin, &args),
-        Command::Check(printing) => check::check(&origin, printing),
+        Command::Check(args) => check::check(&origin, &args),
         Command::Plugins(printing) => plugins::plugins(&origin, printing),
         Command::Discover(args) => discover::discover(&origin, &args),
         Command::Spool(args) => spools::spool(&origin, &args),

@@ -1,6 +1,7 @@
 //! What is known of one service's endpoint while the agent runs: its budget, its circuit, what it lacks.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::events;
 use crate::options::Options;
 use crate::service::ServiceDef;
 use crate::token::Token;
+use crate::transport::Transport;
 use crate::versions::Negotiated;
 
 /// A listing that a service does not have is asked for again after this time.
@@ -26,6 +28,7 @@ const ABSENT: Duration = Duration::from_secs(600);
 pub(crate) struct Endpoint {
     /// The name of the service.
     pub(crate) name: &'static str,
+    pub(crate) transport: Arc<Transport>,
     pub(crate) budget: Budget,
     pub(crate) page_size: u32,
     pub(crate) concurrency: usize,
@@ -47,6 +50,7 @@ impl Endpoint {
         options: &Options,
         interface: Interface,
         region: Option<&str>,
+        transport: Arc<Transport>,
         calls: CallCounts,
     ) -> Self {
         let own = options.services.get(def.name).cloned().unwrap_or_default();
@@ -54,6 +58,7 @@ impl Endpoint {
         let concurrency = usize::try_from(concurrency).unwrap_or(1);
         Self {
             name: def.name,
+            transport,
             budget: Budget::new(concurrency, own.rate.unwrap_or(options.rate)),
             concurrency,
             page_size: own.page_size.unwrap_or(options.page_size),

@@ -13,7 +13,6 @@ use crate::error::ApiError;
 use crate::events;
 use crate::retry;
 use crate::session::Session;
-use crate::transport::Transport;
 
 /// No document that is read whole is longer.
 const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
@@ -31,7 +30,6 @@ const REQUEST_ID: &str = "x-openstack-request-id";
 pub(crate) struct Exchange<'a> {
     pub(crate) session: &'a Session,
     pub(crate) endpoint: &'a Endpoint,
-    pub(crate) transport: &'a Transport,
     pub(crate) method: Method,
     /// The path template, as it is counted.
     pub(crate) path: &'static str,
@@ -103,6 +101,7 @@ impl Exchange<'_> {
         let service = self.endpoint.name;
         let unreachable = |source| ApiError::Unreachable { service, source };
         let client = self
+            .endpoint
             .transport
             .client()
             .await
@@ -310,7 +309,7 @@ fn said(body: &[u8]) -> Option<String> {
 
 fn message(value: &serde_json::Value, depth: usize) -> Option<&str> {
     let map = value.as_object()?;
-    let said = ["message", "faultstring", "detail", "description"]
+    let said = ["message", "faultstring", "detail", "description", "Code"]
         .iter()
         .find_map(|name| map.get(*name)?.as_str());
     said.or_else(|| {
@@ -344,6 +343,7 @@ mod tests {
             r#"{"faultcode": "Client", "faultstring": "Not here", "debuginfo": null}"#,
             "<html>502 Bad Gateway</html>",
             "rate limit exceeded\n",
+            r#"{"Code": "NoSuchUser", "RequestId": "tx0"}"#,
             "[1]",
             "",
         ].map(said).join("\n"), @r"
@@ -353,6 +353,7 @@ mod tests {
         Not here
         -
         rate limit exceeded
+        NoSuchUser
         -
         -
         ");

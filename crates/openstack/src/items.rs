@@ -210,6 +210,9 @@ impl Items {
     ///
     /// When the document is not complete, or has no list.
     pub(crate) fn finish(self) -> Result<Map<String, Value>, DocumentError> {
+        if self.state == State::Document && self.list == List::Document && self.is_empty() {
+            return Ok(self.aside);
+        }
         if self.state != State::End {
             return Err(DocumentError::Truncated(self.passed + self.buffer.len() as u64));
         }
@@ -217,6 +220,11 @@ impl Items {
             List::Member(name) if !self.found => Err(DocumentError::NoList(name)),
             _ => Ok(self.aside),
         }
+    }
+
+    /// Nothing has arrived: so a service may say that there is nothing.
+    fn is_empty(&self) -> bool {
+        self.passed == 0 && self.buffer.is_empty()
     }
 
     fn is_list(&self, name: &str) -> bool {

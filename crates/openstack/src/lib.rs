@@ -70,13 +70,14 @@ pub use error::ApiError;
 pub use items::List;
 pub use listing::Listing;
 pub use options::{Options, ServiceOptions};
-pub use reqwest::header::HeaderMap;
+pub use reqwest::header::{HeaderMap, HeaderValue};
+pub use reqwest::{Method, Url};
 
 pub use record::{Members, Record};
 pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};
-pub use session::{KEYSTONE, OPENSTACK, Session};
-pub use table::{Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
+pub use session::{KEYSTONE, OPENSTACK, Session, TOKEN};
+pub use table::{Entries, Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
 pub use versions::Microversion;
 
 register!(Registration::Family(Family {

@@ -175,6 +175,25 @@ impl Listing {
         Ok(None)
     }
 
+    /// For what is summed up over all entries: that none was passed over.
+    ///
+    /// # Errors
+    ///
+    /// When one was.
+    pub fn whole(&self) -> Result<(), ApiError> {
+        match &self.first_unreadable {
+            None => Ok(()),
+            Some(first) => Err(ApiError::Answer {
+                service: self.request.service.def.name,
+                what: format!("GET {}", self.request.path()),
+                reason: format!(
+                    "{} entries do not have the expected form; the first: {first}",
+                    self.unreadable
+                ),
+            }),
+        }
+    }
+
     /// What stood beside the list on the last page: totals and the like.
     pub fn aside(&self) -> &Map<String, Value> {
         &self.aside

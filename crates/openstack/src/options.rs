@@ -104,6 +104,9 @@ pub struct Options {
     pub page_size: u32,
     /// Whether disabled projects, and those of disabled domains, are left out of the discovery `tenant`.
     pub ignore_disabled_projects: bool,
+    /// Whether samples have the names of their projects and users, beside the ids. Keystone is asked for each once in
+    /// ten minutes.
+    pub identity_name_discovery: bool,
     /// What is special about a service, by name: `cinder`, `glance`, `keystone`, `neutron`, `nova` ...
     pub services: BTreeMap<String, ServiceOptions>,
 }
@@ -122,6 +125,10 @@ pub struct ServiceOptions {
     pub interface: Option<String>,
     /// Its endpoint, whatever the catalog says.
     pub endpoint: Option<String>,
+    /// The authorities that its certificate is checked by (PEM), in the place of those of the others.
+    pub cafile: Option<PathBuf>,
+    /// Whether to believe any certificate of it.
+    pub insecure: Option<bool>,
     /// As the option beside `services`.
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: Option<u32>,
@@ -173,6 +180,7 @@ impl Default for Options {
             breaker_interval: HumanDuration::from_secs(30),
             page_size: 1000,
             ignore_disabled_projects: false,
+            identity_name_discovery: false,
             services: BTreeMap::new(),
         }
     }

@@ -39,6 +39,14 @@ impl Record {
         place.and_then(|place| self.values.get(place)).unwrap_or(NULL)
     }
 
+    /// Gives a member another value, as where another answer holds it. One that is not kept stays away.
+    pub fn set(&mut self, member: &str, value: impl Into<Value>) {
+        let place = self.members.iter().position(|name| *name == member);
+        if let Some(slot) = place.and_then(|place| self.values.get_mut(place)) {
+            *slot = value.into();
+        }
+    }
+
     /// The text of a member, if it is one.
     pub fn text(&self, member: &str) -> Option<&str> {
         self.get(member).as_text()

@@ -8,6 +8,7 @@ use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
+use crate::events;
 use crate::exchange::{Answer, Exchange, document};
 use crate::items::List;
 use crate::link;
@@ -26,7 +27,7 @@ const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version")
 /// What Nova and its like took before there was one header for all.
 const NOVA_API_VERSION: HeaderName = HeaderName::from_static("x-openstack-nova-api-version");
 
-/// Signs a request that takes no token: adds headers for this method and URL.
+/// Signs a request that takes no token: adds headers for this method and URL. The URL's query is encoded as RFC 3986 has it.
 pub type Signer = Arc<dyn Fn(&Method, &Url, &mut HeaderMap) + Send + Sync>;
 
 /// A request to a service, in the making. Nothing is sent until it is asked for its answer.
@@ -38,7 +39,6 @@ pub struct Request {
     segments: Vec<String>,
     query: Vec<(&'static str, String)>,
     headers: HeaderMap,
-    members: u32,
     signer: Option<Signer>,
 }
 
@@ -50,7 +50,6 @@ impl Request {
             segments: Vec::new(),
             query: Vec::new(),
             headers: HeaderMap::new(),
-            members: 1,
             signer: None,
         }
     }
@@ -77,13 +76,6 @@ impl Request {
     pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers
             .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        self
-    }
-
-    /// Says how many agents share the work that this is a part of: each has its part of the rate. The owner
-    /// of a whole listing says nothing, and has all of it.
-    pub fn shared_by(mut self, members: usize) -> Self {
-        self.members = u32::try_from(members).unwrap_or(u32::MAX).max(1);
         self
     }
 
@@ -187,10 +179,9 @@ impl Request {
         let exchange = Exchange {
             session: &self.service.session,
             endpoint: &self.service.endpoint,
-            transport: &self.service.session.transport,
             method: self.method(),
             path: self.call.path,
-            members: self.members,
+            members: self.service.members,
             body: None,
         };
         for _ in 0..MAX_REDIRECTS {
@@ -264,11 +255,18 @@ impl Request {
         let request = Self::new(self.service.clone(), &wanted.call);
         let (answer, _) = Box::pin(request.follow(endpoint, url, &headers)).await?;
         let offered: VersionDocument = document(answer.successful().await?).await?;
-        let found = Negotiated::of(&offered, wanted.version).map_err(|found| ApiError::Version {
-            service: self.service.def.name,
-            wanted: wanted.version.to_string(),
-            found,
+        let found = Negotiated::of(&offered, wanted.version).map_err(|found| {
+            let error = ApiError::Version {
+                service: self.service.def.name,
+                wanted: wanted.version.to_string(),
+                found,
+            };
+            if self.service.endpoint.set_absent(wanted.call.path) {
+                events::version_unknown(&error);
+            }
+            error
         })?;
+        self.service.endpoint.set_present(wanted.call.path);
         *known = Some(found);
         Ok(found.version)
     }
@@ -276,7 +274,7 @@ impl Request {
     fn url(&self, endpoint: &Url) -> Result<Url, ApiError> {
         let mut url = self.service.url(endpoint, &self.filled())?;
         if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.query);
+            url.set_query(Some(&self.encoded_query()));
         }
         Ok(url)
     }
@@ -289,11 +287,25 @@ impl Request {
         while let Some((before, inner)) = rest.split_once('{') {
             let after = inner.split_once('}').map_or("", |(_, after)| after);
             path.push_str(before);
-            encode(&mut path, segments.next().map_or("", String::as_str));
+            encode_segment(&mut path, segments.next().map_or("", String::as_str));
             rest = after;
         }
         path.push_str(rest);
         path
+    }
+
+    /// The query, with the encoding that signatures are made of: no `+` for a space.
+    fn encoded_query(&self) -> String {
+        let mut query = String::new();
+        for (name, value) in &self.query {
+            if !query.is_empty() {
+                query.push('&');
+            }
+            encode(&mut query, name);
+            query.push('=');
+            encode(&mut query, value);
+        }
+        query
     }
 
     fn method(&self) -> Method {
@@ -312,16 +324,21 @@ pub(crate) struct Place {
 }
 
 /// One segment of a path: whatever it holds, it stays one.
-fn encode(path: &mut String, segment: &str) {
+fn encode_segment(path: &mut String, segment: &str) {
     // `.` and `..` would be understood as steps, encoded or not.
     if matches!(segment, "." | "..") {
         return path.push('_');
     }
-    for byte in segment.bytes() {
+    encode(path, segment);
+}
+
+/// Everything but what RFC 3986 calls unreserved is encoded.
+pub(crate) fn encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
+            out.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            out.push_str(&format!("%{byte:02X}"));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A service as plugins see it: what to call, and how.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use nephoscope_plugin::Call;
@@ -55,6 +56,8 @@ pub struct Service {
     pub(crate) session: Arc<Session>,
     pub(crate) def: &'static ServiceDef,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// How many agents share the work that it is asked for.
+    pub(crate) members: u32,
 }
 
 impl Service {
@@ -63,6 +66,17 @@ impl Service {
             session,
             def,
             endpoint,
+            members: 1,
+        }
+    }
+
+    /// The service for work that so many agents share: each has its part of the rate. The owner of a whole
+    /// listing has all of it. [`crate::each`] and the discoveries of tables do this by themselves.
+    #[must_use]
+    pub fn shared_by(&self, members: NonZeroUsize) -> Self {
+        Self {
+            members: u32::try_from(members.get()).unwrap_or(u32::MAX),
+            ..self.clone()
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nephoscope_plugin::{BuildContext, BuildError, CallCounts, OptionsError};
+use nephoscope_plugin::{BuildContext, BuildError, Call, CallCounts, CallRate, OptionsError};
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
@@ -34,8 +35,14 @@ pub const KEYSTONE: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-/// The path by which tokens are asked for, as it is counted.
-const TOKENS: &str = "/v3/auth/tokens";
+/// How a token is asked for; all plugins of an agent that use the session declare it, and share the token.
+pub const TOKEN: Call = Call {
+    service: "keystone",
+    method: "POST",
+    path: "/v3/auth/tokens",
+    role: "none",
+    rate: CallRate::Hourly,
+};
 
 /// The header in which Keystone gives a token.
 const SUBJECT_TOKEN: &str = "x-subject-token";
@@ -53,7 +60,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The session with a cloud.
 pub struct Session {
     pub(crate) options: Options,
-    pub(crate) transport: Arc<Transport>,
+    transport: Arc<Transport>,
+    /// Of services whose certificates are checked in a way of their own.
+    transports: HashMap<String, Arc<Transport>>,
     credentials: Option<Credentials>,
     interface: Interface,
     region: Option<String>,
@@ -62,6 +71,8 @@ pub struct Session {
     token: Mutex<Option<Arc<Token>>>,
     /// Held by who asks for a token.
     renewal: tokio::sync::Mutex<Attempts>,
+    /// That there are no credentials has been said.
+    has_warned: AtomicBool,
 }
 
 /// The attempts in vain since the last token.
@@ -73,12 +84,32 @@ struct Attempts {
 }
 
 impl Session {
-    /// The session of this agent: the same for all plugins, whatever their family.
+    /// The session of this agent: the same for all plugins, whatever their family. Without credentials everything that is
+    /// asked fails, which is said once in the log.
     ///
     /// # Errors
     ///
     /// The option of the family `openstack` that is wrong.
     pub fn of(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
+        let session = Self::shared(context)?;
+        if !session.has_credentials() && !session.has_warned.swap(true, Ordering::Relaxed) {
+            events::no_credentials();
+        }
+        Ok(session)
+    }
+
+    /// The session of this agent, if the configuration names a cloud: for what a plugin can do without one. That there is
+    /// none is not worth a word then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::of`].
+    pub fn if_configured(context: &BuildContext) -> Result<Option<Arc<Self>>, BuildError> {
+        let session = Self::shared(context)?;
+        Ok(session.has_credentials().then_some(session))
+    }
+
+    fn shared(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
         let family = context.family(OPENSTACK);
         let shared = family.shared(|| Self::read(&family, &Environment::of_this_process()));
         match &*shared {
@@ -94,9 +125,6 @@ impl Session {
     fn read(family: &BuildContext, environment: &Environment) -> Result<Arc<Self>, OptionsError> {
         let options: Options = family.options()?;
         let (credentials, access) = credentials::find(&options, environment)?;
-        if credentials.is_none() {
-            events::no_credentials();
-        }
         Self::new(options, credentials, access, family.calls().clone())
     }
 
@@ -110,13 +138,28 @@ impl Session {
             None => Interface::default(),
             Some(text) => interface("interface", text)?,
         };
+        let mut transports = HashMap::new();
         for (name, service) in &options.services {
             if let Some(text) = &service.interface {
                 self::interface(&format!("services.{name}.interface"), text)?;
             }
+            if service.cafile.is_none() && service.insecure.is_none() {
+                continue;
+            }
+            let own = Access {
+                ca: service.cafile.clone().or_else(|| access.ca.clone()),
+                insecure: service.insecure.unwrap_or(access.insecure),
+                ..access.clone()
+            };
+            let transport = Transport::new(&own, options.timeout.0).map_err(|error| OptionsError {
+                path: format!("services.{name}.{}", error.path),
+                ..error
+            })?;
+            transports.insert(name.clone(), Arc::new(transport));
         }
         Ok(Arc::new(Self {
             transport: Arc::new(Transport::new(&access, options.timeout.0)?),
+            transports,
             options,
             credentials,
             interface,
@@ -125,6 +168,7 @@ impl Session {
             endpoints: Mutex::default(),
             token: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
+            has_warned: AtomicBool::new(false),
         }))
     }
 
@@ -175,6 +219,7 @@ impl Session {
                     &self.options,
                     self.interface,
                     self.region.as_deref(),
+                    self.transports.get(def.name).unwrap_or(&self.transport).clone(),
                     self.calls.clone(),
                 ))
             })
@@ -252,9 +297,8 @@ impl Session {
         let exchange = Exchange {
             session: self,
             endpoint: &endpoint,
-            transport: &self.transport,
             method: Method::POST,
-            path: TOKENS,
+            path: TOKEN.path,
             members: 1,
             body: Some(credentials.request().to_string()),
         };

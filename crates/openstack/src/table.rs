@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use nephoscope_plugin::model::{Resource, Subject, Value, Volume};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, Discovery, DiscoveryRun, Failure, PollRun, Pollster, async_trait,
+    BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryRun, Failure, PollRun, Pollster,
+    async_trait,
 };
 
+use crate::error::ApiError;
 use crate::items::List;
+use crate::listing::Listing;
 use crate::record::{Members, Record};
 use crate::request::Request;
 use crate::service::{Service, ServiceDef};
@@ -130,8 +133,21 @@ impl Table {
         Ok(Arc::new(TableDiscovery {
             table: self,
             service: Session::of(context)?.service(self.service),
-            members: self.all_members(),
         }))
+    }
+
+    /// The entries, as this service lists them.
+    pub fn entries(&'static self, service: &Service) -> Entries {
+        self.entries_of((self.request)(service.request(&self.call)))
+    }
+
+    /// The entries that a request lists.
+    pub fn entries_of(&'static self, request: Request) -> Entries {
+        Entries {
+            table: self,
+            members: self.all_members(),
+            listing: request.list(self.list),
+        }
     }
 
     /// Makes the pollster.
@@ -185,28 +201,53 @@ impl Table {
     }
 }
 
+/// The entries of a table, one by one, as they arrive.
+#[derive(Debug)]
+pub struct Entries {
+    table: &'static Table,
+    members: Members,
+    listing: Listing,
+}
+
+impl Entries {
+    /// The next entry and its key; `None` at the end. An entry that has no key or is no object is passed over.
+    ///
+    /// # Errors
+    ///
+    /// What ended the listing early.
+    pub async fn next(&mut self) -> Result<Option<(String, Record)>, ApiError> {
+        let (table, members) = (self.table, &self.members);
+        let read = |entry: &[u8]| {
+            let record = Record::read(entry, members)?;
+            let key = (table.key)(&record).filter(|key| !key.is_empty() && key.len() <= MAX_KEY);
+            let key = key.ok_or_else(|| serde::de::Error::custom("it has no id"))?;
+            Ok((key, record))
+        };
+        self.listing.next_by(read).await
+    }
+}
+
 struct TableDiscovery {
     table: &'static Table,
     service: Service,
-    members: Members,
 }
 
 #[async_trait]
 impl Discovery for TableDiscovery {
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
         no_parameter(run)?;
-        let request = (self.table.request)(self.service.request(&self.table.call));
-        let mut listing = request.list(self.table.list);
-        let read = |entry: &[u8]| {
-            let record = Record::read(entry, &self.members)?;
-            let key = (self.table.key)(&record).filter(|key| !key.is_empty() && key.len() <= MAX_KEY);
-            let key = key.ok_or_else(|| serde::de::Error::custom("it has no id"))?;
-            Ok((key, record))
-        };
-        while let Some((key, record)) = listing.next_by(read).await? {
+        let mut entries = self.table.entries(&self.service.shared_by(run.members()));
+        while let Some((key, record)) = entries.next().await? {
             run.push(Resource::with_body(key, record)).await?;
         }
         Ok(())
+    }
+
+    fn rate(&self, call: &Call) -> Option<CallRate> {
+        Some(match call.rate {
+            CallRate::PerPage(_) => CallRate::PerPage(self.service.page_size()),
+            rate => rate,
+        })
     }
 }
 
@@ -219,6 +260,12 @@ pub fn no_parameter(run: &DiscoveryRun) -> Result<(), Failure> {
     match run.parameter() {
         None | Some("") => Ok(()),
         Some(_) => Err(Failure::permanent("this discovery takes no parameter")),
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_tuple("Table").field(&self.call.path).finish()
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{CycleCache, Failure, Stopped};
+use crate::{Call, CallRate, CycleCache, Failure, Stopped};
 
 /// How many resources [`DiscoveryRun::push`] puts on a page.
 const PAGE: usize = 500;
@@ -27,6 +27,11 @@ pub trait Discovery: Send + Sync + 'static {
     ///
     /// What ended the listing early. Pages that were sent before stay valid.
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure>;
+
+    /// How often a call that the discovery declares is made with the options that it has; `None`: never.
+    fn rate(&self, call: &Call) -> Option<CallRate> {
+        Some(call.rate)
+    }
 }
 
 /// Names of meters.

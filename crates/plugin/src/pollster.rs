@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{CycleCache, Failure, Page, Report, SampleSink};
+use crate::{Call, CallRate, CycleCache, Failure, Page, Report, SampleSink};
 
 /// Measures resources.
 ///
@@ -45,6 +45,14 @@ pub trait Pollster: Send + Sync + 'static {
     /// What ended the poll early. A resource that cannot be measured is no reason to end it: see [`PollRun::fail`].
     /// Reports that were sent before stay valid.
     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure>;
+
+    /// How often a call that the pollster declares is made with the options that it has, when these meters are wanted;
+    /// `None`: never.
+    fn rate(&self, call: &Call, wanted: &[Arc<str>]) -> Option<CallRate> {
+        // Most make the same calls for one meter as for all.
+        let _ = wanted;
+        Some(call.rate)
+    }
 }
 
 /// What a pollster may know of its run; cheap to clone into tasks of its own.

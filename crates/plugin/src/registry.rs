@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use nephoscope_model::MeterDef;
 
-use crate::{BuildContext, BuildError, Discovery, OptionsSpec, Pollster, Publisher, PublisherContext};
+use crate::{
+    BuildContext, BuildError, Discovery, IdentityNames, OptionsSpec, Pollster, Publisher, PublisherContext,
+};
 
 /// What a crate hands to [`crate::register!`].
 pub enum Registration {
@@ -18,6 +20,8 @@ pub enum Registration {
     Pollster(PollsterPlugin),
     /// A publisher.
     Publisher(PublisherPlugin),
+    /// Names of projects and users.
+    Names(NamesPlugin),
 }
 
 inventory::collect!(Registration);
@@ -92,6 +96,8 @@ pub enum CallRate {
     PerPage(u32),
     /// Once per resource.
     PerResource,
+    /// About once an hour by each agent, however many plugins need it: tokens, versions.
+    Hourly,
 }
 
 /// A discovery as it is registered.
@@ -135,6 +141,20 @@ pub struct PollsterPlugin {
     pub calls: &'static [Call],
     /// Makes it.
     pub build: fn(&BuildContext) -> Result<Arc<dyn Pollster>, BuildError>,
+}
+
+/// A plugin that knows the names of projects and users, as it is registered.
+pub struct NamesPlugin {
+    /// Its name.
+    pub name: &'static str,
+    /// The family that it belongs to.
+    pub family: &'static str,
+    /// The namespaces that load it.
+    pub namespaces: &'static [&'static str],
+    /// What it calls.
+    pub calls: &'static [Call],
+    /// Makes it; `None` where the options do not ask for names.
+    pub build: fn(&BuildContext) -> Result<Option<Arc<dyn IdentityNames>>, BuildError>,
 }
 
 /// A publisher as it is registered.
@@ -184,6 +204,8 @@ pub struct Registry {
     pub pollsters: Vec<&'static PollsterPlugin>,
     /// Sorted by first scheme.
     pub publishers: Vec<&'static PublisherPlugin>,
+    /// Sorted by name, then family. The first that has names is asked.
+    pub names: Vec<&'static NamesPlugin>,
 }
 
 impl Registry {
@@ -205,6 +227,7 @@ impl Registry {
                 Registration::Discovery(discovery) => registry.discoveries.push(discovery),
                 Registration::Pollster(pollster) => registry.pollsters.push(pollster),
                 Registration::Publisher(publisher) => registry.publishers.push(publisher),
+                Registration::Names(names) => registry.names.push(names),
             }
         }
         registry
@@ -216,6 +239,7 @@ impl Registry {
         registry
             .publishers
             .sort_by_key(|publisher| publisher.schemes.first().copied());
+        registry.names.sort_by_key(|names| (names.name, names.family));
         registry.check()?;
         Ok(registry)
     }
@@ -238,6 +262,9 @@ impl Registry {
                     }
                 }
             }
+        }
+        for plugin in &self.names {
+            self.check_family(plugin.name, plugin.family)?;
         }
         for publisher in &self.publishers {
             for scheme in publisher.schemes {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, CallCounts, Discovery, Families, OptionsError, PartitionMode,
-    Pollster, Registry, Scope,
+    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, IdentityNames,
+    OptionsError, PartitionMode, Pollster, Registry, Scope,
 };
 
 use crate::events;
@@ -20,6 +20,8 @@ pub struct LoadedDiscovery {
     pub scope: Scope,
     /// How its listings are divided, unless a source says otherwise.
     pub partition: PartitionMode,
+    /// What it declares to call.
+    pub calls: &'static [Call],
     /// The plugin.
     pub plugin: Arc<dyn Discovery>,
 }
@@ -34,8 +36,12 @@ pub struct LoadedPollster {
     pub default_discovery: Option<Arc<str>>,
     /// Polls of one endpoint share a limit.
     pub endpoint: Option<Arc<str>>,
+    /// What it declares to call.
+    pub calls: &'static [Call],
     /// The plugin.
     pub plugin: Arc<dyn Pollster>,
+    /// Who knows the names of the projects and users of its samples; `None` where they are published without.
+    pub names: Option<Arc<dyn IdentityNames>>,
 }
 
 /// The plugins of an agent.
@@ -164,9 +170,19 @@ impl Plugins {
                         name,
                         scope,
                         partition,
+                        calls: found.calls,
                         plugin,
                     }),
                 );
+            }
+        }
+        let mut names = None;
+        for found in &request.registry.names {
+            if names.is_none() && loads(found.family, found.namespaces) {
+                let built = (found.build)(&context(found.family));
+                names = plugins
+                    .keep(built, found.name, found.family, &mut errors)
+                    .flatten();
             }
         }
         for found in &request.registry.pollsters {
@@ -184,7 +200,9 @@ impl Plugins {
                         .collect(),
                     default_discovery: found.default_discovery.map(Arc::from),
                     endpoint: found.endpoint.map(Arc::from),
+                    calls: found.calls,
                     plugin,
+                    names: names.clone(),
                 }));
             }
         }

@@ -11,6 +11,12 @@ use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 /// The longest interval: a year and a day, so that yearly polls are possible and a slip of the pen is not.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// In milliseconds.
+const HOUR: i64 = 3_600_000;
+
+/// Edges of a cron expression are counted up to here, to say how many an hour has.
+const MOST_COUNTED: u32 = 10_000;
+
 /// Edges on the wall clock: every so many seconds, or as a cron expression says.
 ///
 /// Every agent computes the same edges; an edge in UTC milliseconds is the identity of a cycle.
@@ -161,6 +167,38 @@ impl Schedule {
         }
     }
 
+    /// How many edges an hour has, on average: of a cron expression, over the four weeks from `time` on, or the year if these
+    /// have none.
+    pub fn per_hour(&self, time: Timestamp) -> f64 {
+        let interval = match &self.edges {
+            Edges::Every { interval, .. } => *interval,
+            Edges::Cron { .. } => return self.counted_per_hour(time),
+        };
+        HOUR as f64 / interval as f64
+    }
+
+    fn counted_per_hour(&self, time: Timestamp) -> f64 {
+        for hours in [4 * 7 * 24, 366 * 24] {
+            let end = Timestamp::from_millis(time.as_millis() + hours * HOUR);
+            let edges = std::iter::successors(self.edge_after(time), |edge| self.edge_after(*edge));
+            let mut last = time;
+            let mut count: u32 = 0;
+            for edge in edges.take_while(|edge| *edge <= end) {
+                last = edge;
+                count += 1;
+                if count == MOST_COUNTED {
+                    break;
+                }
+            }
+            // So many come soon, and then as often as before.
+            let passed = if count == MOST_COUNTED { last } else { end };
+            if count > 0 {
+                return f64::from(count) / ((passed.as_millis() - time.as_millis()) as f64 / HOUR as f64);
+            }
+        }
+        0.0
+    }
+
     /// The identity of the cycle that starts at the edge `start`.
     pub fn cycle(&self, start: Timestamp) -> CycleId {
         let number = match &self.edges {
@@ -245,6 +283,24 @@ mod tests {
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
+    }
+
+    #[test]
+    fn edges_of_an_hour_are_counted() {
+        let monday = at("2026-01-05T00:00:00Z");
+        let every = |interval| {
+            Schedule::every(seconds(interval), seconds(0))
+                .unwrap()
+                .per_hour(monday)
+        };
+        assert_eq!(every(300), 12.0);
+        assert_eq!(every(7200), 0.5);
+        let cron = |text| Schedule::cron(text, "UTC").unwrap().per_hour(monday);
+        assert_eq!(cron("0 */5 * * * *"), 12.0);
+        assert_eq!(cron("* * * * * *"), 3600.0);
+        // Five of seven days, ten of 24 hours.
+        assert!((cron("0 0 8-17 * * 1-5") - 50.0 / 168.0).abs() < 1e-9);
+        assert!((cron("0 0 0 24 12 *") - 1.0 / (366.0 * 24.0)).abs() < 1e-9);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{List, Record, Root, ServiceDef, Session, Table, number, unknown};
+use nephoscope_openstack::{List, Record, Root, ServiceDef, Session, TOKEN, Table, number, unknown};
 use nephoscope_plugin::model::{MeterDef, Resource, Value};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, DiscoveryPlugin, Failure, Family, PartitionMode, PollRun,
@@ -57,7 +57,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the alarms of all projects that were evaluated",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[ALARMS.call],
+    calls: &[ALARMS.call, TOKEN],
     build: |context| ALARMS.discovery(context),
 }));
 

@@ -13,6 +13,15 @@ use nephoscope_plugin::{Call, CallRate, Family, Registration, register};
 const FAMILY: &str = "cinder";
 const NAMESPACES: &[&str] = &["central"];
 
+/// How Cinder is asked for its versions.
+const VERSIONS: Call = Call {
+    service: FAMILY,
+    method: "GET",
+    path: "/v3/",
+    role: "none",
+    rate: CallRate::Hourly,
+};
+
 /// 3.41 adds the user to snapshots, 3.56 user and project to backups, 3.63 the id of the type to volumes; ceilometer
 /// asks for 3.64. An older Cinder is asked for the best that it has.
 static CINDER: ServiceDef = ServiceDef {
@@ -22,13 +31,7 @@ static CINDER: ServiceDef = ServiceDef {
     microversion: Some(Wanted {
         header: "volume",
         version: Microversion(3, 64),
-        call: Call {
-            service: FAMILY,
-            method: "GET",
-            path: "/v3/",
-            role: "none",
-            rate: CallRate::PerCycle,
-        },
+        call: VERSIONS,
     }),
 };
 

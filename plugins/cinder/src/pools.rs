@@ -1,12 +1,12 @@
 //! Storage pools: their capacity.
 
-use nephoscope_openstack::{List, Measured, Metadata, Record, Table, number};
+use nephoscope_openstack::{List, Measured, Metadata, Record, TOKEN, Table, number};
 use nephoscope_plugin::model::{MeterDef, Value, Volume};
 use nephoscope_plugin::{
     CallRate, DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register,
 };
 
-use crate::{CINDER, FAMILY, NAMESPACES, get};
+use crate::{CINDER, FAMILY, NAMESPACES, VERSIONS, get};
 
 static POOLS: Table = Table {
     service: &CINDER,
@@ -89,7 +89,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the storage pools",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[POOLS.call],
+    calls: &[POOLS.call, VERSIONS, TOKEN],
     build: |context| POOLS.discovery(context),
 }));
 

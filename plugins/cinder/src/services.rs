@@ -1,12 +1,12 @@
 //! The services that Cinder consists of: whether they are up.
 
-use nephoscope_openstack::{List, Metadata, Table};
+use nephoscope_openstack::{List, Metadata, TOKEN, Table};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{
     CallRate, DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register,
 };
 
-use crate::{CINDER, FAMILY, NAMESPACES, get};
+use crate::{CINDER, FAMILY, NAMESPACES, VERSIONS, get};
 
 static SERVICES: Table = Table {
     service: &CINDER,
@@ -37,7 +37,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the services that Cinder consists of",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[SERVICES.call],
+    calls: &[SERVICES.call, VERSIONS, TOKEN],
     build: |context| SERVICES.discovery(context),
 }));
 

@@ -1,12 +1,12 @@
 //! Volumes, snapshots and backups: their sizes.
 
-use nephoscope_openstack::{List, Metadata, Record, Table, id, number};
+use nephoscope_openstack::{List, Metadata, Record, TOKEN, Table, id, number};
 use nephoscope_plugin::model::{MeterDef, Value};
 use nephoscope_plugin::{
     CallRate, DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register,
 };
 
-use crate::{CINDER, FAMILY, NAMESPACES, get};
+use crate::{CINDER, FAMILY, NAMESPACES, VERSIONS, get};
 
 static VOLUMES: Table = Table {
     service: &CINDER,
@@ -101,7 +101,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the volumes of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[VOLUMES.call],
+    calls: &[VOLUMES.call, VERSIONS, TOKEN],
     build: |context| VOLUMES.discovery(context),
 }));
 
@@ -112,7 +112,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the snapshots of volumes of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[SNAPSHOTS.call],
+    calls: &[SNAPSHOTS.call, VERSIONS, TOKEN],
     build: |context| SNAPSHOTS.discovery(context),
 }));
 
@@ -123,7 +123,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the backups of volumes of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[BACKUPS.call],
+    calls: &[BACKUPS.call, VERSIONS, TOKEN],
     build: |context| BACKUPS.discovery(context),
 }));
 

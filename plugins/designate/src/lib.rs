@@ -5,7 +5,7 @@
 
 mod record_sets;
 
-use nephoscope_openstack::{List, Metadata, Root, ServiceDef, Table, id, number, status};
+use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, number, status};
 use nephoscope_plugin::model::{MeterDef, Value};
 use nephoscope_plugin::{
     Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
@@ -85,7 +85,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     scope: Scope::Shared,
     // Counting record sets costs a request a zone: that work is worth dividing.
     partition: PartitionMode::Resource,
-    calls: &[ZONES.call],
+    calls: &[ZONES.call, TOKEN],
     build: |context| ZONES.discovery(context),
 }));
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, Record, Service, Session, each};
+use nephoscope_openstack::{ApiError, Record, Service, Session, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
@@ -24,7 +24,7 @@ register!(Registration::Pollster(PollsterPlugin {
     meters: &[MeterDef::gauge(METER, "recordset", "Record sets of the zone")],
     default_discovery: Some("dns_zones"),
     endpoint: Some("designate"),
-    calls: &[RECORD_SETS],
+    calls: &[RECORD_SETS, TOKEN],
     build,
 }));
 
@@ -48,8 +48,11 @@ fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
 #[async_trait]
 impl Pollster for RecordSets {
     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
-        let ask = |zone: &Resource| zone.body::<Record>().map(|_| self.count(zone.key().clone()));
-        each(run, self.0.concurrency(), ask, |zone, count, report| {
+        let ask = |designate: Service, zone: &Resource| {
+            let id = zone.key().clone();
+            zone.body::<Record>().map(|_| count(designate, id))
+        };
+        each(run, &self.0, ask, |zone, count, report| {
             if let Some(record) = zone.body::<Record>() {
                 report.add(METER, &ZONES.subject(zone, record).shared(), count);
             }
@@ -58,11 +61,9 @@ impl Pollster for RecordSets {
     }
 }
 
-impl RecordSets {
-    /// The page is as small as it can be: what is wanted stands beside it.
-    async fn count(&self, zone: Arc<str>) -> Result<u64, ApiError> {
-        let request = self.0.request(&RECORD_SETS).segment(&*zone);
-        let request = request.header(ALL_PROJECTS.0, ALL_PROJECTS.1).query("limit", 1);
-        Ok(request.document::<Page>().await?.metadata.total_count)
-    }
+/// The page is as small as it can be: what is wanted stands beside it.
+async fn count(designate: Service, zone: Arc<str>) -> Result<u64, ApiError> {
+    let request = designate.request(&RECORD_SETS).segment(&*zone);
+    let request = request.header(ALL_PROJECTS.0, ALL_PROJECTS.1).query("limit", 1);
+    Ok(request.document::<Page>().await?.metadata.total_count)
 }

@@ -2,7 +2,7 @@
 //!
 //! Names, units, ids and metadata are those of ceilometer's discovery `images` and meter `image.size`.
 
-use nephoscope_openstack::{List, Metadata, Root, ServiceDef, Table, id, number};
+use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, number};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{
     Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
@@ -66,7 +66,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the images of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[IMAGES.call],
+    calls: &[IMAGES.call, TOKEN],
     build: |context| IMAGES.discovery(context),
 }));
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_openstack::Session;
+use nephoscope_openstack::{Session, TOKEN};
 use nephoscope_plugin::model::Resource;
 use nephoscope_plugin::{
     Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration, Scope, async_trait,
@@ -19,7 +19,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     scope: Scope::Shared,
     partition: PartitionMode::Resource,
     // The catalog comes with the token.
-    calls: &[],
+    calls: &[TOKEN],
     build: |context| Ok(Arc::new(Endpoints(Session::of(context)?))),
 }));
 

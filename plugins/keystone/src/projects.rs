@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, KEYSTONE, List, Service, Session, no_parameter};
+use nephoscope_openstack::{ApiError, KEYSTONE, List, Service, Session, TOKEN, no_parameter};
 use nephoscope_plugin::model::{Resource, ResourceBody, Value};
 use nephoscope_plugin::{
-    Call, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration, Scope, async_trait,
-    register,
+    Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration, Scope,
+    async_trait, register,
 };
 use serde::Deserialize;
 
@@ -24,7 +24,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the projects of all domains",
     scope: Scope::Shared,
     partition: PartitionMode::Resource,
-    calls: &[PROJECTS, DOMAINS],
+    calls: &[PROJECTS, DOMAINS, TOKEN],
     build: |context| {
         let session = Session::of(context)?;
         Ok(Arc::new(Projects {
@@ -70,12 +70,13 @@ struct Projects {
 impl Discovery for Projects {
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
         no_parameter(run)?;
+        let keystone = self.keystone.shared_by(run.members());
         let domains = if self.enabled_only {
-            Some(self.enabled_domains().await?)
+            Some(enabled_domains(&keystone).await?)
         } else {
             None
         };
-        let mut request = self.keystone.request(&PROJECTS);
+        let mut request = keystone.request(&PROJECTS);
         if self.enabled_only {
             request = request.query("enabled", "True");
         }
@@ -89,16 +90,18 @@ impl Discovery for Projects {
         }
         Ok(())
     }
+
+    fn rate(&self, call: &Call) -> Option<CallRate> {
+        (*call != DOMAINS || self.enabled_only).then_some(call.rate)
+    }
 }
 
-impl Projects {
-    async fn enabled_domains(&self) -> Result<HashSet<String>, ApiError> {
-        let request = self.keystone.request(&DOMAINS).query("enabled", "True");
-        let mut domains = request.list(List::Member("domains"));
-        let mut ids = HashSet::new();
-        while let Some(domain) = domains.next::<Domain>().await? {
-            ids.insert(domain.id);
-        }
-        Ok(ids)
+async fn enabled_domains(keystone: &Service) -> Result<HashSet<String>, ApiError> {
+    let request = keystone.request(&DOMAINS).query("enabled", "True");
+    let mut domains = request.list(List::Member("domains"));
+    let mut ids = HashSet::new();
+    while let Some(domain) = domains.next::<Domain>().await? {
+        ids.insert(domain.id);
     }
+    Ok(ids)
 }

@@ -21,6 +21,7 @@ use crate::definitions::{Definitions, Read};
 use crate::events;
 use crate::ffi;
 use crate::groups::Groups;
+use crate::instance::Identity;
 use crate::options::Options;
 use crate::session::{self, Opener, Session};
 use crate::stats::{DomainStats, Shape};
@@ -104,12 +105,17 @@ impl From<&Trouble> for Failure {
 }
 
 impl Snapshot {
-    /// The domain of this UUID.
-    pub(crate) fn domain(&self, uuid: &Uuid) -> Option<&Domain> {
-        let found = self
-            .domains
-            .binary_search_by_key(uuid, |domain| domain.stats.uuid);
-        self.domains.get(found.ok()?)
+    /// The domain of an instance.
+    pub(crate) fn find(&self, identity: &Identity) -> Option<&Domain> {
+        match identity {
+            Identity::Uuid(uuid) => {
+                let found = self
+                    .domains
+                    .binary_search_by_key(uuid, |domain| domain.stats.uuid);
+                self.domains.get(found.ok()?)
+            }
+            Identity::Name(name) => self.domains.iter().find(|domain| domain.stats.name == *name),
+        }
     }
 }
 
@@ -305,7 +311,8 @@ pub(crate) fn shown(uri: &str) -> String {
     }
 }
 
-fn monotonic_seconds() -> f64 {
+/// The time on the monotonic clock.
+pub(crate) fn monotonic_seconds() -> f64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }

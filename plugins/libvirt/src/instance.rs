@@ -1,23 +1,56 @@
-//! An instance of Nova, and the metadata that its samples carry.
+//! An instance of Nova, and what its samples say of it.
+
+mod told;
+mod user_metadata;
+mod written;
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use nephoscope_model::{Map, ResourceBody, Subject, Value};
-use sha2::{Digest, Sha224};
 
 use crate::definition::{Definition, Disk, Interface};
-use crate::nova::{NovaFlavor, NovaMetadata};
+use crate::nova::{Listed, NovaMetadata, NovaServer};
+use crate::options::Options;
 use crate::stats::DomainStats;
 use crate::uuid::Uuid;
 
 /// An instance, wherever what is known of it comes from: a pollster needs nothing but this and the hypervisor.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    pub(crate) uuid: Uuid,
+    /// How its domain is found.
+    pub(crate) identity: Identity,
+    /// Who says that there is one.
+    pub(crate) source: Source,
     /// What its samples say of it; or why nothing can be said.
     pub(crate) server: Result<Server, String>,
+}
+
+/// How the domain of an instance is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The id of an instance is the UUID of its domain.
+    Uuid(Uuid),
+    /// Where an id is no UUID, by the name that Nova gave the domain.
+    Name(String),
+}
+
+/// Who says that there is an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Its domain.
+    Domain,
+    /// Nova. It may have no domain, or not yet.
+    Nova,
+}
+
+impl Identity {
+    pub(crate) fn of(server: &NovaServer) -> Self {
+        match Uuid::parse(&server.id) {
+            Some(uuid) => Self::Uuid(uuid),
+            None => Self::Name(server.instance_name.clone().unwrap_or_default()),
+        }
+    }
 }
 
 /// What samples say of an instance.
@@ -42,37 +75,49 @@ impl ResourceBody for Instance {
     }
 }
 
-/// The words of ceilometer for `virDomainState`: what it puts under `state` and `status`.
-const STATES: [(&str, &str); 8] = [
-    ("pending", "building"),
-    ("running", "active"),
-    ("running", "active"),
-    ("paused", "paused"),
-    ("shutdown", "stopped"),
-    ("shutdown", "stopped"),
-    ("crashed", "error"),
-    ("suspended", "suspended"),
-];
-
 impl Server {
-    /// From what Nova wrote into the domain's definition. `flavor_id` is the flavor's, wherever it is from.
-    pub(crate) fn of(
+    /// From what Nova wrote into the domain's definition. `flavor_id` is the flavor's, wherever it is from; `noted` is what the
+    /// owner noted on the instance, if that was asked for.
+    pub(crate) fn written(
         host: &str,
         stats: &DomainStats,
         definition: &Definition,
         nova: &NovaMetadata,
         flavor_id: &str,
+        noted: Option<&Map>,
+        options: &Options,
     ) -> Self {
         let mut subject = Subject::new(stats.uuid.to_string());
         subject.project_id = nova.project.as_deref().map(Arc::from);
         subject.user_id = nova.user.as_deref().map(Arc::from);
-        subject.metadata = metadata(host, stats, definition, nova, flavor_id);
+        subject.metadata = written::metadata(host, stats, definition, nova, flavor_id);
+        user_metadata::add(&mut subject.metadata, noted.into_iter().flatten(), options);
         Self {
             subject: subject.shared(),
             domain: stats.name.clone(),
             disk: nova.flavor.disk,
             ephemeral: nova.flavor.ephemeral,
         }
+    }
+
+    /// From what Nova tells when it is asked.
+    ///
+    /// # Errors
+    ///
+    /// Why that is not enough.
+    pub(crate) fn told(server: &NovaServer, listed: &Listed, options: &Options) -> Result<Self, String> {
+        let flavor = listed.flavor(server)?;
+        let mut subject = Subject::new(server.id.as_str());
+        subject.project_id = server.tenant_id.as_deref().map(Arc::from);
+        subject.user_id = server.user_id.as_deref().map(Arc::from);
+        subject.metadata = told::metadata(server, flavor, listed.image(server));
+        user_metadata::add(&mut subject.metadata, &server.metadata, options);
+        Ok(Self {
+            subject: subject.shared(),
+            domain: server.instance_name.clone().unwrap_or_default(),
+            disk: flavor.disk,
+            ephemeral: flavor.ephemeral,
+        })
     }
 
     /// The subject of samples with further metadata.
@@ -125,105 +170,14 @@ fn put(map: &mut Map, key: &'static str, value: Value) {
     }
 }
 
-/// The metadata of ceilometer's instance samples, in its order.
-fn metadata(
-    host: &str,
-    stats: &DomainStats,
-    definition: &Definition,
-    nova: &NovaMetadata,
-    flavor_id: &str,
-) -> Map {
-    let state = stats.state.and_then(|state| usize::try_from(state).ok());
-    let state = state.and_then(|state| STATES.get(state));
-    let flavor = &nova.flavor;
-    let image = nova.root_image.as_ref();
-    let mut map: Map = vec![
-        ("display_name".into(), nova.name.clone().into()),
-        ("name".into(), stats.name.clone().into()),
-        ("instance_id".into(), stats.uuid.to_string().into()),
-        ("instance_type".into(), flavor.name.clone().into()),
-        (
-            "host".into(),
-            host_id(nova.project.as_deref().unwrap_or_default(), host).into(),
-        ),
-        ("instance_host".into(), host.to_owned().into()),
-        ("flavor".into(), flavor_map(flavor, flavor_id).into()),
-        ("status".into(), state.map(|(_, status)| *status).into()),
-        ("state".into(), state.map(|(state, _)| *state).into()),
-        ("task_state".into(), "".into()),
-        (
-            "image".into(),
-            image.map(|id| vec![("id".into(), id.clone().into())]).into(),
-        ),
-        ("image_ref".into(), image.cloned().into()),
-        ("image_ref_url".into(), Value::Null),
-    ];
-    if let Some(meta) = nova.image_meta.as_ref().filter(|meta| !meta.is_empty()) {
-        map.push(("image_meta".into(), texts(meta)));
-    }
-    if let Some(architecture) = &definition.architecture {
-        map.push(("architecture".into(), architecture.clone().into()));
-    }
-    if let Some(os_type) = &definition.os_type {
-        map.push(("os_type".into(), os_type.clone().into()));
-    }
-    map.extend([
-        ("vcpus".into(), flavor.vcpus.into()),
-        ("memory_mb".into(), flavor.ram.into()),
-        ("disk_gb".into(), flavor.disk.into()),
-        ("ephemeral_gb".into(), flavor.ephemeral.into()),
-        (
-            "root_gb".into(),
-            flavor.disk.saturating_sub(flavor.ephemeral).into(),
-        ),
-    ]);
-    map
-}
-
-fn flavor_map(flavor: &NovaFlavor, id: &str) -> Map {
-    let mut map: Map = vec![
-        ("id".into(), id.to_owned().into()),
-        ("name".into(), flavor.name.clone().into()),
-        ("vcpus".into(), flavor.vcpus.into()),
-        ("ram".into(), flavor.ram.into()),
-        ("disk".into(), flavor.disk.into()),
-        ("ephemeral".into(), flavor.ephemeral.into()),
-        ("swap".into(), flavor.swap.into()),
-    ];
-    if let Some(specs) = &flavor.extra_specs {
-        map.push(("extra_specs".into(), texts(specs)));
-    }
-    map
-}
-
-fn texts(pairs: &[(String, String)]) -> Value {
-    let pairs = pairs.iter();
-    let map: Map = pairs
-        .map(|(name, value)| (Cow::Owned(name.clone()), value.clone().into()))
-        .collect();
-    map.into()
-}
-
-/// Nova's `hostId`, which hides the host's name from projects: SHA-224 of the project's id and the host's name.
-fn host_id(project: &str, host: &str) -> String {
-    let digest = Sha224::new().chain_update(project).chain_update(host).finalize();
-    digest.iter().fold(String::with_capacity(56), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_is_hidden_as_nova_does() {
-        // Computed by ceilometer.
-        assert_eq!(
-            host_id("p-1", "cmp-a"),
-            "8edaf32f904fe0a52747d82d81d30be6a00dbd088da37b45cc22dfac"
-        );
-    }
+/// What the metadata says of sizes: virtual CPUs, MiB, GiB, GiB. (That what is ephemeral is taken off the disk, which is the
+/// root disk alone, is ceilometer's doing.)
+fn sizes(vcpus: i64, ram: i64, disk: i64, ephemeral: i64) -> [(Cow<'static, str>, Value); 5] {
+    [
+        ("vcpus".into(), vcpus.into()),
+        ("memory_mb".into(), ram.into()),
+        ("disk_gb".into(), disk.into()),
+        ("ephemeral_gb".into(), ephemeral.into()),
+        ("root_gb".into(), disk.saturating_sub(ephemeral).into()),
+    ]
 }

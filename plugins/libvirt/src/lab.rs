@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use nephoscope_model::{CycleId, Meter, Resource, RunIds, Sample, ScheduleId, Timestamp};
 use nephoscope_plugin::{
-    BlockingPool, CycleCache, Discovery as _, DiscoveryRun, DiscoveryRunParts, Failure, MeterTable, Page,
-    PollContext, PollRun, Pollster as _, RunObserver, SampleSink,
+    BlockingPool, BuildContext, CallCounts, CycleCache, Discovery as _, DiscoveryRun, DiscoveryRunParts,
+    Failure, Families, MeterTable, Page, PollContext, PollRun, Pollster as _, RunObserver, SampleSink,
 };
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -20,6 +21,7 @@ use crate::family::Family;
 use crate::groups::Groups;
 use crate::hypervisor::Hypervisor;
 use crate::meter::METERS;
+use crate::nova::Asked;
 use crate::options::Options;
 use crate::pollster::ComputePollster;
 use crate::recorded;
@@ -170,6 +172,16 @@ impl Lab {
     }
 
     pub(crate) fn with(options: Options, domains: impl IntoIterator<Item = FakeDomain>) -> Self {
+        Self::beside("cmp-a", json!({}), options, domains)
+    }
+
+    /// On the host of this name, in a cloud that is reached with these options.
+    pub(crate) fn beside(
+        name: &str,
+        openstack: serde_json::Value,
+        options: Options,
+        domains: impl IntoIterator<Item = FakeDomain>,
+    ) -> Self {
         let host = Arc::new(Mutex::new(Host {
             domains: domains.into_iter().collect(),
             ..Host::default()
@@ -188,8 +200,14 @@ impl Lab {
             }
         });
         let hypervisor = Hypervisor::new(&options, opener, changes.clone(), blocking.clone());
+        let families = Families::new(
+            [("openstack".to_owned(), openstack)].into(),
+            CallCounts::default(),
+        );
+        let context = BuildContext::new(name.into(), "libvirt", families, blocking.clone());
+        let nova = Asked::of(&context, &options).unwrap();
         Self {
-            family: Arc::new(Family::new("cmp-a".into(), options, hypervisor)),
+            family: Arc::new(Family::new(name.into(), options, hypervisor, nova)),
             host,
             changes,
             blocking,

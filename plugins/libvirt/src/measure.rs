@@ -69,6 +69,18 @@ impl Measure<'_> {
         measured
     }
 
+    /// What is known of an instance whose domain is not there, or not known.
+    pub(crate) fn without_domain(&self, server: &Server) -> Measured {
+        let value = |row: &&'static Row| match row.value {
+            Of::Server(value) => Some((row.meter.name, server.subject.clone(), value(server).into())),
+            _ => None,
+        };
+        Measured {
+            samples: self.wanted.rows.iter().filter_map(value).collect(),
+            is_locked: false,
+        }
+    }
+
     fn whole(&self, rows: &[&Row], server: &Server, stats: &DomainStats, measured: &mut Measured) {
         for row in rows {
             let (subject, value) = match row.value {

@@ -13,9 +13,21 @@ pub(crate) struct Options {
     /// The hypervisor, as libvirt names it: `qemu:///system`, `qemu+unix:///system?socket=/run/libvirt/virtqemud-sock-ro`,
     /// `qemu+tls://host/system`, `test:///default`. The connection is read-only.
     pub(crate) uri: String,
-    /// Where it comes from what is known of an instance: `libvirt_metadata` takes it from what Nova wrote into the domain.
-    /// (Ceilometer's `naive` and `workload_partitioning`, which ask Nova, are refused.)
+    /// Who says which instances there are, and what is known of them: their domains, by what Nova wrote into them
+    /// (`libvirt_metadata`), or Nova itself (`naive` and `workload_partitioning`, which are the same), by `plugins: {openstack: ...}`.
     pub(crate) instance_discovery_method: Method,
+    /// How long the last answer of Nova's is good enough. With 0 it is asked for what has changed in every cycle.
+    pub(crate) resource_update_interval: HumanDuration,
+    /// After this time Nova is asked for everything again, and not for changes alone: servers, flavors and images.
+    pub(crate) resource_cache_expiry: HumanDuration,
+    /// Asks Nova for what owners have noted on their instances (`user_metadata`), also with `libvirt_metadata`.
+    pub(crate) fetch_extra_metadata: bool,
+    /// What is noted on an instance under keys that begin so is published as `user_metadata`, without that beginning.
+    pub(crate) reserved_metadata_namespace: Vec<String>,
+    /// What is noted on an instance under these keys is, too.
+    pub(crate) reserved_metadata_keys: Vec<String>,
+    /// Longer texts in `user_metadata` are cut to so many characters.
+    pub(crate) reserved_metadata_length: u32,
     /// Samples of `power.state`, `vcpus`, `memory` and `disk.device.{capacity,allocation,usage}` of instances that are shut
     /// off, too. Sizes of disks by the flavor are always sampled.
     pub(crate) report_stopped_instance_metrics: bool,
@@ -34,6 +46,12 @@ impl Default for Options {
         Self {
             uri: "qemu:///system".to_owned(),
             instance_discovery_method: Method::LibvirtMetadata,
+            resource_update_interval: HumanDuration(Duration::ZERO),
+            resource_cache_expiry: HumanDuration(Duration::from_secs(3600)),
+            fetch_extra_metadata: false,
+            reserved_metadata_namespace: vec!["metering.".to_owned()],
+            reserved_metadata_keys: Vec::new(),
+            reserved_metadata_length: 256,
             report_stopped_instance_metrics: false,
             count_steal_time: true,
             meters_of_19: false,
@@ -55,22 +73,6 @@ pub(crate) enum Method {
 }
 
 impl Options {
-    /// That the method is one that this program has.
-    ///
-    /// # Errors
-    ///
-    /// It is one that asks Nova.
-    pub(crate) fn check_method(&self) -> Result<(), OptionsError> {
-        match self.instance_discovery_method {
-            Method::LibvirtMetadata => Ok(()),
-            Method::Naive | Method::WorkloadPartitioning => Err(OptionsError {
-                family: None,
-                path: "instance_discovery_method".to_owned(),
-                message: "this program cannot ask Nova; `libvirt_metadata` can do without".to_owned(),
-            }),
-        }
-    }
-
     /// That the URI is one.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nephoscope_openstack::TOKEN;
 use nephoscope_plugin::{
     Call, CallRate, DiscoveryPlugin, Family as FamilyPlugin, OptionsSpec, PartitionMode, PollsterPlugin,
     Registration, Scope, register,
@@ -10,6 +11,7 @@ use nephoscope_plugin::{
 use crate::discovery::{LocalInstances, LocalNode};
 use crate::family::Family;
 use crate::meter::METERS;
+use crate::nova::{FLAVOR, FLAVORS, IMAGE, SERVERS};
 use crate::options::Options;
 use crate::pollster::ComputePollster;
 
@@ -22,8 +24,11 @@ const LOCAL_INSTANCES: &str = "local_instances";
 /// What is measured at: polls of one hypervisor share a limit.
 const ENDPOINT: &str = "libvirt";
 
+/// The service that calls of libvirt's go to.
+pub(crate) const LIBVIRT: &str = "libvirt";
+
 const STATS: Call = Call {
-    service: "libvirt",
+    service: LIBVIRT,
     method: "virConnectGetAllDomainStats",
     path: "all domains",
     role: "read-only socket",
@@ -41,18 +46,24 @@ register!(Registration::Discovery(DiscoveryPlugin {
     name: LOCAL_INSTANCES,
     family: FAMILY,
     namespaces: NAMESPACES,
-    description: "Lists the instances of this host: the domains that Nova made, by what it wrote into them",
+    description: "Lists the instances of this host: by what Nova wrote into their domains, or by asking Nova",
     scope: Scope::Host,
     partition: PartitionMode::Listing,
     calls: &[
         STATS,
         Call {
-            service: "libvirt",
+            service: LIBVIRT,
             method: "virDomainGetXMLDesc",
             path: "a domain, when its definition has changed",
             role: "read-only socket",
             rate: CallRate::PerResource,
         },
+        // As far as the options want it.
+        SERVERS,
+        FLAVOR,
+        FLAVORS,
+        IMAGE,
+        TOKEN,
     ],
     build: |context| Ok(Arc::new(LocalInstances(Family::build(context)?))),
 }));

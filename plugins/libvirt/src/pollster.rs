@@ -7,9 +7,9 @@ use nephoscope_model::Resource;
 use nephoscope_plugin::{Failure, FailureKind, PollRun, Pollster};
 
 use crate::family::Family;
-use crate::hypervisor::Snapshot;
-use crate::instance::Instance;
-use crate::measure::{Measure, Wanted};
+use crate::hypervisor::{self, Snapshot, Trouble};
+use crate::instance::{Instance, Source};
+use crate::measure::{Measure, Measured, Wanted};
 
 /// The pollster of all meters: one call serves them together.
 pub(crate) struct ComputePollster(pub(crate) Arc<Family>);
@@ -18,6 +18,7 @@ pub(crate) struct ComputePollster(pub(crate) Arc<Family>);
 impl Pollster for ComputePollster {
     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
         let wanted = Wanted::of(&self.0.options, |meter| run.wants(meter));
+        let mut ended = Ok(());
         while let Some(page) = run.next_page().await {
             let context = run.context().clone();
             let snapshot = tokio::select! {
@@ -25,26 +26,30 @@ impl Pollster for ComputePollster {
                 () = context.cancellation.cancelled() => return Ok(()),
                 snapshot = self.0.hypervisor.of_cycle(&context.cache, wanted.groups, context.deadline) => snapshot,
             };
-            let snapshot = snapshot.as_ref().as_ref().map_err(Failure::from)?;
+            let snapshot = snapshot.as_ref().as_ref();
             let measure = Measure {
                 wanted: &wanted,
                 options: &self.0.options,
                 history: &self.0.history,
                 cycle: &context.cycle,
-                at: snapshot.at,
+                at: snapshot.map_or_else(|_| hypervisor::monotonic_seconds(), |snapshot| snapshot.at),
             };
             for resource in page.iter() {
                 report(run, resource, snapshot, &measure).await?;
             }
+            // What Nova tells is sampled in any case.
+            if let Err(trouble) = snapshot {
+                ended = Err(trouble.into());
+            }
         }
-        Ok(())
+        ended
     }
 }
 
 async fn report(
     run: &mut PollRun,
     resource: &Resource,
-    snapshot: &Snapshot,
+    snapshot: Result<&Snapshot, &Trouble>,
     measure: &Measure<'_>,
 ) -> Result<(), Failure> {
     let Some(instance) = resource.body::<Instance>() else {
@@ -58,16 +63,22 @@ async fn report(
             return Ok(());
         }
     };
-    let domain = snapshot.domain(&instance.uuid);
+    let domain = snapshot
+        .ok()
+        .and_then(|snapshot| snapshot.find(&instance.identity));
     let definition = domain.and_then(|domain| domain.definition.as_deref());
-    let (Some(domain), Some(Ok(definition))) = (domain, definition) else {
-        run.fail(
-            resource,
-            Failure::not_supported("its domain is not there any more"),
-        );
-        return Ok(());
+    let measured = match (domain, definition, instance.source) {
+        (Some(domain), Some(Ok(definition)), _) => measure.instance(server, &domain.stats, definition),
+        (_, _, Source::Nova) => measure.without_domain(server),
+        (_, _, Source::Domain) => Measured::default(),
     };
-    let measured = measure.instance(server, &domain.stats, definition);
+    if domain.is_none() && measured.samples.is_empty() {
+        // That libvirt has nothing to say ends the run.
+        if snapshot.is_ok() {
+            run.fail(resource, Failure::not_supported("its domain is not there"));
+        }
+        return Ok(());
+    }
     let mut report = run.report(resource);
     for (meter, subject, volume) in &measured.samples {
         report.add_at(meter, subject, *volume, measure.at);

@@ -3,7 +3,7 @@
 //! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `manila_shares` and
 //! meters `manila.share.*`. As ceilometer does, it asks for no microversion: a share's type is its name.
 
-use nephoscope_openstack::{List, Metadata, Root, ServiceDef, Table, id, number, status};
+use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, number, status};
 use nephoscope_plugin::model::{MeterDef, Value};
 use nephoscope_plugin::{
     Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
@@ -98,7 +98,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the shares of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[SHARES.call],
+    calls: &[SHARES.call, TOKEN],
     build: |context| SHARES.discovery(context),
 }));
 

@@ -1,6 +1,6 @@
 //! Firewall groups and policies.
 
-use nephoscope_openstack::{List, Metadata, Table, id};
+use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
 
@@ -52,7 +52,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the firewall groups of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[GROUPS.call],
+    calls: &[GROUPS.call, TOKEN],
     build: |context| GROUPS.discovery(context),
 }));
 
@@ -63,7 +63,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the firewall policies of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[POLICIES.call],
+    calls: &[POLICIES.call, TOKEN],
     build: |context| POLICIES.discovery(context),
 }));
 

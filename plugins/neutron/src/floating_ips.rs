@@ -1,6 +1,6 @@
 //! Floating IPs: their statuses.
 
-use nephoscope_openstack::{List, Metadata, Table, id};
+use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
 
@@ -33,7 +33,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the floating IPs of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[FLOATING_IPS.call],
+    calls: &[FLOATING_IPS.call, TOKEN],
     build: |context| FLOATING_IPS.discovery(context),
 }));
 

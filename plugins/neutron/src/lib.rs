@@ -1,10 +1,21 @@
-//! Network services of Neutron: floating IPs, VPN, firewalls.
+//! Network services of Neutron: floating IPs, VPN, firewalls, and the load balancers that it had before Octavia.
 //!
 //! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discoveries `fip_services`,
-//! `vpn_services`, `ipsec_connections`, `fw_services`, `fw_policy` and of its meters `ip.floating` and `network.services.*`.
+//! `vpn_services`, `ipsec_connections`, `fw_services`, `fw_policy`, `lb_*` and of its meters `ip.floating` and `network.services.*`,
+//! with these corrections:
+//!
+//! - The pre-shared key of an IPsec connection shows as `***`. (Ceilometer publishes it.)
+//! - Listings leave nothing out. (Ceilometer leaves out entries whose status is `error` in lower case, which Neutron never says.)
+//! - An extension that is not there is no empty listing: that is said once, and asked again at a slow pace.
+//! - The status of load balancers' parts costs a request for each balancer, not one or two for each part; a part that no balancer's
+//!   status tree has costs itself alone. (Ceilometer's discovery ends there.)
 
 mod firewalls;
 mod floating_ips;
+mod lb_balancers;
+mod lb_parts;
+mod lb_statuses;
+mod lb_traffic;
 mod vpn;
 
 use nephoscope_openstack::{Measured, Record, Root, ServiceDef, status};

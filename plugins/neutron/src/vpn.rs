@@ -1,6 +1,6 @@
 //! VPN services and IPsec connections.
 
-use nephoscope_openstack::{List, Metadata, Table, id};
+use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
 
@@ -66,7 +66,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the VPN services of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[SERVICES.call],
+    calls: &[SERVICES.call, TOKEN],
     build: |context| SERVICES.discovery(context),
 }));
 
@@ -77,7 +77,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the IPsec connections of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[CONNECTIONS.call],
+    calls: &[CONNECTIONS.call, TOKEN],
     build: |context| CONNECTIONS.discovery(context),
 }));
 

@@ -1,7 +1,8 @@
 //! Network services, as the examples of ceilometer's reference have them and as a whole cloud does.
 
-use nephoscope_cloud::{Cloud, Size};
+use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
 use nephoscope_neutron as _;
+use nephoscope_plugin::FailureKind;
 use nephoscope_plugin::testing::{Conformance, Kit, Outcome};
 use serde_json::{Value, json};
 
@@ -86,6 +87,136 @@ async fn firewalls_are_those_of_ceilometer() {
 }
 
 #[tokio::test]
+async fn load_balancers_of_neutron_are_those_of_ceilometer() {
+    let cloud = Cloud::start(Size::of(0)).await;
+    let answers = [
+        (
+            "lbaas/loadbalancers",
+            json!({ "loadbalancers": [
+            { "id": "lb-1", "name": "b", "description": "", "tenant_id": "t1", "admin_state_up": true, "vip_address": "10.0.0.9",
+              "vip_subnet_id": "s", "listeners": [{ "id": "ls-1" }], "operating_status": "ONLINE" },
+            { "id": "lb-2", "tenant_id": "t1", "operating_status": "UNHEARD_OF" },
+        ] }),
+        ),
+        (
+            "lbaas/pools",
+            json!({ "pools": [{ "id": "pl-1", "name": "p", "description": "", "tenant_id": "t1", "admin_state_up": true,
+            "lb_algorithm": "ROUND_ROBIN", "protocol": "HTTP", "listeners": [{ "id": "ls-1" }] }] }),
+        ),
+        (
+            "lbaas/pools/pl-1/members",
+            json!({ "members": [{ "id": "mb-1", "tenant_id": "t1", "admin_state_up": true,
+            "address": "10.0.0.10", "protocol_port": 8080, "weight": 1 }] }),
+        ),
+        (
+            "lbaas/listeners",
+            json!({ "listeners": [{ "id": "ls-1", "name": "l", "description": "", "tenant_id": "t1",
+            "admin_state_up": true, "connection_limit": -1, "default_pool_id": "pl-1", "protocol": "HTTP", "protocol_port": 80,
+            "loadbalancers": [{ "id": "lb-1" }] }] }),
+        ),
+        (
+            "lbaas/healthmonitors",
+            json!({ "healthmonitors": [{ "id": "hm-1", "tenant_id": "t1", "admin_state_up": true, "delay": 5,
+            "max_retries": 3, "timeout": 3, "type": "HTTP", "pools": [{ "id": "pl-1" }] }] }),
+        ),
+        (
+            "lbaas/loadbalancers/lb-1/statuses",
+            json!({ "statuses": { "loadbalancer": { "id": "lb-1", "operating_status": "ONLINE",
+            "listeners": [{ "id": "ls-1", "operating_status": "ONLINE", "pools": [{ "id": "pl-1", "operating_status": "DEGRADED",
+                "members": [{ "id": "mb-1", "operating_status": "OFFLINE" }] }] }] } } }),
+        ),
+        (
+            "lbaas/loadbalancers/lb-1/stats",
+            json!({ "stats": { "active_connections": 1, "total_connections": 20, "bytes_in": 300,
+            "bytes_out": 400 } }),
+        ),
+        (
+            "lb/vips",
+            json!({ "vips": [
+            { "id": "vip-1", "status": "ACTIVE", "name": "v", "description": "", "tenant_id": "t1", "address": "10.0.0.2",
+              "admin_state_up": true, "connection_limit": -1, "pool_id": "pl-1", "port_id": "p", "protocol": "HTTP", "protocol_port": 80,
+              "status_description": null, "subnet_id": "s", "session_persistence": null },
+            { "id": "vip-2", "status": "PENDING_CREATE", "tenant_id": "t1" },
+        ] }),
+        ),
+    ];
+    for (path, answer) in answers {
+        cloud.answers(&format!("/networking/v2.0/{path}"), answer);
+    }
+    let kit = Kit::new("neutron").options_of("openstack", cloud.options());
+    let mut lines = String::new();
+    for (pollster, discovery) in [
+        ("network.services.lb.pool", "lb_pools"),
+        ("network.services.lb.vip", "lb_vips"),
+        ("network.services.lb.member", "lb_members"),
+        ("network.services.lb.listener", "lb_listeners"),
+        ("network.services.lb.loadbalancer", "lb_loadbalancers"),
+        ("network.services.lb.health_monitor", "lb_health_probes"),
+        ("network.services.lb.traffic", "lb_loadbalancers"),
+    ] {
+        let outcome = kit.pollster(pollster).resources_from(discovery).poll().await;
+        lines.push_str(&outcome.json_lines());
+        lines.push_str(&outcome.troubles());
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[tokio::test]
+async fn load_balancers_of_neutron_cost_a_request_for_each_balancer() {
+    let cloud = Cloud::start(Size::of(30)).await;
+    let kit = Kit::new("neutron").options_of("openstack", cloud.options());
+    assert_eq!(kit.discovery("lb_pools").list().await.unwrap().len(), 30);
+    insta::assert_snapshot!(cloud.counted(), @r"
+    keystone POST /v3/auth/tokens 201 x 1
+    neutron GET /v2.0/lbaas/loadbalancers 200 x 1
+    neutron GET /v2.0/lbaas/loadbalancers/{id}/statuses 200 x 30
+    neutron GET /v2.0/lbaas/pools 200 x 1
+    ");
+}
+
+#[tokio::test]
+async fn a_cloud_without_lbaas_has_none_of_its_load_balancers_and_is_asked_seldom() {
+    let cloud = Cloud::start(Size::of(3)).await;
+    cloud.without("/lbaas/loadbalancers");
+    cloud.without("/lb/vips");
+    let kit = Kit::new("neutron").options_of("openstack", cloud.options());
+    for _ in 0..3 {
+        for discovery in [
+            "lb_pools",
+            "lb_members",
+            "lb_listeners",
+            "lb_loadbalancers",
+            "lb_vips",
+        ] {
+            let failure = kit.discovery(discovery).list().await.unwrap_err();
+            assert_eq!(failure.kind(), FailureKind::NotSupported, "{discovery}");
+        }
+    }
+    insta::assert_snapshot!(cloud.counted(), @r"
+    keystone POST /v3/auth/tokens 201 x 1
+    neutron GET /v2.0/lb/vips 404 x 1
+    neutron GET /v2.0/lbaas/loadbalancers 404 x 1
+    ");
+}
+
+#[tokio::test]
+async fn a_balancer_whose_statuses_fail_costs_its_own_parts_alone() {
+    let cloud = Cloud::start(Size::of(3)).await;
+    cloud.fault(
+        Fault::of(Service::Neutron, FaultKind::Status(500))
+            .at("/statuses")
+            .times(1),
+    );
+    let kit = Kit::new("neutron").options_of("openstack", cloud.options());
+    let outcome = kit
+        .pollster("network.services.lb.member")
+        .resources_from("lb_members")
+        .poll()
+        .await;
+    assert_eq!((outcome.samples.len(), outcome.failures.len()), (2, 1));
+}
+
+#[tokio::test]
 async fn many_floating_ips_are_one_request() {
     let cloud = Cloud::start(Size::of(2_000)).await;
     let kit = Kit::new("neutron").options_of("openstack", cloud.options());
@@ -94,6 +225,55 @@ async fn many_floating_ips_are_one_request() {
     keystone POST /v3/auth/tokens 201 x 1
     neutron GET /v2.0/floatingips 200 x 1
     ");
+}
+
+#[tokio::test]
+async fn statuses_have_the_numbers_of_ceilometer() {
+    let words = [
+        ("INACTIVE", 0),
+        ("ACTIVE", 1),
+        ("PENDING_CREATE", 2),
+        ("DOWN", 3),
+        ("CREATED", 4),
+        ("PENDING_UPDATE", 5),
+        ("PENDING_DELETE", 6),
+        ("ERROR", 7),
+        ("error", 7),
+        ("UNKNOWN", -1),
+        ("", -1),
+    ];
+    for (pollster, discovery, path, list) in [
+        ("ip.floating", "fip_services", "floatingips", "floatingips"),
+        (
+            "network.services.vpn",
+            "vpn_services",
+            "vpn/vpnservices",
+            "vpnservices",
+        ),
+        (
+            "network.services.firewall",
+            "fw_services",
+            "fwaas/firewall_groups",
+            "firewall_groups",
+        ),
+    ] {
+        let mut entries: Vec<Value> = words
+            .iter()
+            .enumerate()
+            .map(|(number, (word, _))| json!({ "id": format!("id-{number}"), "status": word }))
+            .collect();
+        entries.push(json!({ "id": "null", "status": null }));
+        entries.push(json!({ "id": "none" }));
+        let outcome = polled(pollster, discovery, path, json!({ list: entries })).await;
+        let numbers: Vec<String> = outcome
+            .samples
+            .iter()
+            .map(|sample| sample.volume.to_string())
+            .collect();
+        let known = words.iter().map(|(_, number)| number.to_string());
+        let wanted: Vec<String> = known.chain(["-1".to_owned(), "-1".to_owned()]).collect();
+        assert_eq!(numbers, wanted, "{pollster}");
+    }
 }
 
 #[tokio::test]

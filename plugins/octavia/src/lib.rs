@@ -3,7 +3,7 @@
 //! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `lb_services` and
 //! meters `loadbalancer.*`.
 
-use nephoscope_openstack::{List, Metadata, Root, ServiceDef, Table, id, status};
+use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, status};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{
     Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
@@ -86,7 +86,7 @@ register!(Registration::Discovery(DiscoveryPlugin {
     description: "Lists the load balancers of all projects",
     scope: Scope::Shared,
     partition: PartitionMode::Listing,
-    calls: &[LOAD_BALANCERS.call],
+    calls: &[LOAD_BALANCERS.call, TOKEN],
     build: |context| LOAD_BALANCERS.discovery(context),
 }));
 

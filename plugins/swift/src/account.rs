@@ -9,12 +9,6 @@ use serde::Deserialize;
 
 use crate::{CONTAINER_OBJECTS, CONTAINER_SIZE, CONTAINERS, HEAD, LIST, OBJECTS, SIZE};
 
-/// Asks for accounts.
-pub(crate) struct Accounts {
-    service: Service,
-    prefix: String,
-}
-
 /// An account as Swift knows it.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -34,34 +28,22 @@ struct Container {
     storage_policy: Option<String>,
 }
 
-impl Accounts {
-    pub(crate) fn new(service: Service, prefix: String) -> Self {
-        Self { service, prefix }
-    }
-
-    /// How many accounts may be asked for at once.
-    pub(crate) fn at_once(&self) -> usize {
-        self.service.concurrency()
-    }
-
-    /// The account of a project, with its containers if they are wanted.
-    pub(crate) async fn ask(&self, project: Arc<str>, containers: bool) -> Result<Account, ApiError> {
-        let name = format!("{}{project}", self.prefix);
+impl Account {
+    /// The account of this name, with its containers if they are wanted.
+    pub(crate) async fn ask(swift: Service, name: String, containers: bool) -> Result<Self, ApiError> {
         if !containers {
-            let headers = self.service.request(&HEAD).segment(name).headers().await?;
-            return Ok(Account::new(&headers, Vec::new()));
+            let headers = swift.request(&HEAD).segment(name).headers().await?;
+            return Ok(Self::new(&headers, Vec::new()));
         }
-        let request = self.service.request(&LIST).segment(name).query("format", "json");
+        let request = swift.request(&LIST).segment(name).query("format", "json");
         let mut listing = request.list(List::Document).marked_by("name");
         let mut found = Vec::new();
         while let Some(container) = listing.next::<Container>().await? {
             found.push(container);
         }
-        Ok(Account::new(listing.headers(), found))
+        Ok(Self::new(listing.headers(), found))
     }
-}
 
-impl Account {
     fn new(headers: &HeaderMap, containers: Vec<Container>) -> Self {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
         Self {

@@ -7,8 +7,8 @@ mod account;
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{Root, ServiceDef, Session, each};
-use nephoscope_plugin::model::MeterDef;
+use nephoscope_openstack::{Root, Service, ServiceDef, Session, TOKEN, each};
+use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallRate, Failure, Family, OptionsSpec, PollRun, Pollster,
     PollsterPlugin, Registration, async_trait, register,
@@ -16,7 +16,7 @@ use nephoscope_plugin::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::account::{Account, Accounts};
+use crate::account::Account;
 
 const FAMILY: &str = "swift";
 
@@ -86,30 +86,46 @@ register!(Registration::Pollster(PollsterPlugin {
     ],
     default_discovery: Some("tenant"),
     endpoint: Some(FAMILY),
-    calls: &[LIST, HEAD],
+    calls: &[LIST, HEAD, TOKEN],
     build,
 }));
 
 fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     let options: Options = context.options()?;
-    Ok(Arc::new(Storage(Accounts::new(
-        Session::of(context)?.service(&SWIFT),
-        options.reseller_prefix,
-    ))))
+    Ok(Arc::new(Storage {
+        swift: Session::of(context)?.service(&SWIFT),
+        prefix: options.reseller_prefix,
+    }))
 }
 
-struct Storage(Accounts);
+struct Storage {
+    swift: Service,
+    prefix: String,
+}
 
 #[async_trait]
 impl Pollster for Storage {
     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
         let containers = run.wants(CONTAINER_OBJECTS) || run.wants(CONTAINER_SIZE);
-        let ask = |project: &nephoscope_plugin::model::Resource| {
-            Some(self.0.ask(project.key().clone(), containers))
+        let ask = |swift: Service, project: &Resource| {
+            let name = format!("{}{}", self.prefix, project.key());
+            Some(Account::ask(swift, name, containers))
         };
-        each(run, self.0.at_once(), ask, |project, account: Account, report| {
+        each(run, &self.swift, ask, |project, account: Account, report| {
             account.report(project.key(), report);
         })
         .await
+    }
+
+    fn rate(&self, call: &Call, wanted: &[Arc<str>]) -> Option<CallRate> {
+        let containers = wanted
+            .iter()
+            .any(|meter| [CONTAINER_OBJECTS, CONTAINER_SIZE].contains(&meter.as_ref()));
+        let made = match call.method {
+            "GET" => containers,
+            "HEAD" => !containers,
+            _ => true,
+        };
+        made.then_some(call.rate)
     }
 }

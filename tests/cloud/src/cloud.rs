@@ -24,6 +24,9 @@ use crate::{
     aodh, barbican, cinder, designate, glance, keystone, manila, neutron, nova, octavia, rgw, swift,
 };
 
+/// So many requests are remembered with their queries.
+const MOST_URLS: usize = 1000;
+
 /// How long tokens last unless a test says otherwise.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -70,6 +73,7 @@ struct Inside {
     without_paths: BTreeSet<String>,
     answers: BTreeMap<String, serde_json::Value>,
     counts: BTreeMap<(&'static str, String, String, u16), u64>,
+    urls: Vec<String>,
     under_way: BTreeMap<&'static str, usize>,
     most_under_way: BTreeMap<&'static str, usize>,
 }
@@ -114,6 +118,7 @@ impl Cloud {
             without_paths: BTreeSet::new(),
             answers: BTreeMap::new(),
             counts: BTreeMap::new(),
+            urls: Vec::new(),
             under_way: BTreeMap::new(),
             most_under_way: BTreeMap::new(),
         };
@@ -182,6 +187,12 @@ impl Cloud {
         self.shared.state.lock().tokens.clear();
     }
 
+    /// How many tokens were given so far.
+    #[must_use]
+    pub fn tokens_given(&self) -> u64 {
+        self.shared.state.lock().tokens_given
+    }
+
     /// How long tokens that are given from now on last.
     pub fn token_lifetime(&self, lifetime: Duration) {
         self.shared.state.lock().token_lifetime = lifetime;
@@ -248,10 +259,21 @@ impl Cloud {
         own.map(|counted| counted.count).sum()
     }
 
+    /// Path and query of the requests that a service got, in order; the first thousand of the cloud.
+    #[must_use]
+    pub fn urls(&self, service: Service) -> Vec<String> {
+        let state = self.shared.state.lock();
+        let urls = state.urls.iter();
+        urls.filter(|url| Service::of_path(url) == Some(service))
+            .cloned()
+            .collect()
+    }
+
     /// Counts from zero again.
     pub fn forget_counts(&self) {
         let mut state = self.shared.state.lock();
         state.counts.clear();
+        state.urls.clear();
         state.most_under_way.clear();
     }
 
@@ -381,16 +403,19 @@ async fn around(State(shared): State<Shared>, request: Request, next: Next) -> R
         let now = *under_way;
         let most = state.most_under_way.entry(name).or_default();
         *most = (*most).max(now);
+        if state.urls.len() < MOST_URLS {
+            state.urls.push(request.uri().to_string());
+        }
         state.latency
     };
     let _under_way = UnderWay {
         shared: shared.clone(),
         name,
     };
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
+    let due = Instant::now() + latency;
     let response = answer(&shared, service, &template, request, next).await;
+    // What the answer took to make is a part of the latency.
+    tokio::time::sleep_until(due).await;
     let status = response.status().as_u16();
     let template = match service {
         Some(Service::Rgw) | None => template,

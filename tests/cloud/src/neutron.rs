@@ -22,7 +22,7 @@ const RULES: Rules = Rules {
 /// A collection: its path below `/v2.0`, its name in the answer, its kind, and how an entry is made.
 type Collection = (&'static str, &'static str, Kind, fn(&World, usize) -> Value);
 
-const COLLECTIONS: [Collection; 9] = [
+const COLLECTIONS: [Collection; 10] = [
     ("floatingips", "floatingips", Kind::FloatingIp, floating_ip),
     ("vpn/vpnservices", "vpnservices", Kind::Vpn, vpn),
     (
@@ -43,6 +43,7 @@ const COLLECTIONS: [Collection; 9] = [
         Kind::FirewallPolicy,
         policy,
     ),
+    ("lb/vips", "vips", Kind::LbVip, lb_vip),
     ("lbaas/pools", "pools", Kind::LbPool, lb_pool),
     ("lbaas/listeners", "listeners", Kind::LbListener, lb_listener),
     (
@@ -164,6 +165,15 @@ fn policy(world: &World, number: usize) -> Value {
     let entry = json!({
         "id": id(Kind::FirewallPolicy, number), "name": format!("policy-{number}"), "description": "", "audited": true,
         "shared": false, "firewall_rules": ["r1"],
+    });
+    owned(world, number, entry)
+}
+
+fn lb_vip(world: &World, number: usize) -> Value {
+    let entry = json!({
+        "id": id(Kind::LbVip, number), "name": format!("vip-{number}"), "description": "", "admin_state_up": true,
+        "address": "10.0.0.2", "connection_limit": -1, "pool_id": id(Kind::LbPool, number), "port_id": "p", "protocol": "HTTP",
+        "protocol_port": 80, "status": status(number), "status_description": null, "subnet_id": "s", "session_persistence": null,
     });
     owned(world, number, entry)
 }

@@ -60,7 +60,8 @@ fn flavor(world: &World, number: usize) -> Value {
     json!({
         "id": format!("{number}"), "name": format!("m1.size-{number}"), "vcpus": number + 1, "ram": 2048 * (number + 1),
         "disk": 20, "OS-FLV-EXT-DATA:ephemeral": 5, "swap": "", "OS-FLV-DISABLED:disabled": false, "rxtx_factor": 1.0,
-        "os-flavor-access:is_public": true, "links": [{ "rel": "bookmark", "href": format!("{}/flavors/{number}", world.base) }],
+        // The last belongs to some projects alone.
+        "os-flavor-access:is_public": number + 1 < FLAVORS, "links": [{ "rel": "bookmark", "href": format!("{}/flavors/{number}", world.base) }],
     })
 }
 
@@ -170,18 +171,39 @@ async fn one_server(
 
 async fn flavors(
     State(shared): State<Shared>,
-    _: Caller,
+    caller: Caller,
     headers: HeaderMap,
+    Query(query): Query<page::Query>,
 ) -> Result<Json<Value>, Refusal> {
     VERSIONS.asked(&headers)?;
+    // Only administrators see, and may ask for, what is not public.
+    let all = match query.get("is_public").map(|value| value.to_ascii_lowercase()) {
+        None => false,
+        Some(value) if value == "none" => caller.admin,
+        Some(value) if value == "true" || value == "1" => false,
+        Some(value) => {
+            let message = format!("Invalid is_public filter [{value}]");
+            return Err(Refusal::new(Service::Nova, 400, message));
+        }
+    };
     let world = shared.world();
-    let flavors: Vec<_> = (0..FLAVORS)
-        .map(|number| {
+    let page = RULES.page(
+        &query,
+        0..FLAVORS,
+        |marker| marker.parse().ok(),
+        |number| number.to_string(),
+        |number| {
             let flavor = flavor(&world, number);
-            json!({ "id": flavor["id"], "name": flavor["name"], "links": flavor["links"] })
-        })
-        .collect();
-    Ok(Json(json!({ "flavors": flavors })))
+            let entry = json!({ "id": flavor["id"], "name": flavor["name"], "links": flavor["links"] });
+            (all || flavor["os-flavor-access:is_public"] == true).then_some(entry)
+        },
+    )?;
+    let mut body = json!({ "flavors": page.entries });
+    if let Some(next) = page.next {
+        let href = format!("{}/compute/v2.1/flavors?{next}", world.base);
+        body["flavors_links"] = json!([{ "rel": "next", "href": href }]);
+    }
+    Ok(Json(body))
 }
 
 async fn one_flavor(

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     LbMember,
     LbMonitor,
     LbBalancer,
+    LbVip,
 }
 
 /// What is in the cloud at one moment.
@@ -61,7 +62,8 @@ impl World {
             | Kind::LbListener
             | Kind::LbMember
             | Kind::LbMonitor
-            | Kind::LbBalancer => self.size.network_services,
+            | Kind::LbBalancer
+            | Kind::LbVip => self.size.network_services,
         };
         self.first..self.first + count
     }

@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
+use crate::proxy::Proxy;
+
 use super::guest::{Guest, MEDIUM};
 
 /// What must be installed.
@@ -40,6 +43,9 @@ echo ready
 sleep infinity &
 wait
 "#;
+
+/// Where the daemon listens in its network, when it does.
+const TLS_PORT: u16 = 16_514;
 
 /// Kills a daemon and waits for its end.
 const KILL: &str = r#"
@@ -109,13 +115,37 @@ impl Daemon {
 
     /// Starts the daemon again, after it was killed; domains of before go on.
     pub fn restart(&self) {
+        self.run(&[]);
+    }
+
+    /// Starts the daemon anew, for clients with TLS too: those that come through this network, and have a certificate.
+    #[must_use]
+    pub fn listen(&self, certificates: &Certificates) -> Proxy {
+        self.kill();
+        let settings = format!(
+            "{}listen_tls = 1\nlisten_addr = \"127.0.0.1\"\ntls_port = \"{TLS_PORT}\"\ntls_no_sanity_certificate = 1\n\
+             ca_file = \"{}\"\ncert_file = \"{}\"\nkey_file = \"{}\"\n",
+            fs::read_to_string(self.path("libvirtd.conf")).expect("it was written at the start"),
+            certificates.ca.display(),
+            certificates.server.display(),
+            certificates.server_key.display(),
+        );
+        fs::write(self.path("libvirtd.conf"), settings).expect("a file can be written");
+        let loopback = self.inside("ip").args(["link", "set", "lo", "up"]).status();
+        assert!(loopback.expect("there is iproute2").success());
+        self.run(&["--listen"]);
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.first()));
+        Proxy::into(namespace.expect("the namespaces are there"), TLS_PORT)
+    }
+
+    fn run(&self, more: &[&str]) {
         let _ = fs::remove_file(self.path("libvirt-sock-ro"));
         let mut command = self.inside("libvirtd");
         command
             .arg("--daemon")
             .arg("--config")
             .arg(self.path("libvirtd.conf"));
-        command.arg("--pid-file").arg(self.path("pid"));
+        command.arg("--pid-file").arg(self.path("pid")).args(more);
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         // It has its sockets when this returns.
         assert!(
@@ -125,16 +155,20 @@ impl Daemon {
         );
     }
 
-    /// A program in the daemon's namespaces.
-    fn inside(&self, program: &str) -> Command {
+    /// The first process of the namespaces.
+    fn first(&self) -> String {
         let holder = self.holder.id();
         let children = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children"));
-        let first = children.expect("the namespaces are there");
+        children.expect("the namespaces are there").trim().to_owned()
+    }
+
+    /// A program in the daemon's namespaces.
+    fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
             .args([
                 "--target",
-                first.trim(),
+                &self.first(),
                 "--mount",
                 "--net",
                 "--pid",

@@ -1,8 +1,13 @@
-//! The compute namespace on a machine that is no compute host.
+//! The compute namespace: on a machine that is no compute host, and on one of a cloud.
 
+use std::collections::BTreeSet;
 use std::fs;
 
+use nephoscope_cloud::{Cloud, Size};
 use nephoscope_tests::Lab;
+use nephoscope_tests::libvirt::{Daemon, Guest};
+use serde_json::json;
+use tokio::runtime::Runtime;
 
 /// The default namespaces have no meters here, so this machine's own show that the agent runs.
 const CONFIG: &str = "
@@ -37,4 +42,86 @@ fn without_libvirt_the_agent_says_so_in_one_line_and_measures_the_rest() {
         "{}",
         lines[0]
     );
+}
+
+#[test]
+fn instances_that_nova_tells_of_are_measured_with_one_token_for_all_plugins() {
+    let Some(daemon) = Daemon::start() else {
+        eprintln!("NOT RUN: there is no real libvirtd, which takes root, libvirtd, virsh and QEMU");
+        return;
+    };
+    let guests = [Guest::new(1), Guest::new(2)];
+    daemon.start_guests(&guests);
+    // It answers while this test waits for the program.
+    let runtime = Runtime::new().unwrap();
+    let cloud = runtime.block_on(Cloud::start(Size::of(2)));
+    let server = json!({
+        "id": guests[0].uuid(), "name": "web-1", "status": "ACTIVE", "tenant_id": "t1", "user_id": "u1", "hostId": "0f3a",
+        "metadata": { "metering.server_group": "g1" }, "image": "", "flavor": { "id": "1", "links": [] },
+        "OS-EXT-SRV-ATTR:instance_name": guests[0].name(), "OS-EXT-SRV-ATTR:host": "cmp-a", "OS-EXT-STS:vm_state": "active",
+    });
+    cloud.answers("/compute/v2.1/servers/detail", json!({ "servers": [server] }));
+    let config = format!(
+        "
+agent: {{namespaces: [compute, central], host: cmp-a}}
+plugins:
+  libvirt: {{uri: '{}', instance_discovery_method: naive}}
+  openstack: {}
+sources:
+  - {{name: all, interval: 10, meters: [cpu, disk.root.size, image.size]}}
+",
+        daemon.uri(),
+        cloud.options(),
+    );
+    let lab = Lab::with(&config);
+    let finished = lab.nephoscope(&["once", "--format", "json"]).finish().expect(0);
+    let samples = finished.samples();
+    let of = |meter: &str| -> BTreeSet<&str> {
+        let of_meter = samples.iter().filter(|sample| sample.meter() == meter);
+        of_meter.map(|sample| sample.resource()).collect()
+    };
+    // Of the other domain Nova does not tell.
+    let uuid = guests[0].uuid();
+    assert_eq!(of("cpu"), [uuid.as_str()].into(), "{finished}");
+    assert_eq!(of("disk.root.size"), [uuid.as_str()].into());
+    assert_eq!(of("image.size").len(), 2);
+    let sample = samples.iter().find(|sample| sample.meter() == "cpu").unwrap();
+    let metadata = &sample.0["resource_metadata"];
+    assert_eq!(
+        (&metadata["instance_type"], &metadata["host"]),
+        (&json!("m1.size-1"), &json!("0f3a"))
+    );
+    assert_eq!(metadata["user_metadata"], json!({ "server_group": "g1" }));
+    let counted = cloud.counted();
+    assert!(
+        counted.contains("keystone POST /v3/auth/tokens 201 x 1\n"),
+        "{counted}"
+    );
+    assert!(
+        counted.contains("nova GET /v2.1/servers/detail 200 x 1\n"),
+        "{counted}"
+    );
+}
+
+#[test]
+fn that_there_is_no_cloud_is_said_once_and_only_where_one_is_needed() {
+    for (method, warnings) in [("naive", 1), ("libvirt_metadata", 0)] {
+        let lab = Lab::with(&format!(
+            "
+agent: {{namespaces: [compute]}}
+plugins:
+  libvirt: {{uri: 'test:///default', instance_discovery_method: {method}}}
+sources:
+  - {{name: all, interval: 10, meters: ['*']}}
+"
+        ));
+        let finished = lab.nephoscope(&["once", "--log-level", "warn"]).finish();
+        if finished.stderr.contains("there is no libvirt") {
+            eprintln!("NOT RUN: {finished}");
+            return;
+        }
+        let finished = finished.expect(0);
+        let about = finished.stderr.matches("WARN no credentials").count();
+        assert_eq!(about, warnings, "{method}: {finished}");
+    }
 }

@@ -7,8 +7,11 @@
 )]
 
 mod admin;
+mod central;
+mod central_transport;
 mod commands;
 mod compute;
+mod cost;
 mod cycles;
 mod exit_codes;
 mod faults;

@@ -112,6 +112,7 @@ fn plugins() -> Plugins {
             name: "web".into(),
             scope: Scope::Host,
             partition: PartitionMode::Resource,
+            calls: &[],
             plugin: Arc::new(Web),
         }),
     );
@@ -124,7 +125,9 @@ fn plugins() -> Plugins {
         )))],
         default_discovery: None,
         endpoint: None,
+        calls: &[],
         plugin: Arc::new(Answers),
+        names: None,
     }));
     plugins
         .unavailable

@@ -1,5 +1,7 @@
 //! The page on what plugins call: for firewalls, least roles and costs.
 
+use std::collections::BTreeMap;
+
 use nephoscope_plugin::{Call, CallRate, Registry};
 
 use crate::reference::markdown::{Page, code};
@@ -19,11 +21,22 @@ pub(crate) fn page(registry: &Registry) -> String {
         .pollsters
         .iter()
         .map(|pollster| (pollster.name, "pollster", pollster.calls));
-    let mut rows: Vec<_> = discoveries
-        .chain(pollsters)
-        .flat_map(|(name, kind, calls)| calls.iter().map(move |call| row(name, kind, call)))
-        .collect();
-    rows.sort();
+    let names = registry
+        .names
+        .iter()
+        .map(|names| (names.name, "names", names.calls));
+    let mut makers: BTreeMap<[String; 5], Vec<String>> = BTreeMap::new();
+    for (name, kind, calls) in discoveries.chain(pollsters).chain(names) {
+        for call in calls {
+            let maker = format!("{kind} {}", code(name));
+            makers.entry(row(call)).or_default().push(maker);
+        }
+    }
+    let rows = makers
+        .into_iter()
+        .map(|([service, method, path, role, rate], makers)| {
+            [service, method, path, role, rate, makers.join(", ")]
+        });
     let mut page = Page::new("Calls", ABOUT);
     page.table(
         ["Service", "Method", "Path", "Least role", "How often", "Made by"],
@@ -32,11 +45,12 @@ pub(crate) fn page(registry: &Registry) -> String {
     page.finish()
 }
 
-fn row(name: &str, kind: &str, call: &Call) -> [String; 6] {
+fn row(call: &Call) -> [String; 5] {
     let rate = match call.rate {
         CallRate::PerCycle => "once a cycle".to_owned(),
         CallRate::PerPage(size) => format!("once per {size} resources"),
         CallRate::PerResource => "once per resource".to_owned(),
+        CallRate::Hourly => "once an hour and agent".to_owned(),
     };
     [
         code(call.service),
@@ -44,6 +58,5 @@ fn row(name: &str, kind: &str, call: &Call) -> [String; 6] {
         code(call.path),
         code(call.role),
         rate,
-        format!("{kind} {}", code(name)),
     ]
 }

@@ -5,6 +5,7 @@
 
 mod admin_api;
 mod calls;
+mod ceilometer;
 mod command_line;
 mod markdown;
 mod meters;
@@ -47,6 +48,7 @@ pub(crate) fn pages(registry: &Registry) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("admin-api.md", admin_api::page()),
         ("calls.md", calls::page(registry)),
+        ("ceilometer.md", ceilometer::page(registry)),
         ("command-line.md", command_line::page()),
         ("meters.md", meters::page(registry)),
         ("metrics.md", metrics::page()),

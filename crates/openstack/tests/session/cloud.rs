@@ -1,13 +1,16 @@
 //! The session with a cloud, against one that answers as OpenStack's services do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
-use nephoscope_openstack::{ApiError, List};
-use nephoscope_plugin::{Circuit, FailureKind};
+use nephoscope_openstack::{ApiError, List, Session};
+use nephoscope_plugin::{CallCounts, Circuit, FailureKind};
 use serde_json::json;
 
-use crate::lab::{self, CINDER, DESIGNATE, Lab, NEUTRON, RECORD_SETS, VOLUMES, ZONES, in_time, status_of};
+use crate::lab::{
+    self, CINDER, DESIGNATE, Lab, NEUTRON, RECORD_SETS, VOLUMES, ZONES, context, in_time, status_of,
+};
 
 #[tokio::test]
 async fn one_token_serves_all_services_and_all_pages_are_listed() {
@@ -140,6 +143,18 @@ async fn without_credentials_nothing_is_supported() {
 }
 
 #[tokio::test]
+async fn what_can_do_without_a_cloud_has_the_session_of_all_others_or_none() {
+    let lab = Lab::start(Size::of(1)).await;
+    let there = context(&lab.cloud.options(), CallCounts::default());
+    let session = Session::if_configured(&there).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&session, &Session::of(&there).unwrap()));
+    let nowhere = context(&json!({}), CallCounts::default());
+    assert!(Session::if_configured(&nowhere).unwrap().is_none());
+    let wrong = context(&json!({ "interface": "sideways" }), CallCounts::default());
+    assert!(Session::if_configured(&wrong).is_err());
+}
+
+#[tokio::test]
 async fn each_way_to_authenticate_gets_a_token() {
     let lab = Lab::start(Size::of(1)).await;
     let nothing = json!({ "username": null, "password": null, "user_domain_name": null, "project_name": null,
@@ -241,6 +256,41 @@ async fn a_service_that_fails_and_fails_is_left_alone_and_the_others_are_not() {
     tokio::time::resume();
     assert_eq!(lab.images().await.unwrap().len(), 1);
     assert_eq!(lab.circuit("glance"), Some(Circuit::Closed));
+}
+
+#[tokio::test]
+async fn a_service_that_stays_away_gets_one_probe_in_each_interval() {
+    let lab = Lab::with(Size::of(1), json!({ "breaker_interval": "30s" })).await;
+    lab.cloud
+        .fault(Fault::of(Service::Glance, FaultKind::Status(503)));
+    assert_eq!(status_of(lab.images().await), Some(503));
+    for intervals in 1..=4 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(31)).await;
+        tokio::time::resume();
+        for _ in 0..5 {
+            assert!(lab.images().await.is_err());
+        }
+        assert_eq!(lab.cloud.requests(Service::Glance), 3 + intervals);
+    }
+}
+
+#[tokio::test]
+async fn agents_that_share_the_work_share_the_rate() {
+    let lab = Lab::with(Size::of(1), json!({ "rate": 1000 })).await;
+    let other = Lab::at(&lab.cloud, json!({ "rate": 1000 }));
+    let ask = async |service: nephoscope_openstack::Service| {
+        for _ in 0..60 {
+            let images: serde_json::Value = service.request(&lab::IMAGES).document().await.unwrap();
+            assert!(images.is_object());
+        }
+    };
+    let members = std::num::NonZeroUsize::new(1_000_000).unwrap();
+    tokio::select! {
+        biased;
+        () = ask(lab.service(&lab::GLANCE).shared_by(members)) => panic!("one a second is a minute"),
+        () = ask(other.service(&lab::GLANCE)) => {}
+    }
 }
 
 #[tokio::test]

@@ -120,12 +120,13 @@ impl Lab {
 /// A session with these options.
 pub(crate) fn build(options: &Value) -> Result<(Arc<Session>, CallCounts), BuildError> {
     let calls = CallCounts::default();
-    let families = Families::new(
-        BTreeMap::from([("openstack".to_owned(), options.clone())]),
-        calls.clone(),
-    );
-    let context = BuildContext::new("node1".into(), "glance", families, BlockingPool::default());
-    Ok((Session::of(&context)?, calls))
+    Ok((Session::of(&context(options, calls.clone()))?, calls))
+}
+
+/// What a plugin is loaded with, with these options.
+pub(crate) fn context(options: &Value, calls: CallCounts) -> BuildContext {
+    let families = Families::new(BTreeMap::from([("openstack".to_owned(), options.clone())]), calls);
+    BuildContext::new("node1".into(), "glance", families, BlockingPool::default())
 }
 
 /// Adds members to an object; null takes one away.

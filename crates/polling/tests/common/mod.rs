@@ -100,6 +100,7 @@ impl Doubles {
             name: name.clone(),
             scope,
             partition: PartitionMode::Resource,
+            calls: &[],
             plugin,
         };
         self.0.discoveries.insert(name, Arc::new(loaded));
@@ -130,7 +131,9 @@ impl Doubles {
                 .collect(),
             default_discovery: default_discovery.map(Arc::from),
             endpoint: None,
+            calls: &[],
             plugin: Arc::new(PollDouble(Arc::new(poll))),
+            names: None,
         }));
         self
     }

@@ -15,8 +15,10 @@ mod clock;
 mod compare;
 mod faults;
 mod leaks;
+mod nova;
 mod random;
 mod setup;
+mod tls;
 mod values;
 
 use nephoscope_libvirt as _;

@@ -10,7 +10,7 @@ use crate::compare::{Comparison, Virsh, record, recorded};
 use crate::setup::{daemon, kit_of};
 
 /// Meters whose unit is empty, as ceilometer's is.
-const UNITLESS: [&str; 5] = [
+pub(crate) const UNITLESS: [&str; 5] = [
     "power.state",
     "perf.cpu.cycles",
     "perf.instructions",

@@ -1,0 +1,247 @@
+//! Agents that share a cloud, on an etcd of their own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nephoscope_cloud::{Cloud, Counted, Size};
+use nephoscope_tests::{Deadline, Etcd, Lab, Program};
+use serde::Deserialize;
+use tokio::runtime::Runtime;
+
+use crate::trouble::{During, Trouble};
+
+/// Seconds between cycles.
+pub(crate) const INTERVAL: u64 = 10;
+
+/// How often the agents are looked at.
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+/// After a cycle has ended, what agents still do for it (marks, records) is done in this time.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// What is polled: volumes, floating IPs, images, zones and their record sets, the accounts of projects.
+pub(crate) const METERS: &str = r#"["volume.size", "ip.floating", "image.size", "dns.zone.*", "storage.*"]"#;
+
+/// A pool of agents.
+pub(crate) struct Pool<'a> {
+    agents: Vec<(Lab, Program)>,
+    runtime: &'a Runtime,
+    _etcd: Etcd,
+}
+
+/// A cycle of the whole pool.
+#[derive(Debug)]
+pub(crate) struct Cycle {
+    /// What each agent has of it.
+    pub(crate) records: Vec<Record>,
+    /// What the cloud was asked.
+    pub(crate) requests: Vec<Counted>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Records {
+    cycles: Vec<Record>,
+}
+
+/// A part of `/api/v1/cycles`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Record {
+    cycle: Id,
+    /// In seconds.
+    pub(crate) duration: f64,
+    pub(crate) samples: u64,
+    pub(crate) polls: Vec<Poll>,
+    succession: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Id {
+    number: i64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Poll {
+    pub(crate) pollster: String,
+    pub(crate) resources: u64,
+    pub(crate) samples: u64,
+    /// By kind.
+    pub(crate) failures: BTreeMap<String, u64>,
+}
+
+impl Record {
+    /// How many resources a pollster was asked for, with those that failed.
+    pub(crate) fn resources(&self, pollster: &str) -> u64 {
+        let polls = self.polls.iter().filter(|poll| poll.pollster == pollster);
+        polls
+            .map(|poll| poll.resources + poll.failures.values().sum::<u64>())
+            .sum()
+    }
+
+    /// How many samples of a pollster were.
+    pub(crate) fn samples_of(&self, pollster: &str) -> u64 {
+        let polls = self.polls.iter().filter(|poll| poll.pollster == pollster);
+        polls.map(|poll| poll.samples).sum()
+    }
+}
+
+impl<'a> Pool<'a> {
+    /// So many agents; how many requests they make at once is bounded, and not how many in a second.
+    pub(crate) fn start(runtime: &'a Runtime, cloud: &Cloud, agents: usize) -> Result<Self, Trouble> {
+        let etcd = Etcd::start();
+        let mut options = cloud.options();
+        if let Some(options) = options.as_object_mut() {
+            options.insert("rate".to_owned(), 0.into());
+            // So that a service that was away is asked again in the next cycle.
+            options.insert("breaker_interval".to_owned(), (INTERVAL / 2).into());
+        }
+        let endpoints = serde_json::to_string(&etcd.endpoints()).during("write the endpoints")?;
+        let mut started = Vec::new();
+        for number in 0..agents {
+            let lab = Lab::with(&format!(
+                "agent: {{namespaces: [central], id: agent-{number}, host: host-{number}, state_dir: $LAB/state}}\n\
+                 coordination: {{backend: etcd, endpoints: {endpoints}}}\n\
+                 notifier: {{publishers: [{{name: none, url: \"discard:\"}}]}}\n\
+                 plugins: {{openstack: {options}}}\n\
+                 sources: [{{name: cloud, interval: {INTERVAL}, meters: {METERS}}}]\n",
+            ));
+            let program = lab.nephoscope(&["run"]).start();
+            started.push((lab, program));
+        }
+        let pool = Self {
+            agents: started,
+            runtime,
+            _etcd: etcd,
+        };
+        pool.divides()?;
+        Ok(pool)
+    }
+
+    /// The requests of a cycle by `nephoscope check --cost`.
+    pub(crate) fn declared(&self, size: &Size) -> Result<u64, Trouble> {
+        let (lab, _) = self
+            .agents
+            .first()
+            .ok_or_else(|| Trouble::new("there is no agent"))?;
+        let members = self.agents.len().to_string();
+        let resources = format!(
+            "volumes={},images={},dns_zones={},tenant={}",
+            size.volumes,
+            size.images,
+            size.zones,
+            size.projects + 1
+        );
+        let arguments = [
+            "check",
+            "--cost",
+            "--format",
+            "json",
+            "--members",
+            &members,
+            "--resources",
+            &resources,
+        ];
+        let printed = lab.nephoscope(&arguments).finish().stdout;
+        let mut declared = 0;
+        for line in printed.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).during("read the declared cost")?;
+            // What is asked once an hour has no cost of a cycle.
+            declared += row["per_cycle"].as_u64().unwrap_or_default();
+        }
+        Ok(declared)
+    }
+
+    /// Waits until every agent knows a plan that lists all.
+    fn divides(&self) -> Result<(), Trouble> {
+        let all = self.agents.len();
+        self.wait("a plan with all agents", || {
+            self.agents.iter().all(|(_, program)| {
+                if !program.admin().exists() {
+                    return false;
+                }
+                let members = program.json("/api/v1/members");
+                let schedules = members["pool"]["schedules"].as_array();
+                schedules.is_some_and(|schedules| {
+                    let whole = |schedule: &serde_json::Value| schedule["members"] == all;
+                    !schedules.is_empty() && schedules.iter().all(whole)
+                })
+            })
+        })
+    }
+
+    /// The next whole cycle: `before` is called after the end of the one before it, on every agent.
+    pub(crate) fn cycle(&self, cloud: &Cloud, before: impl FnOnce()) -> Result<Cycle, Trouble> {
+        let reached = self.after(self.last()?)?;
+        self.sleep(SETTLE);
+        cloud.forget_counts();
+        before();
+        let next = self.after(reached)?;
+        self.sleep(SETTLE);
+        let records = self.agents.iter().map(|(_, program)| {
+            let found = records(program)?.into_iter().find(|record| record.cycle == next);
+            found.ok_or_else(|| Trouble::new("an agent has no record of the cycle"))
+        });
+        Ok(Cycle {
+            records: records.collect::<Result<_, _>>()?,
+            requests: cloud.counts(),
+        })
+    }
+
+    /// The latest cycle that an agent has ended.
+    fn last(&self) -> Result<Id, Trouble> {
+        let mut last = Id { number: 0 };
+        for (_, program) in &self.agents {
+            let newest = records(program)?.into_iter().map(|record| record.cycle).max();
+            last = last.max(newest.unwrap_or(last));
+        }
+        Ok(last)
+    }
+
+    /// Waits until every agent has ended the first cycle after this one, and gives it.
+    fn after(&self, cycle: Id) -> Result<Id, Trouble> {
+        let mut found = None;
+        self.wait("a further cycle of all agents", || {
+            let next = |program: &Program| {
+                let records = records(program).unwrap_or_default().into_iter();
+                records
+                    .map(|record| record.cycle)
+                    .filter(|found| *found > cycle)
+                    .min()
+            };
+            let ended: Option<Vec<_>> = self.agents.iter().map(|(_, program)| next(program)).collect();
+            found = ended.and_then(|ended| {
+                let first = *ended.first()?;
+                ended.iter().all(|cycle| *cycle == first).then_some(first)
+            });
+            found.is_some()
+        })?;
+        found.ok_or_else(|| Trouble::new("the agents have no cycle in common"))
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
+    }
+
+    fn wait(&self, what: &str, mut reached: impl FnMut() -> bool) -> Result<(), Trouble> {
+        let deadline = Deadline::start();
+        while !reached() {
+            if deadline.left().is_zero() {
+                let first = self.agents.first();
+                let readiness = first.map(|(_, program)| program.get("/readyz").body);
+                return Err(Trouble::new(format!(
+                    "waited in vain for {what}; the first agent says: {}",
+                    readiness.unwrap_or_default()
+                )));
+            }
+            self.sleep(LOOK);
+        }
+        Ok(())
+    }
+}
+
+/// The cycles that an agent has ended, without what it did in the place of others.
+pub(crate) fn records(program: &Program) -> Result<Vec<Record>, Trouble> {
+    let answer = program.json("/api/v1/cycles");
+    let records: Records = serde_json::from_value(answer).during("read the cycles of an agent")?;
+    let own = records.cycles.into_iter();
+    Ok(own.filter(|record| record.succession.is_none()).collect())
+}

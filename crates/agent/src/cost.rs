@@ -1,0 +1,278 @@
+//! `nephoscope check --cost`: how many calls an hour the configuration makes to each service.
+//!
+//! Computed from what plugins declare ([`Call`]) and the plan of work: nothing is asked. A listing of the mode `listing` is one
+//! agent's; one of the mode `resource` every agent of the pool lists, and each resource is one agent's. Discoveries of a host's own
+//! resources are made by every agent. Calls are counted as made when all goes well: without retries,
+//! and without the default discoveries that are asked where a source's own list nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nephoscope_coordination::Group;
+use nephoscope_model::Timestamp;
+use nephoscope_plugin::{Call, CallRate, PartitionMode};
+use nephoscope_polling::listing::{ListingDef, Origin};
+use nephoscope_polling::plugins::Plugins;
+use nephoscope_polling::source::{DiscoveryUrl, Source};
+use nephoscope_polling::task::{RunDef, TaskDef};
+use serde::Serialize;
+
+use crate::cli::{CostArgs, Resources};
+use crate::table::Sheet;
+
+/// Edges of cron expressions are counted from this Monday on, so that the same file always costs the same.
+const MONDAY: i64 = 1_767_571_200_000;
+
+/// What one plugin's call costs.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Row {
+    service: &'static str,
+    method: &'static str,
+    path: &'static str,
+    /// The task that makes it; none for calls of the agent, whatever its tasks.
+    task: Option<String>,
+    /// The discovery or pollster that makes it.
+    by: Option<String>,
+    /// By all agents of the pool together.
+    per_cycle: Option<u64>,
+    per_hour: f64,
+}
+
+/// The cost of a configuration.
+#[derive(Debug)]
+pub(crate) struct Cost {
+    /// Sorted by service.
+    pub(crate) rows: Vec<Row>,
+    /// The listings whose resources were assumed, and how many.
+    assumed: BTreeMap<String, u64>,
+    members: u64,
+}
+
+/// How many there are.
+struct Pool<'a> {
+    members: u64,
+    resources: &'a [Resources],
+    assumed: BTreeMap<String, u64>,
+    /// Calls that each agent makes now and then.
+    hourly: BTreeSet<(&'static str, &'static str, &'static str)>,
+    rows: Vec<Row>,
+}
+
+impl Cost {
+    /// What these sources cost a pool.
+    pub(crate) fn of(sources: &[Source], plugins: &Plugins, args: &CostArgs) -> Self {
+        let mut pool = Pool {
+            members: args.members.into(),
+            resources: &args.resources,
+            assumed: BTreeMap::new(),
+            hourly: BTreeSet::new(),
+            rows: Vec::new(),
+        };
+        for task in TaskDef::plan(sources, plugins) {
+            pool.add(&task);
+        }
+        let hourly = std::mem::take(&mut pool.hourly);
+        pool.rows
+            .extend(hourly.into_iter().map(|(service, method, path)| Row {
+                service,
+                method,
+                path,
+                task: None,
+                by: None,
+                per_cycle: None,
+                per_hour: pool.members as f64,
+            }));
+        pool.rows.sort_by(|one, other| {
+            let key = |row: &Row| {
+                (
+                    row.service,
+                    row.path,
+                    row.method,
+                    row.task.clone(),
+                    row.by.clone(),
+                )
+            };
+            key(one).cmp(&key(other))
+        });
+        Self {
+            rows: pool.rows,
+            assumed: pool.assumed,
+            members: pool.members,
+        }
+    }
+
+    /// The rows, and below them the sums of services.
+    pub(crate) fn table(&self, sheet: Sheet) -> String {
+        let rows = self.rows.iter().map(|row| {
+            vec![
+                row.service.to_owned(),
+                format!("{} {}", row.method, row.path),
+                row.task.clone().unwrap_or_default(),
+                row.by.clone().unwrap_or_else(|| "each agent".to_owned()),
+                row.per_cycle.map(|calls| calls.to_string()).unwrap_or_default(),
+                rounded(row.per_hour),
+            ]
+        });
+        let header = ["service", "call", "task", "made by", ">a cycle", ">an hour"];
+        let mut text = sheet.table(&header, rows);
+        let mut services: BTreeMap<&str, f64> = BTreeMap::new();
+        for row in &self.rows {
+            *services.entry(row.service).or_default() += row.per_hour;
+        }
+        let all = services.values().sum();
+        let sums = services.into_iter().chain([("all", all)]);
+        let sums = sums.map(|(service, calls)| vec![service.to_owned(), rounded(calls)]);
+        text.push('\n');
+        text + &sheet.table(&["service", ">calls an hour"], sums)
+    }
+
+    /// What was assumed.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut lines = vec![match self.members {
+            1 => "the cost of one agent; `--members` says how many share the work".to_owned(),
+            members => format!("the cost of {members} agents together"),
+        }];
+        if !self.assumed.is_empty() {
+            let listings = self.assumed.iter();
+            let listings: Vec<_> = listings
+                .map(|(listing, count)| format!("{listing}={count}"))
+                .collect();
+            lines.push(format!(
+                "assumed, for `--resources` does not say: {}",
+                listings.join(", ")
+            ));
+        }
+        lines
+    }
+}
+
+impl Pool<'_> {
+    fn add(&mut self, task: &TaskDef) {
+        let mut read = BTreeSet::new();
+        for run in &task.runs {
+            let listings: BTreeSet<usize> = run
+                .inputs
+                .iter()
+                .flat_map(|input| &input.listings)
+                .copied()
+                .collect();
+            self.add_run(task, run, &listings);
+            read.extend(listings);
+        }
+        for listing in read.into_iter().filter_map(|index| task.listings.get(index)) {
+            self.add_listing(task, listing);
+        }
+    }
+
+    fn add_listing(&mut self, task: &TaskDef, listing: &ListingDef) {
+        let Origin::Discovery { discovery, .. } = &listing.origin else {
+            return;
+        };
+        let resources = self.count(listing);
+        let by = format!("discovery {}", discovery.name);
+        for call in discovery.calls {
+            if let Some(rate) = discovery.plugin.rate(call) {
+                let made = Made {
+                    agents: self.agents(listing),
+                    resources,
+                    // Whoever lists asks for all.
+                    times: self.agents(listing),
+                };
+                self.add_call(task, &by, call, rate, &made);
+            }
+        }
+    }
+
+    fn add_run(&mut self, task: &TaskDef, run: &RunDef, listings: &BTreeSet<usize>) {
+        let listings: Vec<_> = listings
+            .iter()
+            .filter_map(|index| task.listings.get(*index))
+            .collect();
+        let agents = listings
+            .iter()
+            .map(|listing| self.agents(listing))
+            .max()
+            .unwrap_or_default();
+        let host = listings.iter().all(|listing| listing.unit.group == Group::Host);
+        let resources = listings.iter().map(|listing| self.count(listing)).sum();
+        let made = Made {
+            agents,
+            resources,
+            // What is shared is polled once, whoever does it.
+            times: if host { agents } else { 1 },
+        };
+        let by = format!("pollster {}", run.pollster.name);
+        for call in run.pollster.calls {
+            if let Some(rate) = run.pollster.plugin.rate(call, &run.meters) {
+                self.add_call(task, &by, call, rate, &made);
+            }
+        }
+    }
+
+    fn add_call(&mut self, task: &TaskDef, by: &str, call: &Call, rate: CallRate, made: &Made) {
+        let per_cycle = match rate {
+            CallRate::Hourly => {
+                self.hourly.insert((call.service, call.method, call.path));
+                return;
+            }
+            CallRate::PerCycle => made.agents,
+            // An empty listing is a page too.
+            CallRate::PerPage(size) => made.times * made.resources.div_ceil(size.max(1).into()).max(1),
+            CallRate::PerResource => made.times * made.resources,
+        };
+        self.rows.push(Row {
+            service: call.service,
+            method: call.method,
+            path: call.path,
+            task: Some(task.schedule.to_string()),
+            by: Some(by.to_owned()),
+            per_cycle: Some(per_cycle),
+            per_hour: per_cycle as f64 * task.schedule.per_hour(Timestamp::from_millis(MONDAY)),
+        });
+    }
+
+    /// How many agents ask for a listing.
+    fn agents(&self, listing: &ListingDef) -> u64 {
+        match (&listing.unit.group, listing.unit.mode) {
+            (Group::Shared, PartitionMode::Listing) => 1,
+            _ => self.members,
+        }
+    }
+
+    /// How many resources a listing has.
+    fn count(&mut self, listing: &ListingDef) -> u64 {
+        if let Origin::Static(resources) = &listing.origin {
+            return resources.len() as u64;
+        }
+        let text = &*listing.unit.listing;
+        let url = DiscoveryUrl::parse(text);
+        let said = |name: &str| {
+            self.resources
+                .iter()
+                .find(|said| said.listing.as_deref() == Some(name))
+        };
+        if let Some(said) = said(text).or_else(|| said(url.name())) {
+            return said.count;
+        }
+        if let Some(all) = self.resources.iter().find(|said| said.listing.is_none()) {
+            return all.count;
+        }
+        self.assumed.insert(text.to_owned(), Resources::ASSUMED);
+        Resources::ASSUMED
+    }
+}
+
+/// By how many, for how many, and how often.
+struct Made {
+    agents: u64,
+    resources: u64,
+    times: u64,
+}
+
+/// Calls an hour: whole, unless there are few.
+fn rounded(calls: f64) -> String {
+    if calls < 10.0 && calls.fract() != 0.0 {
+        format!("{calls:.2}")
+    } else {
+        format!("{calls:.0}")
+    }
+}

@@ -1,0 +1,113 @@
+//! Secrets of Barbican: ceilometer's discovery `barbican`, for pollsters that need credentials of their own.
+//!
+//! `barbican://ID` lists one resource, whose key is the secret's id and whose body, [`Credentials`], is its payload.
+//! Ceilometer's resource is the payload itself, which then stands in logs and samples; and it drops what stands before
+//! `/v1` in the endpoint's path, so that it finds no Barbican behind a proxy.
+
+use std::fmt;
+use std::sync::Arc;
+
+use nephoscope_openstack::{ApiError, Root, Service, ServiceDef, Session, TOKEN};
+use nephoscope_plugin::model::{Resource, ResourceBody, Value};
+use nephoscope_plugin::{
+    BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, Family,
+    PartitionMode, Registration, Scope, async_trait, register,
+};
+
+const FAMILY: &str = "barbican";
+
+/// The resource that is listed where there is no secret: a pollster that can do without one polls it.
+pub const NO_SECRETS: &str = "No secrets found";
+
+static BARBICAN: ServiceDef = ServiceDef {
+    name: FAMILY,
+    service_type: "key-manager",
+    root: Root::Endpoint,
+    microversion: None,
+};
+
+static PAYLOAD: Call = Call {
+    service: FAMILY,
+    method: "GET",
+    path: "/v1/secrets/{secret}/payload",
+    role: "observer",
+    rate: CallRate::PerCycle,
+};
+
+register!(Registration::Family(Family {
+    name: FAMILY,
+    description: "Secrets of Barbican",
+    opt_in: false,
+    options: None,
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "barbican",
+    family: FAMILY,
+    namespaces: &["central"],
+    description: "Lists the secret whose id is the parameter, for pollsters with credentials of their own",
+    scope: Scope::Shared,
+    partition: PartitionMode::Resource,
+    calls: &[PAYLOAD, TOKEN],
+    build,
+}));
+
+/// The payload of a secret: shown nowhere.
+#[derive(Clone)]
+pub struct Credentials(Vec<u8>);
+
+impl Credentials {
+    /// The payload, for the one place that needs it.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("***")
+    }
+}
+
+impl ResourceBody for Credentials {
+    fn describe(&self) -> Value {
+        Value::Map(vec![("payload".into(), "***".into())])
+    }
+}
+
+fn build(context: &BuildContext) -> Result<Arc<dyn Discovery>, BuildError> {
+    Ok(Arc::new(Secrets(Session::of(context)?.service(&BARBICAN))))
+}
+
+struct Secrets(Service);
+
+#[async_trait]
+impl Discovery for Secrets {
+    async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
+        let id = run.parameter().unwrap_or_default().to_owned();
+        let found = match id.as_str() {
+            "" => None,
+            id => self.payload(id, run).await?,
+        };
+        let resource = match found {
+            Some(payload) => Resource::with_body(id, payload),
+            None => Resource::new(NO_SECRETS),
+        };
+        Ok(run.push(resource).await?)
+    }
+}
+
+impl Secrets {
+    /// The payload of a secret; `None` where the cloud has no Barbican.
+    async fn payload(&self, id: &str, run: &DiscoveryRun) -> Result<Option<Credentials>, Failure> {
+        let barbican = self.0.shared_by(run.members());
+        let request = barbican.request(&PAYLOAD).segment(id).header("accept", "*/*");
+        match request.bytes().await {
+            Ok(payload) => Ok(Some(Credentials(payload))),
+            Err(ApiError::NoEndpoint { .. }) => Ok(None),
+            // Somebody has named a secret that is not there: that is an error, not a part of the cloud that is missing.
+            Err(error) if error.status() == Some(404) => Err(Failure::transient(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A server, as Nova tells of it.
+
+use nephoscope_model::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// No id of a server, a flavor or an image is longer: a longer one is none.
+const LONGEST_ID: usize = 255;
+
+/// What is kept of a server.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+pub(crate) struct NovaServer {
+    #[serde(deserialize_with = "id")]
+    pub(crate) id: String,
+    #[serde(default, deserialize_with = "value")]
+    pub(crate) name: Value,
+    #[serde(default)]
+    pub(crate) status: Option<String>,
+    #[serde(default)]
+    pub(crate) tenant_id: Option<String>,
+    #[serde(default)]
+    pub(crate) user_id: Option<String>,
+    /// A hash of host and project.
+    #[serde(rename = "hostId", default, deserialize_with = "value")]
+    pub(crate) host_id: Value,
+    /// What its owner noted on it.
+    #[serde(default, deserialize_with = "map")]
+    pub(crate) metadata: Map,
+    /// Its id and links; empty where the server was started from a volume.
+    #[serde(default, deserialize_with = "map_or_nothing")]
+    pub(crate) image: Map,
+    /// Its id and links.
+    #[serde(default, deserialize_with = "map_or_nothing")]
+    pub(crate) flavor: Map,
+    /// The name of its domain.
+    #[serde(rename = "OS-EXT-SRV-ATTR:instance_name", default)]
+    pub(crate) instance_name: Option<String>,
+    #[serde(rename = "OS-EXT-SRV-ATTR:host", default)]
+    pub(crate) host: Option<String>,
+    #[serde(rename = "OS-EXT-STS:vm_state", default)]
+    pub(crate) vm_state: Option<String>,
+    /// Null is sent, and is not the same as nothing.
+    #[serde(rename = "OS-EXT-STS:task_state", default, deserialize_with = "sent")]
+    pub(crate) task_state: Option<Value>,
+    #[serde(rename = "OS-EXT-AZ:availability_zone", default, deserialize_with = "sent")]
+    pub(crate) availability_zone: Option<Value>,
+}
+
+impl NovaServer {
+    pub(crate) fn flavor_id(&self) -> Option<&str> {
+        id_of(&self.flavor)
+    }
+
+    /// The image that it was started from.
+    pub(crate) fn image_id(&self) -> Option<&str> {
+        id_of(&self.image)
+    }
+
+    /// Whether it is to be measured here. (Nova's filter by host counts for its administrators only, and is passed over
+    /// for others.)
+    pub(crate) fn is_measured_at(&self, host: &str) -> bool {
+        let is_elsewhere = self
+            .host
+            .as_deref()
+            .is_some_and(|of| !of.eq_ignore_ascii_case(host));
+        !is_elsewhere && !matches!(self.vm_state.as_deref(), Some("deleted" | "error"))
+    }
+}
+
+fn id_of(map: &Map) -> Option<&str> {
+    let (_, id) = map.iter().find(|(key, _)| key == "id")?;
+    id.as_text().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID)
+}
+
+fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let id = String::deserialize(from)?;
+    if id.is_empty() || id.len() > LONGEST_ID {
+        return Err(D::Error::custom("it has no id"));
+    }
+    Ok(id)
+}
+
+fn value<'de, D: Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
+    Ok(serde_json::Value::deserialize(from)?.into())
+}
+
+fn sent<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    value(from).map(Some)
+}
+
+fn map<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
+    match value(from)? {
+        Value::Map(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(D::Error::custom("expected an object")),
+    }
+}
+
+/// Nova writes an empty text for no image.
+fn map_or_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
+    match value(from)? {
+        Value::Map(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        Value::Text(text) if text.is_empty() => Ok(Map::new()),
+        _ => Err(D::Error::custom("expected an object, or an empty text")),
+    }
+}

@@ -1,0 +1,159 @@
+//! Load balancers of Neutron's own (LBaaS), their health monitors, and the VIPs of its first version.
+
+use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
+use nephoscope_plugin::model::MeterDef;
+use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
+
+use crate::lb_statuses::operating;
+use crate::{FAMILY, NAMESPACES, NEUTRON, get, one, status_of};
+
+pub(crate) static BALANCERS: Table = Table {
+    service: &NEUTRON,
+    call: get("/v2.0/lbaas/loadbalancers"),
+    list: List::Member("loadbalancers"),
+    request: |request| request,
+    key: id,
+    project: &["tenant_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("admin_state_up"),
+        Metadata::of("description"),
+        Metadata::of("vip_address"),
+        Metadata::of("listeners"),
+        Metadata::of("name"),
+        Metadata::of("vip_subnet_id"),
+        Metadata::of("operating_status"),
+    ],
+    members: &["id"],
+    meters: &[("network.services.lb.loadbalancer", operating)],
+};
+
+static MONITORS: Table = Table {
+    service: &NEUTRON,
+    call: get("/v2.0/lbaas/healthmonitors"),
+    list: List::Member("healthmonitors"),
+    request: |request| request,
+    key: id,
+    project: &["tenant_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("admin_state_up"),
+        Metadata::of("delay"),
+        Metadata::of("max_retries"),
+        Metadata::of("pools"),
+        Metadata::of("timeout"),
+        Metadata::of("type"),
+    ],
+    members: &["id"],
+    meters: &[("network.services.lb.health_monitor", one)],
+};
+
+/// LBaaS has VIPs in its first version only, and ceilometer lists them there whatever the version.
+static VIPS: Table = Table {
+    service: &NEUTRON,
+    call: get("/v2.0/lb/vips"),
+    list: List::Member("vips"),
+    request: |request| request,
+    key: id,
+    project: &["tenant_id"],
+    user: &[],
+    metadata: &[
+        Metadata::of("admin_state_up"),
+        Metadata::of("address"),
+        Metadata::of("connection_limit"),
+        Metadata::of("description"),
+        Metadata::of("name"),
+        Metadata::of("pool_id"),
+        Metadata::of("port_id"),
+        Metadata::of("protocol"),
+        Metadata::of("protocol_port"),
+        Metadata::of("status"),
+        Metadata::of("status_description"),
+        Metadata::of("subnet_id"),
+        Metadata::of("session_persistence"),
+    ],
+    members: &["id"],
+    meters: &[("network.services.lb.vip", status_of)],
+};
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "lb_loadbalancers",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the load balancers of Neutron's own (LBaaS) of all projects",
+    scope: Scope::Shared,
+    // Their traffic costs a request each: that work is worth dividing.
+    partition: PartitionMode::Resource,
+    calls: &[BALANCERS.call, TOKEN],
+    build: |context| BALANCERS.discovery(context),
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "lb_health_probes",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the health monitors of LBaaS of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[MONITORS.call, TOKEN],
+    build: |context| MONITORS.discovery(context),
+}));
+
+register!(Registration::Discovery(DiscoveryPlugin {
+    name: "lb_vips",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Lists the VIPs of the first version of LBaaS of all projects",
+    scope: Scope::Shared,
+    partition: PartitionMode::Listing,
+    calls: &[VIPS.call, TOKEN],
+    build: |context| VIPS.discovery(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "network.services.lb.loadbalancer",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Statuses of load balancers of LBaaS",
+    meters: &[MeterDef::gauge(
+        "network.services.lb.loadbalancer",
+        "loadbalancer",
+        "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
+    )],
+    default_discovery: Some("lb_loadbalancers"),
+    endpoint: None,
+    calls: &[],
+    build: |context| BALANCERS.pollster(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "network.services.lb.health_monitor",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "That a health monitor of LBaaS exists",
+    meters: &[MeterDef::gauge(
+        "network.services.lb.health_monitor",
+        "health_monitor",
+        "1 for each health monitor"
+    )],
+    default_discovery: Some("lb_health_probes"),
+    endpoint: None,
+    calls: &[],
+    build: |context| MONITORS.pollster(context),
+}));
+
+register!(Registration::Pollster(PollsterPlugin {
+    name: "network.services.lb.vip",
+    family: FAMILY,
+    namespaces: NAMESPACES,
+    description: "Statuses of VIPs of LBaaS",
+    meters: &[MeterDef::gauge(
+        "network.services.lb.vip",
+        "vip",
+        "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
+    )],
+    default_discovery: Some("lb_vips"),
+    endpoint: None,
+    calls: &[],
+    build: |context| VIPS.pollster(context),
+}));

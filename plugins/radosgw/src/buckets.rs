@@ -1,0 +1,101 @@
+//! The buckets of projects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nephoscope_openstack::{ApiError, List, Request, Service, each};
+use nephoscope_plugin::model::{Resource, Subject};
+use nephoscope_plugin::{BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, async_trait};
+use serde::Deserialize;
+
+use crate::BUCKETS;
+use crate::gateway::Gateway;
+
+pub(crate) const OBJECTS: &str = "radosgw.objects";
+pub(crate) const SIZE: &str = "radosgw.objects.size";
+pub(crate) const CONTAINERS: &str = "radosgw.objects.containers";
+pub(crate) const BUCKET_OBJECTS: &str = "radosgw.containers.objects";
+pub(crate) const BUCKET_SIZE: &str = "radosgw.containers.objects.size";
+
+pub(crate) fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
+    Ok(Arc::new(Buckets(Gateway::of(context)?)))
+}
+
+struct Buckets(Gateway);
+
+/// A bucket as the gateway lists it.
+#[derive(Deserialize)]
+struct Bucket {
+    bucket: String,
+    /// By category: objects, and parts of uploads that have not ended.
+    #[serde(default)]
+    usage: BTreeMap<String, Usage>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    size_kb: u64,
+    num_objects: u64,
+}
+
+impl Bucket {
+    fn objects(&self) -> u64 {
+        self.usage
+            .values()
+            .fold(0, |sum: u64, usage| sum.saturating_add(usage.num_objects))
+    }
+
+    /// In bytes.
+    fn size(&self) -> u64 {
+        self.usage.values().fold(0, |sum: u64, usage| {
+            sum.saturating_add(usage.size_kb.saturating_mul(1024))
+        })
+    }
+}
+
+#[async_trait]
+impl Pollster for Buckets {
+    async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
+        let access = self.0.access()?;
+        let ask = |service: Service, project: &Resource| {
+            let request = access.about(&service, &BUCKETS, project.key());
+            Some(list(request.query("stats", "true")))
+        };
+        each(
+            run,
+            access.service,
+            ask,
+            |project, buckets: Vec<Bucket>, report| {
+                let project = project.key();
+                let subject = Subject::new(project.clone()).project(project.clone()).shared();
+                let sum = |of: fn(&Bucket) -> u64| buckets.iter().map(of).fold(0, u64::saturating_add);
+                report.add(OBJECTS, &subject, sum(Bucket::objects));
+                report.add(SIZE, &subject, sum(Bucket::size));
+                report.add(CONTAINERS, &subject, buckets.len() as u64);
+                for bucket in &buckets {
+                    let subject = Subject::new(format!("{project}/{}", bucket.bucket))
+                        .project(project.clone())
+                        .shared();
+                    report.add(BUCKET_OBJECTS, &subject, bucket.objects());
+                    report.add(BUCKET_SIZE, &subject, bucket.size());
+                }
+            },
+        )
+        .await
+    }
+
+    fn rate(&self, call: &Call, _: &[Arc<str>]) -> Option<CallRate> {
+        self.0.has_keys().then_some(call.rate)
+    }
+}
+
+/// All buckets, or none: a sum of some would be a wrong bill.
+async fn list(request: Request) -> Result<Vec<Bucket>, ApiError> {
+    let mut listing = request.list(List::Document);
+    let mut buckets = Vec::new();
+    while let Some(bucket) = listing.next::<Bucket>().await? {
+        buckets.push(bucket);
+    }
+    listing.whole()?;
+    Ok(buckets)
+}

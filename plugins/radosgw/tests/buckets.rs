@@ -1,0 +1,143 @@
+//! Buckets and requests, as the example of ceilometer's reference has them and as a whole cloud does.
+
+use nephoscope_cloud::{Cloud, Fault, FaultKind, SECRET_KEY, Service, Size, USER};
+use nephoscope_keystone as _;
+use nephoscope_plugin::FailureKind;
+use nephoscope_plugin::testing::{Conformance, Kit};
+use nephoscope_radosgw as _;
+use serde_json::{Value, json};
+
+/// The project of this number.
+fn project(number: usize) -> String {
+    format!("a{number:031x}")
+}
+
+/// The options of the cloud: its catalog has two services of one type.
+fn openstack(cloud: &Cloud) -> Value {
+    let mut options = cloud.options();
+    options["services"] = json!({ "radosgw": { "catalog_name": "radosgw" } });
+    options
+}
+
+fn keys() -> Value {
+    json!({ "access_key": USER, "secret_key": SECRET_KEY })
+}
+
+fn kit(cloud: &Cloud, options: Value) -> Kit {
+    Kit::new("radosgw")
+        .options(options)
+        .options_of("openstack", openstack(cloud))
+}
+
+#[tokio::test]
+async fn buckets_and_requests_are_those_of_ceilometer() {
+    let cloud = Cloud::start(Size::of(0)).await;
+    cloud.answers(
+        "/admin/bucket",
+        json!([
+            { "bucket": "b1", "owner": "t1", "usage": { "rgw.main": { "size_kb": 10, "size_kb_actual": 12, "num_objects": 3 },
+              "rgw.multimeta": { "size_kb": 0, "size_kb_actual": 0, "num_objects": 1 } } },
+            { "bucket": "b2", "owner": "t1", "usage": {} },
+        ]),
+    );
+    cloud.answers(
+        "/admin/usage",
+        json!({ "entries": [], "summary": [{ "user": "t1", "categories": [],
+            "total": { "bytes_sent": 1, "bytes_received": 2, "ops": 7, "successful_ops": 6 } }] }),
+    );
+    let kit = kit(&cloud, keys());
+    let mut lines = String::new();
+    for pollster in ["radosgw", "radosgw.usage"] {
+        let outcome = kit.pollster(pollster).resources(["t1"]).poll().await;
+        outcome.assert_clean();
+        lines.push_str(&outcome.json_lines());
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[tokio::test]
+async fn the_gateway_takes_the_signatures_also_for_users_of_tenants() {
+    let cloud = Cloud::start(Size::of(2)).await;
+    for tenants in [false, true] {
+        let mut options = keys();
+        options["implicit_tenants"] = json!(tenants);
+        let kit = kit(&cloud, options);
+        cloud.forget_counts();
+        for pollster in ["radosgw", "radosgw.usage"] {
+            let outcome = kit
+                .pollster(pollster)
+                .resources([project(0), project(1)])
+                .poll()
+                .await;
+            outcome.assert_clean();
+            assert_eq!(outcome.reported.len(), 2);
+        }
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(cloud.counted(), @r"
+            keystone POST /v3/auth/tokens 201 x 1
+            radosgw GET /admin/bucket 200 x 2
+            radosgw GET /admin/usage 200 x 2
+            ");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_said_and_shows_nowhere() {
+    let cloud = Cloud::start(Size::of(1)).await;
+    let kit = kit(&cloud, json!({ "access_key": USER, "secret_key": "canary" }));
+    let outcome = kit.pollster("radosgw").resources([project(0)]).poll().await;
+    let failure = outcome.failures[0].chain.clone();
+    assert!(!failure.contains("canary"));
+    insta::assert_snapshot!(failure, @"radosgw answered 403 to GET /admin/bucket: SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn projects_that_the_gateway_does_not_know_or_that_fail_cost_themselves_alone() {
+    let cloud = Cloud::start(Size::of(2)).await;
+    cloud.fault(Fault::of(Service::Rgw, FaultKind::Status(500)).times(1));
+    let kit = kit(&cloud, keys());
+    let outcome = kit
+        .pollster("radosgw")
+        .resources([project(0), "elsewhere".to_owned(), project(1)])
+        .poll()
+        .await;
+    let mut kinds: Vec<_> = outcome.failures.iter().map(|failure| failure.kind).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [FailureKind::Transient, FailureKind::NotSupported]);
+    assert_eq!(outcome.reported.len(), 1);
+}
+
+#[tokio::test]
+async fn a_listing_with_a_bucket_that_cannot_be_read_is_not_summed_up() {
+    let cloud = Cloud::start(Size::of(2)).await;
+    cloud.fault(Fault::of(Service::Rgw, FaultKind::WrongTypes).times(1));
+    let kit = kit(&cloud, keys());
+    let outcome = kit.pollster("radosgw").resources([project(0)]).poll().await;
+    assert_eq!(outcome.samples.len(), 0);
+    assert_eq!(outcome.failures[0].kind, FailureKind::Transient);
+}
+
+#[tokio::test]
+async fn without_keys_nothing_is_asked() {
+    let cloud = Cloud::start(Size::of(1)).await;
+    let outcome = kit(&cloud, json!({}))
+        .pollster("radosgw")
+        .resources([project(0)])
+        .poll()
+        .await;
+    assert_eq!(outcome.error.unwrap().kind(), FailureKind::NotSupported);
+    assert_eq!(cloud.counted(), "");
+}
+
+#[tokio::test]
+async fn the_family_keeps_the_promises_of_plugins() {
+    let cloud = Cloud::start(Size::of(3)).await;
+    Conformance::of("radosgw")
+        .options(keys())
+        .options_of("openstack", openstack(&cloud))
+        .elsewhere(["tenant"])
+        .resources([project(0), project(1)])
+        .check()
+        .await;
+}

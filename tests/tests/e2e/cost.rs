@@ -1,0 +1,148 @@
+//! `nephoscope check --cost`, and whether it is right.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use nephoscope_cloud::{Cloud, SECRET_KEY, Size, USER};
+use nephoscope_tests::Lab;
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+const SOURCES: &str = r#"
+  - {name: sizes, interval: 5m, meters: [volume.size, image.size, "dns.zone.*"]}
+  - {name: accounts, interval: 1h, meters: [storage.objects, storage.containers.objects]}
+  - {name: nightly, cron: "0 0 3 * * *", meters: [ip.floating, "loadbalancer.*"], resources: [r1, r2]}
+"#;
+
+fn offline(sources: &str, options: &str) -> Lab {
+    let keys = format!("{{access_key: {USER}, secret_key: {SECRET_KEY}}}");
+    Lab::with(&format!(
+        "agent: {{namespaces: [central], id: test, state_dir: $LAB/state}}\n\
+         notifier: {{publishers: [{{name: none, url: \"discard:\"}}]}}\n\
+         plugins: {{openstack: {options}, radosgw: {keys}}}\n\
+         sources:{sources}"
+    ))
+}
+
+#[test]
+fn the_cost_of_a_file_is_shown_by_call_and_by_service() {
+    let lab = offline(SOURCES, "{page_size: 500}");
+    let sizes = ["--resources", "volumes=10000,tenant=300", "--members", "10"];
+    let cost = |format: &str| {
+        let arguments = [&["check", "--cost", "--format", format], &sizes[..]].concat();
+        lab.nephoscope(&arguments).finish().expect(0)
+    };
+    let table = cost("table");
+    insta::assert_snapshot!(table.stdout);
+    insta::assert_snapshot!(table.stderr, @r"
+    the cost of 10 agents together
+    assumed, for `--resources` does not say: dns_zones=1000, images=1000
+    ");
+    insta::assert_snapshot!(cost("json").stdout);
+    assert!(!lab.path("state").exists(), "it writes nothing");
+}
+
+#[test]
+fn a_source_that_chooses_its_partition_chooses_who_asks() {
+    let source = |partition: &str| {
+        format!(
+            "\n  - {{name: zones, interval: 1h, meters: [dns.zone.ttl, volume.size], partition: {partition}}}\n"
+        )
+    };
+    let pages = |partition: &str| {
+        let lab = offline(&source(partition), "{}");
+        let arguments = [
+            "check",
+            "--cost",
+            "--format",
+            "json",
+            "--members",
+            "4",
+            "--resources",
+            "2000",
+        ];
+        let rows = calls_of(&lab.nephoscope(&arguments).finish().expect(0).stdout);
+        [
+            rows["designate GET /v2/zones"],
+            rows["cinder GET /v3/volumes/detail"],
+        ]
+    };
+    assert_eq!(pages("listing"), [2, 2]);
+    assert_eq!(pages("resource"), [8, 8]);
+}
+
+#[test]
+fn what_plugins_declare_is_what_the_services_are_asked_for() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    for (meters, more) in [
+        // What the discoveries of LBaaS share within a cycle, each of them declares.
+        (r#"["*", "!network.services.lb.*"]"#, ""),
+        // HEAD in the place of GET, and the domains.
+        ("[storage.objects]", ", ignore_disabled_projects: true"),
+        // Fewer calls of a discovery than of its pollsters.
+        (
+            "[dns.zone.recordsets, volume.size]",
+            ", services: {cinder: {page_size: 4}}",
+        ),
+    ] {
+        compare(&runtime, meters, more);
+    }
+}
+
+/// Compares the declared cost of one cycle with what a cloud counts.
+fn compare(runtime: &Runtime, meters: &str, more: &str) {
+    let cloud = runtime.block_on(Cloud::start(Size::of(30)));
+    let mut options = cloud.options().to_string();
+    options.truncate(options.len() - 1);
+    let lab = offline(
+        &format!("\n  - {{name: all, interval: 1h, meters: {meters}}}\n"),
+        &format!("{options}, page_size: 7{more}}}"),
+    );
+    let listed = lab
+        .nephoscope(&["discover", "tenant", "--format", "json"])
+        .finish()
+        .expect(0);
+    let tenants = format!("tenant={}", listed.stdout.lines().count());
+    cloud.forget_counts();
+    let sizes = ["--resources", "30", "--resources", &tenants];
+    let check = [&["check", "--cost", "--format", "json"], &sizes[..]].concat();
+    let declared = calls_of(&lab.nephoscope(&check).finish().expect(0).stdout);
+    assert!(cloud.counts().is_empty(), "nothing is asked: {}", cloud.counted());
+
+    let once = lab.nephoscope(&["once", "--format", "json"]).finish();
+    assert!(!once.samples().is_empty(), "{once}");
+    let mut counted = BTreeMap::new();
+    for found in cloud.counts() {
+        *counted
+            .entry(name(found.service, &found.method, &found.path))
+            .or_default() += found.count;
+    }
+    assert_eq!(declared, counted, "of {meters}{more}");
+}
+
+/// The calls of one cycle, of those that an agent makes now and then one.
+fn calls_of(rows: &str) -> BTreeMap<String, u64> {
+    let mut calls = BTreeMap::new();
+    for row in rows.lines() {
+        let row = Value::from_str(row).unwrap();
+        let text = |key: &str| row[key].as_str().unwrap();
+        let count = row["per_cycle"].as_u64().unwrap_or(1);
+        *calls
+            .entry(name(text("service"), text("method"), text("path")))
+            .or_default() += count;
+    }
+    calls.retain(|_, count| *count > 0);
+    calls
+}
+
+/// A call, whatever it calls what it is filled in with, and without the project that some services have in their endpoint.
+fn name(service: &str, method: &str, path: &str) -> String {
+    let path = path.replace("/{project}", "");
+    let segments = path.split('/');
+    let segments = segments.map(|segment| if segment.starts_with('{') { "{}" } else { segment });
+    format!("{service} {method} {}", segments.collect::<Vec<_>>().join("/"))
+}
