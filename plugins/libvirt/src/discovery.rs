@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use nephoscope_model::Resource;
-use nephoscope_plugin::{Discovery, DiscoveryRun, Failure, Stopped};
+use nephoscope_plugin::{Call, CallRate, Discovery, DiscoveryRun, Failure, Stopped};
 use tokio::time::Instant;
 
 use crate::family::Family;
 use crate::hypervisor::{Domain, Snapshot};
 use crate::instance::{Identity, Instance, Server, Source};
 use crate::measure::Wanted;
-use crate::nova::{Listed, NovaServer, Servers};
+use crate::nova::{FLAVOR, FLAVORS, IMAGE, Listed, NovaServer, SERVERS, Servers};
 use crate::options::Method;
 
 /// Of what is left of the time when libvirt has answered, Nova has this part.
@@ -35,6 +35,18 @@ impl Discovery for LocalInstances {
             run.push(Resource::with_body(key, instance)).await?;
         }
         Ok(())
+    }
+
+    fn rate(&self, call: &Call) -> Option<CallRate> {
+        let nova = &self.0.nova;
+        let made = if *call == FLAVORS {
+            nova.flavor_ids.is_some()
+        } else if [SERVERS, FLAVOR, IMAGE].contains(call) {
+            nova.servers.is_some()
+        } else {
+            true
+        };
+        made.then_some(call.rate)
     }
 }
 
