@@ -15,6 +15,7 @@
 
 mod binary;
 mod certificates;
+pub mod chaos;
 mod deadline;
 mod etcd;
 mod http;

@@ -12,8 +12,9 @@ use crate::family::Family;
 use crate::hypervisor::{Domain, Snapshot};
 use crate::instance::{Identity, Instance, Server, Source};
 use crate::measure::Wanted;
-use crate::nova::{FLAVOR, FLAVORS, IMAGE, Listed, NovaServer, SERVERS, Servers};
+use crate::nova::{Listed, NovaServer, Servers};
 use crate::options::Method;
+use crate::plugin::LIBVIRT;
 
 /// Of what is left of the time when libvirt has answered, Nova has this part.
 const NOVAS_PART: u32 = 2;
@@ -38,15 +39,10 @@ impl Discovery for LocalInstances {
     }
 
     fn rate(&self, call: &Call) -> Option<CallRate> {
-        let nova = &self.0.nova;
-        let made = if *call == FLAVORS {
-            nova.flavor_ids.is_some()
-        } else if [SERVERS, FLAVOR, IMAGE].contains(call) {
-            nova.servers.is_some()
-        } else {
-            true
-        };
-        made.then_some(call.rate)
+        match call.service {
+            LIBVIRT => Some(call.rate),
+            _ => self.0.nova.rate(call),
+        }
     }
 }
 

@@ -19,8 +19,8 @@ pub(crate) use written::{NovaError, NovaFlavor, NovaMetadata};
 
 use std::sync::Arc;
 
-use nephoscope_openstack::Session;
-use nephoscope_plugin::{BuildContext, BuildError};
+use nephoscope_openstack::{Session, TOKEN};
+use nephoscope_plugin::{BuildContext, BuildError, Call, CallRate};
 
 use crate::options::{Method, Options};
 
@@ -67,5 +67,12 @@ impl Asked {
                 })
             }
         }
+    }
+
+    /// How often a call that goes to Nova, Glance or Keystone is made; nothing for one that these options never make.
+    pub(crate) fn rate(&self, call: &Call) -> Option<CallRate> {
+        let by_name = self.flavor_ids.is_some() && (*call == FLAVORS || *call == TOKEN);
+        let of_servers = || self.servers.as_ref()?.rate(call);
+        by_name.then_some(call.rate).or_else(of_servers)
     }
 }

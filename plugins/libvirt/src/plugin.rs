@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nephoscope_openstack::TOKEN;
 use nephoscope_plugin::{
     Call, CallRate, DiscoveryPlugin, Family as FamilyPlugin, OptionsSpec, PartitionMode, PollsterPlugin,
     Registration, Scope, register,
@@ -23,8 +24,11 @@ const LOCAL_INSTANCES: &str = "local_instances";
 /// What is measured at: polls of one hypervisor share a limit.
 const ENDPOINT: &str = "libvirt";
 
+/// The service that calls of libvirt's go to.
+pub(crate) const LIBVIRT: &str = "libvirt";
+
 const STATS: Call = Call {
-    service: "libvirt",
+    service: LIBVIRT,
     method: "virConnectGetAllDomainStats",
     path: "all domains",
     role: "read-only socket",
@@ -48,17 +52,18 @@ register!(Registration::Discovery(DiscoveryPlugin {
     calls: &[
         STATS,
         Call {
-            service: "libvirt",
+            service: LIBVIRT,
             method: "virDomainGetXMLDesc",
             path: "a domain, when its definition has changed",
             role: "read-only socket",
             rate: CallRate::PerResource,
         },
-        // Only where an option says so, or the domains do not tell all: docs/compute.md.
+        // As far as the options want it.
         SERVERS,
         FLAVOR,
         FLAVORS,
         IMAGE,
+        TOKEN,
     ],
     build: |context| Ok(Arc::new(LocalInstances(Family::build(context)?))),
 }));

@@ -1,8 +1,11 @@
-//! The program, with places at which tests have it killed (`nephoscope_notifier::failpoint`).
+//! The program, with places at which tests have it killed (`nephoscope_notifier::failpoint`), and with rules of coordination that
+//! tests can take out (`nephoscope_coordination::protocol::Rules`).
 
 use std::process::ExitCode;
 
 use nephoscope_amqp as _;
+use nephoscope_coordination as _;
+use nephoscope_file as _;
 use nephoscope_notifier as _;
 use nephoscope_synthetic as _;
 

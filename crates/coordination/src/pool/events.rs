@@ -31,6 +31,17 @@ pub(super) fn over(what: &'static str) {
     tracing::info!("coordination: can {what} again");
 }
 
+pub(super) fn left_out(stops_polling: bool) {
+    let shared = if stops_polling {
+        "nothing shared is polled here"
+    } else {
+        "what is shared is polled by the last plans that are known"
+    };
+    tracing::error!(
+        "coordination: this agent has been out of the pool for a whole cycle, and goes on trying to join: {shared}"
+    );
+}
+
 pub(super) fn foreign_key(bad: &BadValue) {
     tracing::warn!("coordination: passed over in etcd: {bad}");
 }

@@ -15,7 +15,9 @@ use super::options::PoolOptions;
 use super::part::Part;
 use super::status::{Counts, MemberView, PoolStatus, Trouble};
 use crate::etcd::{Health, LeaseId, Store, StoreError};
-use crate::protocol::{Action, Division, Event, Machine, Notice, Now, WorkName};
+use crate::protocol::{
+    self, Action, Division, Event, Machine, Membership, Notice, Now, Reason, Standing, WorkName,
+};
 use crate::{Agreed, BootTime, Work, WorkId};
 
 /// Work that waits for the engine. When that much waits, the engine stands still: what comes then is given up at once, so that others
@@ -61,6 +63,16 @@ struct Core {
     troubles: BTreeMap<Attempt, (StoreError, BootTime)>,
     health: Option<Health>,
     counts: Counts,
+    outside: Outside,
+}
+
+/// How long this agent has been out of the pool, as its edges saw it.
+#[derive(Debug, Default)]
+struct Outside {
+    /// Since which edge; `None` while it is in the pool.
+    since: Option<BootTime>,
+    /// Whether it was told.
+    told: bool,
 }
 
 /// The leases of a membership.
@@ -95,7 +107,7 @@ impl Attempt {
 impl Shared {
     pub(super) fn new(options: PoolOptions, store: Store, wall: Arc<dyn WallClock>) -> Self {
         let core = Core {
-            machine: Machine::new(options.agent.clone()),
+            machine: machine(options.agent.clone()),
             session: 0,
             requests: VecDeque::new(),
             work: VecDeque::new(),
@@ -107,6 +119,7 @@ impl Shared {
             troubles: BTreeMap::new(),
             health: None,
             counts: Counts::default(),
+            outside: Outside::default(),
         };
         Self {
             options,
@@ -331,6 +344,28 @@ impl Shared {
         }
     }
 
+    /// An edge of a schedule with shared units is near. Whoever has been out of the pool for as long as a cycle takes says so, once:
+    /// an operator may have to act, however well all else goes on.
+    pub(super) fn edge_is_near(&self, interval: Duration) {
+        let mut core = self.core.lock();
+        let now = BootTime::now();
+        let status = core.machine.status(now);
+        let is_outside = match &status.membership {
+            Membership::Joining => true,
+            Membership::Member { lease, .. } => *lease != Standing::Held,
+            Membership::None | Membership::Left => false,
+        };
+        if !is_outside {
+            core.outside = Outside::default();
+            return;
+        }
+        let since = *core.outside.since.get_or_insert(now);
+        if now.since(since) >= interval && !core.outside.told {
+            core.outside.told = true;
+            events::left_out(status.reasons.iter().any(Reason::stops_polling));
+        }
+    }
+
     pub(super) fn longest_interval(&self) -> Duration {
         self.core.lock().longest
     }
@@ -422,13 +457,26 @@ impl Core {
 
     fn count(&mut self, notice: &Notice) {
         match notice {
-            Notice::Joined(_) => self.counts.joined += 1,
+            Notice::Joined(_) => {
+                self.counts.joined += 1;
+                self.outside = Outside::default();
+            }
             Notice::LostMembership => self.counts.lost += 1,
             Notice::Cancelled(_) => self.counts.cancelled += 1,
             Notice::NoPlanInTime(_) => self.counts.without_plan += 1,
             _ => {}
         }
     }
+}
+
+#[cfg(not(feature = "model"))]
+fn machine(options: protocol::Options) -> Machine {
+    Machine::new(options)
+}
+
+#[cfg(feature = "model")]
+fn machine(options: protocol::Options) -> Machine {
+    Machine::with_rules(options, protocol::Rules::of_environment())
 }
 
 /// A work as the machine names it.

@@ -30,14 +30,14 @@ static GLANCE: ServiceDef = ServiceDef {
 /// The servers of this host, or those that have changed.
 pub(crate) static SERVERS: Call = get("nova", "/v2.1/servers/detail", CallRate::PerPage(1000));
 
-/// A flavor.
-pub(crate) static FLAVOR: Call = get("nova", "/v2.1/flavors/{flavor}", CallRate::PerResource);
+/// A flavor, each that servers of this host have.
+pub(crate) static FLAVOR: Call = get("nova", "/v2.1/flavors/{flavor}", CallRate::Hourly);
 
 /// Names and ids of all flavors.
-pub(crate) static FLAVORS: Call = get("nova", "/v2.1/flavors", CallRate::PerPage(1000));
+pub(crate) static FLAVORS: Call = get("nova", "/v2.1/flavors", CallRate::Hourly);
 
-/// An image.
-pub(crate) static IMAGE: Call = get("glance", "/v2/images/{image}", CallRate::PerResource);
+/// An image, each that servers of this host have.
+pub(crate) static IMAGE: Call = get("glance", "/v2/images/{image}", CallRate::Hourly);
 
 const fn get(service: &'static str, path: &'static str, rate: CallRate) -> Call {
     Call {
@@ -92,6 +92,11 @@ impl Api {
             nova: session.service(&NOVA),
             glance: session.service(&GLANCE),
         }
+    }
+
+    /// How many servers are asked for at once.
+    pub(crate) fn page_size(&self) -> u32 {
+        self.nova.page_size()
     }
 
     /// The servers of a host: all, or those that have changed since a time, with those that are deleted.

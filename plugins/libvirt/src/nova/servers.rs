@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nephoscope_model::Timestamp;
-use nephoscope_openstack::ApiError;
-use nephoscope_plugin::Failure;
+use nephoscope_openstack::{ApiError, TOKEN};
+use nephoscope_plugin::{Call, CallRate, Failure};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,7 +18,7 @@ use crate::events;
 use crate::hypervisor::{Domain, Snapshot};
 use crate::instance::Identity;
 use crate::nova::age::{age, before, is_old};
-use crate::nova::api::{Api, Flavor, Image};
+use crate::nova::api::{Api, FLAVOR, Flavor, IMAGE, Image, SERVERS};
 use crate::nova::details::Details;
 use crate::nova::server::NovaServer;
 use crate::options::{Method, Options};
@@ -135,6 +135,15 @@ impl Servers {
             lacks_images: AtomicBool::new(false),
             has_doubts: AtomicBool::new(false),
         }
+    }
+
+    /// How often a call of these is made; nothing for one that is not made with these options, or not of these.
+    pub(crate) fn rate(&self, call: &Call) -> Option<CallRate> {
+        if *call == SERVERS {
+            return Some(CallRate::PerPage(self.api.page_size()));
+        }
+        let is_detail = *call == FLAVOR || *call == IMAGE;
+        (*call == TOKEN || (self.is_only_source && is_detail)).then_some(call.rate)
     }
 
     /// The servers, for the cycle that has started at `now`. The domains, if they are known, say whether one of them has

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
-use nephoscope_plugin::HumanDuration;
+use nephoscope_openstack::TOKEN;
+use nephoscope_plugin::{Discovery as _, HumanDuration};
 use serde_json::{Value, json};
 
+use crate::discovery::LocalInstances;
 use crate::lab::{FakeDomain, Lab, Polled, instance};
+use crate::nova::{FLAVOR, FLAVORS, IMAGE, SERVERS as SERVERS_CALL};
 use crate::options::{Method, Options};
 use crate::uuid::Uuid;
 
@@ -706,4 +709,24 @@ async fn a_nova_that_fails_costs_what_is_noted_and_no_sample() {
         "no name is looked up"
     );
     assert!(!cloud.counted().contains("flavors"), "{}", cloud.counted());
+}
+
+#[tokio::test]
+async fn only_what_the_options_want_is_counted_as_called() {
+    let cloud = Cloud::start(Size::of(0)).await;
+    let noting = Options {
+        fetch_extra_metadata: true,
+        ..Options::default()
+    };
+    for (options, expected) in [
+        (Options::default(), [false, false, true, false, true]),
+        (noting, [true, false, true, false, true]),
+        (naive(), [true, true, false, true, true]),
+    ] {
+        let listing = LocalInstances(lab(&cloud, options, []).family);
+        let made = [SERVERS_CALL, FLAVOR, FLAVORS, IMAGE, TOKEN].map(|call| listing.rate(&call).is_some());
+        assert_eq!(made, expected);
+    }
+    let nowhere = LocalInstances(Lab::new([]).family);
+    assert_eq!(nowhere.rate(&TOKEN), None);
 }

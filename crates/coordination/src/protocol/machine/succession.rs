@@ -160,12 +160,21 @@ impl Machine {
                     .filter(|number| !before.is_some_and(|before| before.contains(number))),
             );
             let passed_over = taken.first().map(|step| &step.out);
+            let marks = marks_of(marks, &plan, cycle.start, unit, &out);
+            // Who had nothing left to do, or said that it does it no more, has not died of a resource: it stopped.
+            let stopped = |number: &u32| {
+                let ended = |steps: &&[Step]| !steps.is_empty() && steps.iter().all(|step| step.finished);
+                let member = plan.members.get(*number as usize);
+                marks.get(number).is_some_and(ended)
+                    || member
+                        .is_some_and(|member| self.view.gave_up(name, member.incarnation, plan.start, unit))
+            };
             let dead = gone
                 .iter()
                 .filter_map(|number| u32::try_from(*number).ok())
                 .filter(|number| !passed_over.is_some_and(|out| out.contains(number)))
+                .filter(|number| !stopped(number))
                 .collect();
-            let marks = marks_of(marks, &plan, cycle.start, unit, &out);
             // What has been done by each one's own share leaves nothing to anybody.
             let all_done = out.iter().all(|number| {
                 let first = marks.get(number).and_then(|steps| steps.first());

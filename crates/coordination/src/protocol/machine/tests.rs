@@ -1,5 +1,6 @@
 //! The machine by its own events, where the model does not look: what it says, what it asks for, and when.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use nephoscope_plugin::PartitionMode;
 
 use super::super::cycle::Cycle;
 use super::*;
+use crate::protocol::ranking::{KeyHash, MemberHash, first};
 use crate::protocol::{
-    BadReason, BadValue, Condition, Edge, Member, Membership, Plan, PlanMember, Reason, Session, Standing,
-    UnitSet, Versions, WorkName,
+    BadReason, BadValue, Condition, Edge, GiveUps, Marks, Member, Membership, Plan, PlanMember, Reason,
+    Session, Standing, Step, UnitSet, Versions, WorkName,
 };
 use crate::{Group, Unit};
 
@@ -437,6 +439,105 @@ fn a_finished_share_is_marked_once_and_a_dead_members_share_is_taken_over() {
         matches!(action, Action::Succeed { units, until, .. } if units[..] == [unit()] && *until == now(32_000).boot)
     });
     assert!(taken, "{actions:?}");
+}
+
+/// What a member takes over of a hundred resources of a cycle after each of five others in its plan has done this and is gone.
+fn taken_over(ends: impl Fn(Incarnation) -> Option<Entry>) -> usize {
+    let others = ["a", "c", "d", "e", "f"];
+    let incarnation = |name: &str| Incarnation(u128::from(name.as_bytes()[0]));
+    let mut machine = machine(OnLoss::Continue);
+    machine.step(now(0), carry());
+    let key = |name: &str| Key::Member(id(name));
+    let keys = others.map(|name| entry(key(name), 5, Content::Value(member(incarnation(name).0, 1))));
+    machine.step(now(0), session(0, incarnation("b").0, snapshot(5, keys.to_vec())));
+    machine.step(now(0), written(6));
+    let held = |at| Event::KeptAlive { sent: now(at).boot };
+    machine.step(now(8_000), held(8_000));
+    machine.step(now(8_000), Event::Prepare(edge(10_000)));
+    let members = ["a", "b", "c", "d", "e", "f"].map(|name| PlanMember {
+        id: id(name),
+        incarnation: incarnation(name),
+        units: Arc::new(units()),
+    });
+    let plan = Value::Plan(Plan {
+        start: now(10_000).wall,
+        written: now(9_000).wall,
+        writer: id("a"),
+        versions: Versions::OURS,
+        members: members.into(),
+    });
+    let planned = entry(Key::Plan(schedule()), 7, Content::Value(plan));
+    machine.step(now(9_000), Event::Watched(planned));
+    let share = match machine.plan(now(10_000), &cycle(10_000)) {
+        PlanAnswer::Agreed(division) => division,
+        other => panic!("{other:?}"),
+    };
+    machine.step(now(11_000), held(11_000));
+    let mut marks = Vec::new();
+    for name in others {
+        match ends(incarnation(name)) {
+            Some(given_up) if matches!(given_up.key, Key::GiveUps(..)) => {
+                machine.step(now(11_000), Event::Watched(given_up));
+            }
+            marked => marks.extend(marked),
+        }
+        let gone = entry(key(name), 9, Content::Deleted);
+        machine.step(now(11_000), Event::Watched(gone));
+    }
+    machine.step(now(11_100), Event::Tick);
+    let read = Event::Read(Scope::Marks(schedule()), snapshot(9, marks));
+    let actions = machine.step(now(11_110), read);
+    let taken = actions.iter().find_map(|action| match action {
+        Action::Succeed { division, .. } => Some(division.clone()),
+        _ => None,
+    });
+    let owns = |division: &Division, key| {
+        let claim = division.claims.get(&unit());
+        claim.is_some_and(|(_, claim)| claim.owns(key))
+    };
+    let taken = hundred().filter(|key| taken.as_ref().is_some_and(|division| owns(division, *key)));
+    taken.filter(|key| !owns(&share, *key)).count()
+}
+
+fn hundred() -> impl Iterator<Item = KeyHash> {
+    (0..100).map(|number| KeyHash::of(&format!("r{number}")))
+}
+
+/// How many of the hundred this member has by the plan.
+fn owned_by(name: &str) -> usize {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let hashes = names.map(|name| MemberHash::of(&id(name)));
+    let owner = |key: &KeyHash| first(&hashes, *key).map(|place| names[place]);
+    hundred().filter(|key| owner(key) == Some(name)).count()
+}
+
+#[test]
+fn many_that_stop_leave_everything_and_what_is_behind_many_dead_is_left_alone() {
+    let stopped = taken_over(|incarnation| {
+        let given_up = GiveUps {
+            cycles: [(now(10_000).wall, units())].into(),
+        };
+        let key = Key::GiveUps(schedule(), incarnation);
+        Some(entry(key, 8, Content::Value(Value::GiveUps(given_up))))
+    });
+    assert_eq!(stopped, 100 - owned_by("b"));
+    let dead = taken_over(|_| None);
+    assert!(dead < stopped, "{dead} of {stopped}");
+    // One died, and all others had finished what was theirs.
+    let left_by_one = taken_over(|incarnation| {
+        let step = Step {
+            out: BTreeSet::new(),
+            finished: true,
+        };
+        let steps = units().into_iter().map(|unit| (unit, vec![step.clone()]));
+        let marks = Marks {
+            cycles: [(now(10_000).wall, steps.collect())].into(),
+        };
+        let key = Key::Marks(schedule(), incarnation);
+        let marked = entry(key, 8, Content::Value(Value::Marks(marks)));
+        (incarnation != Incarnation(b'a'.into())).then_some(marked)
+    });
+    assert_eq!(left_by_one, owned_by("a"));
 }
 
 #[test]

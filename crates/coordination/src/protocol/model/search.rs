@@ -218,13 +218,43 @@ fn two_agents_survive_two_faults_a_lost_lease_first() {
 }
 
 #[test]
-fn two_agents_survive_etcd_away_and_another_fault() {
-    two_faults(&[Kind::Down], Kind::ALL);
+fn two_agents_survive_etcd_away_and_a_crash() {
+    two_faults(&[Kind::Down], &[Kind::Crash]);
 }
 
 #[test]
-fn two_agents_survive_a_fault_and_etcd_away() {
-    two_faults(Kind::OF_AGENTS, &[Kind::Down]);
+fn two_agents_survive_etcd_away_and_a_pause() {
+    two_faults(&[Kind::Down], &[Kind::Pause]);
+}
+
+#[test]
+fn two_agents_survive_etcd_away_and_a_broken_link() {
+    two_faults(&[Kind::Down], &[Kind::Cut, Kind::Delay, Kind::Watch]);
+}
+
+#[test]
+fn two_agents_survive_etcd_away_and_a_lost_lease_or_worse() {
+    two_faults(&[Kind::Down], &[Kind::Expire, Kind::Down, Kind::Wipe]);
+}
+
+#[test]
+fn two_agents_survive_a_crash_and_etcd_away() {
+    two_faults(&[Kind::Crash], &[Kind::Down]);
+}
+
+#[test]
+fn two_agents_survive_a_pause_and_etcd_away() {
+    two_faults(&[Kind::Pause], &[Kind::Down]);
+}
+
+#[test]
+fn two_agents_survive_a_broken_link_and_etcd_away() {
+    two_faults(&[Kind::Cut, Kind::Delay, Kind::Watch], &[Kind::Down]);
+}
+
+#[test]
+fn two_agents_survive_a_lost_lease_and_etcd_away() {
+    two_faults(&[Kind::Expire], &[Kind::Down]);
 }
 
 #[test]

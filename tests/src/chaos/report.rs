@@ -1,0 +1,264 @@
+//! What came of a scene, for tests and for people.
+
+use std::fmt;
+
+use super::fault::Kind;
+use super::scene::order;
+use super::setting::Setting;
+use crate::oracle::{Finding, Place, Run, Unknown, Verdict, judge};
+
+/// How many findings are shown. Those after them mostly have the same cause.
+const SHOWN: usize = 40;
+
+/// Something that was done.
+#[derive(Debug, Clone)]
+pub struct Incident {
+    /// What.
+    pub kind: Kind,
+    /// What that was in detail, with seconds since it began.
+    pub steps: Vec<String>,
+    /// When it began, in seconds on the boot clock.
+    pub from: f64,
+    /// When it was over.
+    pub end: f64,
+    /// How long after that all agents were members, in seconds; below 0 if they never ceased to be; `None` if it took a minute.
+    pub joined: Option<f64>,
+    /// How long after that a plan listed all of them.
+    pub listed: Option<f64>,
+}
+
+/// What came of a scene.
+#[derive(Debug)]
+pub struct Report {
+    /// What the scene was made of.
+    pub setting: Setting,
+    /// What was done.
+    pub incidents: Vec<Incident>,
+    /// What the oracle says.
+    pub verdict: Verdict,
+    /// What it judged, for those who want to see whether it would find something.
+    pub run: Run,
+    /// Samples that are of no cycle.
+    pub strange: Vec<Unknown>,
+    /// What is wrong besides: agents that came back late, or said nothing of their trouble.
+    pub complaints: Vec<String>,
+    /// What each agent logged.
+    pub logs: Vec<(String, String)>,
+}
+
+impl Report {
+    pub(super) fn new(
+        setting: Setting,
+        run: Run,
+        strange: Vec<Unknown>,
+        incidents: Vec<Incident>,
+        mut complaints: Vec<String>,
+        logs: Vec<(String, String)>,
+    ) -> Self {
+        let patience = setting.patience();
+        for incident in &incidents {
+            if incident.joined.is_none_or(|after| after > patience) {
+                complaints.push(format!(
+                    "{}: not all agents were members one cycle after the end: {:?} s",
+                    incident.kind, incident.joined
+                ));
+            }
+            // The plan of the next edge after that, which is written a little before or after it.
+            if incident.listed.is_none_or(|after| after > 2.0 * patience + 0.5) {
+                complaints.push(format!(
+                    "{}: no plan listed all agents in time: {:?} s",
+                    incident.kind, incident.listed
+                ));
+            }
+        }
+        for (agent, log) in &logs {
+            let panics = log.lines().filter(|line| line.contains("panicked"));
+            complaints.extend(panics.map(|line| format!("{agent}: {line}")));
+        }
+        Self {
+            verdict: Self::judge(&run),
+            setting,
+            incidents,
+            run,
+            strange,
+            complaints,
+            logs,
+        }
+    }
+
+    /// What the oracle would say of another run, with the agents' ranking.
+    #[must_use]
+    pub fn judge(run: &Run) -> Verdict {
+        judge(run, &order)
+    }
+
+    /// What breaks a promise, in words.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        let found = self.verdict.violations().map(|finding| {
+            let (number, incident) = self.cause(finding).unzip();
+            let cause = incident.map_or("before any fault".to_owned(), |incident| {
+                format!(
+                    "fault {}, {}, {:.1} s after it began",
+                    number.unwrap_or_default(),
+                    incident.kind,
+                    self.edge(finding) - incident.from
+                )
+            });
+            format!("{finding} ({cause})")
+        });
+        let strange = self
+            .strange
+            .iter()
+            .map(|unknown| format!("a sample of no cycle: {unknown:?}"));
+        found
+            .chain(strange)
+            .chain(self.complaints.iter().cloned())
+            .collect()
+    }
+
+    /// Asserts that nothing breaks a promise, and that something was judged at all.
+    ///
+    /// # Panics
+    ///
+    /// If not, with what was found and what was done.
+    pub fn assert_promises(&self) {
+        let violations = self.violations();
+        assert!(violations.is_empty(), "{self}\n{}", self.details());
+        let resources = self.setting.resources + self.setting.side;
+        assert!(
+            self.verdict.judged >= 3 * resources,
+            "too little was judged: {self}"
+        );
+    }
+
+    /// Everything that is needed to find out what went wrong.
+    #[must_use]
+    pub fn details(&self) -> String {
+        let mut text = String::new();
+        for (number, incident) in self.incidents.iter().enumerate() {
+            text += &format!(
+                "fault {number} at {:.3} to {:.3}: {}: {}\n",
+                incident.from,
+                incident.end,
+                incident.kind,
+                incident.steps.join(", ")
+            );
+        }
+        let violations = self.violations();
+        for violation in violations.iter().take(SHOWN) {
+            text += violation;
+            text.push('\n');
+        }
+        if violations.len() > SHOWN {
+            text += &format!("and {} more\n", violations.len() - SHOWN);
+        }
+        text += &format!(
+            "the boot clock at the epoch: {:.3}\n{:#?}\n{:#?}\n",
+            self.run.epoch, self.run.joined, self.run.gone
+        );
+        for plan in &self.run.plans {
+            let members: Vec<_> = plan
+                .members
+                .iter()
+                .map(|member| format!("{} {} {:?}", member.agent, member.incarnation, member.units))
+                .collect();
+            text += &format!("plan {} at {:.3}: {}\n", plan.cycle, plan.at, members.join(", "));
+        }
+        for (agent, log) in &self.logs {
+            text += &format!("--- {agent}:\n{log}");
+        }
+        text
+    }
+
+    /// How many samples are missing, and how many came more than once, after each of some incidents.
+    fn harm(&self, kind: Kind) -> (usize, usize, usize) {
+        use crate::oracle::Kind as Found;
+        let (mut lost, mut doubled, mut unexplained) = (0, 0, 0);
+        for finding in &self.verdict.findings {
+            if self
+                .cause(finding)
+                .is_none_or(|(_, incident)| incident.kind != kind)
+            {
+                continue;
+            }
+            match finding.kind {
+                Found::Missing => lost += 1,
+                Found::DoubledExplained => doubled += 1,
+                _ => unexplained += 1,
+            }
+        }
+        (lost, doubled, unexplained)
+    }
+
+    /// The incident that came last before the end of a finding's cycle.
+    fn cause(&self, finding: &Finding) -> Option<(usize, &Incident)> {
+        let end = self.edge(finding) + f64::from(self.setting.interval);
+        let mut incidents = self.incidents.iter().enumerate().rev();
+        incidents.find(|(_, incident)| incident.from <= end)
+    }
+
+    fn edge(&self, finding: &Finding) -> f64 {
+        match &finding.place {
+            Place::Sample { cycle, .. } | Place::Cycle(cycle) => cycle.start as f64 / 1000.0 + self.run.epoch,
+            Place::Schedule(_) | Place::Agent => 0.0,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    /// The table: what each kind of fault did.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "{:28} {:>5} {:>6} {:>8} {:>6} {:>20}",
+            "fault", "count", "lost", "doubled", "wrong", "back after, s"
+        )?;
+        writeln!(
+            out,
+            "{:28} {:>5} {:>6} {:>8} {:>6} {:>20}",
+            "", "", "", "", "", "median / longest"
+        )?;
+        for kind in Kind::ALL {
+            let mut back: Vec<_> = self
+                .incidents
+                .iter()
+                .filter(|incident| incident.kind == kind)
+                .map(|incident| incident.listed.map_or(f64::INFINITY, |after| after.max(0.0)))
+                .collect();
+            if back.is_empty() {
+                continue;
+            }
+            back.sort_by(f64::total_cmp);
+            let (lost, doubled, wrong) = self.harm(kind);
+            let median = back[back.len() / 2];
+            let longest = back[back.len() - 1];
+            let back_after = format!("{median:.1} / {longest:.1}");
+            writeln!(
+                out,
+                "{kind:28} {:>5} {lost:>6} {doubled:>8} {wrong:>6} {back_after:>20}",
+                back.len()
+            )?;
+        }
+        writeln!(
+            out,
+            "{} samples judged, {} excused: {:?}; {} agents, {} + {} resources, every {} s, lease {} s, {} nodes of etcd{}",
+            self.verdict.judged,
+            self.verdict.excused,
+            self.verdict.counts(),
+            self.setting.agents,
+            self.setting.resources,
+            self.setting.side,
+            self.setting.interval,
+            self.setting.lease,
+            self.setting.nodes,
+            if self.setting.pauses {
+                ", on_loss: pause"
+            } else {
+                ""
+            },
+        )?;
+        let violations = self.violations();
+        writeln!(out, "{} violations", violations.len())
+    }
+}

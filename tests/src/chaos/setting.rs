@@ -1,0 +1,130 @@
+//! What a scene is made of: how many agents, what they share, how fast.
+
+use std::fmt::Write as _;
+
+use nephoscope_coordination::protocol::UnitHash;
+use nephoscope_coordination::{Group, Unit};
+use nephoscope_model::ScheduleId;
+use nephoscope_plugin::PartitionMode;
+
+/// The meter that is judged. The other one that agents may want comes and goes with reloads.
+pub(super) const METER: &str = "synthetic.cycle";
+
+/// What the pollster asks where nothing else lists anything.
+const FALLBACK: &str = "synthetic://10";
+
+/// What a scene is made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Setting {
+    /// Agents that are there from the begin to the end.
+    pub agents: usize,
+    /// Resources that all agents list.
+    pub resources: usize,
+    /// Resources of a second unit, which agents lay down and take up again in a rolling reload.
+    pub side: usize,
+    /// In seconds.
+    pub interval: u32,
+    /// `lease_ttl`, in seconds.
+    pub lease: u32,
+    /// `on_loss: pause`.
+    pub pauses: bool,
+    /// Nodes of etcd.
+    pub nodes: usize,
+    /// A safety rule that does not hold for the agents: the oracle must see it.
+    pub without: Option<&'static str>,
+}
+
+/// What an agent is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// What all do at the begin.
+    Usual,
+    /// As usual, and one meter more.
+    More,
+    /// One meter more, and nothing of the second unit.
+    Other,
+}
+
+impl Setting {
+    /// The canonical text of the schedule.
+    pub(super) fn schedule(&self) -> String {
+        format!("every:{}:0", self.interval)
+    }
+
+    /// The longest time from a fault's end until all agents are members again: one cycle.
+    #[must_use]
+    pub fn patience(&self) -> f64 {
+        f64::from(self.interval)
+    }
+
+    /// The keys of the first unit.
+    pub(super) fn keys(&self) -> impl Iterator<Item = String> {
+        (0..self.resources).map(|index| format!("synthetic-{index:06}"))
+    }
+
+    /// The keys of the second unit.
+    pub(super) fn side_keys(&self) -> impl Iterator<Item = String> {
+        (0..self.side).map(|index| format!("side-{index:03}"))
+    }
+
+    /// The first unit as plans name it.
+    pub(super) fn unit(&self) -> String {
+        self.unit_of(&self.listing())
+    }
+
+    /// The second unit, of all that members carry: it is a list, which plans name by its content.
+    pub(super) fn side_unit<'a>(&self, mut carried: impl Iterator<Item = &'a String>) -> Option<String> {
+        // The pollster's own discovery is a unit too, although it is not asked while there is another one.
+        let others = [self.unit(), self.unit_of(FALLBACK)];
+        carried.find(|unit| !others.contains(unit)).cloned()
+    }
+
+    fn unit_of(&self, listing: &str) -> String {
+        let unit = Unit {
+            group: Group::Shared,
+            schedule: ScheduleId::new(self.schedule()),
+            listing: listing.into(),
+            mode: PartitionMode::Resource,
+        };
+        UnitHash::of("", &unit).to_string()
+    }
+
+    fn listing(&self) -> String {
+        format!("synthetic://{}", self.resources)
+    }
+
+    /// An agent's `polling.yaml`.
+    pub(super) fn config(&self, id: &str, endpoints: &[String], duty: Duty) -> String {
+        let endpoints: Vec<_> = endpoints.iter().map(|url| format!("\"{url}\"")).collect();
+        let on_loss = if self.pauses { "pause" } else { "continue" };
+        let meters = match duty {
+            Duty::Usual => METER.to_owned(),
+            Duty::More | Duty::Other => format!("{METER}, synthetic.wave"),
+        };
+        // Polls take a while, so that faults strike in the midst of them.
+        let latency = self.interval * 1000 / 16;
+        let mut text = format!(
+            "agent: {{namespaces: [synthetic], id: {id}, host: host-{id}, state_dir: $LAB/state, shutdown_timeout: 30s}}\n\
+             coordination: {{backend: etcd, endpoints: [{}], lease_ttl: {}s, on_loss: {on_loss}}}\n\
+             notifier: {{publishers: [{{name: file, url: \"file://$LAB/samples\"}}]}}\n\
+             plugins: {{synthetic: {{latency: {latency}ms, jitter: {}ms}}}}\n\
+             sources:\n\
+             \x20 - {{name: main, interval: {}, meters: [{meters}], discovery: [\"{}\"]}}\n",
+            endpoints.join(", "),
+            self.lease,
+            2 * latency,
+            self.interval,
+            self.listing(),
+        );
+        if self.side > 0 && duty != Duty::Other {
+            let keys: Vec<_> = self.side_keys().collect();
+            let _ = writeln!(
+                text,
+                "  - {{name: side, interval: {}, meters: [{METER}], resources: [{}]}}",
+                self.interval,
+                keys.join(", ")
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,242 @@
+//! Sees what happens in etcd, through each of its nodes: who is first to show a change tells when it was.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, EventType, WatchOptions};
+use nephoscope_coordination::protocol::{Content, Key, Prefix, Revision, Value};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::clock::now;
+use crate::oracle::{Cycle, GaveUp, Gone, Joined, Plan, PlanMember};
+
+/// What the keys of the pool begin with.
+const PREFIX: &str = "nephoscope/";
+
+/// How long a node may take to begin a watch.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it takes until a node that did not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// All that was seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Plans in the order in which they were written.
+    pub plans: Vec<Plan>,
+    /// Members that came.
+    pub joined: Vec<Joined>,
+    /// Members that went.
+    pub gone: Vec<Gone>,
+    /// Units that were given up.
+    pub gave_up: Vec<GaveUp>,
+    /// Who is there, by id.
+    pub members: BTreeMap<String, Standing>,
+    /// How often etcd was emptied.
+    life: usize,
+    /// The revision of the last change of each key.
+    revisions: HashMap<Vec<u8>, i64>,
+}
+
+/// A member's key as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Which of the agent's lives.
+    pub incarnation: String,
+    /// What it carries, on all schedules together.
+    pub units: BTreeSet<String>,
+    /// Whether it stops.
+    pub leaving: bool,
+}
+
+/// Watches until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    shared: Arc<(Mutex<Seen>, Condvar)>,
+    /// Dropped with this, which ends the thread.
+    _alive: watch::Sender<()>,
+}
+
+impl Watcher {
+    /// Watches the nodes at these URLs.
+    pub(super) fn start(urls: Vec<String>) -> Self {
+        let shared = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
+        let (alive, mut dropped) = watch::channel(());
+        let into = shared.clone();
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime can be made").block_on(async {
+                let nodes = urls.into_iter().map(|url| follow(url, &into));
+                tokio::select! {
+                    _ = futures::future::join_all(nodes) => {}
+                    _ = dropped.changed() => {}
+                }
+            });
+        };
+        thread::Builder::new()
+            .name("watcher".to_owned())
+            .spawn(run)
+            .expect("a thread can be started");
+        Self {
+            shared,
+            _alive: alive,
+        }
+    }
+
+    /// Looks at what was seen so far.
+    pub(super) fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
+        at(&self.shared.0.lock())
+    }
+
+    /// Waits until something changes, at most so long.
+    pub(super) fn wait(&self, time: Duration) {
+        self.shared.1.wait_for(&mut self.shared.0.lock(), time);
+    }
+
+    /// etcd has ended and comes back empty. To be called in between.
+    pub(super) fn emptied(&self) {
+        let mut seen = self.shared.0.lock();
+        let at = now();
+        let members = std::mem::take(&mut seen.members);
+        let gone = members.into_values().map(|standing| Gone {
+            incarnation: standing.incarnation,
+            at,
+        });
+        seen.gone.extend(gone);
+        seen.revisions.clear();
+        seen.life += 1;
+    }
+
+    /// All that was seen, at the end.
+    pub(super) fn take(self) -> Seen {
+        std::mem::take(&mut self.shared.0.lock())
+    }
+}
+
+/// Watches one node for ever.
+async fn follow(url: String, shared: &(Mutex<Seen>, Condvar)) {
+    let mut life = shared.0.lock().life;
+    let mut revision = 0;
+    loop {
+        let options = ConnectOptions::new().with_connect_timeout(PATIENCE);
+        let begun = timeout(PATIENCE, async {
+            let mut client = Client::connect([&url], Some(options)).await?;
+            let options = WatchOptions::new()
+                .with_prefix()
+                .with_start_revision(revision + 1);
+            client.watch(PREFIX, Some(options)).await
+        });
+        if let Ok(Ok(mut changes)) = begun.await {
+            while let Ok(Some(change)) = changes.message().await {
+                let mut seen = shared.0.lock();
+                if change.canceled() || seen.life != life {
+                    break;
+                }
+                for event in change.events() {
+                    let Some(entry) = event.kv() else { continue };
+                    revision = revision.max(entry.mod_revision());
+                    let deleted = event.event_type() == EventType::Delete;
+                    let value = (!deleted).then(|| entry.value());
+                    seen.change(entry.key(), entry.mod_revision(), value);
+                }
+                drop(seen);
+                shared.1.notify_all();
+            }
+        }
+        let present = shared.0.lock().life;
+        if present != life {
+            life = present;
+            revision = 0;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+impl Seen {
+    /// A key was written or deleted; other nodes may have shown it already.
+    fn change(&mut self, key: &[u8], revision: i64, value: Option<&[u8]>) {
+        let known = self.revisions.entry(key.to_owned()).or_default();
+        if *known >= revision {
+            return;
+        }
+        *known = revision;
+        let entry = Prefix::new(PREFIX).entry(key, value, Revision::NONE, Revision(revision));
+        let entry = entry.expect("agents write keys of the protocol");
+        let at = now();
+        match (entry.key, entry.content) {
+            (Key::Member(id), Content::Value(Value::Member(member))) => {
+                let standing = Standing {
+                    incarnation: member.incarnation.to_string(),
+                    units: member
+                        .schedules
+                        .values()
+                        .flatten()
+                        .map(ToString::to_string)
+                        .collect(),
+                    leaving: member.leaving,
+                };
+                let id = id.to_string();
+                let incarnation = standing.incarnation.clone();
+                let before = self.members.insert(id.clone(), standing);
+                if before
+                    .as_ref()
+                    .is_none_or(|before| before.incarnation != incarnation)
+                {
+                    self.gone.extend(before.map(|before| Gone {
+                        incarnation: before.incarnation,
+                        at,
+                    }));
+                    self.joined.push(Joined {
+                        agent: id,
+                        incarnation,
+                        at,
+                    });
+                }
+            }
+            (Key::Member(id), Content::Deleted) => {
+                let before = self.members.remove(id.as_str());
+                self.gone.extend(before.map(|before| Gone {
+                    incarnation: before.incarnation,
+                    at,
+                }));
+            }
+            (Key::Plan(schedule), Content::Value(Value::Plan(plan))) => {
+                let members = plan.members.iter().map(|member| PlanMember {
+                    agent: member.id.to_string(),
+                    incarnation: member.incarnation.to_string(),
+                    units: member.units.iter().map(ToString::to_string).collect(),
+                });
+                self.plans.push(Plan {
+                    cycle: Cycle {
+                        schedule: schedule.as_str().to_owned(),
+                        start: plan.start.as_millis(),
+                    },
+                    at,
+                    members: members.collect(),
+                });
+            }
+            (Key::GiveUps(schedule, incarnation), Content::Value(Value::GiveUps(given))) => {
+                for (start, units) in given.cycles {
+                    for unit in units {
+                        // One that was seen before is older: the oracle takes the earliest.
+                        self.gave_up.push(GaveUp {
+                            incarnation: incarnation.to_string(),
+                            cycle: Cycle {
+                                schedule: schedule.as_str().to_owned(),
+                                start: start.as_millis(),
+                            },
+                            unit: unit.to_string(),
+                            at,
+                        });
+                    }
+                }
+            }
+            (key, Content::Bad(bad)) => panic!("an agent wrote {key:?}, which cannot be read: {bad}"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Agents for which a safety rule does not hold, and an oracle that sees it: what it says of whole agents is worth something.
+
+use std::thread;
+
+use nephoscope_tests::chaos::{Draw, Kind, Scene, Setting};
+use nephoscope_tests::oracle;
+
+/// Polls take a while, so that a fault right after an edge strikes in the midst of them, and an agent that was paused for three
+/// leases wakes before the next edge.
+const SETTING: Setting = Setting {
+    agents: 3,
+    resources: 40,
+    side: 10,
+    interval: 8,
+    lease: 2,
+    pauses: false,
+    nodes: 1,
+    without: None,
+};
+
+/// Does something to agents without a rule, and asserts that the oracle finds what the rule is there to prevent.
+fn without(rule: &'static str, kind: Kind, found: oracle::Kind) {
+    let setting = Setting {
+        without: Some(rule),
+        ..SETTING
+    };
+    let mut scene = Scene::begin(setting);
+    let mut draw = Draw::new(1);
+    scene.after_an_edge(0.2);
+    scene.suffer(kind, &mut draw);
+    let report = scene.end();
+    let counts = report.verdict.counts();
+    assert!(
+        counts.contains_key(&found),
+        "without {rule}: {found:?} is not among {counts:?}\n{}",
+        report.details()
+    );
+}
+
+#[test]
+fn the_oracle_sees_each_safety_rule_that_does_not_hold() {
+    let rules = [
+        ("succession", Kind::Kill, oracle::Kind::Missing),
+        ("fence", Kind::Pause, oracle::Kind::AfterFence),
+        ("units", Kind::RollingReload, oracle::Kind::Missing),
+        ("monotony", Kind::Slow, oracle::Kind::PlanChanged),
+        ("new_incarnation", Kind::Pause, oracle::Kind::IncarnationReused),
+    ];
+    thread::scope(|scope| {
+        let playing = rules.map(|(rule, kind, found)| scope.spawn(move || without(rule, kind, found)));
+        for scene in playing {
+            scene.join().unwrap();
+        }
+    });
+}
