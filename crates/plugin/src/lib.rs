@@ -48,8 +48,8 @@ pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
 pub use publisher::{PublishError, Publisher, PublisherContext};
 pub use registry::{
-    Call, CallRate, DiscoveryPlugin, Family, NamesPlugin, PartitionMode, PollsterPlugin, PublisherPlugin,
-    Registration, Registry, RegistryError, Scope,
+    Call, CallRate, DiscoveryPlugin, Family, NamesIfAsked, NamesPlugin, PartitionMode, PollsterPlugin,
+    PublisherPlugin, Registration, Registry, RegistryError, Scope,
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
 pub use secret::Secret;

@@ -154,8 +154,11 @@ pub struct NamesPlugin {
     /// What it calls.
     pub calls: &'static [Call],
     /// Makes it; `None` where the options do not ask for names.
-    pub build: fn(&BuildContext) -> Result<Option<Arc<dyn IdentityNames>>, BuildError>,
+    pub build: fn(&BuildContext) -> Result<NamesIfAsked, BuildError>,
 }
+
+/// Who knows the names, where the options ask for them.
+pub type NamesIfAsked = Option<Arc<dyn IdentityNames>>;
 
 /// A publisher as it is registered.
 pub struct PublisherPlugin {
