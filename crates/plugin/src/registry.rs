@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use nephoscope_model::MeterDef;
 
-use crate::{
-    BuildContext, BuildError, Discovery, IdentityNames, OptionsSpec, Pollster, Publisher, PublisherContext,
-};
+use crate::{BuildContext, BuildError, Discovery, Names, OptionsSpec, Pollster, Publisher, PublisherContext};
 
 /// What a crate hands to [`crate::register!`].
 pub enum Registration {
@@ -154,7 +152,7 @@ pub struct NamesPlugin {
     /// What it calls.
     pub calls: &'static [Call],
     /// Makes it; `None` where the options do not ask for names.
-    pub build: fn(&BuildContext) -> Result<Option<Arc<dyn IdentityNames>>, BuildError>,
+    pub build: fn(&BuildContext) -> Result<Option<Names>, BuildError>,
 }
 
 /// A publisher as it is registered.
