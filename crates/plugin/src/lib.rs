@@ -43,13 +43,13 @@ pub use calls::{CallCounts, CallOutcome, CallTotals, Circuit};
 pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page, WantedMeters};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use failure::{Failure, FailureKind};
-pub use names::{Identity, IdentityNames};
+pub use names::{Identity, IdentityNames, Names};
 pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
 pub use publisher::{PublishError, Publisher, PublisherContext};
 pub use registry::{
-    Call, CallRate, DiscoveryPlugin, Family, NamesIfAsked, NamesPlugin, PartitionMode, PollsterPlugin,
-    PublisherPlugin, Registration, Registry, RegistryError, Scope,
+    Call, CallRate, DiscoveryPlugin, Family, NamesPlugin, PartitionMode, PollsterPlugin, PublisherPlugin,
+    Registration, Registry, RegistryError, Scope,
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
 pub use secret::Secret;

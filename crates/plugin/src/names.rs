@@ -20,3 +20,6 @@ pub trait IdentityNames: Send + Sync + 'static {
     /// comes within seconds, whatever becomes of the service: samples wait for it.
     async fn names(&self, identities: &[Identity]) -> Vec<Option<Arc<str>>>;
 }
+
+/// One who knows names, as the agent holds it.
+pub type Names = Arc<dyn IdentityNames>;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use nephoscope_model::MeterDef;
 
-use crate::{
-    BuildContext, BuildError, Discovery, IdentityNames, OptionsSpec, Pollster, Publisher, PublisherContext,
-};
+use crate::{BuildContext, BuildError, Discovery, Names, OptionsSpec, Pollster, Publisher, PublisherContext};
 
 /// What a crate hands to [`crate::register!`].
 pub enum Registration {
@@ -154,11 +152,8 @@ pub struct NamesPlugin {
     /// What it calls.
     pub calls: &'static [Call],
     /// Makes it; `None` where the options do not ask for names.
-    pub build: fn(&BuildContext) -> Result<NamesIfAsked, BuildError>,
+    pub build: fn(&BuildContext) -> Result<Option<Names>, BuildError>,
 }
-
-/// Who knows the names, where the options ask for them.
-pub type NamesIfAsked = Option<Arc<dyn IdentityNames>>;
 
 /// A publisher as it is registered.
 pub struct PublisherPlugin {
