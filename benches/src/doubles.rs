@@ -156,6 +156,7 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
         endpoint: None,
         calls: &[],
         plugin,
+        names: None,
     })
 }
 

@@ -185,11 +185,7 @@ fn failures(records: &[Arc<CycleRecord>], publishers: &[PublisherStatus], not_pr
             lines.push(format!("failed: {}: {reason}", record.schedule));
         }
         for listing in &record.listings {
-            if let Some(failure) = listing
-                .failure
-                .as_ref()
-                .filter(|failure| is_failure(failure.kind))
-            {
+            if let Some(failure) = listing.failure.as_ref().filter(|failure| failure.is_error()) {
                 described += 1;
                 lines.push(format!(
                     "failed: discovery {}: {}: {}",
@@ -198,7 +194,7 @@ fn failures(records: &[Arc<CycleRecord>], publishers: &[PublisherStatus], not_pr
             }
         }
         for poll in &record.polls {
-            for failure in poll.notes.iter().filter(|failure| is_failure(failure.kind)) {
+            for failure in poll.notes.iter().filter(|failure| failure.is_error()) {
                 described += 1;
                 let of = failure
                     .resource
@@ -229,10 +225,6 @@ fn failures(records: &[Arc<CycleRecord>], publishers: &[PublisherStatus], not_pr
         lines.push(format!("not printed: {not_printed} samples"));
     }
     lines
-}
-
-fn is_failure(kind: &str) -> bool {
-    kind != nephoscope_plugin::FailureKind::NotSupported.as_str()
 }
 
 #[cfg(test)]

@@ -49,6 +49,13 @@ pub(crate) fn service_found(service: &str) {
     tracing::info!(service, "the catalog has the service now");
 }
 
+pub(crate) fn version_unknown(error: &ApiError) {
+    tracing::info!(
+        error = error.chain(),
+        "a service is not polled until it has a version that is known"
+    );
+}
+
 pub(crate) fn extension_absent(error: &ApiError) {
     tracing::info!(
         error = error.chain(),

@@ -104,6 +104,9 @@ pub struct Options {
     pub page_size: u32,
     /// Whether disabled projects, and those of disabled domains, are left out of the discovery `tenant`.
     pub ignore_disabled_projects: bool,
+    /// Whether samples have the names of their projects and users, beside the ids. Keystone is asked for each once in
+    /// ten minutes.
+    pub identity_name_discovery: bool,
     /// What is special about a service, by name: `cinder`, `glance`, `keystone`, `neutron`, `nova` ...
     pub services: BTreeMap<String, ServiceOptions>,
 }
@@ -177,6 +180,7 @@ impl Default for Options {
             breaker_interval: HumanDuration::from_secs(30),
             page_size: 1000,
             ignore_disabled_projects: false,
+            identity_name_discovery: false,
             services: BTreeMap::new(),
         }
     }

@@ -8,6 +8,7 @@ use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
+use crate::events;
 use crate::exchange::{Answer, Exchange, document};
 use crate::items::List;
 use crate::link;
@@ -254,11 +255,18 @@ impl Request {
         let request = Self::new(self.service.clone(), &wanted.call);
         let (answer, _) = Box::pin(request.follow(endpoint, url, &headers)).await?;
         let offered: VersionDocument = document(answer.successful().await?).await?;
-        let found = Negotiated::of(&offered, wanted.version).map_err(|found| ApiError::Version {
-            service: self.service.def.name,
-            wanted: wanted.version.to_string(),
-            found,
+        let found = Negotiated::of(&offered, wanted.version).map_err(|found| {
+            let error = ApiError::Version {
+                service: self.service.def.name,
+                wanted: wanted.version.to_string(),
+                found,
+            };
+            if self.service.endpoint.set_absent(wanted.call.path) {
+                events::version_unknown(&error);
+            }
+            error
         })?;
+        self.service.endpoint.set_present(wanted.call.path);
         *known = Some(found);
         Ok(found.version)
     }

@@ -13,7 +13,8 @@ pub enum FailureKind {
     Unreachable,
     /// This resource will go on failing: it is set aside for more and more cycles, at most an hour.
     Permanent,
-    /// This resource, service or machine does not have what was asked for; not an error.
+    /// This resource, service or machine does not have what was asked for; not an error. Where a whole listing or poll
+    /// ends with it, whoever finds that says so once in the log: the engine does not, in each cycle again.
     NotSupported,
     /// The run was ended by its deadline, by a reload or by the end of the program.
     Stopped,

@@ -10,6 +10,7 @@
 //! | a discovery | [`Discovery`] | [`DiscoveryPlugin`] |
 //! | a pollster | [`Pollster`] | [`PollsterPlugin`] |
 //! | a publisher | [`Publisher`] | [`PublisherPlugin`] |
+//! | names of projects and users | [`IdentityNames`] | [`NamesPlugin`] |
 //! | options of the family | `serde::Deserialize` and `schemars::JsonSchema` | [`Family`] |
 
 mod backoff;
@@ -20,6 +21,7 @@ mod calls;
 mod discovery;
 mod duration;
 mod failure;
+mod names;
 mod options;
 mod pollster;
 mod publisher;
@@ -41,12 +43,13 @@ pub use calls::{CallCounts, CallOutcome, CallTotals, Circuit};
 pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page, WantedMeters};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use failure::{Failure, FailureKind};
+pub use names::{Identity, IdentityNames};
 pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
 pub use publisher::{PublishError, Publisher, PublisherContext};
 pub use registry::{
-    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, PublisherPlugin, Registration,
-    Registry, RegistryError, Scope,
+    Call, CallRate, DiscoveryPlugin, Family, NamesPlugin, PartitionMode, PollsterPlugin, PublisherPlugin,
+    Registration, Registry, RegistryError, Scope,
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
 pub use secret::Secret;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use nephoscope_model::MeterDef;
 
-use crate::{BuildContext, BuildError, Discovery, OptionsSpec, Pollster, Publisher, PublisherContext};
+use crate::{
+    BuildContext, BuildError, Discovery, IdentityNames, OptionsSpec, Pollster, Publisher, PublisherContext,
+};
 
 /// What a crate hands to [`crate::register!`].
 pub enum Registration {
@@ -18,6 +20,8 @@ pub enum Registration {
     Pollster(PollsterPlugin),
     /// A publisher.
     Publisher(PublisherPlugin),
+    /// Names of projects and users.
+    Names(NamesPlugin),
 }
 
 inventory::collect!(Registration);
@@ -139,6 +143,20 @@ pub struct PollsterPlugin {
     pub build: fn(&BuildContext) -> Result<Arc<dyn Pollster>, BuildError>,
 }
 
+/// A plugin that knows the names of projects and users, as it is registered.
+pub struct NamesPlugin {
+    /// Its name.
+    pub name: &'static str,
+    /// The family that it belongs to.
+    pub family: &'static str,
+    /// The namespaces that load it.
+    pub namespaces: &'static [&'static str],
+    /// What it calls.
+    pub calls: &'static [Call],
+    /// Makes it; `None` where the options do not ask for names.
+    pub build: fn(&BuildContext) -> Result<Option<Arc<dyn IdentityNames>>, BuildError>,
+}
+
 /// A publisher as it is registered.
 pub struct PublisherPlugin {
     /// The URL schemes that it serves, for example `file`.
@@ -186,6 +204,8 @@ pub struct Registry {
     pub pollsters: Vec<&'static PollsterPlugin>,
     /// Sorted by first scheme.
     pub publishers: Vec<&'static PublisherPlugin>,
+    /// Sorted by name, then family. The first that has names is asked.
+    pub names: Vec<&'static NamesPlugin>,
 }
 
 impl Registry {
@@ -207,6 +227,7 @@ impl Registry {
                 Registration::Discovery(discovery) => registry.discoveries.push(discovery),
                 Registration::Pollster(pollster) => registry.pollsters.push(pollster),
                 Registration::Publisher(publisher) => registry.publishers.push(publisher),
+                Registration::Names(names) => registry.names.push(names),
             }
         }
         registry
@@ -218,6 +239,7 @@ impl Registry {
         registry
             .publishers
             .sort_by_key(|publisher| publisher.schemes.first().copied());
+        registry.names.sort_by_key(|names| (names.name, names.family));
         registry.check()?;
         Ok(registry)
     }
@@ -240,6 +262,9 @@ impl Registry {
                     }
                 }
             }
+        }
+        for plugin in &self.names {
+            self.check_family(plugin.name, plugin.family)?;
         }
         for publisher in &self.publishers {
             for scheme in publisher.schemes {

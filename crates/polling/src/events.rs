@@ -8,7 +8,7 @@ use std::time::Duration;
 use nephoscope_coordination::WorkId;
 use nephoscope_model::CycleId;
 use nephoscope_notifier::Outcome;
-use nephoscope_plugin::Failure;
+use nephoscope_plugin::{Failure, FailureKind};
 
 use crate::record::CycleRecord;
 use crate::schedule::Schedule;
@@ -64,11 +64,27 @@ pub(crate) fn cycle_settled(cycle: &CycleId, outcome: Outcome) {
 }
 
 pub(crate) fn poll_failed(pollster: &str, cycle: &CycleId, failure: &Failure) {
+    if failure.kind() == FailureKind::NotSupported {
+        // Whoever finds that something is not there says so once; it is not there in the next cycle either.
+        tracing::debug!(pollster, cycle = %cycle.start, "not polled: {}", failure.chain());
+        return;
+    }
     tracing::warn!(pollster, cycle = %cycle.start, kind = %failure.kind(), "poll failed: {}", failure.chain());
 }
 
 pub(crate) fn discovery_failed(listing: &str, cycle: &CycleId, failure: &Failure) {
+    if failure.kind() == FailureKind::NotSupported {
+        tracing::debug!(listing, cycle = %cycle.start, "not listed: {}", failure.chain());
+        return;
+    }
     tracing::warn!(listing, cycle = %cycle.start, kind = %failure.kind(), "discovery failed: {}", failure.chain());
+}
+
+pub(crate) fn names_panicked(failure: &Failure) {
+    tracing::error!(
+        "samples go on without names of projects and users: {}",
+        failure.chain()
+    );
 }
 
 pub(crate) fn poll_hangs(pollster: &str, cycle: &CycleId) {

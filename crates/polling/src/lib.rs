@@ -23,6 +23,7 @@ pub mod keyhash;
 pub mod ledger;
 pub mod limits;
 pub mod listing;
+mod names;
 pub mod plugins;
 pub mod progress;
 pub mod record;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, OptionsError,
-    PartitionMode, Pollster, Registry, Scope,
+    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, IdentityNames,
+    OptionsError, PartitionMode, Pollster, Registry, Scope,
 };
 
 use crate::events;
@@ -40,6 +40,8 @@ pub struct LoadedPollster {
     pub calls: &'static [Call],
     /// The plugin.
     pub plugin: Arc<dyn Pollster>,
+    /// Who knows the names of the projects and users of its samples; `None` where they are published without.
+    pub names: Option<Arc<dyn IdentityNames>>,
 }
 
 /// The plugins of an agent.
@@ -174,6 +176,15 @@ impl Plugins {
                 );
             }
         }
+        let mut names = None;
+        for found in &request.registry.names {
+            if names.is_none() && loads(found.family, found.namespaces) {
+                let built = (found.build)(&context(found.family));
+                names = plugins
+                    .keep(built, found.name, found.family, &mut errors)
+                    .flatten();
+            }
+        }
         for found in &request.registry.pollsters {
             if !loads(found.family, found.namespaces) {
                 continue;
@@ -191,6 +202,7 @@ impl Plugins {
                     endpoint: found.endpoint.map(Arc::from),
                     calls: found.calls,
                     plugin,
+                    names: names.clone(),
                 }));
             }
         }

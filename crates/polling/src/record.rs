@@ -75,6 +75,11 @@ impl FailureNote {
             message: failure.chain(),
         }
     }
+
+    /// Whether it is an error: what is not supported here is none.
+    pub fn is_error(&self) -> bool {
+        self.kind != FailureKind::NotSupported.as_str()
+    }
 }
 
 /// One pollster run of a cycle.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use nephoscope_coordination::Unit;
-use nephoscope_model::{Batch, Resource, RunIds};
+use nephoscope_model::{Batch, Resource, RunIds, Sample};
 use nephoscope_notifier::ReceiptSet;
 use nephoscope_plugin::{
     Failure, FailureKind, Page, PollContext, PollRun, Reported, RunObserver, RunOutput, SampleSink,
@@ -25,6 +25,7 @@ use crate::events;
 use crate::fence::Fence;
 use crate::keyhash::{KeyHasher, KeySet};
 use crate::listing::{Reader, panicked};
+use crate::names;
 use crate::record::{DESCRIBED, FailureNote, PollRecord};
 use crate::setaside::SetAside;
 use crate::task::{Lane, RunDef};
@@ -329,8 +330,24 @@ impl Worker {
         let _ = timeout(grace, task).await;
     }
 
+    /// Gives samples the names of their projects and users, where that is wanted and they are known.
+    async fn name(&self, samples: &mut [Sample]) {
+        let Some(names) = &self.def.pollster.names else {
+            return;
+        };
+        let named = std::panic::AssertUnwindSafe(names::give(samples, &**names)).catch_unwind();
+        tokio::select! {
+            biased;
+            () = self.cancellation.cancelled() => {}
+            named = named => if let Err(panic) = named {
+                events::names_panicked(&panicked(panic.as_ref()));
+            }
+        }
+    }
+
     async fn hand_over(&mut self, batch: Reported) {
-        let Reported { samples, at } = batch;
+        let Reported { mut samples, at } = batch;
+        self.name(&mut samples).await;
         // What came before the lease's end may go after it, and a doubt may have gone: each batch is asked for.
         if let Some(fence) = &self.fence
             && !fence.lets_pass(at).await

@@ -8,7 +8,7 @@ use nephoscope_model::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::record::{CycleRecord, FailureCounts, as_text};
+use crate::record::{CycleRecord, FailureCounts, FailureNote, as_text};
 use crate::setaside::SetAsideResource;
 
 /// Upper bounds of the lateness histogram, in seconds.
@@ -97,7 +97,8 @@ impl Totals {
             let total = totals.listings.entry(listing.listing.clone()).or_default();
             total.runs += 1;
             total.resources = listing.resources;
-            total.failures += u64::from(listing.failure.is_some());
+            let is_error = listing.failure.as_ref().is_some_and(FailureNote::is_error);
+            total.failures += u64::from(is_error);
         }
     }
 

@@ -99,13 +99,15 @@ impl Discovery for Secrets {
 
 impl Secrets {
     /// The payload of a secret; `None` where the cloud has no Barbican.
-    async fn payload(&self, id: &str, run: &DiscoveryRun) -> Result<Option<Credentials>, ApiError> {
+    async fn payload(&self, id: &str, run: &DiscoveryRun) -> Result<Option<Credentials>, Failure> {
         let barbican = self.0.shared_by(run.members());
         let request = barbican.request(&PAYLOAD).segment(id).header("accept", "*/*");
         match request.bytes().await {
             Ok(payload) => Ok(Some(Credentials(payload))),
             Err(ApiError::NoEndpoint { .. }) => Ok(None),
-            Err(error) => Err(error),
+            // Somebody has named a secret that is not there: that is an error, not a part of the cloud that is missing.
+            Err(error) if error.status() == Some(404) => Err(Failure::transient(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -74,6 +74,30 @@ async fn record_sets_cost_a_request_a_zone_and_a_zone_that_fails_costs_itself() 
 }
 
 #[tokio::test]
+async fn statuses_have_the_numbers_of_ceilometer() {
+    let cloud = Cloud::start(Size::of(0)).await;
+    let words = ["ACTIVE", "PENDING", "ERROR", "DELETED", "UNKNOWN"];
+    let zones: Vec<_> = words
+        .iter()
+        .map(|word| json!({ "id": word, "status": word }))
+        .collect();
+    cloud.answers("/dns/v2/zones", json!({ "zones": zones }));
+    let kit = Kit::new("designate").options_of("openstack", cloud.options());
+    let outcome = kit
+        .pollster("dns.zone")
+        .resources_from("dns_zones")
+        .wanted(["dns.zone.status"])
+        .poll()
+        .await;
+    let numbers: Vec<String> = outcome
+        .samples
+        .iter()
+        .map(|sample| sample.volume.to_string())
+        .collect();
+    assert_eq!(numbers, ["1", "2", "3", "4", "-1"]);
+}
+
+#[tokio::test]
 async fn the_family_keeps_the_promises_of_plugins() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("designate")

@@ -45,6 +45,62 @@ async fn the_samples_are_those_of_ceilometer() {
 }
 
 #[tokio::test]
+async fn statuses_have_the_numbers_of_ceilometer() {
+    // In the order of their numbers, from 1.
+    let words = [
+        "available",
+        "creating",
+        "deleting",
+        "error",
+        "error_deleting",
+        "migrating",
+        "extending",
+        "shrinking",
+        "reverting",
+        "inactive",
+        "manage_starting",
+        "manage_error",
+        "unmanage_starting",
+        "unmanage_error",
+        "unmanaged",
+        "extending_error",
+        "shrinking_error",
+        "reverting_error",
+        "awaiting_transfer",
+        "backup_creating",
+        "backup_restoring",
+        "backup_restoring_error",
+        "creating_from_snapshot",
+        "shrinking_possible_data_loss_error",
+        "migrating_to",
+        "replication_change",
+    ];
+    let cloud = Cloud::start(Size::of(0)).await;
+    let shares: Vec<_> = words
+        .iter()
+        .map(|word| serde_json::json!({ "id": word, "status": word }))
+        .collect();
+    cloud.answers(
+        "/share/v2/5e71ce00000000000000000000000000/shares/detail",
+        serde_json::json!({ "shares": shares }),
+    );
+    let kit = Kit::new("manila").options_of("openstack", cloud.options());
+    let outcome = kit
+        .pollster("manila.share")
+        .resources_from("manila_shares")
+        .wanted(["manila.share.status"])
+        .poll()
+        .await;
+    let numbers: Vec<String> = outcome
+        .samples
+        .iter()
+        .map(|sample| sample.volume.to_string())
+        .collect();
+    let wanted: Vec<String> = (1..=words.len()).map(|number| number.to_string()).collect();
+    assert_eq!(numbers, wanted);
+}
+
+#[tokio::test]
 async fn the_family_keeps_the_promises_of_plugins() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("manila")

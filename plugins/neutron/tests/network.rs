@@ -228,6 +228,55 @@ async fn many_floating_ips_are_one_request() {
 }
 
 #[tokio::test]
+async fn statuses_have_the_numbers_of_ceilometer() {
+    let words = [
+        ("INACTIVE", 0),
+        ("ACTIVE", 1),
+        ("PENDING_CREATE", 2),
+        ("DOWN", 3),
+        ("CREATED", 4),
+        ("PENDING_UPDATE", 5),
+        ("PENDING_DELETE", 6),
+        ("ERROR", 7),
+        ("error", 7),
+        ("UNKNOWN", -1),
+        ("", -1),
+    ];
+    for (pollster, discovery, path, list) in [
+        ("ip.floating", "fip_services", "floatingips", "floatingips"),
+        (
+            "network.services.vpn",
+            "vpn_services",
+            "vpn/vpnservices",
+            "vpnservices",
+        ),
+        (
+            "network.services.firewall",
+            "fw_services",
+            "fwaas/firewall_groups",
+            "firewall_groups",
+        ),
+    ] {
+        let mut entries: Vec<Value> = words
+            .iter()
+            .enumerate()
+            .map(|(number, (word, _))| json!({ "id": format!("id-{number}"), "status": word }))
+            .collect();
+        entries.push(json!({ "id": "null", "status": null }));
+        entries.push(json!({ "id": "none" }));
+        let outcome = polled(pollster, discovery, path, json!({ list: entries })).await;
+        let numbers: Vec<String> = outcome
+            .samples
+            .iter()
+            .map(|sample| sample.volume.to_string())
+            .collect();
+        let known = words.iter().map(|(_, number)| number.to_string());
+        let wanted: Vec<String> = known.chain(["-1".to_owned(), "-1".to_owned()]).collect();
+        assert_eq!(numbers, wanted, "{pollster}");
+    }
+}
+
+#[tokio::test]
 async fn the_family_keeps_the_promises_of_plugins() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("neutron")

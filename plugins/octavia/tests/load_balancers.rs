@@ -45,6 +45,46 @@ async fn the_samples_are_those_of_ceilometer() {
 }
 
 #[tokio::test]
+async fn statuses_have_the_numbers_of_ceilometer() {
+    let cloud = Cloud::start(Size::of(0)).await;
+    let statuses = [
+        ("ONLINE", 1, "ACTIVE", 1),
+        ("DRAINING", 2, "DELETED", 2),
+        ("OFFLINE", 3, "ERROR", 3),
+        ("DEGRADED", 4, "PENDING_CREATE", 4),
+        ("ERROR", 5, "PENDING_UPDATE", 5),
+        ("NO_MONITOR", 6, "PENDING_DELETE", 6),
+        ("UNKNOWN", -1, "UNKNOWN", -1),
+    ];
+    let balancers: Vec<_> = statuses
+        .iter()
+        .map(|(operating, number, provisioning, _)| {
+            json!({ "id": format!("lb{number}"), "operating_status": operating, "provisioning_status": provisioning })
+        })
+        .collect();
+    cloud.answers(
+        "/load-balancer/v2.0/lbaas/loadbalancers",
+        json!({ "loadbalancers": balancers }),
+    );
+    let kit = Kit::new("octavia").options_of("openstack", cloud.options());
+    let outcome = kit
+        .pollster("loadbalancer")
+        .resources_from("lb_services")
+        .poll()
+        .await;
+    let numbers: Vec<String> = outcome
+        .samples
+        .iter()
+        .map(|sample| sample.volume.to_string())
+        .collect();
+    let wanted: Vec<String> = statuses
+        .iter()
+        .flat_map(|(_, operating, _, provisioning)| [operating.to_string(), provisioning.to_string()])
+        .collect();
+    assert_eq!(numbers, wanted);
+}
+
+#[tokio::test]
 async fn the_family_keeps_the_promises_of_plugins() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("octavia")

@@ -7,6 +7,8 @@
 )]
 
 mod admin;
+mod central;
+mod central_transport;
 mod commands;
 mod compute;
 mod cost;

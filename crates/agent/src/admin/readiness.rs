@@ -418,6 +418,7 @@ impl Facts {
             }
             for listing in &record.listings {
                 if let Some(failure) = &listing.failure
+                    && failure.is_error()
                     && failed.insert(&listing.listing)
                 {
                     let text = format!(
@@ -783,6 +784,19 @@ mod tests {
         ready: true
         Degraded SpoolFailing: the spool of publisher `a` takes nothing: append to the spool: the disk is full
         ");
+    }
+
+    #[test]
+    fn a_service_that_is_not_there_is_no_failure() {
+        let mut record = CycleRecord::clone(&record("every:300:0", None, Some("there is no Manila")));
+        for listing in &mut record.listings {
+            listing.failure.as_mut().unwrap().kind = "not_supported";
+        }
+        let facts = Facts {
+            records: vec![Arc::new(record)],
+            ..facts()
+        };
+        insta::assert_snapshot!(shown(&facts), @"ready: true");
     }
 
     #[test]

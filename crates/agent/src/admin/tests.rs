@@ -127,6 +127,7 @@ fn plugins() -> Plugins {
         endpoint: None,
         calls: &[],
         plugin: Arc::new(Answers),
+        names: None,
     }));
     plugins
         .unavailable

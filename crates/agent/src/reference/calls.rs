@@ -21,8 +21,12 @@ pub(crate) fn page(registry: &Registry) -> String {
         .pollsters
         .iter()
         .map(|pollster| (pollster.name, "pollster", pollster.calls));
+    let names = registry
+        .names
+        .iter()
+        .map(|names| (names.name, "names", names.calls));
     let mut makers: BTreeMap<[String; 5], Vec<String>> = BTreeMap::new();
-    for (name, kind, calls) in discoveries.chain(pollsters) {
+    for (name, kind, calls) in discoveries.chain(pollsters).chain(names) {
         for call in calls {
             let maker = format!("{kind} {}", code(name));
             makers.entry(row(call)).or_default().push(maker);

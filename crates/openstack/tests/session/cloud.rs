@@ -259,6 +259,41 @@ async fn a_service_that_fails_and_fails_is_left_alone_and_the_others_are_not() {
 }
 
 #[tokio::test]
+async fn a_service_that_stays_away_gets_one_probe_in_each_interval() {
+    let lab = Lab::with(Size::of(1), json!({ "breaker_interval": "30s" })).await;
+    lab.cloud
+        .fault(Fault::of(Service::Glance, FaultKind::Status(503)));
+    assert_eq!(status_of(lab.images().await), Some(503));
+    for intervals in 1..=4 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(31)).await;
+        tokio::time::resume();
+        for _ in 0..5 {
+            assert!(lab.images().await.is_err());
+        }
+        assert_eq!(lab.cloud.requests(Service::Glance), 3 + intervals);
+    }
+}
+
+#[tokio::test]
+async fn agents_that_share_the_work_share_the_rate() {
+    let lab = Lab::with(Size::of(1), json!({ "rate": 1000 })).await;
+    let other = Lab::at(&lab.cloud, json!({ "rate": 1000 }));
+    let ask = async |service: nephoscope_openstack::Service| {
+        for _ in 0..60 {
+            let images: serde_json::Value = service.request(&lab::IMAGES).document().await.unwrap();
+            assert!(images.is_object());
+        }
+    };
+    let members = std::num::NonZeroUsize::new(1_000_000).unwrap();
+    tokio::select! {
+        biased;
+        () = ask(lab.service(&lab::GLANCE).shared_by(members)) => panic!("one a second is a minute"),
+        () = ask(other.service(&lab::GLANCE)) => {}
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_cannot_be_reached_is_said_to_be_unreachable() {
     let lab = Lab::start(Size::of(1)).await;
     let endpoint = lab::nobody();

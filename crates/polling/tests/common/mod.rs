@@ -133,6 +133,7 @@ impl Doubles {
             endpoint: None,
             calls: &[],
             plugin: Arc::new(PollDouble(Arc::new(poll))),
+            names: None,
         }));
         self
     }

@@ -1,0 +1,130 @@
+//! Gives samples the names of their projects and users.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use nephoscope_model::{Sample, Subject};
+use nephoscope_plugin::{Identity, IdentityNames};
+
+/// Gives the samples of a batch the names that are known. Samples that share a subject share the new one.
+pub(crate) async fn give(samples: &mut [Sample], names: &dyn IdentityNames) {
+    let wanted: BTreeSet<Identity> = samples
+        .iter()
+        .flat_map(|sample| {
+            let subject = &sample.subject;
+            let project = subject
+                .project_id
+                .clone()
+                .filter(|_| subject.project_name.is_none());
+            let user = subject.user_id.clone().filter(|_| subject.user_name.is_none());
+            [project.map(Identity::Project), user.map(Identity::User)]
+        })
+        .flatten()
+        .filter(|identity| !matches!(identity, Identity::Project(id) | Identity::User(id) if id.is_empty()))
+        .collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let wanted: Vec<Identity> = wanted.into_iter().collect();
+    let found = names.names(&wanted).await;
+    let known: HashMap<Identity, Arc<str>> = wanted
+        .into_iter()
+        .zip(found)
+        .filter_map(|(identity, name)| Some((identity, name?)))
+        .collect();
+    if known.is_empty() {
+        return;
+    }
+    // By the address of the subject before, which lives on here.
+    let mut named: HashMap<*const Subject, (Arc<Subject>, Arc<Subject>)> = HashMap::new();
+    for sample in samples {
+        let (_, subject) = named.entry(Arc::as_ptr(&sample.subject)).or_insert_with(|| {
+            let before = sample.subject.clone();
+            let after = Arc::new(with_names(&before, &known));
+            (before, after)
+        });
+        sample.subject = subject.clone();
+    }
+}
+
+fn with_names(subject: &Subject, known: &HashMap<Identity, Arc<str>>) -> Subject {
+    let mut subject = subject.clone();
+    let name = |identity: Option<Identity>| known.get(&identity?).cloned();
+    let project = name(subject.project_id.clone().map(Identity::Project));
+    let user = name(subject.user_id.clone().map(Identity::User));
+    subject.project_name = subject.project_name.or(project);
+    subject.user_name = subject.user_name.or(user);
+    subject
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nephoscope_model::{CycleId, Meter, MeterDef, RunIds, ScheduleId, Timestamp};
+    use nephoscope_plugin::async_trait;
+    use parking_lot::Mutex;
+
+    /// Knows everybody whose id begins with `known`.
+    #[derive(Default)]
+    struct Registry(Mutex<Vec<Vec<Identity>>>);
+
+    #[async_trait]
+    impl IdentityNames for Registry {
+        async fn names(&self, identities: &[Identity]) -> Vec<Option<Arc<str>>> {
+            self.0.lock().push(identities.to_vec());
+            let name = |identity: &Identity| match identity {
+                Identity::Project(id) | Identity::User(id) => {
+                    id.starts_with("known").then(|| format!("name of {id}").into())
+                }
+            };
+            identities.iter().map(name).collect()
+        }
+    }
+
+    fn sample(subject: &Arc<Subject>) -> Sample {
+        let meter = Meter::from(&MeterDef::gauge("m", "u", "A meter"));
+        let cycle = CycleId {
+            schedule: ScheduleId::new("every:300:0"),
+            start: Timestamp::from_micros(0),
+            number: 0,
+        };
+        Sample {
+            subject: subject.clone(),
+            meter: Arc::new(meter),
+            volume: 1_i64.into(),
+            monotonic_time: None,
+            timestamp: Timestamp::from_micros(0),
+            id: RunIds::new("", &cycle, "p").resource("r").sample("m", "r", 0),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_identity_is_asked_for_once_and_subjects_stay_shared() {
+        let first = Subject::new("r1").project("known-p").user("known-u").shared();
+        let second = Subject::new("r2").project("known-p").user("stranger").shared();
+        let third = Subject::new("r3").shared();
+        let mut samples = [&first, &first, &second, &third].map(sample);
+        let registry = Registry::default();
+        give(&mut samples, &registry).await;
+        let shown: Vec<_> = samples
+            .iter()
+            .map(|sample| {
+                let subject = &sample.subject;
+                (subject.project_name.as_deref(), subject.user_name.as_deref())
+            })
+            .collect();
+        let project = Some("name of known-p");
+        assert_eq!(
+            shown,
+            [
+                (project, Some("name of known-u")),
+                (project, Some("name of known-u")),
+                (project, None),
+                (None, None)
+            ]
+        );
+        assert!(Arc::ptr_eq(&samples[0].subject, &samples[1].subject));
+        let asked = registry.0.lock();
+        assert_eq!((asked.len(), asked[0].len()), (1, 3));
+    }
+}

@@ -1,0 +1,266 @@
+//! The namespace `central`: the real program against a cloud that answers as OpenStack's services do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nephoscope_cloud::{Cloud, Fault, FaultKind, SECRET_KEY, Service, Size, USER};
+use nephoscope_tests::{Finished, Lab, Sample};
+use serde_json::{Value, json};
+
+/// A cloud that answers while the program, which is waited for on this thread, asks.
+pub(crate) struct Sky {
+    pub(crate) cloud: Cloud,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Sky {
+    pub(crate) fn of(resources: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let cloud = runtime.block_on(Cloud::start(Size::of(resources)));
+        Self {
+            cloud,
+            _runtime: runtime,
+        }
+    }
+
+    /// An agent that polls everything of the cloud, with further options of the session.
+    fn lab(&self, more: &[(&str, Value)]) -> Lab {
+        let mut openstack = self.cloud.options();
+        openstack["services"] = json!({ "radosgw": { "catalog_name": "radosgw" } });
+        for (name, value) in more {
+            openstack[*name] = value.clone();
+        }
+        let config = json!({
+            "agent": { "host": "node1", "state_dir": "$LAB/state" },
+            "plugins": { "openstack": openstack, "radosgw": { "access_key": USER, "secret_key": SECRET_KEY } },
+            "sources": [{ "name": "all", "interval": 300, "meters": ["*"] }],
+        });
+        Lab::with(&config.to_string())
+    }
+}
+
+fn once(lab: &Lab, code: i32) -> Finished {
+    let arguments = ["once", "--namespaces", "central", "--format", "json"];
+    lab.nephoscope(&arguments).finish().expect(code)
+}
+
+fn meters(finished: &Finished) -> BTreeSet<String> {
+    let samples = finished.samples();
+    samples.iter().map(|sample| sample.meter().to_owned()).collect()
+}
+
+/// The meters of ceilometer's namespace `central`, as they are published: what its reference has, and what LBaaS had.
+const METERS: &[&str] = &[
+    "alarm.evaluation_result",
+    "dns.zone.recordsets",
+    "dns.zone.serial",
+    "dns.zone.status",
+    "dns.zone.ttl",
+    "image.size",
+    "ip.floating",
+    "loadbalancer.operating",
+    "loadbalancer.provisioning",
+    "manila.share.size",
+    "manila.share.status",
+    "network.services.firewall",
+    "network.services.firewall.policy",
+    "network.services.lb.active.connections",
+    "network.services.lb.health_monitor",
+    "network.services.lb.incoming.bytes",
+    "network.services.lb.listener",
+    "network.services.lb.loadbalancer",
+    "network.services.lb.member",
+    "network.services.lb.outgoing.bytes",
+    "network.services.lb.pool",
+    "network.services.lb.total.connections",
+    "network.services.lb.vip",
+    "network.services.vpn",
+    "network.services.vpn.connections",
+    "radosgw.api.request",
+    "radosgw.containers.objects",
+    "radosgw.containers.objects.size",
+    "radosgw.objects",
+    "radosgw.objects.containers",
+    "radosgw.objects.size",
+    "storage.containers.objects",
+    "storage.containers.objects.size",
+    "storage.objects",
+    "storage.objects.containers",
+    "storage.objects.size",
+    "volume.backup.size",
+    "volume.provider.pool.capacity.allocated",
+    "volume.provider.pool.capacity.free",
+    "volume.provider.pool.capacity.provisioned",
+    "volume.provider.pool.capacity.total",
+    "volume.provider.pool.capacity.virtual_free",
+    "volume.service.health",
+    "volume.size",
+    "volume.snapshot.size",
+];
+
+/// The discoveries of ceilometer's namespace `central`, and of LBaaS.
+const DISCOVERIES: &[&str] = &[
+    "alarm",
+    "barbican",
+    "dns_zones",
+    "endpoint",
+    "fip_services",
+    "fw_policy",
+    "fw_services",
+    "images",
+    "ipsec_connections",
+    "lb_health_probes",
+    "lb_listeners",
+    "lb_loadbalancers",
+    "lb_members",
+    "lb_pools",
+    "lb_services",
+    "lb_vips",
+    "manila_shares",
+    "tenant",
+    "volume_backups",
+    "volume_pools",
+    "volume_services",
+    "volume_snapshots",
+    "volumes",
+    "vpn_services",
+];
+
+#[test]
+fn every_meter_of_ceilometers_namespace_central_appears() {
+    let sky = Sky::of(5);
+    let lab = sky.lab(&[]);
+    let finished = once(&lab, 0);
+    let wanted: BTreeSet<String> = METERS.iter().map(|meter| (*meter).to_owned()).collect();
+    assert_eq!(meters(&finished), wanted, "{}", finished.stderr);
+    assert!(!finished.stdout.contains("canary"), "no secret shows");
+
+    let plugins = lab
+        .nephoscope(&["plugins", "--format", "json"])
+        .finish()
+        .expect(0);
+    let plugins: Vec<Value> = plugins
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for name in DISCOVERIES {
+        let known = |plugin: &&Value| plugin["kind"] == "discovery" && plugin["name"] == **name;
+        assert!(plugins.iter().any(|plugin| known(&plugin)), "{name} is not there");
+    }
+}
+
+#[test]
+fn a_service_that_is_away_costs_its_own_meters_alone_and_is_hardly_asked() {
+    let sky = Sky::of(30);
+    let lab = sky.lab(&[("breaker_interval", json!("1h"))]);
+    sky.cloud
+        .fault(Fault::of(Service::Cinder, FaultKind::Status(503)));
+    let finished = once(&lab, 1);
+    let lost: Vec<_> = METERS
+        .iter()
+        .filter(|meter| !meters(&finished).contains(**meter))
+        .collect();
+    let of_cinder: Vec<_> = METERS
+        .iter()
+        .filter(|meter| meter.starts_with("volume."))
+        .collect();
+    assert_eq!(lost, of_cinder, "{}", finished.stderr);
+    let asked = sky.cloud.requests(Service::Cinder);
+    assert_eq!(
+        asked, 3,
+        "a request and its two retries: then the circuit is open"
+    );
+}
+
+#[test]
+fn a_cloud_without_a_service_and_an_extension_is_polled_for_the_rest() {
+    let sky = Sky::of(3);
+    sky.cloud.in_catalog(Service::Manila, false);
+    sky.cloud.without("/fwaas/firewall_groups");
+    let finished = once(&sky.lab(&[]), 0);
+    let found = meters(&finished);
+    let lost: Vec<_> = METERS.iter().filter(|meter| !found.contains(**meter)).collect();
+    assert_eq!(
+        lost,
+        [
+            &"manila.share.size",
+            &"manila.share.status",
+            &"network.services.firewall"
+        ]
+    );
+}
+
+#[test]
+fn one_odd_resource_costs_itself_alone() {
+    let sky = Sky::of(10);
+    for (service, path) in [
+        (Service::Cinder, "/volumes/detail"),
+        (Service::Glance, "/images"),
+        (Service::Neutron, "/floatingips"),
+        (Service::Octavia, "/loadbalancers"),
+    ] {
+        sky.cloud
+            .fault(Fault::of(service, FaultKind::WrongTypes).at(path));
+    }
+    let finished = once(&sky.lab(&[]), 0);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for sample in finished.samples() {
+        *counts.entry(sample.meter().to_owned()).or_default() += 1;
+    }
+    for meter in [
+        "volume.size",
+        "image.size",
+        "ip.floating",
+        "loadbalancer.operating",
+    ] {
+        assert_eq!(
+            counts.get(meter),
+            Some(&10),
+            "{meter}: {counts:?}\n{}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn samples_have_the_names_of_their_projects_and_users_when_that_is_wanted() {
+    let sky = Sky::of(3);
+    let names = |finished: &Finished| {
+        let samples = finished.samples();
+        let is_wanted = |sample: &&Sample| sample.meter() == "volume.size";
+        let named = samples.iter().filter(is_wanted);
+        let name = |sample: &Sample, key: &str| sample.0[key].as_str().map(str::to_owned);
+        let names: Vec<_> = named
+            .map(|sample| (name(sample, "project_name"), name(sample, "user_name")))
+            .collect();
+        names
+    };
+    assert_eq!(
+        names(&once(&sky.lab(&[]), 0)),
+        [(None, None), (None, None), (None, None)]
+    );
+    let lab = sky.lab(&[("identity_name_discovery", json!(true))]);
+    let found = names(&once(&lab, 0));
+    let wanted = |number: usize| {
+        let name = |of: &str| Some(format!("{of}-{number}"));
+        (name("project"), name("user"))
+    };
+    assert_eq!(found, [0, 1, 2].map(wanted));
+
+    // Names that cannot be had cost no sample.
+    for path in ["/projects/{id}", "/users/{id}"] {
+        sky.cloud
+            .fault(Fault::of(Service::Keystone, FaultKind::Status(403)).at(path));
+    }
+    let finished = once(&lab, 0);
+    assert_eq!(names(&finished).len(), 3);
+    assert!(
+        finished.stderr.is_empty() || !finished.stderr.contains("failed"),
+        "{}",
+        finished.stderr
+    );
+}
