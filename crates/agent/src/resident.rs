@@ -2,7 +2,7 @@
 //!
 //! Most of what an idle agent has in memory is its own code, and most of that code reads command lines and
 //! configurations once (`docs/decisions/0003-memory.md`). The kernel keeps such pages for as long as it has no other
-//! use for them. What is still needed comes back from the page cache when it is next used, and nothing else does.
+//! use for them. What is still needed comes back from the page cache when it is next used, and little else does.
 
 #![allow(
     unsafe_code,
@@ -25,6 +25,10 @@ pub(crate) fn give_back_later() {
         give_back();
     });
 }
+
+/// How much comes back with a page that is touched. The kernel maps what lies around it as well, up to 64 KiB, but never
+/// beyond the end of a mapping.
+const STRETCH: u64 = 16 << 10;
 
 fn give_back() {
     // SAFETY: `program` has the signature that is asked for, and keeps nothing of what it is shown.
@@ -51,13 +55,44 @@ unsafe extern "C" fn program(info: *mut libc::dl_phdr_info, _size: usize, _data:
         };
         // SAFETY: whole pages of a segment that is mapped from the program's file for as long as it runs, and never
         // written, not even by the linker: they have the same content when they are mapped again.
-        let given = unsafe { libc::madvise(from as *mut c_void, length as usize, libc::MADV_DONTNEED) };
-        if given != 0 {
-            let error = std::io::Error::last_os_error();
-            tracing::debug!(%error, "the pages of the start stay in memory");
+        unsafe {
+            divide(from, until);
+            advise(from, length, libc::MADV_DONTNEED);
         }
     }
     LAST
+}
+
+/// Makes a mapping of each [`STRETCH`] of these addresses: every other one is left out of core dumps, as all that stands
+/// in the program's file is anyway. Where it was done before, nothing changes.
+///
+/// # Safety
+///
+/// As [`advise`].
+unsafe fn divide(from: u64, until: u64) {
+    let mut at = from.next_multiple_of(STRETCH);
+    while at + STRETCH <= until {
+        // SAFETY: within what the caller vouches for.
+        if !unsafe { advise(at, STRETCH, libc::MADV_DONTDUMP) } {
+            return;
+        }
+        at += 2 * STRETCH;
+    }
+}
+
+/// Gives the kernel advice about whole pages; whether it was taken.
+///
+/// # Safety
+///
+/// The advice must not change what a read of these pages gives.
+unsafe fn advise(from: u64, length: u64, advice: c_int) -> bool {
+    // SAFETY: the caller vouches for it.
+    let taken = unsafe { libc::madvise(from as *mut c_void, length as usize, advice) } == 0;
+    if !taken {
+        let error = std::io::Error::last_os_error();
+        tracing::debug!(%error, "pages of the start stay in memory");
+    }
+    taken
 }
 
 /// Whether a segment is as it stands in the file: one that may be written, or could be until the linker had put its
