@@ -125,10 +125,11 @@ impl Coordinator for Pool {
 
     fn prepare(&self, cycle: &CycleId, edge: Instant, interval: Duration) {
         self.shared.interval(interval);
-        self.shared.edge_is_near(interval);
+        let edge = clock::on_boot_clock(edge);
+        self.shared.edge_is_near(edge, interval);
         self.shared.step(Event::Prepare(Edge {
             cycle: cycle.clone(),
-            edge: clock::on_boot_clock(edge),
+            edge,
             interval,
         }));
     }

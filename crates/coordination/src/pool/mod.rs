@@ -12,6 +12,7 @@ mod driver;
 mod events;
 mod memory;
 mod options;
+mod outside;
 mod part;
 mod session;
 mod shared;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::{self, WallClock};
 use super::events;
 use super::options::PoolOptions;
+use super::outside::Outside;
 use super::part::Part;
 use super::status::{Counts, MemberView, PoolStatus, Trouble};
 use crate::etcd::{Health, LeaseId, Store, StoreError};
@@ -64,15 +65,6 @@ struct Core {
     health: Option<Health>,
     counts: Counts,
     outside: Outside,
-}
-
-/// How long this agent has been out of the pool, as its edges saw it.
-#[derive(Debug, Default)]
-struct Outside {
-    /// Since which edge; `None` while it is in the pool.
-    since: Option<BootTime>,
-    /// Whether it was told.
-    told: bool,
 }
 
 /// The leases of a membership.
@@ -346,10 +338,9 @@ impl Shared {
 
     /// An edge of a schedule with shared units is near. Whoever has been out of the pool for as long as a cycle takes says so, once:
     /// an operator may have to act, however well all else goes on.
-    pub(super) fn edge_is_near(&self, interval: Duration) {
+    pub(super) fn edge_is_near(&self, edge: BootTime, interval: Duration) {
         let mut core = self.core.lock();
-        let now = BootTime::now();
-        let status = core.machine.status(now);
+        let status = core.machine.status(BootTime::now());
         let is_outside = match &status.membership {
             Membership::Joining => true,
             Membership::Member { lease, .. } => *lease != Standing::Held,
@@ -359,9 +350,7 @@ impl Shared {
             core.outside = Outside::default();
             return;
         }
-        let since = *core.outside.since.get_or_insert(now);
-        if now.since(since) >= interval && !core.outside.told {
-            core.outside.told = true;
+        if core.outside.seen(edge, interval) {
             events::left_out(status.reasons.iter().any(Reason::stops_polling));
         }
     }
