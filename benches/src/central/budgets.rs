@@ -173,29 +173,7 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
     };
     let measured = median(cycles.iter().map(longest).collect());
     let alone = median(cycles.iter().map(|cycle| latency_alone(size, cycle)).collect());
-    vec![
-        Figure::new(
-            "a cycle of the pool",
-            Unit::Milliseconds,
-            Budget::None,
-            measured,
-            how.clone(),
-        ),
-        Figure::new(
-            "what latency alone takes",
-            Unit::Milliseconds,
-            Budget::None,
-            alone,
-            how.clone(),
-        ),
-        Figure::new(
-            "the first / the second",
-            Unit::Times,
-            Budget::AtMost(1.3),
-            measured / alone,
-            how,
-        ),
-    ]
+    beside_latency("a cycle of the pool", measured, alone, how).into()
 }
 
 /// The same for one agent, which has all of it to do: ten on a small machine wait for its processors.
@@ -207,29 +185,23 @@ fn alone(runtime: &Runtime, cloud: &Cloud, size: &Size, effort: Effort) -> Resul
     );
     let measured = median(found.iter().map(|record| record.duration * 1e3).collect());
     let alone = median(found.iter().map(|record| of_one(size, record)).collect());
-    Ok(vec![
-        Figure::new(
-            "a cycle of one agent",
-            Unit::Milliseconds,
-            Budget::None,
-            measured,
-            how.clone(),
-        ),
-        Figure::new(
-            "what latency alone takes",
-            Unit::Milliseconds,
-            Budget::None,
-            alone,
-            how.clone(),
-        ),
+    Ok(beside_latency("a cycle of one agent", measured, alone, how).into())
+}
+
+/// What was measured in milliseconds, beside what latency alone takes.
+fn beside_latency(name: &str, measured: f64, alone: f64, how: String) -> [Figure; 3] {
+    let time = |name: &str, value| Figure::new(name, Unit::Milliseconds, Budget::None, value, how.clone());
+    [
+        time(name, measured),
+        time("what latency alone takes", alone),
         Figure::new(
             "the first / the second",
             Unit::Times,
             Budget::AtMost(1.3),
             measured / alone,
-            how,
+            how.clone(),
         ),
-    ])
+    ]
 }
 
 /// In milliseconds.
