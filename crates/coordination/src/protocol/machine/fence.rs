@@ -112,11 +112,12 @@ impl Machine {
         }
     }
 
-    /// What was left to others, who lost their memberships too before they could take it over, is this agent's again: nobody
-    /// else can have it any more.
+    /// What was left to others is this agent's again where they may not do it: they lost their memberships too before they
+    /// could take it over; or etcd is away, and they may never have learned that it was left to them.
     pub(super) fn take_back(&mut self, now: Now, out: &mut Out) {
-        let knows = self.incarnation().is_some();
-        if !self.look_for_outs || !knows || self.stopping || self.options.on_loss == OnLoss::Pause {
+        let away = self.is_away(now.boot);
+        let outs = self.look_for_outs && self.incarnation().is_some();
+        if !(outs || away) || self.stopping || self.options.on_loss == OnLoss::Pause {
             return;
         }
         let mut back = Vec::new();
@@ -126,8 +127,12 @@ impl Machine {
                 let (Fate::Judged { alone, .. }, Some((plan, me))) = (&begun.fate, &begun.plan) else {
                     continue;
                 };
-                let now_alone = self.alone_in(plan, *me);
-                let new: UnitSet = now_alone.difference(alone).copied().collect();
+                let new: UnitSet = if away {
+                    let left = begun.units.iter().filter(|(_, progress)| progress.left);
+                    left.map(|(unit, _)| *unit).collect()
+                } else {
+                    self.alone_in(plan, *me).difference(alone).copied().collect()
+                };
                 let until = self.until(cycle);
                 if !new.is_empty() && now.boot < until {
                     back.push((
@@ -148,9 +153,15 @@ impl Machine {
             let Some(begun) = self.cycle_mut(&name, start).and_then(Cycle::begun_mut) else {
                 continue;
             };
-            if let Fate::Judged { alone, .. } = &mut begun.fate {
-                alone.extend(new.iter().copied());
-            }
+            begun.fate = match &begun.fate {
+                // To be judged again when etcd is back.
+                Fate::Judged { deadline, .. } if away => Fate::Lost { deadline: *deadline },
+                Fate::Judged { deadline, alone } => Fate::Judged {
+                    deadline: *deadline,
+                    alone: alone.union(&new).copied().collect(),
+                },
+                other => other.clone(),
+            };
             let mut mine = UnitSet::new();
             for unit in &new {
                 if let Some(progress) = begun.units.get_mut(unit)
@@ -177,6 +188,11 @@ impl Machine {
                 division: Arc::new(division),
             });
         }
+    }
+
+    /// Whether etcd is away for so long that this agent's membership, if it has one, may have ended meanwhile.
+    pub(super) fn is_away(&self, now: BootTime) -> bool {
+        !self.store && !self.holds_lease(now)
     }
 
     /// Units of a begun cycle that nobody else can have.

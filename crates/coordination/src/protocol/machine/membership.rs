@@ -138,7 +138,6 @@ impl Machine {
             self.took_in(now, entry, false, out);
         }
         self.settle_plans(snapshot.revision);
-        self.judge(out);
         let member = self.member(incarnation);
         self.own.writing = Some(member.clone());
         out.push(Action::Write {

@@ -268,7 +268,8 @@ impl Machine {
             };
             cycles.chain([schedule.marks.due, schedule.give_ups.due, gathering])
         });
-        due.chain([self.own.retry])
+        let away = self.lease().filter(|_| !self.store).map(super::Lease::deadline);
+        due.chain([self.own.retry, away])
             .flatten()
             .filter(|due| *due > self.now)
             .min()
@@ -278,6 +279,9 @@ impl Machine {
     fn advance(&mut self, now: Now, out: &mut Out) {
         if !self.member_still_stands() {
             self.lose_membership(out);
+        }
+        if self.incarnation().is_some() && !self.is_away(now.boot) {
+            self.judge(out);
         }
         self.keep_member(now, out);
         self.prune(now.boot);

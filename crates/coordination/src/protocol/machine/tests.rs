@@ -404,6 +404,47 @@ fn a_lost_membership_finishes_what_nobody_else_has() {
 }
 
 #[test]
+fn what_was_left_to_others_is_taken_back_when_etcd_goes_away_and_left_again_when_it_is_back() {
+    let mut machine = polling(OnLoss::Continue);
+    machine.step(now(11_000), Event::LeaseGone);
+    let stands = snapshot(9, vec![others_key(5)]);
+    let actions = machine.step(now(11_200), session(11_100, 3, stands.clone()));
+    assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    let gave_up = Event::GaveUp {
+        work: work(10_000),
+        unit: unit(),
+    };
+    machine.step(now(11_200), gave_up);
+    machine.step(now(11_300), written(10));
+
+    // As long as its lease is held, this agent knows no less than others do.
+    machine.step(now(11_400), Event::StoreLost);
+    let deadline = 11_100 + 4_500;
+    assert_eq!(machine.next_tick(), Some(now(deadline).boot));
+    let actions = machine.step(now(deadline), Event::Tick);
+    let taken = actions.iter().find_map(|action| match action {
+        Action::Succeed {
+            succession, units, ..
+        } if units[..] == [unit()] => Some(*succession),
+        _ => None,
+    });
+    let back = WorkName {
+        succession: Some(taken.expect("its share is its own again")),
+        ..work(10_000)
+    };
+    let late = now(17_000).boot;
+    let verdict = machine.may_hand_over(late, &back, &[unit()], late);
+    assert_eq!(verdict, Verdict::Ask);
+    assert!(machine.unanswered(late, &back, &[unit()], late));
+
+    machine.step(now(18_000), Event::LeaseGone);
+    let actions = machine.step(now(18_200), session(18_100, 4, stands));
+    assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    let verdict = machine.may_hand_over(now(18_300).boot, &back, &[unit()], now(18_300).boot);
+    assert_eq!(verdict, Verdict::Refuse);
+}
+
+#[test]
 fn a_finished_share_is_marked_once_and_a_dead_members_share_is_taken_over() {
     let mut machine = polling(OnLoss::Continue);
     let finished = Event::Finished {

@@ -455,11 +455,6 @@ impl World {
                 }
                 let lease = self.etcd.grant(now + TTL);
                 self.agents[agent].lease = Some(lease);
-                let again = self.agents[agent].memberships > self.agents[agent].crashed;
-                if again && !self.seen.contains(&(Kind::Down as u8)) {
-                    self.renewed
-                        .extend([self.now / INTERVAL, (self.now + AHEAD) / INTERVAL]);
-                }
                 self.agents[agent].memberships += 1;
                 let incarnation = incarnation(agent, self.agents[agent].memberships);
                 self.deadlines.insert(incarnation, deadline(sent.at));

@@ -87,10 +87,6 @@ impl World {
         if wiped && setup.on_loss == OnLoss::Pause {
             return false;
         }
-        // What a membership that ended left to others, these never learn.
-        if self.down.contains(&cycle) && self.renewed.contains(&cycle) {
-            return false;
-        }
         let unreached = wiped || self.down.contains(&cycle) || self.seen.contains(&(Kind::Cut as u8));
         if (unreached && new) || (self.down.contains(&cycle) && less) {
             return false;

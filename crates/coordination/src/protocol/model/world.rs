@@ -145,8 +145,6 @@ pub(super) struct World {
     pub(super) down: BTreeSet<u64>,
     /// Cycles in which leases were prolonged of agents that do not run: that may become known when it is too late.
     pub(super) prolonged: BTreeSet<u64>,
-    /// Cycles in whose plan, or in whose course, an agent began another membership, before etcd was ever away.
-    pub(super) renewed: BTreeSet<u64>,
     /// Which kinds of faults there were.
     pub(super) seen: BTreeSet<u8>,
     /// Every plan that was ever written, by start; of two only the first.
@@ -247,7 +245,6 @@ impl World {
             stops: setup.stops,
             down: BTreeSet::new(),
             prolonged: BTreeSet::new(),
-            renewed: BTreeSet::new(),
             seen: BTreeSet::new(),
             plans: BTreeMap::new(),
             deadlines: BTreeMap::new(),
