@@ -90,6 +90,11 @@ impl Trouble {
                     2 * u32::from(settings.heartbeat)
                 ),
             },
+            ErrorKind::ParsingError(_) => Self::Broken {
+                host: host.shown(),
+                reason: "what answers there does not speak AMQP 0-9-1, correct the host or the port"
+                    .to_owned(),
+            },
             ErrorKind::IOError(error) => Self::Broken {
                 host: host.shown(),
                 reason: error.to_string(),

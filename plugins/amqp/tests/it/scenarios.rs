@@ -19,6 +19,8 @@ use nephoscope_plugin::testing::{publisher, publisher_conformance};
 use nephoscope_plugin::{PublishError, Publisher};
 use nephoscope_tests::rabbitmq::{Broker, Client, Proxy, Weather, resources};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tracing::Level;
 
@@ -69,6 +71,7 @@ async fn a_broker_that_stays() {
         a_network_that_hangs,
         an_idle_connection_that_hangs_is_given_up,
         hosts_that_are_down_are_passed_over,
+        a_server_of_something_else_is_named_as_that,
         tls_with_right_and_wrong_authorities,
         a_publisher_outlives_the_runtime_that_it_began_on,
         a_publish_may_be_dropped,
@@ -570,6 +573,22 @@ async fn hosts_that_are_down_are_passed_over(scene: Scene) {
     let publisher = publisher(&url, json!(null)).unwrap();
     // Whichever comes first, no round over all hosts fails.
     publish(&publisher, &batch("r1", 1)).await.unwrap();
+}
+
+async fn a_server_of_something_else_is_named_as_that(scene: Scene) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // Whoever asked may have gone.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            // Its answer is read before the end is.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let publisher = publisher(&scene.url_by(port), json!(null)).unwrap();
+    let text = failure(&publisher, &batch("r1", 1)).await;
+    insta::assert_snapshot!(text.replace(&port.to_string(), "PORT"), @"the connection to the broker at 127.0.0.1:PORT broke: what answers there does not speak AMQP 0-9-1, correct the host or the port");
 }
 
 async fn tls_with_right_and_wrong_authorities(scene: Scene) {
