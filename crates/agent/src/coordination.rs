@@ -57,7 +57,7 @@ impl Coordination {
     /// As the configuration says. Opens nothing. Within the core runtime.
     pub(crate) fn start(config: &Config, state: &Path) -> Result<Self, CoordinationError> {
         let section = &config.coordination;
-        if section.backend == Backend::Local {
+        if section.backend() == Backend::Local {
             return Ok(Self::Local);
         }
         let id = config.agent.id();

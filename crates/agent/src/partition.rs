@@ -35,7 +35,7 @@ const SHOWN: usize = 5;
 pub(crate) enum PartitionError {
     /// Work is not shared.
     #[error(
-        "show the pool: `coordination.backend` is `local`, which has none; `--config` names the configuration of an agent that shares work"
+        "show the pool: work is shared where `coordination.endpoints` are named; `--config` names the configuration of an agent that shares work"
     )]
     Local,
     /// Something that is no id.
@@ -76,7 +76,7 @@ pub(crate) fn partition(origin: &Origin, args: &PartitionArgs) -> Result<Exit, P
     let origin = origin.clone().or_built_in(true);
     let loaded = origin.load()?.loaded;
     let config = &loaded.config;
-    if config.coordination.backend == Backend::Local {
+    if config.coordination.backend() == Backend::Local {
         return Err(PartitionError::Local.into());
     }
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;

@@ -29,8 +29,8 @@ const CONNECT_TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Dura
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Coordination {
-    /// What the agents agree by.
-    pub backend: Backend,
+    /// What the agents agree by. By default `etcd` where `endpoints` are named, else `local`.
+    pub backend: Option<Backend>,
     /// The members of the etcd cluster, as `http://HOST:PORT` or `https://HOST:PORT`. All should be named: an agent goes to another one
     /// when one does not answer.
     #[schemars(length(max = 32))]
@@ -69,7 +69,7 @@ pub struct Coordination {
 impl Default for Coordination {
     fn default() -> Self {
         Self {
-            backend: Backend::Local,
+            backend: None,
             endpoints: Vec::new(),
             prefix: "nephoscope/".to_owned(),
             group_prefix: String::new(),
@@ -86,11 +86,10 @@ impl Default for Coordination {
 }
 
 /// What agents agree by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// Nothing: this agent polls every resource itself.
-    #[default]
     Local,
     /// etcd: each resource is polled by one of the agents that carry it.
     Etcd,
@@ -175,13 +174,23 @@ pub(crate) struct Broken {
 }
 
 impl Coordination {
+    /// What the agents agree by: what is configured, or what follows from whether endpoints are. An agent that was given etcd's
+    /// endpoints and polls everything itself would double what the others poll.
+    pub fn backend(&self) -> Backend {
+        self.backend.unwrap_or(if self.endpoints.is_empty() {
+            Backend::Local
+        } else {
+            Backend::Etcd
+        })
+    }
+
     /// The rules between keys that are broken.
     pub(crate) fn broken(&self) -> Vec<Broken> {
         let tls = &self.tls;
         let encrypted = |endpoint: &Endpoint| endpoint.0.starts_with("https:");
         let rules = [
             (
-                self.backend == Backend::Etcd && self.endpoints.is_empty(),
+                self.backend == Some(Backend::Etcd) && self.endpoints.is_empty(),
                 "endpoints",
                 "the backend `etcd` needs `endpoints`",
             ),
@@ -242,4 +251,20 @@ fn between<'de, D: Deserializer<'de>>(
         return Err(serde::de::Error::custom(expected));
     }
     Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_names_endpoints_shares_work_unless_told_otherwise() {
+        let backend = |section: &str| serde_yaml::from_str::<Coordination>(section).unwrap().backend();
+        assert_eq!(backend("{}"), Backend::Local);
+        assert_eq!(backend("{endpoints: ['http://etcd:2379']}"), Backend::Etcd);
+        assert_eq!(
+            backend("{endpoints: ['http://etcd:2379'], backend: local}"),
+            Backend::Local
+        );
+    }
 }

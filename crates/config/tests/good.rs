@@ -103,7 +103,9 @@ fn every_key_is_read() {
             },
         },
         Coordination {
-            backend: Etcd,
+            backend: Some(
+                Etcd,
+            ),
             endpoints: [
                 Endpoint(
                     "http://etcd-1:2379",
@@ -254,7 +256,7 @@ fn defaults_stand_for_what_is_not_written() {
             },
         },
         Coordination {
-            backend: Local,
+            backend: None,
             endpoints: [],
             prefix: "nephoscope/",
             group_prefix: "",

@@ -68,7 +68,7 @@ fn an_agent_for_its_host_alone_opens_no_connection() {
     let proxy = Proxy::to(etcd.nodes[0].port);
     let lab = Lab::with(&format!(
         "agent: {{namespaces: [host], id: a, state_dir: $LAB/state}}\n\
-         coordination: {{backend: etcd, endpoints: [\"{}\"]}}\n\
+         coordination: {{endpoints: [\"{}\"]}}\n\
          notifier: {{publishers: [{{name: file, url: \"discard:\"}}]}}\n\
          sources: [{{name: own, interval: 1, meters: [\"*\"]}}]\n",
         etcd.url(proxy.port)

@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(4);
 /// How long leaving may take, in times of the patience with one request: the last records, and the end of the lease.
 const LEAVING: u32 = 3;
 
-/// `coordination: {backend: etcd}`.
+/// The backend that is used where `coordination.endpoints` are named.
 pub struct Pool {
     shared: Arc<Shared>,
     driver: AbortHandle,
