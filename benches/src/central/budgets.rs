@@ -1,5 +1,7 @@
 //! The figures, and what they may be.
 
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
@@ -7,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use super::peer::{AGENTS, Work};
-use super::pool::{Cycle, METERS, Pool, Record};
+use super::pool::{Busy, Cycle, INTERVAL, METERS, Pool, Record};
 use super::single;
 use crate::bench::Effort;
 use crate::figure::{Budget, Figure, Unit};
@@ -80,6 +82,7 @@ fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
         ),
     ));
     figures.extend(times(&size, &cycles));
+    figures.extend(busy(&cycles));
     figures.extend(faults(&pool, &cloud, &cycles)?);
     drop(pool);
     figures.extend(alone(runtime, &cloud, &size, effort)?);
@@ -174,6 +177,24 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
     let measured = median(cycles.iter().map(longest).collect());
     let alone = median(cycles.iter().map(|cycle| latency_alone(size, cycle)).collect());
     beside_latency("a cycle of the pool", measured, alone, how).into()
+}
+
+/// The processor time of a cycle of the pool: what is measured together waits for the same processors.
+fn busy(cycles: &[Cycle]) -> [Figure; 2] {
+    let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+    let how = format!(
+        "user and system time in an interval of {INTERVAL} s, means of {} cycles; all ran on the {processors} processors of one machine",
+        cycles.len()
+    );
+    let time = |name: String, of: fn(&Busy) -> Duration| {
+        let all: Duration = cycles.iter().map(|cycle| of(&cycle.busy)).sum();
+        let measured = all.as_secs_f64() / cycles.len() as f64 * 1e3;
+        Figure::new(name, Unit::Milliseconds, Budget::None, measured, how.clone())
+    };
+    [
+        time(format!("  processor time of the {AGENTS} agents"), |busy| busy.agents),
+        time("  processor time of the cloud".to_owned(), |busy| busy.cloud),
+    ]
 }
 
 /// The same for one agent, which has all of it to do: ten on a small machine wait for its processors.

@@ -8,16 +8,15 @@ use nephoscope_tests::{Deadline, Etcd, Lab, Program};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 
+use crate::clocks;
+use crate::process;
 use crate::trouble::{During, Trouble};
 
 /// Seconds between cycles.
 pub(crate) const INTERVAL: u64 = 10;
 
-/// How often the agents are looked at.
+/// How often the agents are looked at while they are not measured.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
-
-/// After a cycle has ended, what agents still do for it (marks, records) is done in this time.
-const SETTLE: Duration = Duration::from_millis(500);
 
 /// What is polled: volumes, floating IPs, images, zones and their record sets, the accounts of projects.
 pub(crate) const METERS: &str = r#"["volume.size", "ip.floating", "image.size", "dns.zone.*", "storage.*"]"#;
@@ -36,6 +35,27 @@ pub(crate) struct Cycle {
     pub(crate) records: Vec<Record>,
     /// What the cloud was asked.
     pub(crate) requests: Vec<Counted>,
+    /// The processor time that it took, with all of the interval around it.
+    pub(crate) busy: Busy,
+}
+
+/// Processor time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Busy {
+    /// All agents together.
+    pub(crate) agents: Duration,
+    /// The cloud, and what else this process does.
+    pub(crate) cloud: Duration,
+}
+
+impl Busy {
+    /// What came since then.
+    fn since(self, before: Self) -> Self {
+        Self {
+            agents: self.agents.saturating_sub(before.agents),
+            cloud: self.cloud.saturating_sub(before.cloud),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,6 +133,7 @@ impl<'a> Pool<'a> {
             _etcd: etcd,
         };
         pool.divides()?;
+        pool.rest();
         Ok(pool)
     }
 
@@ -153,7 +174,8 @@ impl<'a> Pool<'a> {
     /// Waits until every agent knows a plan that lists all.
     fn divides(&self) -> Result<(), Trouble> {
         let all = self.agents.len();
-        self.wait("a plan with all agents", || {
+        let soon = |pool: &Self| pool.sleep(LOOK);
+        self.wait("a plan with all agents", soon, || {
             self.agents.iter().all(|(_, program)| {
                 if !program.admin().exists() {
                     return false;
@@ -168,46 +190,50 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// The next whole cycle: `before` is called after the end of the one before it, on every agent.
+    /// The next whole cycle: `before` is called between the cycle before it and this one.
     pub(crate) fn cycle(&self, cloud: &Cloud, before: impl FnOnce()) -> Result<Cycle, Trouble> {
-        let reached = self.after(self.last()?)?;
-        self.sleep(SETTLE);
+        let reached = self.ended()?;
+        let busy = self.busy()?;
         cloud.forget_counts();
         before();
         let next = self.after(reached)?;
-        self.sleep(SETTLE);
+        let requests = cloud.counts();
+        let busy = self.busy()?.since(busy);
         let records = self.agents.iter().map(|(_, program)| {
             let found = records(program)?.into_iter().find(|record| record.cycle == next);
             found.ok_or_else(|| Trouble::new("an agent has no record of the cycle"))
         });
         Ok(Cycle {
             records: records.collect::<Result<_, _>>()?,
-            requests: cloud.counts(),
+            requests,
+            busy,
         })
     }
 
-    /// The latest cycle that an agent has ended.
-    fn last(&self) -> Result<Id, Trouble> {
-        let mut last = Id { number: 0 };
-        for (_, program) in &self.agents {
-            let newest = records(program)?.into_iter().map(|record| record.cycle).max();
-            last = last.max(newest.unwrap_or(last));
-        }
-        Ok(last)
+    /// The latest cycle, once all agents have ended it.
+    fn ended(&self) -> Result<Id, Trouble> {
+        self.between(|records| records.map(|record| record.cycle).max())
     }
 
-    /// Waits until every agent has ended the first cycle after this one, and gives it.
+    /// The first cycle after this one, once all agents have ended it.
     fn after(&self, cycle: Id) -> Result<Id, Trouble> {
+        self.between(|records| {
+            records
+                .map(|record| record.cycle)
+                .filter(|found| *found > cycle)
+                .min()
+        })
+    }
+
+    /// Waits until every agent has the cycle that `which` finds among its own, and it is the same.
+    fn between(
+        &self,
+        which: impl Fn(&mut dyn Iterator<Item = Record>) -> Option<Id>,
+    ) -> Result<Id, Trouble> {
         let mut found = None;
-        self.wait("a further cycle of all agents", || {
-            let next = |program: &Program| {
-                let records = records(program).unwrap_or_default().into_iter();
-                records
-                    .map(|record| record.cycle)
-                    .filter(|found| *found > cycle)
-                    .min()
-            };
-            let ended: Option<Vec<_>> = self.agents.iter().map(|(_, program)| next(program)).collect();
+        self.wait("a cycle of all agents", Self::rest, || {
+            let of = |program: &Program| which(&mut records(program).ok()?.into_iter());
+            let ended: Option<Vec<_>> = self.agents.iter().map(|(_, program)| of(program)).collect();
             found = ended.and_then(|ended| {
                 let first = *ended.first()?;
                 ended.iter().all(|cycle| *cycle == first).then_some(first)
@@ -217,11 +243,37 @@ impl<'a> Pool<'a> {
         found.ok_or_else(|| Trouble::new("the agents have no cycle in common"))
     }
 
+    /// The processor time so far.
+    fn busy(&self) -> Result<Busy, Trouble> {
+        let mut agents = Duration::ZERO;
+        for (_, program) in &self.agents {
+            agents += process::cpu(program.id())?;
+        }
+        Ok(Busy {
+            agents,
+            cloud: clocks::cpu(),
+        })
+    }
+
+    /// Sleeps until the middle of an interval: one cycle has ended and the next has not begun. Looking at the agents
+    /// takes processor time, which is not to be a part of a cycle.
+    fn rest(&self) {
+        let interval = INTERVAL * 1000;
+        let passed = clocks::wall().as_millis().unsigned_abs() % interval;
+        self.sleep(Duration::from_millis((interval + interval / 2 - passed) % interval));
+    }
+
     fn sleep(&self, time: Duration) {
         self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
-    fn wait(&self, what: &str, mut reached: impl FnMut() -> bool) -> Result<(), Trouble> {
+    /// Looks until it is so, and pauses between the looks.
+    fn wait(
+        &self,
+        what: &str,
+        pause: impl Fn(&Self),
+        mut reached: impl FnMut() -> bool,
+    ) -> Result<(), Trouble> {
         let deadline = Deadline::start();
         while !reached() {
             if deadline.left().is_zero() {
@@ -232,7 +284,7 @@ impl<'a> Pool<'a> {
                     readiness.unwrap_or_default()
                 )));
             }
-            self.sleep(LOOK);
+            pause(self);
         }
         Ok(())
     }

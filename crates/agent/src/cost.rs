@@ -3,13 +3,14 @@
 //! Computed from what plugins declare ([`Call`]) and the plan of work: nothing is asked. A listing of the mode `listing` is one
 //! agent's; one of the mode `resource` every agent of the pool lists, and each resource is one agent's. Discoveries of a host's own
 //! resources are made by every agent. Calls are counted as made when all goes well: without retries,
-//! and without the default discoveries that are asked where a source's own list nothing.
+//! and without the default discoveries that are asked where a source's own list nothing. Of the names of projects and users,
+//! which agents remember, the calls are the most that they make.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use nephoscope_coordination::Group;
 use nephoscope_model::Timestamp;
-use nephoscope_plugin::{Call, CallRate, PartitionMode};
+use nephoscope_plugin::{Call, CallRate, IdentityKind, PartitionMode};
 use nephoscope_polling::listing::{ListingDef, Origin};
 use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::source::{DiscoveryUrl, Source};
@@ -54,7 +55,30 @@ struct Pool<'a> {
     assumed: BTreeMap<String, u64>,
     /// Calls that each agent makes now and then.
     hourly: BTreeSet<(&'static str, &'static str, &'static str)>,
+    names: Vec<Names>,
     rows: Vec<Row>,
+}
+
+/// What the names of projects, or of users, cost.
+struct Names {
+    call: &'static Call,
+    /// How many there are.
+    count: u64,
+    /// An answer is good for so long.
+    seconds: u32,
+    per_hour: f64,
+}
+
+impl Names {
+    /// The most that is asked in an hour, if every agent has samples of all.
+    fn most(&self, members: u64) -> f64 {
+        (members * self.count) as f64 * self.times()
+    }
+
+    /// How often an answer has become too old in an hour.
+    fn times(&self) -> f64 {
+        3600.0 / f64::from(self.seconds.max(1))
+    }
 }
 
 impl Cost {
@@ -65,8 +89,10 @@ impl Cost {
             resources: &args.resources,
             assumed: BTreeMap::new(),
             hourly: BTreeSet::new(),
+            names: Vec::new(),
             rows: Vec::new(),
         };
+        pool.expect_names(plugins.names_calls);
         for task in TaskDef::plan(sources, plugins) {
             pool.add(&task);
         }
@@ -81,6 +107,16 @@ impl Cost {
                 per_cycle: None,
                 per_hour: pool.members as f64,
             }));
+        let names = std::mem::take(&mut pool.names);
+        pool.rows.extend(names.into_iter().map(|names| Row {
+            service: names.call.service,
+            method: names.call.method,
+            path: names.call.path,
+            task: None,
+            by: Some("names of samples".to_owned()),
+            per_cycle: None,
+            per_hour: names.per_hour.min(names.most(pool.members)),
+        }));
         pool.rows.sort_by(|one, other| {
             let key = |row: &Row| {
                 (
@@ -148,6 +184,7 @@ impl Cost {
 impl Pool<'_> {
     fn add(&mut self, task: &TaskDef) {
         let mut read = BTreeSet::new();
+        let mut measured = Vec::new();
         for run in &task.runs {
             let listings: BTreeSet<usize> = run
                 .inputs
@@ -155,9 +192,10 @@ impl Pool<'_> {
                 .flat_map(|input| &input.listings)
                 .copied()
                 .collect();
-            self.add_run(task, run, &listings);
+            measured.push(self.add_run(task, run, &listings));
             read.extend(listings);
         }
+        self.add_names(task, &measured);
         for listing in read.into_iter().filter_map(|index| task.listings.get(index)) {
             self.add_listing(task, listing);
         }
@@ -182,7 +220,7 @@ impl Pool<'_> {
         }
     }
 
-    fn add_run(&mut self, task: &TaskDef, run: &RunDef, listings: &BTreeSet<usize>) {
+    fn add_run(&mut self, task: &TaskDef, run: &RunDef, listings: &BTreeSet<usize>) -> Made {
         let listings: Vec<_> = listings
             .iter()
             .filter_map(|index| task.listings.get(*index))
@@ -206,6 +244,42 @@ impl Pool<'_> {
                 self.add_call(task, &by, call, rate, &made);
             }
         }
+        made
+    }
+
+    /// Which calls for names there are to be counted.
+    fn expect_names(&mut self, calls: &'static [Call]) {
+        for call in calls {
+            match call.rate {
+                CallRate::PerIdentity(kind, seconds) => {
+                    let count = self.said(match kind {
+                        IdentityKind::Project => &["tenant"],
+                        IdentityKind::User => &["users"],
+                    });
+                    self.names.push(Names {
+                        call,
+                        count,
+                        seconds,
+                        per_hour: 0.0,
+                    });
+                }
+                _ => {
+                    self.hourly.insert((call.service, call.method, call.path));
+                }
+            }
+        }
+    }
+
+    /// The names that a task's samples need: each sample is of a project and a user, and who has measured one has its
+    /// name for the others.
+    fn add_names(&mut self, task: &TaskDef, runs: &[Made]) {
+        let cycles = task.schedule.per_hour(Timestamp::from_millis(MONDAY));
+        let members = self.members;
+        for names in &mut self.names {
+            let of_run = |made: &Made| (made.times * made.resources).min(made.agents * names.count);
+            let of_cycle = runs.iter().map(of_run).sum::<u64>().min(members * names.count);
+            names.per_hour += of_cycle as f64 * cycles.min(names.times());
+        }
     }
 
     fn add_call(&mut self, task: &TaskDef, by: &str, call: &Call, rate: CallRate, made: &Made) {
@@ -218,6 +292,8 @@ impl Pool<'_> {
             // An empty listing is a page too.
             CallRate::PerPage(size) => made.times * made.resources.div_ceil(size.max(1).into()).max(1),
             CallRate::PerResource => made.times * made.resources,
+            // Counted with the names of all tasks.
+            CallRate::PerIdentity(..) => return,
         };
         self.rows.push(Row {
             service: call.service,
@@ -244,19 +320,23 @@ impl Pool<'_> {
             return resources.len() as u64;
         }
         let text = &*listing.unit.listing;
-        let url = DiscoveryUrl::parse(text);
-        let said = |name: &str| {
+        self.said(&[text, DiscoveryUrl::parse(text).name()])
+    }
+
+    /// How many there are of what has the first of these names that was said; else what was said of all; else what is assumed.
+    fn said(&mut self, names: &[&str]) -> u64 {
+        let of = |name: Option<&str>| {
             self.resources
                 .iter()
-                .find(|said| said.listing.as_deref() == Some(name))
+                .find(|said| said.listing.as_deref() == name)
         };
-        if let Some(said) = said(text).or_else(|| said(url.name())) {
+        let named = names.iter().find_map(|name| of(Some(name)));
+        if let Some(said) = named.or_else(|| of(None)) {
             return said.count;
         }
-        if let Some(all) = self.resources.iter().find(|said| said.listing.is_none()) {
-            return all.count;
+        if let Some(name) = names.first() {
+            self.assumed.insert((*name).to_owned(), Resources::ASSUMED);
         }
-        self.assumed.insert(text.to_owned(), Resources::ASSUMED);
         Resources::ASSUMED
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::clouds::{self, Cloud};
 use crate::environment::Environment;
 use crate::options::Options;
+use crate::tls::TlsVersions;
 
 /// The path below the options that an error concerns.
 fn wrong(path: &str, message: impl Into<String>) -> OptionsError {
@@ -71,6 +72,7 @@ pub(crate) struct Access {
     pub(crate) certificate: Option<std::path::PathBuf>,
     pub(crate) key: Option<std::path::PathBuf>,
     pub(crate) insecure: bool,
+    pub(crate) versions: TlsVersions,
 }
 
 /// Looks for credentials: in the options, in clouds.yaml, in the environment. `None`: nobody names a cloud.
@@ -103,6 +105,7 @@ pub(crate) fn find(
             certificate: cloud.cert.clone(),
             key: cloud.key.clone(),
             insecure: cloud.verify == Some(false),
+            versions: TlsVersions::default(),
         };
         (Some(of_cloud(cloud)), access)
     } else if environment.get("OS_AUTH_URL").is_some() {
@@ -114,6 +117,7 @@ pub(crate) fn find(
             certificate: path("OS_CERT"),
             key: path("OS_KEY"),
             insecure: false,
+            versions: TlsVersions::default(),
         };
         (Some(of_environment(environment)), access)
     } else {
@@ -136,6 +140,10 @@ pub(crate) fn find(
         certificate: options.certfile.clone().or(access.certificate),
         key: options.keyfile.clone().or(access.key),
         insecure: options.insecure.unwrap_or(access.insecure),
+        versions: TlsVersions {
+            min: options.tls_min_version,
+            max: options.tls_max_version,
+        },
     };
     let credentials = found.map(|found| Credentials::of(&found)).transpose()?;
     Ok((credentials, access))

@@ -59,6 +59,7 @@ mod retry;
 mod service;
 mod session;
 mod table;
+mod tls;
 mod token;
 mod transport;
 mod versions;
@@ -78,6 +79,7 @@ pub use request::{Request, Signer};
 pub use service::{Root, Service, ServiceDef, Wanted};
 pub use session::{KEYSTONE, OPENSTACK, Session, TOKEN};
 pub use table::{Entries, Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
+pub use tls::TlsVersion;
 pub use versions::Microversion;
 
 register!(Registration::Family(Family {

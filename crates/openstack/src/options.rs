@@ -7,6 +7,8 @@ use nephoscope_plugin::{HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::tls::TlsVersion;
+
 /// How the agent reaches an OpenStack cloud. The options that have a namesake in ceilometer's
 /// `[service_credentials]` mean the same.
 ///
@@ -80,6 +82,10 @@ pub struct Options {
     pub keyfile: Option<PathBuf>,
     /// Whether to believe any certificate.
     pub insecure: Option<bool>,
+    /// The least version of TLS that services may speak; unless said, 1.2.
+    pub tls_min_version: Option<TlsVersion>,
+    /// The highest version of TLS that services may speak; unless said, 1.3.
+    pub tls_max_version: Option<TlsVersion>,
     /// How long a service may take to begin its answer, and to send the next part of it.
     pub timeout: HumanDuration,
 
@@ -129,6 +135,10 @@ pub struct ServiceOptions {
     pub cafile: Option<PathBuf>,
     /// Whether to believe any certificate of it.
     pub insecure: Option<bool>,
+    /// The least version of TLS that it may speak, in the place of that of the others.
+    pub tls_min_version: Option<TlsVersion>,
+    /// The highest version of TLS that it may speak, in the place of that of the others.
+    pub tls_max_version: Option<TlsVersion>,
     /// As the option beside `services`.
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: Option<u32>,
@@ -172,6 +182,8 @@ impl Default for Options {
             certfile: None,
             keyfile: None,
             insecure: None,
+            tls_min_version: None,
+            tls_max_version: None,
             timeout: HumanDuration::from_secs(60),
             concurrency: 8,
             rate: 100,

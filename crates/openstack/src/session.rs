@@ -21,6 +21,7 @@ use crate::exchange::{Exchange, document};
 use crate::options::Options;
 use crate::retry;
 use crate::service::{Root, Service, ServiceDef};
+use crate::tls::TlsVersions;
 use crate::token::{Token, TokenDocument};
 use crate::transport::Transport;
 
@@ -143,12 +144,17 @@ impl Session {
             if let Some(text) = &service.interface {
                 self::interface(&format!("services.{name}.interface"), text)?;
             }
-            if service.cafile.is_none() && service.insecure.is_none() {
+            let versions = TlsVersions {
+                min: service.tls_min_version,
+                max: service.tls_max_version,
+            };
+            if service.cafile.is_none() && service.insecure.is_none() && versions == TlsVersions::default() {
                 continue;
             }
             let own = Access {
                 ca: service.cafile.clone().or_else(|| access.ca.clone()),
                 insecure: service.insecure.unwrap_or(access.insecure),
+                versions: versions.or(access.versions),
                 ..access.clone()
             };
             let transport = Transport::new(&own, options.timeout.0).map_err(|error| OptionsError {

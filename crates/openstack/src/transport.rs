@@ -8,6 +8,7 @@ use reqwest::{Certificate, Client, Identity};
 use tokio::sync::OnceCell;
 
 use crate::credentials::Access;
+use crate::tls::TlsVersions;
 
 /// A certificate file is no larger; more is some other file.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -24,6 +25,7 @@ pub(crate) struct Transport {
     authorities: Option<Vec<Certificate>>,
     identity: Option<Identity>,
     insecure: bool,
+    versions: TlsVersions,
     timeout: Duration,
     client: OnceCell<Client>,
 }
@@ -35,6 +37,7 @@ impl Transport {
     ///
     /// The option whose file cannot be used.
     pub(crate) fn new(access: &Access, timeout: Duration) -> Result<Self, OptionsError> {
+        access.versions.check()?;
         let authorities = access.ca.as_deref().map(authorities).transpose()?;
         let identity = match (&access.certificate, &access.key) {
             (Some(certificate), key) => Some(identity(certificate, key.as_deref())?),
@@ -44,6 +47,7 @@ impl Transport {
             authorities,
             identity,
             insecure: access.insecure,
+            versions: access.versions,
             timeout,
             client: OnceCell::new(),
         })
@@ -71,6 +75,12 @@ impl Transport {
                     Some(authorities) => authorities.clone(),
                     None => of_the_system(),
                 });
+                if let Some(version) = self.versions.min {
+                    builder = builder.tls_version_min(version.into());
+                }
+                if let Some(version) = self.versions.max {
+                    builder = builder.tls_version_max(version.into());
+                }
                 if let Some(identity) = &self.identity {
                     builder = builder.identity(identity.clone());
                 }

@@ -43,7 +43,7 @@ pub use calls::{CallCounts, CallOutcome, CallTotals, Circuit};
 pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page, WantedMeters};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use failure::{Failure, FailureKind};
-pub use names::{Identity, IdentityNames, Names};
+pub use names::{Identity, IdentityKind, IdentityNames, Names};
 pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
 pub use publisher::{PublishError, Publisher, PublisherContext};

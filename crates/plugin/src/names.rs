@@ -13,6 +13,15 @@ pub enum Identity {
     User(Arc<str>),
 }
 
+/// What an [`Identity`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdentityKind {
+    /// A project.
+    Project,
+    /// A user.
+    User,
+}
+
 /// Knows the names of projects and users. The engine asks before it hands samples on, with all ids of a batch.
 #[async_trait]
 pub trait IdentityNames: Send + Sync + 'static {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use nephoscope_model::MeterDef;
 
-use crate::{BuildContext, BuildError, Discovery, Names, OptionsSpec, Pollster, Publisher, PublisherContext};
+use crate::{
+    BuildContext, BuildError, Discovery, IdentityKind, Names, OptionsSpec, Pollster, Publisher, PublisherContext,
+};
 
 /// What a crate hands to [`crate::register!`].
 pub enum Registration {
@@ -94,6 +96,9 @@ pub enum CallRate {
     PerPage(u32),
     /// Once per resource.
     PerResource,
+    /// Once for each project or user of the samples, by each agent that has samples of it, and again in a cycle that
+    /// comes after this many seconds.
+    PerIdentity(IdentityKind, u32),
     /// About once an hour by each agent, however many plugins need it: tokens, versions.
     Hourly,
 }

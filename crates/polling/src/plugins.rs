@@ -51,6 +51,8 @@ pub struct Plugins {
     pub discoveries: BTreeMap<Arc<str>, Arc<LoadedDiscovery>>,
     /// Sorted by name.
     pub pollsters: Vec<Arc<LoadedPollster>>,
+    /// What is called for the names of projects and users; nothing where samples have none.
+    pub names_calls: &'static [Call],
     /// What was not loaded, and why.
     pub unavailable: Vec<(Arc<str>, String)>,
     /// Threads for calls that block, by family: one whose calls hang takes no threads from the others.
@@ -183,6 +185,9 @@ impl Plugins {
                 names = plugins
                     .keep(built, found.name, found.family, &mut errors)
                     .flatten();
+                if names.is_some() {
+                    plugins.names_calls = found.calls;
+                }
             }
         }
         for found in &request.registry.pollsters {

@@ -89,12 +89,7 @@ async fn statuses_have_the_numbers_of_ceilometer() {
         .wanted(["dns.zone.status"])
         .poll()
         .await;
-    let numbers: Vec<String> = outcome
-        .samples
-        .iter()
-        .map(|sample| sample.volume.to_string())
-        .collect();
-    assert_eq!(numbers, ["1", "2", "3", "4", "-1"]);
+    assert_eq!(outcome.volumes(), ["1", "2", "3", "4", "-1"]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use nephoscope_openstack::{ApiError, KEYSTONE, OPENSTACK, Options, Service, Session, TOKEN};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Identity, IdentityNames, NamesPlugin, Registration,
+    BuildContext, BuildError, Call, CallRate, Identity, IdentityKind, IdentityNames, NamesPlugin, Registration,
     async_trait, register,
 };
 use parking_lot::Mutex;
@@ -18,7 +18,8 @@ use tokio::time::{Instant, timeout};
 use crate::{FAMILY, get};
 
 /// How long a name is believed, and that there is none.
-const KEEP: Duration = Duration::from_secs(600);
+const KEEP: Duration = Duration::from_secs(KEEP_SECONDS as u64);
+const KEEP_SECONDS: u32 = 600;
 
 /// How long nothing is asked after Keystone could not say: samples go on without names meanwhile, or with those that
 /// are known from before.
@@ -33,15 +34,15 @@ const MOST: usize = 50_000;
 /// How many are forgotten at once.
 const FORGOTTEN: usize = MOST / 8;
 
-const fn one(path: &'static str) -> Call {
+const fn one(path: &'static str, kind: IdentityKind) -> Call {
     Call {
-        rate: CallRate::PerResource,
+        rate: CallRate::PerIdentity(kind, KEEP_SECONDS),
         ..get(path)
     }
 }
 
-static PROJECT: Call = one("/v3/projects/{project}");
-static USER: Call = one("/v3/users/{user}");
+static PROJECT: Call = one("/v3/projects/{project}", IdentityKind::Project);
+static USER: Call = one("/v3/users/{user}", IdentityKind::User);
 
 register!(Registration::Names(NamesPlugin {
     name: "identity_names",

@@ -93,3 +93,49 @@ async fn report(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use nephoscope_model::Batch;
+
+    use crate::lab::{Lab, instance};
+
+    #[tokio::test]
+    async fn messages_are_those_of_ceilometer() {
+        // One that it sent of this domain, but for the parts that differ from run to run: times, the message's id, the signature.
+        let recorded = [
+            concat!(
+                r#"{"source":"openstack","counter_name":"disk.device.write.latency","counter_type":"cumulative","#,
+                r#""counter_unit":"ns","counter_volume":11,"user_id":"u-1","user_name":null,"project_id":"p-1","project_name":null,"#,
+                r#""resource_id":"11111111-1111-1111-1111-111111111111-vda","timestamp":"#,
+            ),
+            concat!(
+                r#","resource_metadata":{"display_name":"web-1","name":"instance-0000000a","#,
+                r#""instance_id":"11111111-1111-1111-1111-111111111111","instance_type":"m1.small","#,
+                r#""host":"8edaf32f904fe0a52747d82d81d30be6a00dbd088da37b45cc22dfac","instance_host":"cmp-a","#,
+                r#""flavor":{"id":"fl-1","name":"m1.small","vcpus":2,"ram":2048,"disk":20,"ephemeral":5,"swap":0,"#,
+                r#""extra_specs":{"hw:cpu_policy":"dedicated"}},"status":"active","state":"running","task_state":"","#,
+                r#""image":{"id":"img-1"},"image_ref":"img-1","image_ref_url":null,"image_meta":{"base_image_ref":"img-1","#,
+                r#""container_format":"bare","disk_format":"qcow2","min_disk":"1","min_ram":"0","os_distro":"debian"},"#,
+                r#""architecture":"x86_64","os_type":"hvm","vcpus":2,"memory_mb":2048,"disk_gb":20,"ephemeral_gb":5,"#,
+                r#""root_gb":15,"disk_name":"vda"},"message_id":"#,
+            ),
+            r#","monotonic_time":"#,
+            r#","message_signature":"#,
+        ];
+        let polled = Lab::new([instance()]).cycle(2).await;
+        let batch = Batch::new(polled.samples, "openstack".into());
+        let messages = String::from_utf8_lossy(batch.json_lines());
+        let is_recorded = |message: &&str| {
+            let mut rest = *message;
+            recorded.iter().enumerate().all(|(place, part)| {
+                let found = rest.find(part).filter(|at| place > 0 || *at == 0);
+                found.is_some_and(|at| {
+                    rest = &rest[at + part.len()..];
+                    true
+                })
+            })
+        };
+        assert_eq!(messages.lines().filter(is_recorded).count(), 1, "{messages}");
+    }
+}

@@ -91,13 +91,8 @@ async fn statuses_have_the_numbers_of_ceilometer() {
         .wanted(["manila.share.status"])
         .poll()
         .await;
-    let numbers: Vec<String> = outcome
-        .samples
-        .iter()
-        .map(|sample| sample.volume.to_string())
-        .collect();
     let wanted: Vec<String> = (1..=words.len()).map(|number| number.to_string()).collect();
-    assert_eq!(numbers, wanted);
+    assert_eq!(outcome.volumes(), wanted);
 }
 
 #[tokio::test]

@@ -72,16 +72,11 @@ async fn statuses_have_the_numbers_of_ceilometer() {
         .resources_from("lb_services")
         .poll()
         .await;
-    let numbers: Vec<String> = outcome
-        .samples
-        .iter()
-        .map(|sample| sample.volume.to_string())
-        .collect();
     let wanted: Vec<String> = statuses
         .iter()
         .flat_map(|(_, operating, _, provisioning)| [operating.to_string(), provisioning.to_string()])
         .collect();
-    assert_eq!(numbers, wanted);
+    assert_eq!(outcome.volumes(), wanted);
 }
 
 #[tokio::test]

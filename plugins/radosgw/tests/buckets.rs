@@ -119,6 +119,28 @@ async fn a_listing_with_a_bucket_that_cannot_be_read_is_not_summed_up() {
 }
 
 #[tokio::test]
+async fn an_empty_answer_is_no_buckets_but_no_usage_log() {
+    let cloud = Cloud::start(Size::of(1)).await;
+    cloud.fault(Fault::of(Service::Rgw, FaultKind::Empty));
+    let kit = kit(&cloud, keys());
+    let buckets = kit.pollster("radosgw").resources([project(0)]).poll().await;
+    buckets.assert_clean();
+    insta::assert_snapshot!(buckets.text(), @r"
+    a0000000000000000000000000000000  radosgw.objects  0 object
+    a0000000000000000000000000000000  radosgw.objects.size  0 B
+    a0000000000000000000000000000000  radosgw.objects.containers  0 object
+    ");
+    let usage = kit.pollster("radosgw.usage").resources([project(0)]).poll().await;
+    assert_eq!(usage.samples.len(), 0);
+    insta::assert_snapshot!(usage.troubles(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it ends before it is complete (line 1, column 0)");
+    cloud.heal();
+    // A log that is switched off, as some gateways say it.
+    cloud.answers("/admin/usage", json!({}));
+    let usage = kit.pollster("radosgw.usage").resources([project(0)]).poll().await;
+    insta::assert_snapshot!(usage.troubles(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it does not have the expected form (line 1, column 2)");
+}
+
+#[tokio::test]
 async fn without_keys_nothing_is_asked() {
     let cloud = Cloud::start(Size::of(1)).await;
     let outcome = kit(&cloud, json!({}))

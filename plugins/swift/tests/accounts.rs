@@ -12,10 +12,15 @@ fn project(number: usize) -> String {
 }
 
 #[tokio::test]
-async fn containers_are_those_of_ceilometer() {
+async fn the_samples_are_those_of_ceilometer() {
     let cloud = Cloud::start(Size::of(0)).await;
-    cloud.answers(
+    cloud.answers_with(
         "/object-store/v1/AUTH_t1",
+        &[
+            ("x-account-object-count", "7"),
+            ("x-account-bytes-used", "999"),
+            ("x-account-container-count", "2"),
+        ],
         json!([{ "name": "c1", "count": 3, "bytes": 500, "storage_policy": "gold" }, { "name": "c2", "count": 4, "bytes": 499 }]),
     );
     let kit = Kit::new("swift").options_of("openstack", cloud.options());

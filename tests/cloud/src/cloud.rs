@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::fault::Fault;
+use crate::kept::{self, Kept};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::size::Size;
@@ -59,6 +61,7 @@ pub(crate) type Shared = Arc<Inner>;
 #[derive(Debug)]
 pub(crate) struct Inner {
     state: Mutex<Inside>,
+    pub(crate) kept: Kept,
 }
 
 #[derive(Debug)]
@@ -71,7 +74,7 @@ struct Inside {
     tokens_given: u64,
     without: BTreeSet<Service>,
     without_paths: BTreeSet<String>,
-    answers: BTreeMap<String, serde_json::Value>,
+    answers: BTreeMap<String, (HeaderMap, serde_json::Value)>,
     counts: BTreeMap<(&'static str, String, String, u16), u64>,
     urls: Vec<String>,
     under_way: BTreeMap<&'static str, usize>,
@@ -124,6 +127,7 @@ impl Cloud {
         };
         let shared: Shared = Arc::new(Inner {
             state: Mutex::new(inside),
+            kept: Kept::default(),
         });
         let router = router(shared.clone());
         let server = tokio::spawn(async move {
@@ -180,6 +184,7 @@ impl Cloud {
     /// Replaces so many resources of each kind: the oldest go, as many new ones come.
     pub fn churn(&self, count: usize) {
         self.shared.state.lock().world.first += count;
+        self.shared.kept.forget();
     }
 
     /// Ends all tokens.
@@ -215,12 +220,30 @@ impl Cloud {
 
     /// Answers requests with this path (without their query) with this document, whatever there is in the cloud.
     pub fn answers(&self, path: &str, document: serde_json::Value) {
-        self.shared.state.lock().answers.insert(path.to_owned(), document);
+        self.answers_with(path, &[], document);
+    }
+
+    /// As [`Cloud::answers`], with headers.
+    pub fn answers_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        document: serde_json::Value,
+    ) {
+        let headers = headers.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let answer = (headers.collect(), document);
+        self.shared.state.lock().answers.insert(path.to_owned(), answer);
     }
 
     /// What links and the catalog begin with, in the place of [`Cloud::url`].
     pub fn links_to(&self, base: &str) {
         self.shared.state.lock().world.base = base.to_owned();
+        self.shared.kept.forget();
     }
 
     /// All requests so far.
@@ -329,6 +352,16 @@ impl Inner {
         let token = state.tokens.get(text)?;
         (Instant::now() < token.ends).then(|| token.clone())
     }
+
+    /// Who asks, by the token in these headers.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        let text = headers.get("x-auth-token")?.to_str().ok()?;
+        let token = self.token(text)?;
+        Some(Caller {
+            project: token.project,
+            admin: token.admin,
+        })
+    }
 }
 
 /// Who asks: the owner of a valid token. Whoever has none is refused.
@@ -341,17 +374,9 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Refusal> {
-        let service = Service::of_path(parts.uri.path()).unwrap_or(Service::Keystone);
-        let text = parts
-            .headers
-            .get("x-auth-token")
-            .and_then(|value| value.to_str().ok());
-        let token = text.and_then(|text| shared.token(text)).ok_or_else(|| {
+        shared.caller(&parts.headers).ok_or_else(|| {
+            let service = Service::of_path(parts.uri.path()).unwrap_or(Service::Keystone);
             Refusal::new(service, 401, "The request you have made requires authentication.")
-        })?;
-        Ok(Self {
-            project: token.project,
-            admin: token.admin,
         })
     }
 }
@@ -465,15 +490,15 @@ async fn answer(
         {
             return Refusal::new(service, 404, "The resource could not be found.").into_response();
         }
-        if let Some(document) = state.answers.get(request.uri().path()) {
-            return axum::Json(document.clone()).into_response();
+        if let Some((headers, document)) = state.answers.get(request.uri().path()) {
+            return (headers.clone(), axum::Json(document.clone())).into_response();
         }
         let faults = state.faults.iter_mut();
         let mut hit = faults.filter_map(|fault| fault.hits(service, template).then(|| fault.kind.clone()));
         hit.next()
     };
     let Some(fault) = fault else {
-        return next.run(request).await;
+        return kept::answer(shared, request, next).await;
     };
     if let Some(response) = fault.instead(service).await {
         return response;

@@ -42,6 +42,8 @@ pub enum FaultKind {
     Malformed,
     /// The first entry of its lists is of the wrong type.
     WrongTypes,
+    /// Its answers have no body.
+    Empty,
     /// Its answers are a page for browsers.
     Html,
     /// It sends whoever asks to this place.
@@ -113,7 +115,7 @@ impl FaultKind {
             Self::Hang => std::future::pending().await,
             Self::Html => Some((StatusCode::OK, "<html>maintenance</html>").into_response()),
             Self::Redirect(to) => Some((StatusCode::FOUND, [(header::LOCATION, to.clone())]).into_response()),
-            Self::SlowBody(_) | Self::Truncated | Self::Malformed | Self::WrongTypes => None,
+            Self::SlowBody(_) | Self::Truncated | Self::Malformed | Self::WrongTypes | Self::Empty => None,
         }
     }
 
@@ -151,6 +153,10 @@ impl FaultKind {
                 let text = String::from_utf8_lossy(&body).replacen("\":", "\";", 2);
                 head.headers.remove(header::CONTENT_LENGTH);
                 Body::from(text)
+            }
+            Self::Empty => {
+                head.headers.remove(header::CONTENT_LENGTH);
+                Body::empty()
             }
             Self::WrongTypes => {
                 let text = String::from_utf8_lossy(&body).replacen("[{\"", "[[7],{\"", 1);

@@ -23,6 +23,7 @@ mod cloud;
 mod designate;
 mod fault;
 mod glance;
+mod kept;
 mod keystone;
 mod manila;
 mod microversion;

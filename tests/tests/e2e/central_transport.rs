@@ -10,7 +10,7 @@ use nephoscope_tests::{Certificates, Finished, Lab};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use serde_json::{Value, json};
 
 use crate::central::Sky;
@@ -108,12 +108,21 @@ fn pass_on<S: Read + Write>(mut stream: S, cloud: SocketAddr, counter: &AtomicUs
 
 /// The side of a server whose clients must show a certificate, or need not.
 fn tls(certificates: &Certificates, of_clients: bool) -> Arc<ServerConfig> {
+    tls_of(certificates, of_clients, rustls::DEFAULT_VERSIONS)
+}
+
+/// The same, for a server that speaks these versions.
+fn tls_of(
+    certificates: &Certificates,
+    of_clients: bool,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = CertificateDer::pem_file_iter(&certificates.server).unwrap();
     let chain: Vec<_> = chain.map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&certificates.server_key).unwrap();
     let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap();
     let builder = if of_clients {
         let mut roots = RootCertStore::empty();
@@ -177,6 +186,35 @@ fn certificates_of_services_are_checked_as_the_options_say() {
         passed,
         "the password goes to nobody who is not trusted"
     );
+}
+
+#[test]
+fn versions_of_tls_are_those_that_the_options_say() {
+    let files = Lab::new();
+    let certificates = Certificates::write_to(files.folder());
+    let sky = Sky::of(3);
+    let old = tls_of(&certificates, false, &[&rustls::version::TLS12]);
+    let front = Front::start(&sky.cloud.url(), Some(old));
+    let polled = |more: Value, code| {
+        let mut options = json!({ "cafile": certificates.ca });
+        for (name, value) in more.as_object().unwrap() {
+            options[name] = value.clone();
+        }
+        once(&lab(&sky, &front.url(), options), code)
+    };
+    for spoken in [json!({}), json!({ "tls_min_version": 1.2, "tls_max_version": 1.2 })] {
+        assert_eq!(polled(spoken, 0).samples().len(), 3);
+    }
+    let passed = front.passed();
+    let finished = polled(json!({ "tls_min_version": 1.3 }), 1);
+    assert!(finished.stderr.contains("unreachable"), "{finished}");
+    assert_eq!(front.passed(), passed);
+    // Only the images are refused: what is said of a service is for it alone.
+    let finished = polled(json!({ "services": { "glance": { "tls_min_version": 1.3 } } }), 1);
+    assert!(finished.stderr.contains("glance"), "{finished}");
+    assert_eq!(front.passed(), passed + 1, "the token");
+    let finished = polled(json!({ "tls_min_version": 1.3, "tls_max_version": 1.2 }), 2);
+    assert!(finished.stderr.contains("no version is left"), "{finished}");
 }
 
 #[test]

@@ -72,6 +72,28 @@ fn a_source_that_chooses_its_partition_chooses_who_asks() {
 }
 
 #[test]
+fn names_are_counted_as_often_as_agents_forget_them() {
+    let sizes = "volumes=1000,volume_snapshots=5,tenant=20,users=30";
+    let names = |interval: &str| {
+        let sources = format!(
+            "\n  - {{name: all, interval: {interval}, meters: [volume.size, volume.snapshot.size]}}\n"
+        );
+        let lab = offline(&sources, "{identity_name_discovery: true}");
+        let arguments = [
+            "check", "--cost", "--format", "json", "--members", "3", "--resources", sizes,
+        ];
+        let rows = calls_of(&lab.nephoscope(&arguments).finish().expect(0).stdout);
+        [
+            rows["keystone GET /v3/projects/{}"],
+            rows["keystone GET /v3/users/{}"],
+        ]
+    };
+    // One agent has the volumes, perhaps another the snapshots.
+    assert_eq!(names("1h"), [20 + 5, 30 + 5]);
+    assert_eq!(names("1m"), [6 * (20 + 5), 6 * (30 + 5)]);
+}
+
+#[test]
 fn what_plugins_declare_is_what_the_services_are_asked_for() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -83,6 +105,7 @@ fn what_plugins_declare_is_what_the_services_are_asked_for() {
         (r#"["*", "!network.services.lb.*"]"#, ""),
         // HEAD in the place of GET, and the domains.
         ("[storage.objects]", ", ignore_disabled_projects: true"),
+        ("[volume.size]", ", identity_name_discovery: true"),
         // Fewer calls of a discovery than of its pollsters.
         (
             "[dns.zone.recordsets, volume.size]",
@@ -130,7 +153,9 @@ fn calls_of(rows: &str) -> BTreeMap<String, u64> {
     for row in rows.lines() {
         let row = Value::from_str(row).unwrap();
         let text = |key: &str| row[key].as_str().unwrap();
-        let count = row["per_cycle"].as_u64().unwrap_or(1);
+        // What has no cycle of its own is made so often an hour, in which there is one cycle here.
+        let an_hour = || row["per_hour"].as_f64().unwrap() as u64;
+        let count = row["per_cycle"].as_u64().unwrap_or_else(an_hour);
         *calls
             .entry(name(text("service"), text("method"), text("path")))
             .or_default() += count;
@@ -141,7 +166,7 @@ fn calls_of(rows: &str) -> BTreeMap<String, u64> {
 
 /// A call, whatever it calls what it is filled in with, and without the project that some services have in their endpoint.
 fn name(service: &str, method: &str, path: &str) -> String {
-    let path = path.replace("/{project}", "");
+    let path = path.replace("/{project}/", "/");
     let segments = path.split('/');
     let segments = segments.map(|segment| if segment.starts_with('{') { "{}" } else { segment });
     format!("{service} {method} {}", segments.collect::<Vec<_>>().join("/"))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nephoscope_plugin::{Call, CallRate, Registry};
+use nephoscope_plugin::{Call, CallRate, IdentityKind, Registry};
 
 use crate::reference::markdown::{Page, code};
 
@@ -50,6 +50,13 @@ fn row(call: &Call) -> [String; 5] {
         CallRate::PerCycle => "once a cycle".to_owned(),
         CallRate::PerPage(size) => format!("once per {size} resources"),
         CallRate::PerResource => "once per resource".to_owned(),
+        CallRate::PerIdentity(kind, seconds) => {
+            let kind = match kind {
+                IdentityKind::Project => "project",
+                IdentityKind::User => "user",
+            };
+            format!("once per {kind} and agent in {} minutes", seconds / 60)
+        }
         CallRate::Hourly => "once an hour and agent".to_owned(),
     };
     [

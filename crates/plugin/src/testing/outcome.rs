@@ -58,6 +58,12 @@ impl Outcome {
         text
     }
 
+    /// The values of the samples, in the order in which they were reported.
+    pub fn volumes(&self) -> Vec<String> {
+        let samples = self.samples.iter();
+        samples.map(|sample| sample.volume.to_string()).collect()
+    }
+
     /// The samples in the message form that publishers send, one JSON object a line. Ids and times depend
     /// on the cycle alone, so that the text can stand in a snapshot.
     pub fn json_lines(&self) -> String {
