@@ -90,7 +90,7 @@ impl Build {
             build: self,
             protected: false,
             token: 0,
-            _folder: folder,
+            folder,
         };
         etcd.describe();
         etcd.start_all();
@@ -108,7 +108,7 @@ pub struct Etcd {
     build: Build,
     protected: bool,
     token: usize,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Etcd {
@@ -139,6 +139,18 @@ impl Etcd {
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
         self.nodes.iter().map(|node| self.url(node.port)).collect()
+    }
+
+    /// What the keys of a pool can begin with that is to meet no agent of another test, even if that finds another etcd at a port
+    /// than the one that it was told of: ports are free again as soon as a node is killed.
+    ///
+    /// # Panics
+    ///
+    /// If the folder has no name.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        let name = self.folder.path().file_name().expect("a folder has a name");
+        format!("nephoscope-{}/", name.display())
     }
 
     /// The URL of this etcd at another port of this machine: that of a proxy.

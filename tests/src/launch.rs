@@ -11,6 +11,10 @@ use crate::program::Program;
 use crate::sample::{Sample, samples};
 use crate::terminal::Terminal;
 
+/// What starts the program: it is killed when the thread ends that starts it, however that ends. One that went on after its test was
+/// killed would still look for the ports that it knows, and find the servers of a later test there.
+const TIE: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+
 /// A program that is about to start.
 #[derive(Debug)]
 pub struct Launch {
@@ -21,7 +25,7 @@ pub struct Launch {
 
 impl Launch {
     pub(crate) fn new(folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new(program_path());
+        let mut command = tied(program_path());
         command.args(arguments).current_dir(folder).env_clear();
         // The rest of the environment is empty, as for a service.
         command
@@ -52,8 +56,9 @@ impl Launch {
     /// Runs another copy of the program.
     #[must_use]
     pub fn copy_at(self, path: &Path) -> Self {
-        let mut command = Command::new(path);
-        command.args(self.command.get_args()).env_clear();
+        let mut command = tied(path);
+        // Without the tie and the path of the other one.
+        command.args(self.command.get_args().skip(TIE.len())).env_clear();
         if let Some(folder) = self.command.get_current_dir() {
             command.current_dir(folder);
         }
@@ -132,6 +137,14 @@ impl Launch {
     pub fn finish(self) -> Finished {
         self.start().finish()
     }
+}
+
+/// A command for the program at this path.
+fn tied(path: &Path) -> Command {
+    let [setpriv, options @ ..] = TIE;
+    let mut command = Command::new(setpriv);
+    command.args(options).arg(path);
+    command
 }
 
 /// A program that has ended.

@@ -22,6 +22,7 @@ pub(super) struct Agent {
     /// One for each node of etcd; none for agents to whose network nothing is done.
     proxies: Vec<Proxy>,
     endpoints: Vec<String>,
+    prefix: String,
     /// A safety rule that does not hold for it.
     without: Option<&'static str>,
     program: Option<Program>,
@@ -44,21 +45,28 @@ impl Agent {
             .map(|node| Proxy::forgetful(node.port))
             .collect();
         let endpoints = proxies.iter().map(|proxy| etcd.url(proxy.port)).collect();
-        Self::new(name(number), setting, endpoints, proxies)
+        Self::new(name(number), setting, endpoints, etcd.prefix(), proxies)
     }
 
     /// One that reaches etcd at all times.
     pub(super) fn direct(id: String, setting: &Setting, etcd: &Etcd) -> Self {
-        Self::new(id, setting, etcd.endpoints(), Vec::new())
+        Self::new(id, setting, etcd.endpoints(), etcd.prefix(), Vec::new())
     }
 
-    fn new(id: String, setting: &Setting, endpoints: Vec<String>, proxies: Vec<Proxy>) -> Self {
-        let lab = Lab::with(&setting.config(&id, &endpoints, Duty::Usual));
+    fn new(
+        id: String,
+        setting: &Setting,
+        endpoints: Vec<String>,
+        prefix: String,
+        proxies: Vec<Proxy>,
+    ) -> Self {
+        let lab = Lab::with(&setting.config(&id, &endpoints, &prefix, Duty::Usual));
         Self {
             id,
             lab,
             proxies,
             endpoints,
+            prefix,
             without: setting.without,
             program: None,
             frozen: false,
@@ -130,8 +138,8 @@ impl Agent {
 
     /// Gives it another configuration.
     pub(super) fn reload(&self, setting: &Setting, duty: Duty) {
-        self.lab
-            .replace("polling.yaml", &setting.config(&self.id, &self.endpoints, duty));
+        let config = setting.config(&self.id, &self.endpoints, &self.prefix, duty);
+        self.lab.replace("polling.yaml", &config);
         if let Some(program) = &self.program {
             program.signal(Signal::HUP);
         }

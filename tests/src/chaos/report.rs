@@ -5,7 +5,7 @@ use std::fmt;
 use super::fault::Kind;
 use super::scene::order;
 use super::setting::Setting;
-use crate::oracle::{Finding, Place, Run, Unknown, Verdict, judge};
+use crate::oracle::{Cycle, Finding, Gap, Place, Run, Unknown, Verdict, judge};
 
 /// How many findings are shown. Those after them mostly have the same cause.
 const SHOWN: usize = 40;
@@ -96,7 +96,7 @@ impl Report {
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         let found = self.verdict.violations().map(|finding| {
-            let (number, incident) = self.cause(finding).unzip();
+            let (number, incident) = self.cause(self.edge(finding)).unzip();
             let cause = incident.map_or("before any fault".to_owned(), |incident| {
                 format!(
                     "fault {}, {}, {:.1} s after it began",
@@ -176,10 +176,7 @@ impl Report {
         use crate::oracle::Kind as Found;
         let (mut lost, mut doubled, mut unexplained) = (0, 0, 0);
         for finding in &self.verdict.findings {
-            if self
-                .cause(finding)
-                .is_none_or(|(_, incident)| incident.kind != kind)
-            {
+            if !self.is_after(kind, self.edge(finding)) {
                 continue;
             }
             match finding.kind {
@@ -191,19 +188,43 @@ impl Report {
         (lost, doubled, unexplained)
     }
 
-    /// The incident that came last before the end of a finding's cycle.
-    fn cause(&self, finding: &Finding) -> Option<(usize, &Incident)> {
-        let end = self.edge(finding) + f64::from(self.setting.interval);
+    /// How long what was taken over in the midst of a cycle had nobody, after each of some incidents.
+    fn gaps(&self, kind: Kind) -> impl Iterator<Item = &Gap> {
+        let gaps = self.verdict.gaps.iter();
+        gaps.filter(move |gap| self.is_after(kind, self.start(&gap.cycle)))
+    }
+
+    /// Whether incidents of this kind are the cause of what was found in the cycle with this edge.
+    fn is_after(&self, kind: Kind, edge: f64) -> bool {
+        self.cause(edge)
+            .is_some_and(|(_, incident)| incident.kind == kind)
+    }
+
+    /// The incident that came last before the end of the cycle with this edge.
+    fn cause(&self, edge: f64) -> Option<(usize, &Incident)> {
+        let end = edge + f64::from(self.setting.interval);
         let mut incidents = self.incidents.iter().enumerate().rev();
         incidents.find(|(_, incident)| incident.from <= end)
     }
 
     fn edge(&self, finding: &Finding) -> f64 {
         match &finding.place {
-            Place::Sample { cycle, .. } | Place::Cycle(cycle) => cycle.start as f64 / 1000.0 + self.run.epoch,
+            Place::Sample { cycle, .. } | Place::Cycle(cycle) => self.start(cycle),
             Place::Schedule(_) | Place::Agent => 0.0,
         }
     }
+
+    fn start(&self, cycle: &Cycle) -> f64 {
+        cycle.start as f64 / 1000.0 + self.run.epoch
+    }
+}
+
+/// The median and the longest of some times, in seconds; nothing if there are none.
+fn spread(times: impl Iterator<Item = f64>) -> Option<String> {
+    let mut times: Vec<_> = times.collect();
+    times.sort_by(f64::total_cmp);
+    let (median, longest) = (times.get(times.len() / 2)?, times.last()?);
+    Some(format!("{median:.1} / {longest:.1}"))
 }
 
 impl fmt::Display for Report {
@@ -211,33 +232,35 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "{:28} {:>5} {:>6} {:>8} {:>6} {:>20}",
-            "fault", "count", "lost", "doubled", "wrong", "back after, s"
+            "{:28} {:>5} {:>6} {:>8} {:>6} {:>18} {:>18}",
+            "fault", "count", "lost", "doubled", "wrong", "back after, s", "with nobody, s"
         )?;
         writeln!(
             out,
-            "{:28} {:>5} {:>6} {:>8} {:>6} {:>20}",
-            "", "", "", "", "", "median / longest"
+            "{:28} {:>5} {:>6} {:>8} {:>6} {:>18} {:>18}",
+            "", "", "", "", "", "median / longest", "median / longest"
         )?;
         for kind in Kind::ALL {
-            let mut back: Vec<_> = self
-                .incidents
-                .iter()
-                .filter(|incident| incident.kind == kind)
-                .map(|incident| incident.listed.map_or(f64::INFINITY, |after| after.max(0.0)))
-                .collect();
-            if back.is_empty() {
+            let incidents = self.incidents.iter().filter(|incident| incident.kind == kind);
+            let count = incidents.clone().count();
+            let back =
+                incidents.map(|incident| incident.listed.map_or(f64::INFINITY, |after| after.max(0.0)));
+            let Some(back_after) = spread(back) else {
                 continue;
-            }
-            back.sort_by(f64::total_cmp);
+            };
             let (lost, doubled, wrong) = self.harm(kind);
-            let median = back[back.len() / 2];
-            let longest = back[back.len() - 1];
-            let back_after = format!("{median:.1} / {longest:.1}");
+            let nobody = spread(self.gaps(kind).map(|gap| gap.silent)).unwrap_or_default();
+            let row = format!(
+                "{kind:28} {count:>5} {lost:>6} {doubled:>8} {wrong:>6} {back_after:>18} {nobody:>18}"
+            );
+            writeln!(out, "{}", row.trim_end())?;
+        }
+        let gaps = &self.verdict.gaps;
+        if let Some(known) = spread(gaps.iter().map(|gap| gap.known)) {
             writeln!(
                 out,
-                "{kind:28} {:>5} {lost:>6} {doubled:>8} {wrong:>6} {back_after:>20}",
-                back.len()
+                "{} samples taken over in the midst of a cycle, {known} s (median / longest) after all who come before were seen to be out",
+                gaps.len()
             )?;
         }
         writeln!(

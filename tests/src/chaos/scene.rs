@@ -12,7 +12,7 @@ use super::fault::{Kind, Script, Step, name, scripts};
 use super::report::{Incident, Report};
 use super::setting::{Duty, METER, Setting};
 use super::watcher::{Seen, Watcher};
-use crate::oracle::{Fault, Files, Lease, Meter, Resource, Run, Schedule};
+use crate::oracle::{Fault, Files, Lease, Meter, Resource, Run, Schedule, Silence};
 use crate::{Deadline, Etcd, PATIENCE, Weather};
 
 /// How much later than the agents the watcher may see what happens in etcd, in seconds: all of it runs on one machine that
@@ -33,20 +33,9 @@ pub struct Scene {
     incidents: Vec<Incident>,
     faults: Vec<Fault>,
     /// What agents did not say although they had to.
-    silences: Vec<String>,
+    unsaid: Vec<String>,
     /// When agents could not have had an answer of etcd.
-    isolations: Vec<Isolation>,
-}
-
-/// A time in which an agent cannot have had an answer of etcd to anything that it had sent after its begin.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Isolation {
-    /// The agent.
-    pub id: String,
-    /// When it began.
-    pub from: f64,
-    /// When it ended; until the agent is a member again if the process was stopped.
-    pub to: Option<f64>,
+    silences: Vec<Silence>,
 }
 
 impl Scene {
@@ -58,7 +47,7 @@ impl Scene {
     #[must_use]
     pub fn begin(setting: Setting) -> Self {
         let etcd = Etcd::build().nodes(setting.nodes).start();
-        let watcher = Watcher::start(etcd.endpoints());
+        let watcher = Watcher::start(etcd.endpoints(), etcd.prefix());
         let agents = (0..setting.agents).map(|number| Agent::behind_proxies(number, &setting, &etcd));
         let mut scene = Self {
             agents: agents.collect(),
@@ -67,8 +56,8 @@ impl Scene {
             watcher,
             incidents: Vec::new(),
             faults: Vec::new(),
+            unsaid: Vec::new(),
             silences: Vec::new(),
-            isolations: Vec::new(),
         };
         scene.agents.iter_mut().for_each(Agent::start);
         let gathered = scene.wait(Deadline::start(), |scene| scene.gathered());
@@ -111,7 +100,7 @@ impl Scene {
         let listed = self.wait(Deadline::after(PATIENCE), |scene| scene.gathered());
         let ready = self.wait(Deadline::after(patience), |scene| scene.ready());
         if ready.is_none() {
-            self.silences.push(format!(
+            self.unsaid.push(format!(
                 "{kind}: not every agent says that it is ready: {}",
                 self.readiness()
             ));
@@ -195,9 +184,10 @@ impl Scene {
             skipped: Vec::new(),
             counted: Vec::new(),
             faults: self.faults,
+            silences: self.silences,
         };
-        let mut complaints = self.silences;
-        complaints.extend(late(&run, &self.isolations));
+        let mut complaints = self.unsaid;
+        complaints.extend(late(&run));
         Report::new(self.setting, run, strange, self.incidents, complaints, log)
     }
 
@@ -226,16 +216,12 @@ impl Scene {
             Step::Kill(agent) => {
                 self.remember(*agent);
                 self.agents[*agent].kill();
+                self.falls_silent(*agent, None);
             }
             Step::Start(agent) => self.agents[*agent].start(),
             Step::Freeze(agent) => {
-                let agent = &mut self.agents[*agent];
-                agent.freeze();
-                self.isolations.push(Isolation {
-                    id: agent.id.clone(),
-                    from: clock::now(),
-                    to: None,
-                });
+                self.agents[*agent].freeze();
+                self.falls_silent(*agent, None);
             }
             Step::Thaw(agent) => self.agents[*agent].thaw(),
             Step::Stop(agent) => {
@@ -301,23 +287,28 @@ impl Scene {
         }
     }
 
-    fn weather(&mut self, agent: usize, weather: Weather) {
-        let agent = &self.agents[agent];
+    fn weather(&mut self, number: usize, weather: Weather) {
+        let agent = &self.agents[number];
         // Before it is fair again, and after it is not any more.
         let of_agent =
-            |isolation: &&mut Isolation| isolation.id == agent.id && isolation.to == Some(f64::INFINITY);
-        if let Some(isolation) = self.isolations.iter_mut().find(of_agent) {
-            isolation.to = Some(clock::now());
+            |silence: &&mut Silence| silence.agent == agent.id && silence.to == Some(f64::INFINITY);
+        if let Some(silence) = self.silences.iter_mut().find(of_agent) {
+            silence.to = Some(clock::now());
         }
         agent.weather(weather);
         // Answers need not come under `continue`: the agent may go on without.
         if self.setting.pauses && matches!(weather, Weather::Cut | Weather::HalfOpen) {
-            self.isolations.push(Isolation {
-                id: agent.id.clone(),
-                from: clock::now(),
-                to: Some(f64::INFINITY),
-            });
+            self.falls_silent(number, Some(f64::INFINITY));
         }
+    }
+
+    /// Notes that an agent cannot have an answer of etcd from now on.
+    fn falls_silent(&mut self, agent: usize, to: Option<f64>) {
+        self.silences.push(Silence {
+            agent: self.agents[agent].id.clone(),
+            from: clock::now(),
+            to,
+        });
     }
 
     fn reload(&mut self, agent: usize, duty: Duty) {
@@ -339,14 +330,13 @@ impl Scene {
         let mut impostor = Agent::direct(id.clone(), &self.setting, &self.etcd);
         let refused = impostor.refused();
         if !refused.contains("in use by an agent on host") {
-            self.silences.push(format!(
+            self.unsaid.push(format!(
                 "a second {id} did not say that the id is in use:\n{refused}"
             ));
         }
         let samples = impostor.samples().len();
         if samples > 0 {
-            self.silences
-                .push(format!("a second {id} wrote {samples} samples"));
+            self.unsaid.push(format!("a second {id} wrote {samples} samples"));
         }
     }
 
@@ -357,7 +347,7 @@ impl Scene {
             agent.drain();
             let errors = agent.says_left_out() - agent.left_out;
             if errors != 1 {
-                self.silences.push(format!(
+                self.unsaid.push(format!(
                     "{} was out of the pool for a whole cycle, and said so {errors} times",
                     agent.id
                 ));
@@ -369,7 +359,7 @@ impl Scene {
             let metrics = program.get("/metrics");
             let trouble = metrics.metric("nephoscope_etcd_trouble_seconds", &[]);
             if reasons == "[]" || trouble == 0.0 {
-                self.silences.push(format!(
+                self.unsaid.push(format!(
                     "{} does not reach etcd, and says {reasons}, with {trouble} s of trouble",
                     agent.id
                 ));
@@ -499,10 +489,10 @@ impl Scene {
 
 /// Samples that were handed over although they were polled after the deadline of a lease that cannot have been renewed. The oracle,
 /// which knows only when keys went, sees later ones.
-fn late(run: &Run, isolations: &[Isolation]) -> Vec<String> {
+fn late(run: &Run) -> Vec<String> {
     let ttl = run.lease.ttl;
     let mut late = Vec::new();
-    for Isolation { id, from, to } in isolations {
+    for Silence { agent: id, from, to } in &run.silences {
         let deadline = from + ttl - (ttl / 10.0).max(0.2);
         let joined = run
             .joined

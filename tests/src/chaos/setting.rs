@@ -94,7 +94,7 @@ impl Setting {
     }
 
     /// An agent's `polling.yaml`.
-    pub(super) fn config(&self, id: &str, endpoints: &[String], duty: Duty) -> String {
+    pub(super) fn config(&self, id: &str, endpoints: &[String], prefix: &str, duty: Duty) -> String {
         let endpoints: Vec<_> = endpoints.iter().map(|url| format!("\"{url}\"")).collect();
         let on_loss = if self.pauses { "pause" } else { "continue" };
         let meters = match duty {
@@ -105,7 +105,7 @@ impl Setting {
         let latency = self.interval * 1000 / 16;
         let mut text = format!(
             "agent: {{namespaces: [synthetic], id: {id}, host: host-{id}, state_dir: $LAB/state, shutdown_timeout: 30s}}\n\
-             coordination: {{backend: etcd, endpoints: [{}], lease_ttl: {}s, on_loss: {on_loss}}}\n\
+             coordination: {{backend: etcd, endpoints: [{}], prefix: {prefix}, lease_ttl: {}s, on_loss: {on_loss}}}\n\
              notifier: {{publishers: [{{name: file, url: \"file://$LAB/samples\"}}]}}\n\
              plugins: {{synthetic: {{latency: {latency}ms, jitter: {}ms}}}}\n\
              sources:\n\

@@ -14,9 +14,6 @@ use tokio::time::{sleep, timeout};
 use super::clock::now;
 use crate::oracle::{Cycle, GaveUp, Gone, Joined, Plan, PlanMember};
 
-/// What the keys of the pool begin with.
-const PREFIX: &str = "nephoscope/";
-
 /// How long a node may take to begin a watch.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -62,15 +59,15 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Watches the nodes at these URLs.
-    pub(super) fn start(urls: Vec<String>) -> Self {
+    /// Watches what stands under a prefix on the nodes at these URLs.
+    pub(super) fn start(urls: Vec<String>, prefix: String) -> Self {
         let shared = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         let (alive, mut dropped) = watch::channel(());
         let into = shared.clone();
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be made").block_on(async {
-                let nodes = urls.into_iter().map(|url| follow(url, &into));
+                let nodes = urls.into_iter().map(|url| follow(url, &prefix, &into));
                 tokio::select! {
                     _ = futures::future::join_all(nodes) => {}
                     _ = dropped.changed() => {}
@@ -118,7 +115,7 @@ impl Watcher {
 }
 
 /// Watches one node for ever.
-async fn follow(url: String, shared: &(Mutex<Seen>, Condvar)) {
+async fn follow(url: String, prefix: &str, shared: &(Mutex<Seen>, Condvar)) {
     let mut life = shared.0.lock().life;
     let mut revision = 0;
     loop {
@@ -128,7 +125,7 @@ async fn follow(url: String, shared: &(Mutex<Seen>, Condvar)) {
             let options = WatchOptions::new()
                 .with_prefix()
                 .with_start_revision(revision + 1);
-            client.watch(PREFIX, Some(options)).await
+            client.watch(prefix, Some(options)).await
         });
         if let Ok(Ok(mut changes)) = begun.await {
             while let Ok(Some(change)) = changes.message().await {
@@ -141,7 +138,7 @@ async fn follow(url: String, shared: &(Mutex<Seen>, Condvar)) {
                     revision = revision.max(entry.mod_revision());
                     let deleted = event.event_type() == EventType::Delete;
                     let value = (!deleted).then(|| entry.value());
-                    seen.change(entry.key(), entry.mod_revision(), value);
+                    seen.change(prefix, entry.key(), entry.mod_revision(), value);
                 }
                 drop(seen);
                 shared.1.notify_all();
@@ -158,13 +155,13 @@ async fn follow(url: String, shared: &(Mutex<Seen>, Condvar)) {
 
 impl Seen {
     /// A key was written or deleted; other nodes may have shown it already.
-    fn change(&mut self, key: &[u8], revision: i64, value: Option<&[u8]>) {
+    fn change(&mut self, prefix: &str, key: &[u8], revision: i64, value: Option<&[u8]>) {
         let known = self.revisions.entry(key.to_owned()).or_default();
         if *known >= revision {
             return;
         }
         *known = revision;
-        let entry = Prefix::new(PREFIX).entry(key, value, Revision::NONE, Revision(revision));
+        let entry = Prefix::new(prefix).entry(key, value, Revision::NONE, Revision(revision));
         let entry = entry.expect("agents write keys of the protocol");
         let at = now();
         match (entry.key, entry.content) {

@@ -11,7 +11,7 @@ use super::verdict::{Finding, Kind, Place, Verdict};
 const LEAD: f64 = 2.0;
 
 /// A dead member is known at most this long after its lease, in seconds.
-const KNOWN: f64 = 1.0;
+pub(super) const KNOWN: f64 = 1.0;
 
 /// How many deaths a share survives, each of which extends the time for taking it over.
 const DEATHS: f64 = 3.0;
@@ -23,6 +23,7 @@ const DEATHS: f64 = 3.0;
 /// - exactly one sample, from the owner, where nothing was done to the pool;
 /// - at least one under a fault that promises as much, and each further one from a rightful successor, with the same id. A
 ///   member's turn comes when everyone before it in the ranking is gone, or has given the unit up;
+/// - the first of them at most a lease and a second after its owner fell silent, where a successor takes over;
 /// - none from an agent that is not in the plan with the unit, and none that was polled after the lease of its agent had gone
 ///   while another carrier was there.
 ///
@@ -43,15 +44,15 @@ pub fn judge(run: &Run, ranking: &impl Ranking) -> Verdict {
 /// Whether it was an agent's turn; if not, why.
 type Turn = Result<(), &'static str>;
 
-struct Judge<'a, R> {
-    run: &'a Run,
+pub(super) struct Judge<'a, R> {
+    pub(super) run: &'a Run,
     ranking: &'a R,
-    plans: HashMap<&'a Cycle, Vec<&'a Plan>>,
+    pub(super) plans: HashMap<&'a Cycle, Vec<&'a Plan>>,
     /// By schedule, in the order of their starts.
     starts: HashMap<&'a str, BTreeMap<i64, &'a Plan>>,
     written: HashMap<(&'a Cycle, &'a str, &'a str), Vec<&'a Written>>,
-    gone: HashMap<&'a str, f64>,
-    gave_up: HashMap<(&'a str, &'a Cycle, &'a str), f64>,
+    pub(super) gone: HashMap<&'a str, f64>,
+    pub(super) gave_up: HashMap<(&'a str, &'a Cycle, &'a str), f64>,
     skipped: HashSet<&'a Skipped>,
     /// The ranking of each set of members, by key: plans have the same members for hours.
     orders: HashMap<(String, Vec<&'a str>), Vec<usize>>,
@@ -103,7 +104,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
     }
 
     /// When a cycle's nominal start was.
-    fn edge(&self, cycle: &Cycle) -> f64 {
+    pub(super) fn edge(&self, cycle: &Cycle) -> f64 {
         cycle.start as f64 / 1000.0 + self.run.epoch
     }
 
@@ -202,6 +203,17 @@ impl<'a, R: Ranking> Judge<'a, R> {
                 self.find(Kind::AfterFence, place.clone(), vec![sample.agent.clone()], why);
             }
         }
+        if let Some(gap) = self.gap(cycle, resource, &samples, &faults) {
+            if gap.silent > gap.bound {
+                let agents = samples.iter().map(|sample| sample.agent.clone()).collect();
+                let why = format!(
+                    "{:.3} s after those before it fell silent, {:.3} s after they were known to be out",
+                    gap.silent, gap.known
+                );
+                self.find(Kind::TakenOverLate, place.clone(), agents, why);
+            }
+            self.verdict.gaps.push(gap);
+        }
         if let [first, rest @ ..] = samples.as_slice()
             && !rest.is_empty()
         {
@@ -275,7 +287,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
     }
 
     /// The members of a plan that carry the resource's unit, the owner first.
-    fn order(&mut self, plan: &'a Plan, resource: &'a Resource) -> Vec<&'a PlanMember> {
+    pub(super) fn order(&mut self, plan: &'a Plan, resource: &'a Resource) -> Vec<&'a PlanMember> {
         let carriers: Vec<_> = plan
             .members
             .iter()

@@ -6,6 +6,7 @@
 //!
 //! All of it happens on one machine: times are seconds on its boot clock, which every process reads alike.
 
+mod gap;
 mod judge;
 mod run;
 mod samples;
@@ -17,7 +18,7 @@ mod tests;
 pub use judge::judge;
 pub use run::{
     Counted, Cycle, Effect, Fault, GaveUp, Gone, Joined, Lease, Meter, Plan, PlanMember, Ranking, Resource,
-    Run, Schedule, Skipped, Written,
+    Run, Schedule, Silence, Skipped, Written,
 };
 pub use samples::{Files, Unknown};
-pub use verdict::{Finding, Kind, Place, Verdict};
+pub use verdict::{Finding, Gap, Kind, Place, Verdict};

@@ -64,6 +64,8 @@ pub struct Written {
     pub cycle: Cycle,
     /// The message id.
     pub id: String,
+    /// When the run began that it came of.
+    pub began: f64,
     /// When its poll ended.
     pub finished: f64,
 }
@@ -154,6 +156,17 @@ pub struct Fault {
     pub effect: Effect,
 }
 
+/// An agent cannot have had an answer of etcd to anything that it sent in this time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Silence {
+    /// The id of the agent.
+    pub agent: String,
+    /// When it began.
+    pub from: f64,
+    /// When it ended; until the agent is a member again if the process was stopped or killed.
+    pub to: Option<f64>,
+}
+
 /// What a fault may do to the cycles that it touches. Without a fault, and with a join, a graceful stop, a rolling restart or a
 /// reload, each sample comes exactly once: these are no faults here.
 #[derive(Debug, Clone, PartialEq)]
@@ -220,4 +233,6 @@ pub struct Run {
     pub counted: Vec<Counted>,
     /// What was done.
     pub faults: Vec<Fault>,
+    /// What that kept agents from hearing. Of `on_loss: continue` those alone that could not go on without.
+    pub silences: Vec<Silence>,
 }

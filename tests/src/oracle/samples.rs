@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use nephoscope_model::{CycleId, RunIds, ScheduleId, Timestamp};
 use serde_json::Value;
 
@@ -64,6 +66,7 @@ impl<'a> Files<'a> {
 
     fn identify(&mut self, agent: &str, sample: &Sample) -> Option<Written> {
         let finished = sample.0.get("monotonic_time").and_then(Value::as_f64)?;
+        let began = self.epoch + since_epoch(sample.0.get("timestamp")?.as_str()?)?;
         let millis = ((finished - self.epoch) * 1000.0) as i64;
         for schedule in self.schedules {
             let last = (millis - schedule.offset).div_euclid(schedule.interval);
@@ -89,6 +92,7 @@ impl<'a> Files<'a> {
                         meter: sample.meter().to_owned(),
                         cycle,
                         id: sample.id().to_owned(),
+                        began,
                         finished,
                     });
                 }
@@ -96,4 +100,10 @@ impl<'a> Files<'a> {
         }
         None
     }
+}
+
+/// The seconds since the epoch that a time as ceilometer writes it is.
+fn since_epoch(text: &str) -> Option<f64> {
+    let time = text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    Some(time.timestamp().as_duration().as_secs_f64())
 }

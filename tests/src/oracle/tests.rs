@@ -59,6 +59,7 @@ fn sample(agent: &str, resource: &str, number: i64, seconds: f64) -> Written {
         meter: METER.into(),
         cycle: cycle(number),
         id: format!("{resource} {number}"),
+        began: at(number, seconds - 0.1),
         finished: at(number, seconds),
     }
 }
@@ -112,6 +113,7 @@ fn healthy() -> Run {
         skipped: Vec::new(),
         counted: Vec::new(),
         faults: Vec::new(),
+        silences: Vec::new(),
     }
 }
 
@@ -318,6 +320,47 @@ fn with_units_switched_off_a_share_that_the_plan_does_not_give_is_found() {
 }
 
 #[test]
+fn what_is_taken_over_later_than_a_lease_and_a_second_after_the_silence_is_found() {
+    // a falls silent 1 s before the edge of cycle 1, whose plan lists it, and its key goes 4 s after that edge.
+    let mut run = healthy().dead("a", 1, 4.0).without("r0", 1);
+    run.silences.push(Silence {
+        agent: "a".into(),
+        from: at(1, -1.0),
+        to: None,
+    });
+    let taken_over = |run: &Run, seconds: f64| run.clone().with(sample("b", "r0", 1, seconds + 0.1));
+    let soon = judge(&taken_over(&run, 4.2), &ranking);
+    assert_eq!(soon.findings, []);
+    let [gap] = soon.gaps.as_slice() else {
+        panic!("{:?}", soon.gaps);
+    };
+    let near = |one: f64, other: f64| (one - other).abs() < 1e-6;
+    assert!(
+        near(gap.silent, 4.2) && near(gap.known, 0.2) && near(gap.bound, 6.25),
+        "from the edge on it had nobody: {gap:?}"
+    );
+    let late = taken_over(&run, 6.3);
+    assert_eq!(found(&late), ["TakenOverLate r0 1"]);
+    // etcd kept the key for longer than its lease: that is not the agents' fault.
+    let mut kept = late.clone();
+    kept.gone[0].at = at(1, 6.0);
+    assert_eq!(found(&kept), nothing());
+    // Of what nobody was kept from hearing, and of an etcd that was away, nothing is said.
+    let mut unknown = late.clone();
+    unknown.silences[0].from = at(0, -6.0);
+    assert_eq!(judge(&unknown, &ranking).gaps, [], "that was before it joined");
+    let mut away = late;
+    away.faults.push(fault(Effect::EtcdAway, at(1, 1.0), at(1, 2.0)));
+    assert_eq!(found(&away), nothing());
+    // What the owner polled has no gap, and neither has what is passed over at the edge.
+    let owner = run.clone().with(sample("a", "r0", 1, 0.5));
+    assert_eq!(judge(&owner, &ranking).gaps, []);
+    let mut before = taken_over(&run, 0.1);
+    before.gone[0].at = at(1, -0.1);
+    assert_eq!(judge(&before, &ranking).gaps, []);
+}
+
+#[test]
 fn an_agent_that_is_not_in_the_plan_is_found() {
     let run = healthy().with(sample("d", "r2", 0, 1.0));
     assert_eq!(found(&run), ["DoubledUnexplained r2 0", "OutsidePlan r2 0"]);
@@ -472,6 +515,7 @@ fn the_cycle_of_a_sample_is_told_from_its_id() {
             .sample(METER, "r0", 0);
         Sample(json!({
             "counter_name": METER, "resource_id": "r0", "message_id": id.to_string(), "monotonic_time": finished,
+            "timestamp": Timestamp::from_micros(((finished - 0.25) * 1e6) as i64).to_string(),
         }))
     };
     let mut files = Files::new(&schedules, 0.0, "synthetic");
@@ -480,9 +524,15 @@ fn the_cycle_of_a_sample_is_told_from_its_id() {
     let (written, unknown) = files.read("a", lines);
     let read: Vec<_> = written
         .iter()
-        .map(|sample| (&sample.cycle, sample.finished))
+        .map(|sample| (&sample.cycle, sample.began, sample.finished))
         .collect();
-    assert_eq!(read, [(&cycle(2), at(2, 0.5)), (&cycle(2), at(3, 4.0))]);
+    assert_eq!(
+        read,
+        [
+            (&cycle(2), at(2, 0.25), at(2, 0.5)),
+            (&cycle(2), at(3, 3.75), at(3, 4.0))
+        ]
+    );
     assert_eq!(
         (written[0].agent.as_str(), written[0].resource.as_str()),
         ("a", "r0")

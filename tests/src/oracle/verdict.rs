@@ -16,6 +16,8 @@ pub enum Kind {
     DoubledUnexplained,
     /// Written by an agent to which no plan gave it: it is not in the plan, does not carry the unit, or those before it were there.
     OutsidePlan,
+    /// Taken over later than a lease and a second after its owner had fallen silent.
+    TakenOverLate,
     /// Polled after its agent's lease had gone while others carried on, and written all the same.
     AfterFence,
     /// The same sample with two ids.
@@ -86,6 +88,20 @@ impl fmt::Display for Finding {
     }
 }
 
+/// A resource that had nobody in the midst of a cycle, for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gap {
+    /// The cycle.
+    pub cycle: Cycle,
+    /// How long, in seconds: from the edge, or when the last that came before its successor fell silent in the cycle, to the begin of the
+    /// run in which the successor polled it.
+    pub silent: f64,
+    /// How much of that was after etcd had shown that all who came before were out.
+    pub known: f64,
+    /// How long it may be: a lease and a second, as much longer as etcd kept a key beyond its lease, and what the harness may be late.
+    pub bound: f64,
+}
+
 /// The judgement on a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Verdict {
@@ -95,6 +111,8 @@ pub struct Verdict {
     pub excused: usize,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// How long what was taken over in the midst of a cycle had nobody.
+    pub gaps: Vec<Gap>,
 }
 
 impl Verdict {

@@ -27,3 +27,5 @@ mod service;
 mod start;
 mod stop;
 mod troubles;
+mod troubles_access;
+mod troubles_network;

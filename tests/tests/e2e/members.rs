@@ -1,6 +1,7 @@
 //! Agents that share synthetic resources on an etcd, and what an operator sees of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use nephoscope_tests::{Lab, Program, Sample, samples_in};
 use serde_json::Value;
@@ -8,23 +9,32 @@ use serde_json::Value;
 /// How many resources there are.
 pub(crate) const RESOURCES: usize = 40;
 
+/// As short as it may be.
+const LEASE: Duration = Duration::from_secs(2);
+
 /// A meter of the host itself, which no other agent has a part in.
 const OWN: &str = "hardware.cpu.load.1min";
 
 /// An agent's folder, for an etcd at these endpoints.
 pub(crate) fn lab(id: &str, endpoints: &[String], more: &str) -> Lab {
+    lab_with_lease(id, endpoints, LEASE, more)
+}
+
+/// The same, with leases of so many seconds.
+pub(crate) fn lab_with_lease(id: &str, endpoints: &[String], lease: Duration, more: &str) -> Lab {
     let endpoints = endpoints
         .iter()
         .map(|url| format!("\"{url}\""))
         .collect::<Vec<_>>();
     Lab::with(&format!(
         "agent: {{namespaces: [synthetic, host], id: {id}, host: host-{id}, state_dir: $LAB/state, shutdown_timeout: 3s}}\n\
-         coordination: {{backend: etcd, endpoints: [{}], lease_ttl: 2s, {more}}}\n\
+         coordination: {{backend: etcd, endpoints: [{}], lease_ttl: {}s, {more}}}\n\
          notifier: {{publishers: [{{name: file, url: \"file://$LAB/samples\"}}]}}\n\
          sources:\n\
          \x20 - {{name: shared, interval: 2, meters: [synthetic.cycle], discovery: [\"synthetic://{RESOURCES}\"]}}\n\
          \x20 - {{name: own, interval: 2, meters: [{OWN}]}}\n",
         endpoints.join(", "),
+        lease.as_secs(),
     ))
 }
 
@@ -101,11 +111,16 @@ pub(crate) fn codes(program: &Program) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the agent gives a reason, and for the metric that goes with it.
-pub(crate) fn troubled(program: &mut Program, code: &str, metric: &str) {
+/// Waits until the agent gives a reason.
+pub(crate) fn has_reason(program: &mut Program, code: &str) {
     program.until(&format!("the reason {code}"), |program| {
         codes(program).iter().any(|found| found == code).then_some(())
     });
+}
+
+/// Waits until the agent gives a reason, and for the metric that goes with it.
+pub(crate) fn troubled(program: &mut Program, code: &str, metric: &str) {
+    has_reason(program, code);
     let labels = [format!("reason=\"{metric}\"")];
     let labels = labels.each_ref().map(String::as_str);
     let series = format!("nephoscope_etcd_trouble_seconds{{{}}}", labels[0]);

@@ -1,39 +1,11 @@
-//! Troubles with etcd, row by row of the table in docs/coordination.md: what an operator sees, what goes on, and that it is over.
+//! Troubles of etcd itself, row by row of the table in docs/coordination.md: what an operator sees, what goes on, and that it is over.
 
-use nephoscope_tests::{Etcd, Lab, Proxy, Weather};
+use nephoscope_tests::{Deadline, Etcd, Program};
 
 use crate::members::{
     RESOURCES, codes, divides_with, is_well, joins_again, lab, polls_its_host, samples, serving, troubled,
     whole_cycles,
 };
-
-/// The section `tls`, with these files.
-fn tls(etcd: &Etcd, ca: &str, identity: bool) -> String {
-    let certificates = etcd.certificates.as_ref().unwrap();
-    let identity = if identity {
-        format!(
-            ", cert: {}, key: {}",
-            certificates.client.display(),
-            certificates.client_key.display()
-        )
-    } else {
-        String::new()
-    };
-    format!("tls: {{ca: {ca}{identity}}}")
-}
-
-/// Starts an agent that cannot join, and sees that it says so and polls its host; then takes it down.
-fn refused(lab: &Lab, code: &str, metric: &str) {
-    let mut program = serving(lab);
-    troubled(&mut program, code, metric);
-    assert!(codes(&program).contains(&"not_joined".to_owned()));
-    assert_eq!(program.get("/readyz").status, 503);
-    assert_eq!(program.get("/metrics").metric("nephoscope_pool_member", &[]), 0.0);
-    polls_its_host(&mut program, lab);
-    assert!(samples(lab).is_empty(), "nothing that is shared is polled");
-    let stopped = program.stop();
-    assert!(!stopped.stderr.contains("canary"), "{stopped}");
-}
 
 #[test]
 fn a_leader_that_dies_and_an_endpoint_that_is_dead_cost_no_sample() {
@@ -51,6 +23,44 @@ fn a_leader_that_dies_and_an_endpoint_that_is_dead_cost_no_sample() {
     is_well(&mut program);
     etcd.start_all();
     whole_cycles(&mut program, &[&lab]);
+}
+
+#[test]
+fn a_frozen_member_costs_no_sample() {
+    let etcd = Etcd::cluster();
+    let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
+    let mut programs = labs.each_ref().map(serving);
+    for program in &mut programs {
+        divides_with(program, 2);
+    }
+    let failures = |programs: &[Program]| -> f64 {
+        let metrics = programs.iter().map(|program| program.get("/metrics"));
+        metrics
+            .map(|metrics| metrics.metric("nephoscope_etcd_failures_total", &[]))
+            .sum()
+    };
+    let before = failures(&programs);
+    let deadline = Deadline::start();
+    loop {
+        let leader = etcd.leader();
+        etcd.nodes[leader].freeze();
+        whole_cycles(&mut programs[0], &labs.each_ref());
+        // Without it, as long as it takes to come back.
+        for program in &mut programs {
+            divides_with(program, 2);
+            is_well(program);
+        }
+        etcd.nodes[leader].thaw();
+        // Another leader may be elected before anybody has waited too long for an answer.
+        if failures(&programs) > before {
+            break;
+        }
+        assert!(!deadline.has_passed(), "nobody has noticed any of it");
+    }
+    whole_cycles(&mut programs[0], &labs.each_ref());
+    for program in &mut programs {
+        is_well(program);
+    }
 }
 
 #[test]
@@ -99,6 +109,28 @@ fn an_etcd_that_is_restarted_and_one_that_is_wiped_are_joined_again() {
 }
 
 #[test]
+fn another_cluster_at_the_same_address_is_joined() {
+    let mut etcd = Etcd::start();
+    let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
+    let mut programs = labs.each_ref().map(serving);
+    for program in &mut programs {
+        divides_with(program, 2);
+    }
+    let cluster = |program: &Program| program.json("/api/v1/members")["pool"]["etcd"]["cluster"].to_string();
+    let former = cluster(&programs[0]);
+    etcd.exchange();
+    whole_cycles(&mut programs[0], &labs.each_ref());
+    for program in &mut programs {
+        joins_again(program);
+        divides_with(program, 2);
+        is_well(program);
+        assert_ne!(cluster(program), former);
+    }
+    whole_cycles(&mut programs[0], &labs.each_ref());
+    assert_eq!(etcd.read("nephoscope/members/").len(), 2);
+}
+
+#[test]
 fn a_lease_that_is_revoked_by_hand_costs_no_sample() {
     let etcd = Etcd::start();
     let lab = lab("a", &etcd.endpoints(), "");
@@ -109,94 +141,6 @@ fn a_lease_that_is_revoked_by_hand_costs_no_sample() {
     whole_cycles(&mut program, &[&lab]);
     joins_again(&mut program);
     divides_with(&mut program, 1);
-    is_well(&mut program);
-}
-
-#[test]
-fn what_was_compacted_while_an_agent_was_cut_off_is_read_anew() {
-    let etcd = Etcd::start();
-    let proxy = Proxy::forgetful(etcd.nodes[0].port);
-    let labs = [
-        lab("a", &[etcd.url(proxy.port)], ""),
-        lab("b", &etcd.endpoints(), ""),
-    ];
-    let mut a = serving(&labs[0]);
-    divides_with(&mut a, 1);
-    proxy.set(Weather::Cut);
-    troubled(&mut a, "etcd_unreachable", "etcd_unreachable");
-    // It misses a member, plans, and what was before them.
-    let mut b = serving(&labs[1]);
-    divides_with(&mut b, 1);
-    etcd.compact();
-    proxy.set(Weather::Fair);
-    for program in [&mut a, &mut b] {
-        divides_with(program, 2);
-        is_well(program);
-    }
-    whole_cycles(&mut a, &labs.each_ref());
-}
-
-#[test]
-fn a_password_that_is_changed_stops_nothing() {
-    let mut etcd = Etcd::build().token_seconds(1).start();
-    etcd.protect("agent", "secret-canary", "nephoscope/");
-    let lab = lab("a", &etcd.endpoints(), "user: agent, password: secret-canary");
-    let mut program = serving(&lab);
-    divides_with(&mut program, 1);
-    // Tokens that expire are replaced without a word.
-    whole_cycles(&mut program, &[&lab]);
-    is_well(&mut program);
-    etcd.change_password("agent", "another");
-    troubled(&mut program, "etcd_credentials", "etcd_credentials");
-    whole_cycles(&mut program, &[&lab]);
-    assert_eq!(program.get("/readyz").status, 200);
-    etcd.change_password("agent", "secret-canary");
-    divides_with(&mut program, 1);
-    is_well(&mut program);
-    let stopped = program.stop();
-    assert!(!stopped.stderr.contains("canary"), "{stopped}");
-}
-
-#[test]
-fn certificates_that_do_not_fit_are_told_as_such() {
-    let mut etcd = Etcd::build().tls().start();
-    let certificates = etcd.certificates.as_ref().unwrap();
-    let (ca, other) = (
-        certificates.ca.display().to_string(),
-        certificates.other_ca.display().to_string(),
-    );
-    let with = |id: &str, more: String| lab(id, &etcd.endpoints(), &more);
-    // An authority that did not sign etcd's certificate; no certificate of ours; a file that is none.
-    let unreachable = "etcd_unreachable";
-    refused(&with("a", tls(&etcd, &other, true)), unreachable, unreachable);
-    refused(&with("b", tls(&etcd, &ca, false)), unreachable, unreachable);
-    let mended = with("c", tls(&etcd, "$LAB/ca.pem", true));
-    refused(&mended, "etcd_tls", "etcd_tls");
-
-    // The files are read again at each connection.
-    let mut program = serving(&mended);
-    troubled(&mut program, "etcd_tls", "etcd_tls");
-    mended.write("ca.pem", &std::fs::read_to_string(&ca).unwrap());
-    divides_with(&mut program, 1);
-    whole_cycles(&mut program, &[&mended]);
-    is_well(&mut program);
-    let _ = program.stop();
-
-    // With a user beside the certificate, it is the user's password that counts.
-    etcd.protect("agent", "secret-canary", "nephoscope/");
-    let with = |id: &str, password: &str| {
-        let user = format!("user: agent, password: {password}");
-        lab(
-            id,
-            &etcd.endpoints(),
-            &format!("{}, {user}", tls(&etcd, &ca, true)),
-        )
-    };
-    refused(&with("d", "wrong-canary"), "etcd_credentials", "etcd_credentials");
-    let right = with("e", "secret-canary");
-    let mut program = serving(&right);
-    divides_with(&mut program, 1);
-    whole_cycles(&mut program, &[&right]);
     is_well(&mut program);
 }
 
