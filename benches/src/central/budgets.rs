@@ -192,7 +192,9 @@ fn busy(cycles: &[Cycle]) -> [Figure; 2] {
         Figure::new(name, Unit::Milliseconds, Budget::None, measured, how.clone())
     };
     [
-        time(format!("  processor time of the {AGENTS} agents"), |busy| busy.agents),
+        time(format!("  processor time of the {AGENTS} agents"), |busy| {
+            busy.agents
+        }),
         time("  processor time of the cloud".to_owned(), |busy| busy.cloud),
     ]
 }

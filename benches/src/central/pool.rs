@@ -226,10 +226,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Waits until every agent has the cycle that `which` finds among its own, and it is the same.
-    fn between(
-        &self,
-        which: impl Fn(&mut dyn Iterator<Item = Record>) -> Option<Id>,
-    ) -> Result<Id, Trouble> {
+    fn between(&self, which: impl Fn(&mut dyn Iterator<Item = Record>) -> Option<Id>) -> Result<Id, Trouble> {
         let mut found = None;
         self.wait("a cycle of all agents", Self::rest, || {
             let of = |program: &Program| which(&mut records(program).ok()?.into_iter());
@@ -260,7 +257,9 @@ impl<'a> Pool<'a> {
     fn rest(&self) {
         let interval = INTERVAL * 1000;
         let passed = clocks::wall().as_millis().unsigned_abs() % interval;
-        self.sleep(Duration::from_millis((interval + interval / 2 - passed) % interval));
+        self.sleep(Duration::from_millis(
+            (interval + interval / 2 - passed) % interval,
+        ));
     }
 
     fn sleep(&self, time: Duration) {

@@ -325,11 +325,7 @@ impl Pool<'_> {
 
     /// How many there are of what has the first of these names that was said; else what was said of all; else what is assumed.
     fn said(&mut self, names: &[&str]) -> u64 {
-        let of = |name: Option<&str>| {
-            self.resources
-                .iter()
-                .find(|said| said.listing.as_deref() == name)
-        };
+        let of = |name: Option<&str>| self.resources.iter().find(|said| said.listing.as_deref() == name);
         let named = names.iter().find_map(|name| of(Some(name)));
         if let Some(said) = named.or_else(|| of(None)) {
             return said.count;

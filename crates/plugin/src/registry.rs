@@ -7,7 +7,8 @@ use std::sync::Arc;
 use nephoscope_model::MeterDef;
 
 use crate::{
-    BuildContext, BuildError, Discovery, IdentityKind, Names, OptionsSpec, Pollster, Publisher, PublisherContext,
+    BuildContext, BuildError, Discovery, IdentityKind, Names, OptionsSpec, Pollster, Publisher,
+    PublisherContext,
 };
 
 /// What a crate hands to [`crate::register!`].

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use nephoscope_openstack::{ApiError, KEYSTONE, OPENSTACK, Options, Service, Session, TOKEN};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Identity, IdentityKind, IdentityNames, NamesPlugin, Registration,
-    async_trait, register,
+    BuildContext, BuildError, Call, CallRate, Identity, IdentityKind, IdentityNames, NamesPlugin,
+    Registration, async_trait, register,
 };
 use parking_lot::Mutex;
 use serde::Deserialize;

@@ -202,7 +202,10 @@ fn versions_of_tls_are_those_that_the_options_say() {
         }
         once(&lab(&sky, &front.url(), options), code)
     };
-    for spoken in [json!({}), json!({ "tls_min_version": 1.2, "tls_max_version": 1.2 })] {
+    for spoken in [
+        json!({}),
+        json!({ "tls_min_version": 1.2, "tls_max_version": 1.2 }),
+    ] {
         assert_eq!(polled(spoken, 0).samples().len(), 3);
     }
     let passed = front.passed();

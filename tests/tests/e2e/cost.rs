@@ -80,7 +80,14 @@ fn names_are_counted_as_often_as_agents_forget_them() {
         );
         let lab = offline(&sources, "{identity_name_discovery: true}");
         let arguments = [
-            "check", "--cost", "--format", "json", "--members", "3", "--resources", sizes,
+            "check",
+            "--cost",
+            "--format",
+            "json",
+            "--members",
+            "3",
+            "--resources",
+            sizes,
         ];
         let rows = calls_of(&lab.nephoscope(&arguments).finish().expect(0).stdout);
         [
