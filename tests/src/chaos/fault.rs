@@ -98,7 +98,8 @@ impl Kind {
     #[must_use]
     pub fn fits(self, setting: &Setting) -> bool {
         match self {
-            Self::OneNodeKilled | Self::TwoNodesKilled => setting.nodes == 3,
+            // While it has no majority, etcd is away, too.
+            Self::OneNodeKilled | Self::TwoNodesKilled => setting.nodes == 3 && !setting.pauses,
             Self::OwnerAndSuccessor | Self::Mixture => setting.agents > 3,
             // What is promised then is promised under `continue` alone.
             Self::EtcdFrozen | Self::EtcdKilled | Self::EtcdWiped => !setting.pauses,

@@ -40,21 +40,24 @@ fn a_connection_that_is_cut_for_less_than_a_lease_costs_nothing_and_nothing_is_m
     let labs = [
         lab_with_lease("a", &[etcd.url(proxy.port)], lease, ""),
         lab_with_lease("b", &etcd.endpoints(), lease, ""),
+        lab_with_lease("c", &etcd.endpoints(), lease, ""),
     ];
     let mut a = serving(&labs[0]);
-    divides_with(&mut a, 1);
+    let mut b = serving(&labs[1]);
+    divides_with(&mut a, 2);
+    divides_with(&mut b, 2);
     let key = || etcd.read("nephoscope/members/a")[0].create_revision();
     let (failures, created) = ("nephoscope_etcd_failures_total", key());
     let before = a.get("/metrics").metric(failures, &[]);
     proxy.set(Weather::Cut);
     // A member comes meanwhile, and plans that list it.
-    let mut b = serving(&labs[1]);
-    divides_with(&mut b, 2);
+    let mut c = serving(&labs[2]);
+    divides_with(&mut c, 3);
     troubled(&mut a, "etcd_unreachable", "etcd_unreachable");
     whole_cycles(&mut a, &labs.each_ref());
     proxy.set(Weather::Fair);
-    for program in [&mut a, &mut b] {
-        divides_with(program, 2);
+    for program in [&mut a, &mut b, &mut c] {
+        divides_with(program, 3);
         is_well(program);
     }
     whole_cycles(&mut a, &labs.each_ref());
