@@ -111,11 +111,16 @@ pub(crate) fn codes(program: &Program) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the agent gives a reason, and for the metric that goes with it.
-pub(crate) fn troubled(program: &mut Program, code: &str, metric: &str) {
+/// Waits until the agent gives a reason.
+pub(crate) fn has_reason(program: &mut Program, code: &str) {
     program.until(&format!("the reason {code}"), |program| {
         codes(program).iter().any(|found| found == code).then_some(())
     });
+}
+
+/// Waits until the agent gives a reason, and for the metric that goes with it.
+pub(crate) fn troubled(program: &mut Program, code: &str, metric: &str) {
+    has_reason(program, code);
     let labels = [format!("reason=\"{metric}\"")];
     let labels = labels.each_ref().map(String::as_str);
     let series = format!("nephoscope_etcd_trouble_seconds{{{}}}", labels[0]);

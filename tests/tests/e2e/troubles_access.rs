@@ -3,7 +3,7 @@
 use nephoscope_tests::{Etcd, Lab};
 
 use crate::members::{
-    codes, divides_with, is_well, lab, polls_its_host, samples, serving, troubled, whole_cycles,
+    codes, divides_with, has_reason, is_well, lab, polls_its_host, samples, serving, troubled, whole_cycles,
 };
 
 /// The section `tls`, with these files.
@@ -48,6 +48,10 @@ fn permission_that_is_taken_stops_nothing_and_is_used_when_it_is_given_back() {
     for program in &mut programs {
         troubled(program, "etcd_permission_denied", "etcd_permission_denied");
         assert_eq!(program.get("/readyz").status, 200);
+    }
+    // The plan that could not be written is missed at the next edge, by who would have written it and by who waits for it.
+    for program in &mut programs {
+        has_reason(program, "degraded");
     }
     whole_cycles(&mut programs[0], &labs.each_ref());
     etcd.permit("agent");

@@ -450,28 +450,29 @@ impl Machine {
         }
     }
 
-    /// Says once of each cycle that it had no plan in time.
+    /// Says once of each cycle that it had no plan in time. The edge of the next one may be near already.
     pub(super) fn note_missing_plans(&mut self, now: Now, out: &mut Out) {
         let on_loss = self.options.on_loss;
         for (name, schedule) in &mut self.schedules {
             // An agent that never saw a plan has just come.
-            if !self.carried.contains_key(name) || schedule.plans.is_empty() {
-                continue;
-            }
-            let Some((start, cycle)) = schedule.cycles.iter_mut().next_back() else {
+            let Some(newest) = schedule.plans.back().map(|known| known.plan.start) else {
                 continue;
             };
-            let waiting = matches!(cycle.stage, Stage::Coming | Stage::Idle)
-                || cycle.begun().is_some_and(|begun| begun.plan.is_none());
-            if !waiting || cycle.noted || now.boot < cycle.patience {
+            if !self.carried.contains_key(name) {
                 continue;
             }
-            cycle.noted = true;
-            let planned = schedule.plans.iter().any(|known| known.plan.start == *start);
-            if !planned {
-                let polled = on_loss == OnLoss::Continue;
-                schedule.missed = Some(polled);
-                out.push(Action::Notice(Notice::NoPlanInTime(cycle.edge.cycle.clone())));
+            for (start, cycle) in &mut schedule.cycles {
+                let waiting = matches!(cycle.stage, Stage::Coming | Stage::Idle)
+                    || cycle.begun().is_some_and(|begun| begun.plan.is_none());
+                if !waiting || cycle.noted || now.boot < cycle.patience {
+                    continue;
+                }
+                cycle.noted = true;
+                if newest < *start {
+                    let polled = on_loss == OnLoss::Continue;
+                    schedule.missed = Some(polled);
+                    out.push(Action::Notice(Notice::NoPlanInTime(cycle.edge.cycle.clone())));
+                }
             }
         }
     }

@@ -404,6 +404,25 @@ fn a_lost_membership_finishes_what_nobody_else_has() {
 }
 
 #[test]
+fn a_cycle_without_a_plan_is_said_also_when_the_next_edge_is_near() {
+    let mut machine = polling(OnLoss::Continue);
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    assert_eq!(machine.plan(now(20_000), &cycle(20_000)), PlanAnswer::Wait);
+    machine.step(now(20_100), Event::Prepare(edge(30_000)));
+    let actions = machine.step(now(26_000), Event::Tick);
+    let missing = Action::Notice(Notice::NoPlanInTime(cycle(20_000)));
+    assert!(actions.contains(&missing), "{actions:?}");
+    let reasons = machine.status(now(26_000).boot).reasons;
+    let degraded = Reason::NoPlan {
+        schedule: schedule(),
+        polled: true,
+    };
+    assert!(reasons.contains(&degraded), "{reasons:?}");
+    let again = machine.step(now(26_100), Event::Tick);
+    assert!(!again.contains(&missing), "{again:?}");
+}
+
+#[test]
 fn what_was_left_to_others_is_taken_back_when_etcd_goes_away_and_left_again_when_it_is_back() {
     let mut machine = polling(OnLoss::Continue);
     machine.step(now(11_000), Event::LeaseGone);
