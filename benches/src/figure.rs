@@ -1,6 +1,6 @@
 //! A figure: what was measured, how, and what it may be.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::trouble::{During, Trouble};
 
@@ -11,7 +11,8 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     /// What it may be; nothing for a figure that stands beside another.
     pub(crate) budget: Budget,
-    /// In `unit`.
+    /// In `unit`; no finite number for what never came. JSON has `null` for it.
+    #[serde(deserialize_with = "or_never")]
     pub(crate) measured: f64,
     pub(crate) unit: Unit,
     /// One sentence.
@@ -59,12 +60,13 @@ impl Figure {
         }
     }
 
-    /// Whether the budget is missed.
+    /// Whether the budget is missed; what never came keeps none.
     pub(crate) fn is_over(&self) -> bool {
         match self.budget {
+            Budget::None => false,
+            _ if !self.measured.is_finite() => true,
             Budget::AtMost(most) => self.measured > most,
             Budget::AtLeast(least) => self.measured < least,
-            Budget::None => false,
         }
     }
 
@@ -86,6 +88,10 @@ impl Figure {
     }
 }
 
+fn or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 impl Budget {
     pub(crate) fn show(self, unit: Unit) -> String {
         match self {
@@ -99,6 +105,7 @@ impl Budget {
 impl Unit {
     pub(crate) fn show(self, value: f64) -> String {
         match self {
+            _ if !value.is_finite() => "never".to_owned(),
             Self::Megabytes => format!("{value:.1} MB"),
             Self::Milliseconds => format!("{value:.1} ms"),
             Self::SamplesPerSecond => format!("{}/s", thousands(value)),
@@ -134,6 +141,16 @@ mod tests {
         assert_eq!(figure(Budget::AtMost(2.9)).verdict(), "over");
         assert_eq!(figure(Budget::AtLeast(3.1)).verdict(), "over");
         assert_eq!(figure(Budget::None).verdict(), "-");
+    }
+
+    #[test]
+    fn what_never_came_is_told_and_keeps_no_budget() {
+        let never = |budget| Figure::new("x", Unit::Milliseconds, budget, f64::INFINITY, "");
+        let written = Figure::write_all(&[never(Budget::AtMost(1.0)), never(Budget::AtLeast(1.0))]).unwrap();
+        for figure in Figure::read_all(&written).unwrap() {
+            assert_eq!(figure.verdict(), "over");
+            assert_eq!(figure.unit.show(figure.measured), "never");
+        }
     }
 
     #[test]
