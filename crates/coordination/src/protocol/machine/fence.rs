@@ -153,15 +153,12 @@ impl Machine {
             let Some(begun) = self.cycle_mut(&name, start).and_then(Cycle::begun_mut) else {
                 continue;
             };
-            begun.fate = match &begun.fate {
+            match &mut begun.fate {
                 // To be judged again when etcd is back.
-                Fate::Judged { deadline, .. } if away => Fate::Lost { deadline: *deadline },
-                Fate::Judged { deadline, alone } => Fate::Judged {
-                    deadline: *deadline,
-                    alone: alone.union(&new).copied().collect(),
-                },
-                other => other.clone(),
-            };
+                Fate::Judged { deadline, .. } if away => begun.fate = Fate::Lost { deadline: *deadline },
+                Fate::Judged { alone, .. } => alone.extend(new.iter().copied()),
+                Fate::Lasting | Fate::Lost { .. } => {}
+            }
             let mut mine = UnitSet::new();
             for unit in &new {
                 if let Some(progress) = begun.units.get_mut(unit)
