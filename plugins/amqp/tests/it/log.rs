@@ -1,15 +1,23 @@
 //! What the process has logged, all of it.
 
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::sync::OnceLock;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::batches::PATIENCE;
+
 static LINES: OnceLock<Mutex<Vec<(Level, String)>>> = OnceLock::new();
+
+/// Told of every line.
+static SAID: Notify = Notify::const_new();
 
 /// Begins to keep what is logged at DEBUG and above.
 pub(crate) fn keep() {
@@ -29,6 +37,23 @@ pub(crate) fn lines_with(part: &str) -> Vec<(Level, String)> {
         .collect()
 }
 
+/// Waits for a line with all `parts`.
+pub(crate) async fn said(parts: [&str; 2]) {
+    let heard = async {
+        loop {
+            let mut next = pin!(SAID.notified());
+            next.as_mut().enable();
+            let [one, other] = parts;
+            if lines_with(one).iter().any(|(_, line)| line.contains(other)) {
+                return;
+            }
+            next.await;
+        }
+    };
+    let heard = timeout(PATIENCE, heard).await;
+    heard.unwrap_or_else(|_| panic!("nothing was said with {parts:?}"));
+}
+
 struct Keeper;
 
 impl<S: Subscriber> Layer<S> for Keeper {
@@ -41,6 +66,7 @@ impl<S: Subscriber> Layer<S> for Keeper {
         event.record(&mut line);
         if let Some(lines) = LINES.get() {
             lines.lock().push((*event.metadata().level(), line.0));
+            SAID.notify_waiters();
         }
     }
 }
