@@ -35,7 +35,7 @@ const SHOWN: usize = 5;
 pub(crate) enum PartitionError {
     /// Work is not shared.
     #[error(
-        "show the pool: work is shared where `coordination.endpoints` are named; `--config` names the configuration of an agent that shares work"
+        "show the pool: work is not shared without `coordination.endpoints`, or with `backend: local`; `--config` names the configuration of an agent that shares work"
     )]
     Local,
     /// Something that is no id.
