@@ -51,17 +51,7 @@ fn a_source_that_chooses_its_partition_chooses_who_asks() {
     };
     let pages = |partition: &str| {
         let lab = offline(&source(partition), "{}");
-        let arguments = [
-            "check",
-            "--cost",
-            "--format",
-            "json",
-            "--members",
-            "4",
-            "--resources",
-            "2000",
-        ];
-        let rows = calls_of(&lab.nephoscope(&arguments).finish().expect(0).stdout);
+        let rows = declared(&lab, "4", "2000");
         [
             rows["designate GET /v2/zones"],
             rows["cinder GET /v3/volumes/detail"],
@@ -79,17 +69,7 @@ fn names_are_counted_as_often_as_agents_forget_them() {
             "\n  - {{name: all, interval: {interval}, meters: [volume.size, volume.snapshot.size]}}\n"
         );
         let lab = offline(&sources, "{identity_name_discovery: true}");
-        let arguments = [
-            "check",
-            "--cost",
-            "--format",
-            "json",
-            "--members",
-            "3",
-            "--resources",
-            sizes,
-        ];
-        let rows = calls_of(&lab.nephoscope(&arguments).finish().expect(0).stdout);
+        let rows = declared(&lab, "3", sizes);
         [
             rows["keystone GET /v3/projects/{}"],
             rows["keystone GET /v3/users/{}"],
@@ -169,6 +149,21 @@ fn calls_of(rows: &str) -> BTreeMap<String, u64> {
     }
     calls.retain(|_, count| *count > 0);
     calls
+}
+
+/// The calls of a configuration for a pool of so many members, with so many resources.
+fn declared(lab: &Lab, members: &str, resources: &str) -> BTreeMap<String, u64> {
+    let arguments = [
+        "check",
+        "--cost",
+        "--format",
+        "json",
+        "--members",
+        members,
+        "--resources",
+        resources,
+    ];
+    calls_of(&lab.nephoscope(&arguments).finish().expect(0).stdout)
 }
 
 /// A call, whatever it calls what it is filled in with, and without the project that some services have in their endpoint.
