@@ -1,6 +1,8 @@
 //! The namespace `central`: the real program against a cloud that answers as OpenStack's services do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, SECRET_KEY, Service, Size, USER};
 use nephoscope_tests::{Finished, Lab, Sample};
@@ -151,6 +153,28 @@ fn every_meter_of_ceilometers_namespace_central_appears() {
         let known = |plugin: &&Value| plugin["kind"] == "discovery" && plugin["name"] == **name;
         assert!(plugins.iter().any(|plugin| known(&plugin)), "{name} is not there");
     }
+}
+
+/// The plugins' own tests compare whole samples with files, which are golden: this sees that none is without.
+#[test]
+fn every_meter_of_ceilometers_namespace_central_has_golden_samples() {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
+    let mut golden = BTreeSet::new();
+    for plugin in plugins.read_dir().unwrap() {
+        let Ok(snapshots) = plugin.unwrap().path().join("tests/snapshots").read_dir() else {
+            continue;
+        };
+        for snapshot in snapshots {
+            let text = fs::read_to_string(snapshot.unwrap().path()).unwrap();
+            let samples = text.lines().filter(|line| line.starts_with('{'));
+            golden.extend(samples.map(|line| {
+                let sample: Value = serde_json::from_str(line).unwrap();
+                sample["counter_name"].as_str().unwrap().to_owned()
+            }));
+        }
+    }
+    let without: Vec<_> = METERS.iter().filter(|meter| !golden.contains(**meter)).collect();
+    assert!(without.is_empty(), "no golden sample of {without:?}");
 }
 
 #[test]
