@@ -1,8 +1,14 @@
 //! JSON-like values of resource metadata, with the difference between whole and floating numbers kept.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// A mapping with more keys is not searched key by key.
+const FEW_KEYS: usize = 16;
 
 /// Keys and values in the order in which they were put in, as a Python dictionary keeps them.
 pub type Map = Vec<(Cow<'static, str>, Value)>;
@@ -74,6 +80,93 @@ impl From<serde_json::Value> for Value {
     }
 }
 
+/// Reads what describes itself, as JSON does. Of a key that comes twice the last value counts.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("any value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_none<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+                from.deserialize_any(self)
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+                Ok(flag.into())
+            }
+
+            fn visit_i64<E>(self, int: i64) -> Result<Value, E> {
+                Ok(int.into())
+            }
+
+            fn visit_u64<E>(self, int: u64) -> Result<Value, E> {
+                Ok(int.into())
+            }
+
+            fn visit_f64<E>(self, float: f64) -> Result<Value, E> {
+                Ok(float.into())
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+                self.visit_string(text.to_owned())
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Value, E> {
+                Ok(text.into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Value::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+                let mut map = Map::new();
+                while let Some(key) = entries.next_key::<String>()? {
+                    map.push((key.into(), entries.next_value()?));
+                }
+                Ok(Value::Map(distinct(map)))
+            }
+        }
+
+        from.deserialize_any(Any)
+    }
+}
+
+/// Each key once, at its first place and with its last value.
+fn distinct(map: Map) -> Map {
+    let known = |at: usize, key: &str| map.iter().take(at).any(|(other, _)| other == key);
+    if map.len() <= FEW_KEYS && !map.iter().enumerate().any(|(at, (key, _))| known(at, key)) {
+        return map;
+    }
+    let mut places = HashMap::with_capacity(map.len());
+    let mut out = Map::with_capacity(map.len());
+    for (key, value) in map {
+        let place = *places.entry(key.clone()).or_insert(out.len());
+        match out.get_mut(place) {
+            Some((_, earlier)) => *earlier = value,
+            None => out.push((key, value)),
+        }
+    }
+    out
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -130,9 +223,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_a_key_that_comes_twice_the_last_value_counts() {
+        for others in [0, FEW_KEYS, 100_000] {
+            let others: String = (0..others).map(|other| format!(r#","{other}":{other}"#)).collect();
+            let text = format!(r#"{{"a":1,"b":2{others},"a":{{"c":3,"c":4}}}}"#);
+            let value: Value = serde_json::from_str(&text).unwrap();
+            let wanted = format!(r#"{{"a":{{"c":4}},"b":2{others}}}"#);
+            assert!(serde_json::to_string(&value).unwrap() == wanted);
+        }
+    }
+
+    #[test]
     fn json_keeps_the_kind_of_numbers_and_the_order_of_keys() {
         let text = r#"{"z":1,"a":1.0,"big":18446744073709551615,"neg":-7,"list":[null,true,"č"]}"#;
-        let value = Value::from(serde_json::from_str::<serde_json::Value>(text).unwrap());
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            value,
+            Value::from(serde_json::from_str::<serde_json::Value>(text).unwrap())
+        );
         assert_eq!(value.get("z"), Some(&Value::Int(1)));
         assert_eq!(value.get("a"), Some(&Value::Float(1.0)));
         assert_eq!(value.get("big"), Some(&Value::Uint(u64::MAX)));

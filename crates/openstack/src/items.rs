@@ -5,6 +5,7 @@
 //! memory together, and an entry that does not have the expected form costs itself alone. Of what stands beside the list (links to further
 //! pages, totals) small values are kept.
 
+use memchr::memchr2;
 use serde_json::{Map, Value};
 
 /// No entry, and no value beside the list, is longer.
@@ -90,6 +91,25 @@ struct Scan {
     depth: usize,
     in_text: bool,
     escaped: bool,
+}
+
+impl Scan {
+    /// Goes on in a text, as far as it has arrived; whether its end was found.
+    fn pass_text(&mut self, value: &[u8]) -> bool {
+        if self.escaped {
+            self.escaped = false;
+            self.at += 1;
+        }
+        let rest = value.get(self.at..).unwrap_or_default();
+        let Some(skipped) = memchr2(b'"', b'\\', rest) else {
+            self.at = value.len();
+            return false;
+        };
+        self.at += skipped + 1;
+        self.escaped = rest.get(skipped) == Some(&b'\\');
+        self.in_text = self.escaped;
+        !self.in_text
+    }
 }
 
 impl Items {
@@ -250,23 +270,15 @@ impl Items {
     fn value_end(&mut self) -> Result<Option<usize>, DocumentError> {
         let mut scan = self.scan;
         let value = self.buffer.get(self.begin..).unwrap_or_default();
-        for byte in value.iter().skip(scan.at) {
-            let at = scan.at;
-            scan.at += 1;
+        while let Some(byte) = value.get(scan.at) {
             if scan.in_text {
-                match byte {
-                    _ if scan.escaped => scan.escaped = false,
-                    b'\\' => scan.escaped = true,
-                    b'"' => {
-                        scan.in_text = false;
-                        if scan.depth == 0 {
-                            return Ok(Some(self.begin + scan.at));
-                        }
-                    }
-                    _ => {}
+                if scan.pass_text(value) && scan.depth == 0 {
+                    return Ok(Some(self.begin + scan.at));
                 }
                 continue;
             }
+            let at = scan.at;
+            scan.at += 1;
             match byte {
                 b'"' => scan.in_text = true,
                 b'{' | b'[' => scan.depth += 1,

@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for Keep<'_> {
         let mut values = vec![Value::Null; self.0.len()].into_boxed_slice();
         while let Some(place) = map.next_key_seed(Name(self.0))? {
             match place.and_then(|place| values.get_mut(place)) {
-                Some(slot) => *slot = map.next_value::<serde_json::Value>()?.into(),
+                Some(slot) => *slot = map.next_value()?,
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
