@@ -140,7 +140,9 @@ impl Listing {
                     if page.entries <= self.known {
                         continue;
                     }
-                    if let Some(marker) = &mut self.marker {
+                    if let Some(marker) = &mut self.marker
+                        && page.entries >= marker.limit
+                    {
                         marker.note(entry);
                     }
                     match read(entry) {
@@ -329,7 +331,7 @@ impl Listing {
 }
 
 impl Marker {
-    /// Remembers the entry, if it may be the last of its page.
+    /// Remembers an entry that may be the last of a full page.
     fn note(&mut self, entry: &[u8]) {
         let text = serde_json::from_slice::<Value>(entry).ok();
         let text = text.and_then(|value| Some(value.get(self.field)?.as_str()?.to_owned()));
