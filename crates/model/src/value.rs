@@ -225,7 +225,9 @@ mod tests {
     #[test]
     fn of_a_key_that_comes_twice_the_last_value_counts() {
         for others in [0, FEW_KEYS, 100_000] {
-            let others: String = (0..others).map(|other| format!(r#","{other}":{other}"#)).collect();
+            let others: String = (0..others)
+                .map(|other| format!(r#","{other}":{other}"#))
+                .collect();
             let text = format!(r#"{{"a":1,"b":2{others},"a":{{"c":3,"c":4}}}}"#);
             let value: Value = serde_json::from_str(&text).unwrap();
             let wanted = format!(r#"{{"a":{{"c":4}},"b":2{others}}}"#);
