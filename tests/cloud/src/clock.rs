@@ -1,5 +1,7 @@
 //! The time of the cloud, which tokens and signatures carry.
 
+use std::time::{Duration, Instant};
+
 /// What the wall clock says.
 #[allow(
     clippy::disallowed_methods,
@@ -7,6 +9,15 @@
 )]
 pub(crate) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// A moment that is so far away, by a clock that no test pauses.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the cloud is a service of its own, whose answers take their time"
+)]
+pub(crate) fn after(time: Duration) -> Instant {
+    Instant::now() + time
 }
 
 /// A time as Keystone writes it.

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::fault::Fault;
 use crate::kept::{self, Kept};
 use crate::refusal::Refusal;
@@ -434,11 +435,11 @@ async fn around(State(shared): State<Shared>, request: Request, next: Next) -> R
         shared: shared.clone(),
         name,
     };
-    let due = Instant::now() + latency;
+    let due = clock::after(latency);
     let response = answer(&shared, service, &template, request, next).await;
     // What the answer took to make is a part of the latency. Tokio's timers are up to two milliseconds late, which is
     // much for those who measure how much longer than the latency something takes.
-    async_io::Timer::at(due.into_std()).await;
+    async_io::Timer::at(due).await;
     let status = response.status().as_u16();
     let template = match service {
         Some(Service::Rgw) | None => template,
