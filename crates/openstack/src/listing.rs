@@ -10,6 +10,7 @@ use crate::events;
 use crate::exchange::{Answer, shape};
 use crate::items::{DocumentError, Items, List, Step};
 use crate::link;
+use crate::record::{Members, Record};
 use crate::request::{Place, Request};
 use crate::retry;
 
@@ -57,6 +58,8 @@ struct Page {
 #[derive(Debug)]
 struct Marker {
     field: &'static str,
+    /// That field alone.
+    members: Members,
     limit: u64,
     last: Option<String>,
 }
@@ -99,6 +102,7 @@ impl Listing {
         self.request = self.request.paged();
         self.marker = Some(Marker {
             field,
+            members: [field].into(),
             limit,
             last: None,
         });
@@ -140,9 +144,7 @@ impl Listing {
                     if page.entries <= self.known {
                         continue;
                     }
-                    if let Some(marker) = &mut self.marker
-                        && page.entries >= marker.limit
-                    {
+                    if let Some(marker) = &mut self.marker {
                         marker.note(entry);
                     }
                     match read(entry) {
@@ -331,10 +333,10 @@ impl Listing {
 }
 
 impl Marker {
-    /// Remembers an entry that may be the last of a full page.
+    /// Remembers the entry, if it may be the last of its page: one that has no text there cannot be asked from.
     fn note(&mut self, entry: &[u8]) {
-        let text = serde_json::from_slice::<Value>(entry).ok();
-        let text = text.and_then(|value| Some(value.get(self.field)?.as_str()?.to_owned()));
+        let record = Record::read(entry, &self.members).ok();
+        let text = record.and_then(|record| Some(record.text(self.field)?.to_owned()));
         self.last = text.or(self.last.take());
     }
 
@@ -375,6 +377,23 @@ fn next_link(aside: &Map<String, Value>, list: List) -> Option<&str> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_marker_is_the_last_text_that_a_full_page_has() {
+        let mut marker = Marker {
+            field: "name",
+            members: ["name"].into(),
+            limit: 3,
+            last: None,
+        };
+        for entry in [r#"{"name": "a", "bytes": {"name": "x"}}"#, r#"{"name": 7}"#, "[]"] {
+            marker.note(entry.as_bytes());
+        }
+        let asked = Url::parse("http://c/v1/a?limit=3&marker=0").unwrap();
+        let next = marker.after(&asked, 3).map(String::from);
+        assert_eq!(next.as_deref(), Some("http://c/v1/a?limit=3&marker=a"));
+        assert_eq!(marker.after(&asked, 2), None);
+    }
 
     #[test]
     fn the_next_page_is_found_wherever_services_say_it() {
