@@ -96,14 +96,6 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Null)
             }
 
-            fn visit_none<E>(self) -> Result<Value, E> {
-                Ok(Value::Null)
-            }
-
-            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
-                from.deserialize_any(self)
-            }
-
             fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
                 Ok(flag.into())
             }

@@ -11,7 +11,7 @@ const LONGEST_ID: usize = 255;
 pub(crate) struct NovaServer {
     #[serde(deserialize_with = "id")]
     pub(crate) id: String,
-    #[serde(default, deserialize_with = "value")]
+    #[serde(default)]
     pub(crate) name: Value,
     #[serde(default)]
     pub(crate) status: Option<String>,
@@ -20,7 +20,7 @@ pub(crate) struct NovaServer {
     #[serde(default)]
     pub(crate) user_id: Option<String>,
     /// A hash of host and project.
-    #[serde(rename = "hostId", default, deserialize_with = "value")]
+    #[serde(rename = "hostId", default)]
     pub(crate) host_id: Value,
     /// What its owner noted on it.
     #[serde(default, deserialize_with = "map")]
@@ -79,16 +79,12 @@ fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(id)
 }
 
-fn value<'de, D: Deserializer<'de>>(from: D) -> Result<Value, D::Error> {
-    Ok(serde_json::Value::deserialize(from)?.into())
-}
-
 fn sent<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
-    value(from).map(Some)
+    Value::deserialize(from).map(Some)
 }
 
 fn map<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
-    match value(from)? {
+    match Value::deserialize(from)? {
         Value::Map(map) => Ok(map),
         Value::Null => Ok(Map::new()),
         _ => Err(D::Error::custom("expected an object")),
@@ -97,7 +93,7 @@ fn map<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
 
 /// Nova writes an empty text for no image.
 fn map_or_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
-    match value(from)? {
+    match Value::deserialize(from)? {
         Value::Map(map) => Ok(map),
         Value::Null => Ok(Map::new()),
         Value::Text(text) if text.is_empty() => Ok(Map::new()),
