@@ -1,4 +1,4 @@
-//! The time of the cloud, which tokens and signatures carry.
+//! The time of the cloud: what tokens and signatures carry, and when answers are due.
 
 use std::time::{Duration, Instant};
 
