@@ -54,7 +54,7 @@ fn once(samples: &[Sample], signer: Option<&Arc<Signer>>) -> f64 {
         .collect();
     let began = clocks::cpu();
     for batch in batches {
-        black_box(batch.encoded(&OsloNotification));
+        _ = black_box(batch.encoded(&OsloNotification));
     }
     let passed = clocks::cpu().saturating_sub(began).max(Duration::from_nanos(1));
     samples.len() as f64 / passed.as_secs_f64()

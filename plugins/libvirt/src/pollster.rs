@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::{JsonLines, Resource};
+use nephoscope_model::Resource;
 use nephoscope_plugin::{Failure, FailureKind, PollRun, Pollster};
 
 use crate::family::Family;
@@ -125,7 +125,7 @@ mod tests {
         ];
         let polled = Lab::new([instance()]).cycle(2).await;
         let batch = Batch::new(polled.samples, "openstack".into());
-        let messages = String::from_utf8_lossy(batch.encoded(&JsonLines).unwrap());
+        let messages = String::from_utf8_lossy(batch.encoded(&nephoscope_model::JsonLines).unwrap());
         let is_recorded = |message: &&str| {
             let mut rest = *message;
             recorded.iter().enumerate().all(|(place, part)| {

@@ -801,7 +801,7 @@ async fn with_two_interfaces_of_one_filter() {
         );
     };
     let polled = polled(Options::default(), change).await;
-    let ids: std::collections::HashSet<_> = polled.samples.iter().map(|sample| sample.id).collect();
+    let ids: std::collections::HashSet<_> = polled.samples.iter().map(|sample| sample.id.clone()).collect();
     assert_eq!(
         (polled.samples.len(), ids.len()),
         (49, 49),
