@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nephoscope_plugin::PartitionMode;
+use nephoscope_model::PartitionMode;
 
 use super::MAX_DEATHS;
 use super::ids::UnitHash;

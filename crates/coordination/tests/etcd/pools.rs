@@ -10,8 +10,8 @@ use nephoscope_coordination::protocol::{self, AgentId, Membership, OnLoss};
 use nephoscope_coordination::{
     Agreed, BootTime, Carried, Coordinator as _, Group, InProgress, Unit, Work, WorkId,
 };
+use nephoscope_model::PartitionMode;
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
-use nephoscope_plugin::PartitionMode;
 use nephoscope_tests::{Etcd, Proxy, Weather};
 use tokio::time::Instant;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephoscope_model::PartitionMode;
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
-use nephoscope_plugin::PartitionMode;
 
 use super::super::cycle::Cycle;
 use super::*;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use nephoscope_model::PartitionMode;
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
-use nephoscope_plugin::PartitionMode;
 
 use super::world::Setup;
 use crate::protocol::machine::Options;
