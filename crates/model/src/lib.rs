@@ -7,7 +7,6 @@
 mod batch;
 mod cycle;
 mod form;
-mod hmac;
 mod identity;
 mod json;
 mod message;
