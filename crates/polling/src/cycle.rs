@@ -12,6 +12,7 @@ use nephoscope_coordination::{Agreed, Coordinator, Group, Unit, WorkId};
 use nephoscope_model::{CycleId, Timestamp};
 use nephoscope_notifier::{Notifier, Outcome, ReceiptSet};
 use nephoscope_plugin::{CycleCache, FailureKind, PartitionMode};
+use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -27,7 +28,6 @@ use crate::limits::Limits;
 use crate::listing::{Listing, ListingContext, ListingDef, Part, Reader};
 use crate::record::{CycleRecord, FailureCounts};
 use crate::run::{InputReaders, Run, RunEnd, RunState};
-use crate::schedule::Schedule;
 use crate::scheduler::Start;
 use crate::task::{Input, Lane, RunDef, TaskDef};
 

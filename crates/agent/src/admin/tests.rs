@@ -16,12 +16,10 @@ use nephoscope_plugin::{
 };
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::engine::{Engine, EngineOptions, EngineParts};
-use nephoscope_polling::filter::MeterFilter;
 use nephoscope_polling::limits::LimitOptions;
 use nephoscope_polling::plugins::{LoadedDiscovery, LoadedPollster, Plugins};
-use nephoscope_polling::schedule::Schedule;
-use nephoscope_polling::source::{DiscoveryUrl, Position, Source};
 use nephoscope_polling::ticker::IntervalTicker;
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
