@@ -34,7 +34,6 @@ mod publishers;
 mod reference;
 mod refused;
 mod reload;
-mod resident;
 mod run;
 mod runtimes;
 mod schema;
