@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephoscope_config::{Backend, Config, Coordination as Section, OnLoss};
 use nephoscope_coordination::etcd::{Identity, StoreOptions, TlsFiles, User};
-use nephoscope_coordination::pool::{Holder, Pool, PoolOptions, PoolStatus, WallClock};
+use nephoscope_coordination::pool::{Holder, Pool, PoolOptions, WallClock};
 use nephoscope_coordination::protocol::{self, AgentId};
 use nephoscope_coordination::{Coordinator, Local};
 use nephoscope_model::Timestamp;
@@ -93,11 +93,11 @@ impl Coordination {
         }
     }
 
-    /// How the pool stands, if there is one.
-    pub(crate) fn status(&self) -> Option<PoolStatus> {
+    /// The pool, if work is shared.
+    pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
         match self {
             Self::Local => None,
-            Self::Pool { pool, .. } => Some(pool.status()),
+            Self::Pool { pool, .. } => Some(pool.clone()),
         }
     }
 

@@ -7,7 +7,6 @@
 #[cfg(panic = "abort")]
 compile_error!("panics of plugins are contained by unwinding: build without `panic = \"abort\"`");
 
-mod admin;
 mod agent;
 mod api;
 mod check;
@@ -23,7 +22,6 @@ mod error;
 mod events;
 mod logs;
 mod man;
-mod metrics;
 mod once;
 mod output;
 mod partition;

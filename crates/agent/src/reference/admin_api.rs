@@ -1,6 +1,7 @@
 //! The page on the admin API: its routes, and the reasons of `/readyz`.
 
-use crate::admin::{ROUTES, Reach, ReasonCode, Weight};
+use nephoscope_admin::{ROUTES, Reach, ReasonCode};
+
 use crate::reference::markdown::{Page, code};
 
 const ABOUT: &str = "\
@@ -43,11 +44,11 @@ pub(crate) fn page() -> String {
     page.table(
         ["Code", "Weight", "Meaning"],
         ReasonCode::ALL.iter().map(|reason| {
-            let weight = match reason.weight() {
-                Weight::NotReady => "not_ready",
-                Weight::Degraded => "degraded",
-            };
-            [code(reason.as_str()), code(weight), reason.meaning().to_owned()]
+            [
+                code(reason.as_str()),
+                code(reason.weight().as_str()),
+                reason.meaning().to_owned(),
+            ]
         }),
     );
     page.finish()

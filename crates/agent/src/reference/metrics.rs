@@ -1,6 +1,7 @@
 //! The page on metrics.
 
-use crate::metrics::FAMILIES;
+use nephoscope_admin::families;
+
 use crate::reference::markdown::{Page, code, codes};
 
 const ABOUT: &str = "\
@@ -13,7 +14,7 @@ pub(crate) fn page() -> String {
     let mut page = Page::new("Metrics", ABOUT);
     page.table(
         ["Name", "Type", "Labels", "Meaning"],
-        FAMILIES.iter().map(|family| {
+        families().map(|family| {
             [
                 code(&family.full_name()),
                 family.kind.as_str().to_owned(),

@@ -126,7 +126,7 @@ mod tests {
                 meter.name
             );
         }
-        for family in crate::metrics::FAMILIES {
+        for family in nephoscope_admin::families() {
             assert!(
                 pages["metrics.md"].contains(&format!("`{}`", family.full_name())),
                 "{}",
