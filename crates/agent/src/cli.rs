@@ -99,13 +99,6 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
-    /// Write the references of the documentation into a folder
-    #[command(hide = true)]
-    Reference {
-        /// The folder
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
 }
 
 /// How `run` runs.

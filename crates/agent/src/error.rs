@@ -10,7 +10,6 @@ use nephoscope_plugin::RegistryError;
 use crate::coordination::CoordinationError;
 use crate::partition::PartitionError;
 use crate::publishers::PublishersError;
-use crate::reference::ReferenceError;
 use crate::settings::SettingsError;
 use crate::state::StateError;
 
@@ -99,9 +98,6 @@ pub(crate) enum ProgramError {
     /// No signals.
     #[error("listen to signals")]
     Signals(#[source] io::Error),
-    /// The references cannot be written.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
     /// Standard output takes nothing.
     #[error("write to standard output")]
     Output(#[from] io::Error),

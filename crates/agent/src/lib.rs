@@ -1,7 +1,7 @@
 //! The program `nephoscope`: command line, configuration, wiring, admin API.
 //!
-//! A program is the plugin crates that it names and a call of [`main`]; the stock one is `main.rs` beside this
-//! file. This crate only wires: what is polled and when is decided by `nephoscope-polling`, what a file means by
+//! A program is the plugin crates that it names and a call of [`main`]; those of the stock program are named in
+//! `stock.rs`. This crate only wires: what is polled and when is decided by `nephoscope-polling`, what a file means by
 //! `nephoscope-config`, what becomes of samples by `nephoscope-notifier`.
 
 #[cfg(panic = "abort")]
@@ -16,6 +16,7 @@ mod collector;
 mod completions;
 mod coordination;
 mod cost;
+pub mod declared;
 mod discover;
 mod display;
 mod error;
@@ -29,7 +30,6 @@ mod plugins;
 mod program;
 mod progress;
 mod publishers;
-mod reference;
 mod refused;
 mod reload;
 mod run;
@@ -40,6 +40,8 @@ mod settings;
 mod signals;
 mod spools;
 mod state;
+#[cfg(feature = "stock")]
+mod stock;
 mod table;
 mod watch;
 

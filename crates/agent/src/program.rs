@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Exit, ProgramError, chain};
 use crate::output::stderr_is_styled;
 use crate::settings::Origin;
-use crate::{check, completions, discover, man, once, partition, plugins, reference, run, schema, spools};
+use crate::{check, completions, discover, man, once, partition, plugins, run, schema, spools};
 
 /// Runs the program with the plugins that are linked into it, and gives its exit code.
 ///
@@ -55,10 +55,6 @@ fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
         Command::Schema => schema::schema(&origin),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),
-        Command::Reference { out } => {
-            reference::write(&origin.registry, &out)?;
-            Ok(Exit::Done)
-        }
     }
 }
 

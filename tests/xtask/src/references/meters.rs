@@ -2,7 +2,7 @@
 
 use nephoscope_plugin::Registry;
 
-use crate::reference::markdown::{Page, code, codes};
+use crate::references::markdown::{Page, code, codes};
 
 const ABOUT: &str = "\
 Every meter that the plugins of the stock program can measure. `meters:` in polling.yaml matches the first column; a meter that is \

@@ -7,7 +7,7 @@ impl Page {
     /// A page with this title, and what it is about.
     pub(crate) fn new(title: &str, about: &str) -> Self {
         let mut page = Self(format!(
-            "# {title}\n\n<!-- Made by tests/references --update; changes here are lost. -->\n"
+            "# {title}\n\n<!-- Made by cargo xtask references --update; changes here are lost. -->\n"
         ));
         page.text(about);
         page
@@ -108,7 +108,7 @@ mod tests {
         insta::assert_snapshot!(page.finish(), @r"
         # Title
 
-        <!-- Made by tests/references --update; changes here are lost. -->
+        <!-- Made by cargo xtask references --update; changes here are lost. -->
 
         About.
 

@@ -4,7 +4,7 @@
 
 use nephoscope_plugin::Registry;
 
-use crate::reference::markdown::{Page, code};
+use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
 Every discovery and meter of ceilometer's polling agents (27.0.0), and those of earlier versions that are still asked for. *Same*: the name, \
@@ -308,14 +308,7 @@ fn meters(registry: &Registry) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
-    use {
-        nephoscope_aodh as _, nephoscope_barbican as _, nephoscope_cinder as _, nephoscope_designate as _,
-        nephoscope_glance as _, nephoscope_keystone as _, nephoscope_libvirt as _, nephoscope_manila as _,
-        nephoscope_neutron as _, nephoscope_octavia as _, nephoscope_radosgw as _, nephoscope_swift as _,
-    };
-
     use super::*;
 
     #[test]

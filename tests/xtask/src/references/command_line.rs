@@ -1,15 +1,15 @@
 //! The page on the command line.
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
+use nephoscope_agent::declared::command_line;
 
-use crate::cli::Cli;
-use crate::reference::markdown::{Page, code, codes};
+use crate::references::markdown::{Page, code, codes};
 
 /// The page.
 pub(crate) fn page() -> String {
     // Built, a command also lists what it inherits; unbuilt, it has no usage.
-    let plain = Cli::command();
-    let mut built = Cli::command();
+    let plain = command_line();
+    let mut built = command_line();
     built.build();
     let mut page = Page::new("Command line", &about(&plain));
     page.text(&usage(&built));

@@ -2,7 +2,7 @@
 
 use nephoscope_admin::{ROUTES, Reach, ReasonCode};
 
-use crate::reference::markdown::{Page, code};
+use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
 What a running agent answers over HTTP, at the unix socket `admin.sock` in `agent.state_dir` or where `agent.admin` says. \

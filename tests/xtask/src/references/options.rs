@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use nephoscope_agent::declared::{family_options, publisher_options};
 use nephoscope_config::{Schemas, schema};
 use nephoscope_plugin::Registry;
 use serde_json::{Map, Value};
 
-use crate::reference::markdown::{Page, code};
-use crate::settings::{families, publishers};
+use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
 Every key of polling.yaml. A dot stands for one level of the file, `[]` for each entry of a list. Durations are numbers of seconds, or \
@@ -21,7 +21,7 @@ const DEEPEST: usize = 16;
 /// The page.
 pub(crate) fn page(registry: &Registry) -> String {
     let mut page = Page::new("Options", ABOUT);
-    let whole = schema(&families(registry), &Schemas::new());
+    let whole = schema(&family_options(registry), &Schemas::new());
     let sections = [
         (
             "sources",
@@ -60,7 +60,7 @@ pub(crate) fn page(registry: &Registry) -> String {
     }
     page.section("Publishers");
     page.text("Options beside `name`, `url`, `queue` and `spool`, by the scheme of the URL.");
-    let by_scheme: BTreeMap<_, _> = publishers(registry).into_iter().collect();
+    let by_scheme: BTreeMap<_, _> = publisher_options(registry).into_iter().collect();
     for (scheme, schema) in by_scheme {
         page.subsection(&format!("`{scheme}:`"));
         match schema.filter(|schema| schema.get("properties").is_some()) {

@@ -2,7 +2,7 @@
 
 use nephoscope_plugin::{Registry, Scope};
 
-use crate::reference::markdown::{Page, code, codes};
+use crate::references::markdown::{Page, code, codes};
 
 const ABOUT: &str = "\
 The plugins of the stock program. An agent loads those of its namespaces (`agent.namespaces`); a family that must be asked for loads \

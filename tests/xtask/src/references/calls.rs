@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nephoscope_plugin::{Call, CallRate, IdentityKind, Registry};
 
-use crate::reference::markdown::{Page, code};
+use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
 Every request or other access to the world outside that a plugin of the stock program makes, with the least role that may make it. \

@@ -7,6 +7,7 @@ mod admin_api;
 mod calls;
 mod ceilometer;
 mod command_line;
+mod committed;
 mod markdown;
 mod meters;
 mod metrics;
@@ -14,37 +15,13 @@ mod options;
 mod plugins;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use nephoscope_plugin::Registry;
 
-/// Why the references could not be written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReferenceError {
-    /// The folder could not be made.
-    #[error("make the folder {}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A page could not be written.
-    #[error("write {}", path.display())]
-    Page {
-        /// The page.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
+pub(crate) use committed::{Committed, ReferencesError};
 
 /// All pages by file name, for the plugins of a program.
-pub(crate) fn pages(registry: &Registry) -> BTreeMap<&'static str, String> {
+fn pages(registry: &Registry) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("admin-api.md", admin_api::page()),
         ("calls.md", calls::page(registry)),
@@ -57,24 +34,8 @@ pub(crate) fn pages(registry: &Registry) -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// Writes all pages into a folder, which is made if need be.
-pub(crate) fn write(registry: &Registry, folder: &Path) -> Result<(), ReferenceError> {
-    fs::create_dir_all(folder).map_err(|source| ReferenceError::Folder {
-        path: folder.to_owned(),
-        source,
-    })?;
-    for (name, text) in pages(registry) {
-        let path = folder.join(name);
-        fs::write(&path, text).map_err(|source| ReferenceError::Page { path, source })?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
-    use {nephoscope_amqp as _, nephoscope_file as _, nephoscope_host as _, nephoscope_synthetic as _};
-
     use super::*;
 
     fn stock() -> BTreeMap<&'static str, String> {
@@ -133,13 +94,5 @@ mod tests {
                 family.name
             );
         }
-    }
-
-    #[test]
-    fn pages_are_written_into_a_folder_that_is_not_there_yet() {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = folder.path().join("docs/reference");
-        write(&Registry::collect().unwrap(), &inner).unwrap();
-        assert_eq!(fs::read_dir(&inner).unwrap().count(), stock().len());
     }
 }

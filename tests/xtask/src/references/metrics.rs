@@ -2,7 +2,7 @@
 
 use nephoscope_admin::families;
 
-use crate::reference::markdown::{Page, code, codes};
+use crate::references::markdown::{Page, code, codes};
 
 const ABOUT: &str = "\
 What the agent says of itself at `/metrics` of the [admin API](admin-api.md), as Prometheus text 0.0.4, or as OpenMetrics \
