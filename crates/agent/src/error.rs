@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use nephoscope_admin::{ClientError, ListenError};
 use nephoscope_plugin::RegistryError;
 
+use crate::commands::PartitionError;
 use crate::coordination::CoordinationError;
-use crate::partition::PartitionError;
 use crate::publishers::PublishersError;
 use crate::settings::SettingsError;
 use crate::state::StateError;

@@ -1,4 +1,4 @@
-//! `nephoscope check --cost`: how many calls an hour the configuration makes to each service.
+//! How many calls an hour sources make to each service.
 //!
 //! Computed from what plugins declare ([`Call`]) and the plan of work: nothing is asked. A listing of the mode `listing` is one
 //! agent's; one of the mode `resource` every agent of the pool lists, and each resource is one agent's. Discoveries of a host's own
@@ -11,41 +11,56 @@ use std::collections::{BTreeMap, BTreeSet};
 use nephoscope_coordination::Group;
 use nephoscope_model::Timestamp;
 use nephoscope_plugin::{Call, CallRate, IdentityKind, PartitionMode};
-use nephoscope_polling::listing::{ListingDef, Origin};
-use nephoscope_polling::plugins::Plugins;
-use nephoscope_polling::source::{DiscoveryUrl, Source};
-use nephoscope_polling::task::{RunDef, TaskDef};
 use serde::Serialize;
 
-use crate::cli::{CostArgs, Resources};
-use crate::table::Sheet;
+use crate::listing::{ListingDef, Origin};
+use crate::plugins::Plugins;
+use crate::source::{DiscoveryUrl, Source};
+use crate::task::{RunDef, TaskDef};
 
 /// Edges of cron expressions are counted from this Monday on, so that the same file always costs the same.
 const MONDAY: i64 = 1_767_571_200_000;
 
+/// How many resources there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resources {
+    /// The discovery that lists them, by its name or URL; none: any that is not named.
+    pub listing: Option<String>,
+    /// How many.
+    pub count: u64,
+}
+
+impl Resources {
+    /// Where nothing says how many there are.
+    pub const ASSUMED: u64 = 1000;
+}
+
 /// What one plugin's call costs.
 #[derive(Debug, PartialEq, Serialize)]
-pub(crate) struct Row {
-    service: &'static str,
-    method: &'static str,
-    path: &'static str,
+pub struct Row {
+    /// The service that is called.
+    pub service: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The path, as a template.
+    pub path: &'static str,
     /// The task that makes it; none for calls of the agent, whatever its tasks.
-    task: Option<String>,
+    pub task: Option<String>,
     /// The discovery or pollster that makes it.
-    by: Option<String>,
+    pub by: Option<String>,
     /// By all agents of the pool together.
-    per_cycle: Option<u64>,
-    per_hour: f64,
+    pub per_cycle: Option<u64>,
+    /// By all agents of the pool together, in an hour.
+    pub per_hour: f64,
 }
 
 /// The cost of a configuration.
 #[derive(Debug)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// Sorted by service.
-    pub(crate) rows: Vec<Row>,
+    pub rows: Vec<Row>,
     /// The listings whose resources were assumed, and how many.
-    assumed: BTreeMap<String, u64>,
-    members: u64,
+    pub assumed: BTreeMap<String, u64>,
 }
 
 /// How many there are.
@@ -82,11 +97,11 @@ impl Names {
 }
 
 impl Cost {
-    /// What these sources cost a pool.
-    pub(crate) fn of(sources: &[Source], plugins: &Plugins, args: &CostArgs) -> Self {
+    /// What these sources cost a pool of so many members, that find these resources.
+    pub fn of(sources: &[Source], plugins: &Plugins, members: u32, resources: &[Resources]) -> Self {
         let mut pool = Pool {
-            members: args.members.into(),
-            resources: &args.resources,
+            members: members.into(),
+            resources,
             assumed: BTreeMap::new(),
             hourly: BTreeSet::new(),
             names: Vec::new(),
@@ -132,52 +147,7 @@ impl Cost {
         Self {
             rows: pool.rows,
             assumed: pool.assumed,
-            members: pool.members,
         }
-    }
-
-    /// The rows, and below them the sums of services.
-    pub(crate) fn table(&self, sheet: Sheet) -> String {
-        let rows = self.rows.iter().map(|row| {
-            vec![
-                row.service.to_owned(),
-                format!("{} {}", row.method, row.path),
-                row.task.clone().unwrap_or_default(),
-                row.by.clone().unwrap_or_else(|| "each agent".to_owned()),
-                row.per_cycle.map(|calls| calls.to_string()).unwrap_or_default(),
-                rounded(row.per_hour),
-            ]
-        });
-        let header = ["service", "call", "task", "made by", ">a cycle", ">an hour"];
-        let mut text = sheet.table(&header, rows);
-        let mut services: BTreeMap<&str, f64> = BTreeMap::new();
-        for row in &self.rows {
-            *services.entry(row.service).or_default() += row.per_hour;
-        }
-        let all = services.values().sum();
-        let sums = services.into_iter().chain([("all", all)]);
-        let sums = sums.map(|(service, calls)| vec![service.to_owned(), rounded(calls)]);
-        text.push('\n');
-        text + &sheet.table(&["service", ">calls an hour"], sums)
-    }
-
-    /// What was assumed.
-    pub(crate) fn remarks(&self) -> Vec<String> {
-        let mut lines = vec![match self.members {
-            1 => "the cost of one agent; `--members` says how many share the work".to_owned(),
-            members => format!("the cost of {members} agents together"),
-        }];
-        if !self.assumed.is_empty() {
-            let listings = self.assumed.iter();
-            let listings: Vec<_> = listings
-                .map(|(listing, count)| format!("{listing}={count}"))
-                .collect();
-            lines.push(format!(
-                "assumed, for `--resources` does not say: {}",
-                listings.join(", ")
-            ));
-        }
-        lines
     }
 }
 
@@ -342,13 +312,4 @@ struct Made {
     agents: u64,
     resources: u64,
     times: u64,
-}
-
-/// Calls an hour: whole, unless there are few.
-fn rounded(calls: f64) -> String {
-    if calls < 10.0 && calls.fract() != 0.0 {
-        format!("{calls:.2}")
-    } else {
-        format!("{calls:.0}")
-    }
 }

@@ -60,9 +60,7 @@ impl PoolView {
     pub fn divided(&self) -> impl Iterator<Item = DividedUnit<'_>> {
         self.plans.iter().flat_map(move |(schedule, plan)| {
             let members = plan.members.iter();
-            let units: BTreeSet<UnitHash> = members
-                .flat_map(|member| member.units.iter().copied())
-                .collect();
+            let units: BTreeSet<UnitHash> = members.flat_map(|member| member.units.iter().copied()).collect();
             units.into_iter().map(move |unit| DividedUnit {
                 schedule,
                 plan,
@@ -75,7 +73,7 @@ impl PoolView {
 
     /// Whether any plan lists a member of this id.
     pub fn is_planned(&self, id: &AgentId) -> bool {
-        let mut members = self.plans.iter().flat_map(|(_, plan)| &plan.members);
+        let mut members = self.plans.iter().flat_map(|(_, plan)| plan.members.iter());
         members.any(|member| member.id == *id)
     }
 
@@ -89,7 +87,10 @@ impl<'a> DividedUnit<'a> {
     /// What each member that carries the unit has of these keys.
     pub fn shares(&self, keys: &[String]) -> Vec<MemberShare<'a>> {
         let mut owned: BTreeMap<usize, u64> = BTreeMap::new();
-        for owner in keys.iter().filter_map(|key| self.carriers.owner(KeyHash::of(key))) {
+        for owner in keys
+            .iter()
+            .filter_map(|key| self.carriers.owner(KeyHash::of(key)))
+        {
             *owned.entry(owner).or_default() += 1;
         }
         let numbers = self.carriers.numbers().iter();

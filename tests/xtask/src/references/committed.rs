@@ -57,7 +57,9 @@ impl Committed {
                 None => differences.push(format!("{name} is missing")),
             }
         }
-        let others = committed.keys().filter(|name| !generated.contains_key(name.as_str()));
+        let others = committed
+            .keys()
+            .filter(|name| !generated.contains_key(name.as_str()));
         differences.extend(others.map(|name| format!("{name} is not generated")));
         Ok(differences)
     }

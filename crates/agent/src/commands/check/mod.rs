@@ -1,16 +1,18 @@
 //! `nephoscope check`: checks the configuration, and prints the plan of work or what it costs.
 
+mod cost;
+
 use std::sync::Arc;
 
 use nephoscope_config::{Config, hide_userinfo};
 use nephoscope_plugin::BlockingPool;
+use nephoscope_polling::cost::Cost;
 use nephoscope_polling::engine::run_status;
 use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::task::TaskDef;
 use serde::Serialize;
 
 use crate::cli::{CheckArgs, Format};
-use crate::cost::Cost;
 use crate::error::{Exit, ProgramError};
 use crate::output::{json_lines, note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
@@ -59,12 +61,15 @@ pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramEr
     let rows = plan(config, &plugins);
     let format = args.printing.format();
     if args.cost {
-        let cost = Cost::of(&config.sources, &plugins, &args.size);
+        let size = &args.size;
+        let cost = Cost::of(&config.sources, &plugins, size.members, &size.resources);
         match format {
             Format::Json => print(&json_lines(&cost.rows)?)?,
-            Format::Table => print(cost.table(Sheet::stdout()).as_bytes())?,
+            Format::Table => print(cost::table(&cost, Sheet::stdout()).as_bytes())?,
         }
-        cost.remarks().iter().for_each(|line| note(line));
+        cost::remarks(&cost, size.members)
+            .iter()
+            .for_each(|line| note(line));
     } else {
         match format {
             Format::Json => print(&json_lines(&rows)?)?,

@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 const MOST: usize = 20_000_000;
 
 /// Stands for the URL of the publisher that prints: no configuration can have it, for it has no scheme.
-pub(crate) const PRINTER: &str = "print";
+pub(super) const PRINTER: &str = "print";
 
 /// Samples that were published and not taken yet.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     state: Mutex<State>,
     arrived: Notify,
 }
@@ -35,24 +35,24 @@ struct State {
 
 impl Collected {
     /// Waits until there is something to take.
-    pub(crate) async fn arrived(&self) {
+    pub(super) async fn arrived(&self) {
         self.arrived.notified().await;
     }
 
     /// Takes what came since the last call.
-    pub(crate) fn take(&self) -> Vec<Arc<Batch>> {
+    pub(super) fn take(&self) -> Vec<Arc<Batch>> {
         let mut state = self.state.lock();
         state.kept = 0;
         std::mem::take(&mut state.batches)
     }
 
     /// How many samples have come.
-    pub(crate) fn total(&self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.state.lock().total
     }
 
     /// How many samples were refused, since too many were kept.
-    pub(crate) fn refused(&self) -> u64 {
+    pub(super) fn refused(&self) -> u64 {
         self.state.lock().refused
     }
 }
@@ -79,7 +79,7 @@ impl Publisher for Collector {
 }
 
 /// The publisher, and where its samples arrive.
-pub(crate) fn collector() -> (PublisherSetup, Arc<Collected>) {
+pub(super) fn collector() -> (PublisherSetup, Arc<Collected>) {
     let collected = Arc::<Collected>::default();
     let setup = PublisherSetup {
         name: "print".into(),

@@ -1,5 +1,8 @@
 //! `nephoscope once`: polls everything once, now, and prints the samples.
 
+mod collector;
+mod progress;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +19,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Format, OnceArgs};
-use crate::collector::{Collected, PRINTER, collector};
 use crate::error::{Exit, ProgramError};
 use crate::output::{note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, Settings, engine_options, quiet_log};
 use crate::table::Sheet;
-use crate::{logs, progress, publishers, refused};
+use crate::{logs, publishers, refused};
+
+use collector::{Collected, PRINTER, collector};
 
 /// Polls and prints. Fails if anything failed but what is not supported here.
 pub(crate) fn once(origin: &Origin, args: &OnceArgs) -> Result<Exit, ProgramError> {

@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_millis(100);
 
 /// Shows how many samples have come, from a second on, until this future is dropped. Nothing where no person
 /// reads standard error.
-pub(crate) async fn show(wanted: bool, samples: impl Fn() -> u64) {
+pub(super) async fn show(wanted: bool, samples: impl Fn() -> u64) {
     if !wanted || !stderr_is_terminal() {
         return std::future::pending().await;
     }

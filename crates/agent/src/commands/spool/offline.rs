@@ -17,9 +17,10 @@ use crate::publishers::{self, PublishersError};
 use crate::refused;
 use crate::settings::Origin;
 use crate::signals::Signals;
-use crate::spools::command::{Chosen, Named};
-use crate::spools::open::{self, Opened};
-use crate::spools::report::{Content, Drained, DroppedFrom};
+use crate::spools::{self, Opened};
+
+use super::report::{Content, Drained, DroppedFrom};
+use super::{Chosen, Named};
 
 /// How often it is looked whether spools are empty.
 const LOOK: Duration = Duration::from_millis(100);
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const END: Duration = Duration::from_secs(5);
 
 /// What is in the spools, and in folders beside them that no publisher uses.
-pub(crate) async fn list(config: &Config, chosen: &Chosen) -> Result<Vec<Content>, ProgramError> {
+pub(super) async fn list(config: &Config, chosen: &Chosen) -> Result<Vec<Content>, ProgramError> {
     let mut contents = Vec::new();
     for named in &chosen.spools {
         contents.push(match open(named).await? {
@@ -52,7 +53,7 @@ pub(crate) async fn list(config: &Config, chosen: &Chosen) -> Result<Vec<Content
             .map(|named| named.settings.path.clone())
             .collect();
         let folder = config.notifier.spool_folder(&config.agent.state_dir());
-        for path in open::look(&folder, &used) {
+        for path in spools::look(&folder, &used) {
             let opened = Spool::open("none".into(), path, SpoolOptions::default()).await;
             // One that cannot be opened is shown when a publisher names it.
             if let Ok(spool) = opened {
@@ -71,7 +72,7 @@ pub(crate) async fn list(config: &Config, chosen: &Chosen) -> Result<Vec<Content
 }
 
 /// Drops what was stored longer ago than `age`.
-pub(crate) async fn drop_old(chosen: &Chosen, age: Duration) -> Result<Vec<DroppedFrom>, ProgramError> {
+pub(super) async fn drop_old(chosen: &Chosen, age: Duration) -> Result<Vec<DroppedFrom>, ProgramError> {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let time = SystemClock.wall().as_millis().saturating_sub(age);
     let mut all = Vec::new();
@@ -94,7 +95,7 @@ pub(crate) async fn drop_old(chosen: &Chosen, age: Duration) -> Result<Vec<Dropp
 }
 
 /// Delivers what is in the spools, until they are empty, nothing was delivered for `patience`, or a signal comes.
-pub(crate) async fn drain(
+pub(super) async fn drain(
     origin: &Origin,
     loaded: &Loaded,
     chosen: &Chosen,
@@ -117,7 +118,7 @@ pub(crate) async fn drain(
         let there = planned.spool.as_ref().is_some_and(|spool| spool.path.exists());
         there && chosen.has(&planned.setup.name)
     });
-    let opened = open::open(planned, |_| None).await?;
+    let opened = spools::open(planned, |_| None).await?;
     let setups: Vec<PublisherSetup> = opened.into_iter().map(Opened::into_setup).collect();
     let notifier = Notifier::start(
         setups,
@@ -203,7 +204,7 @@ async fn open(named: &Named) -> Result<Option<Spool>, ProgramError> {
     if !named.settings.path.exists() {
         return Ok(None);
     }
-    let options = open::options(&named.settings);
+    let options = spools::options(&named.settings);
     let opened = Spool::open(named.name.as_str().into(), named.settings.path.clone(), options).await;
     match opened {
         Ok(spool) => Ok(Some(spool)),

@@ -12,43 +12,43 @@ use crate::table::Sheet;
 
 /// What one spool holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Content {
+pub(super) struct Content {
     /// Its publisher; none for a spool that no publisher uses.
-    pub(crate) publisher: Option<String>,
-    pub(crate) batches: u64,
-    pub(crate) samples: u64,
-    pub(crate) bytes: u64,
-    pub(crate) limit_bytes: Option<u64>,
+    pub(super) publisher: Option<String>,
+    pub(super) batches: u64,
+    pub(super) samples: u64,
+    pub(super) bytes: u64,
+    pub(super) limit_bytes: Option<u64>,
     /// About when the oldest of it was stored, in UTC.
-    pub(crate) oldest: Option<String>,
-    pub(crate) quarantined_batches: u64,
+    pub(super) oldest: Option<String>,
+    pub(super) quarantined_batches: u64,
     /// Its folder.
-    pub(crate) path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 /// What became of a spool that was drained.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Drained {
-    pub(crate) publisher: String,
+pub(super) struct Drained {
+    pub(super) publisher: String,
     /// Samples that it held at the begin.
-    pub(crate) held_samples: u64,
+    pub(super) held_samples: u64,
     /// Samples that it still holds of these; a running agent stores others meanwhile.
-    pub(crate) left_samples: u64,
+    pub(super) left_samples: u64,
     /// Why they are left.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 /// What was dropped from a spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct DroppedFrom {
-    pub(crate) publisher: String,
-    pub(crate) dropped_batches: u64,
-    pub(crate) dropped_samples: u64,
+pub(super) struct DroppedFrom {
+    pub(super) publisher: String,
+    pub(super) dropped_batches: u64,
+    pub(super) dropped_samples: u64,
 }
 
 /// Prints as asked for: a table for people, or a JSON object a line for programs.
-pub(crate) fn show<T: Row>(items: Vec<T>, format: Format) -> Result<(), ProgramError> {
+pub(super) fn show<T: Row>(items: Vec<T>, format: Format) -> Result<(), ProgramError> {
     match format {
         Format::Json => print(&json_lines(items)?)?,
         Format::Table => print(table(Sheet::stdout(), &items).as_bytes())?,
@@ -61,7 +61,7 @@ fn table<T: Row>(sheet: Sheet, items: &[T]) -> String {
 }
 
 /// What can be a row of a table.
-pub(crate) trait Row: Serialize {
+pub(super) trait Row: Serialize {
     /// The names of its columns.
     const HEADER: &'static [&'static str];
 
