@@ -13,6 +13,7 @@
 
 pub mod alarm;
 pub mod clock;
+pub mod cost;
 pub mod cycle;
 pub mod engine;
 mod events;
