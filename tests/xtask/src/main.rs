@@ -1,14 +1,16 @@
 //! Tasks of the repository that are no part of the program: `cargo xtask TASK`.
 
+mod policy;
 mod references;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use nephoscope_plugin::{Registry, RegistryError};
 
+use crate::policy::PolicyError;
 use crate::references::{Committed, ReferencesError};
 
 /// Tasks of the repository.
@@ -27,6 +29,11 @@ enum Task {
         #[arg(long)]
         update: bool,
     },
+    /// Check licences, banned crates, wildcards and sources by the rules of deny.toml
+    Policy {
+        /// The manifests whose packages are checked; the workspace's unless named
+        manifests: Vec<PathBuf>,
+    },
 }
 
 /// Why a task could not be done; completes "failed to ...".
@@ -36,6 +43,8 @@ enum TaskError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     References(#[from] ReferencesError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 fn main() -> ExitCode {
@@ -49,9 +58,32 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, TaskError> {
-    let Task::References { update } = cli.task;
+    match &cli.task {
+        Task::References { update } => references(*update),
+        Task::Policy { manifests } => policy(manifests),
+    }
+}
+
+/// The top of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn policy(manifests: &[PathBuf]) -> Result<ExitCode, TaskError> {
+    let own = [root().join("Cargo.toml")];
+    let manifests = if manifests.is_empty() { &own } else { manifests };
+    let violations = policy::violations(&root().join("deny.toml"), manifests)?;
+    violations.iter().for_each(|violation| say(violation));
+    Ok(if violations.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn references(update: bool) -> Result<ExitCode, TaskError> {
     let registry = Registry::collect()?;
-    let committed = Committed::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference"));
+    let committed = Committed::at(&root().join("docs/reference"));
     if update {
         committed.update(&registry)?;
         say("docs/reference is up to date");
