@@ -25,8 +25,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::cycle::margin;
 use crate::events;
+use crate::margin::margin;
 use crate::schedule::Schedule;
 use crate::ticker::Ticker;
 
