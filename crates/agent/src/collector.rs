@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nephoscope_model::Batch;
 use nephoscope_notifier::PublisherSetup;
-use nephoscope_plugin::{PublishError, Publisher, async_trait};
+use nephoscope_plugin::{Accepted, PublishError, Publisher, async_trait};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -61,20 +61,20 @@ struct Collector(Arc<Collected>);
 
 #[async_trait]
 impl Publisher for Collector {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let count = batch.samples().len();
         {
             let mut state = self.0.state.lock();
             if state.kept + count > MOST {
                 state.refused += count as u64;
-                return Err(PublishError::refused("too many samples wait to be printed"));
+                return Err(PublishError::rejected("too many samples wait to be printed"));
             }
             state.kept += count;
             state.total += count as u64;
             state.batches.push(batch);
         }
         self.0.arrived.notify_one();
-        Ok(())
+        Ok(Accepted::all())
     }
 }
 

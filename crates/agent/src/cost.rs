@@ -13,8 +13,8 @@ use nephoscope_model::Timestamp;
 use nephoscope_plugin::{Call, CallRate, IdentityKind, PartitionMode};
 use nephoscope_polling::listing::{ListingDef, Origin};
 use nephoscope_polling::plugins::Plugins;
-use nephoscope_polling::source::{DiscoveryUrl, Source};
 use nephoscope_polling::task::{RunDef, TaskDef};
+use nephoscope_sources::{DiscoveryUrl, Source};
 use serde::Serialize;
 
 use crate::cli::{CostArgs, Resources};

@@ -9,7 +9,7 @@ use nephoscope_model::{CycleId, Resource, ScheduleId, Value};
 use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, WantedMeters};
 use nephoscope_polling::clock::{Clock, SystemClock};
 use nephoscope_polling::plugins::LoadedDiscovery;
-use nephoscope_polling::source::DiscoveryUrl;
+use nephoscope_sources::DiscoveryUrl;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;

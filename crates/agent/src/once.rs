@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::Local;
-use nephoscope_model::{Batch, Volume};
+use nephoscope_model::{Batch, JsonLines, Volume};
 use nephoscope_notifier::{Notifier, PublisherStatus};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::clock::SystemClock;
@@ -133,7 +133,9 @@ async fn poll(
 fn take(collected: &Collected, format: Format, samples: &mut Vec<Arc<Batch>>) -> io::Result<()> {
     let batches = collected.take();
     match format {
-        Format::Json => batches.iter().try_for_each(|batch| print(batch.json_lines())),
+        Format::Json => batches
+            .iter()
+            .try_for_each(|batch| print(batch.encoded(&JsonLines).unwrap_or_default())),
         Format::Table => {
             samples.extend(batches);
             Ok(())

@@ -6,13 +6,13 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use nephoscope_config::{Backend, Config, hide_userinfo};
-use nephoscope_coordination::etcd::{Store, StoreError};
-use nephoscope_coordination::pool::{PoolView, SeenMember};
-use nephoscope_coordination::protocol::division::Carriers;
-use nephoscope_coordination::protocol::ranking::{MemberHash, first};
-use nephoscope_coordination::protocol::{AgentId, KeyHash, Plan, PlanMember, Prefix, UnitHash};
 use nephoscope_model::ScheduleId;
 use nephoscope_polling::task::TaskDef;
+use nephoscope_pool::etcd::{Store, StoreError};
+use nephoscope_pool::protocol::division::Carriers;
+use nephoscope_pool::protocol::ranking::{MemberHash, first};
+use nephoscope_pool::protocol::{AgentId, KeyHash, Plan, PlanMember, Prefix, UnitHash};
+use nephoscope_pool::{PoolView, SeenMember};
 use serde::Serialize;
 
 use crate::cli::{Format, PartitionArgs};
@@ -487,8 +487,8 @@ fn moved_table(sheet: Sheet, rows: &[MovedRow]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use nephoscope_coordination::protocol::{Incarnation, Member, Versions};
     use nephoscope_model::Timestamp;
+    use nephoscope_pool::protocol::{Incarnation, Member, Versions};
 
     use super::*;
 

@@ -11,12 +11,13 @@ use std::time::Duration;
 use nephoscope_coordination::{Agreed, Group, Unit, WorkId};
 use nephoscope_notifier::{Outcome, ReceiptSet};
 use nephoscope_plugin::{FailureKind, PartitionMode};
+use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::CycleContext;
+use crate::context::{Begun, CycleContext};
 use crate::events;
 use crate::fence::Fence;
 use crate::ledger::Ledger;
@@ -24,7 +25,6 @@ use crate::listing::{Listing, ListingContext, ListingDef, Part, Reader};
 use crate::margin::margin;
 use crate::record::{CycleRecord, FailureCounts};
 use crate::run::{InputReaders, Run, RunEnd, RunState};
-use crate::schedule::Schedule;
 use crate::scheduler::Start;
 use crate::task::{Input, Lane, RunDef, TaskDef};
 

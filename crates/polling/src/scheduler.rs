@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -27,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::events;
 use crate::margin::margin;
-use crate::schedule::Schedule;
 use crate::ticker::Ticker;
 
 /// Edges this close are armed. Ticks come every second; a late one must not let an edge slip by unarmed.

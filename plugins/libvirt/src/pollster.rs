@@ -126,7 +126,7 @@ mod tests {
         ];
         let polled = Lab::new([instance()]).cycle(2).await;
         let batch = Batch::new(polled.samples, "openstack".into());
-        let messages = String::from_utf8_lossy(batch.json_lines());
+        let messages = String::from_utf8_lossy(batch.encoded(&nephoscope_model::JsonLines).unwrap());
         let is_recorded = |message: &&str| {
             let mut rest = *message;
             recorded.iter().enumerate().all(|(place, part)| {

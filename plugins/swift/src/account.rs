@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use nephoscope_openstack::{ApiError, HeaderMap, List, Service};
-use nephoscope_plugin::Report;
 use nephoscope_plugin::model::Subject;
+use nephoscope_plugin::{Call, Report};
 use serde::Deserialize;
 
 use crate::call;

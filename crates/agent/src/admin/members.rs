@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use nephoscope_coordination::pool::PoolStatus;
-use nephoscope_coordination::protocol::{Membership, Standing};
+use nephoscope_pool::PoolStatus;
+use nephoscope_pool::protocol::{Membership, Standing};
 use serde::Serialize;
 
 use crate::admin::state::AdminState;

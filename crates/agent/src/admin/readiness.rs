@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nephoscope_coordination::etcd::StoreError;
-use nephoscope_coordination::pool::PoolStatus;
-use nephoscope_coordination::protocol::Reason as PoolReason;
 use nephoscope_notifier::{PublisherState, PublisherStatus};
 use nephoscope_polling::record::CycleRecord;
 use nephoscope_polling::stats::{SchedulerStatus, SetAsideStatus, TaskStatus};
+use nephoscope_pool::PoolStatus;
+use nephoscope_pool::etcd::StoreError;
+use nephoscope_pool::protocol::Reason as PoolReason;
 use serde::{Serialize, Serializer};
 
 use crate::admin::state::Phase;

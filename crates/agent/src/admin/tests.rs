@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::Local;
-use nephoscope_model::{Batch, Form, Meter, MeterDef, Resource, Subject, Timestamp};
+use nephoscope_model::{
+    Batch, Encoding, JsonLines, Meter, MeterDef, PayloadKind, Resource, Subject, Timestamp,
+};
 use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, PublisherStatus};
 use nephoscope_plugin::{
-    Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher, Scope,
-    async_trait,
+    Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
+    Scope, async_trait,
 };
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::engine::{Engine, EngineOptions, EngineParts};
-use nephoscope_polling::filter::MeterFilter;
 use nephoscope_polling::limits::LimitOptions;
 use nephoscope_polling::plugins::{LoadedDiscovery, LoadedPollster, Plugins};
-use nephoscope_polling::schedule::Schedule;
-use nephoscope_polling::source::{DiscoveryUrl, Position, Source};
 use nephoscope_polling::ticker::IntervalTicker;
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -80,7 +80,7 @@ struct Away;
 
 #[async_trait]
 impl Publisher for Away {
-    async fn publish(&self, _: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _: Arc<Batch>) -> Result<Accepted, PublishError> {
         Err(PublishError::retry(format!(
             "amqp://u:{CANARY}@h/ refused the connection"
         )))
@@ -92,8 +92,8 @@ struct Taken;
 
 #[async_trait]
 impl Publisher for Taken {
-    async fn publish(&self, _: Arc<Batch>) -> Result<(), PublishError> {
-        Ok(())
+    async fn publish(&self, _: Arc<Batch>) -> Result<Accepted, PublishError> {
+        Ok(Accepted::all())
     }
 }
 
@@ -480,12 +480,12 @@ struct Spooled;
 
 #[async_trait]
 impl Publisher for Spooled {
-    async fn publish(&self, _: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _: Arc<Batch>) -> Result<Accepted, PublishError> {
         Err(PublishError::retry("the broker is away"))
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::JsonLines)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(JsonLines))
     }
 }
 
@@ -508,7 +508,7 @@ impl Bench {
         };
         let notifier = bench.state.notifier();
         notifier.reconfigure(vec![setup]).await;
-        let batch = Batch::from_encoded(Form::JsonLines, b"{}\n".to_vec(), 7);
+        let batch = Batch::stored(JsonLines::ID, b"{}\n".to_vec(), PayloadKind::Samples, 7);
         drop(notifier.submit(Arc::new(batch)).await);
         let stored = async {
             while notifier.status()[0].spool.as_ref().unwrap().samples < 7 {

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nephoscope_coordination::pool::PoolStatus;
-use nephoscope_coordination::protocol::Membership;
 use nephoscope_notifier::spool::SpoolStatus;
 use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
 use nephoscope_plugin::{Circuit, FailureKind};
 use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SetAsideStatus, TaskStatus};
+use nephoscope_pool::PoolStatus;
+use nephoscope_pool::protocol::Membership;
 
 use crate::metrics::family::{BaseUnit, Family, Kind, Series};
 use crate::metrics::snapshot::Snapshot;

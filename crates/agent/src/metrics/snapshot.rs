@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nephoscope_config::hide_userinfo;
-use nephoscope_coordination::pool::PoolStatus;
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::{Notifier, PublisherStatus};
 use nephoscope_plugin::{CallTotals, Circuit};
 use nephoscope_polling::engine::Engine;
 use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SchedulerStatus, SetAsideStatus, TaskStatus};
+use nephoscope_pool::PoolStatus;
 
 use crate::admin::{Readiness, ReasonCode};
 use crate::coordination::Coordination;

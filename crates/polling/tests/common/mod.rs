@@ -15,18 +15,16 @@ use nephoscope_coordination::{Coordinator, Local};
 use nephoscope_model::{Batch, Meter, MeterDef, Resource, Sample, Subject, Timestamp};
 use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
 use nephoscope_plugin::{
-    Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher, Scope,
-    async_trait,
+    Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
+    Scope, async_trait,
 };
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::engine::{Engine, EngineOptions, EngineParts};
-use nephoscope_polling::filter::MeterFilter;
 use nephoscope_polling::limits::LimitOptions;
 use nephoscope_polling::plugins::{LoadedDiscovery, LoadedPollster, Plugins};
 use nephoscope_polling::record::CycleRecord;
-use nephoscope_polling::schedule::Schedule;
-use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
 use nephoscope_polling::ticker::{IntervalTicker, Ticker};
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source, StaticResource};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
@@ -73,10 +71,10 @@ pub(crate) struct Kept(pub(crate) Mutex<Vec<Sample>>, pub(crate) Duration);
 
 #[async_trait]
 impl Publisher for Kept {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         tokio::time::sleep(self.1).await;
         self.0.lock().extend_from_slice(batch.samples());
-        Ok(())
+        Ok(Accepted::all())
     }
 }
 

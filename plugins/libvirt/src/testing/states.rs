@@ -64,7 +64,7 @@ async fn samples_differ_from_the_usual_ones_by_what_the_table_says() {
         let found = polled(state.steps.iter()).await;
         assert_eq!(found.against(&usual), state.differs.join("\n"), "{}", state.name);
         assert!((state.also)(&found), "{}: {}", state.name, found.metadata());
-        let ids: HashSet<_> = found.samples.iter().map(|sample| sample.id).collect();
+        let ids: HashSet<_> = found.samples.iter().map(|sample| sample.id.clone()).collect();
         assert_eq!(
             ids.len(),
             found.samples.len(),
