@@ -14,6 +14,7 @@
 pub mod alarm;
 pub mod clock;
 pub mod context;
+pub mod cost;
 pub mod cycle;
 pub mod engine;
 mod events;

@@ -18,9 +18,24 @@ pub(crate) const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         &["model", "sources", "coordination", "plugin", "notifier"],
     ),
     ("pool", &["model", "coordination", "plugin"]),
+    ("http", &["plugin"]),
+    (
+        "admin",
+        &[
+            "model",
+            "sources",
+            "coordination",
+            "plugin",
+            "config",
+            "notifier",
+            "polling",
+            "pool",
+        ],
+    ),
     (
         "agent",
         &[
+            "admin",
             "model",
             "sources",
             "coordination",
