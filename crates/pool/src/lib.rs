@@ -17,6 +17,7 @@ mod options;
 mod outside;
 mod part;
 pub mod protocol;
+mod reading;
 mod session;
 mod shared;
 mod status;

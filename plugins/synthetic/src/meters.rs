@@ -11,7 +11,8 @@ use nephoscope_plugin::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::draw::Draw;
-use crate::fault::{Culprit, FaultDraw};
+use crate::fault::Culprit;
+use crate::fault_draw::FaultDraw;
 use crate::options::Options;
 
 const CYCLE: MeterDef = MeterDef::gauge("synthetic.cycle", "cycle", "The number of the cycle that polled");

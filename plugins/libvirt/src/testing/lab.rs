@@ -14,20 +14,21 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::changes::Changes;
 use crate::discovery::LocalInstances;
 use crate::family::Family;
 use crate::groups::Groups;
 use crate::hypervisor::Hypervisor;
+use crate::identity;
 use crate::meter::METERS;
 use crate::nova::Asked;
 use crate::options::Options;
 use crate::pollster::ComputePollster;
-use crate::recorded;
 use crate::session::{Error, Opener, Session};
 use crate::stats::DomainStats;
-use crate::uuid::Uuid;
+use crate::testing::recorded;
 
 /// Long enough that no call of a test that is to answer comes near it.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -48,7 +49,7 @@ impl FakeDomain {
     pub(crate) fn new(uuid: &str, name: &str, stats: &str, definition: &str) -> Self {
         let pairs = stats.lines().filter_map(|line| line.trim().split_once('='));
         Self {
-            uuid: Uuid::parse(uuid).unwrap(),
+            uuid: identity::uuid(uuid).unwrap(),
             name: name.to_owned(),
             id: Some(1),
             stats: pairs
@@ -391,7 +392,7 @@ pub(crate) fn instance() -> FakeDomain {
     FakeDomain::new(
         "11111111-1111-1111-1111-111111111111",
         "instance-0000000a",
-        include_str!("../tests/instance/domstats.txt"),
-        include_str!("../tests/instance/domain.xml"),
+        include_str!("../../tests/instance/domstats.txt"),
+        include_str!("../../tests/instance/domain.xml"),
     )
 }

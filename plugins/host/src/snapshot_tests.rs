@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cpu::Cpu;
 use crate::disk::Disks;
-use crate::file_system::{FileSystems, Inodes, Space};
+use crate::file_system::FileSystems;
 use crate::findings::Findings;
 use crate::machine::{Calls, Machine};
 use crate::memory::Memory;
 use crate::network::Network;
 use crate::options::Options;
 use crate::pollster::Area;
+use crate::space::{Inodes, Space};
 
 fn machine(fixture: &str, options: serde_json::Value) -> Machine {
     let mut options: Options = serde_json::from_value(options).unwrap();

@@ -6,10 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::groups::Groups;
+use crate::identity;
 use crate::session::{Error, Session};
 use crate::stats::{DomainStats, Value};
-use crate::uuid::Uuid;
 
 /// What URIs of recorded answers begin with.
 pub(crate) const SCHEME: &str = "recorded://";
@@ -79,7 +81,7 @@ pub(crate) fn read(text: &str, groups: Groups, stats: &mut DomainStats) {
 fn identity(folder: &Path) -> Result<DomainStats, Error> {
     let text = fs::read_to_string(folder.join("identity.txt")).map_err(failed)?;
     let mut words = text.split_whitespace();
-    let uuid = words.next().and_then(Uuid::parse);
+    let uuid = words.next().and_then(identity::uuid);
     let name = folder.file_name().and_then(|name| name.to_str());
     let (Some(uuid), Some(name)) = (uuid, name) else {
         return Err(Error::new(format!("{} names no domain", folder.display())));
