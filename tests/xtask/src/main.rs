@@ -117,3 +117,26 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_references_are_what_the_code_generates() {
+        let committed = Committed::at(&root().join("docs/reference"));
+        let differences = committed.differences(&Registry::collect().unwrap()).unwrap();
+        assert!(
+            differences.is_empty(),
+            "run `cargo xtask references --update` and commit what changes:\n{}",
+            differences.join("\n")
+        );
+    }
+
+    #[test]
+    fn what_the_program_brings_keeps_the_rules() {
+        let manifests = ["Cargo.toml", "tests/protoc/Cargo.toml"].map(|manifest| root().join(manifest));
+        let violations = policy::violations(&root().join("deny.toml"), &manifests).unwrap();
+        assert_eq!(violations, Vec::<String>::new());
+    }
+}
