@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nephoscope_coordination::Group;
 use nephoscope_model::Timestamp;
 use nephoscope_plugin::{Call, CallRate, IdentityKind, PartitionMode};
+use nephoscope_polling::classes::SourceClasses;
 use nephoscope_polling::listing::{ListingDef, Origin};
 use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::source::{DiscoveryUrl, Source};
@@ -82,8 +83,13 @@ impl Names {
 }
 
 impl Cost {
-    /// What these sources cost a pool.
-    pub(crate) fn of(sources: &[Source], plugins: &Plugins, args: &CostArgs) -> Self {
+    /// What these sources cost a pool whose publishers tell their `classes` apart.
+    pub(crate) fn of(
+        sources: &[Source],
+        plugins: &Plugins,
+        classes: &SourceClasses,
+        args: &CostArgs,
+    ) -> Self {
         let mut pool = Pool {
             members: args.members.into(),
             resources: &args.resources,
@@ -93,7 +99,7 @@ impl Cost {
             rows: Vec::new(),
         };
         pool.expect_names(plugins.names_calls);
-        for task in TaskDef::plan(sources, plugins) {
+        for task in TaskDef::plan(sources, plugins, classes) {
             pool.add(&task);
         }
         let hourly = std::mem::take(&mut pool.hourly);

@@ -35,6 +35,7 @@ mod reference;
 mod refused;
 mod reload;
 mod resident;
+mod routing;
 mod run;
 mod runtimes;
 mod schema;

@@ -12,6 +12,7 @@ use nephoscope_coordination::protocol::division::Carriers;
 use nephoscope_coordination::protocol::ranking::{MemberHash, first};
 use nephoscope_coordination::protocol::{AgentId, KeyHash, Plan, PlanMember, Prefix, UnitHash};
 use nephoscope_model::ScheduleId;
+use nephoscope_polling::classes::SourceClasses;
 use nephoscope_polling::task::TaskDef;
 use serde::Serialize;
 
@@ -383,7 +384,7 @@ fn units(origin: &Origin, config: &Config) -> BTreeMap<UnitHash, String> {
     };
     let prefix = &config.coordination.group_prefix;
     let group = group_name(&config.agent.namespaces, prefix);
-    let tasks = TaskDef::plan(&config.sources, &plugins);
+    let tasks = TaskDef::plan(&config.sources, &plugins, &SourceClasses::default());
     let units = tasks.iter().flat_map(|task| task.shared_units());
     units
         .map(|unit| {

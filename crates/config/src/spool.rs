@@ -33,7 +33,7 @@ pub struct Spool {
     pub max_age: Option<HumanDuration>,
     /// When what was written is synced to the disk. Default: `interval`.
     pub fsync: Option<Fsync>,
-    /// In which order samples leave it. Default: `fresh_first`.
+    /// In which order samples leave it. Default: `fresh_first`, and `fifo` for publishers whose other side wants samples in order.
     pub order: Option<SpoolOrder>,
 }
 
@@ -97,6 +97,12 @@ impl Notifier {
         self.spool.path.clone().unwrap_or_else(|| state_dir.join(FOLDER))
     }
 
+    /// The order that is written for the spool of a publisher.
+    pub fn spool_order_of(&self, publisher: &Publisher) -> Option<SpoolOrder> {
+        let own = publisher.spool.as_ref().and_then(|spool| spool.order);
+        own.or(self.spool.order)
+    }
+
     /// The spool of a publisher, if it has one. `by_default`: whether its kind has one where nothing is written.
     pub fn spool_of(
         &self,
@@ -122,7 +128,7 @@ impl Notifier {
             max_bytes: max_bytes.map_or(DEFAULT_MAX_BYTES, |size| size.0),
             max_age: own.max_age.or(self.spool.max_age).map(Duration::from),
             fsync: own.fsync.or(self.spool.fsync).unwrap_or_default(),
-            order: own.order.or(self.spool.order).unwrap_or_default(),
+            order: self.spool_order_of(publisher).unwrap_or_default(),
         })
     }
 }

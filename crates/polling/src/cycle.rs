@@ -25,8 +25,9 @@ use crate::keyhash::KeyHasher;
 use crate::ledger::{Ledger, Settlements};
 use crate::limits::Limits;
 use crate::listing::{Listing, ListingContext, ListingDef, Part, Reader};
+use crate::pages::InputReaders;
 use crate::record::{CycleRecord, FailureCounts};
-use crate::run::{InputReaders, Run, RunEnd, RunState};
+use crate::run::{Run, RunEnd, RunState};
 use crate::schedule::Schedule;
 use crate::scheduler::Start;
 use crate::task::{Input, Lane, RunDef, TaskDef};
@@ -353,6 +354,7 @@ impl<'a> Cycle<'a> {
         InputReaders {
             listings: listings.iter().map(|listing| listing.reader()).collect(),
             fallback: fallback.map(|listing| listing.reader()),
+            classes: input.classes.clone(),
         }
     }
 

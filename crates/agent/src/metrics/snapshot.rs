@@ -39,6 +39,8 @@ pub(crate) struct Snapshot {
     pub(crate) set_aside: Vec<SetAsideStatus>,
     /// The publishers; each name once.
     pub(crate) publishers: Vec<PublisherStatus>,
+    /// Samples and events that no publisher took.
+    pub(crate) filtered: u64,
     /// The pool, if work is shared.
     pub(crate) pool: Option<PoolStatus>,
     /// Plugins that this machine is not fit for.
@@ -81,6 +83,7 @@ impl Snapshot {
             listings,
             set_aside: engine.set_aside(),
             publishers,
+            filtered: notifier.filtered(),
             pool: coordination.status(),
             plugins_unavailable: plugins.unavailable.len(),
             calls_left_behind: plugins

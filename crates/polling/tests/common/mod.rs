@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use nephoscope_coordination::{Coordinator, Local};
 use nephoscope_model::{Batch, Meter, MeterDef, Resource, Sample, Subject, Timestamp};
-use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, Selectors};
 use nephoscope_plugin::{
     Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
     Scope, async_trait,
@@ -125,6 +125,7 @@ impl Doubles {
     ) -> Self {
         self.0.pollsters.push(Arc::new(LoadedPollster {
             name: name.into(),
+            namespaces: Arc::default(),
             meters: meters
                 .iter()
                 .map(|name| Arc::new(Meter::from(&MeterDef::gauge(name, "unit", "a double"))))
@@ -238,6 +239,8 @@ pub(crate) struct BenchOptions {
     /// The publisher's queue, in samples, and how long it takes for a batch.
     pub(crate) queue: usize,
     pub(crate) publish: Duration,
+    /// Further publishers.
+    pub(crate) publishers: Vec<PublisherSetup>,
 }
 
 impl Default for BenchOptions {
@@ -252,6 +255,7 @@ impl Default for BenchOptions {
             shared_in_progress: true,
             queue: 10_000_000,
             publish: Duration::ZERO,
+            publishers: Vec::new(),
         }
     }
 }
@@ -271,8 +275,10 @@ impl Bench {
             publisher: kept.clone(),
             queue: options.queue,
             spool: None,
+            selectors: Selectors::default(),
         };
-        let notifier = Notifier::start(vec![setup], NotifierOptions::default(), &runtime);
+        let setups = std::iter::once(setup).chain(options.publishers).collect();
+        let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
         let engine = Engine::start(
             EngineOptions {
                 agent_id: "agent-1".into(),
