@@ -7,9 +7,9 @@ use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as Publish
 use nephoscope_model::PayloadKind;
 use nephoscope_notifier::{MeterSelector, PublisherSetup, Selectors};
 use nephoscope_polling::classes::SourceClasses;
-use nephoscope_polling::filter::{MeterFilter, MeterFilterError};
 use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::task::{TaskDef, selects};
+use nephoscope_sources::{MeterFilter, MeterFilterError};
 
 /// What the configuration selects for a publisher.
 pub(crate) fn selectors(publisher: &PublisherConfig) -> Result<Selectors, MeterFilterError> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nephoscope_polling::filter::MeterFilter;
+use nephoscope_sources::MeterFilter;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 

@@ -23,11 +23,12 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::classes::ClassSet;
-use crate::cycle::CycleContext;
+use crate::context::CycleContext;
 use crate::events;
 use crate::fence::Fence;
 use crate::keyhash::KeyHasher;
 use crate::listing::panicked;
+use crate::margin::margin;
 use crate::names;
 use crate::pages::{Divided, InputReaders, PageFilter, PageSource, Pages};
 use crate::record::{DESCRIBED, FailureNote, PollRecord};
@@ -396,7 +397,7 @@ impl Worker {
 
     /// Lets the task end by itself, then aborts it. What is left then blocks its thread.
     async fn end(&self, task: &mut JoinHandle<()>) {
-        let grace = GRACE.min(crate::cycle::margin(self.context.interval) / 4);
+        let grace = GRACE.min(margin(self.context.interval) / 4);
         if timeout(grace, &mut *task).await.is_ok() {
             return;
         }

@@ -12,13 +12,11 @@ use std::time::Duration;
 use nephoscope_coordination::{Group, Unit};
 use nephoscope_model::{Meter, Resource, ScheduleId};
 use nephoscope_plugin::{MeterTable, PartitionMode, Scope, WantedMeters};
+use nephoscope_sources::{DiscoveryUrl, Schedule, Source, StaticResource};
 
 use crate::classes::{Class, ClassSet, SourceClasses};
-use crate::filter::MeterFilter;
 use crate::listing::{ListingDef, Origin};
 use crate::plugins::{LoadedPollster, Plugins};
-use crate::schedule::Schedule;
-use crate::source::{DiscoveryUrl, Source, StaticResource};
 
 /// All sources with one schedule.
 pub struct TaskDef {
