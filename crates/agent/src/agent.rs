@@ -291,7 +291,6 @@ pub(crate) struct Stopping {
 }
 
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_polling::record::CycleRecord;
     use tokio::sync::broadcast::Receiver;

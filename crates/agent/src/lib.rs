@@ -1,7 +1,7 @@
 //! The program `nephoscope`: command line, configuration, wiring, admin API.
 //!
-//! A program is the plugin crates that it names and a call of [`main`]; those of the stock program are named in
-//! `stock.rs`. This crate only wires: what is polled and when is decided by `nephoscope-polling`, what a file means by
+//! A program is the plugin crates that it names and a call of [`main`]; the stock program is `crates/nephoscope`. This
+//! crate only wires: what is polled and when is decided by `nephoscope-polling`, what a file means by
 //! `nephoscope-config`, what becomes of samples by `nephoscope-notifier`.
 
 #[cfg(panic = "abort")]
@@ -31,8 +31,6 @@ mod settings;
 mod signals;
 mod spools;
 mod state;
-#[cfg(feature = "stock")]
-mod stock;
 mod table;
 mod watch;
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+// A crate that is not named is not linked.
 use nephoscope_plugin::{Registry, RegistryError};
+use nephoscope_stock as _;
 
 use crate::policy::PolicyError;
 use crate::references::{Committed, ReferencesError};

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+// A crate that is not named is not linked.
+use nephoscope_stock as _;
+
 fn main() -> ExitCode {
     nephoscope_agent::main()
 }

@@ -1,4 +1,7 @@
 //! The plugins of the stock program: those of this repository.
+//!
+//! A site that wants others makes a program of its own: a `main` that names its plugin crates and calls
+//! `nephoscope_agent::main`.
 
 use nephoscope_amqp as _;
 use nephoscope_aodh as _;
