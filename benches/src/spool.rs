@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nephoscope_model::{Batch, Encoding, OsloNotification};
 use nephoscope_notifier::spool::{Folder, Log, LogOptions, Order, Record, Spool, SpoolMode, SpoolOptions};
-use nephoscope_notifier::{DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet};
+use nephoscope_notifier::{
+    DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet, Selectors,
+};
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -171,6 +173,7 @@ fn notifier(world: &World, spool: Spool) -> Notifier {
         publisher: Arc::new(Stuck),
         queue: DEFAULT_QUEUE,
         spool: Some(spool),
+        selectors: Selectors::default(),
     };
     Notifier::start(vec![setup], NotifierOptions::default(), world.core.handle())
 }

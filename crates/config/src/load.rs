@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nephoscope_sources::MeterFilter;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -845,10 +846,34 @@ impl<'a> Loader<'a> {
             return None;
         }
         let mut notifier: Notifier = self.read(document, value, &ValuePath::top().at("notifier"))?;
+        if !self.selected_meters(document, &notifier, &path) {
+            return None;
+        }
         for (publisher, options) in notifier.publishers.iter_mut().zip(options) {
             publisher.options = options?;
         }
         Some(notifier)
+    }
+
+    /// Whether the patterns of meters that publishers select are such.
+    fn selected_meters(&mut self, document: usize, notifier: &Notifier, path: &ValuePath) -> bool {
+        let mut good = true;
+        for (index, publisher) in notifier.publishers.iter().enumerate() {
+            let patterns = publisher.meters.iter().flatten();
+            let Some(error) = publisher
+                .meters
+                .as_ref()
+                .and_then(|_| MeterFilter::new(patterns).err())
+            else {
+                continue;
+            };
+            good = false;
+            let of = format!(" of publisher `{}`", publisher.name);
+            let place = |path: &ValuePath, part| Place::of(&self.documents, document, path, part);
+            let finding = sources::bad_filter(error, &path.at(index).at("meters"), &of, place);
+            self.findings.add(finding);
+        }
+        good
     }
 
     fn publisher_options(
@@ -857,7 +882,7 @@ impl<'a> Loader<'a> {
         fields: &Map<String, Value>,
         path: &ValuePath,
     ) -> Option<Options> {
-        const OWN: [&str; 4] = ["name", "url", "queue", "spool"];
+        const OWN: [&str; 7] = ["name", "url", "queue", "spool", "meters", "sources", "namespaces"];
         let options: Map<String, Value> = fields
             .iter()
             .filter(|(key, _)| !OWN.contains(&key.as_str()))

@@ -368,59 +368,12 @@ impl Reader<'_> {
         match MeterFilter::new(patterns.iter().copied()) {
             Ok(filter) => Some(filter),
             Err(error) => {
-                self.bad_filter(error, &path, &of_source);
+                let place = |path: &ValuePath, part| self.place(path, part);
+                let finding = bad_filter(error, &path, &of_source, place);
+                self.findings.add(finding);
                 None
             }
         }
-    }
-
-    fn bad_filter(&mut self, error: MeterFilterError, path: &ValuePath, of_source: &str) {
-        let finding = match error {
-            MeterFilterError::Empty => {
-                let title = format!("`meters`{of_source} names no meters");
-                self.finding(
-                    Problem::MetersEmpty,
-                    title,
-                    path,
-                    Part::Key,
-                    "expected a list of names or patterns",
-                )
-            }
-            MeterFilterError::EmptyPattern { index } => {
-                let title = format!("an item of `meters`{of_source} is empty");
-                let label = "expected a name or a pattern";
-                self.finding(Problem::MeterEmpty, title, &path.at(index), Part::Value, label)
-            }
-            MeterFilterError::Mixed { included, excluded } => self
-                .finding(
-                    Problem::MetersMixed,
-                    format!("`meters`{of_source} both includes and excludes meters"),
-                    &path.at(excluded),
-                    Part::Value,
-                    "this excludes meters",
-                )
-                .also(
-                    self.place(&path.at(included), Part::Value),
-                    "and this includes some",
-                )
-                .help(Some(
-                    "keep the names alone, or exclude from everything, as in `meters: [\"*\", \"!disk.*\"]`",
-                )),
-            MeterFilterError::MixedWithWildcard { included, wildcard } => self
-                .finding(
-                    Problem::MetersBesideWildcard,
-                    format!("`meters`{of_source} names meters beside `*`"),
-                    &path.at(included),
-                    Part::Value,
-                    "this names meters",
-                )
-                .also(
-                    self.place(&path.at(wildcard), Part::Value),
-                    "and this already wants every meter",
-                )
-                .help(Some("leave out the one or the other")),
-        };
-        self.findings.add(finding);
     }
 
     fn schedule(&mut self, fields: &Map<String, Value>) -> Option<Schedule> {
@@ -764,6 +717,57 @@ impl Reader<'_> {
             return None;
         }
         Some(timeout)
+    }
+}
+
+/// What is wrong with a list of patterns at `path`; `of` says whose it is.
+pub(crate) fn bad_filter(
+    error: MeterFilterError,
+    path: &ValuePath,
+    of: &str,
+    place: impl Fn(&ValuePath, Part) -> Place,
+) -> Finding {
+    let finding = |problem, title: String, path: &ValuePath, part, label: &str| {
+        Finding::error(problem, title).at(place(path, part), label)
+    };
+    match error {
+        MeterFilterError::Empty => finding(
+            Problem::MetersEmpty,
+            format!("`meters`{of} names no meters"),
+            path,
+            Part::Key,
+            "expected a list of names or patterns",
+        ),
+        MeterFilterError::EmptyPattern { index } => finding(
+            Problem::MeterEmpty,
+            format!("an item of `meters`{of} is empty"),
+            &path.at(index),
+            Part::Value,
+            "expected a name or a pattern",
+        ),
+        MeterFilterError::Mixed { included, excluded } => finding(
+            Problem::MetersMixed,
+            format!("`meters`{of} both includes and excludes meters"),
+            &path.at(excluded),
+            Part::Value,
+            "this excludes meters",
+        )
+        .also(place(&path.at(included), Part::Value), "and this includes some")
+        .help(Some(
+            "keep the names alone, or exclude from everything, as in `meters: [\"*\", \"!disk.*\"]`",
+        )),
+        MeterFilterError::MixedWithWildcard { included, wildcard } => finding(
+            Problem::MetersBesideWildcard,
+            format!("`meters`{of} names meters beside `*`"),
+            &path.at(included),
+            Part::Value,
+            "this names meters",
+        )
+        .also(
+            place(&path.at(wildcard), Part::Value),
+            "and this already wants every meter",
+        )
+        .help(Some("leave out the one or the other")),
     }
 }
 
