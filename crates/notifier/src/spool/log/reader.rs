@@ -1,0 +1,190 @@
+//! Reading: which record leaves next.
+
+use std::io;
+
+use super::Log;
+use super::record::Stored;
+#[cfg(feature = "failpoints")]
+use crate::failpoint::Failpoint;
+use crate::spool::disk::Disk;
+use crate::spool::frame::Frame;
+use crate::spool::options::Order;
+use crate::spool::segment::{self, Found, HEADER_LEN, Scanner, Window};
+
+/// A place in the order of departures.
+#[derive(Debug)]
+pub(super) struct Reader<F> {
+    /// The number of the record that it looks for.
+    number: u64,
+    /// Samples of all records before that one, where they are known.
+    samples_before: Option<u64>,
+    pub(super) place: Option<Place<F>>,
+    window: Window,
+}
+
+/// A place in a file.
+#[derive(Debug)]
+pub(super) struct Place<F> {
+    pub(super) segment: u64,
+    file: F,
+    offset: u64,
+}
+
+impl<F> Reader<F> {
+    pub(super) fn at(number: u64) -> Self {
+        Self {
+            number,
+            samples_before: None,
+            place: None,
+            window: Window::default(),
+        }
+    }
+
+    pub(super) fn go_to(&mut self, number: u64) {
+        self.number = number;
+        self.samples_before = None;
+        self.place = None;
+        self.window.clear();
+    }
+}
+
+impl<D: Disk> Log<D> {
+    /// Reads the record that leaves next. It counts as under way until [`Log::done`].
+    ///
+    /// Damaged records are counted and passed over. An error is one of the moment, such as too many open files.
+    pub fn take(&mut self) -> io::Result<Option<Stored>> {
+        if self.options.order == Order::FreshFirst {
+            let mut reader = std::mem::replace(&mut self.fresh, Reader::at(0));
+            let stored = self.read(&mut reader, self.next);
+            self.fresh = reader;
+            if let Some(stored) = stored? {
+                return Ok(Some(stored));
+            }
+        }
+        let limit = match self.options.order {
+            Order::FreshFirst => self.split,
+            Order::Fifo => self.next,
+        };
+        let mut reader = std::mem::replace(&mut self.backlog, Reader::at(0));
+        let stored = self.read(&mut reader, limit);
+        self.backlog = reader;
+        stored
+    }
+
+    /// Everything that was appended so far is backlog: what comes now goes before it, if fresh records go first.
+    pub fn turn_over(&mut self) {
+        self.split = self.next;
+        self.fresh.go_to(self.next);
+        if self.options.order == Order::FreshFirst {
+            self.backlog.go_to(self.done.low());
+        }
+    }
+
+    fn read(&mut self, reader: &mut Reader<D::File>, limit: u64) -> io::Result<Option<Stored>> {
+        while reader.number < limit {
+            let found = self
+                .segments
+                .partition_point(|segment| segment.first <= reader.number);
+            let index = found.saturating_sub(1);
+            let Some(segment) = self.segments.get(index).copied() else {
+                self.lose(reader.number, limit, None);
+                reader.go_to(limit);
+                break;
+            };
+            if reader.number < segment.first {
+                let until = segment.first.min(limit);
+                self.lose(reader.number, until, None);
+                reader.go_to(until);
+                continue;
+            }
+            let (end, samples_at_end) = self.end_of(index);
+            let until = end.min(limit);
+            if self.settled(reader.number, until) {
+                reader.go_to(until);
+                continue;
+            }
+            if reader
+                .place
+                .as_ref()
+                .is_none_or(|place| place.segment != segment.first)
+            {
+                match self.disk.open(&segment::name(segment.first)) {
+                    Ok(file) => {
+                        reader.window.clear();
+                        reader.place = Some(Place {
+                            segment: segment.first,
+                            file,
+                            offset: HEADER_LEN,
+                        });
+                        if reader.number == segment.first {
+                            reader.samples_before = Some(segment.samples_before);
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        self.lose(reader.number, until, None);
+                        reader.go_to(until);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(place) = &mut reader.place else { break };
+            let mut scanner = Scanner::new(segment.first, place.offset);
+            let (done, taken, number) = (&self.done, &self.taken, reader.number);
+            let wanted = |frame: &Frame| {
+                (number..limit).contains(&frame.number)
+                    && !done.contains(frame.number)
+                    && !taken.contains_key(&frame.number)
+            };
+            let (frame, began) = match scanner.step(&place.file, segment.len, &mut reader.window, wanted)? {
+                Found::Record(frame, began) if frame.number < limit => (frame, began),
+                // Those that it looked for are not there.
+                Found::Record(..) | Found::End => {
+                    let samples = (until == end)
+                        .then(|| samples_at_end.checked_sub(reader.samples_before?))
+                        .flatten();
+                    self.lose(reader.number, until, samples);
+                    reader.go_to(until);
+                    continue;
+                }
+                Found::Damage(_) => {
+                    place.offset = scanner.offset;
+                    continue;
+                }
+            };
+            place.offset = scanner.offset;
+            if frame.number < reader.number {
+                if frame.number + 1 == reader.number {
+                    reader.samples_before = Some(frame.samples_before + u64::from(frame.samples));
+                }
+                continue;
+            }
+            let between = reader
+                .samples_before
+                .and_then(|before| frame.samples_before.checked_sub(before));
+            self.lose(reader.number, frame.number, between);
+            reader.number = frame.number + 1;
+            reader.samples_before = Some(frame.samples_before + u64::from(frame.samples));
+            if self.done.contains(frame.number) || self.taken.contains_key(&frame.number) {
+                continue;
+            }
+            if frame.time < self.horizon {
+                self.drop_numbers(frame.number, frame.number + 1, u64::from(frame.samples));
+                continue;
+            }
+            let payload = scanner.payload(&place.file, &frame, began, segment.len, &mut reader.window)?;
+            let payload = payload.to_vec();
+            self.taken.insert(frame.number, frame.samples);
+            #[cfg(feature = "failpoints")]
+            Failpoint::RecordRead.reach();
+            return Ok(Some(Stored {
+                number: frame.number,
+                form: frame.form,
+                samples: frame.samples,
+                time: frame.time,
+                payload,
+            }));
+        }
+        Ok(None)
+    }
+}
