@@ -210,7 +210,7 @@ pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, 
         durable: false,
         segment_bytes: None,
     };
-    let mut log = Log::open(folder, options).during("open a spool")?;
+    let mut log = Log::open(Box::new(folder), options).during("open a spool")?;
     let time = clocks::wall().as_micros();
     let (mut written, mut samples) = (0, 0);
     for batch in batches.iter().cycle() {

@@ -3,7 +3,6 @@
 //! [`Spool`] is what a publisher has: a thread that serves a [`Log`]. [`Log`] is the queue of records, [`Disk`] what it needs of a file system, [`Folder`] the real one. The files are
 //! described in `docs/spool-format.md`, what they promise in `docs/delivery.md`.
 
-mod boxed;
 mod bytes;
 mod codes;
 mod cursor;
@@ -20,7 +19,6 @@ mod ranges;
 mod segment;
 mod worker;
 
-pub use boxed::{BoxDisk, BoxFile};
 pub use disk::{Disk, DiskFile, ReadAt, is_full};
 pub use error::{AppendError, OpenError};
 pub use folder::{Folder, FolderError, has_segments};

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::boxed::BoxDisk;
+use super::disk::Disk;
 use super::error::OpenError;
 use super::folder::{Folder, FolderError};
 use super::log::LogCounts;
@@ -207,7 +207,7 @@ impl Spool {
     /// While it is open no other process, and no other spool of this one, can open it.
     pub async fn open(name: Arc<str>, path: PathBuf, options: SpoolOptions) -> Result<Self, OpenError> {
         let folder = path.clone();
-        let disk = move || Folder::open(&folder).map(BoxDisk::new);
+        let disk = move || Ok(Box::new(Folder::open(&folder)?) as Box<dyn Disk>);
         Self::open_on(name, path, disk, options).await
     }
 
@@ -215,7 +215,7 @@ impl Spool {
     pub async fn open_on(
         name: Arc<str>,
         path: PathBuf,
-        disk: impl FnOnce() -> Result<BoxDisk, FolderError> + Send + 'static,
+        disk: impl FnOnce() -> Result<Box<dyn Disk>, FolderError> + Send + 'static,
         options: SpoolOptions,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {

@@ -108,7 +108,7 @@ impl Window {
     }
 
     /// The bytes from `offset`, at least `least` of them unless `end` comes before.
-    fn get<F: ReadAt>(&mut self, file: &F, offset: u64, least: usize, end: u64) -> io::Result<&[u8]> {
+    fn get(&mut self, file: &dyn ReadAt, offset: u64, least: usize, end: u64) -> io::Result<&[u8]> {
         let available = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let least = least.min(available);
         let held = offset
@@ -162,9 +162,9 @@ impl Scanner {
     /// What comes next, up to `end`. The payload of a record is checked only if it is `wanted`.
     ///
     /// After damage it goes on with the next header that is whole and stands where it was written.
-    pub(super) fn step<F: ReadAt>(
+    pub(super) fn step(
         &mut self,
-        file: &F,
+        file: &dyn ReadAt,
         end: u64,
         window: &mut Window,
         wanted: impl Fn(&Frame) -> bool,
@@ -205,9 +205,9 @@ impl Scanner {
     }
 
     /// The payload of a record that begins at `began`.
-    pub(super) fn payload<'w, F: ReadAt>(
+    pub(super) fn payload<'w>(
         &self,
-        file: &F,
+        file: &dyn ReadAt,
         frame: &Frame,
         began: u64,
         end: u64,
@@ -218,7 +218,7 @@ impl Scanner {
         Ok(bytes.get(FRAME_LEN..length).unwrap_or_default())
     }
 
-    fn resync<F: ReadAt>(&mut self, file: &F, end: u64, window: &mut Window) -> io::Result<Found> {
+    fn resync(&mut self, file: &dyn ReadAt, end: u64, window: &mut Window) -> io::Result<Found> {
         let began = self.offset;
         let mut offset = began + 1;
         loop {

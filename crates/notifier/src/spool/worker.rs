@@ -8,8 +8,8 @@ use nephoscope_model::{Batch, Encoding, EncodingId, PayloadKind};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::boxed::BoxDisk;
 use super::codes;
+use super::disk::Disk;
 use super::error::{AppendError, OpenError};
 use super::events::Event;
 use super::folder::FolderError;
@@ -43,7 +43,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Serves a spool until it is closed.
 pub(super) fn run(
     shared: &Arc<Shared>,
-    disk: impl FnOnce() -> Result<BoxDisk, FolderError>,
+    disk: impl FnOnce() -> Result<Box<dyn Disk>, FolderError>,
     opened: oneshot::Sender<Result<(), OpenError>>,
 ) {
     let _end = End(shared.clone());
@@ -91,7 +91,7 @@ impl Drop for End {
 
 struct Worker {
     shared: Arc<Shared>,
-    log: Log<BoxDisk>,
+    log: Log,
     options: SpoolOptions,
     quarantine: Quarantine,
     /// Appended, not yet synced, in the order of numbers. A batch that was delivered meanwhile has no ticket.
@@ -130,7 +130,7 @@ struct Work {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, log: Log<BoxDisk>, options: SpoolOptions) -> Self {
+    fn new(shared: Arc<Shared>, log: Log, options: SpoolOptions) -> Self {
         let LogStatus { records, samples, .. } = log.status();
         let now = Instant::now();
         Self {

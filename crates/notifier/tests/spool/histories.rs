@@ -115,7 +115,7 @@ struct Known {
 struct World {
     case: Case,
     sim: Sim,
-    log: Option<Log<Sim>>,
+    log: Option<Log>,
     records: BTreeMap<u64, Known>,
     /// Under way, by number.
     taken: BTreeMap<u64, u64>,
@@ -148,7 +148,9 @@ impl World {
     }
 
     fn open(&mut self) {
-        self.log = Some(Log::open(self.sim.clone(), self.options()).expect("nothing keeps it from opening"));
+        self.log = Some(
+            Log::open(Box::new(self.sim.clone()), self.options()).expect("nothing keeps it from opening"),
+        );
         self.taken.clear();
         self.seen.clear();
         self.appended = self.log.as_ref().unwrap().status().records;

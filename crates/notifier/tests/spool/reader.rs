@@ -29,7 +29,7 @@ pub(crate) fn record(payload: &[u8], samples: u32) -> Record<'_> {
 /// The bytes of a segment with so many records.
 fn segment(records: u64) -> Vec<u8> {
     let sim = Sim::default();
-    let mut log = Log::open(sim.clone(), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     for number in 1..=records {
         let payload = vec![number as u8; number as usize % 50];
         log.append(record(&payload, 1)).unwrap();
@@ -65,7 +65,7 @@ proptest! {
         if let Some(cursor) = cursor {
             sim.put("cursor", cursor);
         }
-        let mut log = Log::open(sim.clone(), options()).unwrap();
+        let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
         while let Some(stored) = log.take().unwrap() {
             log.done(stored.number);
         }
@@ -104,7 +104,7 @@ proptest! {
 fn a_record_inside_a_payload_is_none() {
     let inner = segment(1);
     let sim = Sim::default();
-    let mut log = Log::open(sim.clone(), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     log.append(record(&inner, 1)).unwrap();
     log.append(record(b"after", 1)).unwrap();
     let mut bytes = sim.bytes(&sim.segments()[0]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_model::{Batch, Encoding, OsloNotification};
-use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
+use nephoscope_notifier::spool::{Fsync, Order, Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherState};
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
@@ -114,8 +114,8 @@ impl Publisher for Addresses {
 async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
     let publishers = [(); 3].map(|()| Arc::new(Addresses::default()));
     let sim = Sim::default();
-    let disk = BoxDisk::new(sim.clone());
-    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), overflow());
+    let disk = Box::new(sim.clone());
+    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk as _), overflow());
     let spool = spool.await.unwrap();
     let setups = publishers
         .iter()
@@ -267,8 +267,8 @@ async fn batches_of_another_form_are_set_aside() {
     let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
     drop(agent.submit_all(labels(0..3)).await);
     agent.stop(Duration::ZERO).await;
-    let disk = BoxDisk::new(sim.after_kill());
-    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), overflow())
+    let disk = Box::new(sim.after_kill());
+    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk as _), overflow())
         .await
         .unwrap();
     let setups = vec![setup(Arc::new(Notifications), spool, 100)];

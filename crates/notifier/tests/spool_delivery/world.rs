@@ -7,7 +7,7 @@ use nephoscope_model::{
     Batch, CycleId, Encoding, JsonLines, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp,
     Volume,
 };
-use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
+use nephoscope_notifier::spool::{Fsync, Order, Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{
     Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherStatus, Receipt, ShutdownReport,
 };
@@ -165,8 +165,8 @@ pub(crate) fn setup(publisher: Arc<dyn Publisher>, spool: Spool, queue: usize) -
 impl Agent {
     /// Starts on what is on a disk.
     pub(crate) async fn start(sim: &Sim, place: Place, queue: usize, options: SpoolOptions) -> Self {
-        let disk = BoxDisk::new(sim.clone());
-        let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), options)
+        let disk = Box::new(sim.clone());
+        let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk as _), options)
             .await
             .expect("it opens");
         let publisher = Double::new(place, 1);

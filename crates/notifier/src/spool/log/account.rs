@@ -5,11 +5,10 @@ use std::io;
 use super::{Log, Segment};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
-use crate::spool::disk::Disk;
 use crate::spool::frame::Frame;
 use crate::spool::segment::{self, Found, HEADER_LEN, Scanner, Window};
 
-impl<D: Disk> Log<D> {
+impl Log {
     /// The number behind the last record of a segment, and samples of all records before that.
     pub(super) fn end_of(&self, index: usize) -> (u64, u64) {
         self.segments
@@ -57,7 +56,7 @@ impl<D: Disk> Log<D> {
         let mut scanner = Scanner::new(segment.first, HEADER_LEN);
         let mut window = Window::default();
         loop {
-            match scanner.step(&file, segment.len, &mut window, |_| false)? {
+            match scanner.step(&*file, segment.len, &mut window, |_| false)? {
                 Found::Record(frame, _) => {
                     if !self.done.contains(frame.number) && !self.taken.contains_key(&frame.number) {
                         look(&frame);

@@ -7,12 +7,12 @@ use super::{Log, MAX_UNSYNCED, Segment};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 use crate::spool::bytes::checksum;
-use crate::spool::disk::{Disk, DiskFile, write_all};
+use crate::spool::disk::write_all;
 use crate::spool::error::AppendError;
 use crate::spool::frame::{FRAME_LEN, Frame, MAX_PAYLOAD};
 use crate::spool::segment::{self, HEADER_LEN, Header};
 
-impl<D: Disk> Log<D> {
+impl Log {
     /// Appends a record; its number.
     ///
     /// Where it would not fit below `max_bytes`, the oldest segments go first.
@@ -53,9 +53,9 @@ impl<D: Disk> Log<D> {
         #[cfg(feature = "failpoints")]
         Failpoint::RecordHalf.reach_after(|| {
             let half = self.buffer.len() / 2;
-            let _ = write_all(file, self.buffer.get(..half).unwrap_or_default(), segment.len);
+            let _ = write_all(&**file, self.buffer.get(..half).unwrap_or_default(), segment.len);
         });
-        let written = write_all(file, &self.buffer, segment.len);
+        let written = write_all(&**file, &self.buffer, segment.len);
         #[cfg(feature = "failpoints")]
         Failpoint::RecordWritten.reach();
         // The memory of a large record is given back.
@@ -102,7 +102,7 @@ impl<D: Disk> Log<D> {
         if let Some(segment) = self.segments.pop_back_if(|segment| segment.first == header.first) {
             self.bytes -= segment.len;
         }
-        if let Err(error) = write_all(&file, &header.bytes(), 0) {
+        if let Err(error) = write_all(&*file, &header.bytes(), 0) {
             let _ = self.disk.remove(&name);
             return Err(error);
         }

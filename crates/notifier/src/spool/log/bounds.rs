@@ -3,9 +3,8 @@
 use std::io;
 
 use super::{Log, Segment};
-use crate::spool::disk::Disk;
 
-impl<D: Disk> Log<D> {
+impl Log {
     /// Drops what is older than `max_age` at `now` (milliseconds since 1970 UTC): whole segments at once, the rest when it is come
     /// to.
     pub fn expire(&mut self, now: i64) {

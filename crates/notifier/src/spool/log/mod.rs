@@ -18,7 +18,7 @@ use self::reader::Reader;
 pub use self::record::{Record, Stored};
 pub use self::status::{LogCounts, LogStatus};
 use super::cursor::{self, Cursor};
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::options::LogOptions;
 use super::ranges::Ranges;
 #[cfg(feature = "failpoints")]
@@ -28,19 +28,19 @@ use crate::failpoint::Failpoint;
 const MAX_UNSYNCED: usize = 16;
 
 /// A bounded queue of records in a folder.
-pub struct Log<D: Disk> {
-    disk: D,
+pub struct Log {
+    disk: Box<dyn Disk>,
     options: LogOptions,
     segments: VecDeque<Segment>,
     /// The file of the last segment, if it may grow.
-    writer: Option<D::File>,
+    writer: Option<Box<dyn DiskFile>>,
     writer_unsynced: bool,
     /// Finished, not yet synced: the numbers of segments and their files.
-    unsynced: Vec<(u64, D::File)>,
+    unsynced: Vec<(u64, Box<dyn DiskFile>)>,
     names_unsynced: bool,
     /// A sync that nobody has been told of yet.
     sync_failed: Option<io::Error>,
-    cursor: Option<Cursor<D::File>>,
+    cursor: Option<Cursor>,
     /// Whether the cursor's file says less than is known.
     cursor_behind: bool,
     /// The number of the next record.
@@ -51,8 +51,8 @@ pub struct Log<D: Disk> {
     done: Ranges,
     /// Records that were read and are not done with, and their samples.
     taken: BTreeMap<u64, u32>,
-    fresh: Reader<D::File>,
-    backlog: Reader<D::File>,
+    fresh: Reader,
+    backlog: Reader,
     /// What comes before is backlog.
     split: u64,
     /// Records from before are too old.
@@ -72,7 +72,7 @@ struct Segment {
     len: u64,
 }
 
-impl<D: Disk> Log<D> {
+impl Log {
     /// A record that was taken is done with: it is not read again, and its segment goes with its last record.
     pub fn done(&mut self, number: u64) {
         let Some(samples) = self.taken.remove(&number) else {
@@ -102,7 +102,7 @@ impl<D: Disk> Log<D> {
             return Ok(());
         }
         if self.cursor.is_none() {
-            self.cursor = Some(cursor::create(&self.disk)?);
+            self.cursor = Some(cursor::create(&*self.disk)?);
         }
         if let Some(cursor) = &mut self.cursor {
             cursor.save(&self.done, self.next, self.options.durable)?;
@@ -117,8 +117,8 @@ impl<D: Disk> Log<D> {
     }
 
     /// The folder, for what stands beside the log.
-    pub fn disk(&self) -> &D {
-        &self.disk
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     /// What is in it.

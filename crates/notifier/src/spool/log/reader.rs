@@ -6,31 +6,29 @@ use super::Log;
 use super::record::Stored;
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
-use crate::spool::disk::Disk;
+use crate::spool::disk::DiskFile;
 use crate::spool::frame::Frame;
 use crate::spool::options::Order;
 use crate::spool::segment::{self, Found, HEADER_LEN, Scanner, Window};
 
 /// A place in the order of departures.
-#[derive(Debug)]
-pub(super) struct Reader<F> {
+pub(super) struct Reader {
     /// The number of the record that it looks for.
     number: u64,
     /// Samples of all records before that one, where they are known.
     samples_before: Option<u64>,
-    pub(super) place: Option<Place<F>>,
+    pub(super) place: Option<Place>,
     window: Window,
 }
 
 /// A place in a file.
-#[derive(Debug)]
-pub(super) struct Place<F> {
+pub(super) struct Place {
     pub(super) segment: u64,
-    file: F,
+    file: Box<dyn DiskFile>,
     offset: u64,
 }
 
-impl<F> Reader<F> {
+impl Reader {
     pub(super) fn at(number: u64) -> Self {
         Self {
             number,
@@ -48,7 +46,7 @@ impl<F> Reader<F> {
     }
 }
 
-impl<D: Disk> Log<D> {
+impl Log {
     /// Reads the record that leaves next. It counts as under way until [`Log::done`].
     ///
     /// Damaged records are counted and passed over. An error is one of the moment, such as too many open files.
@@ -80,7 +78,7 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    fn read(&mut self, reader: &mut Reader<D::File>, limit: u64) -> io::Result<Option<Stored>> {
+    fn read(&mut self, reader: &mut Reader, limit: u64) -> io::Result<Option<Stored>> {
         while reader.number < limit {
             let found = self
                 .segments
@@ -136,7 +134,7 @@ impl<D: Disk> Log<D> {
                     && !done.contains(frame.number)
                     && !taken.contains_key(&frame.number)
             };
-            let (frame, began) = match scanner.step(&place.file, segment.len, &mut reader.window, wanted)? {
+            let (frame, began) = match scanner.step(&*place.file, segment.len, &mut reader.window, wanted)? {
                 Found::Record(frame, began) if frame.number < limit => (frame, began),
                 // Those that it looked for are not there.
                 Found::Record(..) | Found::End => {
@@ -172,7 +170,7 @@ impl<D: Disk> Log<D> {
                 self.drop_numbers(frame.number, frame.number + 1, u64::from(frame.samples));
                 continue;
             }
-            let payload = scanner.payload(&place.file, &frame, began, segment.len, &mut reader.window)?;
+            let payload = scanner.payload(&*place.file, &frame, began, segment.len, &mut reader.window)?;
             let payload = payload.to_vec();
             self.taken.insert(frame.number, frame.samples);
             #[cfg(feature = "failpoints")]

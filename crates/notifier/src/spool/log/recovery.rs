@@ -7,21 +7,21 @@ use super::reader::Reader;
 use super::status::LogCounts;
 use super::{Log, MAX_UNSYNCED, Segment};
 use crate::spool::cursor::{self, CursorError};
-use crate::spool::disk::{Disk, DiskFile, read_full};
+use crate::spool::disk::{Disk, ReadAt, read_full};
 use crate::spool::error::OpenError;
 use crate::spool::frame::Frame;
 use crate::spool::options::LogOptions;
 use crate::spool::ranges::Ranges;
 use crate::spool::segment::{self, FORMAT_VERSION, Found, HEADER_LEN, Header, HeaderRead, Scanner, Window};
 
-impl<D: Disk> Log<D> {
+impl Log {
     /// Opens what is in the folder, or begins.
     ///
     /// Whatever a crash has left, it opens: what is no record at the end is cut off, the rest is checked when it is
     /// read. Only the last segment is read as a whole.
-    pub fn open(disk: D, options: LogOptions) -> Result<Self, OpenError> {
+    pub fn open(disk: Box<dyn Disk>, options: LogOptions) -> Result<Self, OpenError> {
         let io_error = |what| move |source| OpenError::Io { what, source };
-        let (cursor, position) = cursor::load(&disk).map_err(|error| match error {
+        let (cursor, position) = cursor::load(&*disk).map_err(|error| match error {
             CursorError::OtherVersion(found) => other_version(cursor::NAME.to_owned(), found),
             CursorError::Io(source) => OpenError::Io {
                 what: "read its cursor",
@@ -79,7 +79,7 @@ impl<D: Disk> Log<D> {
         log.sync_what_was_left();
         if log.cursor.is_none() {
             // On a full disk the next attempt is at the next save.
-            log.cursor = cursor::create(&log.disk).ok();
+            log.cursor = cursor::create(&*log.disk).ok();
             log.cursor_behind = true;
             log.save_cursor_quietly();
         }
@@ -100,7 +100,7 @@ impl<D: Disk> Log<D> {
         };
         let len = file.length().map_err(failed)?;
         let mut bytes = [0; HEADER_LEN as usize];
-        let read = match read_full(&file, &mut bytes, 0) {
+        let read = match read_full(&*file, &mut bytes, 0) {
             Ok(read) => read,
             Err(error) if segment::is_unreadable(&error) => 0,
             Err(error) => return Err(failed(error)),
@@ -108,7 +108,7 @@ impl<D: Disk> Log<D> {
         let found = match Header::read(bytes.get(..read).unwrap_or_default(), first) {
             HeaderRead::Valid(header) => Some((header.samples_before, header.time)),
             HeaderRead::OtherVersion(found) => return Err(other_version(name, found)),
-            HeaderRead::Damaged => first_record(&file, first, len)
+            HeaderRead::Damaged => first_record(&*file, first, len)
                 .map_err(failed)?
                 .map(|frame| (frame.samples_before, frame.time)),
         };
@@ -143,7 +143,7 @@ impl<D: Disk> Log<D> {
             let mut last = None;
             loop {
                 match scanner
-                    .step(&file, segment.len, &mut window, |_| true)
+                    .step(&*file, segment.len, &mut window, |_| true)
                     .map_err(failed)?
                 {
                     Found::Record(frame, _) => last = Some((frame, scanner.offset)),
@@ -215,7 +215,7 @@ fn other_version(file: String, found: u32) -> OpenError {
 }
 
 /// The first record of a segment without a header.
-fn first_record<F: DiskFile>(file: &F, segment: u64, len: u64) -> io::Result<Option<Frame>> {
+fn first_record(file: &dyn ReadAt, segment: u64, len: u64) -> io::Result<Option<Frame>> {
     let mut scanner = Scanner::new(segment, HEADER_LEN);
     let mut window = Window::default();
     loop {
