@@ -21,7 +21,7 @@ use crate::options::{
 };
 use crate::queue::{Entry, Queue};
 use crate::receipt::Ticket;
-use crate::spool::{Incoming, Next, Order, Outgoing, Spool, SpoolMode};
+use crate::spool::{Incoming, Next, Order, Outgoing, Spool, SpoolMode, Takes};
 use crate::status::{PublisherEnd, PublisherState, PublisherStatus};
 
 pub(crate) struct Lane {
@@ -84,6 +84,8 @@ struct Replacement {
     url_shown: String,
     in_flight: usize,
     encoding: Option<Arc<dyn Encoding>>,
+    /// What it takes out of a spool.
+    takes: Takes,
     /// What is under way may finish until then.
     until: Instant,
     done: oneshot::Sender<()>,
@@ -157,6 +159,7 @@ impl Lane {
             Event::NoForm.emit(&setup.name);
         }
         let in_flight = in_flight(&*setup.publisher);
+        let takes = takes(&*setup.publisher, encoding.as_deref());
         let lane = Arc::new(Self {
             name: setup.name,
             counters: Counters::default(),
@@ -192,7 +195,7 @@ impl Lane {
                     lane.spool_changed();
                 }
             });
-            spool.want(in_flight);
+            spool.serve(in_flight, takes, Vec::new);
         }
         lane
     }
@@ -429,7 +432,7 @@ impl Lane {
             state.in_flight = replacement.in_flight;
             state.encoding = replacement.encoding;
             if let Some(spool) = &self.spool {
-                spool.want(state.in_flight);
+                spool.serve(state.in_flight, replacement.takes, || state.queue.give_back());
             }
             state.url_shown = replacement.url_shown;
             let leaving = std::mem::replace(&mut state.publisher, replacement.publisher);
@@ -479,7 +482,7 @@ impl Lane {
         if let Some(taken) = state.queue.take_returned(epoch) {
             return Some(taken);
         }
-        let Some((spool, encoding)) = self.usable_spool(state) else {
+        let Some((spool, _)) = self.usable_spool(state) else {
             return state.queue.take(epoch);
         };
         if matches!(state.mode, Mode::Draining(_)) {
@@ -497,26 +500,16 @@ impl Lane {
         {
             return Some(taken);
         }
-        loop {
-            match spool.next() {
-                Next::Stored(Outgoing { number, batch }) if batch.is_encoded(&*encoding) => {
-                    return Some(state.queue.depart(batch, None, Some(number), epoch, now));
-                }
-                Next::Stored(Outgoing { number, batch }) => {
-                    let reason = match batch.encoded(&*encoding) {
-                        Err(error) => error.to_string(),
-                        Ok(_) => String::new(),
-                    };
-                    self.counters.refused(batch.len());
-                    spool.refuse(Some(number), batch, None, reason);
-                }
-                Next::NotStored(Incoming { batch, ticket, .. }) => {
-                    return Some(state.queue.depart(batch, Some(ticket), None, epoch, now));
-                }
-                // In order, nothing passes by what is there.
-                Next::Later if fifo || state.backlog_first => return None,
-                Next::Later | Next::Nothing => return state.queue.take(epoch),
+        match spool.next() {
+            Next::Stored(Outgoing { number, batch }) => {
+                Some(state.queue.depart(batch, None, Some(number), epoch, now))
             }
+            Next::NotStored(Incoming { batch, ticket, .. }) => {
+                Some(state.queue.depart(batch, Some(ticket), None, epoch, now))
+            }
+            // In order, nothing passes by what is there.
+            Next::Later if fifo || state.backlog_first => None,
+            Next::Later | Next::Nothing => state.queue.take(epoch),
         }
     }
 
@@ -737,6 +730,7 @@ impl Lane {
     pub(crate) fn update(&self, setup: PublisherSetup) -> Option<oneshot::Receiver<()>> {
         let in_flight = in_flight(&*setup.publisher);
         let encoding = encoding(&*setup.publisher);
+        let takes = takes(&*setup.publisher, encoding.as_deref());
         let mut state = self.state.lock();
         let state = &mut *state;
         state.queue.set_bound(setup.queue);
@@ -757,6 +751,7 @@ impl Lane {
             url_shown: setup.url_shown,
             in_flight,
             encoding,
+            takes,
             until: Instant::now() + self.options.drain_timeout,
             done,
         });
@@ -913,9 +908,16 @@ fn in_flight(publisher: &dyn Publisher) -> usize {
         .clamp(1, MAX_IN_FLIGHT)
 }
 
-/// The encoding that a spool stores for the publisher.
+/// The encoding that a spool stores for the publisher, if it has a name that can be stored.
 fn encoding(publisher: &dyn Publisher) -> Option<Arc<dyn Encoding>> {
-    catch_unwind(AssertUnwindSafe(|| publisher.encoding())).unwrap_or(None)
+    let encoding = catch_unwind(AssertUnwindSafe(|| publisher.encoding())).unwrap_or(None);
+    encoding.filter(|encoding| encoding.id().is_valid())
+}
+
+/// What the publisher takes out of its spool.
+fn takes(publisher: &dyn Publisher, encoding: Option<&dyn Encoding>) -> Takes {
+    let takes = || Takes::of(encoding, |kind| publisher.takes(kind));
+    catch_unwind(AssertUnwindSafe(takes)).unwrap_or(Takes::of(None, |_| false))
 }
 
 fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

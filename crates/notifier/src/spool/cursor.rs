@@ -8,7 +8,7 @@ use std::io;
 use super::bytes::{checksum, u32_at, u64_at};
 use super::disk::{Disk, DiskFile, read_full, write_all};
 use super::ranges::Ranges;
-use super::segment::{FORMAT_VERSION, is_unreadable};
+use super::segment::{FORMAT_VERSION, OLDEST_VERSION, is_unreadable};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 
@@ -156,7 +156,7 @@ fn decode(slot: &[u8]) -> Result<Option<Position>, CursorError> {
         return Ok(None);
     }
     let version = u32_at(start, 8);
-    if version != FORMAT_VERSION {
+    if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
         return Err(CursorError::OtherVersion(version));
     }
     let mut done = Ranges::below(u64_at(rest, 16));

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use nephoscope_model::EncodingId;
 use serde_json::json;
 
 use super::disk::{Disk, write_all};
@@ -17,7 +18,8 @@ const OLDER: &str = "quarantine.old.jsonl";
 pub(super) struct Refusal<'a> {
     pub(super) time: i64,
     pub(super) reason: &'a str,
-    pub(super) form: &'a str,
+    /// How the body is encoded, where anybody knows.
+    pub(super) encoding: Option<&'a EncodingId>,
     pub(super) samples: usize,
     pub(super) body: &'a [u8],
 }
@@ -68,7 +70,7 @@ impl Quarantine {
         let mut line = json!({
             "time_ms": refusal.time,
             "reason": refusal.reason,
-            "form": refusal.form,
+            "encoding": refusal.encoding.map(ToString::to_string),
             "samples": refusal.samples,
             "body": String::from_utf8_lossy(refusal.body),
         })

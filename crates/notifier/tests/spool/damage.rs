@@ -34,7 +34,7 @@ fn drain(log: &mut Log) -> Vec<u32> {
 #[test]
 fn a_flipped_bit_costs_one_record() {
     // In the header of a record, in its payload, and in the header of the segment.
-    for (byte, lost) in [(64 + 96 + 30, 1), (64 + 96 + 60, 1), (20, 0), (5, 0)] {
+    for (byte, lost) in [(128 + 96 + 30, 1), (128 + 96 + 60, 1), (20, 0), (5, 0), (70, 0)] {
         let sim = filled(20);
         let segments = sim.segments();
         sim.damage(&segments[1], |bytes| bytes[byte] ^= 4);
@@ -117,7 +117,7 @@ fn a_later_format_is_refused_by_name() {
     let sim = filled(3);
     let name = sim.segments().pop().unwrap();
     sim.damage(&name, |bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&bytes[..12]);
         hasher.update(&bytes[16..64]);
@@ -129,10 +129,10 @@ fn a_later_format_is_refused_by_name() {
     assert!(matches!(
         error,
         OpenError::OtherVersion {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));
-    insta::assert_snapshot!(error, @"read the spool: `0000000000000001.spool` has format 2, this program reads format 1");
+    insta::assert_snapshot!(error, @"read the spool: `0000000000000001.spool` has format 3, this program reads formats up to 2");
 }

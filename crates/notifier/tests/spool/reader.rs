@@ -1,11 +1,20 @@
 //! The reader of segments has an answer to every byte string.
 
-use nephoscope_notifier::spool::{Log, LogOptions, Order, Record, inspect};
+use nephoscope_model::{EncodingId, PayloadKind};
+use nephoscope_notifier::spool::{Contents, Log, LogOptions, Order, Record, inspect};
 use proptest::prelude::*;
 
 use crate::sim::Sim;
 
 const MARKER: [u8; 8] = [0xf5, 0x9e, b'n', b'p', b's', 0xc1, 0xfe, 0xa7];
+
+/// The header of a segment, in bytes; that of format 1 had 64.
+const HEADER: usize = 128;
+
+static CONTENTS: Contents = Contents {
+    encoding: EncodingId::new("json-lines", 1),
+    kind: PayloadKind::Samples,
+};
 
 pub(crate) fn options() -> LogOptions {
     LogOptions {
@@ -19,7 +28,7 @@ pub(crate) fn options() -> LogOptions {
 
 pub(crate) fn record(payload: &[u8], samples: u32) -> Record<'_> {
     Record {
-        form: 1,
+        contents: &CONTENTS,
         samples,
         time: 0,
         payload,
@@ -52,7 +61,8 @@ proptest! {
     fn random_bytes_are_read_to_their_end(bytes in garbage(), first in 0..3u64) {
         let (records, damaged) = inspect(first, &bytes);
         let whole: u64 = records.iter().map(|(_, length)| 56 + u64::from(*length)).sum();
-        let header = if inspect(first, bytes.get(..64).unwrap_or(&bytes)).1 == 0 { bytes.len().min(64) as u64 } else { 0 };
+        let headers = [HEADER, 64].into_iter().filter_map(|length| bytes.get(..length));
+        let header = headers.into_iter().find(|header| inspect(first, header).1 == 0).map_or(0, |header| header.len() as u64);
         prop_assert_eq!(header + whole + damaged, bytes.len() as u64, "every byte is accounted for");
     }
 
@@ -79,7 +89,7 @@ proptest! {
         let whole = segment(60);
         let mut bytes = whole.clone();
         let mut places = Vec::new();
-        let mut start = 64;
+        let mut start = HEADER;
         for number in 1..=60u64 {
             let end = start + 56 + number as usize % 50;
             places.push((number, start..end));
@@ -108,6 +118,6 @@ fn a_record_inside_a_payload_is_none() {
     log.append(record(&inner, 1)).unwrap();
     log.append(record(b"after", 1)).unwrap();
     let mut bytes = sim.bytes(&sim.segments()[0]);
-    bytes[64 + 20] ^= 1;
+    bytes[HEADER + 20] ^= 1;
     assert_eq!(inspect(1, &bytes).0, [(2, 5)]);
 }

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::{Log, Segment};
+use super::{Ledger, Log, Segment, UNSEEN, mark_of};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 use crate::spool::frame::Frame;
-use crate::spool::segment::{self, Found, HEADER_LEN, Scanner, Window};
+use crate::spool::segment::{self, Found, Scanner, Window};
 
 impl Log {
     /// The number behind the last record of a segment, and samples of all records before that.
@@ -43,6 +43,29 @@ impl Log {
         (left, self.samples_left(segment).unwrap_or(samples_all))
     }
 
+    /// As [`Log::left_in`], by the marks of their contents.
+    pub(super) fn left_by_mark(&self, index: usize) -> Vec<(u32, u64, u64)> {
+        let (records, samples) = self.left_in(index);
+        let Some(segment) = self.segments.get(index) else {
+            return Vec::new();
+        };
+        let mut left = Ledger::default();
+        if segment.mixed {
+            // What cannot be looked at counts as the first of them.
+            let _ = self.each_left(segment, |frame| {
+                left.add(mark_of(frame.mark), 1, u64::from(frame.samples));
+            });
+        }
+        let (records, samples) = (
+            records.saturating_sub(left.records()),
+            samples.saturating_sub(left.samples()),
+        );
+        left.add(segment.mark, records, samples);
+        left.entries()
+            .map(|entry| (entry.mark, entry.records, entry.samples))
+            .collect()
+    }
+
     /// Samples of the records of a segment that are neither done with nor under way, by looking.
     fn samples_left(&self, segment: &Segment) -> io::Result<u64> {
         let mut samples = 0;
@@ -53,8 +76,8 @@ impl Log {
     /// Looks at the header of each record of a segment that is neither done with nor under way.
     pub(super) fn each_left(&self, segment: &Segment, mut look: impl FnMut(&Frame)) -> io::Result<()> {
         let file = self.disk.open(&segment::name(segment.first))?;
-        let mut scanner = Scanner::new(segment.first, HEADER_LEN);
-        let mut window = Window::default();
+        let mut scanner = Scanner::new(segment.first, segment.header);
+        let mut window = Window::for_headers();
         loop {
             match scanner.step(&*file, segment.len, &mut window, |_| false)? {
                 Found::Record(frame, _) => {
@@ -74,7 +97,7 @@ impl Log {
         let taken = self
             .taken
             .range(start..end.max(start))
-            .map(|(_, samples)| u64::from(*samples));
+            .map(|(_, taken)| u64::from(taken.samples));
         let (taken, taken_samples) = taken.fold((0, 0), |(count, sum), samples| (count + 1, sum + samples));
         let lost = all.saturating_sub(self.done.count(start, end) + taken);
         if lost == 0 {
@@ -89,8 +112,9 @@ impl Log {
         self.counts.damaged += 1;
         self.counts.lost_records += lost;
         self.counts.lost_samples += samples;
-        self.queued_records = self.queued_records.saturating_sub(lost);
-        self.queued_samples = self.queued_samples.saturating_sub(samples);
+        let segment = self.segments.get(self.place_of(start));
+        self.ledger
+            .remove(segment.map_or(UNSEEN, |segment| segment.mark), lost, samples);
         self.settle(start, end);
     }
 
@@ -103,12 +127,13 @@ impl Log {
         }
         self.done.insert(from, end);
         self.cursor_behind = true;
-        let found = self.segments.partition_point(|segment| segment.first <= start);
-        self.sweep(found.saturating_sub(1));
-        if self.queued_records == 0 {
-            // Nothing is there: what could not be counted is not there either.
-            self.queued_samples = 0;
-        }
+        self.sweep(self.place_of(start));
+    }
+
+    /// Where the segment stands that a record belongs to.
+    pub(super) fn place_of(&self, number: u64) -> usize {
+        let found = self.segments.partition_point(|segment| segment.first <= number);
+        found.saturating_sub(1)
     }
 
     /// Removes a segment if all of its records are done with. The one that grows stays.

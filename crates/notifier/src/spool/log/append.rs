@@ -7,6 +7,7 @@ use super::{Log, MAX_UNSYNCED, Segment};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 use crate::spool::bytes::checksum;
+use crate::spool::contents::Contents;
 use crate::spool::disk::write_all;
 use crate::spool::error::AppendError;
 use crate::spool::frame::{FRAME_LEN, Frame, MAX_PAYLOAD};
@@ -25,15 +26,23 @@ impl Log {
             return Err(too_large);
         }
         let length = u32::try_from(record.payload.len()).map_err(|_| too_large)?;
+        if !record.contents.encoding.is_valid() {
+            let encoding = record.contents.encoding.clone();
+            return Err(AppendError::Encoding { encoding });
+        }
+        let mark = self.marks.learn(record.contents);
         let full = self.segments.back().is_some_and(|segment| {
-            segment.len > HEADER_LEN && segment.len + whole > self.options.segment_bytes()
+            segment.len > segment.header && segment.len + whole > self.options.segment_bytes()
         });
-        if full {
+        // All records of a segment are of the same contents.
+        let other = self.segments.back().is_some_and(|segment| segment.mark != mark);
+        if full || (other && self.writer.is_some()) {
             self.finish_segment();
         }
         while self.bytes + whole + HEADER_LEN > self.options.max_bytes() && self.drop_oldest() {}
         if self.writer.is_none() {
-            self.begin_segment(record.time).map_err(AppendError::from_io)?;
+            self.begin_segment(record.time, record.contents)
+                .map_err(AppendError::from_io)?;
         }
         let (Some(file), Some(segment)) = (&self.writer, self.segments.back_mut()) else {
             return Err(AppendError::Io(io::Error::other("there is no segment")));
@@ -44,7 +53,7 @@ impl Log {
             time: record.time,
             samples: record.samples,
             length,
-            form: record.form,
+            mark,
             payload_checksum: checksum(&[record.payload]),
         };
         self.buffer.clear();
@@ -76,17 +85,14 @@ impl Log {
         self.next += 1;
         self.samples_total += u64::from(record.samples);
         self.last_time = self.last_time.max(record.time);
-        self.queued_records += 1;
-        self.queued_samples += u64::from(record.samples);
+        self.ledger.add(mark, 1, u64::from(record.samples));
+        self.exhausted = false;
         Ok(frame.number)
     }
 
-    fn begin_segment(&mut self, time: i64) -> io::Result<()> {
-        let header = Header {
-            first: self.next,
-            samples_before: self.samples_total,
-            time,
-        };
+    fn begin_segment(&mut self, time: i64, contents: &Contents) -> io::Result<()> {
+        let (first, samples_before) = (self.next, self.samples_total);
+        let header = Header::bytes(first, samples_before, time, contents);
         let name = segment::name(self.next);
         let file = match self.disk.create(&name) {
             // Left behind by an append that failed: nothing in it has a number.
@@ -99,18 +105,21 @@ impl Log {
         #[cfg(feature = "failpoints")]
         Failpoint::SegmentMade.reach();
         // A last segment without a record has the same name, and is the one that was just removed.
-        if let Some(segment) = self.segments.pop_back_if(|segment| segment.first == header.first) {
+        if let Some(segment) = self.segments.pop_back_if(|segment| segment.first == first) {
             self.bytes -= segment.len;
         }
-        if let Err(error) = write_all(&*file, &header.bytes(), 0) {
+        if let Err(error) = write_all(&*file, &header, 0) {
             let _ = self.disk.remove(&name);
             return Err(error);
         }
         self.segments.push_back(Segment {
-            first: header.first,
-            samples_before: header.samples_before,
+            first,
+            samples_before,
             time,
             len: HEADER_LEN,
+            header: HEADER_LEN,
+            mark: contents.mark(),
+            mixed: false,
         });
         self.bytes += HEADER_LEN;
         self.writer = Some(file);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Log, Segment};
+use super::{Log, Segment, mark_of};
 
 impl Log {
     /// Drops what is older than `max_age` at `now` (milliseconds since 1970 UTC): whole segments at once, the rest when it is come
@@ -26,11 +26,11 @@ impl Log {
             let mut old = Vec::new();
             self.each_left(&segment, |frame| {
                 if frame.time < time {
-                    old.push((frame.number, frame.samples));
+                    old.push((frame.number, frame.samples, mark_of(frame.mark)));
                 }
             })?;
-            for (number, samples) in old {
-                self.drop_numbers(number, number + 1, u64::from(samples));
+            for (number, samples, mark) in old {
+                self.drop_record(number, samples, mark);
             }
         }
         Ok(())
@@ -53,16 +53,17 @@ impl Log {
         let Some(front) = self.segments.front().copied() else {
             return false;
         };
-        let (records, samples) = self.left_in(0);
+        let left = self.left_by_mark(0);
         let (end, _) = self.end_of(0);
         if self.segments.len() == 1 {
             self.writer = None;
             self.writer_unsynced = false;
         }
-        self.counts.dropped_records += records;
-        self.counts.dropped_samples += samples;
-        self.queued_records = self.queued_records.saturating_sub(records);
-        self.queued_samples = self.queued_samples.saturating_sub(samples);
+        for (mark, records, samples) in left {
+            self.counts.dropped_records += records;
+            self.counts.dropped_samples += samples;
+            self.ledger.remove(mark, records, samples);
+        }
         self.settle(front.first, end);
         // Also when some of it is still under way.
         if self
@@ -75,12 +76,11 @@ impl Log {
         true
     }
 
-    /// Records were dropped.
-    pub(super) fn drop_numbers(&mut self, start: u64, end: u64, samples: u64) {
-        self.counts.dropped_records += end - start;
-        self.counts.dropped_samples += samples;
-        self.queued_records = self.queued_records.saturating_sub(end - start);
-        self.queued_samples = self.queued_samples.saturating_sub(samples);
-        self.settle(start, end);
+    /// A record is dropped.
+    pub(super) fn drop_record(&mut self, number: u64, samples: u32, mark: u32) {
+        self.counts.dropped_records += 1;
+        self.counts.dropped_samples += u64::from(samples);
+        self.ledger.remove(mark, 1, u64::from(samples));
+        self.settle(number, number + 1);
     }
 }

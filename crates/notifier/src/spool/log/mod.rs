@@ -6,17 +6,21 @@
 mod account;
 mod append;
 mod bounds;
+mod ledger;
 mod reader;
 mod record;
 mod recovery;
+mod serving;
 mod status;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
+use self::ledger::Ledger;
 use self::reader::Reader;
 pub use self::record::{Record, Stored};
-pub use self::status::{LogCounts, LogStatus};
+pub use self::status::{Held, LogCounts, LogStatus};
+use super::contents::{Marks, mark_of};
 use super::cursor::{self, Cursor};
 use super::disk::{Disk, DiskFile};
 use super::options::LogOptions;
@@ -26,6 +30,9 @@ use crate::failpoint::Failpoint;
 
 /// How many finished segments may wait for a sync; the next one waits for them.
 const MAX_UNSYNCED: usize = 16;
+
+/// The mark of a segment of which no record can be recognised: they are lost when they are read.
+const UNSEEN: u32 = 0;
 
 /// A bounded queue of records in a folder.
 pub struct Log {
@@ -49,16 +56,20 @@ pub struct Log {
     samples_total: u64,
     last_time: i64,
     done: Ranges,
-    /// Records that were read and are not done with, and their samples.
-    taken: BTreeMap<u64, u32>,
+    /// Records that were read and are not done with.
+    taken: BTreeMap<u64, Taken>,
     fresh: Reader,
     backlog: Reader,
     /// What comes before is backlog.
     split: u64,
     /// Records from before are too old.
     horizon: i64,
-    queued_records: u64,
-    queued_samples: u64,
+    marks: Marks,
+    /// The marks of what is read; none: all.
+    takes: Option<Vec<u32>>,
+    /// Whether nothing is left to read until something comes.
+    exhausted: bool,
+    ledger: Ledger,
     bytes: u64,
     counts: LogCounts,
     buffer: Vec<u8>,
@@ -70,16 +81,29 @@ struct Segment {
     samples_before: u64,
     time: i64,
     len: u64,
+    /// Where its records begin.
+    header: u64,
+    /// What its records are.
+    mark: u32,
+    /// Whether its records are of several contents, or nobody knows: each says it. Only in format 1.
+    mixed: bool,
+}
+
+/// A record that is under way.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    samples: u32,
+    mark: u32,
 }
 
 impl Log {
     /// A record that was taken is done with: it is not read again, and its segment goes with its last record.
     pub fn done(&mut self, number: u64) {
-        let Some(samples) = self.taken.remove(&number) else {
+        let Some(Taken { samples, mark }) = self.taken.remove(&number) else {
             return;
         };
-        self.queued_records = self.queued_records.saturating_sub(1);
-        self.queued_samples = self.queued_samples.saturating_sub(u64::from(samples));
+        self.ledger.land(mark);
+        self.ledger.remove(mark, 1, u64::from(samples));
         #[cfg(feature = "failpoints")]
         Failpoint::Done.reach();
         self.settle(number, number + 1);
@@ -87,7 +111,7 @@ impl Log {
 
     /// The samples of a record that was taken and is not done with.
     pub(in crate::spool) fn samples_under_way(&self, number: u64) -> u32 {
-        self.taken.get(&number).copied().unwrap_or(0)
+        self.taken.get(&number).map_or(0, |taken| taken.samples)
     }
 
     /// Counts a record that had no place at all as dropped.
@@ -125,16 +149,16 @@ impl Log {
     pub fn status(&self) -> LogStatus {
         LogStatus {
             bytes: self.bytes,
-            records: self.queued_records,
-            samples: self.queued_samples,
-            unread: self.queued_records.saturating_sub(self.taken.len() as u64),
+            records: self.ledger.records(),
+            samples: self.ledger.samples(),
+            unread: self.unread(),
             oldest: self
                 .segments
                 .front()
-                .filter(|_| self.queued_records > 0)
+                .filter(|_| self.ledger.records() > 0)
                 .map(|segment| segment.time),
             segments: self.segments.len(),
-            low: self.done.low(),
+            low: self.low(),
             next: self.next,
         }
     }
@@ -148,8 +172,7 @@ impl Log {
     pub fn set_options(&mut self, options: LogOptions) {
         if options.order != self.options.order {
             self.options = options;
-            self.turn_over();
-            self.backlog.go_to(self.done.low());
+            self.read_again();
         } else {
             self.options = options;
         }
@@ -158,14 +181,8 @@ impl Log {
     /// Makes everything durable, as the last thing that is done with a log. An empty one leaves no segments behind;
     /// what was taken and is not done with comes again after the next opening.
     pub fn close(&mut self) -> io::Result<()> {
-        for (number, samples) in std::mem::take(&mut self.taken) {
-            // Dropped at a bound while it was under way: there is no further chance.
-            if self.segments.front().is_none_or(|segment| number < segment.first) {
-                self.counts.dropped_records += 1;
-                self.counts.dropped_samples += u64::from(samples);
-                self.queued_records = self.queued_records.saturating_sub(1);
-                self.queued_samples = self.queued_samples.saturating_sub(u64::from(samples));
-            }
+        for (number, taken) in std::mem::take(&mut self.taken) {
+            self.give_back(number, taken);
         }
         #[cfg(feature = "failpoints")]
         Failpoint::Closing.reach();

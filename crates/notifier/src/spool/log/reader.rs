@@ -2,14 +2,14 @@
 
 use std::io;
 
-use super::Log;
 use super::record::Stored;
+use super::{Log, Taken, mark_of};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 use crate::spool::disk::DiskFile;
 use crate::spool::frame::Frame;
 use crate::spool::options::Order;
-use crate::spool::segment::{self, Found, HEADER_LEN, Scanner, Window};
+use crate::spool::segment::{self, Found, Scanner, Window};
 
 /// A place in the order of departures.
 pub(super) struct Reader {
@@ -66,11 +66,13 @@ impl Log {
         let mut reader = std::mem::replace(&mut self.backlog, Reader::at(0));
         let stored = self.read(&mut reader, limit);
         self.backlog = reader;
+        self.exhausted = matches!(stored, Ok(None));
         stored
     }
 
     /// Everything that was appended so far is backlog: what comes now goes before it, if fresh records go first.
     pub fn turn_over(&mut self) {
+        self.exhausted = false;
         self.split = self.next;
         self.fresh.go_to(self.next);
         if self.options.order == Order::FreshFirst {
@@ -80,10 +82,7 @@ impl Log {
 
     fn read(&mut self, reader: &mut Reader, limit: u64) -> io::Result<Option<Stored>> {
         while reader.number < limit {
-            let found = self
-                .segments
-                .partition_point(|segment| segment.first <= reader.number);
-            let index = found.saturating_sub(1);
+            let index = self.place_of(reader.number);
             let Some(segment) = self.segments.get(index).copied() else {
                 self.lose(reader.number, limit, None);
                 reader.go_to(limit);
@@ -97,7 +96,8 @@ impl Log {
             }
             let (end, samples_at_end) = self.end_of(index);
             let until = end.min(limit);
-            if self.settled(reader.number, until) {
+            let kept = !segment.mixed && !self.takes(segment.mark);
+            if kept || self.settled(reader.number, until) {
                 reader.go_to(until);
                 continue;
             }
@@ -112,7 +112,7 @@ impl Log {
                         reader.place = Some(Place {
                             segment: segment.first,
                             file,
-                            offset: HEADER_LEN,
+                            offset: segment.header,
                         });
                         if reader.number == segment.first {
                             reader.samples_before = Some(segment.samples_before);
@@ -167,18 +167,24 @@ impl Log {
                 continue;
             }
             if frame.time < self.horizon {
-                self.drop_numbers(frame.number, frame.number + 1, u64::from(frame.samples));
+                self.drop_record(frame.number, frame.samples, mark_of(frame.mark));
+                continue;
+            }
+            let mark = mark_of(frame.mark);
+            if !self.takes(mark) {
                 continue;
             }
             let payload = scanner.payload(&*place.file, &frame, began, segment.len, &mut reader.window)?;
             let payload = payload.to_vec();
-            self.taken.insert(frame.number, frame.samples);
+            let samples = frame.samples;
+            self.taken.insert(frame.number, Taken { samples, mark });
+            self.ledger.take(mark);
             #[cfg(feature = "failpoints")]
             Failpoint::RecordRead.reach();
             return Ok(Some(Stored {
                 number: frame.number,
-                form: frame.form,
-                samples: frame.samples,
+                contents: self.contents(mark),
+                samples,
                 time: frame.time,
                 payload,
             }));

@@ -1,15 +1,17 @@
 //! What goes into the log, and what comes out of it.
 
+use crate::spool::contents::Contents;
+
 /// A record to be appended.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// The form of its payload; not looked at here.
-    pub form: u8,
-    /// How many samples it stands for.
+    /// What its payload is.
+    pub contents: &'a Contents,
+    /// How many samples or events it stands for.
     pub samples: u32,
     /// When it was made, milliseconds since 1970 UTC.
     pub time: i64,
-    /// What it is.
+    /// The bytes.
     pub payload: &'a [u8],
 }
 
@@ -18,9 +20,9 @@ pub struct Record<'a> {
 pub struct Stored {
     /// What [`Log::done`](super::Log::done) knows it by.
     pub number: u64,
-    /// As it was appended.
-    pub form: u8,
-    /// How many samples it stands for.
+    /// What its payload is.
+    pub contents: Contents,
+    /// How many samples or events it stands for.
     pub samples: u32,
     /// When it was made, milliseconds since 1970 UTC.
     pub time: i64,

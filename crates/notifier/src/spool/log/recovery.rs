@@ -3,22 +3,26 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
+use super::ledger::Ledger;
 use super::reader::Reader;
 use super::status::LogCounts;
-use super::{Log, MAX_UNSYNCED, Segment};
+use super::{Log, MAX_UNSYNCED, Segment, UNSEEN};
+use crate::spool::contents::Marks;
 use crate::spool::cursor::{self, CursorError};
 use crate::spool::disk::{Disk, ReadAt, read_full};
 use crate::spool::error::OpenError;
 use crate::spool::frame::Frame;
 use crate::spool::options::LogOptions;
 use crate::spool::ranges::Ranges;
-use crate::spool::segment::{self, FORMAT_VERSION, Found, HEADER_LEN, Header, HeaderRead, Scanner, Window};
+use crate::spool::segment::{
+    self, FIRST_PART, FORMAT_VERSION, Found, HEADER_LEN, Header, HeaderRead, Scanner, Window,
+};
 
 impl Log {
     /// Opens what is in the folder, or begins.
     ///
     /// Whatever a crash has left, it opens: what is no record at the end is cut off, the rest is checked when it is
-    /// read. Only the last segment is read as a whole.
+    /// read. Only the last segment is read as a whole, and of segments in format 1 the header of each record.
     pub fn open(disk: Box<dyn Disk>, options: LogOptions) -> Result<Self, OpenError> {
         let io_error = |what| move |source| OpenError::Io { what, source };
         let (cursor, position) = cursor::load(&*disk).map_err(|error| match error {
@@ -54,8 +58,10 @@ impl Log {
             backlog: Reader::at(1),
             split: 1,
             horizon: i64::MIN,
-            queued_records: 0,
-            queued_samples: 0,
+            marks: Marks::default(),
+            takes: None,
+            exhausted: false,
+            ledger: Ledger::default(),
             bytes: 0,
             counts: LogCounts::default(),
             buffer: Vec::new(),
@@ -105,27 +111,59 @@ impl Log {
             Err(error) if segment::is_unreadable(&error) => 0,
             Err(error) => return Err(failed(error)),
         };
-        let found = match Header::read(bytes.get(..read).unwrap_or_default(), first) {
-            HeaderRead::Valid(header) => Some((header.samples_before, header.time)),
+        let header = match Header::read(bytes.get(..read).unwrap_or_default(), first) {
+            HeaderRead::Valid(header) => Some(header),
             HeaderRead::OtherVersion(found) => return Err(other_version(name, found)),
-            HeaderRead::Damaged => first_record(&*file, first, len)
+            HeaderRead::OtherCompression(found) => {
+                return Err(OpenError::OtherCompression { file: name, found });
+            }
+            HeaderRead::OtherKind(found) => return Err(OpenError::OtherKind { file: name, found }),
+            HeaderRead::Damaged => None,
+        };
+        let known = header.as_ref().map(|header| (header.samples_before, header.time));
+        let known = match known {
+            Some(known) => Some(known),
+            None => first_record(&*file, first, len)
                 .map_err(failed)?
                 .map(|frame| (frame.samples_before, frame.time)),
         };
-        match found {
-            Some((samples_before, time)) => self.segments.push_back(Segment {
-                first,
-                samples_before,
-                time,
-                len,
-            }),
+        let Some((samples_before, time)) = known else {
             // Nothing in it can be read. What does not go now goes the next time.
-            None => {
-                self.cut(len);
-                let _ = self.disk.remove(&name);
+            self.cut(len);
+            let _ = self.disk.remove(&name);
+            return Ok(());
+        };
+        let (mark, mixed) = match header.as_ref().and_then(|header| header.contents.as_ref()) {
+            Some(contents) => (self.marks.learn(contents), false),
+            None => self.look_at_marks(&*file, first, len).map_err(failed)?,
+        };
+        self.segments.push_back(Segment {
+            first,
+            samples_before,
+            time,
+            len,
+            header: header.map_or(FIRST_PART, |header| header.len()),
+            mark,
+            mixed,
+        });
+        Ok(())
+    }
+
+    /// What the records of a segment say that they are, and whether they say different things, or nothing.
+    fn look_at_marks(&mut self, file: &dyn ReadAt, first: u64, len: u64) -> io::Result<(u32, bool)> {
+        let mut scanner = Scanner::new(first, FIRST_PART);
+        let mut window = Window::for_headers();
+        let (mut found, mut mixed) = (None, false);
+        loop {
+            match scanner.step(file, len, &mut window, |_| false)? {
+                Found::Record(frame, _) => {
+                    let mark = self.marks.learn_code(frame.mark);
+                    mixed |= *found.get_or_insert(mark) != mark;
+                }
+                Found::Damage(_) => {}
+                Found::End => return Ok((found.unwrap_or(UNSEEN), mixed || found.is_none())),
             }
         }
-        Ok(())
     }
 
     /// Finds the last record, and cuts off what comes behind it.
@@ -138,7 +176,7 @@ impl Log {
             self.next = self.next.max(segment.first);
             let name = segment::name(segment.first);
             let file = self.disk.open(&name).map_err(failed)?;
-            let mut scanner = Scanner::new(segment.first, HEADER_LEN);
+            let mut scanner = Scanner::new(segment.first, segment.header);
             let mut window = Window::default();
             let mut last = None;
             loop {
@@ -152,7 +190,7 @@ impl Log {
                 }
             }
             let Some((frame, end)) = last else {
-                self.cut(segment.len.saturating_sub(HEADER_LEN));
+                self.cut(segment.len.saturating_sub(segment.header));
                 let _ = self.disk.remove(&name);
                 self.segments.pop_back();
                 continue;
@@ -199,9 +237,9 @@ impl Log {
     /// Counts what is not done with.
     fn take_stock(&mut self) {
         for index in 0..self.segments.len() {
-            let (records, samples) = self.left_in(index);
-            self.queued_records += records;
-            self.queued_samples += samples;
+            for (mark, records, samples) in self.left_by_mark(index) {
+                self.ledger.add(mark, records, samples);
+            }
         }
     }
 }
@@ -216,7 +254,7 @@ fn other_version(file: String, found: u32) -> OpenError {
 
 /// The first record of a segment without a header.
 fn first_record(file: &dyn ReadAt, segment: u64, len: u64) -> io::Result<Option<Frame>> {
-    let mut scanner = Scanner::new(segment, HEADER_LEN);
+    let mut scanner = Scanner::new(segment, FIRST_PART);
     let mut window = Window::default();
     loop {
         match scanner.step(file, len, &mut window, |_| true)? {
