@@ -195,10 +195,10 @@ impl Counting {
 impl Publisher for Counting {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let samples = batch.samples().len() as u64;
-        self.inner.publish(batch).await?;
+        let accepted = self.inner.publish(batch).await?;
         self.samples.fetch_add(samples, Ordering::AcqRel);
         self.more.notify_waiters();
-        Ok(Accepted::all())
+        Ok(accepted)
     }
 
     fn in_flight(&self) -> usize {

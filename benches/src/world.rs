@@ -9,11 +9,9 @@ use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
 use nephoscope_plugin::{BlockingPool, Publisher, PublisherContext, Registry};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{EngineOptions, EngineParts};
-use nephoscope_polling::filter::MeterFilter;
 use nephoscope_polling::limits::LimitOptions;
 use nephoscope_polling::plugins::{LoadRequest, Plugins};
-use nephoscope_polling::schedule::Schedule;
-use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source, StaticResource};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::trouble::{During, Trouble};

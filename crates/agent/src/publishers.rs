@@ -222,7 +222,6 @@ pub(crate) fn use_stdout(config: &Config) -> bool {
 }
 
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_file as _;
 

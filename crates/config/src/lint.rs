@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nephoscope_polling::filter::Pattern;
+use nephoscope_sources::Pattern;
 
 use crate::diagnostic::Diagnostic;
 use crate::finding::{Finding, Findings, Part, Place};

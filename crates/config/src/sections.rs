@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use nephoscope_plugin::Secret;
-use nephoscope_polling::source::Source;
+use nephoscope_sources::Source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_polling::filter::{MeterFilter, MeterFilterError};
-use nephoscope_polling::schedule::{Schedule, ScheduleError};
-use nephoscope_polling::source::{DiscoveryUrl, PartitionMode, Position, Source, StaticResource};
+use nephoscope_model::PartitionMode;
+use nephoscope_sources::{
+    DiscoveryUrl, MeterFilter, MeterFilterError, Position, Schedule, ScheduleError, Source, StaticResource,
+};
 use serde_json::{Map, Value};
 
 use crate::duration::HumanDuration;

@@ -33,6 +33,7 @@ pub mod testing;
 pub use async_trait::async_trait;
 pub use inventory;
 pub use nephoscope_model as model;
+pub use nephoscope_model::PartitionMode;
 pub use schemars;
 
 pub use backoff::Backoff;
@@ -48,8 +49,8 @@ pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
 pub use publisher::{Accepted, PublishError, Publisher, PublisherContext};
 pub use registry::{
-    Call, CallRate, DiscoveryPlugin, Family, NamesPlugin, PartitionMode, PollsterPlugin, PublisherPlugin,
-    Registration, Registry, RegistryError, Scope,
+    Call, CallRate, DiscoveryPlugin, Family, NamesPlugin, PollsterPlugin, PublisherPlugin, Registration,
+    Registry, RegistryError, Scope,
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
 pub use secret::Secret;

@@ -1,10 +1,9 @@
 //! What is registered: families with their options, discoveries, pollsters, publishers.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
-use nephoscope_model::MeterDef;
+use nephoscope_model::{MeterDef, PartitionMode};
 
 use crate::{
     BuildContext, BuildError, Discovery, IdentityKind, Names, OptionsSpec, Pollster, Publisher,
@@ -46,31 +45,6 @@ pub enum Scope {
     Host,
     /// Those of a service that many agents see: they are divided among the agents.
     Shared,
-}
-
-/// How a shared listing is divided among agents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PartitionMode {
-    /// Every agent lists, and each resource has an owner: for resources that cost a call each.
-    Resource,
-    /// One agent owns the whole listing: where the listing itself carries the values.
-    Listing,
-}
-
-impl PartitionMode {
-    /// The word in polling.yaml: `resource` or `listing`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resource => "resource",
-            Self::Listing => "listing",
-        }
-    }
-}
-
-impl fmt::Display for PartitionMode {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
 }
 
 /// A request or other access to the world outside that a plugin makes, for references, least roles and costs.

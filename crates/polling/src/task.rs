@@ -12,11 +12,10 @@ use std::time::Duration;
 use nephoscope_coordination::{Group, Unit};
 use nephoscope_model::{Meter, Resource, ScheduleId};
 use nephoscope_plugin::{MeterTable, PartitionMode, Scope, WantedMeters};
+use nephoscope_sources::{DiscoveryUrl, Schedule, Source, StaticResource};
 
 use crate::listing::{ListingDef, Origin};
 use crate::plugins::{LoadedPollster, Plugins};
-use crate::schedule::Schedule;
-use crate::source::{DiscoveryUrl, Source, StaticResource};
 
 /// All sources with one schedule.
 pub struct TaskDef {

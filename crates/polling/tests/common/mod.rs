@@ -20,13 +20,11 @@ use nephoscope_plugin::{
 };
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::engine::{Engine, EngineOptions, EngineParts};
-use nephoscope_polling::filter::MeterFilter;
 use nephoscope_polling::limits::LimitOptions;
 use nephoscope_polling::plugins::{LoadedDiscovery, LoadedPollster, Plugins};
 use nephoscope_polling::record::CycleRecord;
-use nephoscope_polling::schedule::Schedule;
-use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
 use nephoscope_polling::ticker::{IntervalTicker, Ticker};
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source, StaticResource};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
