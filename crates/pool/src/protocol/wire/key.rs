@@ -1,9 +1,9 @@
 //! Under which key of etcd each record is.
 
-use std::fmt;
 use std::sync::Arc;
 
 use nephoscope_model::ScheduleId;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 use super::{BadReason, BadValue, MAX_SCHEDULE, decode};
 use crate::protocol::ids::{AgentId, Incarnation, Revision};
@@ -13,6 +13,14 @@ const MEMBERS: &str = "members/";
 const PLANS: &str = "plans/";
 const MARKS: &str = "marks/";
 const GIVE_UPS: &str = "gaveup/";
+
+/// What is encoded of a schedule in a key.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'-')
+    .remove(b'~')
+    .remove(b':');
 
 /// The prefix under which all keys of a pool stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,53 +137,16 @@ fn parse_key(text: &str) -> Option<Key> {
     of(rest).map(|(schedule, incarnation)| Key::GiveUps(schedule, incarnation))
 }
 
-/// Bytes that stand for themselves in a part of a key; all others are written as `%` and two uppercase digits.
-fn plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b':')
-}
-
-fn encoded(schedule: &ScheduleId) -> impl fmt::Display {
-    struct Encoded(ScheduleId);
-    impl fmt::Display for Encoded {
-        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            for byte in self.0.as_str().bytes() {
-                if plain(byte) {
-                    write!(out, "{}", char::from(byte))?;
-                } else {
-                    write!(out, "%{byte:02X}")?;
-                }
-            }
-            Ok(())
-        }
-    }
-    Encoded(schedule.clone())
+/// A schedule as a part of a key: letters, digits and a few signs are as they are, every other byte is `%` and two uppercase
+/// digits.
+fn encoded(schedule: &ScheduleId) -> PercentEncode<'_> {
+    utf8_percent_encode(schedule.as_str(), ENCODED)
 }
 
 /// Only what [`encoded`] writes is read, so that a schedule has one key.
 fn decoded(text: &str) -> Option<ScheduleId> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if plain(byte) {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || match rest.next()? {
-            digit @ b'0'..=b'9' => Some(digit - b'0'),
-            digit @ b'A'..=b'F' => Some(digit - b'A' + 10),
-            _ => None,
-        };
-        if byte != b'%' {
-            return None;
-        }
-        let value = digit()? << 4 | digit()?;
-        if plain(value) {
-            return None;
-        }
-        bytes.push(value);
-    }
-    let schedule = String::from_utf8(bytes).ok()?;
-    (1..=MAX_SCHEDULE)
-        .contains(&schedule.len())
-        .then(|| ScheduleId::new(schedule))
+    let schedule = percent_decode_str(text).decode_utf8().ok()?;
+    let fits = (1..=MAX_SCHEDULE).contains(&schedule.len());
+    let schedule = fits.then(|| ScheduleId::new(schedule))?;
+    (encoded(&schedule).to_string() == text).then_some(schedule)
 }
