@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::{Batch, Sample, Signer};
+use nephoscope_model::{Batch, OsloNotification, Sample, Signer};
 
 use crate::bench::Effort;
 use crate::clocks;
@@ -58,7 +58,7 @@ fn once(samples: &[Sample], signer: Option<&Arc<Signer>>) -> f64 {
         .collect();
     let began = clocks::cpu();
     for batch in batches {
-        black_box(batch.notification());
+        _ = black_box(batch.encoded(&OsloNotification));
     }
     let passed = clocks::cpu().saturating_sub(began).max(Duration::from_nanos(1));
     samples.len() as f64 / passed.as_secs_f64()

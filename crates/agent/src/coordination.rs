@@ -10,7 +10,7 @@ use nephoscope_model::Timestamp;
 use nephoscope_polling::clock::{Clock as _, SystemClock};
 use nephoscope_pool::etcd::{Identity, StoreOptions, TlsFiles, User};
 use nephoscope_pool::protocol::{self, AgentId};
-use nephoscope_pool::{Holder, Pool, PoolOptions, PoolStatus, WallClock};
+use nephoscope_pool::{Holder, Pool, PoolOptions, WallClock};
 
 /// What is kept of the last membership, in the state folder.
 const MEMORY: &str = "member.json";
@@ -93,11 +93,11 @@ impl Coordination {
         }
     }
 
-    /// How the pool stands, if there is one.
-    pub(crate) fn status(&self) -> Option<PoolStatus> {
+    /// The pool, if work is shared.
+    pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
         match self {
             Self::Local => None,
-            Self::Pool { pool, .. } => Some(pool.status()),
+            Self::Pool { pool, .. } => Some(pool.clone()),
         }
     }
 

@@ -124,7 +124,7 @@ pub(crate) fn set_up(
             }
         };
         let spool = spool_of(registry, config, publisher, state_dir);
-        if spool.is_some() && made.form().is_none() {
+        if spool.is_some() && made.encoding().is_none() {
             let message = "nothing can be stored for this kind of publisher: it has no spool";
             return Err(spool_refused(index, "spool", message.to_owned()));
         }
@@ -222,7 +222,6 @@ pub(crate) fn use_stdout(config: &Config) -> bool {
 }
 
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_file as _;
 

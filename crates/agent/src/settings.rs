@@ -142,7 +142,7 @@ impl Settings {
 }
 
 /// The options of plugin families, for checking what stands under `plugins`.
-pub(crate) fn families(registry: &Registry) -> Schemas {
+pub fn families(registry: &Registry) -> Schemas {
     registry
         .families
         .values()
@@ -151,7 +151,7 @@ pub(crate) fn families(registry: &Registry) -> Schemas {
 }
 
 /// The options of publishers by scheme.
-pub(crate) fn publishers(registry: &Registry) -> Schemas {
+pub fn publishers(registry: &Registry) -> Schemas {
     let schemes = registry.publishers.iter().flat_map(|publisher| {
         publisher
             .schemes

@@ -66,9 +66,8 @@ async fn prepare(lane: &Lane) {
     // What is under way goes first: the publisher has been woken by now.
     yield_now().await;
     match lane.unprepared() {
-        Some((batch, form)) => {
-            batch.encoded(form);
-        }
+        // A batch that cannot be encoded is rejected when it is published.
+        Some((batch, encoding)) => _ = batch.encoded(&*encoding),
         None => std::future::pending().await,
     }
 }
@@ -84,8 +83,8 @@ async fn publish(departure: Departure, limit: Duration) -> (u64, Answer) {
     Failpoint::Departing.reach();
     let attempt = async move {
         match timeout(limit, publisher.publish(batch)).await {
-            Ok(Ok(())) => Answer::Taken,
-            Ok(Err(PublishError::Refused { message })) => Answer::Refused(shortened(message)),
+            Ok(Ok(accepted)) => Answer::Taken(accepted),
+            Ok(Err(PublishError::Rejected { message })) => Answer::Refused(shortened(message)),
             Ok(Err(error)) => Answer::Retry(Fault::Answered, chain(&error)),
             Err(_) => Answer::Retry(Fault::TimedOut, format!("no answer within {limit:?}")),
         }
@@ -95,7 +94,7 @@ async fn publish(departure: Departure, limit: Duration) -> (u64, Answer) {
         Err(panic) => Answer::Retry(Fault::Panicked, panic_text(&*panic)),
     };
     #[cfg(feature = "failpoints")]
-    if answer == Answer::Taken {
+    if matches!(answer, Answer::Taken(_)) {
         Failpoint::Answered.reach();
     }
     (number, answer)
@@ -166,7 +165,7 @@ mod tests {
     #[test]
     fn an_error_shows_its_causes_once_and_is_short() {
         let error =
-            PublishError::retry_after("the broker is away", std::io::Error::other("connection refused"));
+            PublishError::retry_because("the broker is away", std::io::Error::other("connection refused"));
         assert_eq!(chain(&error), "the broker is away: connection refused");
         let long = chain(&PublishError::retry("ä".repeat(10_000)));
         assert_eq!(long.len(), MAX_ERROR + '…'.len_utf8());

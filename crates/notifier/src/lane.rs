@@ -7,8 +7,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use nephoscope_model::{Batch, Form};
-use nephoscope_plugin::Publisher;
+use nephoscope_model::{Batch, Encoding};
+use nephoscope_plugin::{Accepted, Publisher};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -44,8 +44,8 @@ struct State {
     publisher: Arc<dyn Publisher>,
     url_shown: String,
     in_flight: usize,
-    /// In which form the publisher delivers, if it can have a spool.
-    form: Option<Form>,
+    /// The encoding that a spool stores for the publisher, if it can have a spool.
+    encoding: Option<Arc<dyn Encoding>>,
     /// Departures, for the share of the backlog.
     departures: u32,
     /// Whether the backlog goes before what is fresh until there is none, since somebody asked for that.
@@ -83,7 +83,7 @@ struct Replacement {
     publisher: Arc<dyn Publisher>,
     url_shown: String,
     in_flight: usize,
-    form: Option<Form>,
+    encoding: Option<Arc<dyn Encoding>>,
     /// What is under way may finish until then.
     until: Instant,
     done: oneshot::Sender<()>,
@@ -113,7 +113,7 @@ pub(crate) struct Departure {
 /// What came of a publish.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Taken,
+    Taken(Accepted),
     Refused(String),
     Retry(Fault, String),
 }
@@ -152,8 +152,8 @@ impl Aftermath {
 impl Lane {
     pub(crate) fn new(setup: PublisherSetup, options: Arc<NotifierOptions>) -> Arc<Self> {
         let now = Instant::now();
-        let form = form(&*setup.publisher);
-        if setup.spool.is_some() && form.is_none() {
+        let encoding = encoding(&*setup.publisher);
+        if setup.spool.is_some() && encoding.is_none() {
             Event::NoForm.emit(&setup.name);
         }
         let in_flight = in_flight(&*setup.publisher);
@@ -165,7 +165,7 @@ impl Lane {
                 queue: Queue::new(setup.queue),
                 health: Health::new(&options, now),
                 in_flight,
-                form,
+                encoding: encoding.clone(),
                 departures: 0,
                 backlog_first: false,
                 publisher: setup.publisher,
@@ -184,7 +184,7 @@ impl Lane {
             stopped: CancellationToken::new(),
         });
         if let Some(spool) = &lane.spool
-            && form.is_some()
+            && encoding.is_some()
         {
             let weak = Arc::downgrade(&lane);
             spool.listen(move || {
@@ -211,8 +211,8 @@ impl Lane {
     }
 
     /// The spool, if the publisher can have one.
-    fn usable_spool(&self, state: &State) -> Option<(&Spool, Form)> {
-        Some((self.spool.as_ref()?, state.form?))
+    fn usable_spool(&self, state: &State) -> Option<(&Spool, Arc<dyn Encoding>)> {
+        Some((self.spool.as_ref()?, state.encoding.clone()?))
     }
 
     /// The spool has stored something, or has something to deliver, or takes nothing any more.
@@ -277,11 +277,11 @@ impl Lane {
         if matches!(state.mode, Mode::Stopped) {
             return false;
         }
-        if let Some((spool, form)) = self.usable_spool(state)
+        if let Some((spool, encoding)) = self.usable_spool(state)
             && spool.takes()
             && !self.stands_still(state)
         {
-            return state.waiters > 0 || !self.place(state, spool, form, batch, ticket);
+            return state.waiters > 0 || !self.place(state, spool, &encoding, batch, ticket);
         }
         state.health.blocked().is_none() && (state.waiters > 0 || !state.queue.fits(batch.len()))
     }
@@ -297,7 +297,7 @@ impl Lane {
         &self,
         state: &mut State,
         spool: &Spool,
-        form: Form,
+        encoding: &Arc<dyn Encoding>,
         batch: &Arc<Batch>,
         ticket: &mut Option<Ticket>,
     ) -> bool {
@@ -307,7 +307,7 @@ impl Lane {
         while (always || !state.queue.fits(batch.len()))
             && let Some(entry) = state.queue.evict()
         {
-            if !self.hand_to_spool(state, spool, form, entry) {
+            if !self.hand_to_spool(state, spool, encoding, entry) {
                 return false;
             }
         }
@@ -317,7 +317,7 @@ impl Lane {
             }
             true
         } else {
-            spool.offer(batch, form, ticket, bound)
+            spool.offer(batch, encoding, ticket, bound)
         };
         if placed {
             self.counters.submitted(batch.len());
@@ -328,9 +328,15 @@ impl Lane {
         placed
     }
 
-    fn hand_to_spool(&self, state: &mut State, spool: &Spool, form: Form, entry: Entry) -> bool {
+    fn hand_to_spool(
+        &self,
+        state: &mut State,
+        spool: &Spool,
+        encoding: &Arc<dyn Encoding>,
+        entry: Entry,
+    ) -> bool {
         let bound = state.queue.bound();
-        match entry.offer_to(spool, form, bound) {
+        match entry.offer_to(spool, encoding, bound) {
             None => true,
             Some(entry) => {
                 state.queue.undo_evict(entry);
@@ -421,7 +427,7 @@ impl Lane {
             state.queue.put_all_back();
             state.health.start_anew(now);
             state.in_flight = replacement.in_flight;
-            state.form = replacement.form;
+            state.encoding = replacement.encoding;
             if let Some(spool) = &self.spool {
                 spool.want(state.in_flight);
             }
@@ -450,12 +456,12 @@ impl Lane {
         Step::Wait(wake_at)
     }
 
-    /// The batch that will set out when there is room, if it has yet to be encoded for its publisher, and the form.
-    pub(crate) fn unprepared(&self) -> Option<(Arc<Batch>, Form)> {
+    /// The batch that will set out when there is room, if it has yet to be encoded for its publisher, and the encoding.
+    pub(crate) fn unprepared(&self) -> Option<(Arc<Batch>, Arc<dyn Encoding>)> {
         let state = self.state.lock();
-        let form = state.form?;
+        let encoding = state.encoding.as_ref()?;
         let batch = state.queue.first_waiting()?;
-        (!batch.is_encoded(form)).then(|| (batch.clone(), form))
+        (!batch.is_encoded(&**encoding)).then(|| (batch.clone(), encoding.clone()))
     }
 
     /// Whether an emptying for good had better store what is left than wait for the publisher.
@@ -473,7 +479,7 @@ impl Lane {
         if let Some(taken) = state.queue.take_returned(epoch) {
             return Some(taken);
         }
-        let Some((spool, form)) = self.usable_spool(state) else {
+        let Some((spool, encoding)) = self.usable_spool(state) else {
             return state.queue.take(epoch);
         };
         if matches!(state.mode, Mode::Draining(_)) {
@@ -493,15 +499,16 @@ impl Lane {
         }
         loop {
             match spool.next() {
-                Next::Stored(outgoing) if outgoing.form == Some(form) => {
-                    let Outgoing { number, batch, .. } = outgoing;
+                Next::Stored(Outgoing { number, batch }) if batch.is_encoded(&*encoding) => {
                     return Some(state.queue.depart(batch, None, Some(number), epoch, now));
                 }
-                Next::Stored(outgoing) => {
-                    let stored = outgoing.form.map_or("an unknown form", Form::as_str);
-                    let reason = format!("it was stored as {stored}, and the publisher takes {form}");
-                    self.counters.refused(outgoing.batch.len());
-                    spool.refuse(Some(outgoing.number), outgoing.batch, outgoing.form, reason);
+                Next::Stored(Outgoing { number, batch }) => {
+                    let reason = match batch.encoded(&*encoding) {
+                        Err(error) => error.to_string(),
+                        Ok(_) => String::new(),
+                    };
+                    self.counters.refused(batch.len());
+                    spool.refuse(Some(number), batch, None, reason);
                 }
                 Next::NotStored(Incoming { batch, ticket, .. }) => {
                     return Some(state.queue.depart(batch, Some(ticket), None, epoch, now));
@@ -530,11 +537,21 @@ impl Lane {
                 state.queue.forget(&entry);
             }
             match answer {
-                Answer::Taken => {
+                Answer::Taken(accepted) => {
                     if let (Some(spool), Some(number)) = (&self.spool, entry.stored()) {
                         spool.done(number, samples);
                     }
-                    self.counters.delivered(samples);
+                    let rejected = accepted.rejected().min(samples);
+                    self.counters.delivered(samples - rejected);
+                    if rejected > 0 {
+                        self.counters.refused(rejected);
+                        state.health.refuse(
+                            rejected,
+                            accepted.reason().to_owned(),
+                            now,
+                            &mut aftermath.events,
+                        );
+                    }
                     let emptied = state.queue.is_empty();
                     state.health.answer(epoch, emptied, now, &mut aftermath.events);
                     state.health.deliver(now, &mut aftermath.events);
@@ -543,7 +560,8 @@ impl Lane {
                 }
                 Answer::Refused(reason) => {
                     if let Some(spool) = &self.spool {
-                        spool.refuse(entry.stored(), entry.batch().clone(), state.form, reason.clone());
+                        let encoding = state.encoding.clone();
+                        spool.refuse(entry.stored(), entry.batch().clone(), encoding, reason.clone());
                     }
                     self.counters.refused(samples);
                     let emptied = state.queue.is_empty();
@@ -596,10 +614,14 @@ impl Lane {
             };
             state.mode = Mode::Stopped;
             let mut rest = Vec::new();
-            if let Some(form) = state.form {
+            if let Some(encoding) = &state.encoding {
                 for entry in state.queue.empty() {
                     if let (batch, Some(ticket)) = entry.into_parts() {
-                        rest.push(Incoming { batch, form, ticket });
+                        rest.push(Incoming {
+                            batch,
+                            encoding: encoding.clone(),
+                            ticket,
+                        });
                     }
                 }
             }
@@ -714,7 +736,7 @@ impl Lane {
     /// Takes over what a reload says. With another publisher: what resolves when it is in place.
     pub(crate) fn update(&self, setup: PublisherSetup) -> Option<oneshot::Receiver<()>> {
         let in_flight = in_flight(&*setup.publisher);
-        let form = form(&*setup.publisher);
+        let encoding = encoding(&*setup.publisher);
         let mut state = self.state.lock();
         let state = &mut *state;
         state.queue.set_bound(setup.queue);
@@ -734,7 +756,7 @@ impl Lane {
             publisher: setup.publisher,
             url_shown: setup.url_shown,
             in_flight,
-            form,
+            encoding,
             until: Instant::now() + self.options.drain_timeout,
             done,
         });
@@ -891,9 +913,9 @@ fn in_flight(publisher: &dyn Publisher) -> usize {
         .clamp(1, MAX_IN_FLIGHT)
 }
 
-/// In which form the publisher delivers.
-fn form(publisher: &dyn Publisher) -> Option<Form> {
-    catch_unwind(AssertUnwindSafe(|| publisher.form())).unwrap_or(None)
+/// The encoding that a spool stores for the publisher.
+fn encoding(publisher: &dyn Publisher) -> Option<Arc<dyn Encoding>> {
+    catch_unwind(AssertUnwindSafe(|| publisher.encoding())).unwrap_or(None)
 }
 
 fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::{Batch, Encoding};
 use tokio::time::Instant;
 
 use crate::receipt::Ticket;
@@ -41,8 +41,13 @@ impl Entry {
     }
 
     /// Puts a batch that only stands here on its way into the spool; it comes back if there is no room.
-    pub(crate) fn offer_to(mut self, spool: &Spool, form: Form, bound: usize) -> Option<Self> {
-        let taken = spool.offer(&self.batch, form, &mut self.ticket, bound);
+    pub(crate) fn offer_to(
+        mut self,
+        spool: &Spool,
+        encoding: &Arc<dyn Encoding>,
+        bound: usize,
+    ) -> Option<Self> {
+        let taken = spool.offer(&self.batch, encoding, &mut self.ticket, bound);
         (!taken).then_some(self)
     }
 

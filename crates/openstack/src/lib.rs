@@ -43,6 +43,7 @@ mod budget;
 mod catalog;
 mod clouds;
 mod credentials;
+mod definition;
 mod each;
 mod endpoint;
 mod environment;
@@ -66,6 +67,7 @@ mod versions;
 
 use nephoscope_plugin::{Family, OptionsSpec, Registration, register};
 
+pub use definition::{Root, ServiceDef, Wanted};
 pub use each::each;
 pub use error::ApiError;
 pub use items::List;
@@ -76,7 +78,7 @@ pub use reqwest::{Method, Url};
 
 pub use record::{Members, Record};
 pub use request::{Request, Signer};
-pub use service::{Root, Service, ServiceDef, Wanted};
+pub use service::Service;
 pub use session::{KEYSTONE, OPENSTACK, Session, TOKEN};
 pub use table::{Entries, Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
 pub use tls::TlsVersion;

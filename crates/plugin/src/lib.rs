@@ -47,7 +47,7 @@ pub use failure::{Failure, FailureKind};
 pub use names::{Identity, IdentityKind, IdentityNames, Names};
 pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
-pub use publisher::{PublishError, Publisher, PublisherContext};
+pub use publisher::{Accepted, PublishError, Publisher, PublisherContext};
 pub use registry::{
     Call, CallRate, DiscoveryPlugin, Family, NamesPlugin, PollsterPlugin, PublisherPlugin, Registration,
     Registry, RegistryError, Scope,

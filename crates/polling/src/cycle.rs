@@ -8,71 +8,25 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use nephoscope_coordination::{Agreed, Coordinator, Group, Unit, WorkId};
-use nephoscope_model::{CycleId, Timestamp};
-use nephoscope_notifier::{Notifier, Outcome, ReceiptSet};
-use nephoscope_plugin::{CycleCache, FailureKind, PartitionMode};
+use nephoscope_coordination::{Agreed, Group, Unit, WorkId};
+use nephoscope_notifier::{Outcome, ReceiptSet};
+use nephoscope_plugin::{FailureKind, PartitionMode};
 use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::context::{Begun, CycleContext};
 use crate::events;
 use crate::fence::Fence;
-use crate::keyhash::KeyHasher;
-use crate::ledger::{Ledger, Settlements};
-use crate::limits::Limits;
+use crate::ledger::Ledger;
 use crate::listing::{Listing, ListingContext, ListingDef, Part, Reader};
+use crate::margin::margin;
 use crate::record::{CycleRecord, FailureCounts};
 use crate::run::{InputReaders, Run, RunEnd, RunState};
 use crate::scheduler::Start;
 use crate::task::{Input, Lane, RunDef, TaskDef};
-
-/// When a cycle took its first step.
-#[derive(Debug, Clone, Copy)]
-pub struct Begun {
-    pub(crate) at: Instant,
-    pub(crate) wall: Timestamp,
-}
-
-impl Begun {
-    /// It takes it now.
-    pub fn now(clock: &dyn Clock) -> Self {
-        Self {
-            at: Instant::now(),
-            wall: clock.wall(),
-        }
-    }
-}
-
-/// What all parts of a cycle must know.
-pub struct CycleContext {
-    pub(crate) cycle: CycleId,
-    pub(crate) begun: Begun,
-    /// The number of the succession, if this is one.
-    pub(crate) succession: Option<u64>,
-    pub(crate) interval: Duration,
-    pub(crate) deadline: Instant,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) cache: CycleCache,
-    pub(crate) host: Arc<str>,
-    pub(crate) sample_source: Arc<str>,
-    pub(crate) batch_size: usize,
-    pub(crate) batch_age: Duration,
-    pub(crate) coordinator: Arc<dyn Coordinator>,
-    pub(crate) notifier: Notifier,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) hasher: KeyHasher,
-    pub(crate) plugin_runtime: Handle,
-    pub(crate) settlements: Settlements,
-    /// No run begins any more.
-    pub(crate) stopping: CancellationToken,
-    /// What runs ends now.
-    pub(crate) cancellation: CancellationToken,
-}
 
 /// What stays of the pollster runs of a schedule from cycle to cycle, by pollster and wanted meters.
 #[derive(Default)]
@@ -109,11 +63,6 @@ impl RunStates {
         list.sort_by(|one, other| one.0.cmp(&other.0));
         list
     }
-}
-
-/// The margin that a cycle leaves before the next edge.
-pub fn margin(interval: Duration) -> Duration {
-    (interval / 20).min(Duration::from_secs(1))
 }
 
 /// What of the shared units is polled.

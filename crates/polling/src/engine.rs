@@ -24,11 +24,13 @@ use tokio_util::task::TaskTracker;
 
 use self::beside::take_work;
 use crate::clock::Clock;
-use crate::cycle::{Begun, CycleContext, Planned, RunStates, margin, run_cycle};
+use crate::context::{Begun, CycleContext};
+use crate::cycle::{Planned, RunStates, run_cycle};
 use crate::events;
 use crate::keyhash::KeyHasher;
 use crate::ledger::Settlements;
 use crate::limits::{LimitOptions, Limits};
+use crate::margin::margin;
 use crate::plugins::Plugins;
 use crate::progress::Progress;
 use crate::record::CycleRecord;

@@ -13,6 +13,8 @@
 
 pub mod alarm;
 pub mod clock;
+pub mod context;
+pub mod cost;
 pub mod cycle;
 pub mod engine;
 mod events;
@@ -22,6 +24,7 @@ pub mod keyhash;
 pub mod ledger;
 pub mod limits;
 pub mod listing;
+mod margin;
 mod names;
 pub mod plugins;
 pub mod progress;

@@ -20,11 +20,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::cycle::CycleContext;
+use crate::context::CycleContext;
 use crate::events;
 use crate::fence::Fence;
 use crate::keyhash::{KeyHasher, KeySet};
 use crate::listing::{Reader, panicked};
+use crate::margin::margin;
 use crate::names;
 use crate::record::{DESCRIBED, FailureNote, PollRecord};
 use crate::setaside::SetAside;
@@ -322,7 +323,7 @@ impl Worker {
 
     /// Lets the task end by itself, then aborts it. What is left then blocks its thread.
     async fn end(&self, task: &mut JoinHandle<()>) {
-        let grace = GRACE.min(crate::cycle::margin(self.context.interval) / 4);
+        let grace = GRACE.min(margin(self.context.interval) / 4);
         if timeout(grace, &mut *task).await.is_ok() {
             return;
         }

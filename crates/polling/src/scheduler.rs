@@ -26,8 +26,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::cycle::margin;
 use crate::events;
+use crate::margin::margin;
 use crate::ticker::Ticker;
 
 /// Edges this close are armed. Ticks come every second; a late one must not let an edge slip by unarmed.

@@ -10,9 +10,9 @@ use crate::clock::sleep_until;
 use crate::etcd::{self, StoreError, Transaction};
 use crate::events;
 use crate::protocol::{
-    Action, Condition, Content, Entry, Event, Key, Prefix, Request, Revision, Scope, Snapshot, Value,
-    Written, wire,
+    Action, Condition, Event, Key, Prefix, Request, Revision, Scope, Snapshot, Value, Written, wire,
 };
+use crate::reading::snapshot;
 use crate::session::Session;
 use crate::shared::{Attempt, Shared};
 
@@ -194,41 +194,4 @@ async fn read(shared: &Shared, prefix: &Prefix, scope: &Scope) -> Result<Snapsho
         }
     };
     Ok(snapshot(prefix, found.revision, found.entries))
-}
-
-/// What the machine can read of entries of etcd.
-pub(super) fn snapshot(prefix: &Prefix, revision: i64, entries: Vec<etcd::Entry>) -> Snapshot {
-    let entries = entries.into_iter().filter_map(|entry| read_entry(prefix, &entry));
-    Snapshot {
-        revision: Revision(revision),
-        entries: entries.collect(),
-    }
-}
-
-/// An entry as the machine reads it. Keys that are none of the protocol's are passed over.
-fn read_entry(prefix: &Prefix, entry: &etcd::Entry) -> Option<Entry> {
-    let (created, modified) = (Revision(entry.created), Revision(entry.modified));
-    match prefix.entry(&entry.key, Some(&entry.value), created, modified) {
-        Ok(entry) => Some(entry),
-        Err(bad) => {
-            events::foreign_key(&bad);
-            None
-        }
-    }
-}
-
-/// A change as the machine reads it.
-pub(super) fn changed(prefix: &Prefix, change: etcd::Change) -> Option<Entry> {
-    match change {
-        etcd::Change::Put(entry) => read_entry(prefix, &entry),
-        etcd::Change::Deleted { key, revision } => {
-            let key = prefix.parse(&key).ok()?;
-            Some(Entry {
-                key,
-                revision: Revision(revision),
-                created: Revision::NONE,
-                content: Content::Deleted,
-            })
-        }
-    }
 }

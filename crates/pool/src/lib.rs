@@ -8,6 +8,7 @@
 
 mod backend;
 mod clock;
+mod divided;
 mod driver;
 pub mod etcd;
 mod events;
@@ -16,6 +17,7 @@ mod options;
 mod outside;
 mod part;
 pub mod protocol;
+mod reading;
 mod session;
 mod shared;
 mod status;
@@ -23,6 +25,7 @@ mod view;
 
 pub use backend::Pool;
 pub use clock::WallClock;
+pub use divided::{DividedUnit, KeyOwner, MemberShare, StandIn};
 pub use memory::{FormerMember, MemoryError};
 pub use options::{DEFAULT_QUOTA, PoolOptions};
 pub use shared::MAX_WAITING_WORK;

@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep, sleep_until as sleep_until_monotonic};
 use uuid::Uuid;
 
 use crate::clock::sleep_until;
-use crate::driver::{changed, snapshot};
 use crate::etcd::{Beat, Follow, Heart, LeaseId, News, StoreError};
 use crate::events;
 use crate::memory::FormerMember;
 use crate::protocol::{self, Event, Incarnation, Prefix, Request, record_ttl};
+use crate::reading::{changed, snapshot};
 use crate::shared::{Attempt, Leases, Shared};
 
 /// A lease is kept alive this often while it lasts: two keepalives may be lost.

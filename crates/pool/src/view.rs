@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::etcd::{LeaseId, Store, StoreError};
-use crate::protocol::{AgentId, Content, Key, Member, Plan, Prefix, Value};
 use nephoscope_model::ScheduleId;
 
-use crate::driver::snapshot;
+use crate::etcd::{LeaseId, Store, StoreError};
+use crate::protocol::{AgentId, Content, Key, Member, Plan, Prefix, Value};
+use crate::reading::snapshot;
 
 /// The members and plans of a pool, as they stand together.
 #[derive(Debug, Clone, Default)]

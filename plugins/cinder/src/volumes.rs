@@ -31,7 +31,7 @@ static VOLUMES: Table = Table {
         Metadata::made("instance_id", instance),
     ],
     members: &["id", "size", "volume_image_metadata"],
-    meters: &[("volume.size", size)],
+    meters: &[(MeterDef::gauge("volume.size", "GiB", "Size of the volume"), size)],
 };
 
 static SNAPSHOTS: Table = Table {
@@ -51,7 +51,14 @@ static SNAPSHOTS: Table = Table {
         Metadata::of("os-extended-snapshot-attributes:progress"),
     ],
     members: &["id", "size"],
-    meters: &[("volume.snapshot.size", size)],
+    meters: &[(
+        MeterDef::gauge(
+            "volume.snapshot.size",
+            "GiB",
+            "Size of the volume that the snapshot is of",
+        ),
+        size,
+    )],
 };
 
 static BACKUPS: Table = Table {
@@ -72,7 +79,14 @@ static BACKUPS: Table = Table {
         Metadata::of("description"),
     ],
     members: &["id", "size"],
-    meters: &[("volume.backup.size", size)],
+    meters: &[(
+        MeterDef::gauge(
+            "volume.backup.size",
+            "GiB",
+            "Size of the volume that the backup is of",
+        ),
+        size,
+    )],
 };
 
 fn size(record: &Record) -> nephoscope_openstack::Measured {
@@ -132,7 +146,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Sizes of volumes",
-    meters: &[MeterDef::gauge("volume.size", "GiB", "Size of the volume")],
+    meters: &const { VOLUMES.meter_defs::<1>() },
     default_discovery: Some("volumes"),
     endpoint: None,
     calls: &[],
@@ -144,11 +158,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Sizes of snapshots of volumes",
-    meters: &[MeterDef::gauge(
-        "volume.snapshot.size",
-        "GiB",
-        "Size of the volume that the snapshot is of"
-    )],
+    meters: &const { SNAPSHOTS.meter_defs::<1>() },
     default_discovery: Some("volume_snapshots"),
     endpoint: None,
     calls: &[],
@@ -160,11 +170,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Sizes of backups of volumes",
-    meters: &[MeterDef::gauge(
-        "volume.backup.size",
-        "GiB",
-        "Size of the volume that the backup is of"
-    )],
+    meters: &const { BACKUPS.meter_defs::<1>() },
     default_discovery: Some("volume_backups"),
     endpoint: None,
     calls: &[],

@@ -49,7 +49,10 @@ static IMAGES: Table = Table {
     ],
     members: &["id", "size"],
     // An image that waits for its data has no size, and no sample.
-    meters: &[("image.size", |image| number(image.get("size")))],
+    meters: &[(
+        MeterDef::gauge("image.size", "B", "Size of the image's data"),
+        |image| number(image.get("size")),
+    )],
 };
 
 register!(Registration::Family(Family {
@@ -75,7 +78,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Sizes of images",
-    meters: &[MeterDef::gauge("image.size", "B", "Size of the image's data")],
+    meters: &const { IMAGES.meter_defs::<1>() },
     default_discovery: Some("images"),
     endpoint: None,
     calls: &[],

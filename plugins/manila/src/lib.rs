@@ -74,13 +74,21 @@ static SHARES: Table = Table {
     ],
     members: &["id", "size"],
     meters: &[
-        ("manila.share.status", |share| {
-            Ok(Some(status(share.text("status"), STATUS)))
-        }),
-        ("manila.share.size", |share| match share.get("size") {
-            Value::Null => Ok(Some(0_i64.into())),
-            size => number(size),
-        }),
+        (
+            MeterDef::gauge(
+                "manila.share.status",
+                "status",
+                "Status: 1 available, 2 creating, 3 deleting, 4 error, up to 26 for rarer ones, -1 for one that is not known",
+            ),
+            |share| Ok(Some(status(share.text("status"), STATUS))),
+        ),
+        (
+            MeterDef::gauge("manila.share.size", "GiB", "Size of the share"),
+            |share| match share.get("size") {
+                Value::Null => Ok(Some(0_i64.into())),
+                size => number(size),
+            },
+        ),
     ],
 };
 
@@ -107,14 +115,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Statuses and sizes of shares",
-    meters: &[
-        MeterDef::gauge(
-            "manila.share.status",
-            "status",
-            "Status: 1 available, 2 creating, 3 deleting, 4 error, up to 26 for rarer ones, -1 for one that is not known",
-        ),
-        MeterDef::gauge("manila.share.size", "GiB", "Size of the share"),
-    ],
+    meters: &const { SHARES.meter_defs::<2>() },
     default_discovery: Some("manila_shares"),
     endpoint: None,
     calls: &[],

@@ -23,7 +23,14 @@ static GROUPS: Table = Table {
         Metadata::of("egress_firewall_policy_id"),
     ],
     members: &["id"],
-    meters: &[("network.services.firewall", status_of)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.firewall",
+            "firewall",
+            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+        ),
+        status_of,
+    )],
 };
 
 static POLICIES: Table = Table {
@@ -42,7 +49,14 @@ static POLICIES: Table = Table {
         Metadata::of("audited"),
     ],
     members: &["id"],
-    meters: &[("network.services.firewall.policy", one)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.firewall.policy",
+            "firewall_policy",
+            "1 for each policy",
+        ),
+        one,
+    )],
 };
 
 register!(Registration::Discovery(DiscoveryPlugin {
@@ -72,11 +86,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Statuses of firewall groups",
-    meters: &[MeterDef::gauge(
-        "network.services.firewall",
-        "firewall",
-        "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )],
+    meters: &const { GROUPS.meter_defs::<1>() },
     default_discovery: Some("fw_services"),
     endpoint: None,
     calls: &[],
@@ -88,11 +98,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "That a firewall policy exists",
-    meters: &[MeterDef::gauge(
-        "network.services.firewall.policy",
-        "firewall_policy",
-        "1 for each policy"
-    )],
+    meters: &const { POLICIES.meter_defs::<1>() },
     default_discovery: Some("fw_policy"),
     endpoint: None,
     calls: &[],

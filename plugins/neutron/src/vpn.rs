@@ -26,7 +26,14 @@ static SERVICES: Table = Table {
         Metadata::of("external_v6_ip"),
     ],
     members: &["id"],
-    meters: &[("network.services.vpn", status_of)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.vpn",
+            "vpnservice",
+            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+        ),
+        status_of,
+    )],
 };
 
 static CONNECTIONS: Table = Table {
@@ -56,7 +63,14 @@ static CONNECTIONS: Table = Table {
         Metadata::of("project_id"),
     ],
     members: &["id"],
-    meters: &[("network.services.vpn.connections", one)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.vpn.connections",
+            "ipsec_site_connection",
+            "1 for each connection",
+        ),
+        one,
+    )],
 };
 
 register!(Registration::Discovery(DiscoveryPlugin {
@@ -86,11 +100,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Statuses of VPN services",
-    meters: &[MeterDef::gauge(
-        "network.services.vpn",
-        "vpnservice",
-        "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )],
+    meters: &const { SERVICES.meter_defs::<1>() },
     default_discovery: Some("vpn_services"),
     endpoint: None,
     calls: &[],
@@ -102,11 +112,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "That an IPsec connection exists",
-    meters: &[MeterDef::gauge(
-        "network.services.vpn.connections",
-        "ipsec_site_connection",
-        "1 for each connection"
-    )],
+    meters: &const { CONNECTIONS.meter_defs::<1>() },
     default_discovery: Some("ipsec_connections"),
     endpoint: None,
     calls: &[],

@@ -63,12 +63,22 @@ static LOAD_BALANCERS: Table = Table {
     ],
     members: &["id"],
     meters: &[
-        ("loadbalancer.operating", |balancer| {
-            Ok(Some(status(balancer.text("operating_status"), OPERATING)))
-        }),
-        ("loadbalancer.provisioning", |balancer| {
-            Ok(Some(status(balancer.text("provisioning_status"), PROVISIONING)))
-        }),
+        (
+            MeterDef::gauge(
+                "loadbalancer.operating",
+                "status",
+                "Operating status: 1 online, 2 draining, 3 offline, 4 degraded, 5 error, 6 no monitor, -1 another",
+            ),
+            |balancer| Ok(Some(status(balancer.text("operating_status"), OPERATING))),
+        ),
+        (
+            MeterDef::gauge(
+                "loadbalancer.provisioning",
+                "status",
+                "Provisioning status: 1 active, 2 deleted, 3 error, 4 to be created, 5 updated, 6 deleted, -1 another",
+            ),
+            |balancer| Ok(Some(status(balancer.text("provisioning_status"), PROVISIONING))),
+        ),
     ],
 };
 
@@ -95,18 +105,7 @@ register!(Registration::Pollster(PollsterPlugin {
     family: FAMILY,
     namespaces: NAMESPACES,
     description: "Statuses of load balancers",
-    meters: &[
-        MeterDef::gauge(
-            "loadbalancer.operating",
-            "status",
-            "Operating status: 1 online, 2 draining, 3 offline, 4 degraded, 5 error, 6 no monitor, -1 another",
-        ),
-        MeterDef::gauge(
-            "loadbalancer.provisioning",
-            "status",
-            "Provisioning status: 1 active, 2 deleted, 3 error, 4 to be created, 5 updated, 6 deleted, -1 another",
-        ),
-    ],
+    meters: &const { LOAD_BALANCERS.meter_defs::<2>() },
     default_discovery: Some("lb_services"),
     endpoint: None,
     calls: &[],

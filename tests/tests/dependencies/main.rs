@@ -59,10 +59,9 @@ fn violations(members: &[Member]) -> Vec<String> {
             let Some(member_on) = by_name(&on.name) else {
                 continue;
             };
-            let is_allowed = allowed.iter().any(|name| {
-                *name == member_on.short()
-                    || (*name == table::OPTIONAL_PLUGINS && member_on.is_plugin() && on.is_optional)
-            });
+            let is_allowed = allowed
+                .iter()
+                .any(|name| *name == member_on.short() || (*name == table::PLUGINS && member_on.is_plugin()));
             if !is_allowed {
                 broken.push(format!("{} -> {}", member.name, on.name));
             }
@@ -104,12 +103,10 @@ mod rules_tests {
         Member {
             name: format!("nephoscope-{name}"),
             folder: folder.to_owned(),
-            // A question mark is for an optional one.
             dependencies: dependencies
                 .iter()
                 .map(|on| Dependency {
-                    name: format!("nephoscope-{}", on.trim_end_matches('?')),
-                    is_optional: on.ends_with('?'),
+                    name: format!("nephoscope-{on}"),
                 })
                 .collect(),
         }
@@ -121,7 +118,7 @@ mod rules_tests {
             member("model", "crates/model", &[]),
             member("plugin", "crates/plugin", &["model"]),
             member("polling", "crates/polling", &["plugin"]),
-            member("agent", "crates/agent", &["polling", "host?", "weather"]),
+            member("agent", "crates/agent", &["polling", "weather"]),
             member("config", "crates/config", &["plugin", "polling"]),
             member("host", "plugins/host", &["plugin"]),
             member("weather", "plugins/weather", &["plugin", "host", "polling"]),

@@ -1,7 +1,7 @@
 //! The rules. Names are those of packages without `nephoscope-`.
 
-/// All crates in `plugins/`, as optional dependencies: a feature names them.
-pub(crate) const OPTIONAL_PLUGINS: &str = "plugins/*";
+/// All crates in `plugins/`.
+pub(crate) const PLUGINS: &str = "plugins/*";
 
 /// What each crate in `crates/` may name as a normal or build dependency. A crate that is not in its own line's list, in
 /// particular one further down, is not to be depended on. (`tests`, `benches` and what is in them are free.)
@@ -18,8 +18,9 @@ pub(crate) const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         &["model", "sources", "coordination", "plugin", "notifier"],
     ),
     ("pool", &["model", "coordination", "plugin"]),
+    ("http", &["plugin"]),
     (
-        "agent",
+        "admin",
         &[
             "model",
             "sources",
@@ -29,9 +30,23 @@ pub(crate) const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "notifier",
             "polling",
             "pool",
-            OPTIONAL_PLUGINS,
         ],
     ),
+    (
+        "agent",
+        &[
+            "admin",
+            "model",
+            "sources",
+            "coordination",
+            "plugin",
+            "config",
+            "notifier",
+            "polling",
+            "pool",
+        ],
+    ),
+    ("nephoscope", &["agent", PLUGINS]),
 ];
 
 /// What each crate in `plugins/` may: never the engine, the agent or another plugin.

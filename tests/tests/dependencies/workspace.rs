@@ -22,8 +22,6 @@ pub(crate) struct Member {
 pub(crate) struct Dependency {
     /// The name of the package.
     pub(crate) name: String,
-    /// Whether a feature turns it on.
-    pub(crate) is_optional: bool,
 }
 
 impl Member {
@@ -82,7 +80,6 @@ fn member(package: &Value) -> Member {
             .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
             .map(|dependency| Dependency {
                 name: text(&dependency["name"]),
-                is_optional: dependency["optional"].as_bool().expect("optional"),
             })
             .collect(),
     }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::reference::{DEEPEST, reference};
+use super::violation::Violation;
 use super::words::{alternatives, describe, kind};
-use super::{DEEPEST, Violation, reference};
 use crate::format::Format;
 use crate::near::nearest;
 use crate::path::ValuePath;

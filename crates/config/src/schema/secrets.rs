@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{DEEPEST, reference};
+use super::reference::{DEEPEST, reference};
 use crate::path::ValuePath;
 
 /// The paths of all values for which the schema has `writeOnly: true`.

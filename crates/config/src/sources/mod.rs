@@ -1,5 +1,6 @@
 //! The `sources` of polling.yaml: ceilometer's rules to the letter, and our own keys beside them.
 
+mod keys;
 mod lines;
 mod meters;
 mod number;
@@ -18,21 +19,6 @@ use crate::problem::Problem;
 use crate::schema::kind;
 use lines::Lines;
 use reader::Reader;
-
-/// The keys of a source. The first six are ceilometer's.
-pub(crate) const KEYS: [&str; 11] = [
-    "name",
-    "interval",
-    "meters",
-    "resources",
-    "discovery",
-    "group_id_coordination_expression",
-    "cron",
-    "time_zone",
-    "offset",
-    "partition",
-    "timeout",
-];
 
 /// Reads all sources of a document; what is wrong becomes findings. Only without errors are all sources in the result.
 pub(crate) fn read(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nephoscope_sources::{Position, Source};
 use serde_json::{Map, Value};
 
-use super::KEYS;
+use super::keys::KEYS;
 use crate::duration::HumanDuration;
 use crate::finding::{Document, Finding, Findings, Part, Place};
 use crate::near::nearest;

@@ -5,6 +5,7 @@
 
 mod boxed;
 mod bytes;
+mod codes;
 mod cursor;
 mod disk;
 mod error;

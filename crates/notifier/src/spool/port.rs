@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::{Batch, Encoding};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -86,15 +86,13 @@ pub struct Dropped {
 /// A batch on its way into the spool.
 pub(crate) struct Incoming {
     pub(crate) batch: Arc<Batch>,
-    pub(crate) form: Form,
+    pub(crate) encoding: Arc<dyn Encoding>,
     pub(crate) ticket: Ticket,
 }
 
 /// A batch that the spool gives back.
 pub(crate) struct Outgoing {
     pub(crate) number: u64,
-    /// As it was stored; none for a form that this program does not know.
-    pub(crate) form: Option<Form>,
     pub(crate) batch: Arc<Batch>,
 }
 
@@ -117,7 +115,8 @@ pub(super) enum Settled {
     Refused {
         number: Option<u64>,
         batch: Arc<Batch>,
-        form: Option<Form>,
+        /// How it is encoded, unless it was stored.
+        encoding: Option<Arc<dyn Encoding>>,
         reason: String,
     },
 }
@@ -354,7 +353,7 @@ impl Spool {
     pub(crate) fn offer(
         &self,
         batch: &Arc<Batch>,
-        form: Form,
+        encoding: &Arc<dyn Encoding>,
         ticket: &mut Option<Ticket>,
         bound: usize,
     ) -> bool {
@@ -372,7 +371,7 @@ impl Spool {
         }
         mail.push(Incoming {
             batch: batch.clone(),
-            form,
+            encoding: encoding.clone(),
             ticket,
         });
         self.0.shared.wake.notify_one();
@@ -415,7 +414,7 @@ impl Spool {
     pub(crate) fn next(&self) -> Next {
         let mut mail = self.0.shared.mail.lock();
         if let Some(outgoing) = mail.ready.pop_front() {
-            let bytes = outgoing.form.map_or(0, |form| outgoing.batch.encoded(form).len());
+            let bytes = outgoing.batch.stored_bytes().map_or(0, <[u8]>::len);
             mail.ready_bytes = mail.ready_bytes.saturating_sub(bytes);
             if mail.ready.len() < mail.want.div_ceil(2) && mail.unread > 0 {
                 self.0.shared.wake.notify_one();
@@ -448,7 +447,13 @@ impl Spool {
     }
 
     /// A batch is refused for good.
-    pub(crate) fn refuse(&self, number: Option<u64>, batch: Arc<Batch>, form: Option<Form>, reason: String) {
+    pub(crate) fn refuse(
+        &self,
+        number: Option<u64>,
+        batch: Arc<Batch>,
+        encoding: Option<Arc<dyn Encoding>>,
+        reason: String,
+    ) {
         let mut mail = self.0.shared.mail.lock();
         if number.is_some() {
             mail.settling.0 += 1;
@@ -457,7 +462,7 @@ impl Spool {
         mail.settled.push(Settled::Refused {
             number,
             batch,
-            form,
+            encoding,
             reason,
         });
         self.0.shared.wake.notify_one();

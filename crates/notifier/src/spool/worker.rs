@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::{Batch, Encoding, EncodingId, PayloadKind};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::boxed::BoxDisk;
+use super::codes;
 use super::error::{AppendError, OpenError};
 use super::events::Event;
 use super::folder::FolderError;
@@ -318,10 +319,10 @@ impl Worker {
             Settled::Refused {
                 number,
                 batch,
-                form,
+                encoding,
                 reason,
             } => {
-                self.quarantine(&batch, form, &reason);
+                self.quarantine(&batch, encoding.as_deref(), &reason);
                 number
             }
         };
@@ -337,13 +338,18 @@ impl Worker {
         }
     }
 
-    fn quarantine(&mut self, batch: &Batch, form: Option<Form>, reason: &str) {
+    fn quarantine(&mut self, batch: &Batch, encoding: Option<&dyn Encoding>, reason: &str) {
+        let own = encoding.map(Encoding::id);
+        let encoded = || encoding.and_then(|encoding| batch.encoded(encoding).ok());
         let refusal = Refusal {
             time: wall_clock(),
             reason,
-            form: form.map_or("unknown", Form::as_str),
+            form: batch
+                .stored_encoding()
+                .or(own.as_ref())
+                .map_or("unknown", EncodingId::name),
             samples: batch.len(),
-            body: batch.encoded(form.unwrap_or(Form::JsonLines)),
+            body: batch.stored_bytes().or_else(encoded).unwrap_or_default(),
         };
         if let Err(error) = self.quarantine.add(self.log.disk(), refusal) {
             Event::NotSetAside { error }.emit(&self.shared.name);
@@ -358,10 +364,10 @@ impl Worker {
             let Some(item) = items.pop_front() else { break };
             let samples = item.batch.len();
             let record = Record {
-                form: item.form.code(),
+                form: codes::code(&item.encoding.id()),
                 samples: u32::try_from(samples).unwrap_or(u32::MAX),
                 time: wall_clock(),
-                payload: item.batch.encoded(item.form),
+                payload: item.batch.encoded(&*item.encoding).unwrap_or_default(),
             };
             match self.log.append(record) {
                 Ok(number) => {
@@ -372,7 +378,7 @@ impl Worker {
                 }
                 Err(error @ AppendError::TooLarge { .. }) => {
                     // It has a place in the quarantine or none; its ticket says that it is lost.
-                    self.quarantine(&item.batch, Some(item.form), &error.to_string());
+                    self.quarantine(&item.batch, Some(&*item.encoding), &error.to_string());
                     self.stored.0 += 1;
                     self.stored.1 += samples as u64;
                     self.log.count_dropped(samples as u64);
@@ -460,15 +466,17 @@ impl Worker {
             match self.log.take() {
                 Ok(Some(stored)) => {
                     self.read_retry_at = None;
-                    let form = Form::from_code(stored.form);
                     bytes += stored.payload.len();
-                    // What it is does not matter where nobody can deliver it.
-                    let kept_as = form.unwrap_or(Form::JsonLines);
+                    let encoding = codes::encoding(stored.form);
                     let samples = usize::try_from(stored.samples).unwrap_or(usize::MAX);
                     read.push(Outgoing {
                         number: stored.number,
-                        form,
-                        batch: Arc::new(Batch::from_encoded(kept_as, stored.payload, samples)),
+                        batch: Arc::new(Batch::stored(
+                            encoding,
+                            stored.payload,
+                            PayloadKind::Samples,
+                            samples,
+                        )),
                     });
                 }
                 Ok(None) => break,
@@ -509,7 +517,7 @@ impl Worker {
         let changed = !read.is_empty() || settled;
         let mut mail = self.shared.mail.lock();
         for outgoing in read {
-            mail.ready_bytes += outgoing.form.map_or(0, |form| outgoing.batch.encoded(form).len());
+            mail.ready_bytes += outgoing.batch.stored_bytes().map_or(0, <[u8]>::len);
             mail.ready.push_back(outgoing);
         }
         for incoming in left.into_iter().rev() {

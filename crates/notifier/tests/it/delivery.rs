@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::{Batch, Encoding, OsloNotification};
 use nephoscope_notifier::{Outcome, PUBLISH_TIMEOUT, PublisherSetup, PublisherState, ReceiptSet};
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::{Instant, timeout};
 
 use crate::doubles::{Act, Double, batch, counts, setup, start, state, status};
@@ -218,12 +218,12 @@ struct Keeper;
 
 #[async_trait::async_trait]
 impl Publisher for Keeper {
-    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         std::future::pending().await
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(OsloNotification))
     }
 }
 
@@ -239,12 +239,12 @@ async fn the_next_batch_is_encoded_while_one_is_under_way_and_no_further_one() {
         let _ = notifier.submit(batch.clone()).await;
     }
     let encoded = async {
-        while !second.is_encoded(Form::Notification) {
+        while !second.is_encoded(&OsloNotification) {
             tokio::task::yield_now().await;
         }
     };
     timeout(Duration::from_secs(10), encoded).await.unwrap();
     // The publisher itself has not asked for its own yet.
-    assert!(!first.is_encoded(Form::Notification));
-    assert!(!third.is_encoded(Form::Notification));
+    assert!(!first.is_encoded(&OsloNotification));
+    assert!(!third.is_encoded(&OsloNotification));
 }

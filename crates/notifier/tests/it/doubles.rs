@@ -10,7 +10,7 @@ use nephoscope_model::{
 use nephoscope_notifier::{
     Counts, Notifier, NotifierOptions, PublisherSetup, PublisherState, PublisherStatus,
 };
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -128,7 +128,7 @@ impl Drop for UnderWay<'_> {
 
 #[async_trait::async_trait]
 impl Publisher for Double {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         self.changed.send_modify(|record| {
             record.attempts.push(batch.source().to_owned());
             record.under_way += 1;
@@ -146,11 +146,11 @@ impl Publisher for Double {
             Act::Refuse => {
                 self.changed
                     .send_modify(|record| record.refused_samples += batch.samples().len() as u64);
-                return Err(PublishError::refused("not a message"));
+                return Err(PublishError::rejected("not a message"));
             }
             Act::Retry => {
                 let cause = std::io::Error::other("connection refused");
-                return Err(PublishError::retry_after("the broker is away", cause));
+                return Err(PublishError::retry_because("the broker is away", cause));
             }
             Act::Hang => std::future::pending().await,
             Act::Panic => panic!("a bug in the plugin"),
@@ -159,7 +159,7 @@ impl Publisher for Double {
             record.taken.push(batch.source().to_owned());
             record.taken_samples += batch.samples().len() as u64;
         });
-        Ok(())
+        Ok(Accepted::all())
     }
 
     fn in_flight(&self) -> usize {

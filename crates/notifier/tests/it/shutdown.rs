@@ -7,7 +7,7 @@ use nephoscope_model::Batch;
 use nephoscope_notifier::{
     Notifier, NotifierOptions, Outcome, PublisherEnd, PublisherSetup, PublisherState, ReceiptSet,
 };
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -123,7 +123,7 @@ impl Drop for Grenade {
 
 #[async_trait::async_trait]
 impl Publisher for Villain {
-    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let _grenade = Grenade;
         std::future::pending().await
     }

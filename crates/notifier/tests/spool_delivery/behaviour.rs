@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::{Batch, Encoding, OsloNotification};
 use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherState};
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -98,13 +98,15 @@ struct Addresses(Mutex<Vec<usize>>);
 
 #[async_trait::async_trait]
 impl Publisher for Addresses {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        self.0.lock().push(batch.notification().as_ptr() as usize);
-        Ok(())
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
+        self.0
+            .lock()
+            .push(batch.encoded(&OsloNotification).unwrap().as_ptr() as usize);
+        Ok(Accepted::all())
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(OsloNotification))
     }
 }
 
@@ -128,7 +130,7 @@ async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
         });
     let notifier = Notifier::start(setups.collect(), NotifierOptions::default(), &Handle::current());
     let batch = batch("b", 3);
-    let bytes = batch.notification().as_ptr() as usize;
+    let bytes = batch.encoded(&OsloNotification).unwrap().as_ptr() as usize;
     assert_eq!(
         outcome(notifier.submit(batch.clone()).await).await,
         Outcome::Delivered
@@ -244,13 +246,18 @@ struct Notifications;
 
 #[async_trait::async_trait]
 impl Publisher for Notifications {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        assert!(batch.notification().starts_with(b"{\"oslo.version\""));
-        Ok(())
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
+        assert!(
+            batch
+                .encoded(&OsloNotification)
+                .unwrap()
+                .starts_with(b"{\"oslo.version\"")
+        );
+        Ok(Accepted::all())
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(OsloNotification))
     }
 }
 

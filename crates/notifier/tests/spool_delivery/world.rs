@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_model::{
-    Batch, CycleId, Form, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
+    Batch, CycleId, Encoding, JsonLines, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp,
+    Volume,
 };
 use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{
     Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherStatus, Receipt, ShutdownReport,
 };
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -43,7 +44,7 @@ pub(crate) fn batch(label: &str, samples: u32) -> Arc<Batch> {
 
 /// The label of a batch, from the form in which it is published.
 pub(crate) fn label(batch: &Batch) -> String {
-    let lines = str::from_utf8(batch.json_lines()).unwrap();
+    let lines = str::from_utf8(batch.encoded(&JsonLines).unwrap()).unwrap();
     assert_eq!(lines.lines().count(), batch.len());
     let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     first["resource_id"].as_str().unwrap().to_owned()
@@ -107,7 +108,7 @@ impl Double {
 
 #[async_trait::async_trait]
 impl Publisher for Double {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let label = label(&batch);
         self.attempts.send_modify(|attempts| *attempts += 1);
         let place = *self.place.borrow();
@@ -119,19 +120,19 @@ impl Publisher for Double {
                 let _ = place.wait_for(|place| *place != Place::Hangs).await;
                 return Err(PublishError::retry("the broker has hung"));
             }
-            Place::RefusesX if label.contains('x') => return Err(PublishError::refused("no x")),
+            Place::RefusesX if label.contains('x') => return Err(PublishError::rejected("no x")),
             Place::RefusesX => {}
         }
         self.taken.send_modify(|taken| taken.push(label));
-        Ok(())
+        Ok(Accepted::all())
     }
 
     fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::JsonLines)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(JsonLines))
     }
 }
 

@@ -12,8 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Inner;
-use crate::cycle::{Begun, Planned, margin, run_cycle};
+use crate::context::Begun;
+use crate::cycle::{Planned, run_cycle};
 use crate::events;
+use crate::margin::margin;
 use crate::scheduler::Start;
 use crate::slot::Slot;
 

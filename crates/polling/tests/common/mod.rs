@@ -15,8 +15,8 @@ use nephoscope_coordination::{Coordinator, Local};
 use nephoscope_model::{Batch, Meter, MeterDef, Resource, Sample, Subject, Timestamp};
 use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
 use nephoscope_plugin::{
-    Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher, Scope,
-    async_trait,
+    Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
+    Scope, async_trait,
 };
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::engine::{Engine, EngineOptions, EngineParts};
@@ -71,10 +71,10 @@ pub(crate) struct Kept(pub(crate) Mutex<Vec<Sample>>, pub(crate) Duration);
 
 #[async_trait]
 impl Publisher for Kept {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         tokio::time::sleep(self.1).await;
         self.0.lock().extend_from_slice(batch.samples());
-        Ok(())
+        Ok(Accepted::all())
     }
 }
 

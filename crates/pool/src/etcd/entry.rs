@@ -1,6 +1,6 @@
 //! What stands in etcd, and how it changes.
 
-use super::store::Revision;
+use super::numbers::Revision;
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use super::endpoint::Connection;
 use super::entry::{Change, Entry, Snapshot};
 use super::error::StoreError;
-use super::store::{Revision, Store};
+use super::numbers::Revision;
+use super::store::Store;
 
 /// How many news wait for who follows. When that many wait, no more are taken from etcd, which keeps them: a follower that is this slow
 /// is told of its delay by the age of what it reads, not by a loss.

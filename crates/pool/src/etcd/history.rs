@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::error::StoreError;
-use super::store::Revision;
+use super::numbers::Revision;
 
 /// What is known of etcd's past.
 ///

@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::Connection;
 use super::error::StoreError;
-use super::store::{LeaseId, Store};
+use super::numbers::LeaseId;
+use super::store::Store;
 
 /// Keeps one lease alive, one beat at a time.
 #[derive(Debug)]

@@ -17,15 +17,9 @@ use super::endpoint::{Connection, Endpoint};
 use super::entry::{Entry, Snapshot};
 use super::error::{self, Cure, Failed, StoreError};
 use super::history::{Before, History};
+use super::numbers::{LeaseId, Revision};
 use super::options::StoreOptions;
 use super::transaction::{Outcome, Transaction, Write};
-
-/// A revision of etcd's store: each write makes a greater one.
-pub type Revision = i64;
-
-/// A lease of etcd: keys that hang on it go when it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LeaseId(pub i64);
 
 /// How many keys one read may give. A pool of a thousand members on a hundred schedules has fewer; more is not a pool's.
 pub const MAX_READ_KEYS: usize = 250_000;

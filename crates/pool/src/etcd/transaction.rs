@@ -3,7 +3,7 @@
 use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 
 use super::entry::Entry;
-use super::store::{LeaseId, Revision};
+use super::numbers::{LeaseId, Revision};
 
 /// Writes that happen together if all conditions hold, and reads that are made in the same moment, whether they hold or not.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nephoscope_coordination::Unit;
 
-use super::ranking::hash_fields;
+use super::hash::hash_fields;
 
 /// The longest `agent.id`, in bytes.
 pub const MAX_AGENT_ID: usize = 128;

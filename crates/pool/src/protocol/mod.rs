@@ -22,10 +22,12 @@ use std::time::Duration;
 use nephoscope_coordination::LONGEST_ANSWER;
 
 pub mod action;
+mod bad;
 mod clocks;
 mod cycle;
 pub mod division;
 pub mod event;
+mod hash;
 pub mod ids;
 pub mod lease;
 pub mod machine;
@@ -46,6 +48,7 @@ mod view;
 pub mod wire;
 
 pub use action::{Action, Condition, Scope};
+pub use bad::{BadReason, BadValue};
 pub use division::{Division, Portion};
 pub use event::{Carry, Edge, Event, Now, Request, Session, Snapshot, WorkName, Written};
 pub use ids::{AgentId, Incarnation, Revision, UnitHash};
@@ -62,7 +65,7 @@ pub use record::{Content, Entry, Key, Value};
 #[cfg(any(test, feature = "model"))]
 pub use rules::Rules;
 pub use status::{Membership, Reason, ScheduleStatus, Status};
-pub use wire::{BadReason, BadValue, Prefix};
+pub use wire::Prefix;
 
 /// How long a request to etcd is waited for at least before an agent goes on without an answer. A plan that is not there this long
 /// after the edge counts as lost. Where `coordination.request_timeout` is longer, it takes its place: [`Options::patience`].

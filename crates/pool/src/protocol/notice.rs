@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use nephoscope_model::{CycleId, ScheduleId};
 
+use super::bad::BadValue;
 use super::ids::{AgentId, Incarnation};
 use super::member::Versions;
-use super::wire::BadValue;
 
 /// Something that happened, for the log and the metrics. Repeated only when it happens anew.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

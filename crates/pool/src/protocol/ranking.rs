@@ -7,10 +7,7 @@
 //!
 //! The group's name is not hashed: a resource that several listings show has the same owner in all of them.
 
-use std::hash::Hasher;
-
-use siphasher::sip::SipHasher13;
-
+use super::hash::hash;
 use super::ids::AgentId;
 
 /// The hash of a resource's key; computed once a resource, and ranked against many members.
@@ -69,22 +66,6 @@ pub fn ranked(members: &[MemberHash], key: KeyHash) -> Vec<usize> {
         .collect();
     places.sort_unstable();
     places.into_iter().map(|(_, place)| place).collect()
-}
-
-/// One hash of several texts, each with its length in front, so that no two lists read alike.
-pub(super) fn hash_fields(fields: &[&str]) -> u64 {
-    let mut bytes = Vec::new();
-    for field in fields {
-        bytes.extend_from_slice(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-        bytes.extend_from_slice(field.as_bytes());
-    }
-    hash(&bytes)
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 /// The finalizer of SplitMix64: every bit of the input changes about half of the bits of the output.

@@ -2,11 +2,11 @@
 
 use nephoscope_model::ScheduleId;
 
+use super::bad::BadValue;
 use super::ids::{AgentId, Incarnation, Revision};
 use super::mark::{GiveUps, Marks};
 use super::member::Member;
 use super::plan::Plan;
-use super::wire::BadValue;
 
 /// A key, without the prefix of the pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

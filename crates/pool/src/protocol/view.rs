@@ -7,13 +7,13 @@ use std::sync::Arc;
 use nephoscope_model::{ScheduleId, Timestamp};
 
 use super::action::Scope;
+use super::bad::{BadReason, BadValue};
 use super::event::Snapshot;
 use super::ids::{AgentId, Incarnation, Revision, UnitHash};
 use super::mark::GiveUps;
 use super::member::Member;
 use super::plan::Plan;
 use super::record::{Content, Entry, Key, Value};
-use super::wire::{BadReason, BadValue};
 
 /// How many memberships that are over are remembered. One that is forgotten counts as over again after the next read of all
 /// members.

@@ -10,6 +10,7 @@ use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 
 use super::super::MAX_DEATHS;
 use super::super::action::Action;
+use super::super::bad::BadReason;
 use super::super::cycle::{Begun, Cycle, Fate, Progress, Stage, Taken};
 use super::super::division::{Carriers, Claim, Division, Grounds};
 use super::super::event::{Edge, Now, WorkName};
@@ -18,8 +19,7 @@ use super::super::member::UnitSet;
 use super::super::notice::Notice;
 use super::super::plan::Plan;
 use super::super::schedule::MAX_CYCLES;
-use super::super::wire::BadReason;
-use super::membership::Presence;
+use super::presence::Presence;
 use super::{Machine, Nothing, OnLoss, Out, Place, PlanAnswer};
 
 impl Machine {

@@ -13,6 +13,7 @@ use super::super::member::{Member, Versions};
 use super::super::notice::Notice;
 use super::super::record::{Content, Entry, Key, Value};
 use super::super::{LONGEST_BACKOFF, Standing};
+use super::presence::{Own, Presence};
 use super::{Machine, OnLoss, Out};
 
 /// The first pause between two attempts to join; doubled with each.
@@ -23,37 +24,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How many former incarnations are remembered: as many as the last two plans can name, and some.
 const FORMER: usize = 4;
-
-/// Whether an agent is a member.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Presence {
-    /// It needs not be.
-    None,
-    /// It has asked for leases and watches.
-    Joining,
-    /// It has them, and puts its key.
-    Announcing { incarnation: Incarnation, lease: Lease },
-    /// Its key stands.
-    Member {
-        incarnation: Incarnation,
-        lease: Lease,
-        /// Since when.
-        since: BootTime,
-        /// The revision in which the key came into being.
-        created: Revision,
-    },
-    /// It left, for good.
-    Left,
-}
-
-/// Writes of this agent's own key, after it was made.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Own {
-    /// What is being written.
-    pub(super) writing: Option<Member>,
-    /// A write failed: not before this it is done again.
-    pub(super) retry: Option<BootTime>,
-}
 
 impl Machine {
     /// This agent's membership, if it has one or is about to.

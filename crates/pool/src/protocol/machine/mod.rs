@@ -7,6 +7,7 @@ mod cycles;
 mod fence;
 mod membership;
 mod planning;
+mod presence;
 mod records;
 mod standing;
 mod succession;
@@ -35,7 +36,7 @@ use super::schedule::Schedule;
 use super::view::View;
 use super::{LONGEST_REQUEST_TIMEOUT, REQUEST_TIMEOUT, succession_wait};
 
-use self::membership::Presence;
+use self::presence::{Own, Presence};
 
 /// What the machine has to know of its agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -144,7 +145,7 @@ pub struct Machine {
     /// The host of the agent that has the id of this one.
     taken: Option<String>,
     /// Writes of this agent's own key, after it was made.
-    own: membership::Own,
+    own: Own,
 
     /// Whether etcd answers, as far as is known.
     store: bool,
@@ -200,7 +201,7 @@ impl Machine {
             former: Vec::new(),
             attempts: 0,
             taken: None,
-            own: membership::Own::default(),
+            own: Own::default(),
             store: true,
             asking: false,
             unanswered: false,

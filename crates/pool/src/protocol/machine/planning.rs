@@ -7,17 +7,18 @@ use nephoscope_coordination::BootTime;
 use nephoscope_model::{ScheduleId, Timestamp};
 
 use super::super::action::{Action, Condition, Scope};
+use super::super::bad::BadReason;
 use super::super::cycle::{Cycle, Stage};
 use super::super::event::{Now, Written};
+use super::super::hash::hash_fields;
 use super::super::ids::{AgentId, Revision};
 use super::super::member::Versions;
 use super::super::notice::Notice;
 use super::super::plan::{Plan, PlanMember};
-use super::super::ranking::{KeyHash, MemberHash, hash_fields, ranked};
+use super::super::ranking::{KeyHash, MemberHash, ranked};
 use super::super::record::{Content, Entry, Key, Value};
-use super::super::wire::BadReason;
 use super::super::{JOIN_SETTLE, LONGEST_LEAD, WRITER_STEP, lead};
-use super::membership::Presence;
+use super::presence::Presence;
 use super::{Machine, Out};
 
 /// After how long a plan that could not be written is written again, if nobody else has.

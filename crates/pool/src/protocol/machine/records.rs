@@ -11,7 +11,7 @@ use super::super::ids::Incarnation;
 use super::super::mark::Marks;
 use super::super::record::{Key, Value};
 use super::super::schedule::Schedule;
-use super::membership::Presence;
+use super::presence::Presence;
 use super::{Machine, Out};
 
 /// After how long a record that could not be written is written again.

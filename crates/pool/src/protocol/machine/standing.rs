@@ -3,13 +3,13 @@
 use nephoscope_coordination::BootTime;
 
 use super::super::action::Action;
+use super::super::bad::BadReason;
 use super::super::ids::AgentId;
 use super::super::lease::Standing;
 use super::super::notice::Notice;
 use super::super::status::{Membership, Reason, ScheduleStatus, Status};
-use super::super::wire::BadReason;
 use super::super::{Member, Plan};
-use super::membership::Presence;
+use super::presence::Presence;
 use super::{Machine, OnLoss, Out, Place};
 
 impl Machine {

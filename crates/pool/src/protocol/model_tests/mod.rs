@@ -6,4 +6,5 @@ mod moves;
 mod promises;
 mod scenery;
 mod search;
+mod setup;
 mod world;

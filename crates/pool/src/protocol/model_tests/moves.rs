@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::scenery::*;
+use super::setup::*;
 use super::world::*;
 use crate::protocol::division::Carriers;
 use crate::protocol::machine::OnLoss;

@@ -1,6 +1,7 @@
 //! What is promised of every end of the model's time.
 
 use super::scenery::*;
+use super::setup::*;
 use super::world::*;
 use crate::protocol::machine::OnLoss;
 use crate::protocol::{AgentId, Plan, PlanMember, UnitHash};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nephoscope_coordination::{BootTime, Group, Unit};
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 
-use super::world::Setup;
+use super::setup::Setup;
 use crate::protocol::machine::Options;
 use crate::protocol::ranking::{MemberHash, ranked};
 use crate::protocol::{AgentId, Edge, Incarnation, KeyHash, Lease, WorkName};

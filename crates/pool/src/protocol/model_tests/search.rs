@@ -2,6 +2,7 @@
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
+use super::setup::*;
 use super::world::*;
 use crate::protocol::Rules;
 use crate::protocol::machine::OnLoss;

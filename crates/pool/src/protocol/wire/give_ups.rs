@@ -3,8 +3,9 @@
 use nephoscope_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{MAX_CYCLES, bounded};
 use super::units::{units_form, units_of};
-use super::{BadReason, MAX_CYCLES, bounded};
+use crate::protocol::bad::BadReason;
 use crate::protocol::mark::GiveUps;
 use crate::protocol::member::Versions;
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use nephoscope_model::ScheduleId;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
-use super::{BadReason, BadValue, MAX_SCHEDULE, decode};
+use super::bounds::MAX_SCHEDULE;
+use super::value::decode;
+use crate::protocol::bad::{BadReason, BadValue};
 use crate::protocol::ids::{AgentId, Incarnation, Revision};
 use crate::protocol::record::{Content, Entry, Key};
 

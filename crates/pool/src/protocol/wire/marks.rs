@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use nephoscope_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BadReason, MAX_CYCLES, MAX_STEPS, MAX_UNITS, bounded};
+use super::bounds::{MAX_CYCLES, MAX_STEPS, MAX_UNITS, bounded};
+use crate::protocol::bad::BadReason;
 use crate::protocol::ids::UnitHash;
 use crate::protocol::mark::{Marks, Step};
 use crate::protocol::member::Versions;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use nephoscope_model::ScheduleId;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{MAX_HOST, MAX_SCHEDULE, MAX_SCHEDULES, bounded};
 use super::units::{units_form, units_of};
-use super::{BadReason, MAX_HOST, MAX_SCHEDULE, MAX_SCHEDULES, bounded};
+use crate::protocol::bad::BadReason;
 use crate::protocol::ids::{Incarnation, UnitHash};
 use crate::protocol::member::{Member, Versions};
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use nephoscope_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{MAX_MEMBERS, MAX_UNITS, bounded};
 use super::units::{units_form, units_of};
-use super::{BadReason, MAX_MEMBERS, MAX_UNITS, bounded};
+use crate::protocol::bad::BadReason;
 use crate::protocol::ids::{AgentId, Incarnation};
 use crate::protocol::member::{UnitSet, Versions};
 use crate::protocol::plan::{Plan, PlanMember};

@@ -1,3 +1,5 @@
+//! Keys and values, read and written.
+
 use std::sync::Arc;
 
 use nephoscope_model::{ScheduleId, Timestamp};
@@ -7,8 +9,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol::ids::{AgentId, Incarnation, Revision, UnitHash};
 use crate::protocol::mark::{GiveUps, Marks, Step};
-use crate::protocol::member::{Member, UnitSet};
+use crate::protocol::member::{Member, UnitSet, Versions};
 use crate::protocol::plan::{Plan, PlanMember};
+use crate::protocol::record::{Key, Value};
 
 fn prefix() -> Prefix {
     Prefix::new("/nephoscope")

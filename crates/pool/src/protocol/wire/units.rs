@@ -1,6 +1,7 @@
 //! The form of a set of units.
 
-use super::{BadReason, MAX_UNITS, bounded};
+use super::bounds::{MAX_UNITS, bounded};
+use crate::protocol::bad::BadReason;
 use crate::protocol::ids::UnitHash;
 use crate::protocol::member::UnitSet;
 
