@@ -95,7 +95,6 @@ pub(crate) fn remarks<'a>(
 }
 
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_plugin::{BlockingPool, Registry};
     use {nephoscope_file as _, nephoscope_synthetic as _};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nephoscope_coordination::{Group, Unit};
 use nephoscope_model::{Meter, Resource, ScheduleId};
 use nephoscope_plugin::{MeterTable, PartitionMode, Scope, WantedMeters};
-use nephoscope_sources::{DiscoveryUrl, Schedule, Source, StaticResource};
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Schedule, Source, StaticResource};
 
 use crate::classes::{Class, ClassSet, SourceClasses};
 use crate::listing::{ListingDef, Origin};
