@@ -307,6 +307,23 @@ impl Queue {
         }
     }
 
+    /// Gives those back to the spool that it has as well and that are not under way: their numbers there.
+    pub(crate) fn give_back(&mut self) -> Vec<u64> {
+        let (mut numbers, mut rest) = (Vec::new(), VecDeque::new());
+        for entry in std::mem::take(&mut self.returned) {
+            match entry.stored {
+                Some(number) => {
+                    numbers.push(number);
+                    self.waiting_samples -= entry.samples();
+                    self.forget(&entry);
+                }
+                None => rest.push_back(entry),
+            }
+        }
+        self.returned = rest;
+        numbers
+    }
+
     /// Takes everything out that is nowhere else, oldest first, and forgets the rest.
     pub(crate) fn empty(&mut self) -> VecDeque<Entry> {
         self.put_all_back();

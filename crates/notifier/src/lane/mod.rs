@@ -52,7 +52,7 @@ struct State {
 impl Lane {
     pub(crate) fn new(setup: PublisherSetup, options: Arc<NotifierOptions>) -> Arc<Self> {
         let served = Served::new(setup.publisher, setup.url_shown);
-        let in_flight = served.in_flight;
+        let (in_flight, takes) = (served.in_flight, served.takes.clone());
         let can_store = served.encoding.is_some();
         if setup.spool.is_some() && !can_store {
             Event::NoEncoding.emit(&setup.name);
@@ -76,7 +76,7 @@ impl Lane {
                     lane.act(|machine, storage, now| machine.storage_changed(storage, now));
                 }
             });
-            spool.want(in_flight);
+            spool.serve(in_flight, takes, Vec::new);
         }
         lane
     }

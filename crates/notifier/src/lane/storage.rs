@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nephoscope_model::{Batch, Encoding};
 
 use crate::receipt::Ticket;
-use crate::spool::{Next, Order, Spool, SpoolMode};
+use crate::spool::{Next, Order, Spool, SpoolMode, Takes};
 
 /// The part of a [`Spool`] that decides with a lane where a batch goes. Every call returns at once.
 pub(crate) trait Storage {
@@ -27,8 +27,9 @@ pub(crate) trait Storage {
     fn has_backlog(&self) -> bool;
     /// What leaves next.
     fn next(&self) -> Next;
-    /// How many batches should be ready.
-    fn want(&self, batches: usize);
+    /// How many batches should be ready, and which. Where others are wanted than before, `under_way` gives the numbers of
+    /// those that were read and are not delivered.
+    fn serve(&self, want: usize, takes: &Takes, under_way: &mut dyn FnMut() -> Vec<u64>);
     /// A batch that was stored is delivered.
     fn done(&self, number: u64, samples: usize);
     /// A batch is rejected for good.
@@ -74,8 +75,8 @@ impl Storage for Spool {
         Spool::next(self)
     }
 
-    fn want(&self, batches: usize) {
-        Spool::want(self, batches);
+    fn serve(&self, want: usize, takes: &Takes, under_way: &mut dyn FnMut() -> Vec<u64>) {
+        Spool::serve(self, want, takes.clone(), under_way);
     }
 
     fn done(&self, number: u64, samples: usize) {

@@ -88,7 +88,10 @@ impl Machine {
             self.health.start_anew(now);
             let leaving = std::mem::replace(&mut self.served, replacement.served);
             if let Some(storage) = storage {
-                storage.want(self.served.in_flight);
+                let queue = &mut self.queue;
+                storage.serve(self.served.in_flight, &self.served.takes, &mut || {
+                    queue.give_back()
+                });
             }
             if self.served.follows_runs {
                 self.runs.hold_again(self.queue.waiting());
@@ -267,7 +270,7 @@ impl Machine {
         if let Some(taken) = self.queue.take_returned(epoch) {
             return Some(taken);
         }
-        let Some((storage, encoding)) = self.usable(storage) else {
+        let Some((storage, _)) = self.usable(storage) else {
             return self.queue.take(epoch);
         };
         if matches!(self.mode, Mode::Draining(_)) {
@@ -285,41 +288,19 @@ impl Machine {
         {
             return Some(taken);
         }
-        loop {
-            match storage.next() {
-                Next::Stored(Outgoing { number, batch }) => {
-                    if self.can_publish(storage, number, &batch, &encoding) {
-                        return Some(self.queue.depart(batch, None, Some(number), epoch, now));
-                    }
-                }
-                Next::NotStored(Incoming { batch, ticket, .. }) => {
-                    if self.served.follows_runs {
-                        self.runs.hold(&batch);
-                    }
-                    return Some(self.queue.depart(batch, Some(ticket), None, epoch, now));
-                }
-                // In order, nothing passes by what is there.
-                Next::Later if fifo || self.backlog_first => return None,
-                Next::Later | Next::Nothing => return self.queue.take(epoch),
+        match storage.next() {
+            Next::Stored(Outgoing { number, batch }) => {
+                Some(self.queue.depart(batch, None, Some(number), epoch, now))
             }
-        }
-    }
-
-    /// Whether a stored batch is in the publisher's encoding. One in another is set aside.
-    fn can_publish(
-        &mut self,
-        storage: &dyn Storage,
-        number: u64,
-        batch: &Arc<Batch>,
-        encoding: &Arc<dyn Encoding>,
-    ) -> bool {
-        match batch.encoded(&**encoding) {
-            Ok(_) => true,
-            Err(error) => {
-                self.counts.refuse(batch.len());
-                storage.refuse(Some(number), batch.clone(), None, error.to_string());
-                false
+            Next::NotStored(Incoming { batch, ticket, .. }) => {
+                if self.served.follows_runs {
+                    self.runs.hold(&batch);
+                }
+                Some(self.queue.depart(batch, Some(ticket), None, epoch, now))
             }
+            // In order, nothing passes by what is there.
+            Next::Later if fifo || self.backlog_first => None,
+            Next::Later | Next::Nothing => self.queue.take(epoch),
         }
     }
 }

@@ -6,7 +6,7 @@ use nephoscope_plugin::{Accepted, PublishError, RunEnd, RunOutcome};
 use super::*;
 use crate::events::Fault;
 use crate::receipt::{Outcome, Receipt};
-use crate::spool::{Incoming, Next, Order, SpoolMode};
+use crate::spool::{Incoming, Next, Order, SpoolMode, Takes};
 
 struct Silent {
     stores: bool,
@@ -91,7 +91,7 @@ impl Storage for Shelf {
         }
     }
 
-    fn want(&self, _: usize) {}
+    fn serve(&self, _: usize, _: &Takes, _: &mut dyn FnMut() -> Vec<u64>) {}
 
     fn done(&self, number: u64, _: usize) {
         self.done.borrow_mut().push(number);
