@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nephoscope_model::{Batch, Encoding, OsloNotification};
-use nephoscope_notifier::spool::{Folder, Log, LogOptions, Order, Record, Spool, SpoolMode, SpoolOptions};
-use nephoscope_notifier::{DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet};
+use nephoscope_model::{Batch, Encoding, OsloNotification, PayloadKind};
+use nephoscope_notifier::spool::{
+    Contents, Folder, Log, LogOptions, Order, Record, Spool, SpoolMode, SpoolOptions,
+};
+use nephoscope_notifier::{
+    DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet, Selectors,
+};
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -171,6 +175,7 @@ fn notifier(world: &World, spool: Spool) -> Notifier {
         publisher: Arc::new(Stuck),
         queue: DEFAULT_QUEUE,
         spool: Some(spool),
+        selectors: Selectors::default(),
     };
     Notifier::start(vec![setup], NotifierOptions::default(), world.core.handle())
 }
@@ -210,15 +215,19 @@ pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, 
         durable: false,
         segment_bytes: None,
     };
-    let mut log = Log::open(folder, options).during("open a spool")?;
+    let mut log = Log::open(Box::new(folder), options).during("open a spool")?;
     let time = clocks::wall().as_micros();
+    let contents = Contents {
+        encoding: OsloNotification::ID,
+        kind: PayloadKind::Samples,
+    };
     let (mut written, mut samples) = (0, 0);
     for batch in batches.iter().cycle() {
         if written >= bytes {
             break;
         }
         let record = Record {
-            form: 2,
+            contents: &contents,
             samples: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             time,
             payload: batch.encoded(&OsloNotification).unwrap_or_default(),

@@ -9,7 +9,7 @@ use nephoscope_model::{
     Batch, Encoding, JsonLines, Meter, MeterDef, PayloadKind, Resource, Subject, Timestamp,
 };
 use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolOptions};
-use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, PublisherStatus};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, PublisherStatus, Selectors};
 use nephoscope_plugin::{
     Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
     Scope, async_trait,
@@ -120,6 +120,7 @@ fn plugins() -> Plugins {
     );
     plugins.pollsters.push(Arc::new(LoadedPollster {
         name: "web".into(),
+        namespaces: Arc::default(),
         meters: vec![Arc::new(Meter::from(&MeterDef::gauge(
             "web.answers",
             "answer",
@@ -163,6 +164,7 @@ impl Bench {
             publisher,
             queue: 1000,
             spool: None,
+            selectors: Selectors::default(),
         };
         let publishers = vec![setup("away", Arc::new(Away)), setup("taken", Arc::new(Taken))];
         let notifier = Notifier::start(publishers, NotifierOptions::default(), &runtime);
@@ -512,6 +514,7 @@ impl Bench {
             publisher: Arc::new(Spooled),
             queue: 1000,
             spool: Some(spool),
+            selectors: Selectors::default(),
         };
         let notifier = bench.state.notifier();
         notifier.reconfigure(vec![setup]).await;

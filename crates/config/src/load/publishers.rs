@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nephoscope_sources::MeterFilter;
 use serde_json::{Map, Value};
 
 use super::checks::Checks;
@@ -11,6 +12,7 @@ use crate::near::nearest;
 use crate::path::ValuePath;
 use crate::problem::Problem;
 use crate::sections::{Notifier, Options};
+use crate::sources::bad_filter;
 
 impl Checks<'_, '_> {
     pub(super) fn notifier(&mut self) -> Option<Notifier> {
@@ -53,10 +55,34 @@ impl Checks<'_, '_> {
             return None;
         }
         let mut notifier: Notifier = self.read(document, value, &ValuePath::top().at("notifier"))?;
+        if !self.selected_meters(document, &notifier, &path) {
+            return None;
+        }
         for (publisher, options) in notifier.publishers.iter_mut().zip(options) {
             publisher.options = options?;
         }
         Some(notifier)
+    }
+
+    /// Whether the patterns of meters that publishers select are such.
+    fn selected_meters(&mut self, document: usize, notifier: &Notifier, path: &ValuePath) -> bool {
+        let mut good = true;
+        for (index, publisher) in notifier.publishers.iter().enumerate() {
+            let patterns = publisher.meters.iter().flatten();
+            let Some(error) = publisher
+                .meters
+                .as_ref()
+                .and_then(|_| MeterFilter::new(patterns).err())
+            else {
+                continue;
+            };
+            good = false;
+            let of = format!(" of publisher `{}`", publisher.name);
+            let place = |path: &ValuePath, part| self.place(document, path, part);
+            let finding = bad_filter(error, &path.at(index).at("meters"), &of, place);
+            self.findings.add(finding);
+        }
+        good
     }
 
     fn publisher_options(
@@ -65,7 +91,7 @@ impl Checks<'_, '_> {
         fields: &Map<String, Value>,
         path: &ValuePath,
     ) -> Option<Options> {
-        const OWN: [&str; 4] = ["name", "url", "queue", "spool"];
+        const OWN: [&str; 7] = ["name", "url", "queue", "spool", "meters", "sources", "namespaces"];
         let options: Map<String, Value> = fields
             .iter()
             .filter(|(key, _)| !OWN.contains(&key.as_str()))

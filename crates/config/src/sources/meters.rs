@@ -1,8 +1,9 @@
 //! Which meters a source wants.
 
-use nephoscope_sources::{MeterFilter, MeterFilterError};
+use nephoscope_sources::MeterFilter;
 use serde_json::{Map, Value};
 
+use super::filter::bad_filter;
 use super::reader::{Reader, is_nothing};
 use crate::finding::{Finding, Part};
 use crate::path::ValuePath;
@@ -101,58 +102,11 @@ impl Reader<'_> {
         match MeterFilter::new(patterns.iter().copied()) {
             Ok(filter) => Some(filter),
             Err(error) => {
-                self.bad_filter(error, &path, &of_source);
+                let place = |path: &ValuePath, part| self.place(path, part);
+                let finding = bad_filter(error, &path, &of_source, place);
+                self.findings.add(finding);
                 None
             }
         }
-    }
-
-    fn bad_filter(&mut self, error: MeterFilterError, path: &ValuePath, of_source: &str) {
-        let finding = match error {
-            MeterFilterError::Empty => {
-                let title = format!("`meters`{of_source} names no meters");
-                self.finding(
-                    Problem::MetersEmpty,
-                    title,
-                    path,
-                    Part::Key,
-                    "expected a list of names or patterns",
-                )
-            }
-            MeterFilterError::EmptyPattern { index } => {
-                let title = format!("an item of `meters`{of_source} is empty");
-                let label = "expected a name or a pattern";
-                self.finding(Problem::MeterEmpty, title, &path.at(index), Part::Value, label)
-            }
-            MeterFilterError::Mixed { included, excluded } => self
-                .finding(
-                    Problem::MetersMixed,
-                    format!("`meters`{of_source} both includes and excludes meters"),
-                    &path.at(excluded),
-                    Part::Value,
-                    "this excludes meters",
-                )
-                .also(
-                    self.place(&path.at(included), Part::Value),
-                    "and this includes some",
-                )
-                .help(Some(
-                    "keep the names alone, or exclude from everything, as in `meters: [\"*\", \"!disk.*\"]`",
-                )),
-            MeterFilterError::MixedWithWildcard { included, wildcard } => self
-                .finding(
-                    Problem::MetersBesideWildcard,
-                    format!("`meters`{of_source} names meters beside `*`"),
-                    &path.at(included),
-                    Part::Value,
-                    "this names meters",
-                )
-                .also(
-                    self.place(&path.at(wildcard), Part::Value),
-                    "and this already wants every meter",
-                )
-                .help(Some("leave out the one or the other")),
-        };
-        self.findings.add(finding);
     }
 }

@@ -1,32 +1,30 @@
 //! The thread of a spool: everything that touches the disk.
 
+mod store;
+mod watch;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nephoscope_model::{Batch, Encoding, EncodingId, PayloadKind};
+use nephoscope_model::Batch;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::boxed::BoxDisk;
-use super::codes;
-use super::error::{AppendError, OpenError};
+use self::watch::Losing;
+use super::contents::Contents;
+use super::disk::Disk;
+use super::error::OpenError;
 use super::events::Event;
 use super::folder::FolderError;
-use super::log::{Log, LogCounts, LogStatus, Record};
-use super::options::{Fsync, SYNC_INTERVAL, SpoolOptions};
-use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Probe, Report, Settled, Shared};
-use super::quarantine::{Quarantine, Refusal};
-#[cfg(feature = "failpoints")]
-use crate::failpoint::Failpoint;
+use super::log::{Log, LogCounts, LogStatus};
+use super::options::{SYNC_INTERVAL, SpoolOptions};
+use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Probe, Report, Serve, Settled, Shared};
+use super::quarantine::Quarantine;
 use crate::receipt::Ticket;
 
 /// How many batches are appended before others get their turn; with `fsync: always` they share a sync.
 const GROUP: usize = 64;
-
-/// A group is cut short after this time: whoever waits for room must hear of progress long before the lane's patience ends, also
-/// where batches are large and the machine is slow.
-const GROUP_TIME: Duration = Duration::from_millis(100);
 
 /// How many bytes of batches are read ahead.
 const MAX_READY_BYTES: usize = 4 << 20;
@@ -37,13 +35,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often batches are looked at that may have become too old.
 const EXPIRE: Duration = Duration::from_secs(10);
 
-/// An end of an episode of losses is told when there were none for so long.
-const QUIET: Duration = Duration::from_secs(10);
-
 /// Serves a spool until it is closed.
 pub(super) fn run(
     shared: &Arc<Shared>,
-    disk: impl FnOnce() -> Result<BoxDisk, FolderError>,
+    disk: impl FnOnce() -> Result<Box<dyn Disk>, FolderError>,
     opened: oneshot::Sender<Result<(), OpenError>>,
 ) {
     let _end = End(shared.clone());
@@ -91,7 +86,7 @@ impl Drop for End {
 
 struct Worker {
     shared: Arc<Shared>,
-    log: Log<BoxDisk>,
+    log: Log,
     options: SpoolOptions,
     quarantine: Quarantine,
     /// Appended, not yet synced, in the order of numbers. A batch that was delivered meanwhile has no ticket.
@@ -107,13 +102,9 @@ struct Worker {
     stored: (u64, u64),
     failed_syncs: u64,
     told: LogCounts,
+    /// Whether it was told that batches are kept.
+    told_kept: bool,
     losing: Option<Losing>,
-}
-
-/// Losses that belong together.
-struct Losing {
-    last: Instant,
-    before: LogCounts,
 }
 
 /// What the thread takes out of the mailbox at once.
@@ -123,6 +114,7 @@ struct Work {
     turn_over: bool,
     drops: Vec<(i64, oneshot::Sender<Dropped>)>,
     options: Option<SpoolOptions>,
+    serve: Option<Serve>,
     /// How many batches may be read ahead.
     room: usize,
     ready_bytes: usize,
@@ -130,7 +122,7 @@ struct Work {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, log: Log<BoxDisk>, options: SpoolOptions) -> Self {
+    fn new(shared: Arc<Shared>, log: Log, options: SpoolOptions) -> Self {
         let LogStatus { records, samples, .. } = log.status();
         let now = Instant::now();
         Self {
@@ -149,18 +141,7 @@ impl Worker {
             stored: (0, 0),
             failed_syncs: 0,
             losing: None,
-        }
-    }
-
-    fn tell_of_opening(&self) {
-        let (batches, samples) = self.recovered;
-        let counts = self.log.counts();
-        if counts.torn > 0 {
-            let bytes = counts.torn_bytes;
-            Event::TornEnd { bytes }.emit(&self.shared.name);
-        }
-        if batches > 0 {
-            Event::Recovered { batches, samples }.emit(&self.shared.name);
+            told_kept: false,
         }
     }
 
@@ -172,6 +153,7 @@ impl Worker {
                 turn_over,
                 drops,
                 options,
+                serve,
                 room,
                 ready_bytes,
                 closing,
@@ -181,6 +163,9 @@ impl Worker {
             }
             if turn_over {
                 self.log.turn_over();
+            }
+            if let Some(Serve { takes, returned }) = serve {
+                self.log.serve(&takes, &returned);
             }
             let settled_any = !settled.is_empty();
             for settled in settled {
@@ -199,6 +184,7 @@ impl Worker {
                 let _ = told.send(dropped);
             }
             self.watch_losses();
+            self.watch_kept();
             if closing && self.shared.mail.lock().inbox.is_empty() {
                 break;
             }
@@ -232,6 +218,7 @@ impl Worker {
             let due = due.into_iter().flatten().min();
             let busy = mail.closing
                 || mail.options_changed
+                || mail.serve.is_some()
                 || mail.turn_over
                 || !mail.drops.is_empty()
                 || !mail.settled.is_empty()
@@ -273,6 +260,7 @@ impl Worker {
             turn_over: std::mem::take(&mut mail.turn_over),
             drops: std::mem::take(&mut mail.drops),
             options: std::mem::take(&mut mail.options_changed).then(|| mail.options.clone()),
+            serve: mail.serve.take(),
             room: if reads {
                 mail.want.saturating_sub(mail.ready.len())
             } else {
@@ -338,128 +326,6 @@ impl Worker {
         }
     }
 
-    fn quarantine(&mut self, batch: &Batch, encoding: Option<&dyn Encoding>, reason: &str) {
-        let own = encoding.map(Encoding::id);
-        let encoded = || encoding.and_then(|encoding| batch.encoded(encoding).ok());
-        let refusal = Refusal {
-            time: wall_clock(),
-            reason,
-            form: batch
-                .stored_encoding()
-                .or(own.as_ref())
-                .map_or("unknown", EncodingId::name),
-            samples: batch.len(),
-            body: batch.stored_bytes().or_else(encoded).unwrap_or_default(),
-        };
-        if let Err(error) = self.quarantine.add(self.log.disk(), refusal) {
-            Event::NotSetAside { error }.emit(&self.shared.name);
-        }
-    }
-
-    /// Appends batches; those that are left when the disk takes no more, or the time is up.
-    fn store(&mut self, mut items: VecDeque<Incoming>, closing: bool) -> VecDeque<Incoming> {
-        let (mut appended, mut failed) = (0u64, false);
-        let began = Instant::now();
-        while appended == 0 || began.elapsed() < GROUP_TIME {
-            let Some(item) = items.pop_front() else { break };
-            let samples = item.batch.len();
-            let record = Record {
-                form: codes::code(&item.encoding.id()),
-                samples: u32::try_from(samples).unwrap_or(u32::MAX),
-                time: wall_clock(),
-                payload: item.batch.encoded(&*item.encoding).unwrap_or_default(),
-            };
-            match self.log.append(record) {
-                Ok(number) => {
-                    appended += 1;
-                    self.stored.0 += 1;
-                    self.stored.1 += samples as u64;
-                    self.pending.push_back((number, Some(item.ticket)));
-                }
-                Err(error @ AppendError::TooLarge { .. }) => {
-                    // It has a place in the quarantine or none; its ticket says that it is lost.
-                    self.quarantine(&item.batch, Some(&*item.encoding), &error.to_string());
-                    self.stored.0 += 1;
-                    self.stored.1 += samples as u64;
-                    self.log.count_dropped(samples as u64);
-                }
-                Err(error) => {
-                    items.push_front(item);
-                    self.fail(&chain(&error));
-                    failed = true;
-                    break;
-                }
-            }
-        }
-        if appended > 0 {
-            match self.options.fsync {
-                Fsync::Always => self.sync(),
-                Fsync::Interval if closing => self.sync(),
-                Fsync::Interval => {
-                    self.sync_due
-                        .get_or_insert_with(|| Instant::now() + SYNC_INTERVAL);
-                }
-                Fsync::Never => self.resolve(),
-            }
-            if !failed {
-                self.recover();
-            }
-        }
-        items
-    }
-
-    /// Everything that was appended is as safe as it gets.
-    fn resolve(&mut self) {
-        for (_, ticket) in self.pending.drain(..) {
-            if let Some(ticket) = ticket {
-                ticket.store();
-            }
-        }
-        #[cfg(feature = "failpoints")]
-        Failpoint::Stored.reach();
-    }
-
-    fn sync(&mut self) {
-        self.sync_due = None;
-        match self.log.sync() {
-            Ok(()) => {
-                #[cfg(feature = "failpoints")]
-                Failpoint::Synced.reach();
-                self.resolve();
-            }
-            Err(error) => {
-                self.failed_syncs += 1;
-                let batches = self.pending.len();
-                // Tickets that are dropped say that their batches are not safe, though they may be delivered.
-                self.pending.clear();
-                Event::NotSynced { batches, error }.emit(&self.shared.name);
-            }
-        }
-    }
-
-    fn fail(&mut self, error: &str) {
-        self.retry_at = Some(Instant::now() + RETRY);
-        let began = {
-            let mut mail = self.shared.mail.lock();
-            let began = mail.failing.is_none();
-            mail.failing = Some(Failing {
-                error: error.into(),
-                probe: Probe::NotYet,
-            });
-            began
-        };
-        if began {
-            Event::FailingBegan { error }.emit(&self.shared.name);
-        }
-    }
-
-    fn recover(&mut self) {
-        self.retry_at = None;
-        if self.shared.mail.lock().failing.take().is_some() {
-            Event::FailingEnded.emit(&self.shared.name);
-        }
-    }
-
     fn read_ahead(&mut self, room: usize, mut bytes: usize) -> Vec<Outgoing> {
         let mut read = Vec::new();
         while read.len() < room && bytes < MAX_READY_BYTES {
@@ -467,16 +333,11 @@ impl Worker {
                 Ok(Some(stored)) => {
                     self.read_retry_at = None;
                     bytes += stored.payload.len();
-                    let encoding = codes::encoding(stored.form);
                     let samples = usize::try_from(stored.samples).unwrap_or(usize::MAX);
+                    let Contents { encoding, kind } = stored.contents;
                     read.push(Outgoing {
                         number: stored.number,
-                        batch: Arc::new(Batch::stored(
-                            encoding,
-                            stored.payload,
-                            PayloadKind::Samples,
-                            samples,
-                        )),
+                        batch: Arc::new(Batch::stored(encoding, stored.payload, kind, samples)),
                     });
                 }
                 Ok(None) => break,
@@ -516,18 +377,25 @@ impl Worker {
     fn give(&mut self, left: VecDeque<Incoming>, read: Vec<Outgoing>, settled: bool) {
         let changed = !read.is_empty() || settled;
         let mut mail = self.shared.mail.lock();
-        for outgoing in read {
-            mail.ready_bytes += outgoing.batch.stored_bytes().map_or(0, <[u8]>::len);
-            mail.ready.push_back(outgoing);
+        match &mut mail.serve {
+            // Perhaps they are not what is wanted any more.
+            Some(serve) => serve.returned.extend(read.iter().map(|outgoing| outgoing.number)),
+            None => {
+                for outgoing in read {
+                    mail.ready_bytes += outgoing.batch.stored_bytes().map_or(0, <[u8]>::len);
+                    mail.ready.push_back(outgoing);
+                }
+            }
         }
         for incoming in left.into_iter().rev() {
             mail.inbox.push_front(incoming);
         }
-        let before = mail.incoming_batches;
+        let (before, had_unread) = (mail.incoming_batches, mail.unread > 0);
         mail.incoming_batches = mail.inbox.len();
         mail.incoming_samples = mail.inbox.iter().map(|incoming| incoming.batch.len()).sum();
         let changed = changed || before != mail.incoming_batches || mail.failing.is_some();
         self.write_report(&mut mail);
+        let changed = changed || had_unread != (mail.unread > 0);
         drop(mail);
         if changed {
             self.shared.tell();
@@ -573,37 +441,8 @@ impl Worker {
             quarantine: self.quarantine.status(),
             low: status.low,
             next: status.next,
+            held: self.log.held(),
         };
-    }
-
-    /// Tells when losses begin and when they have ended.
-    fn watch_losses(&mut self) {
-        let (counts, now) = (self.log.counts(), Instant::now());
-        let lost = counts.lost_samples != self.told.lost_samples || counts.damaged != self.told.damaged;
-        let dropped = counts.dropped_records != self.told.dropped_records;
-        if lost {
-            let batches = counts.lost_records - self.told.lost_records;
-            let samples = counts.lost_samples - self.told.lost_samples;
-            Event::Damaged { batches, samples }.emit(&self.shared.name);
-        }
-        if dropped {
-            if self.losing.is_none() {
-                Event::DroppingBegan.emit(&self.shared.name);
-            }
-            let before = self.losing.as_ref().map_or(self.told, |losing| losing.before);
-            self.losing = Some(Losing { last: now, before });
-        } else if let Some(losing) = self
-            .losing
-            .take_if(|losing| now.duration_since(losing.last) >= QUIET)
-        {
-            self.tell_of_end(&losing);
-        }
-        self.told = counts;
-    }
-
-    fn tell_of_end(&self, losing: &Losing) {
-        let samples = self.log.counts().dropped_samples - losing.before.dropped_samples;
-        Event::DroppingEnded { samples }.emit(&self.shared.name);
     }
 
     fn finish(&mut self) {
@@ -621,18 +460,6 @@ impl Worker {
         self.report();
         self.shared.tell();
     }
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Milliseconds since 1970 UTC.
