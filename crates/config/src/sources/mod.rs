@@ -1,5 +1,6 @@
 //! The `sources` of polling.yaml: ceilometer's rules to the letter, and our own keys beside them.
 
+mod filter;
 mod keys;
 mod lines;
 mod meters;
@@ -20,6 +21,8 @@ use crate::schema::kind;
 use lines::Lines;
 pub(crate) use meters::bad_filter;
 use reader::Reader;
+
+pub(crate) use filter::bad_filter;
 
 /// Reads all sources of a document; what is wrong becomes findings. Only without errors are all sources in the result.
 pub(crate) fn read(
