@@ -163,8 +163,8 @@ struct Cycle<'a> {
 impl<'a> Cycle<'a> {
     fn new(states: &'a RunStates, context: Arc<CycleContext>) -> Self {
         let work = Arc::new(WorkId {
-            cycle: context.cycle.clone(),
-            succession: context.succession,
+            cycle: context.frame.cycle.clone(),
+            succession: context.frame.succession,
         });
         Self {
             states,
@@ -172,8 +172,8 @@ impl<'a> Cycle<'a> {
             runs: JoinSet::new(),
             ledger: Ledger::new(
                 work.clone(),
-                context.coordinator.clone(),
-                context.settlements.clone(),
+                context.engine.coordinator.clone(),
+                context.engine.settlements.clone(),
             ),
             work,
             shared: context.cancellation.child_token(),
@@ -214,7 +214,7 @@ impl<'a> Cycle<'a> {
                 fence: None,
                 members: NonZeroUsize::MIN,
             };
-            let stopping = self.context.stopping.clone();
+            let stopping = self.context.engine.stopping.clone();
             self.runs.spawn(async move {
                 if let Some(at) = at {
                     tokio::select! {
@@ -259,8 +259,8 @@ impl<'a> Cycle<'a> {
             }
             let members = listings.iter().map(|listing| listing.part().members).max();
             let fence = Fence {
-                coordinator: self.context.coordinator.clone(),
-                clock: self.context.clock.clone(),
+                coordinator: self.context.engine.coordinator.clone(),
+                clock: self.context.engine.clock.clone(),
                 work: self.work.clone(),
                 units: listings.iter().map(|listing| listing.unit().clone()).collect(),
             };
@@ -351,7 +351,7 @@ impl<'a> Cycle<'a> {
                 // Its part of the cycle had not begun when the agent was told to stop.
                 Some(Ok(None)) => {}
                 Some(Err(error)) => {
-                    tracing::error!(%error, cycle = %self.context.cycle, "a run of the engine itself failed");
+                    tracing::error!(%error, cycle = %self.context.frame.cycle, "a run of the engine itself failed");
                 }
                 None => break,
             }
@@ -364,7 +364,7 @@ impl<'a> Cycle<'a> {
         let Begun {
             at: began,
             wall: started,
-        } = self.context.begun;
+        } = self.context.frame.begun;
         let listings: Vec<_> = self
             .listings
             .iter()
@@ -381,7 +381,7 @@ impl<'a> Cycle<'a> {
         }
         let mut record = CycleRecord {
             schedule,
-            cycle: self.context.cycle.clone(),
+            cycle: self.context.frame.cycle.clone(),
             started,
             lateness: start.due.map(|due| began.saturating_duration_since(due)),
             duration: began.elapsed(),
@@ -390,7 +390,7 @@ impl<'a> Cycle<'a> {
             failures,
             listings,
             polls: Vec::new(),
-            succession: self.context.succession,
+            succession: self.context.frame.succession,
             no_plan,
         };
         let mut receipts = Vec::new();
@@ -425,15 +425,15 @@ fn listing_context(
         .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
         .flatten();
     ListingContext {
-        cycle: context.cycle.clone(),
+        cycle: context.frame.cycle.clone(),
         // A listing that is cut off ends before the polls that read it: these end as they should.
-        deadline: context.deadline - margin(context.interval) / 2,
+        deadline: context.frame.deadline - margin(context.frame.interval) / 2,
         timeout,
         limit: context.limits.options().listing,
         cache: context.cache.clone(),
         wanted: task.wanted_of(index),
         cancellation,
-        runtime: context.plugin_runtime.clone(),
-        hasher: context.hasher.clone(),
+        runtime: context.engine.plugin_runtime.clone(),
+        hasher: context.engine.hasher.clone(),
     }
 }

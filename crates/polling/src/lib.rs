@@ -27,6 +27,7 @@ pub mod limits;
 pub mod listing;
 mod margin;
 mod names;
+mod options;
 mod pages;
 pub mod plugins;
 pub mod progress;

@@ -104,12 +104,12 @@ impl Run {
         } = self;
         let observer = Arc::new(Observer {
             state: state.clone(),
-            hasher: context.hasher.clone(),
+            hasher: context.engine.hasher.clone(),
             record: Mutex::new(PollRecord {
                 pollster: def.pollster.name.clone(),
                 ..PollRecord::default()
             }),
-            follows: context.notifier.follows_runs(),
+            follows: context.engine.notifier.follows_runs(),
             context: context.clone(),
             unreachable: AtomicBool::new(false),
             incomplete: AtomicBool::new(false),
@@ -117,19 +117,24 @@ impl Run {
             tags: OnceLock::new(),
         });
         let run = Arc::new(
-            nephoscope_model::Run::new(context.cycle.clone(), context.interval, def.pollster.name.clone())
-                .namespaces(def.pollster.namespaces.clone())
-                .sources(
-                    def.sources
-                        .iter()
-                        .map(|(name, _)| name.clone())
-                        .collect::<Arc<[_]>>(),
-                )
-                .succession(context.succession),
+            nephoscope_model::Run::new(
+                context.frame.cycle.clone(),
+                context.frame.interval,
+                def.pollster.name.clone(),
+            )
+            .namespaces(def.pollster.namespaces.clone())
+            .sources(
+                def.sources
+                    .iter()
+                    .map(|(name, _)| name.clone())
+                    .collect::<Arc<[_]>>(),
+            )
+            .succession(context.frame.succession),
         );
         // A succession is about some units only: what it has not is still this agent's or another's as before.
-        if observer.follows && context.succession.is_none() {
+        if observer.follows && context.frame.succession.is_none() {
             context
+                .engine
                 .notifier
                 .run_began(&run, &|key| inputs.iter().any(|input| input.own(key)));
         }
@@ -149,14 +154,14 @@ impl Run {
         let outcome = worker.work(inputs).await;
         if observer.follows {
             let end = worker.end_of_run(outcome.as_ref().err());
-            worker.context.notifier.run_ended(&worker.run, end);
+            worker.context.engine.notifier.run_ended(&worker.run, end);
         }
         if let Err(failure) = outcome {
             observer.run_failed(&failure);
         }
         let record = std::mem::take(&mut *observer.record.lock());
         if record.fenced > 0 {
-            events::fenced(&record.pollster, &worker.context.cycle, record.fenced);
+            events::fenced(&record.pollster, &worker.context.frame.cycle, record.fenced);
         }
         RunEnd {
             undone: observer.unreachable.load(Ordering::Relaxed)
@@ -240,7 +245,7 @@ impl Worker {
             _ if fenced || self.cancellation.is_cancelled() => RunOutcome::CutOff,
             Some(failure) if failure.kind() == FailureKind::Stopped => RunOutcome::CutOff,
             Some(_) => RunOutcome::Failed,
-            None if self.context.succession.is_some() => RunOutcome::Partial,
+            None if self.context.frame.succession.is_some() => RunOutcome::Partial,
             None if self.observer.incomplete.load(Ordering::Relaxed) => RunOutcome::Partial,
             None => RunOutcome::Complete,
         };
@@ -253,7 +258,7 @@ impl Worker {
         tokio::select! {
             biased;
             () = self.cancellation.cancelled() => Err(self.cancelled()),
-            done = timeout_at(self.context.deadline, work) => {
+            done = timeout_at(self.context.frame.deadline, work) => {
                 done.map_err(|_| Failure::new(FailureKind::Stopped, late))
             }
         }
@@ -275,28 +280,28 @@ impl Worker {
         let (page_sender, page_receiver) = mpsc::channel(PAGES);
         let (batch_sender, mut batches) = mpsc::channel(BATCHES);
         let host = if self.def.lane == Lane::Host {
-            context.host.as_ref()
+            context.engine.host.as_ref()
         } else {
             ""
         };
         let (sink, output) = SampleSink::new(
             self.def.table.clone(),
-            RunIds::new(host, &context.cycle, &self.def.pollster.name),
-            context.clock.wall(),
-            context.batch_size,
+            RunIds::new(host, &context.frame.cycle, &self.def.pollster.name),
+            context.engine.clock.wall(),
+            context.engine.batch_size,
             batch_sender,
             self.observer.clone(),
         );
         let poll_context = PollContext {
-            cycle: context.cycle.clone(),
-            deadline: context.deadline,
+            cycle: context.frame.cycle.clone(),
+            deadline: context.frame.deadline,
             cancellation: cancellation.clone(),
             cache: context.cache.clone(),
             members: self.members,
         };
         let plugin = self.def.pollster.plugin.clone();
         let (result_sender, mut result) = tokio::sync::oneshot::channel();
-        let mut task = context.plugin_runtime.spawn(async move {
+        let mut task = context.engine.plugin_runtime.spawn(async move {
             let mut run = PollRun::new(poll_context, page_receiver, sink);
             let outcome = std::panic::AssertUnwindSafe(plugin.poll(&mut run))
                 .catch_unwind()
@@ -324,7 +329,7 @@ impl Worker {
         let outcome = loop {
             let limit = self.limit(&output);
             // A batch that does not fill up is handed over when it is old enough.
-            let due = output.open_since().map(|since| since + context.batch_age);
+            let due = output.open_since().map(|since| since + context.engine.batch_age);
             tokio::select! {
                 biased;
                 Some(batch) = batches.recv() => self.hand_over(batch).await,
@@ -354,7 +359,7 @@ impl Worker {
         cancellation.cancel();
         self.end(&mut task).await;
         if !task.is_finished() {
-            events::poll_hangs(&self.def.pollster.name, &context.cycle);
+            events::poll_hangs(&self.def.pollster.name, &context.frame.cycle);
             self.state.left_behind.lock().push(task);
         }
         // Neither a panic nor a deadline takes back what was reported before.
@@ -377,7 +382,7 @@ impl Worker {
 
     /// When the run is ended if no further result comes.
     fn limit(&self, output: &RunOutput) -> Instant {
-        let deadline = self.context.deadline;
+        let deadline = self.context.frame.deadline;
         self.def
             .timeout
             .map_or(deadline, |timeout| deadline.min(output.last_result() + timeout))
@@ -385,7 +390,7 @@ impl Worker {
 
     fn late_text(&self, began: Instant) -> String {
         match self.def.timeout {
-            Some(timeout) if Instant::now() < self.context.deadline => {
+            Some(timeout) if Instant::now() < self.context.frame.deadline => {
                 format!(
                     "no result came for {timeout:?} (the source's timeout); ended after {:.1?}",
                     began.elapsed()
@@ -397,7 +402,7 @@ impl Worker {
 
     /// Lets the task end by itself, then aborts it. What is left then blocks its thread.
     async fn end(&self, task: &mut JoinHandle<()>) {
-        let grace = GRACE.min(margin(self.context.interval) / 4);
+        let grace = GRACE.min(margin(self.context.frame.interval) / 4);
         if timeout(grace, &mut *task).await.is_ok() {
             return;
         }
@@ -437,9 +442,9 @@ impl Worker {
         }
         self.observer.record.lock().samples += samples.len() as u64;
         let context = &self.context;
-        let mut batch = Batch::new(samples, context.sample_source.clone())
-            .signed_by(context.notifier.signer())
-            .made_at(context.clock.wall())
+        let mut batch = Batch::new(samples, context.engine.sample_source.clone())
+            .signed_by(context.engine.notifier.signer())
+            .made_at(context.engine.clock.wall())
             .of_run(self.run.clone())
             .of_resources(resources);
         if let Some(sources) = (tag as usize)
@@ -448,7 +453,8 @@ impl Worker {
         {
             batch = batch.for_sources(sources.clone());
         }
-        self.receipts.add(context.notifier.submit(Arc::new(batch)).await);
+        self.receipts
+            .add(context.engine.notifier.submit(Arc::new(batch)).await);
     }
 }
 
@@ -477,7 +483,7 @@ impl PageFilter for Observer {
             return true;
         }
         // A succession is a part of a cycle, and none of those that are counted.
-        let skipped = match self.context.succession {
+        let skipped = match self.context.frame.succession {
             None => set_aside.skips(hash),
             Some(_) => set_aside.holds(hash),
         };
@@ -511,7 +517,7 @@ impl Observer {
         }
         self.note(None, failure);
         let pollster = self.record.lock().pollster.clone();
-        events::poll_failed(&pollster, &self.context.cycle, failure);
+        events::poll_failed(&pollster, &self.context.frame.cycle, failure);
     }
 }
 
@@ -530,8 +536,8 @@ impl RunObserver for Observer {
                 self.hasher.hash(resource.key()),
                 resource.key(),
                 failure.chain(),
-                context.interval,
-                context.clock.wall(),
+                context.frame.interval,
+                context.engine.clock.wall(),
             );
         }
         if self.follows {
