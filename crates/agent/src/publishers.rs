@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as PublisherConfig, SpoolSettings};
-use nephoscope_model::Signer;
+use nephoscope_model::{Encoding, Signer};
 use nephoscope_notifier::spool::OpenError;
 use nephoscope_notifier::{NotifierOptions, PublisherSetup};
 use nephoscope_plugin::{BlockingPool, BuildError, OptionsError, Publisher, PublisherContext, Registry};
@@ -124,7 +124,8 @@ pub(crate) fn set_up(
             }
         };
         let spool = spool_of(registry, config, publisher, state_dir);
-        if spool.is_some() && made.encoding().is_none() {
+        let storable = |encoding: Arc<dyn Encoding>| encoding.id().is_valid();
+        if spool.is_some() && !made.encoding().is_some_and(storable) {
             let message = "nothing can be stored for this kind of publisher: it has no spool";
             return Err(spool_refused(index, "spool", message.to_owned()));
         }
