@@ -151,6 +151,7 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
     let definition = MeterDef::gauge(meter, "1", "A meter of a benchmark");
     Arc::new(LoadedPollster {
         name: meter.into(),
+        namespaces: Arc::default(),
         meters: vec![Arc::new(Meter::from(&definition))],
         default_discovery: None,
         endpoint: None,

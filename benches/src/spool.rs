@@ -10,7 +10,9 @@ use nephoscope_model::{Batch, Encoding, OsloNotification, PayloadKind};
 use nephoscope_notifier::spool::{
     Contents, Folder, Log, LogOptions, Order, Record, Spool, SpoolMode, SpoolOptions,
 };
-use nephoscope_notifier::{DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet};
+use nephoscope_notifier::{
+    DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet, Selectors,
+};
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -173,6 +175,7 @@ fn notifier(world: &World, spool: Spool) -> Notifier {
         publisher: Arc::new(Stuck),
         queue: DEFAULT_QUEUE,
         spool: Some(spool),
+        selectors: Selectors::default(),
     };
     Notifier::start(vec![setup], NotifierOptions::default(), world.core.handle())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::Coordinator;
-use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, Selectors};
 use nephoscope_plugin::{BlockingPool, Publisher, PublisherContext, Registry};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{EngineOptions, EngineParts};
@@ -72,6 +72,7 @@ impl World {
             publisher,
             queue,
             spool: None,
+            selectors: Selectors::default(),
         };
         let setups = publishers.into_iter().enumerate().map(setup).collect();
         Notifier::start(setups, NotifierOptions::default(), self.core.handle())

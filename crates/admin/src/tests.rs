@@ -9,7 +9,7 @@ use nephoscope_model::{
     Batch, Encoding, JsonLines, Meter, MeterDef, PayloadKind, Resource, Subject, Timestamp,
 };
 use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolOptions};
-use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, PublisherStatus};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, PublisherStatus, Selectors};
 use nephoscope_plugin::{
     Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
     Scope, async_trait,
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::listener::Listener;
 use crate::routes::Surface;
 use crate::server::serve;
-use crate::{AdminState, Handles, Phase, ROUTES, Reach};
+use crate::{AdminState, AgentClient, ClientError, Handles, Phase, ROUTES, Reach};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -120,6 +120,7 @@ fn plugins() -> Plugins {
     );
     plugins.pollsters.push(Arc::new(LoadedPollster {
         name: "web".into(),
+        namespaces: Arc::default(),
         meters: vec![Arc::new(Meter::from(&MeterDef::gauge(
             "web.answers",
             "answer",
@@ -163,6 +164,7 @@ impl Bench {
             publisher,
             queue: 1000,
             spool: None,
+            selectors: Selectors::default(),
         };
         let publishers = vec![setup("away", Arc::new(Away)), setup("taken", Arc::new(Taken))];
         let notifier = Notifier::start(publishers, NotifierOptions::default(), &runtime);
@@ -512,6 +514,7 @@ impl Bench {
             publisher: Arc::new(Spooled),
             queue: 1000,
             spool: Some(spool),
+            selectors: Selectors::default(),
         };
         let notifier = bench.state.notifier();
         notifier.reconfigure(vec![setup]).await;
@@ -673,4 +676,26 @@ async fn a_stop_ends_the_server_whatever_clients_do_and_removes_the_socket() {
     bench.stop.cancel();
     timeout(PATIENCE, server).await.expect("the server ends").unwrap();
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn the_client_understands_what_the_server_says() {
+    let bench = Bench::with_a_spool().await;
+    let (path, _server) = bench.on_unix().await;
+    let client = AgentClient::new(path);
+    let publishers = client.publishers().await.unwrap();
+    let spool = publishers[0].spool.as_ref().unwrap();
+    assert_eq!(
+        (publishers[0].name.as_str(), spool.samples, spool.low),
+        ("bus", 7, 1)
+    );
+    let drains = client.drain(Some("bus")).await.unwrap();
+    assert_eq!((drains[0].samples, drains[0].until), (7, 2));
+    let drops = client.drop_old(Duration::from_secs(3600), None).await.unwrap();
+    assert_eq!((drops[0].name.as_str(), drops[0].dropped_samples), ("bus", 0));
+    let error = client.drain(Some("another")).await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::Status { status: 404, .. }),
+        "{error}"
+    );
 }

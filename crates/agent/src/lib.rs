@@ -23,6 +23,7 @@ mod program;
 mod publishers;
 mod refused;
 mod reload;
+mod routing;
 mod run;
 mod runtimes;
 mod service;

@@ -25,7 +25,7 @@ pub struct Spool {
     pub max_age: Option<HumanDuration>,
     /// When what was written is synced to the disk. Default: `interval`.
     pub fsync: Option<Fsync>,
-    /// In which order samples leave it. Default: `fresh_first`.
+    /// In which order samples leave it. Default: `fresh_first`, and `fifo` for publishers whose other side wants samples in order.
     pub order: Option<SpoolOrder>,
 }
 

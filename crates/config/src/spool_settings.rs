@@ -35,6 +35,12 @@ impl Notifier {
         self.spool.path.clone().unwrap_or_else(|| state_dir.join(FOLDER))
     }
 
+    /// The order that is written for the spool of a publisher.
+    pub fn spool_order_of(&self, publisher: &Publisher) -> Option<SpoolOrder> {
+        let own = publisher.spool.as_ref().and_then(|spool| spool.order);
+        own.or(self.spool.order)
+    }
+
     /// The spool of a publisher, if it has one. `by_default`: whether its kind has one where nothing is written.
     pub fn spool_of(
         &self,
@@ -60,7 +66,7 @@ impl Notifier {
             max_bytes: max_bytes.map_or(DEFAULT_MAX_BYTES, |size| size.0),
             max_age: own.max_age.or(self.spool.max_age).map(Duration::from),
             fsync: own.fsync.or(self.spool.fsync).unwrap_or_default(),
-            order: own.order.or(self.spool.order).unwrap_or_default(),
+            order: self.spool_order_of(publisher).unwrap_or_default(),
         })
     }
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::encoded::EncodedForms;
 use crate::{
-    DecodeError, Encoding, EncodingId, Event, Payload, PayloadKind, Sample, Signer, Timestamp, WrongEncoding,
+    DecodeError, Encoding, EncodingId, Event, Payload, PayloadKind, ReportedResource, Run, Sample, Signer,
+    Timestamp, WrongEncoding,
 };
 
 /// A batch: what one hand-over of a pollster run gives to publishers.
@@ -26,6 +27,10 @@ pub struct Batch {
     source: Arc<str>,
     signer: Option<Arc<Signer>>,
     made_at: Option<Timestamp>,
+    run: Option<Arc<Run>>,
+    /// Where not all sources of the run want the samples.
+    wanted_by: Option<Arc<[Arc<str>]>>,
+    resources: Vec<ReportedResource>,
     encoded: EncodedForms,
 }
 
@@ -80,6 +85,9 @@ impl Batch {
             source,
             signer: None,
             made_at: None,
+            run: None,
+            wanted_by: None,
+            resources: Vec::new(),
             encoded: EncodedForms::default(),
         }
     }
@@ -96,6 +104,70 @@ impl Batch {
     pub fn made_at(mut self, time: Timestamp) -> Self {
         self.made_at = Some(time);
         self
+    }
+
+    /// Sets the run that it comes from.
+    #[must_use]
+    pub fn of_run(mut self, run: Arc<Run>) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    /// Sets the sources that want its samples, where not all sources of its run do.
+    #[must_use]
+    pub fn for_sources(mut self, sources: Arc<[Arc<str>]>) -> Self {
+        self.wanted_by = Some(sources);
+        self
+    }
+
+    /// Sets of which resources its samples are, in their order.
+    #[must_use]
+    pub fn of_resources(mut self, resources: Vec<ReportedResource>) -> Self {
+        self.resources = resources;
+        self
+    }
+
+    /// The samples or events for which `keep` is true, in a batch of their own that has everything else in common with this
+    /// one. `keep` has one value for each; what it has no value for is left out. A batch that comes from a spool gives an empty
+    /// one: what it carries is not known.
+    #[must_use]
+    pub fn filtered(&self, keep: &[bool]) -> Self {
+        fn kept<T: Clone>(all: &[T], keep: &[bool]) -> Vec<T> {
+            let count = keep.iter().filter(|keep| **keep).count();
+            let mut kept = Vec::with_capacity(count);
+            kept.extend(
+                all.iter()
+                    .zip(keep)
+                    .filter(|(_, keep)| **keep)
+                    .map(|(item, _)| item.clone()),
+            );
+            kept
+        }
+        let payload = match &self.content {
+            Content::Live(Payload::Samples(samples)) => Payload::Samples(kept(samples, keep)),
+            Content::Live(Payload::Events(events)) => Payload::Events(kept(events, keep)),
+            Content::Stored(_) => Payload::Samples(Vec::new()),
+        };
+        let mut flags = keep.iter();
+        let resources = self.resources.iter().filter_map(|resource| {
+            let samples = flags
+                .by_ref()
+                .take(resource.samples)
+                .filter(|keep| **keep)
+                .count();
+            (samples > 0).then(|| ReportedResource::new(resource.key.clone(), samples))
+        });
+        Self {
+            resources: resources.collect(),
+            content: Content::Live(payload),
+            source: self.source.clone(),
+            signer: self.signer.clone(),
+            // The time of the latest sample would be another one.
+            made_at: Some(self.made_at_or_latest()),
+            run: self.run.clone(),
+            wanted_by: self.wanted_by.clone(),
+            encoded: EncodedForms::default(),
+        }
     }
 
     /// How many samples or events it has, also where it comes from a spool.
@@ -172,6 +244,26 @@ impl Batch {
         &self.source
     }
 
+    /// The run that it comes from; none where it comes from a spool, or from no pollster.
+    pub fn run(&self) -> Option<&Arc<Run>> {
+        self.run.as_ref()
+    }
+
+    /// The names of the sources that want its samples. None are known where the batch comes from a spool, or from no pollster.
+    pub fn sources(&self) -> &[Arc<str>] {
+        match (&self.wanted_by, &self.run) {
+            (Some(sources), _) => sources,
+            (None, Some(run)) => &run.sources,
+            (None, None) => &[],
+        }
+    }
+
+    /// Of which resources its samples are, in their order: one entry for each report. It is known only where a publisher follows
+    /// runs.
+    pub fn resources(&self) -> &[ReportedResource] {
+        &self.resources
+    }
+
     /// What signs its samples.
     pub fn signer(&self) -> Option<&Signer> {
         self.signer.as_deref()
@@ -226,7 +318,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::JsonLines;
+    use crate::{CycleId, JsonLines, MessageId, ScheduleId};
 
     #[derive(Debug, Default)]
     struct Counting {
@@ -260,6 +352,41 @@ mod tests {
 
     fn live() -> Batch {
         Batch::new(Vec::new(), "openstack".into())
+    }
+
+    fn event(name: &str) -> Event {
+        Event::new(MessageId::upstream(name), name, Timestamp::from_micros(7))
+    }
+
+    #[test]
+    fn a_filtered_batch_keeps_everything_but_what_is_left_out() {
+        let cycle = CycleId {
+            schedule: ScheduleId::new("every:10:0"),
+            start: Timestamp::from_micros(0),
+            number: 0,
+        };
+        let sources: Arc<[Arc<str>]> = ["one".into(), "two".into()].into();
+        let run = Run::new(cycle, std::time::Duration::from_secs(10), "p").sources(sources);
+        let run = Arc::new(run);
+        let events = ["a", "b", "c", "d"].map(event).to_vec();
+        let batch = Batch::of_events(events, "openstack".into())
+            .of_run(run.clone())
+            .for_sources(["one".into()].into())
+            .of_resources(vec![
+                ReportedResource::new("r".into(), 1),
+                ReportedResource::new("s".into(), 3),
+            ]);
+        let filtered = batch.filtered(&[false, true, false, true]);
+        let names: Vec<_> = filtered.events().iter().map(|event| &*event.event_type).collect();
+        assert_eq!(names, ["b", "d"]);
+        assert_eq!(filtered.resources(), [ReportedResource::new("s".into(), 2)]);
+        assert!(Arc::ptr_eq(filtered.run().unwrap(), &run));
+        assert_eq!(
+            (filtered.sources(), filtered.source()),
+            (&["one".into()][..], "openstack")
+        );
+        assert_eq!(filtered.made_at_or_latest(), batch.made_at_or_latest());
+        assert_eq!(batch.len(), 4);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use nephoscope_model::{Batch, Encoding};
 use tokio::time::Instant;
 
+use crate::lane::Storage;
 use crate::receipt::Ticket;
-use crate::spool::Spool;
 
 /// An empty queue gives its memory back when an outage has made it grow beyond so many places.
 const KEPT_PLACES: usize = 64;
@@ -40,14 +40,14 @@ impl Entry {
         &self.batch
     }
 
-    /// Puts a batch that only stands here on its way into the spool; it comes back if there is no room.
+    /// Puts a batch that is only here on its way into the storage; it comes back if there is no room.
     pub(crate) fn offer_to(
         mut self,
-        spool: &Spool,
+        storage: &dyn Storage,
         encoding: &Arc<dyn Encoding>,
         bound: usize,
     ) -> Option<Self> {
-        let taken = spool.offer(&self.batch, encoding, &mut self.ticket, bound);
+        let taken = storage.offer(&self.batch, encoding, &mut self.ticket, bound);
         (!taken).then_some(self)
     }
 
@@ -144,6 +144,11 @@ impl Queue {
     /// The batch that sets out next of those that have not.
     pub(crate) fn first_waiting(&self) -> Option<&Arc<Batch>> {
         self.waiting.front().map(Entry::batch)
+    }
+
+    /// All batches that wait, also those that have come back.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Arc<Batch>> {
+        self.returned.iter().chain(&self.waiting).map(Entry::batch)
     }
 
     /// When the oldest batch came.

@@ -27,6 +27,7 @@ mod pollster;
 mod publisher;
 mod registry;
 mod report;
+mod runs;
 mod secret;
 pub mod testing;
 
@@ -53,6 +54,7 @@ pub use registry::{
     Registry, RegistryError, Scope,
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
+pub use runs::{FailedResource, RunEnd, RunOutcome};
 pub use secret::Secret;
 
 /// Registers a family, discovery, pollster or publisher with the program that the crate is linked into.

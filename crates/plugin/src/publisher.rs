@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nephoscope_model::{Batch, Encoding, PayloadKind, WrongEncoding};
+use nephoscope_model::{Batch, Encoding, PayloadKind, Run, WrongEncoding};
 use serde::de::DeserializeOwned;
 
 use crate::options;
-use crate::{BlockingPool, OptionsError};
+use crate::{BlockingPool, OptionsError, RunEnd};
 
 /// Delivers batches to one place.
 ///
@@ -27,6 +27,12 @@ pub trait Publisher: Send + Sync + 'static {
         1
     }
 
+    /// Whether the other side rejects samples that come after newer ones. Its spool gives them back in the order in which they came
+    /// then (`order: fifo`), unless the configuration says something else, which is warned about.
+    fn needs_order(&self) -> bool {
+        false
+    }
+
     /// The encoding that its spool stores. A publisher without one has no spool. One that has a spool gets batches of
     /// which only the bytes of this encoding are known ([`Batch::stored_encoding`]); where it needs their samples, the
     /// encoding decodes ([`Batch::payload`]).
@@ -37,6 +43,27 @@ pub trait Publisher: Send + Sync + 'static {
     /// Whether it delivers batches of this kind; others are not given to it. Only samples by default.
     fn takes(&self, kind: PayloadKind) -> bool {
         kind == PayloadKind::Samples
+    }
+
+    /// Whether it wants to know when runs begin and end. Only then are [`Publisher::run_began`] and [`Publisher::run_ended`] called,
+    /// and do batches say of which resources they are ([`Batch::resources`]).
+    fn follows_runs(&self) -> bool {
+        false
+    }
+
+    /// A run begins that may bring samples. `owns` says whether this agent polls the resource with a key, by the plan of the run's
+    /// cycle; a resource that it does not own is another agent's from now on. For a succession it is not called.
+    ///
+    /// It is called at once, before batches of earlier runs that still wait, and must not block.
+    fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
+        let _ = (run, owns);
+    }
+
+    /// A run has ended. All its batches have been delivered or lost, or are in the spool, from which they come without their run;
+    /// no other batch is given to the publisher before this returns. A publisher that is behind by several cycles misses the ends
+    /// between the oldest and the newest.
+    async fn run_ended(&self, run: &Arc<Run>, end: &RunEnd) {
+        let _ = (run, end);
     }
 
     /// Called once, after the last batch, when the agent stops or a reload removes the publisher.

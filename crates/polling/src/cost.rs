@@ -14,6 +14,7 @@ use nephoscope_plugin::{Call, CallRate, IdentityKind, PartitionMode};
 use nephoscope_sources::{DiscoveryUrl, Source};
 use serde::Serialize;
 
+use crate::classes::SourceClasses;
 use crate::listing::{ListingDef, Origin};
 use crate::plugins::Plugins;
 use crate::task::{RunDef, TaskDef};
@@ -97,8 +98,14 @@ impl Names {
 }
 
 impl Cost {
-    /// What these sources cost a pool of so many members, that find these resources.
-    pub fn of(sources: &[Source], plugins: &Plugins, members: u32, resources: &[Resources]) -> Self {
+    /// What these sources cost a pool of so many members, that find these resources, and whose publishers tell the `classes` apart.
+    pub fn of(
+        sources: &[Source],
+        plugins: &Plugins,
+        classes: &SourceClasses,
+        members: u32,
+        resources: &[Resources],
+    ) -> Self {
         let mut pool = Pool {
             members: members.into(),
             resources,
@@ -108,7 +115,7 @@ impl Cost {
             rows: Vec::new(),
         };
         pool.expect_names(plugins.names_calls);
-        for task in TaskDef::plan(sources, plugins) {
+        for task in TaskDef::plan(sources, plugins, classes) {
             pool.add(&task);
         }
         let hourly = std::mem::take(&mut pool.hourly);

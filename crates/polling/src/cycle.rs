@@ -23,8 +23,9 @@ use crate::fence::Fence;
 use crate::ledger::Ledger;
 use crate::listing::{Listing, ListingContext, ListingDef, Part, Reader};
 use crate::margin::margin;
+use crate::pages::InputReaders;
 use crate::record::{CycleRecord, FailureCounts};
-use crate::run::{InputReaders, Run, RunEnd, RunState};
+use crate::run::{Run, RunEnd, RunState};
 use crate::scheduler::Start;
 use crate::task::{Input, Lane, RunDef, TaskDef};
 
@@ -302,6 +303,7 @@ impl<'a> Cycle<'a> {
         InputReaders {
             listings: listings.iter().map(|listing| listing.reader()).collect(),
             fallback: fallback.map(|listing| listing.reader()),
+            classes: input.classes.clone(),
         }
     }
 

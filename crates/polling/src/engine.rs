@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::beside::take_work;
+use crate::classes::SourceClasses;
 use crate::clock::Clock;
 use crate::context::{Begun, CycleContext};
 use crate::cycle::{Planned, RunStates, run_cycle};
@@ -174,13 +175,13 @@ impl Engine {
         Self(inner)
     }
 
-    /// Polls these sources with these plugins from now on. Schedules that stay neither miss nor repeat a
+    /// Polls these sources with these plugins from now on, for the publishers that the notifier has now. Schedules that stay neither miss nor repeat a
     /// cycle, and running polls are not cut off. What agents share changes with the first plan that lists this
     /// agent's new units.
     pub async fn apply(&self, sources: &[Source], plugins: Arc<Plugins>) -> Applied {
         let inner = &self.0;
         let _changing = inner.changing.lock().await;
-        let tasks = TaskDef::plan(sources, &plugins);
+        let tasks = TaskDef::plan(sources, &plugins, &source_classes(&inner.parts.notifier));
         let carried = Carried {
             units: tasks
                 .iter()
@@ -612,7 +613,7 @@ pub async fn once(
     plugins: &Plugins,
     cancellation: &CancellationToken,
 ) -> Vec<Arc<CycleRecord>> {
-    let tasks = TaskDef::plan(sources, plugins);
+    let tasks = TaskDef::plan(sources, plugins, &source_classes(&parts.notifier));
     let limits = Arc::new(Limits::new(options.limits));
     // Nobody is told what is finished.
     let settlements = Settlements::on(parts.runtime.clone());
@@ -678,6 +679,11 @@ pub async fn once(
         }
     });
     futures::future::join_all(cycles).await
+}
+
+/// The sources that the publishers in use tell apart.
+fn source_classes(notifier: &Notifier) -> SourceClasses {
+    SourceClasses::new(notifier.source_selections())
 }
 
 /// The cycle of a schedule that is in progress, if there is one.

@@ -12,6 +12,7 @@
 //! The engine knows plugins by trait only, and never touches a file but the small one in [`progress`].
 
 pub mod alarm;
+pub mod classes;
 pub mod clock;
 pub mod context;
 pub mod cost;
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod listing;
 mod margin;
 mod names;
+mod pages;
 pub mod plugins;
 pub mod progress;
 pub mod record;

@@ -30,6 +30,8 @@ pub struct LoadedDiscovery {
 pub struct LoadedPollster {
     /// Its name, part of the identity of its samples.
     pub name: Arc<str>,
+    /// The namespaces that load it.
+    pub namespaces: Arc<[Arc<str>]>,
     /// The meters that it can measure.
     pub meters: Vec<Arc<Meter>>,
     /// The discovery URL that is asked where a source gives no resources.
@@ -198,6 +200,7 @@ impl Plugins {
             if let Some(plugin) = plugins.keep(built, found.name, found.family, &mut errors) {
                 plugins.pollsters.push(Arc::new(LoadedPollster {
                     name: found.name.into(),
+                    namespaces: found.namespaces.iter().map(|name| Arc::from(*name)).collect(),
                     meters: found
                         .meters
                         .iter()

@@ -201,6 +201,7 @@ fn identity(found: &std::fs::Metadata) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nephoscope_model::{Event, MessageId, Timestamp, TraitValue};
     use nephoscope_plugin::testing::{batch, publisher, publisher_conformance};
     use serde_json::json;
     use std::fs;
@@ -240,6 +241,27 @@ mod tests {
         publisher.close().await;
         assert_eq!(fs::read_to_string(&path).unwrap(), text(2) + &text(1));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn events_are_lines_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.json");
+        let publisher = publisher(&format!("file://{}", path.display()), json!({})).unwrap();
+        assert!(publisher.takes(PayloadKind::Events) && publisher.takes(PayloadKind::Samples));
+        let event = |name: &str| {
+            Event::new(MessageId::upstream(name), name, Timestamp::from_millis(0))
+                .with("memory_mb", TraitValue::Int(512))
+        };
+        let batch = Batch::of_events(vec![event("a"), event("b")], "openstack".into());
+        assert_eq!(publisher.publish(Arc::new(batch)).await.unwrap(), Accepted::all());
+        publisher.close().await;
+        let lines = fs::read_to_string(&path).unwrap();
+        let types: Vec<_> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event_type"].clone())
+            .collect();
+        assert_eq!(types, ["a", "b"]);
     }
 
     #[test]

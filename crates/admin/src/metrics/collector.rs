@@ -94,6 +94,7 @@ pub(crate) mod tests {
             listings: [].into(),
             set_aside: Vec::new(),
             publishers: Vec::new(),
+            filtered: 0,
             plugins_unavailable: 0,
             calls_left_behind: Vec::new(),
             service_calls: Vec::new(),

@@ -38,6 +38,8 @@ pub(crate) struct Snapshot {
     pub(crate) set_aside: Vec<SetAsideStatus>,
     /// The publishers; each name once.
     pub(crate) publishers: Vec<PublisherStatus>,
+    /// Samples and events that no publisher took.
+    pub(crate) filtered: u64,
     /// The pool, if work is shared.
     pub(crate) pool: Option<PoolStatus>,
     /// Plugins that this machine is not fit for.
@@ -75,6 +77,7 @@ impl Snapshot {
             listings,
             set_aside: engine.set_aside(),
             publishers,
+            filtered: notifier.filtered(),
             pool: parts.pool_status(),
             plugins_unavailable: plugins.unavailable.len(),
             calls_left_behind: plugins

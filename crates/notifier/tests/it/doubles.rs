@@ -8,7 +8,7 @@ use nephoscope_model::{
     Batch, CycleId, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
 };
 use nephoscope_notifier::{
-    Counts, Notifier, NotifierOptions, PublisherSetup, PublisherState, PublisherStatus,
+    Counts, Notifier, NotifierOptions, PublisherSetup, PublisherState, PublisherStatus, Selectors,
 };
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
@@ -44,7 +44,11 @@ pub(crate) enum Act {
     Take,
     TakeAfter(Duration),
     Refuse,
+    /// Takes all but one sample.
+    TakePart,
     Retry,
+    /// Asks for a pause.
+    RetryAfter(Duration),
     Hang,
     Panic,
 }
@@ -148,6 +152,15 @@ impl Publisher for Double {
                     .send_modify(|record| record.refused_samples += batch.samples().len() as u64);
                 return Err(PublishError::rejected("not a message"));
             }
+            Act::TakePart => {
+                let samples = batch.samples().len() as u64;
+                self.changed.send_modify(|record| {
+                    record.taken_samples += samples - 1;
+                    record.refused_samples += 1;
+                });
+                return Ok(Accepted::partly(1, "not a number"));
+            }
+            Act::RetryAfter(pause) => return Err(PublishError::retry("too many requests").not_before(pause)),
             Act::Retry => {
                 let cause = std::io::Error::other("connection refused");
                 return Err(PublishError::retry_because("the broker is away", cause));
@@ -178,6 +191,7 @@ pub(crate) fn setup(name: &str, publisher: &Arc<Double>, queue: usize) -> Publis
         publisher: publisher.clone(),
         queue,
         spool: None,
+        selectors: Selectors::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nephoscope_model::Batch;
 use nephoscope_notifier::{
-    Notifier, NotifierOptions, Outcome, PublisherEnd, PublisherSetup, PublisherState, ReceiptSet,
+    Notifier, NotifierOptions, Outcome, PublisherEnd, PublisherSetup, PublisherState, ReceiptSet, Selectors,
 };
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::runtime::Handle;
@@ -145,6 +145,7 @@ async fn a_publisher_that_panics_when_dropped_and_never_closes_holds_nothing_up(
         publisher: Arc::new(Villain),
         queue: 100,
         spool: None,
+        selectors: Selectors::default(),
     };
     let healthy = Double::new(Act::Take);
     let notifier = Notifier::start(

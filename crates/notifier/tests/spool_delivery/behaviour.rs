@@ -7,7 +7,7 @@ use std::time::Duration;
 use nephoscope_model::{Batch, Encoding, OsloNotification};
 use nephoscope_notifier::spool::{Fsync, Order, Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{
-    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherState, PublisherStatus,
+    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherState, PublisherStatus, Selectors,
 };
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
@@ -132,6 +132,7 @@ async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
             queue: 100,
             // One that could be stored is the same as well.
             spool: (number == 0).then(|| spool.clone()),
+            selectors: Selectors::default(),
         });
     let notifier = Notifier::start(setups.collect(), NotifierOptions::default(), &Handle::current());
     let batch = batch("b", 3);

@@ -9,7 +9,7 @@ use nephoscope_model::{
 };
 use nephoscope_notifier::spool::{Fsync, Order, Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{
-    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherStatus, Receipt, ShutdownReport,
+    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherStatus, Receipt, Selectors, ShutdownReport,
 };
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::runtime::Handle;
@@ -182,6 +182,7 @@ pub(crate) fn setup(publisher: Arc<dyn Publisher>, spool: Spool, queue: usize) -
         publisher,
         queue,
         spool: Some(spool),
+        selectors: Selectors::default(),
     }
 }
 

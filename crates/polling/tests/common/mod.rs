@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use nephoscope_coordination::{Coordinator, Local};
 use nephoscope_model::{Batch, Meter, MeterDef, Resource, Sample, Subject, Timestamp};
-use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, Selectors};
 use nephoscope_plugin::{
     Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
     Scope, async_trait,
@@ -123,6 +123,7 @@ impl Doubles {
     ) -> Self {
         self.0.pollsters.push(Arc::new(LoadedPollster {
             name: name.into(),
+            namespaces: Arc::default(),
             meters: meters
                 .iter()
                 .map(|name| Arc::new(Meter::from(&MeterDef::gauge(name, "unit", "a double"))))
@@ -236,6 +237,8 @@ pub(crate) struct BenchOptions {
     /// The publisher's queue, in samples, and how long it takes for a batch.
     pub(crate) queue: usize,
     pub(crate) publish: Duration,
+    /// Further publishers.
+    pub(crate) publishers: Vec<PublisherSetup>,
 }
 
 impl Default for BenchOptions {
@@ -250,6 +253,7 @@ impl Default for BenchOptions {
             shared_in_progress: true,
             queue: 10_000_000,
             publish: Duration::ZERO,
+            publishers: Vec::new(),
         }
     }
 }
@@ -269,8 +273,10 @@ impl Bench {
             publisher: kept.clone(),
             queue: options.queue,
             spool: None,
+            selectors: Selectors::default(),
         };
-        let notifier = Notifier::start(vec![setup], NotifierOptions::default(), &runtime);
+        let setups = std::iter::once(setup).chain(options.publishers).collect();
+        let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
         let engine = Engine::start(
             EngineOptions {
                 agent_id: "agent-1".into(),

@@ -55,6 +55,14 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "nephoscope_notifier_filtered_samples",
+        unit: None,
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Samples and events that no publisher takes, by what the publishers select",
+        read: |snapshot, series| series.count(&[], snapshot.filtered),
+    },
+    Family {
         name: "nephoscope_publisher_submitted_samples",
         unit: None,
         kind: Kind::Counter,

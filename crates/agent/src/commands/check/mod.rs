@@ -4,8 +4,9 @@ mod cost;
 
 use std::sync::Arc;
 
-use nephoscope_config::{Config, hide_userinfo};
+use nephoscope_config::{Config, SpoolOrder, hide_userinfo};
 use nephoscope_plugin::BlockingPool;
+use nephoscope_polling::classes::SourceClasses;
 use nephoscope_polling::cost::Cost;
 use nephoscope_polling::engine::run_status;
 use nephoscope_polling::plugins::Plugins;
@@ -15,10 +16,12 @@ use serde::Serialize;
 use crate::cli::{CheckArgs, Format};
 use crate::error::{Exit, ProgramError};
 use crate::output::{json_lines, note, print, stdout_is_terminal};
+use crate::publishers::Planned;
+use crate::routing::source_classes;
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
 use crate::table::Sheet;
-use crate::{logs, publishers, refused};
+use crate::{logs, publishers, refused, routing};
 
 /// A pollster run as a source asks for it.
 #[derive(Debug, Serialize)]
@@ -57,12 +60,13 @@ pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramEr
         refused::both(&loaded, plugins, publishers)
     };
     runtimes.end();
-    let (plugins, _) = made?;
+    let (plugins, planned) = made?;
     let rows = plan(config, &plugins);
     let format = args.printing.format();
     if args.cost {
         let size = &args.size;
-        let cost = Cost::of(&config.sources, &plugins, size.members, &size.resources);
+        let classes = source_classes(&config.notifier);
+        let cost = Cost::of(&config.sources, &plugins, &classes, size.members, &size.resources);
         match format {
             Format::Json => print(&json_lines(&cost.rows)?)?,
             Format::Table => print(cost::table(&cost, Sheet::stdout()).as_bytes())?,
@@ -76,9 +80,13 @@ pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramEr
             Format::Table => print(rows_table(Sheet::stdout(), &rows).as_bytes())?,
         }
     }
-    remarks(config, &plugins, &rows)
-        .iter()
-        .for_each(|line| note(line));
+    let mut remarks = remarks(config, &plugins, &rows);
+    if !config.notifier.publishers.is_empty() {
+        let setups = planned.iter().map(|planned| &planned.setup);
+        remarks.extend(routing::remarks(config, &plugins, setups));
+        remarks.extend(planned.iter().filter_map(out_of_order));
+    }
+    remarks.iter().for_each(|line| note(line));
     Ok(Exit::Done)
 }
 
@@ -86,7 +94,7 @@ pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramEr
 fn plan(config: &Config, plugins: &Plugins) -> Vec<Row> {
     let mut rows = Vec::new();
     for source in &config.sources {
-        for task in TaskDef::plan(std::slice::from_ref(source), plugins) {
+        for task in TaskDef::plan(std::slice::from_ref(source), plugins, &SourceClasses::default()) {
             for run in &task.runs {
                 let run = run_status(&task, run);
                 rows.push(Row {
@@ -146,6 +154,19 @@ fn remarks(config: &Config, plugins: &Plugins, rows: &[Row]) -> Vec<String> {
         );
     }
     lines
+}
+
+/// Of a publisher whose samples are to leave the spool in another order than its place takes.
+fn out_of_order(planned: &Planned) -> Option<String> {
+    let spool = planned.spool.as_ref()?;
+    let fails = planned.setup.publisher.needs_order() && spool.order == SpoolOrder::FreshFirst;
+    fails.then(|| {
+        format!(
+            "the publisher `{}` needs its samples in order, and its spool has `order: fresh_first`: \
+             after an outage the other side rejects what was stored",
+            planned.setup.name
+        )
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nephoscope_model::Batch;
-use nephoscope_notifier::PublisherSetup;
+use nephoscope_notifier::{PublisherSetup, Selectors};
 use nephoscope_plugin::{Accepted, PublishError, Publisher, async_trait};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -87,6 +87,7 @@ pub(super) fn collector() -> (PublisherSetup, Arc<Collected>) {
         publisher: Arc::new(Collector(collected.clone())),
         queue: MOST,
         spool: None,
+        selectors: Selectors::default(),
     };
     (setup, collected)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nephoscope_config::{Config, hide_userinfo};
+use nephoscope_polling::classes::SourceClasses;
 use nephoscope_polling::task::TaskDef;
 use nephoscope_pool::protocol::UnitHash;
 
@@ -15,7 +16,7 @@ pub(super) fn units(origin: &Origin, config: &Config) -> BTreeMap<UnitHash, Stri
     };
     let prefix = &config.coordination.group_prefix;
     let group = group_name(&config.agent.namespaces, prefix);
-    let tasks = TaskDef::plan(&config.sources, &plugins);
+    let tasks = TaskDef::plan(&config.sources, &plugins, &SourceClasses::default());
     let units = tasks.iter().flat_map(|task| task.shared_units());
     units
         .map(|unit| {

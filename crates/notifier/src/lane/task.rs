@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{Either, join, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use nephoscope_plugin::{PublishError, Publisher};
@@ -15,10 +15,11 @@ use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::Lane;
+use super::machine::{Answer, Departure, Step, Told};
 use crate::events::Fault;
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
-use crate::lane::{Answer, Departure, Lane, Step};
 use crate::options::CLOSE_TIMEOUT;
 
 /// An error's text is kept and logged up to so many bytes: what the other side says is not ours.
@@ -31,10 +32,16 @@ pub(crate) async fn run(lane: Arc<Lane>) {
         // A publisher that is always ready would otherwise keep the thread to itself.
         consume_budget().await;
         match lane.step() {
-            Step::Publish(departure) => flights.push(publish(departure, lane.options().publish_timeout)),
+            Step::Publish(departure) => {
+                flights.push(Either::Left(publish(departure, lane.options().publish_timeout)));
+            }
+            Step::Tell(told) => flights.push(Either::Right(tell(told, lane.options().publish_timeout))),
             Step::Wait(until) => tokio::select! {
                 biased;
-                Some((number, answer)) = flights.next() => lane.record(number, answer),
+                Some(landed) = flights.next() => match landed {
+                    Landed::Batch(number, answer) => lane.record(number, answer),
+                    Landed::RunEnd { heard } => lane.told(heard),
+                },
                 () = lane.work() => {}
                 () = sleep_to(until) => {}
                 () = prepare(&lane), if !flights.is_empty() => {}
@@ -72,8 +79,24 @@ async fn prepare(lane: &Lane) {
     }
 }
 
+/// What has come back.
+enum Landed {
+    /// A batch, by its number.
+    Batch(u64, Answer),
+    /// The end of a run.
+    RunEnd { heard: bool },
+}
+
+/// Tells of the end of a run; comes back whatever happens.
+async fn tell(told: Told, limit: Duration) -> Landed {
+    let Told { run, end, publisher } = told;
+    let hear = async move { timeout(limit, publisher.run_ended(&run, &end)).await.is_ok() };
+    let heard = AssertUnwindSafe(hear).catch_unwind().await.unwrap_or(false);
+    Landed::RunEnd { heard }
+}
+
 /// Publishes one batch; comes back whatever happens.
-async fn publish(departure: Departure, limit: Duration) -> (u64, Answer) {
+async fn publish(departure: Departure, limit: Duration) -> Landed {
     let Departure {
         number,
         batch,
@@ -84,20 +107,35 @@ async fn publish(departure: Departure, limit: Duration) -> (u64, Answer) {
     let attempt = async move {
         match timeout(limit, publisher.publish(batch)).await {
             Ok(Ok(accepted)) => Answer::Taken(accepted),
-            Ok(Err(PublishError::Rejected { message })) => Answer::Refused(shortened(message)),
-            Ok(Err(error)) => Answer::Retry(Fault::Answered, chain(&error)),
-            Err(_) => Answer::Retry(Fault::TimedOut, format!("no answer within {limit:?}")),
+            Ok(Err(PublishError::Rejected { message })) => Answer::Rejected(shortened(message)),
+            Ok(Err(error)) => Answer::Retry {
+                fault: Fault::Answered,
+                error: chain(&error),
+                not_before: match error {
+                    PublishError::Retry { not_before, .. } => not_before,
+                    _ => None,
+                },
+            },
+            Err(_) => retry(Fault::TimedOut, format!("no answer within {limit:?}")),
         }
     };
     let answer = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(answer) => answer,
-        Err(panic) => Answer::Retry(Fault::Panicked, panic_text(&*panic)),
+        Err(panic) => retry(Fault::Panicked, panic_text(&*panic)),
     };
     #[cfg(feature = "failpoints")]
     if matches!(answer, Answer::Taken(_)) {
         Failpoint::Answered.reach();
     }
-    (number, answer)
+    Landed::Batch(number, answer)
+}
+
+fn retry(fault: Fault, error: String) -> Answer {
+    Answer::Retry {
+        fault,
+        error,
+        not_before: None,
+    }
 }
 
 /// Drops what is under way. It may panic while being dropped, too.
