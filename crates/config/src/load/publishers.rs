@@ -68,10 +68,12 @@ impl Checks<'_, '_> {
     fn selected_meters(&mut self, document: usize, notifier: &Notifier, path: &ValuePath) -> bool {
         let mut good = true;
         for (index, publisher) in notifier.publishers.iter().enumerate() {
-            let Some(patterns) = &publisher.meters else {
-                continue;
-            };
-            let Err(error) = MeterFilter::new(patterns) else {
+            let patterns = publisher.meters.iter().flatten();
+            let Some(error) = publisher
+                .meters
+                .as_ref()
+                .and_then(|_| MeterFilter::new(patterns).err())
+            else {
                 continue;
             };
             good = false;

@@ -19,7 +19,6 @@ use crate::path::ValuePath;
 use crate::problem::Problem;
 use crate::schema::kind;
 use lines::Lines;
-pub(crate) use meters::bad_filter;
 use reader::Reader;
 
 pub(crate) use filter::bad_filter;
