@@ -14,6 +14,7 @@
 mod answer;
 mod client;
 mod gate;
+mod held;
 mod listener;
 mod members;
 mod metrics;
@@ -26,6 +27,7 @@ mod state;
 mod views;
 
 pub use client::{AgentClient, BegunDrain, ClientError, Dropped, PublisherSeen, QuarantineSeen, SpoolSeen};
+pub use held::HeldBatches;
 pub use listener::ListenError;
 pub use metrics::{BaseUnit, Family, Kind, families};
 pub use places::{Api, Place, Places};

@@ -104,7 +104,7 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         path: DRAIN_PATH,
-        description: "Delivers what spools hold now, before what is fresh and without waiting for the next retry; `publisher` names one. Answers at once: a spool is empty when its `low` in `/api/v1/publishers` has reached the `until` of the answer",
+        description: "Delivers what spools hold now, before what is fresh and without waiting for the next retry; `publisher` names one. Answers at once: a spool is empty, but for what its publisher does not take, when its `low` in `/api/v1/publishers` has reached the `until` of the answer",
         reach: Reach::Change,
     },
     Route {

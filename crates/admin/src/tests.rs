@@ -544,6 +544,12 @@ async fn on_the_unix_socket_spools_are_drained_and_pruned() {
         (&spool["samples"], &spool["mode"], &spool["low"], &spool["next"]),
         (&7.into(), &"always".into(), &1.into(), &2.into())
     );
+    assert_eq!(
+        spool["encodings"],
+        serde_json::json!([
+            {"encoding": "json-lines/1", "payload": "samples", "batches": 1, "samples": 7, "kept": false}
+        ])
+    );
     let drain = post(&path, "/api/v1/spool/drain?publisher=bus").await.json();
     assert_eq!(
         (

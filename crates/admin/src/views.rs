@@ -14,6 +14,7 @@ use nephoscope_polling::stats::{
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::held::HeldBatches;
 use crate::metrics::state_word;
 use crate::state::AdminState;
 
@@ -240,7 +241,9 @@ struct SpoolView {
     /// Why it takes nothing at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Arc<str>>,
-    /// Every batch with a smaller number is done with.
+    /// What it holds, by encoding.
+    encodings: Vec<HeldBatches>,
+    /// Every batch with a smaller number is done with, or kept.
     low: u64,
     /// The number of the next batch.
     next: u64,
@@ -276,6 +279,7 @@ impl From<SpoolStatus> for SpoolView {
             limit_bytes: status.max_bytes,
             oldest: status.oldest.map(|time| Timestamp::from_millis(time).to_string()),
             error: status.failing,
+            encodings: status.held.into_iter().map(HeldBatches::from).collect(),
             low: status.low,
             next: status.next,
             recovered_samples: status.recovered_samples,
@@ -376,7 +380,7 @@ pub(crate) struct Drains {
 struct Drain {
     name: Arc<str>,
     samples: u64,
-    /// The spool is empty of what it holds now when its `low` has reached this.
+    /// The spool is empty of what it holds now, but for what is kept, when its `low` has reached this.
     until: u64,
 }
 

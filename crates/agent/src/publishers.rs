@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nephoscope_config::{
     Config, Notifier as NotifierConfig, Publisher as PublisherConfig, SpoolOrder, SpoolSettings,
 };
-use nephoscope_model::Signer;
+use nephoscope_model::{Encoding, Signer};
 use nephoscope_notifier::spool::OpenError;
 use nephoscope_notifier::{NotifierOptions, PublisherSetup, Selectors};
 use nephoscope_plugin::{BlockingPool, BuildError, OptionsError, Publisher, PublisherContext, Registry};
@@ -135,7 +135,8 @@ pub(crate) fn set_up(
         {
             spool.order = SpoolOrder::Fifo;
         }
-        if spool.is_some() && made.encoding().is_none() {
+        let storable = |encoding: Arc<dyn Encoding>| encoding.id().is_valid();
+        if spool.is_some() && !made.encoding().is_some_and(storable) {
             let message = "nothing can be stored for this kind of publisher: it has no spool";
             return Err(wrong(index, "spool", message.to_owned()));
         }

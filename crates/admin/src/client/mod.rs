@@ -9,6 +9,7 @@ use axum::http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::held::HeldBatches;
 use crate::routes::{DRAIN_PATH, DROP_PATH, PUBLISHERS_PATH};
 
 pub use exchange::ClientError;
@@ -43,7 +44,9 @@ pub struct SpoolSeen {
     pub limit_bytes: u64,
     /// About when the oldest of it was stored, in UTC.
     pub oldest: Option<String>,
-    /// Every batch with a smaller number is done with.
+    /// What it holds, by encoding.
+    pub encodings: Vec<HeldBatches>,
+    /// Every batch with a smaller number is done with, or kept.
     pub low: u64,
     /// Batches that were refused for good.
     pub quarantine: QuarantineSeen,

@@ -55,8 +55,8 @@ pub(crate) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use nephoscope_model::Timestamp;
-    use nephoscope_notifier::spool::{LogCounts, QuarantineStatus, SpoolMode, SpoolStatus};
+    use nephoscope_model::{EncodingId, JsonLines, OsloNotification, PayloadKind, Timestamp};
+    use nephoscope_notifier::spool::{Contents, Held, LogCounts, QuarantineStatus, SpoolMode, SpoolStatus};
     use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
     use nephoscope_plugin::{CallOutcome, CallTotals, Circuit, FailureKind};
     use nephoscope_polling::record::FailureCounts;
@@ -186,6 +186,16 @@ pub(crate) mod tests {
         }
     }
 
+    fn held(encoding: EncodingId, batches: u64, samples: u64, kept: bool) -> Held {
+        let kind = PayloadKind::Samples;
+        Held {
+            contents: Contents { encoding, kind },
+            batches,
+            samples,
+            kept,
+        }
+    }
+
     /// A spool with trouble of every kind.
     pub(crate) fn spool() -> SpoolStatus {
         SpoolStatus {
@@ -216,6 +226,10 @@ pub(crate) mod tests {
                 lost: 1,
             },
             failing: Some("append to the spool: the disk is full".into()),
+            held: vec![
+                held(OsloNotification::ID, 2, 70, false),
+                held(JsonLines::ID, 1, 20, true),
+            ],
             low: 3,
             next: 7,
         }

@@ -83,6 +83,8 @@ reason_codes! {
         "A publisher takes nothing and its queue is full: its samples are lost.";
     SpoolFailing, Degraded, "spool_failing",
         "A publisher's spool takes nothing: its samples stay in memory.";
+    SpoolEncodingKept, Degraded, "spool_encoding_kept",
+        "A publisher's spool holds samples in an encoding that the publisher does not take: they stay there until a publisher takes them, or `nephoscope spool` drops them.";
     PluginUnavailable, Degraded, "plugin_unavailable",
         "A plugin was not loaded: this machine is not fit for it.";
     PollsterHangs, Degraded, "pollster_hangs",

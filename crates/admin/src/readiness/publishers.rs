@@ -1,5 +1,6 @@
 //! Publishers and their spools.
 
+use nephoscope_notifier::spool::SpoolStatus;
 use nephoscope_notifier::{PublisherState, PublisherStatus};
 
 use crate::readiness::{Facts, Reason, ReasonCode, reason};
@@ -45,6 +46,21 @@ impl Facts {
                 let text = format!("the spool of publisher `{name}` takes nothing: {why}");
                 reasons.push(reason(ReasonCode::SpoolFailing, text));
             }
+            if let Some(kept) = spool.and_then(kept) {
+                let text = format!(
+                    "the spool of publisher `{name}` keeps samples that it does not take: {kept}; configure a publisher that takes them, or drop them with `nephoscope spool`"
+                );
+                reasons.push(reason(ReasonCode::SpoolEncodingKept, text));
+            }
         }
     }
+}
+
+/// What a spool keeps, if it keeps anything.
+fn kept(spool: &SpoolStatus) -> Option<String> {
+    let kept: Vec<_> = spool
+        .kept()
+        .map(|held| format!("{} ({} samples)", held.contents, held.samples))
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(", "))
 }

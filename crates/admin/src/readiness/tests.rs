@@ -208,6 +208,7 @@ fn a_spool_that_takes_nothing_is_told() {
     insta::assert_snapshot!(shown(&facts), @r"
     ready: true
     Degraded SpoolFailing: the spool of publisher `a` takes nothing: append to the spool: the disk is full
+    Degraded SpoolEncodingKept: the spool of publisher `a` keeps samples that it does not take: json-lines/1 (20 samples); configure a publisher that takes them, or drop them with `nephoscope spool`
     ");
 }
 

@@ -43,6 +43,18 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |snapshot, series| spools(snapshot, series, |spool| spool.batches),
     },
     Family {
+        name: "nephoscope_spool_kept_samples",
+        unit: None,
+        kind: Kind::Gauge,
+        labels: PUBLISHER,
+        help: "Samples in a publisher's spool that stay there, since the publisher does not take their encoding",
+        read: |snapshot, series| {
+            spools(snapshot, series, |spool| {
+                spool.kept().map(|held| held.samples).sum()
+            })
+        },
+    },
+    Family {
         name: "nephoscope_spool_oldest",
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,

@@ -112,7 +112,7 @@ async fn act(
     }
     let contents = match &agent {
         Some(agent) => agent.list().await?,
-        None => offline::list(config, chosen).await?,
+        None => offline::list(origin, loaded, chosen).await?,
     };
     show(contents, format)?;
     Ok(Exit::Done)

@@ -1,11 +1,12 @@
 //! The spools of publishers while no agent runs: this program opens them itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use nephoscope_admin::HeldBatches;
 use nephoscope_config::{Config, Loaded};
 use nephoscope_model::Timestamp;
-use nephoscope_notifier::spool::{Spool, SpoolOptions, SpoolStatus};
+use nephoscope_notifier::spool::{Held, Spool, SpoolOptions, SpoolStatus, Takes};
 use nephoscope_notifier::{Notifier, PublisherSetup, PublisherState, PublisherStatus};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::clock::{Clock, SystemClock};
@@ -19,7 +20,7 @@ use crate::settings::Origin;
 use crate::signals::Signals;
 use crate::spools::{self, Opened};
 
-use super::report::{Content, Drained, DroppedFrom};
+use super::report::{Content, Drained, DroppedFrom, kept};
 use super::{Chosen, Named};
 
 /// How often it is looked whether spools are empty.
@@ -29,14 +30,20 @@ const LOOK: Duration = Duration::from_millis(100);
 const END: Duration = Duration::from_secs(5);
 
 /// What is in the spools, and in folders beside them that no publisher uses.
-pub(super) async fn list(config: &Config, chosen: &Chosen) -> Result<Vec<Content>, ProgramError> {
+pub(super) async fn list(
+    origin: &Origin,
+    loaded: &Loaded,
+    chosen: &Chosen,
+) -> Result<Vec<Content>, ProgramError> {
+    let config = &loaded.config;
+    let takes = takes(origin, config);
     let mut contents = Vec::new();
     for named in &chosen.spools {
         contents.push(match open(named).await? {
             Some(spool) => {
                 let status = spool.status();
                 spool.shut().await;
-                content(Some(&named.name), status)
+                content(Some(&named.name), status, takes.get(&named.name))
             }
             None => Content {
                 publisher: Some(named.name.clone()),
@@ -60,7 +67,7 @@ pub(super) async fn list(config: &Config, chosen: &Chosen) -> Result<Vec<Content
                 let status = spool.status();
                 spool.shut().await;
                 let limit_bytes = None;
-                let content = content(None, status);
+                let content = content(None, status, None);
                 contents.push(Content {
                     limit_bytes,
                     ..content
@@ -134,7 +141,7 @@ pub(super) async fn drain(
     let before: Vec<_> = notifier
         .status()
         .into_iter()
-        .map(|status| error(&status))
+        .map(|status| error(&status).or(kept_of(&status).1))
         .collect();
     notifier.shutdown(Instant::now() + END).await;
     let after = notifier.status();
@@ -148,6 +155,7 @@ pub(super) async fn drain(
                 publisher: status.name.to_string(),
                 held_samples,
                 left_samples,
+                kept_samples: kept_of(status).0,
                 error: error.filter(|_| left_samples > 0),
             }
         })
@@ -163,7 +171,7 @@ pub(super) async fn drain(
     Ok(drained)
 }
 
-/// Resolves when every spool is empty, or when none of them gets emptier for `patience`.
+/// Resolves when every spool is empty but for what its publisher does not take, or when none of them gets emptier for `patience`.
 async fn emptied(notifier: &Notifier, patience: Duration) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -171,7 +179,11 @@ async fn emptied(notifier: &Notifier, patience: Duration) {
     let mut progress = Instant::now();
     loop {
         looks.tick().await;
-        let left: u64 = notifier.status().iter().map(held).sum();
+        let left: u64 = notifier
+            .status()
+            .iter()
+            .map(|status| held(status).saturating_sub(kept_of(status).0))
+            .sum();
         if left == 0 {
             return;
         }
@@ -186,6 +198,34 @@ async fn emptied(notifier: &Notifier, patience: Duration) {
 fn held(status: &PublisherStatus) -> u64 {
     let spooled = status.spool.as_ref().map_or(0, |spool| spool.samples);
     spooled + u64::try_from(status.queued_samples).unwrap_or(u64::MAX)
+}
+
+/// What the publisher does not take, and why it is left.
+fn kept_of(status: &PublisherStatus) -> (u64, Option<String>) {
+    let spool = status.spool.as_ref();
+    let held = spool.map_or(&[][..], |spool| &spool.held);
+    let held: Vec<_> = held.iter().cloned().map(HeldBatches::from).collect();
+    kept(&held)
+}
+
+/// What the publishers take out of their spools. Nothing is known where they cannot be made.
+fn takes(origin: &Origin, config: &Config) -> BTreeMap<String, Takes> {
+    let state_dir = config.agent.state_dir();
+    let blocking = BlockingPool::default();
+    let made = publishers::set_up(
+        &origin.registry,
+        &config.notifier,
+        &state_dir,
+        false,
+        &blocking,
+        |_| None,
+    );
+    let takes = made.unwrap_or_default().into_iter().map(|planned| {
+        let publisher = planned.setup.publisher;
+        let takes = Takes::of(publisher.encoding().as_deref(), |kind| publisher.takes(kind));
+        (planned.setup.name.to_string(), takes)
+    });
+    takes.collect()
 }
 
 fn error(status: &PublisherStatus) -> Option<String> {
@@ -215,7 +255,11 @@ async fn open(named: &Named) -> Result<Option<Spool>, ProgramError> {
     }
 }
 
-fn content(publisher: Option<&str>, status: SpoolStatus) -> Content {
+fn content(publisher: Option<&str>, status: SpoolStatus, takes: Option<&Takes>) -> Content {
+    let encodings = status.held.into_iter().map(|held| {
+        let kept = takes.is_some_and(|takes| !takes.includes(&held.contents));
+        HeldBatches::from(Held { kept, ..held })
+    });
     Content {
         publisher: publisher.map(str::to_owned),
         batches: status.batches,
@@ -224,6 +268,7 @@ fn content(publisher: Option<&str>, status: SpoolStatus) -> Content {
         limit_bytes: Some(status.max_bytes),
         oldest: status.oldest.map(|time| Timestamp::from_millis(time).to_string()),
         quarantined_batches: status.quarantine.batches,
+        encodings: encodings.collect(),
         path: status.path,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nephoscope_admin::HeldBatches;
 use nephoscope_config::ByteSize;
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub(super) struct Content {
     /// About when the oldest of it was stored, in UTC.
     pub(super) oldest: Option<String>,
     pub(super) quarantined_batches: u64,
+    /// What it holds, by encoding.
+    pub(super) encodings: Vec<HeldBatches>,
     /// Its folder.
     pub(super) path: PathBuf,
 }
@@ -34,9 +37,29 @@ pub(super) struct Drained {
     pub(super) held_samples: u64,
     /// Samples that it still holds of these; a running agent stores others meanwhile.
     pub(super) left_samples: u64,
+    /// Samples of these that the publisher does not take: they stay in the spool.
+    pub(super) kept_samples: u64,
     /// Why they are left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
+}
+
+impl Drained {
+    /// Whether everything is delivered that the publisher takes.
+    pub(super) fn is_done(&self) -> bool {
+        self.left_samples <= self.kept_samples
+    }
+}
+
+/// How many samples are kept, and why, for people.
+pub(super) fn kept(encodings: &[HeldBatches]) -> (u64, Option<String>) {
+    let kept = || encodings.iter().filter(|held| held.kept);
+    let names: Vec<_> = kept().map(|held| held.encoding.as_str()).collect();
+    let why = format!("the publisher does not take {}", names.join(", "));
+    (
+        kept().map(|held| held.samples).sum(),
+        (!names.is_empty()).then_some(why),
+    )
 }
 
 /// What was dropped from a spool.
@@ -78,10 +101,16 @@ impl Row for Content {
         ">limit",
         "oldest",
         ">quarantined",
+        "encodings",
         "path",
     ];
 
     fn cells(&self) -> Vec<String> {
+        let encodings = self.encodings.iter().map(|held| {
+            let kept = if held.kept { " (kept)" } else { "" };
+            format!("{}{kept}", held.encoding)
+        });
+        let encodings: Vec<String> = encodings.collect();
         vec![
             self.publisher.clone().unwrap_or_else(|| "(none)".to_owned()),
             self.batches.to_string(),
@@ -92,6 +121,7 @@ impl Row for Content {
                 .unwrap_or_default(),
             self.oldest.clone().unwrap_or_default(),
             self.quarantined_batches.to_string(),
+            encodings.join(", "),
             self.path.display().to_string(),
         ]
     }
@@ -126,6 +156,24 @@ impl Row for DroppedFrom {
 mod tests {
     use super::*;
 
+    fn held(encoding: &str, kept: bool) -> HeldBatches {
+        HeldBatches {
+            encoding: encoding.to_owned(),
+            payload: "samples".to_owned(),
+            batches: 6,
+            samples: 300,
+            kept,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_named() {
+        let encodings = [held("a/1", true), held("b/1", false), held("c/2", true)];
+        let why = "the publisher does not take a/1, c/2".to_owned();
+        assert_eq!(kept(&encodings), (600, Some(why)));
+        assert_eq!(kept(&[]), (0, None));
+    }
+
     #[test]
     fn contents_are_shown_to_people_and_to_programs() {
         let contents = [
@@ -137,6 +185,7 @@ mod tests {
                 limit_bytes: Some(1 << 30),
                 oldest: Some("2026-11-23T13:31:20".to_owned()),
                 quarantined_batches: 1,
+                encodings: vec![held("oslo-notification/1", false), held("json-lines/1", true)],
                 path: "/var/lib/nephoscope/spool/bus".into(),
             },
             Content {
@@ -146,14 +195,14 @@ mod tests {
             },
         ];
         insta::assert_snapshot!(table(Sheet::endless(), &contents), @r"
-        PUBLISHER  BATCHES  SAMPLES  BYTES  LIMIT  OLDEST               QUARANTINED  PATH
-        bus             12      600  98304   1GiB  2026-11-23T13:31:20            1  /var/lib/nephoscope/spool/bus
-        (none)           0        0   4096                                        0  /var/lib/nephoscope/spool/former
+        PUBLISHER  BATCHES  SAMPLES  BYTES  LIMIT  OLDEST               QUARANTINED  ENCODINGS                                 PATH
+        bus             12      600  98304   1GiB  2026-11-23T13:31:20            1  oslo-notification/1, json-lines/1 (kept)  /var/lib/nephoscope/spool/bus
+        (none)           0        0   4096                                        0                                            /var/lib/nephoscope/spool/former
         ");
         let lines = String::from_utf8(json_lines(contents).unwrap()).unwrap();
         insta::assert_snapshot!(lines, @r#"
-        {"publisher":"bus","batches":12,"samples":600,"bytes":98304,"limit_bytes":1073741824,"oldest":"2026-11-23T13:31:20","quarantined_batches":1,"path":"/var/lib/nephoscope/spool/bus"}
-        {"publisher":null,"batches":0,"samples":0,"bytes":4096,"limit_bytes":null,"oldest":null,"quarantined_batches":0,"path":"/var/lib/nephoscope/spool/former"}
+        {"publisher":"bus","batches":12,"samples":600,"bytes":98304,"limit_bytes":1073741824,"oldest":"2026-11-23T13:31:20","quarantined_batches":1,"encodings":[{"encoding":"oslo-notification/1","payload":"samples","batches":6,"samples":300,"kept":false},{"encoding":"json-lines/1","payload":"samples","batches":6,"samples":300,"kept":true}],"path":"/var/lib/nephoscope/spool/bus"}
+        {"publisher":null,"batches":0,"samples":0,"bytes":4096,"limit_bytes":null,"oldest":null,"quarantined_batches":0,"encodings":[],"path":"/var/lib/nephoscope/spool/former"}
         "#);
     }
 
@@ -163,6 +212,7 @@ mod tests {
             publisher: "bus".to_owned(),
             held_samples: 600,
             left_samples: 50,
+            kept_samples: 0,
             error: Some("cannot reach the broker".to_owned()),
         }];
         insta::assert_snapshot!(table(Sheet::endless(), &drained), @r"

@@ -6,7 +6,7 @@ use nephoscope_admin::{AgentClient, BegunDrain, ClientError, PublisherSeen};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Chosen;
-use super::report::{Content, Drained, DroppedFrom};
+use super::report::{Content, Drained, DroppedFrom, kept};
 
 /// How often a running agent is asked whether spools are empty.
 const ASK: Duration = Duration::from_millis(250);
@@ -39,6 +39,7 @@ impl<'a> Running<'a> {
                 limit_bytes: Some(spool.limit_bytes),
                 oldest: spool.oldest,
                 quarantined_batches: spool.quarantine.batches,
+                encodings: spool.encodings,
                 path: named.map(|named| named.settings.path.clone()).unwrap_or_default(),
             })
         });
@@ -81,7 +82,7 @@ impl<'a> Running<'a> {
             looks.tick().await;
             let publishers = self.client.publishers().await?;
             let drained: Vec<Drained> = begun.iter().map(|drain| drained(drain, &publishers)).collect();
-            let done = drained.iter().all(|drained| drained.left_samples == 0);
+            let done = drained.iter().all(Drained::is_done);
             let spools = publishers.iter().filter_map(|publisher| publisher.spool.as_ref());
             let reached: u64 = spools.map(|spool| spool.low).sum();
             if reached > furthest {
@@ -98,16 +99,23 @@ impl<'a> Running<'a> {
 fn drained(drain: &BegunDrain, publishers: &[PublisherSeen]) -> Drained {
     let mut named = publishers.iter();
     let publisher = named.find(|publisher| publisher.name == drain.name);
-    let left = publisher.and_then(|publisher| publisher.spool.as_ref());
-    let left = left.filter(|spool| spool.low < drain.until);
+    let spool = publisher.and_then(|publisher| publisher.spool.as_ref());
+    let (kept_samples, why) = spool.map_or((0, None), |spool| kept(&spool.encodings));
+    let left = spool.filter(|spool| spool.low < drain.until && spool.samples > kept_samples);
     // Others may have come since.
-    let left_samples = left.map_or(0, |spool| spool.samples.min(drain.samples).max(1));
+    let kept_samples = kept_samples.min(drain.samples);
+    let deliverable = left.map_or(0, |spool| {
+        let all = spool.samples.min(drain.samples);
+        all.saturating_sub(kept_samples).max(1)
+    });
+    let error = publisher
+        .filter(|_| deliverable > 0)
+        .and_then(|publisher| publisher.error.clone());
     Drained {
         publisher: drain.name.clone(),
         held_samples: drain.samples,
-        left_samples,
-        error: publisher
-            .filter(|_| left_samples > 0)
-            .and_then(|publisher| publisher.error.clone()),
+        left_samples: deliverable + kept_samples,
+        kept_samples,
+        error: error.or(why),
     }
 }
