@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::listener::Listener;
 use crate::routes::Surface;
 use crate::server::serve;
-use crate::{AdminState, Handles, Phase, ROUTES, Reach};
+use crate::{AdminState, AgentClient, ClientError, Handles, Phase, ROUTES, Reach};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -670,4 +670,26 @@ async fn a_stop_ends_the_server_whatever_clients_do_and_removes_the_socket() {
     bench.stop.cancel();
     timeout(PATIENCE, server).await.expect("the server ends").unwrap();
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn the_client_understands_what_the_server_says() {
+    let bench = Bench::with_a_spool().await;
+    let (path, _server) = bench.on_unix().await;
+    let client = AgentClient::new(path);
+    let publishers = client.publishers().await.unwrap();
+    let spool = publishers[0].spool.as_ref().unwrap();
+    assert_eq!(
+        (publishers[0].name.as_str(), spool.samples, spool.low),
+        ("bus", 7, 1)
+    );
+    let drains = client.drain(Some("bus")).await.unwrap();
+    assert_eq!((drains[0].samples, drains[0].until), (7, 2));
+    let drops = client.drop_old(Duration::from_secs(3600), None).await.unwrap();
+    assert_eq!((drops[0].name.as_str(), drops[0].dropped_samples), ("bus", 0));
+    let error = client.drain(Some("another")).await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::Status { status: 404, .. }),
+        "{error}"
+    );
 }

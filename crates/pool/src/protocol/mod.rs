@@ -34,7 +34,7 @@ pub mod machine;
 pub mod mark;
 pub mod member;
 #[cfg(test)]
-mod model;
+mod model_tests;
 pub mod notice;
 pub mod ownership;
 pub mod plan;

@@ -663,7 +663,8 @@ async fn a_publisher_outlives_the_runtime_that_it_began_on(scene: Scene) {
         drop(runtime);
         ended.send(outcome).unwrap();
     });
-    timeout(PATIENCE, end).await.unwrap().unwrap().unwrap();
+    let accepted = timeout(PATIENCE, end).await.unwrap().unwrap().unwrap();
+    assert_eq!(accepted.rejected(), 0);
     publish(&publisher, &batch("r2", 1)).await.unwrap();
     let client = scene.client().await;
     let mut arrivals = client.consume(QUEUE).await;

@@ -1,9 +1,17 @@
 //! Keys and values, read and written.
 
+use std::sync::Arc;
+
+use nephoscope_model::{ScheduleId, Timestamp};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::ids::{AgentId, Incarnation, Revision, UnitHash};
+use crate::protocol::mark::{GiveUps, Marks, Step};
+use crate::protocol::member::{Member, UnitSet, Versions};
+use crate::protocol::plan::{Plan, PlanMember};
+use crate::protocol::record::{Key, Value};
 
 fn prefix() -> Prefix {
     Prefix::new("/nephoscope")
