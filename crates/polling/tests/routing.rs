@@ -241,8 +241,7 @@ async fn heard_of(doubles: Doubles, sources: Vec<SourceText>) -> Vec<String> {
     one_cycle(&mut bench, doubles, sources).await;
     // The end of a run comes after its batches.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let heard = witness.heard.lock().clone();
-    heard
+    std::mem::take(&mut *witness.heard.lock())
 }
 
 #[tokio::test(start_paused = true)]
