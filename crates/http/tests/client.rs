@@ -1,8 +1,10 @@
 //! The client against a real server, with and without TLS.
 
+#![allow(clippy::unwrap_used)]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
@@ -11,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use nephoscope_http::{HttpClient, HttpError, HttpOptions, MAX_ANSWER, Request, Verdict};
 use nephoscope_plugin::PublishError;
+use parking_lot::Mutex;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -42,7 +45,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes().to_vec();
     let headers = head.headers.iter();
-    seen.lock().unwrap().push(Got {
+    seen.lock().push(Got {
         line: format!("{} {}", head.method, head.uri),
         headers: headers
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -115,7 +118,7 @@ async fn a_request_has_its_body_its_headers_and_the_credentials() {
         .send(post(format!("http://{address}/204")))
         .await
         .unwrap();
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock();
     let (first, second) = (&seen[0], &seen[1]);
     assert_eq!(
         (first.line.as_str(), first.body.as_slice()),
@@ -142,7 +145,7 @@ async fn an_answer_is_bounded_and_leads_nowhere_else() {
         .await
         .unwrap();
     assert_eq!((moved.status, moved.verdict()), (307, Verdict::Redirect));
-    assert_eq!(seen.lock().unwrap().len(), 2, "the redirect is not followed");
+    assert_eq!(seen.lock().len(), 2, "the redirect is not followed");
     let later = client
         .send(post(format!("http://{address}/later")))
         .await
