@@ -154,8 +154,9 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
         namespaces: Arc::default(),
         meters: vec![Arc::new(Meter::from(&definition))],
         default_discovery: None,
+        partition: None,
         endpoint: None,
-        calls: &[],
+        calls: Arc::default(),
         plugin,
         names: None,
     })

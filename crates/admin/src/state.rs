@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nephoscope_config::hide_userinfo;
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::Notifier;
 use nephoscope_polling::engine::Engine;
@@ -144,6 +145,12 @@ impl Watched {
             publishers: notifier.status(),
             pool: self.parts.pool_status(),
             unavailable: plugins.unavailable.clone(),
+            definitions: plugins
+                .catalog
+                .set_aside()
+                .iter()
+                .map(|problem| hide_userinfo(&problem.to_string()))
+                .collect(),
             hanging: plugins
                 .blocking
                 .iter()

@@ -1,7 +1,7 @@
 //! What the program declares of itself, for those who document it.
 //!
 //! The references of the documentation are made of this by `cargo xtask references`; what plugins declare is in
-//! [`Registry`](nephoscope_plugin::Registry), and what the admin API answers in `nephoscope_admin`. A program that is linked with
+//! [`Catalog`](nephoscope_plugin::Catalog), and what the admin API answers in `nephoscope_admin`. A program that is linked with
 //! other plugins can make references of its own.
 
 use clap::CommandFactory;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nephoscope_admin::{ClientError, ListenError};
-use nephoscope_plugin::RegistryError;
+use nephoscope_plugin::CatalogError;
 
 use crate::commands::PartitionError;
 use crate::coordination::CoordinationError;
@@ -79,7 +79,7 @@ pub(crate) enum ProgramError {
     Agent(#[from] ClientError),
     /// Plugins that cannot live in one program.
     #[error("put the plugins of this program together")]
-    Registry(#[from] RegistryError),
+    Catalog(#[from] CatalogError),
     /// The state folder is not ours.
     #[error("take the state folder")]
     State(#[from] StateError),

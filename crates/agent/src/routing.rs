@@ -96,7 +96,7 @@ pub(crate) fn remarks<'a>(
 
 #[cfg(test)]
 mod tests {
-    use nephoscope_plugin::{BlockingPool, Registry};
+    use nephoscope_plugin::{BlockingPool, Catalog};
     use {nephoscope_file as _, nephoscope_synthetic as _};
 
     use super::*;
@@ -114,16 +114,16 @@ mod tests {
              notifier: {{publishers: [{publishers}]}}\n"
         );
         std::fs::write(&file, text).unwrap();
-        let registry = Arc::new(Registry::collect().unwrap());
+        let catalog = Catalog::collect().unwrap();
         let options = GlobalOptions {
             config: vec![file],
             ..Default::default()
         };
-        let origin = Origin::new(registry.clone(), options);
-        let config = origin.load().unwrap().loaded.config;
-        let plugins = origin.plugins(&config, &config.agent.namespaces, None).unwrap();
+        let settings = Origin::new(catalog, options).load().unwrap();
+        let plugins = settings.plugins().unwrap();
+        let config = &settings.loaded.config;
         let planned = publishers::set_up(
-            &registry,
+            &settings.catalog,
             &config.notifier,
             std::path::Path::new("/state"),
             false,
@@ -131,7 +131,7 @@ mod tests {
             |_| None,
         );
         let planned = planned.unwrap();
-        remarks(&config, &plugins, planned.iter().map(|planned| &planned.setup))
+        remarks(config, &plugins, planned.iter().map(|planned| &planned.setup))
     }
 
     #[test]

@@ -97,11 +97,7 @@ impl HttpOptions {
 
 /// An option that cannot be used.
 pub(crate) fn wrong(path: &str, message: impl Into<String>) -> OptionsError {
-    OptionsError {
-        family: None,
-        path: path.to_owned(),
-        message: message.into(),
-    }
+    OptionsError::new(path, message)
 }
 
 #[cfg(test)]

@@ -360,11 +360,7 @@ mod tests {
 
     #[test]
     fn a_filtered_batch_keeps_everything_but_what_is_left_out() {
-        let cycle = CycleId {
-            schedule: ScheduleId::new("every:10:0"),
-            start: Timestamp::from_micros(0),
-            number: 0,
-        };
+        let cycle = CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_micros(0), 0);
         let sources: Arc<[Arc<str>]> = ["one".into(), "two".into()].into();
         let run = Run::new(cycle, std::time::Duration::from_secs(10), "p").sources(sources);
         let run = Arc::new(run);

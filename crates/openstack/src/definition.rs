@@ -1,6 +1,6 @@
 //! A service of OpenStack, as a plugin declares it.
 
-use nephoscope_plugin::Call;
+use nephoscope_plugin::CallDef;
 
 use crate::versions::Microversion;
 
@@ -38,5 +38,5 @@ pub struct Wanted {
     /// The version.
     pub version: Microversion,
     /// How the service says which versions it has, for example `GET /v3/`.
-    pub call: Call,
+    pub call: CallDef,
 }

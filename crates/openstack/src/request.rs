@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_plugin::Call;
+use nephoscope_plugin::CallDef;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Url};
@@ -41,7 +41,7 @@ pub type Signer = Arc<dyn Fn(&Method, &Url, &mut HeaderMap) + Send + Sync>;
 #[must_use = "nothing is sent until the answer is asked for"]
 pub struct Request {
     pub(crate) service: Service,
-    call: &'static Call,
+    call: &'static CallDef,
     segments: Vec<String>,
     query: Vec<(&'static str, String)>,
     headers: HeaderMap,
@@ -50,7 +50,7 @@ pub struct Request {
 
 impl Service {
     /// A request for what `call` declares; its template is what it is counted under.
-    pub fn request(&self, call: &'static Call) -> Request {
+    pub fn request(&self, call: &'static CallDef) -> Request {
         Request {
             service: self.clone(),
             call,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nephoscope_plugin::model::{MeterDef, Resource, Subject, Value, Volume};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryRun, Failure, PollRun, Pollster,
+    BuildContext, BuildError, Call, CallDef, CallRate, Discovery, DiscoveryRun, Failure, PollRun, Pollster,
     async_trait,
 };
 
@@ -23,13 +23,13 @@ const MAX_KEY: usize = 1024;
 /// What a path of a service lists, and what its entries are measured by.
 ///
 /// One table makes a discovery, whose resources are [`Record`]s, and the pollster that measures them; they are
-/// registered with `build: |context| TABLE.discovery(context)` and `build: |context| TABLE.pollster(context)`. The meters of
+/// registered with `|context| TABLE.discovery(context)` and `|context| TABLE.pollster(context)`. The meters of
 /// the registration are [`Table::meter_defs`], so that each meter is named once.
 pub struct Table {
     /// The service.
     pub service: &'static ServiceDef,
     /// What is asked.
-    pub call: Call,
+    pub call: CallDef,
     /// Where in the answer the list stands.
     pub list: List,
     /// Adds to the request what makes the list whole: parameters, headers, [`Request::paged`].
@@ -164,7 +164,7 @@ impl Table {
     }
 
     /// The definitions of the meters, for the registration of the pollster:
-    /// `meters: &const { TABLE.meter_defs::<2>() }` for a table of two.
+    /// `.meters(&const { TABLE.meter_defs::<2>() })` for a table of two.
     ///
     /// # Panics
     ///

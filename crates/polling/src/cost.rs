@@ -6,6 +6,7 @@
 //! and without the default discoveries that are asked where a source's own list nothing. Of the names of projects and users,
 //! which agents remember, the calls are the most that they make.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nephoscope_coordination::Group;
@@ -40,11 +41,11 @@ impl Resources {
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The service that is called.
-    pub service: &'static str,
+    pub service: Cow<'static, str>,
     /// The method.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// The path, as a template.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// The task that makes it; none for calls of the agent, whatever its tasks.
     pub task: Option<String>,
     /// The discovery or pollster that makes it.
@@ -70,14 +71,14 @@ struct Pool<'a> {
     resources: &'a [Resources],
     assumed: BTreeMap<String, u64>,
     /// Calls that each agent makes now and then.
-    hourly: BTreeSet<(&'static str, &'static str, &'static str)>,
+    hourly: BTreeSet<(Cow<'static, str>, Cow<'static, str>, Cow<'static, str>)>,
     names: Vec<Names>,
     rows: Vec<Row>,
 }
 
 /// What the names of projects, or of users, cost.
 struct Names {
-    call: &'static Call,
+    call: Call,
     /// How many there are.
     count: u64,
     /// An answer is good for so long.
@@ -114,7 +115,7 @@ impl Cost {
             names: Vec::new(),
             rows: Vec::new(),
         };
-        pool.expect_names(plugins.names_calls);
+        pool.expect_names(&plugins.names_calls);
         for task in TaskDef::plan(sources, plugins, classes) {
             pool.add(&task);
         }
@@ -131,20 +132,20 @@ impl Cost {
             }));
         let names = std::mem::take(&mut pool.names);
         pool.rows.extend(names.into_iter().map(|names| Row {
+            per_hour: names.per_hour.min(names.most(pool.members)),
             service: names.call.service,
             method: names.call.method,
             path: names.call.path,
             task: None,
             by: Some("names of samples".to_owned()),
             per_cycle: None,
-            per_hour: names.per_hour.min(names.most(pool.members)),
         }));
         pool.rows.sort_by(|one, other| {
             let key = |row: &Row| {
                 (
-                    row.service,
-                    row.path,
-                    row.method,
+                    row.service.clone(),
+                    row.path.clone(),
+                    row.method.clone(),
                     row.task.clone(),
                     row.by.clone(),
                 )
@@ -184,7 +185,7 @@ impl Pool<'_> {
         };
         let resources = self.count(listing);
         let by = format!("discovery {}", discovery.name);
-        for call in discovery.calls {
+        for call in discovery.calls.iter() {
             if let Some(rate) = discovery.plugin.rate(call) {
                 let made = Made {
                     agents: self.agents(listing),
@@ -216,7 +217,7 @@ impl Pool<'_> {
             times: if host { agents } else { 1 },
         };
         let by = format!("pollster {}", run.pollster.name);
-        for call in run.pollster.calls {
+        for call in run.pollster.calls.iter() {
             if let Some(rate) = run.pollster.plugin.rate(call, &run.meters) {
                 self.add_call(task, &by, call, rate, &made);
             }
@@ -225,23 +226,24 @@ impl Pool<'_> {
     }
 
     /// Which calls for names there are to be counted.
-    fn expect_names(&mut self, calls: &'static [Call]) {
+    fn expect_names(&mut self, calls: &[Call]) {
         for call in calls {
             match call.rate {
                 CallRate::PerIdentity(kind, seconds) => {
                     let count = self.said(match kind {
                         IdentityKind::Project => &["tenant"],
                         IdentityKind::User => &["users"],
+                        _ => &["identities"],
                     });
                     self.names.push(Names {
-                        call,
+                        call: call.clone(),
                         count,
                         seconds,
                         per_hour: 0.0,
                     });
                 }
                 _ => {
-                    self.hourly.insert((call.service, call.method, call.path));
+                    self.make_hourly(call);
                 }
             }
         }
@@ -262,7 +264,7 @@ impl Pool<'_> {
     fn add_call(&mut self, task: &TaskDef, by: &str, call: &Call, rate: CallRate, made: &Made) {
         let per_cycle = match rate {
             CallRate::Hourly => {
-                self.hourly.insert((call.service, call.method, call.path));
+                self.make_hourly(call);
                 return;
             }
             CallRate::PerCycle => made.agents,
@@ -271,16 +273,23 @@ impl Pool<'_> {
             CallRate::PerResource => made.times * made.resources,
             // Counted with the names of all tasks.
             CallRate::PerIdentity(..) => return,
+            // A rate that later versions of the interface know.
+            _ => return,
         };
         self.rows.push(Row {
-            service: call.service,
-            method: call.method,
-            path: call.path,
+            service: call.service.clone(),
+            method: call.method.clone(),
+            path: call.path.clone(),
             task: Some(task.schedule.to_string()),
             by: Some(by.to_owned()),
             per_cycle: Some(per_cycle),
             per_hour: per_cycle as f64 * task.schedule.per_hour(Timestamp::from_millis(MONDAY)),
         });
+    }
+
+    fn make_hourly(&mut self, call: &Call) {
+        let call = (call.service.clone(), call.method.clone(), call.path.clone());
+        self.hourly.insert(call);
     }
 
     /// How many agents ask for a listing.

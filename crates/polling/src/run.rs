@@ -292,13 +292,15 @@ impl Worker {
             batch_sender,
             self.observer.clone(),
         );
-        let poll_context = PollContext {
-            cycle: context.frame.cycle.clone(),
-            deadline: context.frame.deadline,
-            cancellation: cancellation.clone(),
-            cache: context.cache.clone(),
-            members: self.members,
-        };
+        let admission = context.limits.admission(self.def.pollster.endpoint.clone());
+        let poll_context = PollContext::new(
+            context.frame.cycle.clone(),
+            context.frame.deadline,
+            cancellation.clone(),
+            context.cache.clone(),
+        )
+        .members(self.members)
+        .admission(admission);
         let plugin = self.def.pollster.plugin.clone();
         let (result_sender, mut result) = tokio::sync::oneshot::channel();
         let mut task = context.engine.plugin_runtime.spawn(async move {
@@ -431,6 +433,7 @@ impl Worker {
             at,
             tag,
             resources,
+            ..
         } = batch;
         self.name(&mut samples).await;
         // What came before the lease's end may go after it, and a doubt may have gone: each batch is asked for.

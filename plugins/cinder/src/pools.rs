@@ -107,25 +107,19 @@ fn float(pool: &Record, name: &str) -> Result<f64, String> {
     }
 }
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volume_pools",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the storage pools",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[POOLS.call, VERSIONS, TOKEN],
-    build: |context| POOLS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volume_pools", FAMILY, |context| POOLS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the storage pools")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[POOLS.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume.provider.pool",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Capacity of storage pools",
-    meters: &const { POOLS.meter_defs::<5>() },
-    default_discovery: Some("volume_pools"),
-    endpoint: None,
-    calls: &[],
-    build: |context| POOLS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume.provider.pool", FAMILY, |context| POOLS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Capacity of storage pools")
+        .meters(&const { POOLS.meter_defs::<5>() })
+        .default_discovery("volume_pools")
+));

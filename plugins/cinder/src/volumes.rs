@@ -108,71 +108,53 @@ fn instance(volume: &Record) -> Value {
     server.cloned().unwrap_or_default()
 }
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volumes",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the volumes of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[VOLUMES.call, VERSIONS, TOKEN],
-    build: |context| VOLUMES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volumes", FAMILY, |context| VOLUMES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the volumes of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[VOLUMES.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volume_snapshots",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the snapshots of volumes of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[SNAPSHOTS.call, VERSIONS, TOKEN],
-    build: |context| SNAPSHOTS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volume_snapshots", FAMILY, |context| SNAPSHOTS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the snapshots of volumes of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[SNAPSHOTS.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volume_backups",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the backups of volumes of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[BACKUPS.call, VERSIONS, TOKEN],
-    build: |context| BACKUPS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volume_backups", FAMILY, |context| BACKUPS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the backups of volumes of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[BACKUPS.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Sizes of volumes",
-    meters: &const { VOLUMES.meter_defs::<1>() },
-    default_discovery: Some("volumes"),
-    endpoint: None,
-    calls: &[],
-    build: |context| VOLUMES.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume", FAMILY, |context| VOLUMES.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Sizes of volumes")
+        .meters(&const { VOLUMES.meter_defs::<1>() })
+        .default_discovery("volumes")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume.snapshot",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Sizes of snapshots of volumes",
-    meters: &const { SNAPSHOTS.meter_defs::<1>() },
-    default_discovery: Some("volume_snapshots"),
-    endpoint: None,
-    calls: &[],
-    build: |context| SNAPSHOTS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume.snapshot", FAMILY, |context| SNAPSHOTS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Sizes of snapshots of volumes")
+        .meters(&const { SNAPSHOTS.meter_defs::<1>() })
+        .default_discovery("volume_snapshots")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume.backup",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Sizes of backups of volumes",
-    meters: &const { BACKUPS.meter_defs::<1>() },
-    default_discovery: Some("volume_backups"),
-    endpoint: None,
-    calls: &[],
-    build: |context| BACKUPS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume.backup", FAMILY, |context| BACKUPS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Sizes of backups of volumes")
+        .meters(&const { BACKUPS.meter_defs::<1>() })
+        .default_discovery("volume_backups")
+));

@@ -5,20 +5,17 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use nephoscope_openstack::{ApiError, Service};
-use nephoscope_plugin::{Call, CallRate, CycleCache, Failure, FailureKind};
+use nephoscope_plugin::{CallDef, CallRate, CycleCache, Failure, FailureKind};
 use serde::Deserialize;
 
 use crate::FAMILY;
 use crate::lb_balancers::BALANCERS;
 
 /// Made once for each balancer of the discovery's listing.
-pub(crate) static STATUSES: Call = Call {
-    service: FAMILY,
-    method: "GET",
-    path: "/v2.0/lbaas/loadbalancers/{loadbalancer}/statuses",
-    role: "admin",
-    rate: CallRate::PerResource,
-};
+pub(crate) static STATUSES: CallDef =
+    CallDef::new(FAMILY, "GET", "/v2.0/lbaas/loadbalancers/{loadbalancer}/statuses")
+        .role("admin")
+        .rate(CallRate::PerResource);
 
 /// The statuses of all parts of all balancers, by id.
 #[derive(Debug, Default)]

@@ -73,48 +73,39 @@ static CONNECTIONS: Table = Table {
     )],
 };
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "vpn_services",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the VPN services of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[SERVICES.call, TOKEN],
-    build: |context| SERVICES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("vpn_services", FAMILY, |context| SERVICES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the VPN services of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[SERVICES.call, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "ipsec_connections",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the IPsec connections of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[CONNECTIONS.call, TOKEN],
-    build: |context| CONNECTIONS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("ipsec_connections", FAMILY, |context| CONNECTIONS
+        .discovery(context))
+    .namespaces(NAMESPACES)
+    .description("Lists the IPsec connections of all projects")
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Listing)
+    .calls(&[CONNECTIONS.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.vpn",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of VPN services",
-    meters: &const { SERVICES.meter_defs::<1>() },
-    default_discovery: Some("vpn_services"),
-    endpoint: None,
-    calls: &[],
-    build: |context| SERVICES.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.vpn", FAMILY, |context| SERVICES
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of VPN services")
+    .meters(&const { SERVICES.meter_defs::<1>() })
+    .default_discovery("vpn_services")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.vpn.connections",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "That an IPsec connection exists",
-    meters: &const { CONNECTIONS.meter_defs::<1>() },
-    default_discovery: Some("ipsec_connections"),
-    endpoint: None,
-    calls: &[],
-    build: |context| CONNECTIONS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.vpn.connections", FAMILY, |context| CONNECTIONS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("That an IPsec connection exists")
+    .meters(&const { CONNECTIONS.meter_defs::<1>() })
+    .default_discovery("ipsec_connections")
+));

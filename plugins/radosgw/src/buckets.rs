@@ -6,15 +6,15 @@ use std::sync::Arc;
 use nephoscope_openstack::{ApiError, List, Request, Service, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource, Subject};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
-    async_trait, register,
+    BuildContext, BuildError, Call, CallDef, CallRate, Failure, PollRun, Pollster, PollsterPlugin,
+    Registration, async_trait, register,
 };
 use serde::Deserialize;
 
 use crate::gateway::Gateway;
 use crate::{FAMILY, NAMESPACES, get};
 
-static BUCKETS: Call = get("/admin/bucket", "buckets=read");
+static BUCKETS: CallDef = get("/admin/bucket", "buckets=read");
 
 const OBJECTS: &str = "radosgw.objects";
 const SIZE: &str = "radosgw.objects.size";
@@ -22,26 +22,24 @@ const CONTAINERS: &str = "radosgw.objects.containers";
 const BUCKET_OBJECTS: &str = "radosgw.containers.objects";
 const BUCKET_SIZE: &str = "radosgw.containers.objects.size";
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "radosgw",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Objects, sizes and buckets of projects",
-    meters: &[
-        MeterDef::gauge(OBJECTS, "object", "Objects of the project").with_aliases(&["rgw.objects"]),
-        MeterDef::gauge(SIZE, "B", "Size of the project's objects").with_aliases(&["rgw.objects.size"]),
-        MeterDef::gauge(CONTAINERS, "object", "Buckets of the project")
-            .with_aliases(&["rgw.objects.containers"]),
-        MeterDef::gauge(BUCKET_OBJECTS, "object", "Objects of the bucket")
-            .with_aliases(&["rgw.containers.objects"]),
-        MeterDef::gauge(BUCKET_SIZE, "B", "Size of the bucket's objects")
-            .with_aliases(&["rgw.containers.objects.size"]),
-    ],
-    default_discovery: Some("tenant"),
-    endpoint: Some(FAMILY),
-    calls: &[BUCKETS, TOKEN],
-    build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("radosgw", FAMILY, build)
+        .namespaces(NAMESPACES)
+        .description("Objects, sizes and buckets of projects")
+        .meters(&[
+            MeterDef::gauge(OBJECTS, "object", "Objects of the project").with_aliases(&["rgw.objects"]),
+            MeterDef::gauge(SIZE, "B", "Size of the project's objects").with_aliases(&["rgw.objects.size"]),
+            MeterDef::gauge(CONTAINERS, "object", "Buckets of the project")
+                .with_aliases(&["rgw.objects.containers"]),
+            MeterDef::gauge(BUCKET_OBJECTS, "object", "Objects of the bucket")
+                .with_aliases(&["rgw.containers.objects"]),
+            MeterDef::gauge(BUCKET_SIZE, "B", "Size of the bucket's objects")
+                .with_aliases(&["rgw.containers.objects.size"]),
+        ])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[BUCKETS, TOKEN])
+));
 
 fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     Ok(Arc::new(Buckets(Gateway::of(context)?)))

@@ -15,21 +15,17 @@ mod gateway;
 mod signature;
 mod usage;
 
-use nephoscope_plugin::{Call, CallRate, Family, OptionsSpec, Registration, Secret, register};
+use nephoscope_plugin::{CallDef, CallRate, Family, OptionsSpec, Registration, Secret, register};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 const FAMILY: &str = "radosgw";
 const NAMESPACES: &[&str] = &["central"];
 
-const fn get(path: &'static str, role: &'static str) -> Call {
-    Call {
-        service: FAMILY,
-        method: "GET",
-        path,
-        role,
-        rate: CallRate::PerResource,
-    }
+const fn get(path: &'static str, role: &'static str) -> CallDef {
+    CallDef::new(FAMILY, "GET", path)
+        .role(role)
+        .rate(CallRate::PerResource)
 }
 
 /// How the admin API of Ceph's object gateway is asked. Where the gateway is, and how its certificate is checked, say
@@ -48,9 +44,6 @@ pub(crate) struct Options {
     implicit_tenants: bool,
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Object storage of Ceph",
-    opt_in: false,
-    options: Some(OptionsSpec::of::<Options>()),
-}));
+register!(Registration::Family(
+    Family::new(FAMILY, "Object storage of Ceph").options(OptionsSpec::of::<Options>())
+));

@@ -5,33 +5,31 @@ use std::sync::Arc;
 use nephoscope_openstack::{ApiError, Request, Service, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource, Subject};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
-    async_trait, register,
+    BuildContext, BuildError, Call, CallDef, CallRate, Failure, PollRun, Pollster, PollsterPlugin,
+    Registration, async_trait, register,
 };
 use serde::Deserialize;
 
 use crate::gateway::Gateway;
 use crate::{FAMILY, NAMESPACES, get};
 
-static USAGE: Call = get("/admin/usage", "usage=read");
+static USAGE: CallDef = get("/admin/usage", "usage=read");
 
 const METER: &str = "radosgw.usage";
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "radosgw.usage",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Requests of projects, as the usage log of the gateway counts them",
-    meters: &[
-        MeterDef::gauge(METER, "request", "Requests since the usage log began")
-            .published_as("radosgw.api.request")
-            .with_aliases(&["radosgw.api.request", "rgw.usage"])
-    ],
-    default_discovery: Some("tenant"),
-    endpoint: Some(FAMILY),
-    calls: &[USAGE, TOKEN],
-    build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("radosgw.usage", FAMILY, build)
+        .namespaces(NAMESPACES)
+        .description("Requests of projects, as the usage log of the gateway counts them")
+        .meters(&[
+            MeterDef::gauge(METER, "request", "Requests since the usage log began")
+                .published_as("radosgw.api.request")
+                .with_aliases(&["radosgw.api.request", "rgw.usage"])
+        ])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[USAGE, TOKEN])
+));
 
 fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     Ok(Arc::new(Usage(Gateway::of(context)?)))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nephoscope_openstack::{ApiError, HeaderMap, List, Service};
 use nephoscope_plugin::model::Subject;
-use nephoscope_plugin::{Call, Report};
+use nephoscope_plugin::{CallDef, Report};
 use serde::Deserialize;
 
 use crate::call;
@@ -16,9 +16,9 @@ pub(crate) const CONTAINER_OBJECTS: &str = "storage.containers.objects";
 pub(crate) const CONTAINER_SIZE: &str = "storage.containers.objects.size";
 
 /// Made where meters of containers are wanted.
-pub(crate) static LIST: Call = call("GET");
+pub(crate) static LIST: CallDef = call("GET");
 /// Made where they are not.
-pub(crate) static HEAD: Call = call("HEAD");
+pub(crate) static HEAD: CallDef = call("HEAD");
 
 /// An account as Swift knows it.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ mod account;
 mod storage;
 
 use nephoscope_openstack::{Root, ServiceDef};
-use nephoscope_plugin::{Call, CallRate, Family, OptionsSpec, Registration, register};
+use nephoscope_plugin::{CallDef, CallRate, Family, OptionsSpec, Registration, register};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -21,14 +21,10 @@ static SWIFT: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-const fn call(method: &'static str) -> Call {
-    Call {
-        service: FAMILY,
-        method,
-        path: "/v1/{account}",
-        role: "ResellerAdmin",
-        rate: CallRate::PerResource,
-    }
+const fn call(method: &'static str) -> CallDef {
+    CallDef::new(FAMILY, method, "/v1/{account}")
+        .role("ResellerAdmin")
+        .rate(CallRate::PerResource)
 }
 
 /// Options of Swift's accounts.
@@ -47,9 +43,6 @@ impl Default for Options {
     }
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Object storage of Swift",
-    opt_in: false,
-    options: Some(OptionsSpec::of::<Options>()),
-}));
+register!(Registration::Family(
+    Family::new(FAMILY, "Object storage of Swift").options(OptionsSpec::of::<Options>())
+));

@@ -12,23 +12,21 @@ use nephoscope_plugin::{
 use crate::account::{Account, CONTAINER_OBJECTS, CONTAINER_SIZE, CONTAINERS, HEAD, LIST, OBJECTS, SIZE};
 use crate::{FAMILY, Options, SWIFT};
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "storage",
-    family: FAMILY,
-    namespaces: &["central"],
-    description: "Objects, sizes and containers of the accounts of projects",
-    meters: &[
-        MeterDef::gauge(OBJECTS, "object", "Objects of the account"),
-        MeterDef::gauge(SIZE, "B", "Size of the account's objects"),
-        MeterDef::gauge(CONTAINERS, "container", "Containers of the account"),
-        MeterDef::gauge(CONTAINER_OBJECTS, "object", "Objects of the container"),
-        MeterDef::gauge(CONTAINER_SIZE, "B", "Size of the container's objects"),
-    ],
-    default_discovery: Some("tenant"),
-    endpoint: Some(FAMILY),
-    calls: &[LIST, HEAD, TOKEN],
-    build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("storage", FAMILY, build)
+        .namespaces(&["central"])
+        .description("Objects, sizes and containers of the accounts of projects")
+        .meters(&[
+            MeterDef::gauge(OBJECTS, "object", "Objects of the account"),
+            MeterDef::gauge(SIZE, "B", "Size of the account's objects"),
+            MeterDef::gauge(CONTAINERS, "container", "Containers of the account"),
+            MeterDef::gauge(CONTAINER_OBJECTS, "object", "Objects of the container"),
+            MeterDef::gauge(CONTAINER_SIZE, "B", "Size of the container's objects"),
+        ])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[LIST, HEAD, TOKEN])
+));
 
 fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     let options: Options = context.options()?;
@@ -61,7 +59,7 @@ impl Pollster for Storage {
         let containers = wanted
             .iter()
             .any(|meter| [CONTAINER_OBJECTS, CONTAINER_SIZE].contains(&meter.as_ref()));
-        let made = match call.method {
+        let made = match &*call.method {
             "GET" => containers,
             "HEAD" => !containers,
             _ => true,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 // A crate that is not named is not linked.
-use nephoscope_plugin::{Registry, RegistryError};
+use nephoscope_plugin::{Catalog, CatalogError};
 use nephoscope_stock as _;
 
 use crate::policy::PolicyError;
@@ -42,7 +42,7 @@ enum Task {
 #[derive(Debug, thiserror::Error)]
 enum TaskError {
     #[error("put the plugins of this program together")]
-    Registry(#[from] RegistryError),
+    Catalog(#[from] CatalogError),
     #[error(transparent)]
     References(#[from] ReferencesError),
     #[error(transparent)]
@@ -84,14 +84,14 @@ fn policy(manifests: &[PathBuf]) -> Result<ExitCode, TaskError> {
 }
 
 fn references(update: bool) -> Result<ExitCode, TaskError> {
-    let registry = Registry::collect()?;
+    let catalog = Catalog::collect()?;
     let committed = Committed::at(&root().join("docs/reference"));
     if update {
-        committed.update(&registry)?;
+        committed.update(&catalog)?;
         say("docs/reference is up to date");
         return Ok(ExitCode::SUCCESS);
     }
-    let differences = committed.differences(&registry)?;
+    let differences = committed.differences(&catalog)?;
     if differences.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn the_committed_references_are_what_the_code_generates() {
         let committed = Committed::at(&root().join("docs/reference"));
-        let differences = committed.differences(&Registry::collect().unwrap()).unwrap();
+        let differences = committed.differences(&Catalog::collect().unwrap()).unwrap();
         assert!(
             differences.is_empty(),
             "run `cargo xtask references --update` and commit what changes:\n{}",

@@ -87,6 +87,8 @@ reason_codes! {
         "A publisher's spool holds samples in an encoding that the publisher does not take: they stay there until a publisher takes them, or `nephoscope spool` drops them.";
     PluginUnavailable, Degraded, "plugin_unavailable",
         "A plugin was not loaded: this machine is not fit for it.";
+    DefinitionSetAside, Degraded, "definition_set_aside",
+        "A definition in a file that a plugin reads is not used; the others are. `nephoscope check` shows what is wrong with it.";
     PollsterHangs, Degraded, "pollster_hangs",
         "A run blocks its thread; the pollster is not started again until it ends.";
     CallsHang, Degraded, "calls_hang",

@@ -60,6 +60,8 @@ pub(crate) struct Facts {
     /// The pool, if work is shared.
     pub(crate) pool: Option<PoolStatus>,
     pub(crate) unavailable: Vec<(Arc<str>, String)>,
+    /// Definitions that are set aside, each with its place and why.
+    pub(crate) definitions: Vec<String>,
     /// By plugin family.
     pub(crate) hanging: Vec<HangingCalls>,
 }

@@ -8,6 +8,10 @@ impl Facts {
             let text = format!("plugin `{plugin}` is not loaded: {why}");
             reasons.push(reason(ReasonCode::PluginUnavailable, text));
         }
+        for definition in &self.definitions {
+            let text = format!("a definition is set aside: {definition}");
+            reasons.push(reason(ReasonCode::DefinitionSetAside, text));
+        }
         for status in self.set_aside.iter().filter(|status| status.hangs) {
             let text = format!(
                 "pollster `{}` ({}) hangs and is not started again",

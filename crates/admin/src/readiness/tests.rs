@@ -42,6 +42,7 @@ fn facts() -> Facts {
         pool: None,
         publishers: vec![publisher("main", PublisherState::Delivering)],
         unavailable: Vec::new(),
+        definitions: Vec::new(),
         hanging: Vec::new(),
     }
 }
@@ -80,11 +81,7 @@ fn retrying() -> PublisherState {
 fn record(schedule: &str, no_plan: Option<&str>, failure: Option<&str>) -> Arc<CycleRecord> {
     Arc::new(CycleRecord {
         schedule: "every 5m".into(),
-        cycle: CycleId {
-            schedule: ScheduleId::new(schedule),
-            start: Timestamp::from_millis(0),
-            number: 0,
-        },
+        cycle: CycleId::new(ScheduleId::new(schedule), Timestamp::from_millis(0), 0),
         started: Timestamp::from_millis(0),
         lateness: None,
         duration: Duration::ZERO,
@@ -256,6 +253,7 @@ fn what_is_worse_than_it_should_be_is_listed_and_the_agent_is_ready() {
         state_trouble: Some("No space left on device".into()),
         tasks: Vec::new(),
         unavailable: vec![("libvirt".into(), "there is no libvirt.so.0".into())],
+        definitions: vec!["/etc/a.yaml:3:1: `wind`: it measures nothing".into()],
         set_aside: vec![SetAsideStatus {
             schedule: "every 5m".into(),
             pollster: "disk".into(),
@@ -276,6 +274,7 @@ fn what_is_worse_than_it_should_be_is_listed_and_the_agent_is_ready() {
     Degraded RestartNeeded: changed keys that take effect after a restart: agent.id, agent.limits
     Degraded StateNotWritten: which cycles are finished could not be written to the state folder: No space left on device
     Degraded PluginUnavailable: plugin `libvirt` is not loaded: there is no libvirt.so.0
+    Degraded DefinitionSetAside: a definition is set aside: /etc/a.yaml:3:1: `wind`: it measures nothing
     Degraded PollsterHangs: pollster `disk` (every 5m) hangs and is not started again
     Degraded CallsExhausted: too many calls of the family `libvirt` hang: it may start no further ones
     Degraded CallsHang: calls of the family `libvirt` were given up and still hang: libvirt.list, libvirt.stats

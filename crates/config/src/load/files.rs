@@ -4,13 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nephoscope_plugin::{FileError, read_file};
 use serde_json::Map;
 
 use super::request::{LoadRequest, SearchPlaces};
 use super::secrets::Secrets;
 use super::text;
 use crate::decode::{self, NotText};
-use crate::file::{self, FileError};
 use crate::finding::{Document, Finding, Findings, Place};
 use crate::problem::Problem;
 use crate::redact::Redaction;
@@ -156,14 +156,14 @@ impl Collector<'_, '_, '_> {
 
     fn file(&mut self, path: &Path) {
         self.read.files.push(path.to_owned());
-        let bytes = match file::read(path, MAX_FILE) {
+        let bytes = match read_file(path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) => {
                 let problem = match error {
                     FileError::NotFound => Problem::NotFound,
                     FileError::NotRegular(_) => Problem::NotRegular,
                     FileError::TooLarge(_) => Problem::TooLarge,
-                    FileError::Io(_) => Problem::Unreadable,
+                    _ => Problem::Unreadable,
                 };
                 let title = format!("cannot read `{}`: {error}", path.display());
                 return self.unusable(Finding::error(problem, title));

@@ -17,11 +17,11 @@ use tokio::time::sleep;
 use crate::doubles::{Act, Double, assert_adds_up, counts, setup, start, status};
 
 fn cycle(number: i64) -> CycleId {
-    CycleId {
-        schedule: ScheduleId::new("every:10:0"),
-        start: Timestamp::from_millis(number * 10_000),
+    CycleId::new(
+        ScheduleId::new("every:10:0"),
+        Timestamp::from_millis(number * 10_000),
         number,
-    }
+    )
 }
 
 fn run(number: i64, sources: &[&str]) -> Arc<Run> {
@@ -37,13 +37,14 @@ fn run(number: i64, sources: &[&str]) -> Arc<Run> {
 fn samples(meters: &[&'static str]) -> Vec<Sample> {
     let ids = RunIds::new("", &cycle(0), "test").resource("r");
     let subject = Subject::new("r").shared();
-    let sample = |meter: &&'static str| Sample {
-        subject: subject.clone(),
-        meter: Arc::new(Meter::from(&MeterDef::gauge(meter, "1", "A meter"))),
-        volume: Volume::from(1u64),
-        monotonic_time: None,
-        timestamp: Timestamp::from_millis(0),
-        id: ids.sample(meter, "r", 0),
+    let sample = |meter: &&'static str| {
+        Sample::new(
+            subject.clone(),
+            Arc::new(Meter::from(&MeterDef::gauge(meter, "1", "A meter"))),
+            Volume::from(1u64),
+            Timestamp::from_millis(0),
+            ids.sample(meter, "r", 0),
+        )
     };
     meters.iter().map(sample).collect()
 }

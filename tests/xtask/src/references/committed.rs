@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nephoscope_plugin::Registry;
+use nephoscope_plugin::Catalog;
 
 use crate::references::pages;
 
@@ -46,9 +46,9 @@ impl Committed {
     }
 
     /// What differs from the generated pages: a text for each page.
-    pub(crate) fn differences(&self, registry: &Registry) -> Result<Vec<String>, ReferencesError> {
+    pub(crate) fn differences(&self, catalog: &Catalog) -> Result<Vec<String>, ReferencesError> {
         let committed = self.read()?;
-        let generated = pages(registry);
+        let generated = pages(catalog);
         let mut differences = Vec::new();
         for (name, text) in &generated {
             match committed.get(*name) {
@@ -65,9 +65,9 @@ impl Committed {
     }
 
     /// Writes all pages. Those that are no longer generated go.
-    pub(crate) fn update(&self, registry: &Registry) -> Result<(), ReferencesError> {
+    pub(crate) fn update(&self, catalog: &Catalog) -> Result<(), ReferencesError> {
         fs::create_dir_all(&self.folder).map_err(|source| self.of_folder(source))?;
-        let generated = pages(registry);
+        let generated = pages(catalog);
         for name in self.read()?.into_keys() {
             if !generated.contains_key(name.as_str()) {
                 self.page(&name, |path| fs::remove_file(path))?;
@@ -133,21 +133,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("docs/reference");
         let committed = Committed::at(&inner);
-        let registry = Registry::collect().unwrap();
-        let count = pages(&registry).len();
-        assert_eq!(committed.differences(&registry).unwrap().len(), count);
-        committed.update(&registry).unwrap();
-        assert!(committed.differences(&registry).unwrap().is_empty());
+        let catalog = Catalog::collect().unwrap();
+        let count = pages(&catalog).len();
+        assert_eq!(committed.differences(&catalog).unwrap().len(), count);
+        committed.update(&catalog).unwrap();
+        assert!(committed.differences(&catalog).unwrap().is_empty());
         assert_eq!(fs::read_dir(&inner).unwrap().count(), count);
 
         fs::write(inner.join("former.md"), "# Former\n").unwrap();
         fs::write(inner.join("calls.md"), "# Calls\n").unwrap();
-        let differences = committed.differences(&registry).unwrap();
+        let differences = committed.differences(&catalog).unwrap();
         assert_eq!(differences.len(), 2, "{differences:?}");
         assert!(differences[0].starts_with("calls.md differs:\n+ "));
         assert_eq!(differences[1], "former.md is not generated");
-        committed.update(&registry).unwrap();
-        assert!(committed.differences(&registry).unwrap().is_empty());
+        committed.update(&catalog).unwrap();
+        assert!(committed.differences(&catalog).unwrap().is_empty());
     }
 
     #[test]

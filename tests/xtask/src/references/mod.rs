@@ -16,21 +16,21 @@ mod plugins;
 
 use std::collections::BTreeMap;
 
-use nephoscope_plugin::Registry;
+use nephoscope_plugin::Catalog;
 
 pub(crate) use committed::{Committed, ReferencesError};
 
 /// All pages by file name, for the plugins of a program.
-fn pages(registry: &Registry) -> BTreeMap<&'static str, String> {
+fn pages(catalog: &Catalog) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("admin-api.md", admin_api::page()),
-        ("calls.md", calls::page(registry)),
-        ("ceilometer.md", ceilometer::page(registry)),
+        ("calls.md", calls::page(catalog)),
+        ("ceilometer.md", ceilometer::page(catalog)),
         ("command-line.md", command_line::page()),
-        ("meters.md", meters::page(registry)),
+        ("meters.md", meters::page(catalog)),
         ("metrics.md", metrics::page()),
-        ("options.md", options::page(registry)),
-        ("plugins.md", plugins::page(registry)),
+        ("options.md", options::page(catalog)),
+        ("plugins.md", plugins::page(catalog)),
     ])
 }
 
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     fn stock() -> BTreeMap<&'static str, String> {
-        pages(&Registry::collect().unwrap())
+        pages(&Catalog::collect().unwrap())
     }
 
     #[test]
@@ -78,9 +78,9 @@ mod tests {
 
     #[test]
     fn every_meter_and_every_metric_has_its_row() {
-        let registry = Registry::collect().unwrap();
-        let pages = pages(&registry);
-        for meter in registry.pollsters.iter().flat_map(|pollster| pollster.meters) {
+        let catalog = Catalog::collect().unwrap();
+        let pages = pages(&catalog);
+        for meter in catalog.pollsters().iter().flat_map(|pollster| &pollster.meters) {
             assert!(
                 pages["meters.md"].contains(&format!("\n| `{}` |", meter.name)),
                 "{}",

@@ -10,7 +10,7 @@ use crate::table::Sheet;
 pub(super) fn table(cost: &Cost, sheet: Sheet) -> String {
     let rows = cost.rows.iter().map(|row| {
         vec![
-            row.service.to_owned(),
+            row.service.to_string(),
             format!("{} {}", row.method, row.path),
             row.task.clone().unwrap_or_default(),
             row.by.clone().unwrap_or_else(|| "each agent".to_owned()),
@@ -22,7 +22,7 @@ pub(super) fn table(cost: &Cost, sheet: Sheet) -> String {
     let mut text = sheet.table(&header, rows);
     let mut services: BTreeMap<&str, f64> = BTreeMap::new();
     for row in &cost.rows {
-        *services.entry(row.service).or_default() += row.per_hour;
+        *services.entry(&row.service).or_default() += row.per_hour;
     }
     let all = services.values().sum();
     let sums = services.into_iter().chain([("all", all)]);

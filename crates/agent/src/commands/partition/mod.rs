@@ -74,15 +74,15 @@ pub(crate) fn partition(origin: &Origin, args: &PartitionArgs) -> Result<Exit, P
         return Ok(Exit::Done);
     }
     let origin = origin.clone().or_built_in(true);
-    let loaded = origin.load()?.loaded;
-    let config = &loaded.config;
+    let settings = origin.load()?;
+    let config = &settings.loaded.config;
     if config.coordination.backend() == Backend::Local {
         return Err(PartitionError::Local.into());
     }
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let units = {
         let _within = runtimes.plugins.enter();
-        units(&origin, config)
+        units(&settings)
     };
     let prefix = Prefix::new(&config.coordination.prefix);
     let view = runtimes.core.block_on(async {

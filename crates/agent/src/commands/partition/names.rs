@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use nephoscope_config::{Config, hide_userinfo};
+use nephoscope_config::hide_userinfo;
 use nephoscope_polling::classes::SourceClasses;
 use nephoscope_polling::task::TaskDef;
 use nephoscope_pool::protocol::UnitHash;
 
-use crate::settings::Origin;
+use crate::settings::Settings;
 
 /// What the units of this configuration are called, as ceilometer calls groups, with the listing: others' show as their hash.
-pub(super) fn units(origin: &Origin, config: &Config) -> BTreeMap<UnitHash, String> {
-    let Ok(plugins) = origin.plugins(config, &config.agent.namespaces, None) else {
+pub(super) fn units(settings: &Settings) -> BTreeMap<UnitHash, String> {
+    let Ok(plugins) = settings.plugins() else {
         return BTreeMap::new();
     };
+    let config = &settings.loaded.config;
     let prefix = &config.coordination.group_prefix;
     let group = group_name(&config.agent.namespaces, prefix);
     let tasks = TaskDef::plan(&config.sources, &plugins, &SourceClasses::default());

@@ -112,7 +112,7 @@ pub(super) async fn drain(
     let config = &loaded.config;
     let blocking = BlockingPool::default();
     let planned = publishers::set_up(
-        &origin.registry,
+        &origin.catalog,
         &config.notifier,
         &config.agent.state_dir(),
         false,
@@ -213,7 +213,7 @@ fn takes(origin: &Origin, config: &Config) -> BTreeMap<String, Takes> {
     let state_dir = config.agent.state_dir();
     let blocking = BlockingPool::default();
     let made = publishers::set_up(
-        &origin.registry,
+        &origin.catalog,
         &config.notifier,
         &state_dir,
         false,

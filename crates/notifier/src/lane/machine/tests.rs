@@ -115,11 +115,11 @@ fn following(bound: usize, stores: bool, now: Instant) -> Machine {
 }
 
 fn run(number: i64) -> Arc<Run> {
-    let cycle = CycleId {
-        schedule: ScheduleId::new("every:10:0"),
-        start: Timestamp::from_millis(number * 10_000),
+    let cycle = CycleId::new(
+        ScheduleId::new("every:10:0"),
+        Timestamp::from_millis(number * 10_000),
         number,
-    };
+    );
     Arc::new(Run::new(cycle, seconds(10), "p"))
 }
 
