@@ -205,7 +205,6 @@ pub(crate) mod tests {
             bytes: 4096,
             batches: 3,
             samples: 90,
-            held: Vec::new(),
             oldest: Some(-3_000),
             incoming_batches: 0,
             incoming_samples: 0,
