@@ -167,11 +167,11 @@ impl Crew {
             for number in 0..count {
                 for (place, unit) in (0..).zip(&self.units) {
                     let offset = AHEAD + INTERVAL * number + INTERVAL / schedules * place;
-                    let cycle = CycleId {
-                        schedule: unit.schedule.clone(),
-                        start: Timestamp::from_millis(wall + i64::try_from(offset.as_millis()).unwrap_or(0)),
-                        number: i64::from(number),
-                    };
+                    let cycle = CycleId::new(
+                        unit.schedule.clone(),
+                        Timestamp::from_millis(wall + i64::try_from(offset.as_millis()).unwrap_or(0)),
+                        i64::from(number),
+                    );
                     let (pools, unit) = (self.pools.clone(), unit.clone());
                     last = began + offset;
                     cycles.spawn(one_cycle(pools, cycle, last, unit));

@@ -153,8 +153,9 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
         name: meter.into(),
         meters: vec![Arc::new(Meter::from(&definition))],
         default_discovery: None,
+        partition: None,
         endpoint: None,
-        calls: &[],
+        calls: Arc::default(),
         plugin,
         names: None,
     })

@@ -50,11 +50,11 @@ pub(crate) fn instance_samples(count: usize, each: usize) -> Result<Vec<Sample>,
         return Err(Trouble::new("the metadata is no mapping"));
     };
     let meters = METERS.each_ref().map(|def| Arc::new(Meter::from(def)));
-    let cycle = CycleId {
-        schedule: ScheduleId::new("every:300:0"),
-        start: Timestamp::from_micros(1_767_323_045_678_901),
-        number: 0,
-    };
+    let cycle = CycleId::new(
+        ScheduleId::new("every:300:0"),
+        Timestamp::from_micros(1_767_323_045_678_901),
+        0,
+    );
     let ids = RunIds::new("", &cycle, "bench");
     let samples = (0..count / each)
         .flat_map(|number| {
@@ -67,16 +67,18 @@ pub(crate) fn instance_samples(count: usize, each: usize) -> Result<Vec<Sample>,
             let ids = ids.resource(&key);
             meters.iter().cycle().skip(number).take(each).enumerate().map({
                 let start = cycle.start;
-                move |(index, meter)| Sample {
-                    subject: subject.clone(),
-                    meter: meter.clone(),
-                    volume: match index % 2 {
-                        0 => Volume::Int(1_234_567_890_123 + number as i64),
-                        _ => Volume::Float(512.0 + number as f64 / 256.0),
-                    },
-                    monotonic_time: Some(1_819_980.131_767 + number as f64),
-                    timestamp: start,
-                    id: ids.sample(&meter.name, &subject.resource_id, index as u32),
+                move |(index, meter)| {
+                    Sample::new(
+                        subject.clone(),
+                        meter.clone(),
+                        match index % 2 {
+                            0 => Volume::Int(1_234_567_890_123 + number as i64),
+                            _ => Volume::Float(512.0 + number as f64 / 256.0),
+                        },
+                        start,
+                        ids.sample(&meter.name, &subject.resource_id, index as u32),
+                    )
+                    .read_at(Some(1_819_980.131_767 + number as f64))
                 }
             })
         })

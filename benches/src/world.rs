@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephoscope_coordination::Coordinator;
 use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
-use nephoscope_plugin::{BlockingPool, Publisher, PublisherContext, Registry};
+use nephoscope_plugin::{BlockingPool, Catalog, Publisher, PublisherContext};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{EngineOptions, EngineParts};
 use nephoscope_polling::filter::MeterFilter;
@@ -92,8 +92,8 @@ impl World {
     ) -> Result<Arc<dyn Publisher>, Trouble> {
         let _inside = self.core.enter();
         let scheme = url.split(':').next().unwrap_or_default();
-        let registry = Registry::collect().during("collect the plugins")?;
-        let plugin = registry
+        let catalog = Catalog::collect().during("collect the plugins")?;
+        let plugin = catalog
             .publisher(scheme)
             .ok_or_else(|| Trouble::new(format!("no publisher serves `{scheme}:`")))?;
         let context = PublisherContext::new("bench".into(), url.to_owned(), options, BlockingPool::default());
@@ -118,9 +118,9 @@ pub(crate) fn engine_options() -> EngineOptions {
 
 /// The plugin family `synthetic`.
 pub(crate) fn synthetic() -> Result<Plugins, Trouble> {
-    let registry = Registry::collect().during("collect the plugins")?;
+    let catalog = Catalog::collect().during("collect the plugins")?;
     let request = LoadRequest {
-        registry: &registry,
+        catalog: &catalog,
         namespaces: &["synthetic".to_owned()],
         options: &BTreeMap::new(),
         host: "bench".into(),

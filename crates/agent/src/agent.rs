@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_config::{Config, Loaded, Publisher as PublisherConfig};
+use nephoscope_config::{Config, Publisher as PublisherConfig};
 use nephoscope_notifier::{Notifier, PublisherSetup, ShutdownReport};
-use nephoscope_plugin::{BlockingPool, Registry};
+use nephoscope_plugin::{BlockingPool, Catalog};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{Applied, Engine, EngineParts};
 use nephoscope_polling::ticker::CronTicker;
@@ -22,7 +22,7 @@ use crate::events;
 use crate::publishers::{self, Planned, PublishersError};
 use crate::refused;
 use crate::reload::{Changes, Replacement, hold_back};
-use crate::settings::{Origin, engine_options};
+use crate::settings::{Settings, engine_options, plugins};
 use crate::spools::{self, Opened};
 use crate::state::StateDir;
 
@@ -35,7 +35,7 @@ const MOST_CLOSING: Duration = Duration::from_secs(1);
 
 /// A running agent.
 pub(crate) struct Agent {
-    registry: Arc<Registry>,
+    catalog: Catalog,
     /// The one that it holds, whatever the configuration says by now.
     state_dir: PathBuf,
     config: Config,
@@ -55,30 +55,28 @@ impl Agent {
     ///
     /// On a `terminal` samples are printed if the configuration names no publisher.
     pub(crate) async fn start(
-        origin: &Origin,
-        loaded: Loaded,
+        settings: Settings,
         state: &StateDir,
         terminal: bool,
         plugin_runtime: Handle,
     ) -> Result<Self, ProgramError> {
-        let config = &loaded.config;
+        let config = &settings.loaded.config;
         let places = Places::listen(&config.agent).await?;
         let plugins = {
             let _within = plugin_runtime.enter();
-            origin.plugins(config, &config.agent.namespaces, None)
+            settings.plugins()
         };
         let runtime = Handle::current();
-        let registry = origin.registry.clone();
         let blocking = BlockingPool::default();
         let planned = publishers::set_up(
-            &registry,
+            &settings.catalog,
             &config.notifier,
             state.path(),
             terminal,
             &blocking,
             |_| None,
         );
-        let (plugins, planned) = refused::both(&loaded, plugins, planned)?;
+        let (plugins, planned) = refused::both(&settings.loaded, plugins, planned)?;
         let opened = spools::open(planned, |_| None).await?;
         let setups: Vec<_> = opened.into_iter().map(Opened::into_setup).collect();
         let spools = spool_paths(&setups);
@@ -99,9 +97,9 @@ impl Agent {
         engine.apply(&config.sources, Arc::new(plugins)).await;
         admin.enter(Phase::Running);
         let agent = Self {
-            registry,
+            catalog: settings.catalog,
             state_dir: state.path().to_owned(),
-            config: loaded.config,
+            config: settings.loaded.config,
             terminal,
             engine,
             notifier,
@@ -160,22 +158,21 @@ impl Agent {
     }
 
     /// Makes what another configuration needs, without changing anything.
-    pub(crate) async fn prepare(
-        &self,
-        origin: &Origin,
-        mut loaded: Loaded,
-    ) -> Result<Replacement, ProgramError> {
-        let changes = Changes::between(&self.config, &loaded.config);
+    pub(crate) async fn prepare(&self, settings: Settings) -> Result<Replacement, ProgramError> {
+        let Settings {
+            mut loaded, catalog, ..
+        } = settings;
+        let before = self.engine.plugins();
+        let mut changes = Changes::between(&self.config, &loaded.config);
+        // What definitions say may change while the options that name their files do not.
+        changes.plugins |= !before.catalog.has_same_definitions(&catalog);
         hold_back(&mut loaded.config, &self.config);
         let config = &loaded.config;
         let plugins = if changes.plugins {
             let _within = self.plugin_runtime.enter();
-            let before = self.engine.plugins();
-            origin
-                .plugins(config, &config.agent.namespaces, Some(&before))
-                .map(Arc::new)
+            plugins(&catalog, config, &config.agent.namespaces, Some(&before)).map(Arc::new)
         } else {
-            Ok(self.engine.plugins())
+            Ok(before)
         };
         let (plugins, planned) = refused::both(&loaded, plugins, self.publishers(config))?;
         // Folders may be made and locked, which changes nothing for the publishers that there are.
@@ -197,7 +194,7 @@ impl Agent {
             let old = self.config.notifier.publishers.iter().find(same)?;
             // With its queue elsewhere it is another one: that which there is closes with its own.
             let place = |notifier, publisher| {
-                let spool = publishers::spool_of(&self.registry, notifier, publisher, &self.state_dir);
+                let spool = publishers::spool_of(&self.catalog, notifier, publisher, &self.state_dir);
                 spool.map(|spool| spool.path)
             };
             if place(&self.config.notifier, old) != place(&config.notifier, publisher) {
@@ -206,7 +203,7 @@ impl Agent {
             self.notifier.publisher(&publisher.name)
         };
         publishers::set_up(
-            &self.registry,
+            &self.catalog,
             &config.notifier,
             &self.state_dir,
             self.terminal,
@@ -294,6 +291,7 @@ mod tests {
 
     use super::*;
     use crate::cli::GlobalOptions;
+    use crate::settings::Origin;
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -313,7 +311,7 @@ mod tests {
                 config: vec![file],
                 ..Default::default()
             };
-            Origin::new(Arc::new(Registry::collect().unwrap()), options)
+            Origin::new(Catalog::collect().unwrap(), options)
         }
     }
 
@@ -339,9 +337,9 @@ mod tests {
             )
         };
         let origin = folder.origin(DISCARD, &source(3));
-        let loaded = origin.load().unwrap().loaded;
-        let state = StateDir::take(&loaded.config.agent.state_dir()).unwrap();
-        let mut agent = Agent::start(&origin, loaded, &state, false, Handle::current())
+        let settings = origin.load().unwrap();
+        let state = StateDir::take(&settings.loaded.config.agent.state_dir()).unwrap();
+        let mut agent = Agent::start(settings, &state, false, Handle::current())
             .await
             .unwrap();
         let mut records = agent.engine().watch();
@@ -351,10 +349,7 @@ mod tests {
         let both = format!("{DISCARD}, {{name: b, url: \"file://{}\"}}", samples.display());
         let origin = folder.origin(&both, &source(5));
         let kept = agent.notifier().publisher("a").unwrap();
-        let replacement = agent
-            .prepare(&origin, origin.load().unwrap().loaded)
-            .await
-            .unwrap();
+        let replacement = agent.prepare(origin.load().unwrap()).await.unwrap();
         let changes = replacement.changes.clone();
         assert_eq!(
             (changes.sources, changes.plugins, changes.publishers),
@@ -388,18 +383,14 @@ mod tests {
     async fn what_cannot_be_prepared_changes_nothing() {
         let folder = Folder(tempfile::tempdir().unwrap());
         let origin = folder.origin("{name: a, url: \"discard:\"}", "");
-        let loaded = origin.load().unwrap().loaded;
-        let config = loaded.config.clone();
+        let settings = origin.load().unwrap();
+        let config = settings.loaded.config.clone();
         let state = StateDir::take(&config.agent.state_dir()).unwrap();
-        let agent = Agent::start(&origin, loaded, &state, false, Handle::current())
+        let agent = Agent::start(settings, &state, false, Handle::current())
             .await
             .unwrap();
         let bad = folder.origin("{name: b, url: \"file://relative\"}", "");
-        let refused = agent
-            .prepare(&bad, bad.load().unwrap().loaded)
-            .await
-            .err()
-            .unwrap();
+        let refused = agent.prepare(bad.load().unwrap()).await.err().unwrap();
         let lines = refused.lines();
         assert_eq!(lines.len(), 1);
         assert!(lines[0].contains("polling.yaml:2:"), "{lines:?}");

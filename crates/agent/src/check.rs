@@ -35,24 +35,28 @@ struct Row {
 pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramError> {
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
-    let origin = origin.clone().or_built_in(stdout_is_terminal());
-    let loaded = origin.load_and_tell()?.loaded;
-    let config = &loaded.config;
+    // What an agent would go on without is an error here: this is where it is looked for.
+    let origin = origin
+        .clone()
+        .or_built_in(stdout_is_terminal())
+        .strict_about_definitions();
+    let settings = origin.load_and_tell()?;
+    let config = &settings.loaded.config;
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let made = {
         let _within = runtimes.plugins.enter();
-        let plugins = origin.plugins(config, &config.agent.namespaces, None);
+        let plugins = settings.plugins();
         // Only whether they take their URLs and options: nothing is opened before the first sample.
         let blocking = BlockingPool::default();
         let publishers = publishers::set_up(
-            &origin.registry,
+            &settings.catalog,
             &config.notifier,
             &config.agent.state_dir(),
             true,
             &blocking,
             |_| None,
         );
-        refused::both(&loaded, plugins, publishers)
+        refused::both(&settings.loaded, plugins, publishers)
     };
     runtimes.end();
     let (plugins, _) = made?;

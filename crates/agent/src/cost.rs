@@ -6,6 +6,7 @@
 //! and without the default discoveries that are asked where a source's own list nothing. Of the names of projects and users,
 //! which agents remember, the calls are the most that they make.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nephoscope_coordination::Group;
@@ -26,9 +27,9 @@ const MONDAY: i64 = 1_767_571_200_000;
 /// What one plugin's call costs.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Row {
-    service: &'static str,
-    method: &'static str,
-    path: &'static str,
+    service: Cow<'static, str>,
+    method: Cow<'static, str>,
+    path: Cow<'static, str>,
     /// The task that makes it; none for calls of the agent, whatever its tasks.
     task: Option<String>,
     /// The discovery or pollster that makes it.
@@ -54,14 +55,14 @@ struct Pool<'a> {
     resources: &'a [Resources],
     assumed: BTreeMap<String, u64>,
     /// Calls that each agent makes now and then.
-    hourly: BTreeSet<(&'static str, &'static str, &'static str)>,
+    hourly: BTreeSet<(Cow<'static, str>, Cow<'static, str>, Cow<'static, str>)>,
     names: Vec<Names>,
     rows: Vec<Row>,
 }
 
 /// What the names of projects, or of users, cost.
 struct Names {
-    call: &'static Call,
+    call: Call,
     /// How many there are.
     count: u64,
     /// An answer is good for so long.
@@ -92,7 +93,7 @@ impl Cost {
             names: Vec::new(),
             rows: Vec::new(),
         };
-        pool.expect_names(plugins.names_calls);
+        pool.expect_names(&plugins.names_calls);
         for task in TaskDef::plan(sources, plugins) {
             pool.add(&task);
         }
@@ -109,20 +110,20 @@ impl Cost {
             }));
         let names = std::mem::take(&mut pool.names);
         pool.rows.extend(names.into_iter().map(|names| Row {
+            per_hour: names.per_hour.min(names.most(pool.members)),
             service: names.call.service,
             method: names.call.method,
             path: names.call.path,
             task: None,
             by: Some("names of samples".to_owned()),
             per_cycle: None,
-            per_hour: names.per_hour.min(names.most(pool.members)),
         }));
         pool.rows.sort_by(|one, other| {
             let key = |row: &Row| {
                 (
-                    row.service,
-                    row.path,
-                    row.method,
+                    row.service.clone(),
+                    row.path.clone(),
+                    row.method.clone(),
                     row.task.clone(),
                     row.by.clone(),
                 )
@@ -140,7 +141,7 @@ impl Cost {
     pub(crate) fn table(&self, sheet: Sheet) -> String {
         let rows = self.rows.iter().map(|row| {
             vec![
-                row.service.to_owned(),
+                row.service.to_string(),
                 format!("{} {}", row.method, row.path),
                 row.task.clone().unwrap_or_default(),
                 row.by.clone().unwrap_or_else(|| "each agent".to_owned()),
@@ -152,7 +153,7 @@ impl Cost {
         let mut text = sheet.table(&header, rows);
         let mut services: BTreeMap<&str, f64> = BTreeMap::new();
         for row in &self.rows {
-            *services.entry(row.service).or_default() += row.per_hour;
+            *services.entry(&row.service).or_default() += row.per_hour;
         }
         let all = services.values().sum();
         let sums = services.into_iter().chain([("all", all)]);
@@ -207,7 +208,7 @@ impl Pool<'_> {
         };
         let resources = self.count(listing);
         let by = format!("discovery {}", discovery.name);
-        for call in discovery.calls {
+        for call in discovery.calls.iter() {
             if let Some(rate) = discovery.plugin.rate(call) {
                 let made = Made {
                     agents: self.agents(listing),
@@ -239,7 +240,7 @@ impl Pool<'_> {
             times: if host { agents } else { 1 },
         };
         let by = format!("pollster {}", run.pollster.name);
-        for call in run.pollster.calls {
+        for call in run.pollster.calls.iter() {
             if let Some(rate) = run.pollster.plugin.rate(call, &run.meters) {
                 self.add_call(task, &by, call, rate, &made);
             }
@@ -248,23 +249,24 @@ impl Pool<'_> {
     }
 
     /// Which calls for names there are to be counted.
-    fn expect_names(&mut self, calls: &'static [Call]) {
+    fn expect_names(&mut self, calls: &[Call]) {
         for call in calls {
             match call.rate {
                 CallRate::PerIdentity(kind, seconds) => {
                     let count = self.said(match kind {
                         IdentityKind::Project => &["tenant"],
                         IdentityKind::User => &["users"],
+                        _ => &["identities"],
                     });
                     self.names.push(Names {
-                        call,
+                        call: call.clone(),
                         count,
                         seconds,
                         per_hour: 0.0,
                     });
                 }
                 _ => {
-                    self.hourly.insert((call.service, call.method, call.path));
+                    self.make_hourly(call);
                 }
             }
         }
@@ -285,7 +287,7 @@ impl Pool<'_> {
     fn add_call(&mut self, task: &TaskDef, by: &str, call: &Call, rate: CallRate, made: &Made) {
         let per_cycle = match rate {
             CallRate::Hourly => {
-                self.hourly.insert((call.service, call.method, call.path));
+                self.make_hourly(call);
                 return;
             }
             CallRate::PerCycle => made.agents,
@@ -294,16 +296,23 @@ impl Pool<'_> {
             CallRate::PerResource => made.times * made.resources,
             // Counted with the names of all tasks.
             CallRate::PerIdentity(..) => return,
+            // A rate that later versions of the interface know.
+            _ => return,
         };
         self.rows.push(Row {
-            service: call.service,
-            method: call.method,
-            path: call.path,
+            service: call.service.clone(),
+            method: call.method.clone(),
+            path: call.path.clone(),
             task: Some(task.schedule.to_string()),
             by: Some(by.to_owned()),
             per_cycle: Some(per_cycle),
             per_hour: per_cycle as f64 * task.schedule.per_hour(Timestamp::from_millis(MONDAY)),
         });
+    }
+
+    fn make_hourly(&mut self, call: &Call) {
+        let call = (call.service.clone(), call.method.clone(), call.path.clone());
+        self.hourly.insert(call);
     }
 
     /// How many agents ask for a listing.

@@ -1,12 +1,11 @@
 //! `nephoscope discover URL`: asks one discovery, and prints the resources that it lists.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_config::nearest;
 use nephoscope_model::{CycleId, Resource, ScheduleId, Value};
-use nephoscope_plugin::{CycleCache, DiscoveryRun, DiscoveryRunParts, Failure, WantedMeters};
+use nephoscope_plugin::{Catalog, CycleCache, DiscoveryRun, DiscoveryRunParts, Failure};
 use nephoscope_polling::clock::{Clock, SystemClock};
 use nephoscope_polling::plugins::LoadedDiscovery;
 use nephoscope_polling::source::DiscoveryUrl;
@@ -20,7 +19,7 @@ use crate::cli::{DiscoverArgs, Format};
 use crate::error::{Exit, ProgramError};
 use crate::output::{json_lines, note, print};
 use crate::runtimes::Runtimes;
-use crate::settings::{Origin, quiet_log};
+use crate::settings::{Origin, plugins, quiet_log};
 use crate::table::Sheet;
 use crate::{logs, refused};
 
@@ -39,18 +38,24 @@ pub(crate) fn discover(origin: &Origin, args: &DiscoverArgs) -> Result<Exit, Pro
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
     let origin = origin.clone().or_built_in(true);
-    let loaded = origin.load()?.loaded;
+    let settings = origin.load()?;
+    let (loaded, catalog) = (&settings.loaded, &settings.catalog);
     let url = DiscoveryUrl::parse(&args.url);
-    let namespaces = namespaces(&origin, &loaded.config.agent.namespaces, url.name());
+    let configured = &loaded.config.agent.namespaces;
+    let namespaces = if origin.options.namespaces.is_empty() {
+        namespaces(catalog, configured, url.name())
+    } else {
+        configured.clone()
+    };
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = {
         let _within = runtimes.plugins.enter();
-        let plugins = origin.plugins(&loaded.config, &namespaces, None);
-        refused::both(&loaded, plugins, Ok(()))?.0
+        let plugins = plugins(catalog, &loaded.config, &namespaces, None);
+        refused::both(loaded, plugins, Ok(()))?.0
     };
     let discovery = match plugins.discoveries.get(url.name()) {
         Some(discovery) => discovery.clone(),
-        None => return Err(missing(&origin, url.name(), &plugins.unavailable)),
+        None => return Err(missing(catalog, url.name(), &plugins.unavailable)),
     };
     let handle = runtimes.plugins.handle().clone();
     let exit = runtimes.core.block_on(ask(discovery, &url, args, handle));
@@ -58,15 +63,13 @@ pub(crate) fn discover(origin: &Origin, args: &DiscoverArgs) -> Result<Exit, Pro
     exit
 }
 
-/// The configured namespaces; and where none of them has the discovery and the command line does not say
-/// otherwise, those that do.
-fn namespaces(origin: &Origin, configured: &[String], name: &str) -> Vec<String> {
+/// The configured namespaces; and where none of them has the discovery, those that do.
+fn namespaces(catalog: &Catalog, configured: &[String], name: &str) -> Vec<String> {
     let mut namespaces = configured.to_vec();
-    let found: Vec<_> = origin
-        .registry
-        .discoveries
+    let found: Vec<_> = catalog
+        .discoveries()
         .iter()
-        .filter(|discovery| discovery.name == name)
+        .filter(|discovery| *discovery.name == *name)
         .collect();
     let loaded = found.iter().any(|discovery| {
         discovery
@@ -74,28 +77,23 @@ fn namespaces(origin: &Origin, configured: &[String], name: &str) -> Vec<String>
             .iter()
             .any(|one| namespaces.iter().any(|own| own == one))
     });
-    if origin.options.namespaces.is_empty() && !loaded {
+    if !loaded {
         for discovery in found {
-            namespaces.extend(
-                discovery
-                    .namespaces
-                    .iter()
-                    .chain([&discovery.family])
-                    .map(|name| (*name).to_owned()),
-            );
+            namespaces.extend(discovery.namespaces.iter().map(ToString::to_string));
+            namespaces.push(discovery.family().to_owned());
         }
     }
     namespaces
 }
 
-fn missing(origin: &Origin, name: &str, unavailable: &[(Arc<str>, String)]) -> ProgramError {
+fn missing(catalog: &Catalog, name: &str, unavailable: &[(Arc<str>, String)]) -> ProgramError {
     if let Some((_, reason)) = unavailable.iter().find(|(plugin, _)| **plugin == *name) {
         return ProgramError::UnavailableDiscovery {
             name: name.to_owned(),
             reason: reason.clone(),
         };
     }
-    let names = origin.registry.discoveries.iter().map(|discovery| discovery.name);
+    let names = catalog.discoveries().iter().map(|discovery| &*discovery.name);
     ProgramError::UnknownDiscovery {
         name: name.to_owned(),
         near: nearest(name, names).map(str::to_owned),
@@ -111,21 +109,16 @@ async fn ask(
     let deadline = Instant::now() + Duration::from(args.timeout);
     let cancellation = CancellationToken::new();
     let (sender, mut pages) = mpsc::channel(PAGES);
-    let mut run = DiscoveryRun::new(DiscoveryRunParts {
-        parameter: url.parameter().map(str::to_owned),
-        cycle: CycleId {
-            schedule: ScheduleId::new("discover"),
-            start: SystemClock.wall(),
-            number: 0,
-        },
+    let cycle = CycleId::new(ScheduleId::new("discover"), SystemClock.wall(), 0);
+    // Nothing is polled, so no meter is wanted.
+    let parts = DiscoveryRunParts::new(
+        cycle,
         deadline,
-        cancellation: cancellation.clone(),
-        cache: CycleCache::default(),
-        members: NonZeroUsize::MIN,
-        // Nothing is polled.
-        wanted: WantedMeters::default(),
-        pages: sender,
-    });
+        cancellation.clone(),
+        CycleCache::default(),
+        sender,
+    );
+    let mut run = DiscoveryRun::new(parts.parameter(url.parameter().map(str::to_owned)));
     let task = runtime.spawn(async move {
         let outcome = discovery.plugin.discover(&mut run).await;
         // What was listed before a failure counts.

@@ -216,11 +216,7 @@ mod tests {
         let start = Timestamp::from_millis(1_767_323_040_000);
         CycleRecord {
             schedule: "every 10s".to_owned(),
-            cycle: CycleId {
-                schedule: ScheduleId::new("every:10:0"),
-                start,
-                number: 7,
-            },
+            cycle: CycleId::new(ScheduleId::new("every:10:0"), start, 7),
             started: start,
             lateness,
             duration: Duration::from_micros(12_345),

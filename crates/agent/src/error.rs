@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use nephoscope_plugin::RegistryError;
+use nephoscope_plugin::CatalogError;
 
 use crate::admin::ListenError;
 use crate::coordination::CoordinationError;
@@ -74,7 +74,7 @@ pub(crate) enum ProgramError {
     Agent(#[from] ClientError),
     /// Plugins that cannot live in one program.
     #[error("put the plugins of this program together")]
-    Registry(#[from] RegistryError),
+    Catalog(#[from] CatalogError),
     /// The state folder is not ours.
     #[error("take the state folder")]
     State(#[from] StateError),

@@ -28,7 +28,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    use nephoscope_plugin::Registry;
+    use nephoscope_plugin::Catalog;
 
     #[test]
     fn every_plugin_of_the_repository_is_in_the_stock_program() {
@@ -37,16 +37,16 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        let registry = Registry::collect().unwrap();
+        let catalog = Catalog::collect().unwrap();
         // A family without plugins holds the options that others share.
-        let discoveries = registry.discoveries.iter().map(|plugin| plugin.family);
-        let pollsters = registry.pollsters.iter().map(|plugin| plugin.family);
+        let discoveries = catalog.discoveries().iter().map(|plugin| plugin.family());
+        let pollsters = catalog.pollsters().iter().map(|plugin| plugin.family());
         let mut linked: BTreeSet<String> = discoveries.chain(pollsters).map(str::to_owned).collect();
         // A crate of publishers is named after a scheme of its own.
         linked.extend(
             members
                 .iter()
-                .filter(|name| registry.publisher(name).is_some())
+                .filter(|name| catalog.publisher(name).is_some())
                 .cloned(),
         );
         assert_eq!(linked, members);

@@ -32,29 +32,24 @@ pub(crate) fn once(origin: &Origin, args: &OnceArgs) -> Result<Exit, ProgramErro
     let settings = origin.load_and_tell()?;
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = runtimes.plugins.handle().clone();
-    let exit = runtimes.core.block_on(poll(&origin, settings, args, plugins));
+    let exit = runtimes.core.block_on(poll(settings, args, plugins));
     runtimes.end();
     exit
 }
 
-async fn poll(
-    origin: &Origin,
-    settings: Settings,
-    args: &OnceArgs,
-    plugin_runtime: Handle,
-) -> Result<Exit, ProgramError> {
-    let loaded = settings.loaded;
+async fn poll(settings: Settings, args: &OnceArgs, plugin_runtime: Handle) -> Result<Exit, ProgramError> {
+    let loaded = &settings.loaded;
     let config = &loaded.config;
     let (plugins, configured) = {
         let plugins = {
             let _within = plugin_runtime.enter();
-            origin.plugins(config, &config.agent.namespaces, None)
+            settings.plugins()
         };
         let configured = if args.publish {
             let blocking = BlockingPool::default();
             let state_dir = config.agent.state_dir();
             publishers::set_up(
-                &origin.registry,
+                &settings.catalog,
                 &config.notifier,
                 &state_dir,
                 false,
@@ -64,7 +59,7 @@ async fn poll(
         } else {
             Ok(Vec::new())
         };
-        refused::both(&loaded, plugins, configured)?
+        refused::both(loaded, plugins, configured)?
     };
     let (printer, collected) = collector();
     let mut setups = vec![printer];
@@ -273,11 +268,7 @@ mod tests {
         let start = Timestamp::from_millis(0);
         let record = CycleRecord {
             schedule: "every 10s".to_owned(),
-            cycle: CycleId {
-                schedule: ScheduleId::new("every:10:0"),
-                start,
-                number: 0,
-            },
+            cycle: CycleId::new(ScheduleId::new("every:10:0"), start, 0),
             started: start,
             lateness: None,
             duration: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use nephoscope_config::{Backend, Config, hide_userinfo};
+use nephoscope_config::{Backend, hide_userinfo};
 use nephoscope_coordination::etcd::{Store, StoreError};
 use nephoscope_coordination::pool::{PoolView, SeenMember};
 use nephoscope_coordination::protocol::division::Carriers;
@@ -21,7 +21,7 @@ use crate::error::{Exit, ProgramError};
 use crate::logs;
 use crate::output::{json_lines, note, print};
 use crate::runtimes::Runtimes;
-use crate::settings::{Origin, quiet_log};
+use crate::settings::{Origin, Settings, quiet_log};
 use crate::table::Sheet;
 
 /// How many keys are drawn where none are named: shares of as many differ by a percent or so from those of others.
@@ -74,15 +74,15 @@ pub(crate) fn partition(origin: &Origin, args: &PartitionArgs) -> Result<Exit, P
         return Ok(Exit::Done);
     }
     let origin = origin.clone().or_built_in(true);
-    let loaded = origin.load()?.loaded;
-    let config = &loaded.config;
+    let settings = origin.load()?;
+    let config = &settings.loaded.config;
     if config.coordination.backend() == Backend::Local {
         return Err(PartitionError::Local.into());
     }
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let units = {
         let _within = runtimes.plugins.enter();
-        units(&origin, config)
+        units(&settings)
     };
     let prefix = Prefix::new(&config.coordination.prefix);
     let view = runtimes.core.block_on(async {
@@ -377,10 +377,11 @@ impl Pool {
 }
 
 /// What the units of this configuration are called, as ceilometer calls groups, with the listing: others' show as their hash.
-fn units(origin: &Origin, config: &Config) -> BTreeMap<UnitHash, String> {
-    let Ok(plugins) = origin.plugins(config, &config.agent.namespaces, None) else {
+fn units(settings: &Settings) -> BTreeMap<UnitHash, String> {
+    let Ok(plugins) = settings.plugins() else {
         return BTreeMap::new();
     };
+    let config = &settings.loaded.config;
     let prefix = &config.coordination.group_prefix;
     let group = group_name(&config.agent.namespaces, prefix);
     let tasks = TaskDef::plan(&config.sources, &plugins);

@@ -1,7 +1,9 @@
-//! `nephoscope plugins`: what this program was built with.
+//! `nephoscope plugins`: what this program was built with, and what the configuration defines beside it.
 
-use nephoscope_model::MeterDef;
-use nephoscope_plugin::Registry;
+use std::borrow::Cow;
+
+use nephoscope_config::hide_userinfo;
+use nephoscope_plugin::{Catalog, Location};
 use serde::Serialize;
 
 use crate::cli::{Format, Printing};
@@ -12,103 +14,132 @@ use crate::table::Sheet;
 
 /// A plugin for programs.
 #[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum Shown {
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Shown<'a> {
     Family {
-        name: &'static str,
-        description: &'static str,
+        name: &'a str,
+        description: &'a str,
         opt_in: bool,
     },
     Discovery {
-        name: &'static str,
-        family: &'static str,
-        namespaces: &'static [&'static str],
-        description: &'static str,
+        name: &'a str,
+        family: &'a str,
+        namespaces: &'a [Cow<'static, str>],
+        description: &'a str,
         shared: bool,
         partition: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        defined_at: Option<String>,
     },
     Pollster {
-        name: &'static str,
-        family: &'static str,
-        namespaces: &'static [&'static str],
-        description: &'static str,
-        default_discovery: Option<&'static str>,
-        meters: Vec<Meter>,
+        name: &'a str,
+        family: &'a str,
+        namespaces: &'a [Cow<'static, str>],
+        description: &'a str,
+        default_discovery: Option<String>,
+        meters: Vec<Meter<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        defined_at: Option<String>,
     },
     Publisher {
-        schemes: &'static [&'static str],
-        description: &'static str,
+        schemes: &'a [&'static str],
+        description: &'a str,
+    },
+    SetAside {
+        family: &'a str,
+        definition: Option<&'a str>,
+        defined_at: Option<String>,
+        reason: String,
     },
 }
 
 #[derive(Serialize)]
-struct Meter {
-    name: &'static str,
-    published_name: &'static str,
-    aliases: &'static [&'static str],
+struct Meter<'a> {
+    name: &'a str,
+    published_name: &'a str,
+    aliases: &'a [Cow<'static, str>],
     #[serde(rename = "type")]
     kind: &'static str,
-    unit: &'static str,
-    description: &'static str,
+    unit: &'a str,
+    description: &'a str,
 }
 
-impl From<&MeterDef> for Meter {
-    fn from(meter: &MeterDef) -> Self {
+impl<'a> From<&'a nephoscope_model::Meter> for Meter<'a> {
+    fn from(meter: &'a nephoscope_model::Meter) -> Self {
         Self {
-            name: meter.name,
-            published_name: meter.published_name.unwrap_or(meter.name),
-            aliases: meter.aliases,
+            name: &meter.name,
+            published_name: &meter.published_name,
+            aliases: &meter.aliases,
             kind: meter.kind.as_str(),
-            unit: meter.unit,
-            description: meter.description,
+            unit: &meter.unit,
+            description: &meter.description,
         }
     }
 }
 
-/// Lists everything.
+/// Lists everything. A configuration that cannot be used keeps nobody from seeing what the program itself has.
 pub(crate) fn plugins(origin: &Origin, printing: Printing) -> Result<Exit, ProgramError> {
+    let origin = origin.clone().or_built_in(true);
+    let settings = origin.load();
+    let catalog = settings
+        .as_ref()
+        .map_or(&origin.catalog, |settings| &settings.catalog);
     match printing.format() {
-        Format::Json => print(&json_lines(shown(&origin.registry))?)?,
-        Format::Table => print(tables(Sheet::stdout(), &origin.registry).as_bytes())?,
+        Format::Json => print(&json_lines(shown(catalog))?)?,
+        Format::Table => print(tables(Sheet::stdout(), catalog).as_bytes())?,
     }
+    settings?;
     Ok(Exit::Done)
 }
 
-fn shown(registry: &Registry) -> Vec<Shown> {
-    let families = registry.families.values().map(|family| Shown::Family {
+fn shown(catalog: &Catalog) -> Vec<Shown<'_>> {
+    let families = catalog.families().map(|family| Shown::Family {
         name: family.name,
         description: family.description,
         opt_in: family.opt_in,
     });
-    let discoveries = registry.discoveries.iter().map(|discovery| Shown::Discovery {
-        name: discovery.name,
-        family: discovery.family,
-        namespaces: discovery.namespaces,
-        description: discovery.description,
+    let discoveries = catalog.discoveries().iter().map(|discovery| Shown::Discovery {
+        name: &discovery.name,
+        family: discovery.family(),
+        namespaces: &discovery.namespaces,
+        description: &discovery.description,
         shared: discovery.scope == nephoscope_plugin::Scope::Shared,
         partition: discovery.partition.as_str(),
+        defined_at: place(discovery.location.as_ref()),
     });
-    let pollsters = registry.pollsters.iter().map(|pollster| Shown::Pollster {
-        name: pollster.name,
-        family: pollster.family,
-        namespaces: pollster.namespaces,
-        description: pollster.description,
-        default_discovery: pollster.default_discovery,
-        meters: pollster.meters.iter().map(Meter::from).collect(),
+    let pollsters = catalog.pollsters().iter().map(|pollster| Shown::Pollster {
+        name: &pollster.name,
+        family: pollster.family(),
+        namespaces: &pollster.namespaces,
+        description: &pollster.description,
+        default_discovery: pollster.default_discovery.as_deref().map(hide_userinfo),
+        meters: pollster.meters.iter().map(|meter| (&**meter).into()).collect(),
+        defined_at: place(pollster.location.as_ref()),
     });
-    let publishers = registry.publishers.iter().map(|publisher| Shown::Publisher {
+    let publishers = catalog.publishers().iter().map(|publisher| Shown::Publisher {
         schemes: publisher.schemes,
         description: publisher.description,
+    });
+    let set_aside = catalog.set_aside().iter().map(|problem| Shown::SetAside {
+        family: problem.family,
+        definition: problem.definition.as_deref(),
+        defined_at: place(problem.location()),
+        reason: hide_userinfo(&problem.reason()),
     });
     families
         .chain(discoveries)
         .chain(pollsters)
         .chain(publishers)
+        .chain(set_aside)
         .collect()
 }
 
-fn tables(sheet: Sheet, registry: &Registry) -> String {
-    let families = registry.families.values().map(|family| {
+fn place(location: Option<&Location>) -> Option<String> {
+    location.map(ToString::to_string)
+}
+
+fn tables(sheet: Sheet, catalog: &Catalog) -> String {
+    let families = catalog.families().map(|family| {
         let name = if family.opt_in {
             format!("{} (when named)", family.name)
         } else {
@@ -116,27 +147,28 @@ fn tables(sheet: Sheet, registry: &Registry) -> String {
         };
         vec![name, family.description.to_owned()]
     });
-    let discoveries = registry.discoveries.iter().map(|discovery| {
+    let discoveries = catalog.discoveries().iter().map(|discovery| {
         vec![
-            discovery.name.to_owned(),
+            discovery.name.to_string(),
             discovery.namespaces.join(", "),
-            discovery.description.to_owned(),
+            discovery.description.to_string(),
         ]
     });
-    let meters = registry.pollsters.iter().flat_map(|pollster| {
+    let meters = catalog.pollsters().iter().flat_map(|pollster| {
         pollster.meters.iter().map(|meter| {
+            let discovery = pollster.default_discovery.as_deref();
             vec![
-                meter.name.to_owned(),
+                meter.name.to_string(),
                 meter.kind.to_string(),
-                meter.unit.to_owned(),
-                pollster.name.to_owned(),
+                meter.unit.to_string(),
+                pollster.name.to_string(),
                 pollster.namespaces.join(", "),
-                pollster.default_discovery.unwrap_or_default().to_owned(),
-                meter.description.to_owned(),
+                discovery.map(hide_userinfo).unwrap_or_default(),
+                meter.description.to_string(),
             ]
         })
     });
-    let publishers = registry.publishers.iter().map(|publisher| {
+    let publishers = catalog.publishers().iter().map(|publisher| {
         let urls: Vec<String> = publisher
             .schemes
             .iter()
@@ -144,7 +176,15 @@ fn tables(sheet: Sheet, registry: &Registry) -> String {
             .collect();
         vec![urls.join(", "), publisher.description.to_owned()]
     });
-    [
+    let set_aside = catalog.set_aside().iter().map(|problem| {
+        vec![
+            problem.definition.as_deref().unwrap_or_default().to_owned(),
+            problem.family.to_owned(),
+            place(problem.location()).unwrap_or_default(),
+            hide_userinfo(&problem.reason()),
+        ]
+    });
+    let mut tables = vec![
         sheet.table(&["family", "description"], families),
         sheet.table(&["discovery", "namespaces", "description"], discoveries),
         sheet.table(
@@ -160,48 +200,41 @@ fn tables(sheet: Sheet, registry: &Registry) -> String {
             meters,
         ),
         sheet.table(&["publisher", "description"], publishers),
-    ]
-    .join("\n")
+    ];
+    if !catalog.set_aside().is_empty() {
+        tables.push(sheet.table(&["set aside", "family", "defined at", "why"], set_aside));
+    }
+    tables.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
-    use nephoscope_plugin::{Family, PollsterPlugin};
+    use nephoscope_model::MeterDef;
+    use nephoscope_plugin::{
+        BuildError, DefinitionProblem, ExpandRequest, Expansion, Family, PollsterDefinition, PollsterPlugin,
+        Registration,
+    };
 
     use super::*;
 
-    static FAMILY: Family = Family {
-        name: "weather",
-        description: "The weather outside",
-        opt_in: true,
-        options: None,
-    };
-    static POLLSTER: PollsterPlugin = PollsterPlugin {
-        name: "weather.air",
-        family: "weather",
-        namespaces: &["outside"],
-        description: "The air",
-        meters: &[MeterDef::gauge("air.temperature", "C", "How warm it is").published_as("temperature")],
-        default_discovery: Some("stations"),
-        endpoint: None,
-        calls: &[],
-        build: |_| {
-            Err(nephoscope_plugin::BuildError::Unavailable(
-                "never built".to_owned(),
-            ))
-        },
-    };
+    const FAMILY: Family = Family::new("weather", "The weather outside").opt_in();
+    const AIR: MeterDef =
+        MeterDef::gauge("air.temperature", "C", "How warm it is").published_as("temperature");
+    const POLLSTER: PollsterPlugin = PollsterPlugin::new("weather.air", "weather", |_| {
+        Err(BuildError::Unavailable("never built".to_owned()))
+    })
+    .namespaces(&["outside"])
+    .description("The air")
+    .meters(&[AIR])
+    .default_discovery("stations");
 
-    fn registry() -> Registry {
-        let mut registry = Registry::default();
-        registry.families.insert(FAMILY.name, &FAMILY);
-        registry.pollsters.push(&POLLSTER);
-        registry
+    fn catalog(family: Family) -> Catalog {
+        Catalog::of([Registration::Family(family), Registration::Pollster(POLLSTER)]).unwrap()
     }
 
     #[test]
     fn everything_is_listed_for_people_and_for_programs() {
-        insta::assert_snapshot!(tables(Sheet::endless(), &registry()), @r"
+        insta::assert_snapshot!(tables(Sheet::endless(), &catalog(FAMILY)), @r"
         FAMILY                DESCRIPTION
         weather (when named)  The weather outside
 
@@ -212,10 +245,60 @@ mod tests {
 
         PUBLISHER  DESCRIPTION
         ");
-        let lines = String::from_utf8(json_lines(shown(&registry())).unwrap()).unwrap();
+        let lines = String::from_utf8(json_lines(shown(&catalog(FAMILY))).unwrap()).unwrap();
         insta::assert_snapshot!(lines, @r#"
         {"kind":"family","name":"weather","description":"The weather outside","opt_in":true}
         {"kind":"pollster","name":"weather.air","family":"weather","namespaces":["outside"],"description":"The air","default_discovery":"stations","meters":[{"name":"air.temperature","published_name":"temperature","aliases":[],"type":"gauge","unit":"C","description":"How warm it is"}]}
+        "#);
+    }
+
+    #[test]
+    fn what_a_family_defines_is_listed_alike_and_what_is_set_aside_with_its_reason() {
+        let family = FAMILY.expand(|_| {
+            let file = Location::file(std::path::Path::new("/etc/weather.yaml"));
+            let mut expansion = Expansion::new();
+            expansion.add_pollster(
+                PollsterDefinition::new("weather.wind", |_| {
+                    Err(BuildError::Unavailable("never built".to_owned()))
+                })
+                .namespaces(["outside"])
+                .description("The wind")
+                .meters([nephoscope_model::Meter::new(
+                    AIR.kind,
+                    "wind.speed",
+                    "m/s",
+                    "How fast",
+                )])
+                .default_discovery("http://user:secret@stations")
+                .defined_at(file.at(3, 1, 4)),
+            );
+            let problem = DefinitionProblem::set_aside(file.at(9, 3, 4), "it measures nothing");
+            expansion.add_problem(problem.definition("weather.fog").attribute("meters"));
+            Ok(expansion)
+        });
+        let options = [("weather".to_owned(), serde_json::Value::Null)].into();
+        let catalog = catalog(family).expand(&ExpandRequest::new(&options, &[])).catalog;
+        insta::assert_snapshot!(tables(Sheet::endless(), &catalog), @r"
+        FAMILY                DESCRIPTION
+        weather (when named)  The weather outside
+
+        DISCOVERY  NAMESPACES  DESCRIPTION
+
+        METER            TYPE   UNIT  POLLSTER      NAMESPACES  DISCOVERY            DESCRIPTION
+        air.temperature  gauge  C     weather.air   outside     stations             How warm it is
+        wind.speed       gauge  m/s   weather.wind  outside     http://***@stations  How fast
+
+        PUBLISHER  DESCRIPTION
+
+        SET ASIDE    FAMILY   DEFINED AT             WHY
+        weather.fog  weather  /etc/weather.yaml:9:3  `meters`: it measures nothing
+        ");
+        let lines = String::from_utf8(json_lines(shown(&catalog)).unwrap()).unwrap();
+        insta::assert_snapshot!(lines, @r#"
+        {"kind":"family","name":"weather","description":"The weather outside","opt_in":true}
+        {"kind":"pollster","name":"weather.air","family":"weather","namespaces":["outside"],"description":"The air","default_discovery":"stations","meters":[{"name":"air.temperature","published_name":"temperature","aliases":[],"type":"gauge","unit":"C","description":"How warm it is"}]}
+        {"kind":"pollster","name":"weather.wind","family":"weather","namespaces":["outside"],"description":"The wind","default_discovery":"http://***@stations","meters":[{"name":"wind.speed","published_name":"wind.speed","aliases":[],"type":"gauge","unit":"m/s","description":"How fast"}],"defined_at":"/etc/weather.yaml:3:1"}
+        {"kind":"set_aside","family":"weather","definition":"weather.fog","defined_at":"/etc/weather.yaml:9:3","reason":"`meters`: it measures nothing"}
         "#);
     }
 }

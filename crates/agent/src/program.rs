@@ -2,10 +2,9 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
-use nephoscope_plugin::Registry;
+use nephoscope_plugin::Catalog;
 
 use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Exit, ProgramError, chain};
@@ -42,8 +41,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
-    let registry = Arc::new(Registry::collect()?);
-    let origin = Origin::new(registry, cli.options);
+    let origin = Origin::new(Catalog::collect()?, cli.options);
     match cli.command.unwrap_or(Command::Run(RunArgs::default())) {
         Command::Run(args) => run::run(origin, args),
         Command::Once(args) => once::once(&origin, &args),
@@ -56,7 +54,7 @@ fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),
         Command::Reference { out } => {
-            reference::write(&origin.registry, &out)?;
+            reference::write(&origin.catalog, &out)?;
             Ok(Exit::Done)
         }
     }

@@ -7,7 +7,7 @@ use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as Publish
 use nephoscope_model::Signer;
 use nephoscope_notifier::spool::OpenError;
 use nephoscope_notifier::{NotifierOptions, PublisherSetup};
-use nephoscope_plugin::{BlockingPool, BuildError, OptionsError, Publisher, PublisherContext, Registry};
+use nephoscope_plugin::{BlockingPool, BuildError, Catalog, OptionsError, Publisher, PublisherContext};
 
 /// Where samples go on a terminal when the configuration names no publisher.
 const TERMINAL: &str = "stdout:";
@@ -79,19 +79,19 @@ pub(crate) fn notifier_options(config: &NotifierConfig) -> NotifierOptions {
 
 /// The spool that a publisher is to have.
 pub(crate) fn spool_of(
-    registry: &Registry,
+    catalog: &Catalog,
     config: &NotifierConfig,
     publisher: &PublisherConfig,
     state_dir: &Path,
 ) -> Option<SpoolSettings> {
-    let plugin = registry.publisher(&publisher.url.scheme());
+    let plugin = catalog.publisher(&publisher.url.scheme());
     config.spool_of(publisher, plugin.is_some_and(|plugin| plugin.spool), state_dir)
 }
 
 /// The publishers of `config`; their spools are not opened yet. Those for which `known` gives one are not made anew. Where the
 /// configuration has none, samples go to standard output if that is a `terminal`.
 pub(crate) fn set_up(
-    registry: &Registry,
+    catalog: &Catalog,
     config: &NotifierConfig,
     state_dir: &Path,
     terminal: bool,
@@ -99,12 +99,12 @@ pub(crate) fn set_up(
     known: impl Fn(&PublisherConfig) -> Option<Arc<dyn Publisher>>,
 ) -> Result<Vec<Planned>, PublishersError> {
     if config.publishers.is_empty() {
-        if !terminal || registry.publisher("stdout").is_none() {
+        if !terminal || catalog.publisher("stdout").is_none() {
             return Err(PublishersError::None);
         }
         let name = "terminal";
         let options = serde_json::Value::Null;
-        let publisher = build(registry, 0, name, "stdout", TERMINAL, options, blocking)?;
+        let publisher = build(catalog, 0, name, "stdout", TERMINAL, options, blocking)?;
         let setup = PublisherSetup {
             name: name.into(),
             url_shown: TERMINAL.into(),
@@ -120,10 +120,10 @@ pub(crate) fn set_up(
             None => {
                 let options = publisher.options.to_value();
                 let (scheme, url) = (publisher.url.scheme(), publisher.url.expose());
-                build(registry, index, &publisher.name, &scheme, url, options, blocking)?
+                build(catalog, index, &publisher.name, &scheme, url, options, blocking)?
             }
         };
-        let spool = spool_of(registry, config, publisher, state_dir);
+        let spool = spool_of(catalog, config, publisher, state_dir);
         if spool.is_some() && made.form().is_none() {
             let message = "nothing can be stored for this kind of publisher: it has no spool";
             return Err(spool_refused(index, "spool", message.to_owned()));
@@ -160,14 +160,7 @@ fn all_have_their_own_folder(planned: &[Planned]) -> Result<(), PublishersError>
 
 fn spool_refused(index: usize, path: &str, message: String) -> PublishersError {
     let path = path.to_owned();
-    PublishersError::Options(vec![(
-        index,
-        OptionsError {
-            family: None,
-            path,
-            message,
-        },
-    )])
+    PublishersError::Options(vec![(index, OptionsError::new(path, message))])
 }
 
 /// Everything, or what is wrong: with options first, all of it.
@@ -188,7 +181,7 @@ fn all<T>(made: impl Iterator<Item = Result<T, PublishersError>>) -> Result<Vec<
 }
 
 fn build(
-    registry: &Registry,
+    catalog: &Catalog,
     index: usize,
     name: &str,
     scheme: &str,
@@ -196,7 +189,7 @@ fn build(
     options: serde_json::Value,
     blocking: &BlockingPool,
 ) -> Result<Arc<dyn Publisher>, PublishersError> {
-    let plugin = registry
+    let plugin = catalog
         .publisher(scheme)
         .ok_or_else(|| PublishersError::Unknown {
             name: name.to_owned(),
@@ -208,6 +201,10 @@ fn build(
         BuildError::Unavailable(reason) => PublishersError::Unavailable {
             name: name.to_owned(),
             reason,
+        },
+        other => PublishersError::Unavailable {
+            name: name.to_owned(),
+            reason: other.to_string(),
         },
     })
 }
@@ -238,18 +235,18 @@ mod tests {
             format!("sources: []\nnotifier: {{queue: 7, publishers: [{publishers}]}}\n"),
         )
         .unwrap();
-        let registry = Arc::new(Registry::collect().unwrap());
+        let catalog = Catalog::collect().unwrap();
         let options = GlobalOptions {
             config: vec![file],
             ..Default::default()
         };
-        let config = Origin::new(registry.clone(), options)
+        let config = Origin::new(catalog.clone(), options)
             .load()
             .unwrap()
             .loaded
             .config;
         set_up(
-            &registry,
+            &catalog,
             &config.notifier,
             Path::new("/state"),
             terminal,

@@ -133,6 +133,8 @@ fn publishers(old: &Config, new: &Config) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use nephoscope_plugin::Catalog;
+
     use super::*;
     use crate::settings::Origin;
 
@@ -145,7 +147,11 @@ mod tests {
             ..Default::default()
         };
         // The library's own tests have no plugins: nothing is known, and nothing asked for.
-        Origin::new(Arc::default(), options).load().unwrap().loaded.config
+        Origin::new(Catalog::default(), options)
+            .load()
+            .unwrap()
+            .loaded
+            .config
     }
 
     const OLD: &str = "

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nephoscope_config::{Loaded, LogFormat, LogLevel};
+use nephoscope_config::{LogFormat, LogLevel};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -49,9 +49,8 @@ async fn serve(
 ) -> Result<Exit, ProgramError> {
     let mut signals = Signals::listen().map_err(ProgramError::Signals)?;
     let service = Service::of_environment();
-    let Settings { loaded, .. } = settings;
-    let mut watch = Watched::of(&loaded);
-    let mut agent = Agent::start(origin, loaded, state, terminal, plugins).await?;
+    let mut watch = FileWatch::of(&settings);
+    let mut agent = Agent::start(settings, state, terminal, plugins).await?;
     if terminal {
         display::start(&agent);
     }
@@ -112,7 +111,7 @@ fn at_once(stop: Stop) -> Exit {
 
 /// Reads the configuration again and applies it, and watches the files that it is in now. What is wrong is logged, and
 /// changes nothing.
-async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut Watched) {
+async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut FileWatch) {
     let settings = match read_again(origin, agent).await {
         Ok(settings) => settings,
         Err(lines) => {
@@ -123,11 +122,11 @@ async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut Watched) {
             return;
         }
     };
-    watch.follow(&settings.loaded);
+    watch.follow(&settings);
     for warning in &settings.warnings {
         events::configuration_warning(&warning.one_line());
     }
-    let replacement = match agent.prepare(origin, settings.loaded).await {
+    let replacement = match agent.prepare(settings).await {
         Ok(replacement) => replacement,
         Err(error) => {
             let lines = error.lines();
@@ -168,24 +167,25 @@ async fn read_again(origin: &Origin, agent: &Agent) -> Result<Settings, Vec<Stri
 }
 
 /// The files whose changes are noticed, if any are to be.
-struct Watched(Option<Watch>);
+struct FileWatch(Option<Watch>);
 
-impl Watched {
-    fn of(loaded: &Loaded) -> Self {
-        let mut watched = Self(None);
-        watched.follow(loaded);
-        watched
+impl FileWatch {
+    fn of(settings: &Settings) -> Self {
+        let mut watch = Self(None);
+        watch.follow(settings);
+        watch
     }
 
     /// Watches the files of this configuration from now on.
-    fn follow(&mut self, loaded: &Loaded) {
+    fn follow(&mut self, settings: &Settings) {
+        let loaded = &settings.loaded;
         if !loaded.config.agent.watch || loaded.built_in {
             self.0 = None;
             return;
         }
         let outcome = match &mut self.0 {
-            Some(watch) => watch.follow(&loaded.files, &loaded.folders),
-            None => Watch::new(&loaded.files, &loaded.folders).map(|watch| self.0 = Some(watch)),
+            Some(watch) => watch.follow(settings.watched.clone()),
+            None => Watch::new(settings.watched.clone()).map(|watch| self.0 = Some(watch)),
         };
         self.check(outcome);
     }

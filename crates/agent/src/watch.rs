@@ -10,6 +10,8 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::settings::Watched;
+
 /// A change counts when nothing has changed for this long: editors and tools write in several steps.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -21,37 +23,34 @@ const QUEUE: usize = 1;
 pub(crate) struct Watch {
     sender: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
-    files: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
+    watched: Watched,
     /// Watches until it is dropped.
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
-    /// Watches these files, and all configuration files of these folders.
-    pub(crate) fn new(files: &[PathBuf], folders: &[PathBuf]) -> notify::Result<Self> {
+    /// Watches these files, and all files of these folders that are read.
+    pub(crate) fn new(watched: Watched) -> notify::Result<Self> {
         let (sender, changes) = mpsc::channel(QUEUE);
         Ok(Self {
-            _watcher: watcher(files, folders, sender.clone())?,
+            _watcher: watcher(&watched, sender.clone())?,
             sender,
             changes,
-            files: files.to_owned(),
-            folders: folders.to_owned(),
+            watched,
         })
     }
 
     /// Watches these files and folders from now on. A change that was noticed before is not forgotten.
-    pub(crate) fn follow(&mut self, files: &[PathBuf], folders: &[PathBuf]) -> notify::Result<()> {
+    pub(crate) fn follow(&mut self, watched: Watched) -> notify::Result<()> {
         // The old one watches until the new one does.
-        self._watcher = watcher(files, folders, self.sender.clone())?;
-        self.files = files.to_owned();
-        self.folders = folders.to_owned();
+        self._watcher = watcher(&watched, self.sender.clone())?;
+        self.watched = watched;
         Ok(())
     }
 
     /// Watches the same paths, at which other files and folders may stand by now.
     pub(crate) fn look_again(&mut self) -> notify::Result<()> {
-        self._watcher = watcher(&self.files, &self.folders, self.sender.clone())?;
+        self._watcher = watcher(&self.watched, self.sender.clone())?;
         Ok(())
     }
 
@@ -68,13 +67,9 @@ impl Watch {
     }
 }
 
-fn watcher(
-    files: &[PathBuf],
-    folders: &[PathBuf],
-    sender: mpsc::Sender<()>,
-) -> notify::Result<RecommendedWatcher> {
-    let places = places(files, folders);
-    let names = Names::of(files, &places, !folders.is_empty());
+fn watcher(watched: &Watched, sender: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let places = places(&watched.files, &watched.folders);
+    let names = Names::of(watched, &places);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // After an error nobody knows what was missed.
         if event.map_or(true, |event| names.concern(&event)) {
@@ -108,12 +103,13 @@ struct Names {
     files: BTreeSet<OsString>,
     /// Watched folders, which may themselves be replaced.
     folders: BTreeSet<PathBuf>,
-    /// Whether any configuration file matters.
-    all: bool,
+    /// Any file with one of these extensions matters.
+    extensions: BTreeSet<String>,
 }
 
 impl Names {
-    fn of(files: &[PathBuf], folders: &BTreeSet<PathBuf>, all: bool) -> Self {
+    fn of(watched: &Watched, folders: &BTreeSet<PathBuf>) -> Self {
+        let files = &watched.files;
         let real = files.iter().filter_map(|file| file.canonicalize().ok());
         let names = files
             .iter()
@@ -124,7 +120,7 @@ impl Names {
         Self {
             files: names.chain([OsString::from("..data")]).collect(),
             folders: folders.clone(),
-            all,
+            extensions: watched.extensions.clone(),
         }
     }
 
@@ -137,13 +133,13 @@ impl Names {
     }
 
     fn matter(&self, path: &Path) -> bool {
-        let is_yaml = || {
+        let is_read = || {
             path.extension()
-                .is_some_and(|extension| extension == "yaml" || extension == "yml")
+                .is_some_and(|extension| self.extensions.iter().any(|read| extension == read.as_str()))
         };
         path.file_name().is_some_and(|name| self.files.contains(name))
             || self.folders.contains(path)
-            || (self.all && is_yaml())
+            || is_read()
     }
 }
 
@@ -151,12 +147,21 @@ impl Names {
 mod tests {
     use super::*;
 
+    fn watched(files: &[&Path], folders: &[&Path]) -> Watched {
+        let yaml = folders.first().map(|_| "yaml".to_owned());
+        Watched {
+            files: files.iter().map(|file| file.to_path_buf()).collect(),
+            folders: folders.iter().map(|folder| folder.to_path_buf()).collect(),
+            extensions: yaml.into_iter().collect(),
+        }
+    }
+
     #[tokio::test]
     async fn a_file_put_in_place_of_another_is_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("polling.yaml");
         std::fs::write(&file, "a").unwrap();
-        let mut watch = Watch::new(std::slice::from_ref(&file), &[]).unwrap();
+        let mut watch = Watch::new(watched(&[&file], &[])).unwrap();
         let new = folder.path().join("polling.yaml.new");
         std::fs::write(&new, "b").unwrap();
         std::fs::rename(&new, &file).unwrap();
@@ -165,7 +170,7 @@ mod tests {
 
     /// Waits until a change of the folder `conf` was noticed, and then until another one is after looking again.
     async fn noticed_twice(conf: &Path, change: impl Fn()) {
-        let mut watch = Watch::new(&[conf.join("polling.yaml")], &[conf.to_owned()]).unwrap();
+        let mut watch = Watch::new(watched(&[&conf.join("polling.yaml")], &[conf])).unwrap();
         change();
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
         watch.look_again().unwrap();
@@ -210,7 +215,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let conf = root.path().join("conf");
         folder_with_a_file(&conf);
-        let mut watch = Watch::new(&[], std::slice::from_ref(&conf)).unwrap();
+        let mut watch = Watch::new(watched(&[], &[&conf])).unwrap();
         std::fs::remove_dir_all(&conf).unwrap();
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
         watch.look_again().unwrap();
@@ -220,7 +225,10 @@ mod tests {
 
     #[test]
     fn reading_and_other_files_are_no_changes() {
-        let names = Names::of(&[PathBuf::from("/etc/x/polling.yaml")], &BTreeSet::new(), false);
+        let names = Names::of(
+            &watched(&[Path::new("/etc/x/polling.yaml")], &[]),
+            &BTreeSet::new(),
+        );
         let event = |kind, path: &str| Event::new(kind).add_path(path.into());
         let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
         let read = EventKind::Access(AccessKind::Open(AccessMode::Any));
@@ -228,7 +236,7 @@ mod tests {
         assert!(names.concern(&event(EventKind::Any, "/etc/x/..data")));
         assert!(!names.concern(&event(read, "/etc/x/polling.yaml")));
         assert!(!names.concern(&event(written, "/etc/x/other.yaml")));
-        let folder = Names::of(&[], &BTreeSet::new(), true);
+        let folder = Names::of(&watched(&[], &[Path::new("/etc/x")]), &BTreeSet::new());
         assert!(folder.concern(&event(written, "/etc/x/other.yaml")));
         assert!(!folder.concern(&event(written, "/etc/x/samples.log")));
     }

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use nephoscope_plugin::read_file;
 use serde_json::Value;
 
-use crate::file;
 use crate::finding::{Document, Finding, Findings, Part, Place};
 use crate::path::ValuePath;
 use crate::problem::Problem;
@@ -149,7 +149,7 @@ impl Expander<'_> {
                 None,
             )
         };
-        let bytes = file::read(&full, MAX_SECRET_FILE).map_err(|error| fail(error.to_string()))?;
+        let bytes = read_file(&full, MAX_SECRET_FILE).map_err(|error| fail(error.to_string()))?;
         let mut text = String::from_utf8(bytes).map_err(|_| fail("it is not UTF-8".to_owned()))?;
         if text.contains('\0') {
             return Err(fail("it contains a NUL".to_owned()));

@@ -1,16 +1,17 @@
 //! polling.yaml and its companions: reading, positions, validation, diagnostics.
 //!
 //! [`load()`] gives a [`Config`] or everything that is wrong with it; [`lint()`] compares it with what plugins there are;
-//! [`refused()`] shows where the options stand that a plugin itself does not take;
+//! [`refused()`] shows where the options are that a plugin itself does not take, and [`definitions()`] what is wrong with
+//! definitions that plugins read from files;
 //! [`schema()`] describes the file to editors. Files are untrusted: all that is read is bounded, and nothing here waits.
 
 mod coordination;
 mod decode;
+mod definitions;
 mod diagnostic;
 mod duration;
 mod editor;
 mod expand;
-mod file;
 mod finding;
 mod format;
 mod lint;
@@ -29,6 +30,7 @@ mod spool;
 mod yaml;
 
 pub use coordination::{Backend, Coordination, CoordinationTls, Endpoint, OnLoss};
+pub use definitions::definitions;
 pub use diagnostic::{ConfigErrors, Diagnostic, MAX_SHOWN, Severity};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
 pub use editor::schema;

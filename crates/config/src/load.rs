@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nephoscope_plugin::{FileError, read_file};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -13,7 +14,6 @@ use crate::coordination::Coordination;
 use crate::decode::{self, NotText};
 use crate::diagnostic::{ConfigErrors, Diagnostic};
 use crate::expand::{Expander, Variables};
-use crate::file::{self, FileError};
 use crate::finding::{Document, Finding, Findings, Part, Place};
 use crate::near::nearest;
 use crate::path::{Segment, ValuePath};
@@ -302,14 +302,14 @@ impl<'a> Loader<'a> {
 
     fn file(&mut self, path: &Path) {
         self.files.push(path.to_owned());
-        let bytes = match file::read(path, MAX_FILE) {
+        let bytes = match read_file(path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) => {
                 let problem = match error {
                     FileError::NotFound => Problem::NotFound,
                     FileError::NotRegular(_) => Problem::NotRegular,
                     FileError::TooLarge(_) => Problem::TooLarge,
-                    FileError::Io(_) => Problem::Unreadable,
+                    _ => Problem::Unreadable,
                 };
                 let title = format!("cannot read `{}`: {error}", path.display());
                 return self.unusable(Finding::error(problem, title));

@@ -32,22 +32,13 @@ pub struct RefusedOption {
 pub fn refused(loaded: &Loaded, options: &[RefusedOption]) -> ConfigErrors {
     let mut findings = Findings::default();
     for option in options {
-        let (section, top, label) = match &option.of {
-            OptionsOf::Family(family) => (
-                "plugins",
-                ValuePath::top().at("plugins").at(family.as_str()),
-                "the plugin does not take this",
-            ),
-            OptionsOf::Publisher(index) => (
-                "notifier",
-                ValuePath::top().at("notifier").at("publishers").at(*index),
-                "the publisher does not take this",
-            ),
+        let label = match &option.of {
+            OptionsOf::Family(_) => "the plugin does not take this",
+            OptionsOf::Publisher(_) => "the publisher does not take this",
         };
-        let path = top.join(&steps(&option.option));
+        let (path, place) = option_place(loaded, &option.of, &option.option);
         let title = format!("`{path}` cannot be used: {}", option.message);
-        let finding = Finding::error(Problem::BadValue, title);
-        findings.add(finding.at(place(loaded, section, &path), label));
+        findings.add(Finding::error(Problem::BadValue, title).at(place, label));
     }
     let (errors, warnings, omitted) = findings.finish(&loaded.documents, &loaded.words);
     ConfigErrors {
@@ -55,6 +46,20 @@ pub fn refused(loaded: &Loaded, options: &[RefusedOption]) -> ConfigErrors {
         warnings,
         omitted,
     }
+}
+
+/// An option's path from the top, and its place.
+pub(crate) fn option_place(loaded: &Loaded, of: &OptionsOf, option: &str) -> (ValuePath, Place) {
+    let (section, top) = match of {
+        OptionsOf::Family(family) => ("plugins", ValuePath::top().at("plugins").at(family.as_str())),
+        OptionsOf::Publisher(index) => {
+            let publishers = ValuePath::top().at("notifier").at("publishers");
+            ("notifier", publishers.at(*index))
+        }
+    };
+    let path = top.join(&steps(option));
+    let place = place(loaded, section, &path);
+    (path, place)
 }
 
 /// The place of the longest part of the path that is in the file.

@@ -161,4 +161,8 @@ problems! {
     UnknownDiscovery = "unknown-discovery",
     /// A publisher URL that no publisher takes.
     UnknownPublisher = "unknown-publisher",
+    /// A definition that a plugin family read from a file is wrong.
+    BadDefinition = "bad-definition",
+    /// A definition that is not used, while the others are.
+    DefinitionSetAside = "definition-set-aside",
 }

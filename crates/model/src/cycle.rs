@@ -31,6 +31,7 @@ impl fmt::Display for ScheduleId {
 
 /// One run of a task: its schedule and its nominal start, the same on every agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct CycleId {
     /// The schedule.
     pub schedule: ScheduleId,
@@ -39,6 +40,17 @@ pub struct CycleId {
     /// `floor((start - offset) / interval)`, for display and for `synthetic.cycle`; for cron schedules
     /// the start in seconds. Not part of the identity of samples.
     pub number: i64,
+}
+
+impl CycleId {
+    /// The cycle of this schedule, nominal start and number.
+    pub fn new(schedule: ScheduleId, start: Timestamp, number: i64) -> Self {
+        Self {
+            schedule,
+            start,
+            number,
+        }
+    }
 }
 
 impl fmt::Display for CycleId {

@@ -100,11 +100,11 @@ mod tests {
     use crate::{ScheduleId, Timestamp};
 
     fn cycle() -> CycleId {
-        CycleId {
-            schedule: ScheduleId::new("every:300:0"),
-            start: Timestamp::from_millis(1_767_323_100_000),
-            number: 5_891_077,
-        }
+        CycleId::new(
+            ScheduleId::new("every:300:0"),
+            Timestamp::from_millis(1_767_323_100_000),
+            5_891_077,
+        )
     }
 
     #[test]

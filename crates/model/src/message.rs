@@ -275,25 +275,20 @@ mod tests {
     use crate::{CycleId, Meter, MeterDef, RunIds, ScheduleId, Volume};
 
     fn sample(subject: &Arc<Subject>, volume: Volume) -> Sample {
-        let cycle = CycleId {
-            schedule: ScheduleId::new("every:10:0"),
-            start: Timestamp::from_millis(0),
-            number: 0,
-        };
-        Sample {
-            subject: subject.clone(),
-            meter: Arc::new(Meter::from(&MeterDef::gauge(
+        let cycle = CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_millis(0), 0);
+        Sample::new(
+            subject.clone(),
+            Arc::new(Meter::from(&MeterDef::gauge(
                 "memory.usage",
                 "MiB",
                 "Memory in use",
             ))),
             volume,
-            monotonic_time: None,
-            timestamp: Timestamp::from_micros(1_767_323_045_678_901),
-            id: RunIds::new("", &cycle, "memory")
+            Timestamp::from_micros(1_767_323_045_678_901),
+            RunIds::new("", &cycle, "memory")
                 .resource("r1")
                 .sample("memory.usage", "r1", 0),
-        }
+        )
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl fmt::Display for MeterKind {
 /// const UPTIME: MeterDef = MeterDef::cumulative("uptime", "s", "Seconds since the machine started");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MeterDef {
     /// The name that `meters:` matches.
     pub name: &'static str,
@@ -103,8 +104,9 @@ impl MeterDef {
     }
 }
 
-/// A meter as samples refer to it; of a static table, or read from a definition file.
+/// A meter as samples refer to it; of a static table, or of a definition that was read from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Meter {
     /// The name that `meters:` matches, and part of the identity of samples.
     pub name: Cow<'static, str>,
@@ -116,17 +118,49 @@ pub struct Meter {
     pub kind: MeterKind,
     /// The unit of its values (`counter_unit`).
     pub unit: Cow<'static, str>,
+    /// One sentence for people.
+    pub description: Cow<'static, str>,
+}
+
+impl Meter {
+    /// A meter that is published under its own name.
+    pub fn new(
+        kind: MeterKind,
+        name: impl Into<Cow<'static, str>>,
+        unit: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let name = name.into();
+        Self {
+            published_name: name.clone(),
+            name,
+            aliases: Vec::new(),
+            kind,
+            unit: unit.into(),
+            description: description.into(),
+        }
+    }
+
+    /// Publishes samples under another name than the one that `meters:` matches.
+    #[must_use]
+    pub fn published_as(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.published_name = name.into();
+        self
+    }
+
+    /// Lets `meters:` match these names too.
+    #[must_use]
+    pub fn with_aliases<T: Into<Cow<'static, str>>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.aliases = names.into_iter().map(Into::into).collect();
+        self
+    }
 }
 
 impl From<&MeterDef> for Meter {
     fn from(def: &MeterDef) -> Self {
-        Self {
-            name: Cow::Borrowed(def.name),
-            published_name: Cow::Borrowed(def.published_name.unwrap_or(def.name)),
-            aliases: def.aliases.iter().map(|alias| Cow::Borrowed(*alias)).collect(),
-            kind: def.kind,
-            unit: Cow::Borrowed(def.unit),
-        }
+        Self::new(def.kind, def.name, def.unit, def.description)
+            .published_as(def.published_name.unwrap_or(def.name))
+            .with_aliases(def.aliases.iter().copied())
     }
 }
 

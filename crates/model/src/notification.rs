@@ -84,19 +84,18 @@ mod tests {
     const CAPTURED: &str = r#"{"oslo.version": "2.0", "oslo.message": "{\"message_id\": \"f601a7c2-66ff-48d6-839d-d3340c9de0c5\", \"publisher_id\": \"ceilometer.polling\", \"event_type\": \"telemetry.polling\", \"priority\": \"SAMPLE\", \"payload\": {\"samples\": [{\"source\": \"openstack\", \"counter_name\": \"cpu\", \"counter_type\": \"cumulative\", \"counter_unit\": \"ns\", \"counter_volume\": 123456789, \"user_id\": \"u1\", \"user_name\": null, \"project_id\": \"p1\", \"project_name\": null, \"resource_id\": \"9c2b6b1e-2b0e-4f0f-9d6c-0123456789ab\", \"timestamp\": \"2026-01-02T03:04:05.678901\", \"resource_metadata\": {\"display_name\": \"vm \\u010d\", \"vcpus\": 2}, \"message_id\": \"11111111-2222-11ee-8000-0242ac110002\", \"monotonic_time\": null, \"message_signature\": \"ffa16b47f5c91000b26e8c4b101bffa641564dc2dfa777fe9fa29d71809f5f97\"}]}, \"timestamp\": \"2026-11-23 03:45:14.560320\", \"_unique_id\": \"845f8d64f56c4672a79243cd1a55ed88\"}"}"#;
 
     fn captured_sample() -> Sample {
-        Sample {
-            subject: Subject::new("9c2b6b1e-2b0e-4f0f-9d6c-0123456789ab")
+        Sample::new(
+            Subject::new("9c2b6b1e-2b0e-4f0f-9d6c-0123456789ab")
                 .user("u1")
                 .project("p1")
                 .metadata("display_name", "vm č")
                 .metadata("vcpus", 2u64)
                 .shared(),
-            meter: Arc::new(Meter::from(&MeterDef::cumulative("cpu", "ns", "CPU time"))),
-            volume: Volume::Int(123_456_789),
-            monotonic_time: None,
-            timestamp: Timestamp::from_micros(1_767_323_045_678_901),
-            id: MessageId::from_uuid(uuid::uuid!("11111111-2222-11ee-8000-0242ac110002")),
-        }
+            Arc::new(Meter::from(&MeterDef::cumulative("cpu", "ns", "CPU time"))),
+            Volume::Int(123_456_789),
+            Timestamp::from_micros(1_767_323_045_678_901),
+            MessageId::from_uuid(uuid::uuid!("11111111-2222-11ee-8000-0242ac110002")),
+        )
     }
 
     #[test]

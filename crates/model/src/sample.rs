@@ -6,6 +6,7 @@ use crate::{MessageId, Meter, Subject, Timestamp, Volume};
 
 /// A sample. What it shares with others of its resource or meter is held by reference.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Sample {
     /// Whose value this is.
     pub subject: Arc<Subject>,
@@ -19,4 +20,31 @@ pub struct Sample {
     pub timestamp: Timestamp,
     /// The same for every delivery of this sample, by whichever agent.
     pub id: MessageId,
+}
+
+impl Sample {
+    /// A value without a time on the monotonic clock.
+    pub fn new(
+        subject: Arc<Subject>,
+        meter: Arc<Meter>,
+        volume: impl Into<Volume>,
+        timestamp: Timestamp,
+        id: MessageId,
+    ) -> Self {
+        Self {
+            subject,
+            meter,
+            volume: volume.into(),
+            monotonic_time: None,
+            timestamp,
+            id,
+        }
+    }
+
+    /// Read when the clock that the pollster measures with was at so many seconds.
+    #[must_use]
+    pub fn read_at(mut self, monotonic_time: impl Into<Option<f64>>) -> Self {
+        self.monotonic_time = monotonic_time.into();
+        self
+    }
 }

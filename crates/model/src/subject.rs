@@ -18,6 +18,7 @@ use crate::{Map, Value};
 /// assert_eq!(&*subject.resource_id, "vol-1");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Subject {
     /// Published as `resource_id`.
     pub resource_id: Arc<str>,

@@ -217,11 +217,7 @@ prop_compose! {
         ),
         micros in 0i64..4_000_000_000_000_000,
     ) -> Vec<Sample> {
-        let cycle = CycleId {
-            schedule: ScheduleId::new("every:10:0"),
-            start: Timestamp::from_millis(0),
-            number: 0,
-        };
+        let cycle = CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_millis(0), 0);
         let ids = RunIds::new("", &cycle, "p").resource("r");
         numbers
             .into_iter()
@@ -230,14 +226,7 @@ prop_compose! {
                 let mut meter = Meter::from(&MeterDef::new(KINDS[kind], "m", "", "A number"));
                 meter.published_name = name.into();
                 meter.unit = unit.into();
-                Sample {
-                    subject: subjects[subject.index(subjects.len())].clone(),
-                    meter: Arc::new(meter),
-                    volume,
-                    monotonic_time,
-                    timestamp: Timestamp::from_micros(micros + index as i64 / 4 * 1_000_000),
-                    id: ids.sample("m", "r", index as u32),
-                }
+                Sample::new(subjects[subject.index(subjects.len())].clone(), Arc::new(meter), volume, Timestamp::from_micros(micros + index as i64 / 4 * 1_000_000), ids.sample("m", "r", index as u32)).read_at(monotonic_time)
             })
             .collect()
     }

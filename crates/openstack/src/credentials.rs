@@ -11,11 +11,7 @@ use crate::tls::TlsVersions;
 
 /// The path below the options that an error concerns.
 fn wrong(path: &str, message: impl Into<String>) -> OptionsError {
-    OptionsError {
-        family: None,
-        path: path.to_owned(),
-        message: message.into(),
-    }
+    OptionsError::new(path.to_owned(), message.into())
 }
 
 /// What it takes to get a token.

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use nephoscope_openstack::{ApiError, Session, List, Root, ServiceDef};
-//! use nephoscope_plugin::{Call, CallRate};
+//!
 //! use serde::Deserialize;
 //!
 //! const GLANCE: ServiceDef = ServiceDef {
@@ -15,13 +15,9 @@
 //!     microversion: None,
 //! };
 //!
-//! const IMAGES: Call = Call {
-//!     service: "glance",
-//!     method: "GET",
-//!     path: "/v2/images",
-//!     role: "reader",
-//!     rate: CallRate::PerPage(1000),
-//! };
+//! const IMAGES: CallDef = CallDef::new("glance", "GET", "/v2/images")
+//!     .role("reader")
+//!     .rate(CallRate::PerPage(1000));
 //!
 //! #[derive(Deserialize)]
 //! struct Image {
@@ -82,9 +78,10 @@ pub use table::{Entries, Measure, Measured, Metadata, Table, id, no_parameter, n
 pub use tls::TlsVersion;
 pub use versions::Microversion;
 
-register!(Registration::Family(Family {
-    name: OPENSTACK,
-    description: "How OpenStack is reached: credentials, endpoints, TLS, request budget",
-    opt_in: false,
-    options: Some(OptionsSpec::of::<Options>()),
-}));
+register!(Registration::Family(
+    Family::new(
+        OPENSTACK,
+        "How OpenStack is reached: credentials, endpoints, TLS, request budget"
+    )
+    .options(OptionsSpec::of::<Options>())
+));

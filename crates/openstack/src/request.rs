@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephoscope_plugin::Call;
+use nephoscope_plugin::CallDef;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
@@ -35,7 +35,7 @@ pub type Signer = Arc<dyn Fn(&Method, &Url, &mut HeaderMap) + Send + Sync>;
 #[must_use = "nothing is sent until the answer is asked for"]
 pub struct Request {
     pub(crate) service: Service,
-    call: &'static Call,
+    call: &'static CallDef,
     segments: Vec<String>,
     query: Vec<(&'static str, String)>,
     headers: HeaderMap,
@@ -43,7 +43,7 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(service: Service, call: &'static Call) -> Self {
+    pub(crate) fn new(service: Service, call: &'static CallDef) -> Self {
         Self {
             service,
             call,

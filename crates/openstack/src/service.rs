@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use nephoscope_plugin::Call;
+use nephoscope_plugin::CallDef;
 use reqwest::Url;
 
 use crate::endpoint::Endpoint;
@@ -47,7 +47,7 @@ pub struct Wanted {
     /// The version.
     pub version: Microversion,
     /// How the service says which versions it has, for example `GET /v3/`.
-    pub call: Call,
+    pub call: CallDef,
 }
 
 /// A service of a cloud. Cheap to clone.
@@ -81,7 +81,7 @@ impl Service {
     }
 
     /// A request for what `call` declares; its template is what it is counted under.
-    pub fn request(&self, call: &'static Call) -> Request {
+    pub fn request(&self, call: &'static CallDef) -> Request {
         Request::new(self.clone(), call)
     }
 

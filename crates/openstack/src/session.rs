@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nephoscope_plugin::{BuildContext, BuildError, Call, CallCounts, CallRate, OptionsError};
+use nephoscope_plugin::{BuildContext, BuildError, CallCounts, CallDef, CallRate, OptionsError};
 use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
@@ -37,13 +37,9 @@ pub const KEYSTONE: ServiceDef = ServiceDef {
 };
 
 /// How a token is asked for; all plugins of an agent that use the session declare it, and share the token.
-pub const TOKEN: Call = Call {
-    service: "keystone",
-    method: "POST",
-    path: "/v3/auth/tokens",
-    role: "none",
-    rate: CallRate::Hourly,
-};
+pub const TOKEN: CallDef = CallDef::new("keystone", "POST", "/v3/auth/tokens")
+    .role("none")
+    .rate(CallRate::Hourly);
 
 /// The header in which Keystone gives a token.
 const SUBJECT_TOKEN: &str = "x-subject-token";
@@ -115,11 +111,9 @@ impl Session {
         let shared = family.shared(|| Self::read(&family, &Environment::of_this_process()));
         match &*shared {
             Ok(session) => Ok(session.clone()),
-            Err(error) => Err(BuildError::Options(family.place(OptionsError {
-                family: None,
-                path: error.path.clone(),
-                message: error.message.clone(),
-            }))),
+            Err(error) => Err(BuildError::Options(
+                family.place(OptionsError::new(error.path.clone(), error.message.clone())),
+            )),
         }
     }
 
@@ -157,10 +151,8 @@ impl Session {
                 versions: versions.or(access.versions),
                 ..access.clone()
             };
-            let transport = Transport::new(&own, options.timeout.0).map_err(|error| OptionsError {
-                path: format!("services.{name}.{}", error.path),
-                ..error
-            })?;
+            let transport = Transport::new(&own, options.timeout.0)
+                .map_err(|error| error.within(&format!("services.{name}")))?;
             transports.insert(name.clone(), Arc::new(transport));
         }
         Ok(Arc::new(Self {
@@ -332,10 +324,11 @@ impl Attempts {
 }
 
 fn interface(path: &str, text: &str) -> Result<Interface, OptionsError> {
-    Interface::parse(text).ok_or_else(|| OptionsError {
-        family: None,
-        path: path.to_owned(),
-        message: format!("`{text}` is none of `public`, `internal`, `admin`"),
+    Interface::parse(text).ok_or_else(|| {
+        OptionsError::new(
+            path.to_owned(),
+            format!("`{text}` is none of `public`, `internal`, `admin`"),
+        )
     })
 }
 

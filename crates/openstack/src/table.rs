@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nephoscope_plugin::model::{Resource, Subject, Value, Volume};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryRun, Failure, PollRun, Pollster,
+    BuildContext, BuildError, Call, CallDef, CallRate, Discovery, DiscoveryRun, Failure, PollRun, Pollster,
     async_trait,
 };
 
@@ -27,7 +27,7 @@ pub struct Table {
     /// The service.
     pub service: &'static ServiceDef,
     /// What is asked.
-    pub call: Call,
+    pub call: CallDef,
     /// Where in the answer the list stands.
     pub list: List,
     /// Adds to the request what makes the list whole: parameters, headers, [`Request::paged`].

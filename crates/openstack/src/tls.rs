@@ -37,11 +37,10 @@ impl TlsVersions {
     /// When they leave no version.
     pub(crate) fn check(self) -> Result<(), OptionsError> {
         match (self.min, self.max) {
-            (Some(min), Some(max)) if min > max => Err(OptionsError {
-                family: None,
-                path: "tls_min_version".to_owned(),
-                message: "more than `tls_max_version`: no version is left".to_owned(),
-            }),
+            (Some(min), Some(max)) if min > max => Err(OptionsError::new(
+                "tls_min_version",
+                "more than `tls_max_version`: no version is left",
+            )),
             _ => Ok(()),
         }
     }

@@ -127,9 +127,5 @@ fn read(option: &str, path: &Path) -> Result<Vec<u8>, OptionsError> {
 }
 
 fn wrong(option: &str, path: &Path, message: &str) -> OptionsError {
-    OptionsError {
-        family: None,
-        path: option.to_owned(),
-        message: format!("{}: {message}", path.display()),
-    }
+    OptionsError::new(option.to_owned(), format!("{}: {message}", path.display()))
 }

@@ -17,6 +17,7 @@ const MAX_ABANDONED: usize = 16;
 
 /// Why a blocking call gave no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BlockingError {
     /// The call did not end by its deadline; its thread was left behind.
     #[error("the call did not end by its deadline")]

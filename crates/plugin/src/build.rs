@@ -12,6 +12,7 @@ use crate::{BlockingPool, CallCounts, OptionsError};
 
 /// Why a plugin was not loaded.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// This machine does not have what the plugin needs; the agent says so in one line and goes on.
     #[error("{0}")]

@@ -1,5 +1,6 @@
 //! Counts of what plugins ask of services.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 
 /// What became of a call to a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum CallOutcome {
     /// The service answered with this HTTP status.
     Status(u16),
@@ -30,6 +32,7 @@ impl fmt::Display for CallOutcome {
 
 /// Whether calls to a service are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Circuit {
     /// They are made.
     #[default]
@@ -42,52 +45,73 @@ pub enum Circuit {
 
 /// One kind of call and how often it was made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct CallTotals {
     /// The service, as in [`crate::Call`].
-    pub service: &'static str,
+    pub service: Cow<'static, str>,
     /// The method.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// The path template.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// What became of it.
     pub outcome: CallOutcome,
     /// How often.
     pub count: u64,
 }
 
+impl CallTotals {
+    /// So many calls of a kind.
+    pub fn new(
+        service: impl Into<Cow<'static, str>>,
+        method: impl Into<Cow<'static, str>>,
+        path: impl Into<Cow<'static, str>>,
+        outcome: CallOutcome,
+        count: u64,
+    ) -> Self {
+        Self {
+            service: service.into(),
+            method: method.into(),
+            path: path.into(),
+            outcome,
+            count,
+        }
+    }
+}
+
 /// Counts the calls that plugins make, by what they declare: service, method, path template. Their number is
-/// bounded by what the program declares. Cheap to clone.
+/// bounded by what the program and its definitions declare. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CallCounts(Arc<Mutex<Counts>>);
 
-type CallKey = (&'static str, &'static str, &'static str, CallOutcome);
+type CallKey = (
+    Cow<'static, str>,
+    Cow<'static, str>,
+    Cow<'static, str>,
+    CallOutcome,
+);
 
 #[derive(Debug, Default)]
 struct Counts {
     calls: BTreeMap<CallKey, u64>,
-    circuits: BTreeMap<&'static str, Circuit>,
+    circuits: BTreeMap<Cow<'static, str>, Circuit>,
 }
 
 impl CallCounts {
     /// Counts one call.
     pub fn count(
         &self,
-        service: &'static str,
-        method: &'static str,
-        path: &'static str,
+        service: impl Into<Cow<'static, str>>,
+        method: impl Into<Cow<'static, str>>,
+        path: impl Into<Cow<'static, str>>,
         outcome: CallOutcome,
     ) {
-        *self
-            .0
-            .lock()
-            .calls
-            .entry((service, method, path, outcome))
-            .or_default() += 1;
+        let key = (service.into(), method.into(), path.into(), outcome);
+        *self.0.lock().calls.entry(key).or_default() += 1;
     }
 
     /// Says whether calls to a service are made.
-    pub fn circuit(&self, service: &'static str, circuit: Circuit) {
-        self.0.lock().circuits.insert(service, circuit);
+    pub fn circuit(&self, service: impl Into<Cow<'static, str>>, circuit: Circuit) {
+        self.0.lock().circuits.insert(service.into(), circuit);
     }
 
     /// All calls so far, in the order of service, method, path and outcome.
@@ -95,23 +119,19 @@ impl CallCounts {
         let counts = self.0.lock();
         let calls = counts.calls.iter();
         calls
-            .map(|((service, method, path, outcome), count)| CallTotals {
-                service,
-                method,
-                path,
-                outcome: *outcome,
-                count: *count,
+            .map(|((service, method, path, outcome), count)| {
+                CallTotals::new(service.clone(), method.clone(), path.clone(), *outcome, *count)
             })
             .collect()
     }
 
     /// The services that were called through a circuit breaker, and its state.
-    pub fn circuits(&self) -> Vec<(&'static str, Circuit)> {
+    pub fn circuits(&self) -> Vec<(Cow<'static, str>, Circuit)> {
         let counts = self.0.lock();
         counts
             .circuits
             .iter()
-            .map(|(service, circuit)| (*service, *circuit))
+            .map(|(service, circuit)| (service.clone(), *circuit))
             .collect()
     }
 }
@@ -140,6 +160,6 @@ mod tests {
             ["glance /v2/images 200 2", "glance /v2/images timed_out 1"]
         );
         counts.circuit("glance", Circuit::Open);
-        assert_eq!(counts.circuits(), [("glance", Circuit::Open)]);
+        assert_eq!(counts.circuits(), [(Cow::Borrowed("glance"), Circuit::Open)]);
     }
 }

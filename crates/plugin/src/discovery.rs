@@ -44,6 +44,7 @@ pub struct DiscoveryRun {
 }
 
 /// What a [`DiscoveryRun`] is made of; for the engine and the testing kit.
+#[non_exhaustive]
 pub struct DiscoveryRunParts {
     /// What stands behind the discovery's name in its URL.
     pub parameter: Option<String>,
@@ -61,6 +62,49 @@ pub struct DiscoveryRunParts {
     pub wanted: WantedMeters,
     /// Where pages go.
     pub pages: mpsc::Sender<Vec<Resource>>,
+}
+
+impl DiscoveryRunParts {
+    /// A listing without a parameter, that no other agent asks for and no pollster reads.
+    pub fn new(
+        cycle: CycleId,
+        deadline: Instant,
+        cancellation: CancellationToken,
+        cache: CycleCache,
+        pages: mpsc::Sender<Vec<Resource>>,
+    ) -> Self {
+        Self {
+            parameter: None,
+            cycle,
+            deadline,
+            cancellation,
+            cache,
+            members: NonZeroUsize::MIN,
+            wanted: WantedMeters::default(),
+            pages,
+        }
+    }
+
+    /// What is behind the discovery's name in its URL.
+    #[must_use]
+    pub fn parameter(mut self, parameter: Option<String>) -> Self {
+        self.parameter = parameter;
+        self
+    }
+
+    /// How many agents ask for this listing in this cycle.
+    #[must_use]
+    pub fn members(mut self, members: NonZeroUsize) -> Self {
+        self.members = members;
+        self
+    }
+
+    /// The meters that pollsters want of the listed resources.
+    #[must_use]
+    pub fn wanted(mut self, wanted: WantedMeters) -> Self {
+        self.wanted = wanted;
+        self
+    }
 }
 
 impl DiscoveryRun {

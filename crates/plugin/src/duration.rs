@@ -28,6 +28,7 @@ pub struct HumanDuration(pub Duration);
 
 /// Why a text is no duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum DurationError {
     /// The text does not have the form.
     #[error("expected a number of seconds or a duration such as `30s` or `1h30m`")]

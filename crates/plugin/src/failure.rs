@@ -5,6 +5,7 @@ use std::fmt;
 
 /// What the engine concludes from a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum FailureKind {
     /// The service answered with an error, or the answer could not be read: the next cycle tries again.
     Transient,

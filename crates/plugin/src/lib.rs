@@ -13,20 +13,26 @@
 //! | names of projects and users | [`IdentityNames`] | [`NamesPlugin`] |
 //! | options of the family | `serde::Deserialize` and `schemars::JsonSchema` | [`Family`] |
 
+mod admission;
 mod backoff;
 mod blocking;
 mod build;
 mod cache;
+mod call;
 mod calls;
+mod catalog;
 mod discovery;
 mod duration;
+mod expansion;
 mod failure;
+mod files;
 mod names;
 mod options;
 mod pollster;
 mod publisher;
-mod registry;
+mod registration;
 mod report;
+mod scope;
 mod secret;
 pub mod testing;
 
@@ -35,23 +41,31 @@ pub use inventory;
 pub use nephoscope_model as model;
 pub use schemars;
 
+pub use admission::{Admission, Permit};
 pub use backoff::Backoff;
 pub use blocking::{BlockingError, BlockingPool};
 pub use build::{BuildContext, BuildError, Families};
 pub use cache::CycleCache;
+pub use call::{Call, CallDef, CallRate};
 pub use calls::{CallCounts, CallOutcome, CallTotals, Circuit};
+pub use catalog::{Catalog, CatalogError, DiscoveryDefinition, ExpandRequest, Expanded, PollsterDefinition};
 pub use discovery::{Discovery, DiscoveryRun, DiscoveryRunParts, Page, WantedMeters};
 pub use duration::{DurationError, HumanDuration, MAX_DURATION};
+pub use expansion::{
+    DefinitionFiles, DefinitionProblem, ExpandContext, Expansion, Location, MAX_DEFINITION_FILE,
+    MAX_DEFINITION_FILES, MAX_DEFINITIONS, ProblemPlace, ProblemSeverity,
+};
 pub use failure::{Failure, FailureKind};
+pub use files::{FileError, read_file};
 pub use names::{Identity, IdentityKind, IdentityNames, Names};
 pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
 pub use publisher::{PublishError, Publisher, PublisherContext};
-pub use registry::{
-    Call, CallRate, DiscoveryPlugin, Family, NamesPlugin, PartitionMode, PollsterPlugin, PublisherPlugin,
-    Registration, Registry, RegistryError, Scope,
+pub use registration::{
+    DiscoveryPlugin, Expand, Family, NamesPlugin, PollsterPlugin, PublisherPlugin, Registration,
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
+pub use scope::{PartitionMode, Scope};
 pub use secret::Secret;
 
 /// Registers a family, discovery, pollster or publisher with the program that the crate is linked into.
@@ -59,12 +73,7 @@ pub use secret::Secret;
 /// ```
 /// use nephoscope_plugin::{Family, Registration, register};
 ///
-/// register!(Registration::Family(Family {
-///     name: "weather",
-///     description: "The weather outside",
-///     opt_in: false,
-///     options: None,
-/// }));
+/// register!(Registration::Family(Family::new("weather", "The weather outside")));
 /// # fn main() {}
 /// ```
 #[macro_export]

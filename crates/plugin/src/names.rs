@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 /// A project or a user, by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Identity {
     /// Published as `project_id`.
     Project(Arc<str>),
@@ -15,6 +16,7 @@ pub enum Identity {
 
 /// What an [`Identity`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum IdentityKind {
     /// A project.
     Project,

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Call, CallRate, CycleCache, Failure, Page, Report, SampleSink};
+use crate::admission::Unlimited;
+use crate::{Admission, Call, CallRate, CycleCache, Failure, Page, Permit, Report, SampleSink, Stopped};
 
 /// Measures resources.
 ///
@@ -57,6 +58,7 @@ pub trait Pollster: Send + Sync + 'static {
 
 /// What a pollster may know of its run; cheap to clone into tasks of its own.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct PollContext {
     /// The cycle: its identity and number. (Never ask the clock which cycle this is.)
     pub cycle: CycleId,
@@ -70,6 +72,56 @@ pub struct PollContext {
     /// service that they all ask is divided by it. 1 for the host's own resources, and for a listing that one agent polls
     /// as a whole.
     pub members: NonZeroUsize,
+    admission: Arc<dyn Admission>,
+}
+
+impl PollContext {
+    /// For the engine and the testing kit: the context of a run that no other agent shares, without limits of endpoints.
+    pub fn new(
+        cycle: CycleId,
+        deadline: Instant,
+        cancellation: CancellationToken,
+        cache: CycleCache,
+    ) -> Self {
+        Self {
+            cycle,
+            deadline,
+            cancellation,
+            cache,
+            members: NonZeroUsize::MIN,
+            admission: Arc::new(Unlimited),
+        }
+    }
+
+    /// For the engine and the testing kit: so many agents share the work.
+    #[must_use]
+    pub fn members(mut self, members: NonZeroUsize) -> Self {
+        self.members = members;
+        self
+    }
+
+    /// For the engine: who gives out places at endpoints.
+    #[must_use]
+    pub fn admission(mut self, admission: Arc<dyn Admission>) -> Self {
+        self.admission = admission;
+        self
+    }
+
+    /// Waits for a place at an endpoint that this pollster chooses for a resource, for example one device of many. At most
+    /// `agent.limits.endpoint` places of one endpoint are given out at once, to all polls of the agent together. Hold one
+    /// place at a time, and only while the endpoint is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the run is to end; return it with `?`.
+    pub async fn admit(&self, endpoint: impl Into<Arc<str>>) -> Result<Permit, Stopped> {
+        let endpoint = endpoint.into();
+        tokio::select! {
+            biased;
+            () = self.cancellation.cancelled() => Err(Stopped),
+            permit = self.admission.admit(&endpoint) => Ok(permit),
+        }
+    }
 }
 
 /// One run of a pollster: its resources, what is wanted of them, and where reports go.
@@ -111,7 +163,7 @@ impl PollRun {
         self.sink.fail(resource, failure);
     }
 
-    /// The cycle, deadline, cancellation and cache.
+    /// The cycle, deadline, cancellation and cache, and the places at endpoints.
     pub fn context(&self) -> &PollContext {
         &self.context
     }

@@ -38,6 +38,7 @@ pub trait Publisher: Send + Sync + 'static {
 
 /// Why a batch was not delivered.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// The place is away or busy; the same batch may be taken later.
     #[error("{message}")]

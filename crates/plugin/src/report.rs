@@ -89,6 +89,7 @@ impl OutputState {
 
 /// Samples that go on together.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Reported {
     /// At most a batch.
     pub samples: Vec<Sample>,
@@ -298,14 +299,8 @@ impl Report<'_> {
         let meter = meter.clone();
         let n = self.count(&meter, subject);
         let id = self.ids.sample(&meter.name, &subject.resource_id, n);
-        self.sink.pending.push(Sample {
-            subject: subject.clone(),
-            meter,
-            volume,
-            monotonic_time,
-            timestamp: self.sink.timestamp,
-            id,
-        });
+        let sample = Sample::new(subject.clone(), meter, volume, self.sink.timestamp, id);
+        self.sink.pending.push(sample.read_at(monotonic_time));
     }
 
     /// How many samples of this meter and resource id the report has already.

@@ -265,16 +265,18 @@ impl Listing {
         let context = &self.context;
         let (pages, mut arriving) = mpsc::channel(PAGES);
         let cancellation = context.cancellation.child_token();
-        let mut run = DiscoveryRun::new(DiscoveryRunParts {
-            parameter: parameter.clone(),
-            cycle: context.cycle.clone(),
-            deadline: context.deadline,
-            cancellation: cancellation.clone(),
-            cache: context.cache.clone(),
-            members: self.part.members,
-            wanted: context.wanted.clone(),
-            pages,
-        });
+        let mut run = DiscoveryRun::new(
+            DiscoveryRunParts::new(
+                context.cycle.clone(),
+                context.deadline,
+                cancellation.clone(),
+                context.cache.clone(),
+                pages,
+            )
+            .parameter(parameter.clone())
+            .members(self.part.members)
+            .wanted(context.wanted.clone()),
+        );
         let plugin = discovery.plugin.clone();
         // A task of its own: a discovery that blocks its thread does not keep the pages that came.
         let mut task = context.runtime.spawn(async move {

@@ -76,6 +76,7 @@ mod tests {
                 Identity::Project(id) | Identity::User(id) => {
                     id.starts_with("known").then(|| format!("name of {id}").into())
                 }
+                _ => None,
             };
             identities.iter().map(name).collect()
         }
@@ -83,19 +84,14 @@ mod tests {
 
     fn sample(subject: &Arc<Subject>) -> Sample {
         let meter = Meter::from(&MeterDef::gauge("m", "u", "A meter"));
-        let cycle = CycleId {
-            schedule: ScheduleId::new("every:300:0"),
-            start: Timestamp::from_micros(0),
-            number: 0,
-        };
-        Sample {
-            subject: subject.clone(),
-            meter: Arc::new(meter),
-            volume: 1_i64.into(),
-            monotonic_time: None,
-            timestamp: Timestamp::from_micros(0),
-            id: RunIds::new("", &cycle, "p").resource("r").sample("m", "r", 0),
-        }
+        let cycle = CycleId::new(ScheduleId::new("every:300:0"), Timestamp::from_micros(0), 0);
+        Sample::new(
+            subject.clone(),
+            Arc::new(meter),
+            1_i64,
+            Timestamp::from_micros(0),
+            RunIds::new("", &cycle, "p").resource("r").sample("m", "r", 0),
+        )
     }
 
     #[tokio::test]

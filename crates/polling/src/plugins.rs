@@ -1,13 +1,14 @@
 //! The plugins that this agent has loaded: those of its namespaces, made with their options.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use nephoscope_model::Meter;
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, Call, CallCounts, Discovery, Families, IdentityNames,
-    OptionsError, PartitionMode, Pollster, Registry, Scope,
+    BlockingPool, BuildContext, BuildError, Call, CallCounts, Catalog, Discovery, Families, IdentityNames,
+    OptionsError, PartitionMode, Pollster, Scope,
 };
 
 use crate::events;
@@ -21,7 +22,7 @@ pub struct LoadedDiscovery {
     /// How its listings are divided, unless a source says otherwise.
     pub partition: PartitionMode,
     /// What it declares to call.
-    pub calls: &'static [Call],
+    pub calls: Arc<[Call]>,
     /// The plugin.
     pub plugin: Arc<dyn Discovery>,
 }
@@ -34,10 +35,12 @@ pub struct LoadedPollster {
     pub meters: Vec<Arc<Meter>>,
     /// The discovery URL that is asked where a source gives no resources.
     pub default_discovery: Option<Arc<str>>,
+    /// How what it reads is divided among agents, if not as the discovery says.
+    pub partition: Option<PartitionMode>,
     /// Polls of one endpoint share a limit.
     pub endpoint: Option<Arc<str>>,
     /// What it declares to call.
-    pub calls: &'static [Call],
+    pub calls: Arc<[Call]>,
     /// The plugin.
     pub plugin: Arc<dyn Pollster>,
     /// Who knows the names of the projects and users of its samples; `None` where they are published without.
@@ -52,7 +55,9 @@ pub struct Plugins {
     /// Sorted by name.
     pub pollsters: Vec<Arc<LoadedPollster>>,
     /// What is called for the names of projects and users; nothing where samples have none.
-    pub names_calls: &'static [Call],
+    pub names_calls: Vec<Call>,
+    /// What could be loaded, and the definitions that were set aside.
+    pub catalog: Catalog,
     /// What was not loaded, and why.
     pub unavailable: Vec<(Arc<str>, String)>,
     /// Threads for calls that block, by family: one whose calls hang takes no threads from the others.
@@ -110,8 +115,8 @@ impl std::error::Error for LoadErrors {}
 
 /// What is to be loaded.
 pub struct LoadRequest<'a> {
-    /// Everything that the program was built with.
-    pub registry: &'a Registry,
+    /// What can be loaded.
+    pub catalog: &'a Catalog,
     /// The namespaces of this agent.
     pub namespaces: &'a [String],
     /// The options of each family under `plugins:`.
@@ -129,22 +134,23 @@ impl Plugins {
     /// # Errors
     /// All options that plugins do not take, at once.
     pub fn load(request: &LoadRequest<'_>) -> Result<Self, LoadErrors> {
-        let mut plugins = Self::default();
+        let mut plugins = Self {
+            catalog: request.catalog.clone(),
+            ..Self::default()
+        };
         let mut errors = LoadErrors::default();
         let calls = request
             .before
             .map(|before| before.calls.clone())
             .unwrap_or_default();
         let families = Families::new(request.options.clone(), calls.clone());
-        let wanted: BTreeSet<&str> = request.namespaces.iter().map(String::as_str).collect();
-        let loads = |family: &str, namespaces: &[&str]| {
-            let opt_in = request
-                .registry
-                .families
-                .get(family)
-                .is_some_and(|family| family.opt_in);
-            let named = request.options.contains_key(family) || wanted.contains(family);
-            (!opt_in || named) && namespaces.iter().any(|namespace| wanted.contains(namespace))
+        let loads = |family: &str, namespaces: &[Cow<'static, str>]| {
+            let named = request.options.contains_key(family);
+            let family = request.catalog.family(family);
+            family.is_none_or(|family| family.is_enabled(named, request.namespaces))
+                && namespaces
+                    .iter()
+                    .any(|one| request.namespaces.iter().any(|wanted| wanted == one))
         };
         let mut blocking = request
             .before
@@ -158,13 +164,13 @@ impl Plugins {
                 blocking.entry(family.into()).or_default().clone(),
             )
         };
-        for found in &request.registry.discoveries {
-            if !loads(found.family, found.namespaces) || plugins.discoveries.contains_key(found.name) {
+        for found in request.catalog.discoveries() {
+            if !loads(found.family(), &found.namespaces) || plugins.discoveries.contains_key(&found.name) {
                 continue;
             }
-            let built = (found.build)(&context(found.family));
-            if let Some(plugin) = plugins.keep(built, found.name, found.family, &mut errors) {
-                let name: Arc<str> = found.name.into();
+            let built = found.build(&context(found.family()));
+            if let Some(plugin) = plugins.keep(built, &found.name, found.family(), &mut errors) {
+                let name = found.name.clone();
                 let (scope, partition) = (found.scope, found.partition);
                 plugins.discoveries.insert(
                     name.clone(),
@@ -172,40 +178,38 @@ impl Plugins {
                         name,
                         scope,
                         partition,
-                        calls: found.calls,
+                        calls: found.calls.clone(),
                         plugin,
                     }),
                 );
             }
         }
         let mut names = None;
-        for found in &request.registry.names {
-            if names.is_none() && loads(found.family, found.namespaces) {
+        for found in request.catalog.names() {
+            let namespaces: Vec<_> = found.namespaces.iter().map(|name| Cow::Borrowed(*name)).collect();
+            if names.is_none() && loads(found.family, &namespaces) {
                 let built = (found.build)(&context(found.family));
                 names = plugins
                     .keep(built, found.name, found.family, &mut errors)
                     .flatten();
                 if names.is_some() {
-                    plugins.names_calls = found.calls;
+                    plugins.names_calls = found.calls.iter().map(Call::from).collect();
                 }
             }
         }
-        for found in &request.registry.pollsters {
-            if !loads(found.family, found.namespaces) {
+        for found in request.catalog.pollsters() {
+            if !loads(found.family(), &found.namespaces) {
                 continue;
             }
-            let built = (found.build)(&context(found.family));
-            if let Some(plugin) = plugins.keep(built, found.name, found.family, &mut errors) {
+            let built = found.build(&context(found.family()));
+            if let Some(plugin) = plugins.keep(built, &found.name, found.family(), &mut errors) {
                 plugins.pollsters.push(Arc::new(LoadedPollster {
-                    name: found.name.into(),
-                    meters: found
-                        .meters
-                        .iter()
-                        .map(|meter| Arc::new(Meter::from(meter)))
-                        .collect(),
-                    default_discovery: found.default_discovery.map(Arc::from),
-                    endpoint: found.endpoint.map(Arc::from),
-                    calls: found.calls,
+                    name: found.name.clone(),
+                    meters: found.meters.clone(),
+                    default_discovery: found.default_discovery.clone(),
+                    partition: found.partition,
+                    endpoint: found.endpoint.clone(),
+                    calls: found.calls.clone(),
                     plugin,
                     names: names.clone(),
                 }));
@@ -223,7 +227,7 @@ impl Plugins {
     fn keep<T>(
         &mut self,
         built: Result<T, BuildError>,
-        plugin: &'static str,
+        plugin: &str,
         family: &'static str,
         errors: &mut LoadErrors,
     ) -> Option<T> {
@@ -239,6 +243,11 @@ impl Plugins {
             }
             Err(BuildError::Options(error)) => {
                 errors.add(family, error);
+                None
+            }
+            // A reason that later versions of the interface know.
+            Err(other) => {
+                self.unavailable.push((plugin.into(), other.to_string()));
                 None
             }
         }

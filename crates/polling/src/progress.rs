@@ -161,11 +161,7 @@ mod tests {
     use super::*;
 
     fn cycle(start: i64) -> CycleId {
-        CycleId {
-            schedule: ScheduleId::new("every:10:0"),
-            start: Timestamp::from_millis(start),
-            number: 0,
-        }
+        CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_millis(start), 0)
     }
 
     #[tokio::test]

@@ -218,13 +218,15 @@ impl Worker {
             batch_sender,
             self.observer.clone(),
         );
-        let poll_context = PollContext {
-            cycle: context.cycle.clone(),
-            deadline: context.deadline,
-            cancellation: cancellation.clone(),
-            cache: context.cache.clone(),
-            members: self.members,
-        };
+        let admission = context.limits.admission(self.def.pollster.endpoint.clone());
+        let poll_context = PollContext::new(
+            context.cycle.clone(),
+            context.deadline,
+            cancellation.clone(),
+            context.cache.clone(),
+        )
+        .members(self.members)
+        .admission(admission);
         let plugin = self.def.pollster.plugin.clone();
         let (result_sender, mut result) = tokio::sync::oneshot::channel();
         let mut task = context.plugin_runtime.spawn(async move {
@@ -346,7 +348,7 @@ impl Worker {
     }
 
     async fn hand_over(&mut self, batch: Reported) {
-        let Reported { mut samples, at } = batch;
+        let Reported { mut samples, at, .. } = batch;
         self.name(&mut samples).await;
         // What came before the lease's end may go after it, and a doubt may have gone: each batch is asked for.
         if let Some(fence) = &self.fence

@@ -205,11 +205,7 @@ impl Schedule {
             Edges::Every { interval, offset } => (start.as_millis() - offset).div_euclid(*interval),
             Edges::Cron { .. } => start.as_millis().div_euclid(1000),
         };
-        CycleId {
-            schedule: self.id.clone(),
-            start,
-            number,
-        }
+        CycleId::new(self.id.clone(), start, number)
     }
 }
 

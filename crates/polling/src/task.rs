@@ -227,12 +227,13 @@ impl<'a> Planner<'a> {
     }
 
     fn input(&mut self, source: &Source, pollster: &LoadedPollster) -> Input {
+        let partition = source.partition.or(pollster.partition);
         let mut listings = Vec::new();
         if !source.resources.is_empty() {
-            listings.push(self.static_listing(source));
+            listings.push(self.static_listing(source, partition));
         }
         for url in &source.discovery {
-            let index = self.discovery(url, source.partition);
+            let index = self.discovery(url, partition);
             if !listings.contains(&index) {
                 listings.push(index);
             }
@@ -240,7 +241,7 @@ impl<'a> Planner<'a> {
         let fallback = pollster
             .default_discovery
             .as_ref()
-            .map(|url| self.discovery(&DiscoveryUrl::parse(url), source.partition));
+            .map(|url| self.discovery(&DiscoveryUrl::parse(url), partition));
         // A source that names nothing has the default discovery in the first place.
         match fallback {
             Some(fallback) if listings.is_empty() => Input {
@@ -255,13 +256,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn static_listing(&mut self, source: &Source) -> usize {
+    fn static_listing(&mut self, source: &Source, partition: Option<PartitionMode>) -> usize {
         let resources = source.resources.iter().map(resource).collect();
         let unit = Unit {
             group: Group::Shared,
             schedule: self.schedule.id().clone(),
             listing: static_name(&source.resources).into(),
-            mode: source.partition.unwrap_or(PartitionMode::Resource),
+            mode: partition.unwrap_or(PartitionMode::Resource),
         };
         self.add(ListingDef {
             unit,

@@ -9,13 +9,14 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Bench, BenchOptions, Doubles, measure, secs, source, start_of};
 use nephoscope_model::{Resource, Subject};
-use nephoscope_plugin::{BlockingPool, Failure, FailureKind, Scope};
+use nephoscope_plugin::{BlockingPool, Failure, FailureKind, Scope, Stopped};
 use nephoscope_polling::record::CycleRecord;
 use parking_lot::Mutex;
 
@@ -517,4 +518,135 @@ async fn polls_beyond_the_limit_wait_and_a_cycle_still_ends_in_time() {
     });
     assert_eq!(waited.count(), 1, "two may hang at the endpoint, the third waits");
     undisturbed(&bench, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_target_of_a_pollster_has_its_own_limit() {
+    /// How many ask a target at this moment.
+    #[derive(Default)]
+    struct Targets(Mutex<BTreeMap<String, usize>>);
+    impl Targets {
+        async fn ask(&self, target: &str) {
+            let at_once = {
+                let mut asked = self.0.lock();
+                let asked = asked.entry(target.to_owned()).or_default();
+                *asked += 1;
+                *asked
+            };
+            assert_eq!(at_once, 1, "{target} is asked twice at once");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.0.lock().insert(target.to_owned(), 0);
+        }
+    }
+    let keys: Vec<String> = (0..100)
+        .map(|index| format!("target-{}/{index}", index % 2))
+        .collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let took = Arc::new(Mutex::new(Duration::ZERO));
+    let taken = took.clone();
+    let doubles = Doubles::default().listing("all", Scope::Host, &keys).pollster(
+        "snmp",
+        &["m"],
+        Some("all"),
+        move |run| {
+            let taken = taken.clone();
+            Box::pin(async move {
+                let began = tokio::time::Instant::now();
+                let targets = Targets::default();
+                while let Some(page) = run.next_page().await {
+                    let context = run.context().clone();
+                    let asked = page.iter().map(|resource| async {
+                        let target = resource.key().split('/').next().unwrap();
+                        let _place = context.admit(target).await?;
+                        targets.ask(target).await;
+                        Ok::<_, Stopped>(())
+                    });
+                    futures::future::try_join_all(asked).await?;
+                    for resource in page.iter() {
+                        let subject = Subject::new(resource.key().clone()).shared();
+                        let mut report = run.report(resource);
+                        report.add("m", &subject, 1);
+                        report.send().await?;
+                    }
+                }
+                *taken.lock() = began.elapsed();
+                Ok(())
+            })
+        },
+    );
+    let limits = nephoscope_polling::limits::LimitOptions {
+        endpoint: 1,
+        ..Default::default()
+    };
+    let mut bench = Bench::new(BenchOptions {
+        limits,
+        ..BenchOptions::default()
+    });
+    bench.apply(&Arc::new(doubles.0), [source("s", 10, &["*"])]).await;
+    let record = bench.cycle().await;
+    assert_eq!((record.samples, record.failures.total()), (100, 0));
+    let took = *took.lock();
+    assert!(
+        took < Duration::from_millis(600),
+        "the targets are asked beside each other: {took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_hangs_costs_the_others_nothing_and_its_wait_ends_with_the_run() {
+    let doubles = Doubles::default()
+        .listing("all", Scope::Host, &["good/1", "bad/1", "bad/2", "good/2"])
+        .pollster("snmp", &["m"], Some("all"), |run| {
+            Box::pin(async move {
+                let page = run.next_page().await.unwrap();
+                let context = run.context().clone();
+                let (sender, mut good) = tokio::sync::mpsc::channel(10);
+                let asked = page.iter().map(|resource| {
+                    let (context, sender) = (context.clone(), sender.clone());
+                    async move {
+                        let target = resource.key().split('/').next().unwrap();
+                        let _place = context.admit(target).await?;
+                        if target == "bad" {
+                            context.cancellation.cancelled().await;
+                            return Err(Stopped);
+                        }
+                        sender.send(resource).await.unwrap();
+                        Ok(())
+                    }
+                });
+                let mut asked = std::pin::pin!(futures::future::join_all(asked));
+                let mut waited = 0;
+                loop {
+                    tokio::select! {
+                        Some(resource) = good.recv() => {
+                            let subject = Subject::new(resource.key().clone()).shared();
+                            let mut report = run.report(resource);
+                            report.add("m", &subject, 1);
+                            report.send().await?;
+                        }
+                        ended = &mut asked => {
+                            waited += ended.iter().filter(|ended| ended.is_err()).count();
+                            break;
+                        }
+                    }
+                }
+                assert_eq!(waited, 2);
+                Ok(())
+            })
+        });
+    let limits = nephoscope_polling::limits::LimitOptions {
+        endpoint: 1,
+        ..Default::default()
+    };
+    let mut bench = Bench::new(BenchOptions {
+        limits,
+        ..BenchOptions::default()
+    });
+    bench.apply(&Arc::new(doubles.0), [source("s", 10, &["*"])]).await;
+    assert_eq!(bench.cycle().await.samples, 2);
+    assert_eq!(
+        bench.cycle().await.samples,
+        2,
+        "nothing is left of the cycle before"
+    );
 }

@@ -369,7 +369,8 @@ fn clone_plugins(plugins: &nephoscope_polling::plugins::Plugins) -> nephoscope_p
     nephoscope_polling::plugins::Plugins {
         discoveries: plugins.discoveries.clone(),
         pollsters: plugins.pollsters.clone(),
-        names_calls: plugins.names_calls,
+        names_calls: plugins.names_calls.clone(),
+        catalog: plugins.catalog.clone(),
         unavailable: Vec::new(),
         blocking: plugins.blocking.clone(),
         calls: plugins.calls.clone(),

@@ -213,11 +213,7 @@ fn wait(path: &str, duration: HumanDuration) -> Result<Duration, OptionsError> {
 }
 
 fn wrong(path: &str, message: &str) -> OptionsError {
-    OptionsError {
-        family: None,
-        path: path.to_owned(),
-        message: message.to_owned(),
-    }
+    OptionsError::new(path.to_owned(), message.to_owned())
 }
 
 #[cfg(test)]

@@ -11,19 +11,21 @@ use crate::options::{AmqpOptions, Settings};
 use crate::session::Session;
 use crate::trouble::Trouble;
 
-register!(Registration::Publisher(PublisherPlugin {
-    schemes: &["amqp", "amqps", "rabbit"],
-    description: "Sends oslo.messaging notifications to RabbitMQ, as ceilometer's notification agent takes them",
-    options: Some(OptionsSpec::of::<AmqpOptions>()),
-    spool: true,
-    build: |context| {
-        let settings = Settings::read(context)?;
-        Ok(Arc::new(AmqpPublisher {
-            settings: Arc::new(settings),
-            state: Mutex::new(State::Idle),
-        }))
-    },
-}));
+register!(Registration::Publisher(
+    PublisherPlugin::new(
+        &["amqp", "amqps", "rabbit"],
+        "Sends oslo.messaging notifications to RabbitMQ, as ceilometer's notification agent takes them",
+        |context| {
+            let settings = Settings::read(context)?;
+            Ok(Arc::new(AmqpPublisher {
+                settings: Arc::new(settings),
+                state: Mutex::new(State::Idle),
+            }))
+        }
+    )
+    .options(OptionsSpec::of::<AmqpOptions>())
+    .spool()
+));
 
 struct AmqpPublisher {
     settings: Arc<Settings>,

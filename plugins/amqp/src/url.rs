@@ -201,11 +201,7 @@ fn decode(text: &str, what: &str) -> Result<String, OptionsError> {
 }
 
 fn wrong(message: &str) -> OptionsError {
-    OptionsError {
-        family: None,
-        path: "url".to_owned(),
-        message: message.to_owned(),
-    }
+    OptionsError::new("url", message.to_owned())
 }
 
 #[cfg(test)]

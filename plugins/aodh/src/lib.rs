@@ -8,8 +8,8 @@ use std::sync::Arc;
 use nephoscope_openstack::{List, Record, Root, ServiceDef, Session, TOKEN, Table, number, unknown};
 use nephoscope_plugin::model::{MeterDef, Resource, Value};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, DiscoveryPlugin, Failure, Family, PartitionMode, PollRun,
-    Pollster, PollsterPlugin, Registration, Scope, async_trait, register,
+    BuildContext, BuildError, CallDef, DiscoveryPlugin, Failure, Family, PartitionMode, PollRun, Pollster,
+    PollsterPlugin, Registration, Scope, async_trait, register,
 };
 
 const FAMILY: &str = "aodh";
@@ -25,13 +25,7 @@ static AODH: ServiceDef = ServiceDef {
 
 static ALARMS: Table = Table {
     service: &AODH,
-    call: Call {
-        service: FAMILY,
-        method: "GET",
-        path: "/v2/metrics",
-        role: "admin",
-        rate: CallRate::PerCycle,
-    },
+    call: CallDef::new(FAMILY, "GET", "/v2/metrics").role("admin"),
     list: List::Member("evaluation_results"),
     request: |request| request.query("all_projects", "true"),
     key: |alarm| alarm.text("alarm_id").map(str::to_owned),
@@ -43,39 +37,28 @@ static ALARMS: Table = Table {
     meters: &[],
 };
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Alarms of Aodh",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(FAMILY, "Alarms of Aodh")));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "alarm",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the alarms of all projects that were evaluated",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[ALARMS.call, TOKEN],
-    build: |context| ALARMS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("alarm", FAMILY, |context| ALARMS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the alarms of all projects that were evaluated")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[ALARMS.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "alarm.evaluation_result",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "How often alarms were evaluated to each state",
-    meters: &[MeterDef::gauge(
-        METER,
-        "evaluation_result_count",
-        "Evaluations with the result that `alarm_state` of the metadata names"
-    )],
-    default_discovery: Some("alarm"),
-    endpoint: None,
-    calls: &[],
-    build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("alarm.evaluation_result", FAMILY, build)
+        .namespaces(NAMESPACES)
+        .description("How often alarms were evaluated to each state")
+        .meters(&[MeterDef::gauge(
+            METER,
+            "evaluation_result_count",
+            "Evaluations with the result that `alarm_state` of the metadata names"
+        )])
+        .default_discovery("alarm")
+));
 
 fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     Session::of(context)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use nephoscope_openstack::{ApiError, Root, Service, ServiceDef, Session, TOKEN};
 use nephoscope_plugin::model::{Resource, ResourceBody, Value};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, Family,
+    BuildContext, BuildError, CallDef, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, Family,
     PartitionMode, Registration, Scope, async_trait, register,
 };
 
@@ -26,31 +26,20 @@ static BARBICAN: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-static PAYLOAD: Call = Call {
-    service: FAMILY,
-    method: "GET",
-    path: "/v1/secrets/{secret}/payload",
-    role: "observer",
-    rate: CallRate::PerCycle,
-};
+static PAYLOAD: CallDef = CallDef::new(FAMILY, "GET", "/v1/secrets/{secret}/payload").role("observer");
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Secrets of Barbican",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(FAMILY, "Secrets of Barbican")));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "barbican",
-    family: FAMILY,
-    namespaces: &["central"],
-    description: "Lists the secret whose id is the parameter, for pollsters with credentials of their own",
-    scope: Scope::Shared,
-    partition: PartitionMode::Resource,
-    calls: &[PAYLOAD, TOKEN],
-    build,
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("barbican", FAMILY, build)
+        .namespaces(&["central"])
+        .description(
+            "Lists the secret whose id is the parameter, for pollsters with credentials of their own"
+        )
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Resource)
+        .calls(&[PAYLOAD, TOKEN])
+));
 
 /// The payload of a secret: shown nowhere.
 #[derive(Clone)]

@@ -8,19 +8,15 @@ mod services;
 mod volumes;
 
 use nephoscope_openstack::{Microversion, Root, ServiceDef, Wanted};
-use nephoscope_plugin::{Call, CallRate, Family, Registration, register};
+use nephoscope_plugin::{CallDef, CallRate, Family, Registration, register};
 
 const FAMILY: &str = "cinder";
 const NAMESPACES: &[&str] = &["central"];
 
 /// How Cinder is asked for its versions.
-const VERSIONS: Call = Call {
-    service: FAMILY,
-    method: "GET",
-    path: "/v3/",
-    role: "none",
-    rate: CallRate::Hourly,
-};
+const VERSIONS: CallDef = CallDef::new(FAMILY, "GET", "/v3/")
+    .role("none")
+    .rate(CallRate::Hourly);
 
 /// 3.41 adds the user to snapshots, 3.56 user and project to backups, 3.63 the id of the type to volumes; ceilometer
 /// asks for 3.64. An older Cinder is asked for the best that it has.
@@ -35,19 +31,11 @@ static CINDER: ServiceDef = ServiceDef {
     }),
 };
 
-const fn get(path: &'static str, rate: CallRate) -> Call {
-    Call {
-        service: FAMILY,
-        method: "GET",
-        path,
-        role: "admin",
-        rate,
-    }
+const fn get(path: &'static str, rate: CallRate) -> CallDef {
+    CallDef::new(FAMILY, "GET", path).role("admin").rate(rate)
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Block storage of Cinder",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(
+    FAMILY,
+    "Block storage of Cinder"
+)));

@@ -82,47 +82,41 @@ fn float(pool: &Record, name: &str) -> Result<f64, String> {
     }
 }
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volume_pools",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the storage pools",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[POOLS.call, VERSIONS, TOKEN],
-    build: |context| POOLS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volume_pools", FAMILY, |context| POOLS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the storage pools")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[POOLS.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume.provider.pool",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Capacity of storage pools",
-    meters: &[
-        MeterDef::gauge("volume.provider.pool.capacity.total", "GiB", "Size of the pool"),
-        MeterDef::gauge(
-            "volume.provider.pool.capacity.free",
-            "GiB",
-            "What is not in use of the pool"
-        ),
-        MeterDef::gauge(
-            "volume.provider.pool.capacity.provisioned",
-            "GiB",
-            "What was promised to volumes"
-        ),
-        MeterDef::gauge(
-            "volume.provider.pool.capacity.virtual_free",
-            "GiB",
-            "What may still be promised to volumes, with the pool's over-subscription"
-        ),
-        MeterDef::gauge(
-            "volume.provider.pool.capacity.allocated",
-            "GiB",
-            "What Cinder itself has promised to volumes"
-        ),
-    ],
-    default_discovery: Some("volume_pools"),
-    endpoint: None,
-    calls: &[],
-    build: |context| POOLS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume.provider.pool", FAMILY, |context| POOLS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Capacity of storage pools")
+        .meters(&[
+            MeterDef::gauge("volume.provider.pool.capacity.total", "GiB", "Size of the pool"),
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.free",
+                "GiB",
+                "What is not in use of the pool"
+            ),
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.provisioned",
+                "GiB",
+                "What was promised to volumes"
+            ),
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.virtual_free",
+                "GiB",
+                "What may still be promised to volumes, with the pool's over-subscription"
+            ),
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.allocated",
+                "GiB",
+                "What Cinder itself has promised to volumes"
+            ),
+        ])
+        .default_discovery("volume_pools")
+));

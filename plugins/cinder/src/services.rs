@@ -30,29 +30,23 @@ static SERVICES: Table = Table {
     })],
 };
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volume_services",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the services that Cinder consists of",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[SERVICES.call, VERSIONS, TOKEN],
-    build: |context| SERVICES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volume_services", FAMILY, |context| SERVICES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the services that Cinder consists of")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[SERVICES.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume.service",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Whether Cinder's services are up",
-    meters: &[MeterDef::gauge(
-        "volume.service.health",
-        "health",
-        "1 if the service is up, 0 if it is down"
-    )],
-    default_discovery: Some("volume_services"),
-    endpoint: None,
-    calls: &[],
-    build: |context| SERVICES.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume.service", FAMILY, |context| SERVICES.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Whether Cinder's services are up")
+        .meters(&[MeterDef::gauge(
+            "volume.service.health",
+            "health",
+            "1 if the service is up, 0 if it is down"
+        )])
+        .default_discovery("volume_services")
+));

@@ -94,79 +94,61 @@ fn instance(volume: &Record) -> Value {
     server.cloned().unwrap_or_default()
 }
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volumes",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the volumes of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[VOLUMES.call, VERSIONS, TOKEN],
-    build: |context| VOLUMES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volumes", FAMILY, |context| VOLUMES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the volumes of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[VOLUMES.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volume_snapshots",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the snapshots of volumes of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[SNAPSHOTS.call, VERSIONS, TOKEN],
-    build: |context| SNAPSHOTS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volume_snapshots", FAMILY, |context| SNAPSHOTS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the snapshots of volumes of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[SNAPSHOTS.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "volume_backups",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the backups of volumes of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[BACKUPS.call, VERSIONS, TOKEN],
-    build: |context| BACKUPS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("volume_backups", FAMILY, |context| BACKUPS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the backups of volumes of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[BACKUPS.call, VERSIONS, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Sizes of volumes",
-    meters: &[MeterDef::gauge("volume.size", "GiB", "Size of the volume")],
-    default_discovery: Some("volumes"),
-    endpoint: None,
-    calls: &[],
-    build: |context| VOLUMES.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume", FAMILY, |context| VOLUMES.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Sizes of volumes")
+        .meters(&[MeterDef::gauge("volume.size", "GiB", "Size of the volume")])
+        .default_discovery("volumes")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume.snapshot",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Sizes of snapshots of volumes",
-    meters: &[MeterDef::gauge(
-        "volume.snapshot.size",
-        "GiB",
-        "Size of the volume that the snapshot is of"
-    )],
-    default_discovery: Some("volume_snapshots"),
-    endpoint: None,
-    calls: &[],
-    build: |context| SNAPSHOTS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume.snapshot", FAMILY, |context| SNAPSHOTS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Sizes of snapshots of volumes")
+        .meters(&[MeterDef::gauge(
+            "volume.snapshot.size",
+            "GiB",
+            "Size of the volume that the snapshot is of"
+        )])
+        .default_discovery("volume_snapshots")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "volume.backup",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Sizes of backups of volumes",
-    meters: &[MeterDef::gauge(
-        "volume.backup.size",
-        "GiB",
-        "Size of the volume that the backup is of"
-    )],
-    default_discovery: Some("volume_backups"),
-    endpoint: None,
-    calls: &[],
-    build: |context| BACKUPS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("volume.backup", FAMILY, |context| BACKUPS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Sizes of backups of volumes")
+        .meters(&[MeterDef::gauge(
+            "volume.backup.size",
+            "GiB",
+            "Size of the volume that the backup is of"
+        )])
+        .default_discovery("volume_backups")
+));

@@ -8,7 +8,7 @@ mod record_sets;
 use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, number, status};
 use nephoscope_plugin::model::{MeterDef, Value};
 use nephoscope_plugin::{
-    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
+    CallDef, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
 };
 
 const FAMILY: &str = "designate";
@@ -60,51 +60,34 @@ fn or_nought(value: &Value) -> nephoscope_openstack::Measured {
     Ok(number(value)?.or(Some(0_i64.into())))
 }
 
-const fn get(path: &'static str, rate: CallRate) -> Call {
-    Call {
-        service: FAMILY,
-        method: "GET",
-        path,
-        role: "admin",
-        rate,
-    }
+const fn get(path: &'static str, rate: CallRate) -> CallDef {
+    CallDef::new(FAMILY, "GET", path).role("admin").rate(rate)
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Zones of Designate",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(FAMILY, "Zones of Designate")));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "dns_zones",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the zones of all projects",
-    scope: Scope::Shared,
-    // Counting record sets costs a request a zone: that work is worth dividing.
-    partition: PartitionMode::Resource,
-    calls: &[ZONES.call, TOKEN],
-    build: |context| ZONES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("dns_zones", FAMILY, |context| ZONES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the zones of all projects")
+        .scope(Scope::Shared)
+        // Counting record sets costs a request a zone: that work is worth dividing.
+        .partition(PartitionMode::Resource)
+        .calls(&[ZONES.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "dns.zone",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses, times to live and serial numbers of zones",
-    meters: &[
-        MeterDef::gauge(
-            "dns.zone.status",
-            "status",
-            "Status: 1 active, 2 pending, 3 error, 4 deleted, -1 another"
-        ),
-        MeterDef::gauge("dns.zone.ttl", "second", "Time to live of the zone's records"),
-        MeterDef::gauge("dns.zone.serial", "serial", "Serial number of the zone"),
-    ],
-    default_discovery: Some("dns_zones"),
-    endpoint: None,
-    calls: &[],
-    build: |context| ZONES.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("dns.zone", FAMILY, |context| ZONES.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Statuses, times to live and serial numbers of zones")
+        .meters(&[
+            MeterDef::gauge(
+                "dns.zone.status",
+                "status",
+                "Status: 1 active, 2 pending, 3 error, 4 deleted, -1 another"
+            ),
+            MeterDef::gauge("dns.zone.ttl", "second", "Time to live of the zone's records"),
+            MeterDef::gauge("dns.zone.serial", "serial", "Serial number of the zone"),
+        ])
+        .default_discovery("dns_zones")
+));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nephoscope_openstack::{ApiError, Record, Service, Session, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
+    BuildContext, BuildError, CallDef, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
     async_trait, register,
 };
 use serde::Deserialize;
@@ -14,19 +14,17 @@ use crate::{ALL_PROJECTS, DESIGNATE, FAMILY, NAMESPACES, ZONES, get};
 
 const METER: &str = "dns.zone.recordsets";
 
-static RECORD_SETS: Call = get("/v2/zones/{zone}/recordsets", CallRate::PerResource);
+static RECORD_SETS: CallDef = get("/v2/zones/{zone}/recordsets", CallRate::PerResource);
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "dns.zone.recordsets",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Numbers of record sets of zones",
-    meters: &[MeterDef::gauge(METER, "recordset", "Record sets of the zone")],
-    default_discovery: Some("dns_zones"),
-    endpoint: Some("designate"),
-    calls: &[RECORD_SETS, TOKEN],
-    build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("dns.zone.recordsets", FAMILY, build)
+        .namespaces(NAMESPACES)
+        .description("Numbers of record sets of zones")
+        .meters(&[MeterDef::gauge(METER, "recordset", "Record sets of the zone")])
+        .default_discovery("dns_zones")
+        .endpoint("designate")
+        .calls(&[RECORD_SETS, TOKEN])
+));
 
 struct RecordSets(Service);
 

@@ -10,17 +10,18 @@ use serde::Deserialize;
 
 use crate::url;
 
-register!(Registration::Publisher(PublisherPlugin {
-    schemes: &["discard"],
-    description: "Takes every sample and keeps none, to measure what comes before",
-    options: Some(OptionsSpec::of::<DiscardOptions>()),
-    spool: false,
-    build: |context| {
-        let DiscardOptions {} = context.options()?;
-        url::nothing_behind(context.url())?;
-        Ok(Arc::new(Discard))
-    },
-}));
+register!(Registration::Publisher(
+    PublisherPlugin::new(
+        &["discard"],
+        "Takes every sample and keeps none, to measure what comes before",
+        |context| {
+            let DiscardOptions {} = context.options()?;
+            url::nothing_behind(context.url())?;
+            Ok(Arc::new(Discard))
+        }
+    )
+    .options(OptionsSpec::of::<DiscardOptions>())
+));
 
 /// Options of `discard:`: none.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -16,18 +16,19 @@ use serde::Deserialize;
 use crate::url;
 use crate::writer::{Target, Writer};
 
-register!(Registration::Publisher(PublisherPlugin {
-    schemes: &["file"],
-    description: "Appends samples to a file as JSON lines in ceilometer's message form",
-    options: Some(OptionsSpec::of::<FileOptions>()),
-    spool: false,
-    build: |context| {
-        let options: FileOptions = context.options()?;
-        let path = url::file_path(context.url())?;
-        let make = move || Appender::new(path.clone(), options.fsync);
-        Ok(Arc::new(FilePublisher(Writer::new(context.name(), make))))
-    },
-}));
+register!(Registration::Publisher(
+    PublisherPlugin::new(
+        &["file"],
+        "Appends samples to a file as JSON lines in ceilometer's message form",
+        |context| {
+            let options: FileOptions = context.options()?;
+            let path = url::file_path(context.url())?;
+            let make = move || Appender::new(path.clone(), options.fsync);
+            Ok(Arc::new(FilePublisher(Writer::new(context.name(), make))))
+        }
+    )
+    .options(OptionsSpec::of::<FileOptions>())
+));
 
 /// Options of `file://`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -16,25 +16,26 @@ use crate::text::Lines;
 use crate::url;
 use crate::writer::{Target, Writer};
 
-register!(Registration::Publisher(PublisherPlugin {
-    schemes: &["stdout"],
-    description: "Prints samples on standard output, as lines for people or as JSON lines",
-    options: Some(OptionsSpec::of::<StdoutOptions>()),
-    spool: false,
-    build: |context| {
-        let options: StdoutOptions = context.options()?;
-        url::nothing_behind(context.url())?;
-        let format = options.format.unwrap_or_else(|| {
-            if io::stdout().is_terminal() {
-                Format::Text
-            } else {
-                Format::Json
-            }
-        });
-        let make = move || Printer::new(io::stdout().as_fd().try_clone_to_owned(), format);
-        Ok(Arc::new(StdoutPublisher(Writer::new(context.name(), make))))
-    },
-}));
+register!(Registration::Publisher(
+    PublisherPlugin::new(
+        &["stdout"],
+        "Prints samples on standard output, as lines for people or as JSON lines",
+        |context| {
+            let options: StdoutOptions = context.options()?;
+            url::nothing_behind(context.url())?;
+            let format = options.format.unwrap_or_else(|| {
+                if io::stdout().is_terminal() {
+                    Format::Text
+                } else {
+                    Format::Json
+                }
+            });
+            let make = move || Printer::new(io::stdout().as_fd().try_clone_to_owned(), format);
+            Ok(Arc::new(StdoutPublisher(Writer::new(context.name(), make))))
+        }
+    )
+    .options(OptionsSpec::of::<StdoutOptions>())
+));
 
 /// Options of `stdout:`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -69,11 +69,7 @@ fn decode(path: &str) -> Result<Vec<u8>, OptionsError> {
 }
 
 fn wrong(message: String) -> OptionsError {
-    OptionsError {
-        family: None,
-        path: "url".to_owned(),
-        message,
-    }
+    OptionsError::new("url", message)
 }
 
 #[cfg(test)]

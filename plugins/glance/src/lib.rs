@@ -5,7 +5,7 @@
 use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, number};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{
-    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
+    CallDef, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
 };
 
 const FAMILY: &str = "glance";
@@ -20,13 +20,9 @@ static GLANCE: ServiceDef = ServiceDef {
 
 static IMAGES: Table = Table {
     service: &GLANCE,
-    call: Call {
-        service: FAMILY,
-        method: "GET",
-        path: "/v2/images",
-        role: "admin",
-        rate: CallRate::PerPage(1000),
-    },
+    call: CallDef::new(FAMILY, "GET", "/v2/images")
+        .role("admin")
+        .rate(CallRate::PerPage(1000)),
     list: List::Member("images"),
     request: |request| request.paged(),
     key: id,
@@ -52,32 +48,21 @@ static IMAGES: Table = Table {
     meters: &[("image.size", |image| number(image.get("size")))],
 };
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Images of Glance",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(FAMILY, "Images of Glance")));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "images",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the images of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[IMAGES.call, TOKEN],
-    build: |context| IMAGES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("images", FAMILY, |context| IMAGES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the images of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[IMAGES.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "image",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Sizes of images",
-    meters: &[MeterDef::gauge("image.size", "B", "Size of the image's data")],
-    default_discovery: Some("images"),
-    endpoint: None,
-    calls: &[],
-    build: |context| IMAGES.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("image", FAMILY, |context| IMAGES.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Sizes of images")
+        .meters(&[MeterDef::gauge("image.size", "B", "Size of the image's data")])
+        .default_discovery("images")
+));

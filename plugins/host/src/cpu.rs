@@ -251,11 +251,11 @@ mod tests {
     use super::*;
 
     fn cycle(schedule: &str, number: i64) -> CycleId {
-        CycleId {
-            schedule: ScheduleId::new(schedule),
-            start: Timestamp::from_millis(number * 10_000),
+        CycleId::new(
+            ScheduleId::new(schedule),
+            Timestamp::from_millis(number * 10_000),
             number,
-        }
+        )
     }
 
     /// 8 fields: `busy` ticks in user mode, `wait` and `idle`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, DiscoveryPlugin, Family, OptionsSpec, PartitionMode, Pollster,
+    BuildContext, BuildError, CallDef, DiscoveryPlugin, Family, OptionsSpec, PartitionMode, Pollster,
     PollsterPlugin, Registration, Scope, register,
 };
 
@@ -22,117 +22,84 @@ const HOST: &str = "host";
 
 const NAMESPACES: &[&str] = &[HOST];
 
-register!(Registration::Family(Family {
-    name: HOST,
-    description: "This machine: CPU, load, memory, disks, file systems, network interfaces",
-    opt_in: false,
-    options: Some(OptionsSpec::of::<Options>()),
-}));
+register!(Registration::Family(
+    Family::new(
+        HOST,
+        "This machine: CPU, load, memory, disks, file systems, network interfaces"
+    )
+    .options(OptionsSpec::of::<Options>())
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: HOST,
-    family: HOST,
-    namespaces: NAMESPACES,
-    description: "Lists this machine, as one resource whose key is the host's name",
-    scope: Scope::Host,
-    partition: PartitionMode::Listing,
-    calls: &[],
-    build: |context| Ok(Arc::new(HostDiscovery::new(context.host().clone()))),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new(HOST, HOST, |context| Ok(Arc::new(HostDiscovery::new(
+        context.host().clone()
+    ))))
+    .namespaces(NAMESPACES)
+    .description("Lists this machine, as one resource whose key is the host's name")
+    .scope(Scope::Host)
+    .partition(PartitionMode::Listing)
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "host.cpu",
-    family: HOST,
-    namespaces: NAMESPACES,
-    description: "CPU time, load, processes and uptime",
-    meters: Cpu::METERS,
-    default_discovery: Some(HOST),
-    endpoint: None,
-    calls: &[
-        read("procfs", "/proc/stat"),
-        read("procfs", "/proc/loadavg"),
-        read("procfs", "/proc/uptime"),
-    ],
-    build: |context| build(context, Cpu::default()),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("host.cpu", HOST, |context| build(context, Cpu::default()))
+        .namespaces(NAMESPACES)
+        .description("CPU time, load, processes and uptime")
+        .meters(Cpu::METERS)
+        .default_discovery(HOST)
+        .calls(&[
+            read("procfs", "/proc/stat"),
+            read("procfs", "/proc/loadavg"),
+            read("procfs", "/proc/uptime"),
+        ])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "host.memory",
-    family: HOST,
-    namespaces: NAMESPACES,
-    description: "Memory and swap",
-    meters: Memory::METERS,
-    default_discovery: Some(HOST),
-    endpoint: None,
-    calls: &[read("procfs", "/proc/meminfo")],
-    build: |context| build(context, Memory),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("host.memory", HOST, |context| build(context, Memory))
+        .namespaces(NAMESPACES)
+        .description("Memory and swap")
+        .meters(Memory::METERS)
+        .default_discovery(HOST)
+        .calls(&[read("procfs", "/proc/meminfo")])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "host.disk",
-    family: HOST,
-    namespaces: NAMESPACES,
-    description: "Reads and writes of disks and partitions",
-    meters: Disks::METERS,
-    default_discovery: Some(HOST),
-    endpoint: None,
-    calls: &[read("procfs", "/proc/diskstats"), read("procfs", "/proc/vmstat")],
-    build: |context| build(context, Disks),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("host.disk", HOST, |context| build(context, Disks))
+        .namespaces(NAMESPACES)
+        .description("Reads and writes of disks and partitions")
+        .meters(Disks::METERS)
+        .default_discovery(HOST)
+        .calls(&[read("procfs", "/proc/diskstats"), read("procfs", "/proc/vmstat")])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "host.file_system",
-    family: HOST,
-    namespaces: NAMESPACES,
-    description: "Sizes of mounted file systems",
-    meters: FileSystems::METERS,
-    default_discovery: Some(HOST),
-    endpoint: None,
-    calls: &[
-        read("procfs", "/proc/self/mountinfo"),
-        Call {
-            service: "vfs",
-            method: "statvfs",
-            path: "<mount point>",
-            role: "none",
-            rate: CallRate::PerCycle,
-        },
-    ],
-    build: |context| build(context, FileSystems),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("host.file_system", HOST, |context| build(context, FileSystems))
+        .namespaces(NAMESPACES)
+        .description("Sizes of mounted file systems")
+        .meters(FileSystems::METERS)
+        .default_discovery(HOST)
+        .calls(&[
+            read("procfs", "/proc/self/mountinfo"),
+            CallDef::new("vfs", "statvfs", "<mount point>").role("none"),
+        ])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "host.network",
-    family: HOST,
-    namespaces: NAMESPACES,
-    description: "Traffic of network interfaces and of the internet protocol",
-    meters: Network::METERS,
-    default_discovery: Some(HOST),
-    endpoint: None,
-    calls: &[
-        read("procfs", "/proc/net/dev"),
-        read("procfs", "/proc/net/snmp"),
-        read("sysfs", "/sys/class/net/<name>/address"),
-        read("sysfs", "/sys/class/net/<name>/speed"),
-        Call {
-            service: "netlink",
-            method: "RTM_GETADDR",
-            path: "route",
-            role: "none",
-            rate: CallRate::PerCycle,
-        },
-    ],
-    build: |context| build(context, Network),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("host.network", HOST, |context| build(context, Network))
+        .namespaces(NAMESPACES)
+        .description("Traffic of network interfaces and of the internet protocol")
+        .meters(Network::METERS)
+        .default_discovery(HOST)
+        .calls(&[
+            read("procfs", "/proc/net/dev"),
+            read("procfs", "/proc/net/snmp"),
+            read("sysfs", "/sys/class/net/<name>/address"),
+            read("sysfs", "/sys/class/net/<name>/speed"),
+            CallDef::new("netlink", "RTM_GETADDR", "route").role("none"),
+        ])
+));
 
-const fn read(service: &'static str, path: &'static str) -> Call {
-    Call {
-        service,
-        method: "read",
-        path,
-        role: "none",
-        rate: CallRate::PerCycle,
-    }
+const fn read(service: &'static str, path: &'static str) -> CallDef {
+    CallDef::new(service, "read", path).role("none")
 }
 
 fn build<A: Area>(context: &BuildContext, area: A) -> Result<Arc<dyn Pollster>, BuildError> {

@@ -59,17 +59,17 @@ fn space(path: &Path) -> rustix::io::Result<Space> {
 }
 
 fn context(number: i64) -> PollContext {
-    PollContext {
-        cycle: CycleId {
-            schedule: ScheduleId::new("every:10:0"),
-            start: Timestamp::from_millis(number * 10_000),
+    PollContext::new(
+        CycleId::new(
+            ScheduleId::new("every:10:0"),
+            Timestamp::from_millis(number * 10_000),
             number,
-        },
-        deadline: Instant::now() + Duration::from_secs(60),
-        cancellation: CancellationToken::new(),
-        cache: CycleCache::default(),
-        members: std::num::NonZeroUsize::MIN,
-    }
+        ),
+        Instant::now() + Duration::from_secs(60),
+        CancellationToken::new(),
+        CycleCache::default(),
+    )
+    .members(std::num::NonZeroUsize::MIN)
 }
 
 async fn measure<A: Area>(area: A, machine: &Machine) -> String {

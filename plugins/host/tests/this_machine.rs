@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nephoscope_host as _;
 use nephoscope_plugin::testing::{Conformance, Kit, Outcome, conformance};
-use nephoscope_plugin::{FailureKind, Registry};
+use nephoscope_plugin::{Catalog, FailureKind};
 use serde_json::json;
 
 async fn poll(kit: &Kit, pollster: &str) -> Outcome {
@@ -26,14 +26,14 @@ async fn it_keeps_what_every_plugin_promises() {
 #[tokio::test]
 async fn every_meter_appears_or_there_is_a_reason_why_not() {
     let kit = Kit::new("host");
-    for pollster in Registry::collect().unwrap().pollsters {
-        let outcome = poll(&kit, pollster.name).await;
+    for pollster in Catalog::collect().unwrap().pollsters() {
+        let outcome = poll(&kit, &pollster.name).await;
         let is_reason = |kind| matches!(kind, FailureKind::NotSupported | FailureKind::Transient);
         let has_reason = outcome.failures.iter().any(|failure| is_reason(failure.kind));
         let found = found(&outcome);
-        for meter in pollster.meters {
+        for meter in &pollster.meters {
             assert!(
-                found.contains(meter.name) || has_reason,
+                found.contains(&*meter.name) || has_reason,
                 "{} is missing without a reason: {}",
                 meter.name,
                 outcome.troubles()
@@ -108,8 +108,8 @@ async fn samples_have_the_form_of_ceilometers() {
 async fn one_reading_of_a_kernel_without_anything_fails_the_machine_with_the_reason() {
     let kit = Kit::new("host").options(json!({ "proc": "tests/fixtures/nowhere" }));
     let mut troubles = String::new();
-    for pollster in Registry::collect().unwrap().pollsters {
-        let outcome = poll(&kit, pollster.name).await;
+    for pollster in Catalog::collect().unwrap().pollsters() {
+        let outcome = poll(&kit, &pollster.name).await;
         assert!(outcome.samples.is_empty() && outcome.reported.is_empty());
         troubles += &outcome.troubles();
     }

@@ -11,17 +11,17 @@ use nephoscope_plugin::{
 
 use crate::{FAMILY, NAMESPACES};
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "endpoint",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the URLs that the catalog has for the service type of the parameter, or for all",
-    scope: Scope::Shared,
-    partition: PartitionMode::Resource,
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("endpoint", FAMILY, |context| Ok(Arc::new(Endpoints(
+        Session::of(context)?
+    ))))
+    .namespaces(NAMESPACES)
+    .description("Lists the URLs that the catalog has for the service type of the parameter, or for all")
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Resource)
     // The catalog comes with the token.
-    calls: &[TOKEN],
-    build: |context| Ok(Arc::new(Endpoints(Session::of(context)?))),
-}));
+    .calls(&[TOKEN])
+));
 
 struct Endpoints(Arc<Session>);
 

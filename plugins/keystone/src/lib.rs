@@ -14,24 +14,16 @@ mod projects;
 
 pub use projects::Project;
 
-use nephoscope_plugin::{Call, CallRate, Family, Registration, register};
+use nephoscope_plugin::{CallDef, Family, Registration, register};
 
 const FAMILY: &str = "keystone";
 const NAMESPACES: &[&str] = &["central"];
 
-const fn get(path: &'static str) -> Call {
-    Call {
-        service: FAMILY,
-        method: "GET",
-        path,
-        role: "reader",
-        rate: CallRate::PerCycle,
-    }
+const fn get(path: &'static str) -> CallDef {
+    CallDef::new(FAMILY, "GET", path).role("reader")
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Projects and endpoints, as Keystone knows them",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(
+    FAMILY,
+    "Projects and endpoints, as Keystone knows them"
+)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use nephoscope_openstack::{ApiError, KEYSTONE, OPENSTACK, Options, Service, Session, TOKEN};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Identity, IdentityKind, IdentityNames, NamesPlugin,
+    BuildContext, BuildError, CallDef, CallRate, Identity, IdentityKind, IdentityNames, NamesPlugin,
     Registration, async_trait, register,
 };
 use parking_lot::Mutex;
@@ -34,23 +34,18 @@ const MOST: usize = 50_000;
 /// How many are forgotten at once.
 const FORGOTTEN: usize = MOST / 8;
 
-const fn one(path: &'static str, kind: IdentityKind) -> Call {
-    Call {
-        rate: CallRate::PerIdentity(kind, KEEP_SECONDS),
-        ..get(path)
-    }
+const fn one(path: &'static str, kind: IdentityKind) -> CallDef {
+    get(path).rate(CallRate::PerIdentity(kind, KEEP_SECONDS))
 }
 
-static PROJECT: Call = one("/v3/projects/{project}", IdentityKind::Project);
-static USER: Call = one("/v3/users/{user}", IdentityKind::User);
+static PROJECT: CallDef = one("/v3/projects/{project}", IdentityKind::Project);
+static USER: CallDef = one("/v3/users/{user}", IdentityKind::User);
 
-register!(Registration::Names(NamesPlugin {
-    name: "identity_names",
-    family: FAMILY,
-    namespaces: &["central", "compute"],
-    calls: &[PROJECT, USER, TOKEN],
-    build,
-}));
+register!(Registration::Names(
+    NamesPlugin::new("identity_names", FAMILY, build)
+        .namespaces(&["central", "compute"])
+        .calls(&[PROJECT, USER, TOKEN])
+));
 
 fn build(context: &BuildContext) -> Result<Option<Arc<dyn IdentityNames>>, BuildError> {
     let openstack = context.family(OPENSTACK);
@@ -163,6 +158,8 @@ impl Names {
                 let request = self.keystone.request(&USER).segment(&**id);
                 request.document::<User>().await.map(|answer| answer.user)
             }
+            // A kind that later versions of the interface know.
+            _ => return Ok(None),
         };
         match answer {
             Ok(named) => Ok(Some(named.name.into())),

@@ -6,33 +6,31 @@ use std::sync::Arc;
 use nephoscope_openstack::{ApiError, KEYSTONE, List, Service, Session, TOKEN, no_parameter};
 use nephoscope_plugin::model::{Resource, ResourceBody, Value};
 use nephoscope_plugin::{
-    Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration, Scope,
-    async_trait, register,
+    Call, CallDef, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode, Registration,
+    Scope, async_trait, register,
 };
 use serde::Deserialize;
 
 use crate::{FAMILY, NAMESPACES, get};
 
-static PROJECTS: Call = get("/v3/projects");
+static PROJECTS: CallDef = get("/v3/projects");
 /// Asked only where disabled projects are left out.
-static DOMAINS: Call = get("/v3/domains");
+static DOMAINS: CallDef = get("/v3/domains");
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "tenant",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the projects of all domains",
-    scope: Scope::Shared,
-    partition: PartitionMode::Resource,
-    calls: &[PROJECTS, DOMAINS, TOKEN],
-    build: |context| {
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("tenant", FAMILY, |context| {
         let session = Session::of(context)?;
         Ok(Arc::new(Projects {
             enabled_only: session.options().ignore_disabled_projects,
             keystone: session.service(&KEYSTONE),
         }))
-    },
-}));
+    })
+    .namespaces(NAMESPACES)
+    .description("Lists the projects of all domains")
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Resource)
+    .calls(&[PROJECTS, DOMAINS, TOKEN])
+));
 
 /// A project; its id is the key of its resource.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

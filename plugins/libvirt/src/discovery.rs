@@ -39,7 +39,7 @@ impl Discovery for LocalInstances {
     }
 
     fn rate(&self, call: &Call) -> Option<CallRate> {
-        match call.service {
+        match &*call.service {
             LIBVIRT => Some(call.rate),
             _ => self.0.nova.rate(call),
         }

@@ -231,25 +231,19 @@ impl Lab {
         within: Duration,
         wants: fn(&str) -> bool,
     ) -> Polled {
-        let cycle = CycleId {
-            schedule: ScheduleId::new("every:10:0"),
-            start: Timestamp::from_millis(number * 10_000),
+        let cycle = CycleId::new(
+            ScheduleId::new("every:10:0"),
+            Timestamp::from_millis(number * 10_000),
             number,
-        };
+        );
         let (deadline, cache) = (Instant::now() + within, CycleCache::default());
         let meters: Vec<_> = METERS.iter().filter(|meter| wants(meter.name)).collect();
         let wanted = meters.iter().map(|meter| Arc::from(meter.name)).collect();
         let (pages, mut listed) = mpsc::channel(16);
-        let mut run = DiscoveryRun::new(DiscoveryRunParts {
-            parameter: None,
-            cycle: cycle.clone(),
-            deadline,
-            cancellation: Default::default(),
-            cache: cache.clone(),
-            wanted: Arc::new(wanted),
-            members: std::num::NonZeroUsize::MIN,
-            pages,
-        });
+        let mut run = DiscoveryRun::new(
+            DiscoveryRunParts::new(cycle.clone(), deadline, Default::default(), cache.clone(), pages)
+                .wanted(Arc::new(wanted)),
+        );
         let listing = LocalInstances(self.family.clone());
         let polled = Arc::new(Mutex::new(Polled::default()));
         if let Err(failure) = listing.discover(&mut run).await {
@@ -257,13 +251,7 @@ impl Lab {
         }
         run.flush().await.unwrap();
         drop(run);
-        let context = PollContext {
-            members: std::num::NonZeroUsize::MIN,
-            cycle: cycle.clone(),
-            deadline,
-            cancellation: Default::default(),
-            cache,
-        };
+        let context = PollContext::new(cycle.clone(), deadline, Default::default(), cache);
         let table = METERS
             .iter()
             .map(|meter| (Arc::new(Meter::from(meter)), wants(meter.name)));

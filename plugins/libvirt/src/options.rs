@@ -88,10 +88,9 @@ impl Options {
         if has_scheme && !self.uri.contains('\0') {
             return Ok(());
         }
-        Err(OptionsError {
-            family: None,
-            path: "uri".to_owned(),
-            message: "a URI of libvirt's is expected, `qemu:///system` for example".to_owned(),
-        })
+        Err(OptionsError::new(
+            "uri",
+            "a URI of libvirt's is expected, `qemu:///system` for example",
+        ))
     }
 }

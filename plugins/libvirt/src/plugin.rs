@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nephoscope_openstack::TOKEN;
 use nephoscope_plugin::{
-    Call, CallRate, DiscoveryPlugin, Family as FamilyPlugin, OptionsSpec, PartitionMode, PollsterPlugin,
+    CallDef, CallRate, DiscoveryPlugin, Family as FamilyPlugin, OptionsSpec, PartitionMode, PollsterPlugin,
     Registration, Scope, register,
 };
 
@@ -27,67 +27,59 @@ const ENDPOINT: &str = "libvirt";
 /// The service that calls of libvirt's go to.
 pub(crate) const LIBVIRT: &str = "libvirt";
 
-const STATS: Call = Call {
-    service: LIBVIRT,
-    method: "virConnectGetAllDomainStats",
-    path: "all domains",
-    role: "read-only socket",
-    rate: CallRate::PerCycle,
-};
+const STATS: CallDef =
+    CallDef::new(LIBVIRT, "virConnectGetAllDomainStats", "all domains").role("read-only socket");
 
-register!(Registration::Family(FamilyPlugin {
-    name: FAMILY,
-    description: "The instances of this host, measured by libvirt",
-    opt_in: false,
-    options: Some(OptionsSpec::of::<Options>()),
-}));
+register!(Registration::Family(
+    FamilyPlugin::new(FAMILY, "The instances of this host, measured by libvirt")
+        .options(OptionsSpec::of::<Options>())
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: LOCAL_INSTANCES,
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the instances of this host: by what Nova wrote into their domains, or by asking Nova",
-    scope: Scope::Host,
-    partition: PartitionMode::Listing,
-    calls: &[
+register!(Registration::Discovery(
+    DiscoveryPlugin::new(LOCAL_INSTANCES, FAMILY, |context| Ok(Arc::new(LocalInstances(
+        Family::build(context)?
+    ))))
+    .namespaces(NAMESPACES)
+    .description("Lists the instances of this host: by what Nova wrote into their domains, or by asking Nova")
+    .scope(Scope::Host)
+    .partition(PartitionMode::Listing)
+    .calls(&[
         STATS,
-        Call {
-            service: LIBVIRT,
-            method: "virDomainGetXMLDesc",
-            path: "a domain, when its definition has changed",
-            role: "read-only socket",
-            rate: CallRate::PerResource,
-        },
+        CallDef::new(
+            LIBVIRT,
+            "virDomainGetXMLDesc",
+            "a domain, when its definition has changed"
+        )
+        .role("read-only socket")
+        .rate(CallRate::PerResource),
         // As far as the options want it.
         SERVERS,
         FLAVOR,
         FLAVORS,
         IMAGE,
         TOKEN,
-    ],
-    build: |context| Ok(Arc::new(LocalInstances(Family::build(context)?))),
-}));
+    ])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "local_node",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists this host, as one resource whose key is the host's name",
-    scope: Scope::Host,
-    partition: PartitionMode::Listing,
-    calls: &[],
-    build: |context| Ok(Arc::new(LocalNode(context.host().clone()))),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("local_node", FAMILY, |context| Ok(Arc::new(LocalNode(
+        context.host().clone()
+    ))))
+    .namespaces(NAMESPACES)
+    .description("Lists this host, as one resource whose key is the host's name")
+    .scope(Scope::Host)
+    .partition(PartitionMode::Listing)
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "compute",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "CPU, memory, disks and network interfaces of the instances of this host",
-    meters: &METERS,
-    default_discovery: Some(LOCAL_INSTANCES),
-    endpoint: Some(ENDPOINT),
+register!(Registration::Pollster(
+    PollsterPlugin::new("compute", FAMILY, |context| Ok(Arc::new(ComputePollster(
+        Family::build(context)?
+    ))))
+    .namespaces(NAMESPACES)
+    .description("CPU, memory, disks and network interfaces of the instances of this host")
+    .meters(&METERS)
+    .default_discovery(LOCAL_INSTANCES)
+    .endpoint(ENDPOINT)
     // The discovery's, which brings what is wanted.
-    calls: &[STATS],
-    build: |context| Ok(Arc::new(ComputePollster(Family::build(context)?))),
-}));
+    .calls(&[STATS])
+));

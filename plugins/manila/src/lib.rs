@@ -6,7 +6,7 @@
 use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, number, status};
 use nephoscope_plugin::model::{MeterDef, Value};
 use nephoscope_plugin::{
-    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
+    CallDef, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
 };
 
 const FAMILY: &str = "manila";
@@ -50,13 +50,9 @@ static MANILA: ServiceDef = ServiceDef {
 
 static SHARES: Table = Table {
     service: &MANILA,
-    call: Call {
-        service: FAMILY,
-        method: "GET",
-        path: "/v2/shares/detail",
-        role: "admin",
-        rate: CallRate::PerPage(1000),
-    },
+    call: CallDef::new(FAMILY, "GET", "/v2/shares/detail")
+        .role("admin")
+        .rate(CallRate::PerPage(1000)),
     list: List::Member("shares"),
     request: |request| request.query("all_tenants", "True").paged(),
     key: id,
@@ -84,39 +80,22 @@ static SHARES: Table = Table {
     ],
 };
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Shares of Manila",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(FAMILY, "Shares of Manila")));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "manila_shares",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the shares of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[SHARES.call, TOKEN],
-    build: |context| SHARES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("manila_shares", FAMILY, |context| SHARES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the shares of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[SHARES.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "manila.share",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses and sizes of shares",
-    meters: &[
+register!(Registration::Pollster(PollsterPlugin::new("manila.share", FAMILY, |context| SHARES.pollster(context)).namespaces(NAMESPACES).description("Statuses and sizes of shares").meters(&[
         MeterDef::gauge(
             "manila.share.status",
             "status",
             "Status: 1 available, 2 creating, 3 deleting, 4 error, up to 26 for rarer ones, -1 for one that is not known",
         ),
         MeterDef::gauge("manila.share.size", "GiB", "Size of the share"),
-    ],
-    default_discovery: Some("manila_shares"),
-    endpoint: None,
-    calls: &[],
-    build: |context| SHARES.pollster(context),
-}));
+    ]).default_discovery("manila_shares")));

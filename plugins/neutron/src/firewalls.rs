@@ -45,56 +45,39 @@ static POLICIES: Table = Table {
     meters: &[("network.services.firewall.policy", one)],
 };
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "fw_services",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the firewall groups of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[GROUPS.call, TOKEN],
-    build: |context| GROUPS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("fw_services", FAMILY, |context| GROUPS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the firewall groups of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[GROUPS.call, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "fw_policy",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the firewall policies of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[POLICIES.call, TOKEN],
-    build: |context| POLICIES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("fw_policy", FAMILY, |context| POLICIES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the firewall policies of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[POLICIES.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.firewall",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of firewall groups",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(PollsterPlugin::new("network.services.firewall", FAMILY, |context| GROUPS.pollster(context)).namespaces(NAMESPACES).description("Statuses of firewall groups").meters(&[MeterDef::gauge(
         "network.services.firewall",
         "firewall",
         "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )],
-    default_discovery: Some("fw_services"),
-    endpoint: None,
-    calls: &[],
-    build: |context| GROUPS.pollster(context),
-}));
+    )]).default_discovery("fw_services")));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.firewall.policy",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "That a firewall policy exists",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.firewall.policy", FAMILY, |context| POLICIES
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("That a firewall policy exists")
+    .meters(&[MeterDef::gauge(
         "network.services.firewall.policy",
         "firewall_policy",
         "1 for each policy"
-    )],
-    default_discovery: Some("fw_policy"),
-    endpoint: None,
-    calls: &[],
-    build: |context| POLICIES.pollster(context),
-}));
+    )])
+    .default_discovery("fw_policy")
+));

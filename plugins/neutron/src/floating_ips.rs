@@ -26,29 +26,23 @@ static FLOATING_IPS: Table = Table {
     meters: &[("ip.floating", status_of)],
 };
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "fip_services",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the floating IPs of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[FLOATING_IPS.call, TOKEN],
-    build: |context| FLOATING_IPS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("fip_services", FAMILY, |context| FLOATING_IPS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the floating IPs of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[FLOATING_IPS.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "ip.floating",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of floating IPs",
-    meters: &[MeterDef::gauge(
-        "ip.floating",
-        "ip",
-        "Status: 1 active, 3 down, 7 error, -1 another"
-    )],
-    default_discovery: Some("fip_services"),
-    endpoint: None,
-    calls: &[],
-    build: |context| FLOATING_IPS.pollster(context),
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("ip.floating", FAMILY, |context| FLOATING_IPS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Statuses of floating IPs")
+        .meters(&[MeterDef::gauge(
+            "ip.floating",
+            "ip",
+            "Status: 1 active, 3 down, 7 error, -1 another"
+        )])
+        .default_discovery("fip_services")
+));

@@ -76,84 +76,62 @@ static VIPS: Table = Table {
     meters: &[("network.services.lb.vip", status_of)],
 };
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "lb_loadbalancers",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the load balancers of Neutron's own (LBaaS) of all projects",
-    scope: Scope::Shared,
-    // Their traffic costs a request each: that work is worth dividing.
-    partition: PartitionMode::Resource,
-    calls: &[BALANCERS.call, TOKEN],
-    build: |context| BALANCERS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("lb_loadbalancers", FAMILY, |context| BALANCERS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the load balancers of Neutron's own (LBaaS) of all projects")
+        .scope(Scope::Shared)
+        // Their traffic costs a request each: that work is worth dividing.
+        .partition(PartitionMode::Resource)
+        .calls(&[BALANCERS.call, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "lb_health_probes",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the health monitors of LBaaS of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[MONITORS.call, TOKEN],
-    build: |context| MONITORS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("lb_health_probes", FAMILY, |context| MONITORS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the health monitors of LBaaS of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[MONITORS.call, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "lb_vips",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the VIPs of the first version of LBaaS of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[VIPS.call, TOKEN],
-    build: |context| VIPS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("lb_vips", FAMILY, |context| VIPS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the VIPs of the first version of LBaaS of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[VIPS.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.lb.loadbalancer",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of load balancers of LBaaS",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.lb.loadbalancer", FAMILY, |context| BALANCERS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of load balancers of LBaaS")
+    .meters(&[MeterDef::gauge(
         "network.services.lb.loadbalancer",
         "loadbalancer",
         "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )],
-    default_discovery: Some("lb_loadbalancers"),
-    endpoint: None,
-    calls: &[],
-    build: |context| BALANCERS.pollster(context),
-}));
+    )])
+    .default_discovery("lb_loadbalancers")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.lb.health_monitor",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "That a health monitor of LBaaS exists",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.lb.health_monitor", FAMILY, |context| MONITORS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("That a health monitor of LBaaS exists")
+    .meters(&[MeterDef::gauge(
         "network.services.lb.health_monitor",
         "health_monitor",
         "1 for each health monitor"
-    )],
-    default_discovery: Some("lb_health_probes"),
-    endpoint: None,
-    calls: &[],
-    build: |context| MONITORS.pollster(context),
-}));
+    )])
+    .default_discovery("lb_health_probes")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.lb.vip",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of VIPs of LBaaS",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(PollsterPlugin::new("network.services.lb.vip", FAMILY, |context| VIPS.pollster(context)).namespaces(NAMESPACES).description("Statuses of VIPs of LBaaS").meters(&[MeterDef::gauge(
         "network.services.lb.vip",
         "vip",
         "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )],
-    default_discovery: Some("lb_vips"),
-    endpoint: None,
-    calls: &[],
-    build: |context| VIPS.pollster(context),
-}));
+    )]).default_discovery("lb_vips")));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use nephoscope_openstack::{List, Metadata, Record, Service, Session, TOKEN, Table, id, no_parameter};
 use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure,
-    PartitionMode, PollsterPlugin, Registration, Scope, async_trait, register,
+    BuildContext, BuildError, CallRate, Discovery, DiscoveryPlugin, DiscoveryRun, Failure, PartitionMode,
+    PollsterPlugin, Registration, Scope, async_trait, register,
 };
 
 use crate::lb_balancers::BALANCERS;
@@ -63,10 +63,7 @@ static POOLS: Table = Table {
 
 static MEMBERS: Table = Table {
     service: &NEUTRON,
-    call: Call {
-        rate: CallRate::PerResource,
-        ..get("/v2.0/lbaas/pools/{pool}/members")
-    },
+    call: get("/v2.0/lbaas/pools/{pool}/members").rate(CallRate::PerResource),
     list: List::Member("members"),
     request: |request| request,
     key: id,
@@ -87,86 +84,77 @@ static MEMBERS: Table = Table {
     })],
 };
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "lb_listeners",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the listeners of LBaaS of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[LISTENERS.call, BALANCERS.call, STATUSES, TOKEN],
-    build: |context| Parts::build(context, Kind::Listeners),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("lb_listeners", FAMILY, |context| Parts::build(
+        context,
+        Kind::Listeners
+    ))
+    .namespaces(NAMESPACES)
+    .description("Lists the listeners of LBaaS of all projects")
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Listing)
+    .calls(&[LISTENERS.call, BALANCERS.call, STATUSES, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "lb_pools",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the pools of LBaaS of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[POOLS.call, BALANCERS.call, STATUSES, TOKEN],
-    build: |context| Parts::build(context, Kind::Pools),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("lb_pools", FAMILY, |context| Parts::build(context, Kind::Pools))
+        .namespaces(NAMESPACES)
+        .description("Lists the pools of LBaaS of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[POOLS.call, BALANCERS.call, STATUSES, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "lb_members",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the members of pools of LBaaS of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[POOLS.call, MEMBERS.call, BALANCERS.call, STATUSES, TOKEN],
-    build: |context| Parts::build(context, Kind::Members),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("lb_members", FAMILY, |context| Parts::build(
+        context,
+        Kind::Members
+    ))
+    .namespaces(NAMESPACES)
+    .description("Lists the members of pools of LBaaS of all projects")
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Listing)
+    .calls(&[POOLS.call, MEMBERS.call, BALANCERS.call, STATUSES, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.lb.listener",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of listeners of LBaaS",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.lb.listener", FAMILY, |context| LISTENERS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of listeners of LBaaS")
+    .meters(&[MeterDef::gauge(
         "network.services.lb.listener",
         "listener",
         "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )],
-    default_discovery: Some("lb_listeners"),
-    endpoint: None,
-    calls: &[],
-    build: |context| LISTENERS.pollster(context),
-}));
+    )])
+    .default_discovery("lb_listeners")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.lb.pool",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of pools of LBaaS",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.lb.pool", FAMILY, |context| POOLS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of pools of LBaaS")
+    .meters(&[MeterDef::gauge(
         "network.services.lb.pool",
         "pool",
         "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )],
-    default_discovery: Some("lb_pools"),
-    endpoint: None,
-    calls: &[],
-    build: |context| POOLS.pollster(context),
-}));
+    )])
+    .default_discovery("lb_pools")
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.lb.member",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of members of pools of LBaaS",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.lb.member", FAMILY, |context| MEMBERS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of members of pools of LBaaS")
+    .meters(&[MeterDef::gauge(
         "network.services.lb.member",
         "member",
         "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )],
-    default_discovery: Some("lb_members"),
-    endpoint: None,
-    calls: &[],
-    build: |context| MEMBERS.pollster(context),
-}));
+    )])
+    .default_discovery("lb_members")
+));
 
 /// Which parts a discovery lists.
 #[derive(Debug, Clone, Copy)]

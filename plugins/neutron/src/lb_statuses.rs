@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use nephoscope_openstack::{ApiError, Measured, Record, Service};
 use nephoscope_plugin::model::Volume;
-use nephoscope_plugin::{Call, CallRate, CycleCache, Failure, FailureKind};
+use nephoscope_plugin::{CallDef, CallRate, CycleCache, Failure, FailureKind};
 use serde::Deserialize;
 
 use crate::FAMILY;
@@ -23,13 +23,10 @@ const STATUS: &[(&str, i64)] = &[
 ];
 
 /// Made once for each balancer of the discovery's listing.
-pub(crate) static STATUSES: Call = Call {
-    service: FAMILY,
-    method: "GET",
-    path: "/v2.0/lbaas/loadbalancers/{loadbalancer}/statuses",
-    role: "admin",
-    rate: CallRate::PerResource,
-};
+pub(crate) static STATUSES: CallDef =
+    CallDef::new(FAMILY, "GET", "/v2.0/lbaas/loadbalancers/{loadbalancer}/statuses")
+        .role("admin")
+        .rate(CallRate::PerResource);
 
 /// The number for a status; none, and the reason, for one that is not in the table.
 pub(crate) fn number(status: Option<&str>) -> Measured {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nephoscope_openstack::{ApiError, Record, Request, Service, Session, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource, Subject};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
+    BuildContext, BuildError, CallDef, CallRate, Failure, PollRun, Pollster, PollsterPlugin, Registration,
     async_trait, register,
 };
 use serde::Deserialize;
@@ -17,27 +17,22 @@ const TOTAL: &str = "network.services.lb.total.connections";
 const INCOMING: &str = "network.services.lb.incoming.bytes";
 const OUTGOING: &str = "network.services.lb.outgoing.bytes";
 
-static STATS: Call = Call {
-    rate: CallRate::PerResource,
-    ..get("/v2.0/lbaas/loadbalancers/{loadbalancer}/stats")
-};
+static STATS: CallDef = get("/v2.0/lbaas/loadbalancers/{loadbalancer}/stats").rate(CallRate::PerResource);
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.lb.traffic",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Connections and bytes of load balancers of LBaaS",
-    meters: &[
-        MeterDef::gauge(ACTIVE, "connection", "Connections that are open"),
-        MeterDef::cumulative(TOTAL, "connection", "Connections since the balancer began"),
-        MeterDef::gauge(INCOMING, "B", "Bytes that came in since the balancer began"),
-        MeterDef::gauge(OUTGOING, "B", "Bytes that went out since the balancer began"),
-    ],
-    default_discovery: Some("lb_loadbalancers"),
-    endpoint: Some(FAMILY),
-    calls: &[STATS, TOKEN],
-    build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.lb.traffic", FAMILY, build)
+        .namespaces(NAMESPACES)
+        .description("Connections and bytes of load balancers of LBaaS")
+        .meters(&[
+            MeterDef::gauge(ACTIVE, "connection", "Connections that are open"),
+            MeterDef::cumulative(TOTAL, "connection", "Connections since the balancer began"),
+            MeterDef::gauge(INCOMING, "B", "Bytes that came in since the balancer began"),
+            MeterDef::gauge(OUTGOING, "B", "Bytes that went out since the balancer began"),
+        ])
+        .default_discovery("lb_loadbalancers")
+        .endpoint(FAMILY)
+        .calls(&[STATS, TOKEN])
+));
 
 struct Traffic(Service);
 

@@ -19,7 +19,7 @@ mod lb_traffic;
 mod vpn;
 
 use nephoscope_openstack::{Measured, Record, Root, ServiceDef, status};
-use nephoscope_plugin::{Call, CallRate, Family, Registration, register};
+use nephoscope_plugin::{CallDef, Family, Registration, register};
 
 const FAMILY: &str = "neutron";
 const NAMESPACES: &[&str] = &["central"];
@@ -44,14 +44,8 @@ static NEUTRON: ServiceDef = ServiceDef {
 };
 
 /// Neutron lists everything in one answer unless it is asked for pages.
-const fn get(path: &'static str) -> Call {
-    Call {
-        service: FAMILY,
-        method: "GET",
-        path,
-        role: "admin",
-        rate: CallRate::PerCycle,
-    }
+const fn get(path: &'static str) -> CallDef {
+    CallDef::new(FAMILY, "GET", path).role("admin")
 }
 
 fn status_of(record: &Record) -> Measured {
@@ -62,9 +56,7 @@ fn one(_: &Record) -> Measured {
     Ok(Some(1_i64.into()))
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Network services of Neutron",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(
+    FAMILY,
+    "Network services of Neutron"
+)));

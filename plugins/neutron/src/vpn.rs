@@ -59,56 +59,40 @@ static CONNECTIONS: Table = Table {
     meters: &[("network.services.vpn.connections", one)],
 };
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "vpn_services",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the VPN services of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[SERVICES.call, TOKEN],
-    build: |context| SERVICES.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("vpn_services", FAMILY, |context| SERVICES.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the VPN services of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[SERVICES.call, TOKEN])
+));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "ipsec_connections",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the IPsec connections of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[CONNECTIONS.call, TOKEN],
-    build: |context| CONNECTIONS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("ipsec_connections", FAMILY, |context| CONNECTIONS
+        .discovery(context))
+    .namespaces(NAMESPACES)
+    .description("Lists the IPsec connections of all projects")
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Listing)
+    .calls(&[CONNECTIONS.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.vpn",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of VPN services",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(PollsterPlugin::new("network.services.vpn", FAMILY, |context| SERVICES.pollster(context)).namespaces(NAMESPACES).description("Statuses of VPN services").meters(&[MeterDef::gauge(
         "network.services.vpn",
         "vpnservice",
         "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )],
-    default_discovery: Some("vpn_services"),
-    endpoint: None,
-    calls: &[],
-    build: |context| SERVICES.pollster(context),
-}));
+    )]).default_discovery("vpn_services")));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "network.services.vpn.connections",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "That an IPsec connection exists",
-    meters: &[MeterDef::gauge(
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.vpn.connections", FAMILY, |context| CONNECTIONS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("That an IPsec connection exists")
+    .meters(&[MeterDef::gauge(
         "network.services.vpn.connections",
         "ipsec_site_connection",
         "1 for each connection"
-    )],
-    default_discovery: Some("ipsec_connections"),
-    endpoint: None,
-    calls: &[],
-    build: |context| CONNECTIONS.pollster(context),
-}));
+    )])
+    .default_discovery("ipsec_connections")
+));

@@ -6,7 +6,7 @@
 use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, status};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{
-    Call, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
+    CallDef, CallRate, DiscoveryPlugin, Family, PartitionMode, PollsterPlugin, Registration, Scope, register,
 };
 
 const FAMILY: &str = "octavia";
@@ -39,13 +39,9 @@ static OCTAVIA: ServiceDef = ServiceDef {
 
 static LOAD_BALANCERS: Table = Table {
     service: &OCTAVIA,
-    call: Call {
-        service: FAMILY,
-        method: "GET",
-        path: "/v2.0/lbaas/loadbalancers",
-        role: "load-balancer_global_observer",
-        rate: CallRate::PerPage(1000),
-    },
+    call: CallDef::new(FAMILY, "GET", "/v2.0/lbaas/loadbalancers")
+        .role("load-balancer_global_observer")
+        .rate(CallRate::PerPage(1000)),
     list: List::Member("loadbalancers"),
     request: |request| request.paged(),
     key: id,
@@ -72,30 +68,21 @@ static LOAD_BALANCERS: Table = Table {
     ],
 };
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Load balancers of Octavia",
-    opt_in: false,
-    options: None,
-}));
+register!(Registration::Family(Family::new(
+    FAMILY,
+    "Load balancers of Octavia"
+)));
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "lb_services",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Lists the load balancers of all projects",
-    scope: Scope::Shared,
-    partition: PartitionMode::Listing,
-    calls: &[LOAD_BALANCERS.call, TOKEN],
-    build: |context| LOAD_BALANCERS.discovery(context),
-}));
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("lb_services", FAMILY, |context| LOAD_BALANCERS.discovery(context))
+        .namespaces(NAMESPACES)
+        .description("Lists the load balancers of all projects")
+        .scope(Scope::Shared)
+        .partition(PartitionMode::Listing)
+        .calls(&[LOAD_BALANCERS.call, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "loadbalancer",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Statuses of load balancers",
-    meters: &[
+register!(Registration::Pollster(PollsterPlugin::new("loadbalancer", FAMILY, |context| LOAD_BALANCERS.pollster(context)).namespaces(NAMESPACES).description("Statuses of load balancers").meters(&[
         MeterDef::gauge(
             "loadbalancer.operating",
             "status",
@@ -106,9 +93,4 @@ register!(Registration::Pollster(PollsterPlugin {
             "status",
             "Provisioning status: 1 active, 2 deleted, 3 error, 4 to be created, 5 updated, 6 deleted, -1 another",
         ),
-    ],
-    default_discovery: Some("lb_services"),
-    endpoint: None,
-    calls: &[],
-    build: |context| LOAD_BALANCERS.pollster(context),
-}));
+    ]).default_discovery("lb_services")));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use nephoscope_openstack::{HeaderMap, Method, Request, Root, Service, ServiceDef, Session, Signer, Url};
-use nephoscope_plugin::{BuildContext, BuildError, Call, Failure, OptionsError};
+use nephoscope_plugin::{BuildContext, BuildError, CallDef, Failure, OptionsError};
 
 use crate::signature::Keys;
 use crate::{FAMILY, Options};
@@ -53,11 +53,10 @@ impl Gateway {
                     Some(_) => ("secret_key", "access_key"),
                     None => ("access_key", "secret_key"),
                 };
-                return Err(BuildError::Options(OptionsError {
-                    family: None,
-                    path: path.to_owned(),
-                    message: format!("missing, and `{other}` is of no use without it"),
-                }));
+                return Err(BuildError::Options(OptionsError::new(
+                    path.to_owned(),
+                    format!("missing, and `{other}` is of no use without it"),
+                )));
             }
         };
         Ok(Self {
@@ -91,7 +90,7 @@ impl Gateway {
 
 impl Access<'_> {
     /// A request about the user that stands for a project.
-    pub(crate) fn about(&self, service: &Service, call: &'static Call, project: &str) -> Request {
+    pub(crate) fn about(&self, service: &Service, call: &'static CallDef, project: &str) -> Request {
         let user = if self.implicit_tenants {
             format!("{project}${project}")
         } else {

@@ -18,7 +18,7 @@ mod usage;
 use nephoscope_openstack::TOKEN;
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{
-    Call, CallRate, Family, OptionsSpec, PollsterPlugin, Registration, Secret, register,
+    CallDef, CallRate, Family, OptionsSpec, PollsterPlugin, Registration, Secret, register,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,18 +26,14 @@ use serde::Deserialize;
 const FAMILY: &str = "radosgw";
 const NAMESPACES: &[&str] = &["central"];
 
-const fn get(path: &'static str, role: &'static str) -> Call {
-    Call {
-        service: FAMILY,
-        method: "GET",
-        path,
-        role,
-        rate: CallRate::PerResource,
-    }
+const fn get(path: &'static str, role: &'static str) -> CallDef {
+    CallDef::new(FAMILY, "GET", path)
+        .role(role)
+        .rate(CallRate::PerResource)
 }
 
-static BUCKETS: Call = get("/admin/bucket", "buckets=read");
-static USAGE: Call = get("/admin/usage", "usage=read");
+static BUCKETS: CallDef = get("/admin/bucket", "buckets=read");
+static USAGE: CallDef = get("/admin/usage", "usage=read");
 
 /// How the admin API of Ceph's object gateway is asked. Where the gateway is, and how its certificate is checked, say
 /// the options of the service `radosgw` under `openstack: {services: ...}`: `service_type` (`object-store` unless said),
@@ -55,49 +51,43 @@ pub(crate) struct Options {
     implicit_tenants: bool,
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Object storage of Ceph",
-    opt_in: false,
-    options: Some(OptionsSpec::of::<Options>()),
-}));
+register!(Registration::Family(
+    Family::new(FAMILY, "Object storage of Ceph").options(OptionsSpec::of::<Options>())
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "radosgw",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Objects, sizes and buckets of projects",
-    meters: &[
-        MeterDef::gauge(buckets::OBJECTS, "object", "Objects of the project").with_aliases(&["rgw.objects"]),
-        MeterDef::gauge(buckets::SIZE, "B", "Size of the project's objects")
-            .with_aliases(&["rgw.objects.size"]),
-        MeterDef::gauge(buckets::CONTAINERS, "object", "Buckets of the project")
-            .with_aliases(&["rgw.objects.containers"]),
-        MeterDef::gauge(buckets::BUCKET_OBJECTS, "object", "Objects of the bucket")
-            .with_aliases(&["rgw.containers.objects"]),
-        MeterDef::gauge(buckets::BUCKET_SIZE, "B", "Size of the bucket's objects")
-            .with_aliases(&["rgw.containers.objects.size"]),
-    ],
-    default_discovery: Some("tenant"),
-    endpoint: Some(FAMILY),
-    calls: &[BUCKETS, TOKEN],
-    build: buckets::build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("radosgw", FAMILY, buckets::build)
+        .namespaces(NAMESPACES)
+        .description("Objects, sizes and buckets of projects")
+        .meters(&[
+            MeterDef::gauge(buckets::OBJECTS, "object", "Objects of the project")
+                .with_aliases(&["rgw.objects"]),
+            MeterDef::gauge(buckets::SIZE, "B", "Size of the project's objects")
+                .with_aliases(&["rgw.objects.size"]),
+            MeterDef::gauge(buckets::CONTAINERS, "object", "Buckets of the project")
+                .with_aliases(&["rgw.objects.containers"]),
+            MeterDef::gauge(buckets::BUCKET_OBJECTS, "object", "Objects of the bucket")
+                .with_aliases(&["rgw.containers.objects"]),
+            MeterDef::gauge(buckets::BUCKET_SIZE, "B", "Size of the bucket's objects")
+                .with_aliases(&["rgw.containers.objects.size"]),
+        ])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[BUCKETS, TOKEN])
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "radosgw.usage",
-    family: FAMILY,
-    namespaces: NAMESPACES,
-    description: "Requests of projects, as the usage log of the gateway counts them",
-    meters: &[MeterDef::gauge(
-        usage::USAGE_METER,
-        "request",
-        "Requests since the usage log began"
-    )
-    .published_as("radosgw.api.request")
-    .with_aliases(&["radosgw.api.request", "rgw.usage"])],
-    default_discovery: Some("tenant"),
-    endpoint: Some(FAMILY),
-    calls: &[USAGE, TOKEN],
-    build: usage::build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("radosgw.usage", FAMILY, usage::build)
+        .namespaces(NAMESPACES)
+        .description("Requests of projects, as the usage log of the gateway counts them")
+        .meters(&[MeterDef::gauge(
+            usage::USAGE_METER,
+            "request",
+            "Requests since the usage log began"
+        )
+        .published_as("radosgw.api.request")
+        .with_aliases(&["radosgw.api.request", "rgw.usage"])])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[USAGE, TOKEN])
+));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use nephoscope_openstack::{Root, Service, ServiceDef, Session, TOKEN, each};
 use nephoscope_plugin::model::{MeterDef, Resource};
 use nephoscope_plugin::{
-    BuildContext, BuildError, Call, CallRate, Failure, Family, OptionsSpec, PollRun, Pollster,
+    BuildContext, BuildError, Call, CallDef, CallRate, Failure, Family, OptionsSpec, PollRun, Pollster,
     PollsterPlugin, Registration, async_trait, register,
 };
 use schemars::JsonSchema;
@@ -34,20 +34,16 @@ static SWIFT: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-const fn call(method: &'static str) -> Call {
-    Call {
-        service: FAMILY,
-        method,
-        path: "/v1/{account}",
-        role: "ResellerAdmin",
-        rate: CallRate::PerResource,
-    }
+const fn call(method: &'static str) -> CallDef {
+    CallDef::new(FAMILY, method, "/v1/{account}")
+        .role("ResellerAdmin")
+        .rate(CallRate::PerResource)
 }
 
 /// Made where meters of containers are wanted.
-static LIST: Call = call("GET");
+static LIST: CallDef = call("GET");
 /// Made where they are not.
-static HEAD: Call = call("HEAD");
+static HEAD: CallDef = call("HEAD");
 
 /// Options of Swift's accounts.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -65,30 +61,25 @@ impl Default for Options {
     }
 }
 
-register!(Registration::Family(Family {
-    name: FAMILY,
-    description: "Object storage of Swift",
-    opt_in: false,
-    options: Some(OptionsSpec::of::<Options>()),
-}));
+register!(Registration::Family(
+    Family::new(FAMILY, "Object storage of Swift").options(OptionsSpec::of::<Options>())
+));
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "storage",
-    family: FAMILY,
-    namespaces: &["central"],
-    description: "Objects, sizes and containers of the accounts of projects",
-    meters: &[
-        MeterDef::gauge(OBJECTS, "object", "Objects of the account"),
-        MeterDef::gauge(SIZE, "B", "Size of the account's objects"),
-        MeterDef::gauge(CONTAINERS, "container", "Containers of the account"),
-        MeterDef::gauge(CONTAINER_OBJECTS, "object", "Objects of the container"),
-        MeterDef::gauge(CONTAINER_SIZE, "B", "Size of the container's objects"),
-    ],
-    default_discovery: Some("tenant"),
-    endpoint: Some(FAMILY),
-    calls: &[LIST, HEAD, TOKEN],
-    build,
-}));
+register!(Registration::Pollster(
+    PollsterPlugin::new("storage", FAMILY, build)
+        .namespaces(&["central"])
+        .description("Objects, sizes and containers of the accounts of projects")
+        .meters(&[
+            MeterDef::gauge(OBJECTS, "object", "Objects of the account"),
+            MeterDef::gauge(SIZE, "B", "Size of the account's objects"),
+            MeterDef::gauge(CONTAINERS, "container", "Containers of the account"),
+            MeterDef::gauge(CONTAINER_OBJECTS, "object", "Objects of the container"),
+            MeterDef::gauge(CONTAINER_SIZE, "B", "Size of the container's objects"),
+        ])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[LIST, HEAD, TOKEN])
+));
 
 fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     let options: Options = context.options()?;
@@ -121,7 +112,7 @@ impl Pollster for Storage {
         let containers = wanted
             .iter()
             .any(|meter| [CONTAINER_OBJECTS, CONTAINER_SIZE].contains(&meter.as_ref()));
-        let made = match call.method {
+        let made = match &*call.method {
             "GET" => containers,
             "HEAD" => !containers,
             _ => true,

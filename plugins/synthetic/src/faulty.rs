@@ -24,23 +24,18 @@ const NONE: &str = "none";
 /// How many resources stand on a page of a listing without end.
 const PAGE: u64 = 500;
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "synthetic.faulty",
-    family: "synthetic",
-    namespaces: &["synthetic"],
-    description: "Goes wrong as the name of each resource says, for example with `resources: [hang]`",
-    meters: &[FAULTY],
-    default_discovery: None,
-    endpoint: None,
-    calls: &[],
-    build: |context| {
+register!(Registration::Pollster(
+    PollsterPlugin::new("synthetic.faulty", "synthetic", |context| {
         let options = Options::read(context)?;
         Ok(Arc::new(FaultyPollster(Culprit {
             blocking: context.blocking().clone(),
             block_for: options.block_for.into(),
         })))
-    },
-}));
+    })
+    .namespaces(&["synthetic"])
+    .description("Goes wrong as the name of each resource says, for example with `resources: [hang]`")
+    .meters(&[FAULTY])
+));
 
 struct FaultyPollster(Culprit);
 
@@ -80,22 +75,21 @@ fn names() -> String {
     names
 }
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "synthetic-faulty",
-    family: "synthetic",
-    namespaces: &["synthetic"],
-    description: "Three resources, or a listing that goes wrong: `synthetic-faulty://hang` \
-                  (`none`, `error`, `unreachable`, `hang`, `panic`, `block_worker`, `endless`, `duplicates`)",
-    scope: Scope::Shared,
-    partition: PartitionMode::Resource,
-    calls: &[],
-    build: |context| {
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("synthetic-faulty", "synthetic", |context| {
         let options = Options::read(context)?;
         Ok(Arc::new(FaultyDiscovery {
             block_for: options.block_for.into(),
         }))
-    },
-}));
+    })
+    .namespaces(&["synthetic"])
+    .description(
+        "Three resources, or a listing that goes wrong: `synthetic-faulty://hang` \
+                  (`none`, `error`, `unreachable`, `hang`, `panic`, `block_worker`, `endless`, `duplicates`)"
+    )
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Resource)
+));
 
 struct FaultyDiscovery {
     block_for: std::time::Duration,

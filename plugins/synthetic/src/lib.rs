@@ -14,12 +14,14 @@ mod options;
 
 use nephoscope_plugin::{Family, OptionsSpec, Registration, register};
 
-register!(Registration::Family(Family {
-    name: "synthetic",
-    description: "Resources and meters made on demand, to try configurations and to make load",
-    opt_in: true,
-    options: Some(OptionsSpec::of::<options::Options>()),
-}));
+register!(Registration::Family(
+    Family::new(
+        "synthetic",
+        "Resources and meters made on demand, to try configurations and to make load"
+    )
+    .opt_in()
+    .options(OptionsSpec::of::<options::Options>())
+));
 
 #[cfg(test)]
 mod tests {

@@ -20,22 +20,21 @@ const MOST: u32 = 100_000_000;
 /// How many resources stand on a page.
 const PAGE: u32 = 500;
 
-register!(Registration::Discovery(DiscoveryPlugin {
-    name: "synthetic",
-    family: "synthetic",
-    namespaces: &["synthetic"],
-    description: "As many resources as the URL says (`synthetic://1000`; 10 without a number), with ids that stay",
-    scope: Scope::Shared,
-    partition: PartitionMode::Resource,
-    calls: &[],
-    build: |context| {
+register!(Registration::Discovery(
+    DiscoveryPlugin::new("synthetic", "synthetic", |context| {
         let options = Options::read(context)?;
         Ok(Arc::new(Synthetic {
             churn: options.churn,
             draw: Draw::new(options.seed, "churn"),
         }))
-    },
-}));
+    })
+    .namespaces(&["synthetic"])
+    .description(
+        "As many resources as the URL says (`synthetic://1000`; 10 without a number), with ids that stay"
+    )
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Resource)
+));
 
 struct Synthetic {
     churn: f64,

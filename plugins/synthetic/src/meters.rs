@@ -31,16 +31,8 @@ const WAVE: MeterDef = MeterDef::gauge(
 /// How many cycles a wave takes.
 const PERIOD: i64 = 60;
 
-register!(Registration::Pollster(PollsterPlugin {
-    name: "synthetic",
-    family: "synthetic",
-    namespaces: &["synthetic"],
-    description: "Values that can be foretold from the cycle's number and the resource",
-    meters: &[CYCLE, COUNTER, WAVE],
-    default_discovery: Some("synthetic://10"),
-    endpoint: None,
-    calls: &[],
-    build: |context| {
+register!(Registration::Pollster(
+    PollsterPlugin::new("synthetic", "synthetic", |context| {
         let options = Options::read(context)?;
         Ok(Arc::new(Meters {
             values: Draw::new(options.seed, "values"),
@@ -54,8 +46,12 @@ register!(Registration::Pollster(PollsterPlugin {
                 block_for: options.block_for.into(),
             },
         }))
-    },
-}));
+    })
+    .namespaces(&["synthetic"])
+    .description("Values that can be foretold from the cycle's number and the resource")
+    .meters(&[CYCLE, COUNTER, WAVE])
+    .default_discovery("synthetic://10")
+));
 
 struct Meters {
     values: Draw,

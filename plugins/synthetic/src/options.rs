@@ -52,11 +52,10 @@ impl Options {
         let options: Self = context.options()?;
         share("churn", options.churn)?;
         if !(1..=100_000).contains(&options.samples_per_resource) {
-            return Err(OptionsError {
-                family: None,
-                path: "samples_per_resource".to_owned(),
-                message: "must be from 1 to 100000".to_owned(),
-            });
+            return Err(OptionsError::new(
+                "samples_per_resource",
+                "must be from 1 to 100000",
+            ));
         }
         let mut sum = 0.0;
         for (fault, rate) in options.faults.rates() {
@@ -72,14 +71,13 @@ fn share(path: &str, share: f64) -> Result<(), OptionsError> {
     if (0.0..=1.0).contains(&share) {
         return Ok(());
     }
-    Err(OptionsError {
-        family: None,
-        path: path.to_owned(),
-        message: match path {
+    Err(OptionsError::new(
+        path.to_owned(),
+        match path {
             "faults" => "the rates must not be more than 1 together".to_owned(),
             _ => "must be from 0 to 1".to_owned(),
         },
-    })
+    ))
 }
 
 /// Which parts of the resources fail, from 0 to 1 each and together. The resources that fail are others in

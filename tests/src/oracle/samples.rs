@@ -76,11 +76,11 @@ impl<'a> Files<'a> {
                     start: number * schedule.interval + schedule.offset,
                 };
                 let ids = self.runs.entry(cycle.clone()).or_insert_with(|| {
-                    let cycle = CycleId {
-                        schedule: ScheduleId::new(schedule.id.as_str()),
-                        start: Timestamp::from_millis(cycle.start),
+                    let cycle = CycleId::new(
+                        ScheduleId::new(schedule.id.as_str()),
+                        Timestamp::from_millis(cycle.start),
                         number,
-                    };
+                    );
                     // The host is empty: these are resources that agents share.
                     RunIds::new("", &cycle, self.pollster)
                 });

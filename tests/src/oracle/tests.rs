@@ -505,11 +505,11 @@ fn the_cycle_of_a_sample_is_told_from_its_id() {
     let schedules = healthy().schedules;
     let line = |number: i64, finished: f64| {
         let start = cycle(number).start;
-        let of = CycleId {
-            schedule: ScheduleId::new(EVERY),
-            start: Timestamp::from_millis(start),
-            number: start / INTERVAL,
-        };
+        let of = CycleId::new(
+            ScheduleId::new(EVERY),
+            Timestamp::from_millis(start),
+            start / INTERVAL,
+        );
         let id = RunIds::new("", &of, "synthetic")
             .resource("r0")
             .sample(METER, "r0", 0);

@@ -78,6 +78,8 @@ pub(crate) enum ReasonCode {
     SpoolFailing,
     /// A plugin was not loaded: this machine is not fit for it.
     PluginUnavailable,
+    /// A definition in a file that a plugin reads is not used, and the others are.
+    DefinitionSetAside,
     /// A run blocks its thread; the pollster is not started again until it ends.
     PollsterHangs,
     /// Blocking calls of a plugin family did not end by their deadline and still hang.
@@ -135,6 +137,7 @@ impl ReasonCode {
         Self::PublisherBlocked,
         Self::SpoolFailing,
         Self::PluginUnavailable,
+        Self::DefinitionSetAside,
         Self::PollsterHangs,
         Self::CallsHang,
         Self::CallsExhausted,
@@ -173,6 +176,7 @@ impl ReasonCode {
             Self::PublisherBlocked => "publisher_blocked",
             Self::SpoolFailing => "spool_failing",
             Self::PluginUnavailable => "plugin_unavailable",
+            Self::DefinitionSetAside => "definition_set_aside",
             Self::PollsterHangs => "pollster_hangs",
             Self::CallsHang => "calls_hang",
             Self::CallsExhausted => "calls_exhausted",
@@ -217,6 +221,7 @@ impl ReasonCode {
             | Self::PublisherBlocked
             | Self::SpoolFailing
             | Self::PluginUnavailable
+            | Self::DefinitionSetAside
             | Self::PollsterHangs
             | Self::CallsHang
             | Self::CallsExhausted
@@ -261,6 +266,9 @@ impl ReasonCode {
             }
             Self::SpoolFailing => "A publisher's spool takes nothing: its samples stay in memory.",
             Self::PluginUnavailable => "A plugin was not loaded: this machine is not fit for it.",
+            Self::DefinitionSetAside => {
+                "A definition in a file that a plugin reads is not used; the others are. `nephoscope check` shows what is wrong with it."
+            }
             Self::PollsterHangs => {
                 "A run blocks its thread; the pollster is not started again until it ends."
             }
@@ -328,6 +336,8 @@ pub(crate) struct Facts {
     /// The pool, if work is shared.
     pub(crate) pool: Option<PoolStatus>,
     pub(crate) unavailable: Vec<(Arc<str>, String)>,
+    /// Definitions that are set aside, each with its place and why.
+    pub(crate) definitions: Vec<String>,
     /// By plugin family.
     pub(crate) hanging: Vec<HangingCalls>,
 }
@@ -532,6 +542,10 @@ impl Facts {
             let text = format!("plugin `{plugin}` is not loaded: {why}");
             reasons.push(reason(ReasonCode::PluginUnavailable, text));
         }
+        for definition in &self.definitions {
+            let text = format!("a definition is set aside: {definition}");
+            reasons.push(reason(ReasonCode::DefinitionSetAside, text));
+        }
         for status in self.set_aside.iter().filter(|status| status.hangs) {
             let text = format!(
                 "pollster `{}` ({}) hangs and is not started again",
@@ -617,6 +631,7 @@ mod tests {
             pool: None,
             publishers: vec![publisher("main", PublisherState::Delivering)],
             unavailable: Vec::new(),
+            definitions: Vec::new(),
             hanging: Vec::new(),
         }
     }
@@ -655,11 +670,7 @@ mod tests {
     fn record(schedule: &str, no_plan: Option<&str>, failure: Option<&str>) -> Arc<CycleRecord> {
         Arc::new(CycleRecord {
             schedule: "every 5m".into(),
-            cycle: CycleId {
-                schedule: ScheduleId::new(schedule),
-                start: Timestamp::from_millis(0),
-                number: 0,
-            },
+            cycle: CycleId::new(ScheduleId::new(schedule), Timestamp::from_millis(0), 0),
             started: Timestamp::from_millis(0),
             lateness: None,
             duration: Duration::ZERO,
@@ -830,6 +841,7 @@ mod tests {
             state_trouble: Some("No space left on device".into()),
             tasks: Vec::new(),
             unavailable: vec![("libvirt".into(), "there is no libvirt.so.0".into())],
+            definitions: vec!["/etc/a.yaml:3:1: `wind`: it measures nothing".into()],
             set_aside: vec![SetAsideStatus {
                 schedule: "every 5m".into(),
                 pollster: "disk".into(),
@@ -850,6 +862,7 @@ mod tests {
         Degraded RestartNeeded: changed keys that take effect after a restart: agent.id, agent.limits
         Degraded StateNotWritten: which cycles are finished could not be written to the state folder: No space left on device
         Degraded PluginUnavailable: plugin `libvirt` is not loaded: there is no libvirt.so.0
+        Degraded DefinitionSetAside: a definition is set aside: /etc/a.yaml:3:1: `wind`: it measures nothing
         Degraded PollsterHangs: pollster `disk` (every 5m) hangs and is not started again
         Degraded CallsExhausted: too many calls of the family `libvirt` hang: it may start no further ones
         Degraded CallsHang: calls of the family `libvirt` were given up and still hang: libvirt.list, libvirt.stats

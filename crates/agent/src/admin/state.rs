@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nephoscope_config::hide_userinfo;
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::Notifier;
 use nephoscope_polling::engine::Engine;
@@ -127,6 +128,12 @@ impl Watched {
             publishers: self.notifier.status(),
             pool: self.coordination.status(),
             unavailable: plugins.unavailable.clone(),
+            definitions: plugins
+                .catalog
+                .set_aside()
+                .iter()
+                .map(|problem| hide_userinfo(&problem.to_string()))
+                .collect(),
             hanging: plugins
                 .blocking
                 .iter()

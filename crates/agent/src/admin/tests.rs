@@ -112,7 +112,7 @@ fn plugins() -> Plugins {
             name: "web".into(),
             scope: Scope::Host,
             partition: PartitionMode::Resource,
-            calls: &[],
+            calls: Arc::default(),
             plugin: Arc::new(Web),
         }),
     );
@@ -124,8 +124,9 @@ fn plugins() -> Plugins {
             "a double",
         )))],
         default_discovery: None,
+        partition: None,
         endpoint: None,
-        calls: &[],
+        calls: Arc::default(),
         plugin: Arc::new(Answers),
         names: None,
     }));

@@ -158,14 +158,14 @@ pub(crate) mod tests {
                 resources: Vec::new(),
             }],
             calls_left_behind: vec![("libvirt".into(), 1)],
-            service_calls: vec![CallTotals {
-                service: "glance",
-                method: "GET",
-                path: "/v2/images",
-                outcome: CallOutcome::Status(200),
-                count: 3,
-            }],
-            service_circuits: vec![("glance", Circuit::Closed), ("nova", Circuit::Open)],
+            service_calls: vec![CallTotals::new(
+                "glance",
+                "GET",
+                "/v2/images",
+                CallOutcome::Status(200),
+                3,
+            )],
+            service_circuits: vec![("glance".into(), Circuit::Closed), ("nova".into(), Circuit::Open)],
             publishers: vec![PublisherStatus {
                 name: "main".into(),
                 url_shown: "amqp://***@h/".into(),

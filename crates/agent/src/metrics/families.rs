@@ -347,7 +347,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         read: |snapshot, series| {
             snapshot.service_calls.iter().try_for_each(|call| {
                 let outcome = call.outcome.to_string();
-                series.count(&[call.service, call.method, call.path, &outcome], call.count)
+                series.count(&[&call.service, &call.method, &call.path, &outcome], call.count)
             })
         },
     },

@@ -1,5 +1,6 @@
 //! What there is to show at one moment.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ pub(crate) struct Snapshot {
     /// What plugins asked of services.
     pub(crate) service_calls: Vec<CallTotals>,
     /// The services that are asked through a circuit breaker.
-    pub(crate) service_circuits: Vec<(&'static str, Circuit)>,
+    pub(crate) service_circuits: Vec<(Cow<'static, str>, Circuit)>,
 }
 
 impl Snapshot {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nephoscope_plugin::{Call, CallRate, IdentityKind, Registry};
+use nephoscope_plugin::{Call, CallRate, Catalog, IdentityKind};
 
 use crate::reference::markdown::{Page, code};
 
@@ -12,22 +12,22 @@ Nothing that is called changes anything. What one plugin has fetched in a cycle 
 are upper bounds.";
 
 /// The page.
-pub(crate) fn page(registry: &Registry) -> String {
-    let discoveries = registry
-        .discoveries
+pub(crate) fn page(catalog: &Catalog) -> String {
+    let discoveries = catalog
+        .discoveries()
         .iter()
-        .map(|discovery| (discovery.name, "discovery", discovery.calls));
-    let pollsters = registry
-        .pollsters
+        .map(|discovery| (&*discovery.name, "discovery", discovery.calls.to_vec()));
+    let pollsters = catalog
+        .pollsters()
         .iter()
-        .map(|pollster| (pollster.name, "pollster", pollster.calls));
-    let names = registry
-        .names
+        .map(|pollster| (&*pollster.name, "pollster", pollster.calls.to_vec()));
+    let names = catalog
+        .names()
         .iter()
-        .map(|names| (names.name, "names", names.calls));
+        .map(|names| (names.name, "names", names.calls.iter().map(Call::from).collect()));
     let mut makers: BTreeMap<[String; 5], Vec<String>> = BTreeMap::new();
     for (name, kind, calls) in discoveries.chain(pollsters).chain(names) {
-        for call in calls {
+        for call in &calls {
             let maker = format!("{kind} {}", code(name));
             makers.entry(row(call)).or_default().push(maker);
         }
@@ -54,16 +54,18 @@ fn row(call: &Call) -> [String; 5] {
             let kind = match kind {
                 IdentityKind::Project => "project",
                 IdentityKind::User => "user",
+                _ => "identity",
             };
             format!("once per {kind} and agent in {} minutes", seconds / 60)
         }
         CallRate::Hourly => "once an hour and agent".to_owned(),
+        _ => "now and then".to_owned(),
     };
     [
-        code(call.service),
-        code(call.method),
-        code(call.path),
-        code(call.role),
+        code(&call.service),
+        code(&call.method),
+        code(&call.path),
+        code(&call.role),
         rate,
     ]
 }

@@ -1,8 +1,10 @@
 //! The page on ceilometer's discoveries and meters: which are the same here, which are corrected, which are not here.
 //!
-//! The table says what is known of ceilometer's; whether something is here is the registry's word.
+//! The table says what is known of ceilometer's; whether something is here is for the catalog to say.
 
-use nephoscope_plugin::Registry;
+use std::borrow::Cow;
+
+use nephoscope_plugin::Catalog;
 
 use crate::reference::markdown::{Page, code};
 
@@ -252,11 +254,11 @@ const METERS: &[Known] = &[
 const NAMESPACES: [&str; 3] = ["central", "compute", "ipmi"];
 
 /// The page.
-pub(crate) fn page(registry: &Registry) -> String {
+pub(crate) fn page(catalog: &Catalog) -> String {
     let mut page = Page::new("Ceilometer's discoveries and meters", ABOUT);
     for (title, head, table, here) in [
-        ("Discoveries", "Discovery", DISCOVERIES, discoveries(registry)),
-        ("Meters", "Meter", METERS, meters(registry)),
+        ("Discoveries", "Discovery", DISCOVERIES, discoveries(catalog)),
+        ("Meters", "Meter", METERS, meters(catalog)),
     ] {
         page.section(title);
         let mut rows: Vec<_> = table.iter().map(|known| row(known, &here)).collect();
@@ -289,21 +291,23 @@ fn row(known: &Known, here: &[&str]) -> [String; 3] {
     [code(known.name), word.to_owned(), why]
 }
 
-fn is_of_ceilometer(namespaces: &[&str]) -> bool {
-    namespaces.iter().any(|namespace| NAMESPACES.contains(namespace))
+fn is_of_ceilometer(namespaces: &[Cow<'static, str>]) -> bool {
+    namespaces
+        .iter()
+        .any(|namespace| NAMESPACES.contains(&&**namespace))
 }
 
-fn discoveries(registry: &Registry) -> Vec<&'static str> {
-    let found = registry.discoveries.iter();
-    let found = found.filter(|discovery| is_of_ceilometer(discovery.namespaces));
-    found.map(|discovery| discovery.name).collect()
+fn discoveries(catalog: &Catalog) -> Vec<&str> {
+    let found = catalog.discoveries().iter();
+    let found = found.filter(|discovery| is_of_ceilometer(&discovery.namespaces));
+    found.map(|discovery| &*discovery.name).collect()
 }
 
-fn meters(registry: &Registry) -> Vec<&'static str> {
-    let found = registry.pollsters.iter();
-    let found = found.filter(|pollster| is_of_ceilometer(pollster.namespaces));
+fn meters(catalog: &Catalog) -> Vec<&str> {
+    let found = catalog.pollsters().iter();
+    let found = found.filter(|pollster| is_of_ceilometer(&pollster.namespaces));
     found
-        .flat_map(|pollster| pollster.meters.iter().map(|meter| meter.name))
+        .flat_map(|pollster| pollster.meters.iter().map(|meter| &*meter.name))
         .collect()
 }
 
@@ -320,15 +324,15 @@ mod tests {
 
     #[test]
     fn what_is_said_of_ceilometer_agrees_with_what_is_here() {
-        let registry = Registry::collect().unwrap();
-        for (table, here) in [(DISCOVERIES, discoveries(&registry)), (METERS, meters(&registry))] {
+        let catalog = Catalog::collect().unwrap();
+        for (table, here) in [(DISCOVERIES, discoveries(&catalog)), (METERS, meters(&catalog))] {
             for known in table {
                 let is_here = here.contains(&known.name);
                 match known.verdict {
                     NotHere(_) => assert!(!is_here, "{} is here", known.name),
                     // A program may be built without a family; but a family has all of its own.
                     Same | Corrected(_) => assert!(
-                        is_here || !registry.families.contains_key(known.family),
+                        is_here || catalog.family(known.family).is_none(),
                         "{} of {} is not here",
                         known.name,
                         known.family

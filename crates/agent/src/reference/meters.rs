@@ -1,6 +1,7 @@
 //! The page on meters: every row of every pollster's table.
 
-use nephoscope_plugin::Registry;
+use nephoscope_model::Meter;
+use nephoscope_plugin::Catalog;
 
 use crate::reference::markdown::{Page, code, codes};
 
@@ -10,25 +11,25 @@ published under another name, or known by further names, says so. A pollster ask
 `resources` nor `discovery`. What a pollster is and calls is in [plugins](plugins.md).";
 
 /// The page.
-pub(crate) fn page(registry: &Registry) -> String {
+pub(crate) fn page(catalog: &Catalog) -> String {
     let mut page = Page::new("Meters", ABOUT);
-    for family in registry.families.values() {
+    for family in catalog.families() {
         let mut rows = Vec::new();
-        for pollster in registry
-            .pollsters
+        for pollster in catalog
+            .pollsters()
             .iter()
-            .filter(|pollster| pollster.family == family.name)
+            .filter(|pollster| pollster.family() == family.name)
         {
-            for meter in pollster.meters {
+            for meter in &pollster.meters {
                 rows.push([
-                    code(meter.name),
-                    code(meter.published_name.unwrap_or(meter.name)),
+                    code(&meter.name),
+                    code(&meter.published_name),
                     meter.kind.to_string(),
-                    code(meter.unit),
-                    code(pollster.name),
-                    codes(pollster.namespaces.iter().copied()),
-                    code(pollster.default_discovery.unwrap_or_default()),
-                    description(meter.description, meter.aliases),
+                    code(&meter.unit),
+                    code(&pollster.name),
+                    codes(pollster.namespaces.iter().map(|name| &**name)),
+                    code(pollster.default_discovery.as_deref().unwrap_or_default()),
+                    description(meter),
                 ]);
             }
         }
@@ -55,9 +56,11 @@ pub(crate) fn page(registry: &Registry) -> String {
     page.finish()
 }
 
-fn description(text: &str, aliases: &[&str]) -> String {
-    if aliases.is_empty() {
-        return text.to_owned();
+fn description(meter: &Meter) -> String {
+    let text = &meter.description;
+    if meter.aliases.is_empty() {
+        return text.to_string();
     }
-    format!("{text} (also matched as {})", codes(aliases.iter().copied()))
+    let aliases = meter.aliases.iter().map(|alias| &**alias);
+    format!("{text} (also matched as {})", codes(aliases))
 }

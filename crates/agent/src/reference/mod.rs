@@ -18,7 +18,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nephoscope_plugin::Registry;
+use nephoscope_plugin::Catalog;
 
 /// Why the references could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -44,26 +44,26 @@ pub(crate) enum ReferenceError {
 }
 
 /// All pages by file name, for the plugins of a program.
-pub(crate) fn pages(registry: &Registry) -> BTreeMap<&'static str, String> {
+pub(crate) fn pages(catalog: &Catalog) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("admin-api.md", admin_api::page()),
-        ("calls.md", calls::page(registry)),
-        ("ceilometer.md", ceilometer::page(registry)),
+        ("calls.md", calls::page(catalog)),
+        ("ceilometer.md", ceilometer::page(catalog)),
         ("command-line.md", command_line::page()),
-        ("meters.md", meters::page(registry)),
+        ("meters.md", meters::page(catalog)),
         ("metrics.md", metrics::page()),
-        ("options.md", options::page(registry)),
-        ("plugins.md", plugins::page(registry)),
+        ("options.md", options::page(catalog)),
+        ("plugins.md", plugins::page(catalog)),
     ])
 }
 
 /// Writes all pages into a folder, which is made if need be.
-pub(crate) fn write(registry: &Registry, folder: &Path) -> Result<(), ReferenceError> {
+pub(crate) fn write(catalog: &Catalog, folder: &Path) -> Result<(), ReferenceError> {
     fs::create_dir_all(folder).map_err(|source| ReferenceError::Folder {
         path: folder.to_owned(),
         source,
     })?;
-    for (name, text) in pages(registry) {
+    for (name, text) in pages(catalog) {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|source| ReferenceError::Page { path, source })?;
     }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn stock() -> BTreeMap<&'static str, String> {
-        pages(&Registry::collect().unwrap())
+        pages(&Catalog::collect().unwrap())
     }
 
     #[test]
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn every_meter_and_every_metric_has_its_row() {
-        let registry = Registry::collect().unwrap();
-        let pages = pages(&registry);
-        for meter in registry.pollsters.iter().flat_map(|pollster| pollster.meters) {
+        let catalog = Catalog::collect().unwrap();
+        let pages = pages(&catalog);
+        for meter in catalog.pollsters().iter().flat_map(|pollster| &pollster.meters) {
             assert!(
                 pages["meters.md"].contains(&format!("\n| `{}` |", meter.name)),
                 "{}",
@@ -139,7 +139,7 @@ mod tests {
     fn pages_are_written_into_a_folder_that_is_not_there_yet() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("docs/reference");
-        write(&Registry::collect().unwrap(), &inner).unwrap();
+        write(&Catalog::collect().unwrap(), &inner).unwrap();
         assert_eq!(fs::read_dir(&inner).unwrap().count(), stock().len());
     }
 }

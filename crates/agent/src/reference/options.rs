@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nephoscope_config::{Schemas, schema};
-use nephoscope_plugin::Registry;
+use nephoscope_plugin::Catalog;
 use serde_json::{Map, Value};
 
 use crate::reference::markdown::{Page, code};
@@ -19,9 +19,9 @@ anywhere but in `sources` may be taken from the environment or from a file: `${e
 const DEEPEST: usize = 16;
 
 /// The page.
-pub(crate) fn page(registry: &Registry) -> String {
+pub(crate) fn page(catalog: &Catalog) -> String {
     let mut page = Page::new("Options", ABOUT);
-    let whole = schema(&families(registry), &Schemas::new());
+    let whole = schema(&families(catalog), &Schemas::new());
     let sections = [
         (
             "sources",
@@ -49,7 +49,8 @@ pub(crate) fn page(registry: &Registry) -> String {
     }
     page.section("`plugins`");
     page.text("Options of plugin families, each under the family's name.");
-    for (name, family) in &registry.families {
+    for family in catalog.families() {
+        let name = family.name;
         page.subsection(&format!("`plugins.{name}`"));
         page.text(&format!("{}.", family.description));
         let section = whole.pointer(&format!("/properties/plugins/properties/{name}"));
@@ -60,7 +61,7 @@ pub(crate) fn page(registry: &Registry) -> String {
     }
     page.section("Publishers");
     page.text("Options beside `name`, `url`, `queue` and `spool`, by the scheme of the URL.");
-    let by_scheme: BTreeMap<_, _> = publishers(registry).into_iter().collect();
+    let by_scheme: BTreeMap<_, _> = publishers(catalog).into_iter().collect();
     for (scheme, schema) in by_scheme {
         page.subsection(&format!("`{scheme}:`"));
         match schema.filter(|schema| schema.get("properties").is_some()) {

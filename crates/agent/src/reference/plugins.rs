@@ -1,6 +1,6 @@
 //! The page on plugins: families with their discoveries and pollsters, and publishers.
 
-use nephoscope_plugin::{Registry, Scope};
+use nephoscope_plugin::{Catalog, Scope};
 
 use crate::reference::markdown::{Page, code, codes};
 
@@ -14,12 +14,12 @@ A discovery of scope `host` lists what belongs to this host alone; one of scope 
 divide by resource or by listing, unless the source says otherwise.";
 
 /// The page.
-pub(crate) fn page(registry: &Registry) -> String {
+pub(crate) fn page(catalog: &Catalog) -> String {
     let mut page = Page::new("Plugins", ABOUT);
     page.section("Families");
     page.table(
         ["Family", "Loaded", "Description"],
-        registry.families.values().map(|family| {
+        catalog.families().map(|family| {
             let loaded = if family.opt_in {
                 "when asked for"
             } else {
@@ -43,18 +43,18 @@ pub(crate) fn page(registry: &Registry) -> String {
             "Divided by",
             "Description",
         ],
-        registry.discoveries.iter().map(|discovery| {
+        catalog.discoveries().iter().map(|discovery| {
             let scope = match discovery.scope {
                 Scope::Host => "host",
                 Scope::Shared => "shared",
             };
             [
-                code(discovery.name),
-                code(discovery.family),
-                codes(discovery.namespaces.iter().copied()),
+                code(&discovery.name),
+                code(discovery.family()),
+                codes(discovery.namespaces.iter().map(|name| &**name)),
                 scope.to_owned(),
                 discovery.partition.to_string(),
-                discovery.description.to_owned(),
+                discovery.description.to_string(),
             ]
         }),
     );
@@ -69,22 +69,22 @@ pub(crate) fn page(registry: &Registry) -> String {
             "Meters",
             "Description",
         ],
-        registry.pollsters.iter().map(|pollster| {
+        catalog.pollsters().iter().map(|pollster| {
             [
-                code(pollster.name),
-                code(pollster.family),
-                codes(pollster.namespaces.iter().copied()),
-                code(pollster.default_discovery.unwrap_or_default()),
-                code(pollster.endpoint.unwrap_or_default()),
+                code(&pollster.name),
+                code(pollster.family()),
+                codes(pollster.namespaces.iter().map(|name| &**name)),
+                code(pollster.default_discovery.as_deref().unwrap_or_default()),
+                code(pollster.endpoint.as_deref().unwrap_or_default()),
                 pollster.meters.len().to_string(),
-                pollster.description.to_owned(),
+                pollster.description.to_string(),
             ]
         }),
     );
     page.section("Publishers");
     page.table(
         ["URL schemes", "Description"],
-        registry.publishers.iter().map(|publisher| {
+        catalog.publishers().iter().map(|publisher| {
             [
                 codes(publisher.schemes.iter().copied()),
                 publisher.description.to_owned(),

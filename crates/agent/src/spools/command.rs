@@ -43,7 +43,7 @@ impl Chosen {
     fn of(origin: &Origin, config: &Config, names: &[String]) -> Result<Self, ProgramError> {
         let state_dir = config.agent.state_dir();
         let spools = config.notifier.publishers.iter().filter_map(|publisher| {
-            let settings = spool_of(&origin.registry, &config.notifier, publisher, &state_dir)?;
+            let settings = spool_of(&origin.catalog, &config.notifier, publisher, &state_dir)?;
             let name = publisher.name.clone();
             Some(Named { name, settings })
         });

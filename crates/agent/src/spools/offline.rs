@@ -104,7 +104,7 @@ pub(crate) async fn drain(
     let config = &loaded.config;
     let blocking = BlockingPool::default();
     let planned = publishers::set_up(
-        &origin.registry,
+        &origin.catalog,
         &config.notifier,
         &config.agent.state_dir(),
         false,

@@ -94,11 +94,7 @@ fn cycle(ahead: i64) -> (CycleId, Instant) {
         Ok(ahead) => now + Duration::from_millis(ahead),
         Err(_) => now - Duration::from_millis((wall - start).unsigned_abs()),
     };
-    let cycle = CycleId {
-        schedule: unit().schedule,
-        start: Timestamp::from_millis(start),
-        number,
-    };
+    let cycle = CycleId::new(unit().schedule, Timestamp::from_millis(start), number);
     (cycle, edge)
 }
 

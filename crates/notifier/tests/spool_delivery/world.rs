@@ -22,21 +22,18 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A batch that is known by its label, of so many samples.
 pub(crate) fn batch(label: &str, samples: u32) -> Arc<Batch> {
-    let cycle = CycleId {
-        schedule: ScheduleId::new("every:10:0"),
-        start: Timestamp::from_millis(0),
-        number: 0,
-    };
+    let cycle = CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_millis(0), 0);
     let ids = RunIds::new("", &cycle, "test").resource(label);
     let meter = Arc::new(Meter::from(&MeterDef::gauge("m", "1", "A meter")));
     let subject = Subject::new(label).shared();
-    let sample = |n| Sample {
-        subject: subject.clone(),
-        meter: meter.clone(),
-        volume: Volume::from(1u64),
-        monotonic_time: None,
-        timestamp: Timestamp::from_millis(0),
-        id: ids.sample("m", label, n),
+    let sample = |n| {
+        Sample::new(
+            subject.clone(),
+            meter.clone(),
+            Volume::from(1u64),
+            Timestamp::from_millis(0),
+            ids.sample("m", label, n),
+        )
     };
     Arc::new(Batch::new((0..samples).map(sample).collect(), "test".into()))
 }

@@ -3,19 +3,13 @@
 use std::time::Duration;
 
 use nephoscope_openstack::{ApiError, KEYSTONE, List, Session};
-use nephoscope_plugin::{Call, CallOutcome, CallRate};
+use nephoscope_plugin::{CallDef, CallOutcome};
 use serde_json::{Value, json};
 
 use crate::lab::{build, ids, in_time, merge};
 use crate::server::{Keystone, PASSWORD};
 
-static PROJECTS: Call = Call {
-    service: "keystone",
-    method: "GET",
-    path: "/v3/projects",
-    role: "reader",
-    rate: CallRate::PerCycle,
-};
+static PROJECTS: CallDef = CallDef::new("keystone", "GET", "/v3/projects").role("reader");
 
 async fn projects(session: &std::sync::Arc<Session>) -> Result<usize, ApiError> {
     let mut listing = session

@@ -9,7 +9,7 @@ use nephoscope_openstack::{
     ApiError, List, Listing, Microversion, Root, Service, ServiceDef, Session, Wanted,
 };
 use nephoscope_plugin::{
-    BlockingPool, BuildContext, BuildError, Call, CallCounts, CallRate, CallTotals, Circuit, Families,
+    BlockingPool, BuildContext, BuildError, CallCounts, CallDef, CallTotals, Circuit, Families,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,11 +30,11 @@ pub(crate) const CINDER: ServiceDef = service(
     }),
 );
 
-pub(crate) const IMAGES: Call = call("glance", "/v2/images");
-pub(crate) const VOLUMES: Call = call("cinder", "/v3/volumes/detail");
-pub(crate) const ZONES: Call = call("designate", "/v2/zones");
-pub(crate) const RECORD_SETS: Call = call("designate", "/v2/zones/{zone}/recordsets");
-pub(crate) const FIREWALLS: Call = call("neutron", "/v2.0/fwaas/firewall_groups");
+pub(crate) const IMAGES: CallDef = call("glance", "/v2/images");
+pub(crate) const VOLUMES: CallDef = call("cinder", "/v3/volumes/detail");
+pub(crate) const ZONES: CallDef = call("designate", "/v2/zones");
+pub(crate) const RECORD_SETS: CallDef = call("designate", "/v2/zones/{zone}/recordsets");
+pub(crate) const FIREWALLS: CallDef = call("neutron", "/v2.0/fwaas/firewall_groups");
 
 const fn service(name: &'static str, service_type: &'static str, microversion: Option<Wanted>) -> ServiceDef {
     ServiceDef {
@@ -45,14 +45,8 @@ const fn service(name: &'static str, service_type: &'static str, microversion: O
     }
 }
 
-const fn call(service: &'static str, path: &'static str) -> Call {
-    Call {
-        service,
-        method: "GET",
-        path,
-        role: "reader",
-        rate: CallRate::PerCycle,
-    }
+const fn call(service: &'static str, path: &'static str) -> CallDef {
+    CallDef::new(service, "GET", path).role("reader")
 }
 
 /// A cloud, and a session with it.

@@ -152,6 +152,7 @@ impl Exchange {
 
 /// A request that the server got.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Asked {
     /// The method.
     pub method: String,

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nephoscope_model::{CycleId, Meter, Resource, RunIds, Sample, ScheduleId, Timestamp};
+use nephoscope_model::{CycleId, Resource, RunIds, Sample, ScheduleId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{Outcome, Recorder};
 use crate::{
-    BlockingPool, BuildContext, BuildError, CallCounts, CycleCache, Discovery, DiscoveryPlugin, DiscoveryRun,
-    DiscoveryRunParts, Failure, FailureKind, Families, Family, MeterTable, Page, PollContext, PollRun,
-    Pollster, PollsterPlugin, Registry, SampleSink, Scope, WantedMeters,
+    BlockingPool, BuildContext, BuildError, CallCounts, Catalog, CycleCache, DefinitionProblem, Discovery,
+    DiscoveryDefinition, DiscoveryRun, DiscoveryRunParts, ExpandRequest, Failure, FailureKind, Families,
+    Family, MeterTable, Page, PollContext, PollRun, Pollster, PollsterDefinition, SampleSink, Scope,
+    WantedMeters,
 };
 
 /// How long a run may take unless the test says otherwise.
@@ -42,7 +43,10 @@ const INTERVAL_MILLIS: i64 = 300_000;
 /// Each is built once, when it is first used: runs of one kit share its state as cycles of an agent do.
 pub struct Kit {
     family: String,
-    registry: Arc<Registry>,
+    /// What the test's crate registers.
+    linked: Catalog,
+    /// With what the families make of their options.
+    expanded: OnceLock<(Catalog, Vec<DefinitionProblem>)>,
     host: Arc<str>,
     members: NonZeroUsize,
     options: BTreeMap<String, serde_json::Value>,
@@ -58,16 +62,18 @@ pub struct Kit {
 impl Kit {
     /// For the family of this name, which the test's crate (or one that it names) registers.
     pub fn new(family: &str) -> Self {
-        match Registry::collect() {
-            Ok(registry) => Self::of(Arc::new(registry), family),
-            Err(error) => panic!("the registry is not consistent: {error}"),
+        match Catalog::collect() {
+            Ok(catalog) => Self::of(catalog, family),
+            Err(error) => panic!("the catalog is not consistent: {error}"),
         }
     }
 
-    pub(super) fn of(registry: Arc<Registry>, family: &str) -> Self {
+    /// For a family of this catalog.
+    pub fn of(catalog: Catalog, family: &str) -> Self {
         Self {
             family: family.to_owned(),
-            registry,
+            linked: catalog,
+            expanded: OnceLock::new(),
             host: "node1".into(),
             members: NonZeroUsize::MIN,
             options: BTreeMap::new(),
@@ -92,6 +98,27 @@ impl Kit {
     pub fn options_of(mut self, family: &str, options: serde_json::Value) -> Self {
         self.options.insert(family.to_owned(), options);
         self
+    }
+
+    /// Everything that an agent with these options could load: what the family makes of its options and files too.
+    pub fn catalog(&self) -> &Catalog {
+        &self.expanded().0
+    }
+
+    /// What is wrong with the definitions that the families make of their options and files.
+    pub fn problems(&self) -> &[DefinitionProblem] {
+        &self.expanded().1
+    }
+
+    fn expanded(&self) -> &(Catalog, Vec<DefinitionProblem>) {
+        self.expanded.get_or_init(|| {
+            // The family's name among the namespaces enables it.
+            let namespaces = [self.family.clone()];
+            let expanded = self
+                .linked
+                .expand(&ExpandRequest::new(&self.options, &namespaces));
+            (expanded.catalog, expanded.problems)
+        })
     }
 
     /// What the family's plugins have called so far.
@@ -120,20 +147,24 @@ impl Kit {
     ///
     /// When no such pollster is registered.
     pub fn pollster(&self, name: &str) -> PollSetup<'_> {
-        let known = self.registry.pollsters.iter().copied();
-        let Some(plugin) = known
-            .clone()
-            .find(|plugin| plugin.family == self.family && plugin.name == name)
+        let mut known = self.catalog().pollsters().iter();
+        let Some(plugin) = known.find(|plugin| plugin.family() == self.family && *plugin.name == *name)
         else {
-            let known: Vec<_> = known.map(|plugin| plugin.name).collect();
+            let known: Vec<_> = self
+                .catalog()
+                .pollsters()
+                .iter()
+                .map(|plugin| &*plugin.name)
+                .collect();
             panic!(
-                "no pollster `{name}` of the family `{}` is registered; there are {known:?}",
-                self.family
+                "no pollster `{name}` of the family `{}` is registered; there are {known:?}{}",
+                self.family,
+                self.problem_text()
             );
         };
         PollSetup {
             kit: self,
-            plugin,
+            plugin: plugin.clone(),
             resources: Vec::new(),
             listing: None,
             wanted: None,
@@ -151,14 +182,15 @@ impl Kit {
         let (name, parameter) = split(url);
         let Some(plugin) = self.find_discovery(name) else {
             let known: Vec<_> = self
-                .registry
-                .discoveries
+                .catalog()
+                .discoveries()
                 .iter()
-                .map(|plugin| plugin.name)
+                .map(|plugin| &*plugin.name)
                 .collect();
             panic!(
-                "no discovery `{name}` of the family `{}` is registered; there are {known:?}",
-                self.family
+                "no discovery `{name}` of the family `{}` is registered; there are {known:?}{}",
+                self.family,
+                self.problem_text()
             );
         };
         DiscoverySetup {
@@ -173,27 +205,38 @@ impl Kit {
     }
 
     /// The family itself.
-    pub(super) fn family(&self) -> Option<&'static Family> {
-        self.registry.families.get(self.family.as_str()).copied()
+    pub(super) fn family(&self) -> Option<Family> {
+        self.linked.family(&self.family).copied()
     }
 
-    pub(super) fn build_discovery(&self, plugin: &DiscoveryPlugin) -> Result<Arc<dyn Discovery>, BuildError> {
+    fn problem_text(&self) -> String {
+        let problems = self.problems().iter();
+        problems.map(|problem| format!("\n{problem}")).collect()
+    }
+
+    pub(super) fn build_discovery(
+        &self,
+        plugin: &DiscoveryDefinition,
+    ) -> Result<Arc<dyn Discovery>, BuildError> {
         let mut built = self.discoveries.lock();
-        if let Some(discovery) = built.get(plugin.name) {
+        if let Some(discovery) = built.get(&*plugin.name) {
             return Ok(discovery.clone());
         }
-        let discovery = (plugin.build)(&self.build_context(plugin.family))?;
-        built.insert(plugin.name.to_owned(), discovery.clone());
+        let discovery = plugin.build(&self.build_context(plugin.family()))?;
+        built.insert(plugin.name.to_string(), discovery.clone());
         Ok(discovery)
     }
 
-    pub(super) fn build_pollster(&self, plugin: &PollsterPlugin) -> Result<Arc<dyn Pollster>, BuildError> {
+    pub(super) fn build_pollster(
+        &self,
+        plugin: &PollsterDefinition,
+    ) -> Result<Arc<dyn Pollster>, BuildError> {
         let mut built = self.pollsters.lock();
-        if let Some(pollster) = built.get(plugin.name) {
+        if let Some(pollster) = built.get(&*plugin.name) {
             return Ok(pollster.clone());
         }
-        let pollster = (plugin.build)(&self.build_context(plugin.family))?;
-        built.insert(plugin.name.to_owned(), pollster.clone());
+        let pollster = plugin.build(&self.build_context(plugin.family()))?;
+        built.insert(plugin.name.to_string(), pollster.clone());
         Ok(pollster)
     }
 
@@ -204,9 +247,10 @@ impl Kit {
         BuildContext::new(self.host.clone(), family, families.clone(), self.blocking.clone())
     }
 
-    fn find_discovery(&self, name: &str) -> Option<&'static DiscoveryPlugin> {
-        let mut known = self.registry.discoveries.iter().copied();
-        known.find(|plugin| plugin.family == self.family && plugin.name == name)
+    fn find_discovery(&self, name: &str) -> Option<Arc<DiscoveryDefinition>> {
+        let mut known = self.catalog().discoveries().iter();
+        let found = known.find(|plugin| plugin.family() == self.family && *plugin.name == *name);
+        found.cloned()
     }
 
     fn cache(&self, cycle: &CycleId) -> CycleCache {
@@ -222,13 +266,8 @@ impl Kit {
     }
 
     fn context(&self, cycle: CycleId, deadline: Instant) -> PollContext {
-        PollContext {
-            cache: self.cache(&cycle),
-            cycle,
-            deadline,
-            cancellation: CancellationToken::new(),
-            members: self.members,
-        }
+        let cache = self.cache(&cycle);
+        PollContext::new(cycle, deadline, CancellationToken::new(), cache).members(self.members)
     }
 }
 
@@ -236,7 +275,7 @@ impl Kit {
 #[must_use = "nothing runs until `poll`"]
 pub struct PollSetup<'a> {
     kit: &'a Kit,
-    plugin: &'static PollsterPlugin,
+    plugin: Arc<PollsterDefinition>,
     resources: Vec<Resource>,
     listing: Option<String>,
     wanted: Option<Vec<String>>,
@@ -298,7 +337,7 @@ impl PollSetup<'_> {
         let mut resources = self.resources;
         let listing = self.listing.as_deref();
         if let Some(url) = listing {
-            let meters = self.plugin.meters.iter().map(|meter| meter.name);
+            let meters = self.plugin.meters.iter().map(|meter| &*meter.name);
             let is_wanted = |name: &&str| {
                 let wanted = self.wanted.as_ref();
                 wanted.is_none_or(|wanted| wanted.iter().any(|meter| meter == name))
@@ -309,17 +348,17 @@ impl PollSetup<'_> {
                 Err(failure) => panic!("the listing `{url}` failed: {}", failure.chain()),
             }
         }
-        let pollster = match kit.build_pollster(self.plugin) {
+        let pollster = match kit.build_pollster(&self.plugin) {
             Ok(pollster) => pollster,
             Err(error) => panic!("the pollster `{}` could not be built: {error}", self.plugin.name),
         };
         let scope = listing
-            .or(self.plugin.default_discovery)
+            .or(self.plugin.default_discovery.as_deref())
             .and_then(|url| kit.find_discovery(split(url).0))
             .map(|discovery| discovery.scope);
         let mut started = Started::begin(
             pollster,
-            self.plugin,
+            &self.plugin,
             self.wanted.as_deref(),
             if scope == Some(Scope::Host) { &kit.host } else { "" },
             kit.context(self.cycle, Instant::now() + self.deadline),
@@ -344,7 +383,7 @@ impl Started {
     /// Starts the pollster; it has no resources yet.
     pub(super) fn begin(
         pollster: Arc<dyn Pollster>,
-        plugin: &PollsterPlugin,
+        plugin: &PollsterDefinition,
         wanted: Option<&[String]>,
         host: &str,
         context: PollContext,
@@ -353,19 +392,19 @@ impl Started {
         if let Some(unknown) = wanted
             .unwrap_or_default()
             .iter()
-            .find(|name| !plugin.meters.iter().any(|meter| meter.name == *name))
+            .find(|name| !plugin.meters.iter().any(|meter| meter.name == **name))
         {
             panic!("`{}` has no meter `{unknown}`", plugin.name);
         }
         let meters = plugin
             .meters
             .iter()
-            .map(|meter| (Arc::new(Meter::from(meter)), is_wanted(meter.name)));
+            .map(|meter| (meter.clone(), is_wanted(&meter.name)));
         let (batches, mut received) = mpsc::channel(QUEUE);
         let recorder = Arc::new(Recorder::default());
         let (sink, output) = SampleSink::new(
             Arc::new(MeterTable::new(meters)),
-            RunIds::new(host, &context.cycle, plugin.name),
+            RunIds::new(host, &context.cycle, &plugin.name),
             context.cycle.start,
             BATCH,
             batches,
@@ -460,7 +499,7 @@ impl Started {
 #[must_use = "nothing runs until `list`"]
 pub struct DiscoverySetup<'a> {
     kit: &'a Kit,
-    plugin: &'static DiscoveryPlugin,
+    plugin: Arc<DiscoveryDefinition>,
     parameter: Option<String>,
     cycle: CycleId,
     deadline: Duration,
@@ -508,7 +547,7 @@ impl DiscoverySetup<'_> {
     ///
     /// When the discovery cannot be built.
     pub async fn list(self) -> Result<Vec<Resource>, Failure> {
-        let discovery = match self.kit.build_discovery(self.plugin) {
+        let discovery = match self.kit.build_discovery(&self.plugin) {
             Ok(discovery) => discovery,
             Err(error) => panic!("the discovery `{}` could not be built: {error}", self.plugin.name),
         };
@@ -528,16 +567,14 @@ pub(super) async fn list(
     let (pages, mut received) = mpsc::channel(QUEUE);
     let deadline = context.deadline;
     let cancellation = context.cancellation.clone();
-    let mut run = DiscoveryRun::new(DiscoveryRunParts {
-        parameter,
-        cycle: context.cycle,
+    let parts = DiscoveryRunParts::new(
+        context.cycle,
         deadline,
-        cancellation: context.cancellation,
-        cache: context.cache,
-        members: context.members,
-        wanted,
+        context.cancellation,
+        context.cache,
         pages,
-    });
+    );
+    let mut run = DiscoveryRun::new(parts.parameter(parameter).members(context.members).wanted(wanted));
     let mut listing = tokio::spawn(async move {
         let result = discovery.discover(&mut run).await;
         // The last page counts whatever ended the listing.
@@ -578,11 +615,8 @@ pub(super) async fn list(
 
 /// The cycle of this number of the schedule `every:300:0`.
 pub(super) fn cycle(number: i64) -> CycleId {
-    CycleId {
-        schedule: ScheduleId::new("every:300:0"),
-        start: Timestamp::from_millis(number.saturating_mul(INTERVAL_MILLIS)),
-        number,
-    }
+    let start = Timestamp::from_millis(number.saturating_mul(INTERVAL_MILLIS));
+    CycleId::new(ScheduleId::new("every:300:0"), start, number)
 }
 
 /// Name and parameter of a discovery URL, as [`DiscoveryRun::parameter`] describes them.

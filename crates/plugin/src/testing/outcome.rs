@@ -9,6 +9,7 @@ use crate::{Failure, FailureKind, RunObserver};
 
 /// What a run of a pollster produced.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The samples, in the order in which they were reported.
     pub samples: Vec<Sample>,
@@ -24,6 +25,7 @@ pub struct Outcome {
 
 /// A resource that could not be measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResourceFailure {
     /// The resource's key.
     pub key: String,

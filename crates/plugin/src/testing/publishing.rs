@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::kit::cycle;
 use super::schema;
-use crate::{BlockingPool, BuildError, Publisher, PublisherContext, PublisherPlugin, Registry};
+use crate::{BlockingPool, BuildError, Catalog, Publisher, PublisherContext, PublisherPlugin};
 
 /// How long the check waits for one call; a publisher that needs more is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,14 +37,15 @@ pub fn batch(samples: usize) -> Arc<Batch> {
     let ids = RunIds::new("", &cycle, "test");
     let samples = (0..samples).map(|index| {
         let key = format!("resource-{index}");
-        Sample {
-            id: ids.resource(&key).sample(VALUE.name, &key, 0),
-            subject: Subject::new(key).metadata("display_name", "a \"name\"").shared(),
-            meter: meter.clone(),
-            volume: Volume::Uint(index as u64),
-            monotonic_time: None,
-            timestamp: cycle.start,
-        }
+        let id = ids.resource(&key).sample(VALUE.name, &key, 0);
+        let subject = Subject::new(key).metadata("display_name", "a \"name\"").shared();
+        Sample::new(
+            subject,
+            meter.clone(),
+            Volume::Uint(index as u64),
+            cycle.start,
+            id,
+        )
     });
     Arc::new(Batch::new(samples.collect(), "openstack".into()))
 }
@@ -56,7 +57,7 @@ pub fn batch(samples: usize) -> Arc<Batch> {
 ///
 /// When it does not keep a promise; all that were broken are named.
 pub async fn publisher_conformance(url: &str, options: serde_json::Value) {
-    let findings = publisher_findings(find(url), url, options).await;
+    let findings = publisher_findings(&find(url), url, options).await;
     assert!(
         findings.is_empty(),
         "the publisher of `{url}` does not conform:\n- {}",
@@ -139,16 +140,16 @@ pub(super) async fn publisher_findings(
     findings
 }
 
-fn find(url: &str) -> &'static PublisherPlugin {
-    let registry = match Registry::collect() {
-        Ok(registry) => registry,
-        Err(error) => panic!("the registry is not consistent: {error}"),
+fn find(url: &str) -> PublisherPlugin {
+    let catalog = match Catalog::collect() {
+        Ok(catalog) => catalog,
+        Err(error) => panic!("the catalog is not consistent: {error}"),
     };
     let scheme = url.split(':').next().unwrap_or_default();
-    let Some(plugin) = registry.publisher(scheme) else {
+    let Some(plugin) = catalog.publisher(scheme) else {
         panic!("no publisher for `{scheme}:` is registered");
     };
-    plugin
+    *plugin
 }
 
 fn context(url: &str, options: serde_json::Value) -> PublisherContext {

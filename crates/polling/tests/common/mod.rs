@@ -100,7 +100,7 @@ impl Doubles {
             name: name.clone(),
             scope,
             partition: PartitionMode::Resource,
-            calls: &[],
+            calls: Arc::default(),
             plugin,
         };
         self.0.discoveries.insert(name, Arc::new(loaded));
@@ -130,8 +130,9 @@ impl Doubles {
                 .map(|name| Arc::new(Meter::from(&MeterDef::gauge(name, "unit", "a double"))))
                 .collect(),
             default_discovery: default_discovery.map(Arc::from),
+            partition: None,
             endpoint: None,
-            calls: &[],
+            calls: Arc::default(),
             plugin: Arc::new(PollDouble(Arc::new(poll))),
             names: None,
         }));

@@ -169,11 +169,11 @@ impl Division {
 
 /// The cycle of `every 10s` that starts so many seconds after the edge.
 pub(crate) fn cycle(start: i64) -> CycleId {
-    CycleId {
-        schedule: ScheduleId::new("every:10:0"),
-        start: super::at(start as f64),
-        number: (EDGE + start) / 10,
-    }
+    CycleId::new(
+        ScheduleId::new("every:10:0"),
+        super::at(start as f64),
+        (EDGE + start) / 10,
+    )
 }
 
 /// A listing of `every 10s`, divided by resource.

@@ -16,25 +16,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) fn batch(resource: &str, samples: usize) -> Arc<Batch> {
     const VALUE: MeterDef = MeterDef::gauge("test.value", "unit", "A number");
     let meter = Arc::new(Meter::from(&VALUE));
-    let cycle = CycleId {
-        schedule: ScheduleId::new("every:10:0"),
-        start: Timestamp::from_millis(1_767_323_040_000),
-        number: 1,
-    };
+    let cycle = CycleId::new(
+        ScheduleId::new("every:10:0"),
+        Timestamp::from_millis(1_767_323_040_000),
+        1,
+    );
     let ids = RunIds::new("", &cycle, "test");
     let samples = (0..samples).map(|index| {
         let key = match index {
             0 => resource.to_owned(),
             index => format!("{resource}/{index}"),
         };
-        Sample {
-            id: ids.resource(&key).sample(VALUE.name, &key, 0),
-            subject: Subject::new(key).metadata("display_name", "vm č").shared(),
-            meter: meter.clone(),
-            volume: Volume::Uint(index as u64),
-            monotonic_time: None,
-            timestamp: cycle.start,
-        }
+        let id = ids.resource(&key).sample(VALUE.name, &key, 0);
+        Sample::new(
+            Subject::new(key).metadata("display_name", "vm č").shared(),
+            meter.clone(),
+            Volume::Uint(index as u64),
+            cycle.start,
+            id,
+        )
     });
     Arc::new(Batch::new(samples.collect(), "openstack".into()))
 }

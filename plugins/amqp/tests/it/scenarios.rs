@@ -369,6 +369,7 @@ async fn a_batch_that_is_too_large_is_refused(scene: Scene) {
                     assert!(batch.samples().len() > 1, "a small batch is refused");
                     refused += 1;
                 }
+                Err(other) => panic!("{other}"),
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nephoscope_model::{Map, Timestamp, Value};
 use nephoscope_openstack::{ApiError, List, Listing, Request, Root, Service, ServiceDef, Session};
-use nephoscope_plugin::{Call, CallRate};
+use nephoscope_plugin::{CallDef, CallRate};
 use serde::Deserialize;
 
 use crate::nova::text::text;
@@ -28,25 +28,19 @@ static GLANCE: ServiceDef = ServiceDef {
 };
 
 /// The servers of this host, or those that have changed.
-pub(crate) static SERVERS: Call = get("nova", "/v2.1/servers/detail", CallRate::PerPage(1000));
+pub(crate) static SERVERS: CallDef = get("nova", "/v2.1/servers/detail", CallRate::PerPage(1000));
 
 /// A flavor, each that servers of this host have.
-pub(crate) static FLAVOR: Call = get("nova", "/v2.1/flavors/{flavor}", CallRate::Hourly);
+pub(crate) static FLAVOR: CallDef = get("nova", "/v2.1/flavors/{flavor}", CallRate::Hourly);
 
 /// Names and ids of all flavors.
-pub(crate) static FLAVORS: Call = get("nova", "/v2.1/flavors", CallRate::Hourly);
+pub(crate) static FLAVORS: CallDef = get("nova", "/v2.1/flavors", CallRate::Hourly);
 
 /// An image, each that servers of this host have.
-pub(crate) static IMAGE: Call = get("glance", "/v2/images/{image}", CallRate::Hourly);
+pub(crate) static IMAGE: CallDef = get("glance", "/v2/images/{image}", CallRate::Hourly);
 
-const fn get(service: &'static str, path: &'static str, rate: CallRate) -> Call {
-    Call {
-        service,
-        method: "GET",
-        path,
-        role: "admin",
-        rate,
-    }
+const fn get(service: &'static str, path: &'static str, rate: CallRate) -> CallDef {
+    CallDef::new(service, "GET", path).role("admin").rate(rate)
 }
 
 /// A flavor, as far as samples tell of it.
@@ -127,7 +121,7 @@ impl Api {
         Ok(document.map(|document| Image::of(id, document)))
     }
 
-    fn of_nova(&self, call: &'static Call) -> Request {
+    fn of_nova(&self, call: &'static CallDef) -> Request {
         let request = self.nova.request(call);
         request
             .header("openstack-api-version", "compute 2.1")

@@ -724,9 +724,10 @@ async fn only_what_the_options_want_is_counted_as_called() {
         (naive(), [true, true, false, true, true]),
     ] {
         let listing = LocalInstances(lab(&cloud, options, []).family);
-        let made = [SERVERS_CALL, FLAVOR, FLAVORS, IMAGE, TOKEN].map(|call| listing.rate(&call).is_some());
+        let made =
+            [SERVERS_CALL, FLAVOR, FLAVORS, IMAGE, TOKEN].map(|call| listing.rate(&(&call).into()).is_some());
         assert_eq!(made, expected);
     }
     let nowhere = LocalInstances(Lab::new([]).family);
-    assert_eq!(nowhere.rate(&TOKEN), None);
+    assert_eq!(nowhere.rate(&(&TOKEN).into()), None);
 }

@@ -43,11 +43,7 @@ fn unit() -> Unit {
 }
 
 fn cycle(start: u64) -> CycleId {
-    CycleId {
-        schedule: schedule(),
-        start: now(start).wall,
-        number: 0,
-    }
+    CycleId::new(schedule(), now(start).wall, 0)
 }
 
 fn edge(start: u64) -> Edge {

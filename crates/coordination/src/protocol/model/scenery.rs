@@ -32,11 +32,7 @@ pub(super) fn edge_of(cycle: u64) -> u64 {
 
 pub(super) fn edge(cycle: u64) -> Edge {
     Edge {
-        cycle: CycleId {
-            schedule: schedule(),
-            start: wall(edge_of(cycle)),
-            number: cycle as i64,
-        },
+        cycle: CycleId::new(schedule(), wall(edge_of(cycle)), cycle as i64),
         edge: boot(edge_of(cycle)),
         interval: Duration::from_millis(INTERVAL),
     }

@@ -6,21 +6,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::*;
-use crate::model::{Map, MeterDef, ResourceBody, Subject};
+use crate::model::{Map, Meter, MeterDef, Resource, ResourceBody, Subject};
 use crate::{
-    BuildContext, Call, CallRate, DiscoveryRun, Failure, Family, OptionsSpec, PartitionMode, PollRun, Scope,
+    BuildContext, BuildError, CallDef, Discovery, DiscoveryPlugin, DiscoveryRun, Expansion, Failure, Family,
+    OptionsSpec, PartitionMode, PollRun, Pollster, PollsterDefinition, PollsterPlugin, Registration, Scope,
     Secret, async_trait,
 };
 
 const LENGTH: MeterDef = MeterDef::gauge("key.length", "character", "Characters of the key");
 const POLLS: MeterDef = MeterDef::cumulative("key.polls", "poll", "Polls since the start");
-const CALL: Call = Call {
-    service: "fixture",
-    method: "GET",
-    path: "/things",
-    role: "none",
-    rate: CallRate::PerCycle,
-};
+const CALL: CallDef = CallDef::new("fixture", "GET", "/things").role("none");
 
 /// Options of the fixture.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -216,42 +211,31 @@ const FAULTS: [Fault; 18] = [
 
 /// The family with a fault of its code.
 fn family<const FAULT: usize>() -> (Family, DiscoveryPlugin, PollsterPlugin) {
-    let family = Family {
-        name: "fixture",
-        description: "A family for tests",
-        opt_in: false,
-        options: Some(OptionsSpec::of::<Options>()),
-    };
-    let discovery = DiscoveryPlugin {
-        name: "things",
-        family: "fixture",
-        namespaces: &["fixture"],
-        description: "Three things",
-        scope: Scope::Shared,
-        partition: PartitionMode::Resource,
-        calls: &[CALL],
-        build: |context| Ok(Arc::new(build::<FAULT>(context)?)),
-    };
-    let pollster = PollsterPlugin {
-        name: "key",
-        family: "fixture",
-        namespaces: &["fixture"],
-        description: "Keys of things",
-        meters: &[LENGTH, POLLS],
-        default_discovery: Some("things"),
-        endpoint: None,
-        calls: &[],
-        build: |context| Ok(Arc::new(build::<FAULT>(context)?)),
-    };
+    let family = Family::new("fixture", "A family for tests").options(OptionsSpec::of::<Options>());
+    let discovery = DiscoveryPlugin::new("things", "fixture", |context| {
+        Ok(Arc::new(build::<FAULT>(context)?))
+    })
+    .namespaces(&["fixture"])
+    .description("Three things")
+    .scope(Scope::Shared)
+    .partition(PartitionMode::Resource)
+    .calls(&[CALL]);
+    let pollster = PollsterPlugin::new("key", "fixture", |context| Ok(Arc::new(build::<FAULT>(context)?)))
+        .namespaces(&["fixture"])
+        .description("Keys of things")
+        .meters(&[LENGTH, POLLS])
+        .default_discovery("things");
     (family, discovery, pollster)
 }
 
 async fn findings((family, discovery, pollster): (Family, DiscoveryPlugin, PollsterPlugin)) -> Vec<String> {
-    let mut registry = Registry::default();
-    registry.families.insert(family.name, Box::leak(Box::new(family)));
-    registry.discoveries.push(Box::leak(Box::new(discovery)));
-    registry.pollsters.push(Box::leak(Box::new(pollster)));
-    Conformance::of("fixture").in_registry(registry).findings().await
+    let registrations = [
+        Registration::Family(family),
+        Registration::Discovery(discovery),
+        Registration::Pollster(pollster),
+    ];
+    let catalog = Catalog::of(registrations).unwrap();
+    Conformance::of("fixture").in_catalog(catalog).findings().await
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,7 +259,7 @@ async fn each_fault_of_the_code_is_found() {
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_of_the_declarations_is_found() {
-    const NAMELESS: Call = Call { role: "", ..CALL };
+    const NAMELESS: CallDef = CALL.role("");
     type Edit = fn(&mut Family, &mut DiscoveryPlugin, &mut PollsterPlugin);
     let edits: [(&str, Edit); 13] = [
         ("meter's name", |_, _, pollster| {
@@ -340,8 +324,37 @@ async fn each_fault_of_the_declarations_is_found() {
 #[tokio::test]
 async fn a_family_that_nobody_registered_is_said_to_be_missing() {
     let missing = Conformance::of("nobody")
-        .in_registry(Registry::default())
+        .in_catalog(Catalog::default())
         .findings()
         .await;
     assert_eq!(missing, ["the family `nobody` is not registered"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_family_makes_of_its_options_is_tried_as_well() {
+    let (family, discovery, pollster) = family::<0>();
+    let made = family.expand(|_| {
+        let mut expansion = Expansion::new();
+        expansion.add_pollster(
+            PollsterDefinition::new("again", |context| Ok(Arc::new(build::<4>(context)?)))
+                .namespaces(["fixture"])
+                .description("Keys of things again")
+                .meters([Meter::new(
+                    LENGTH.kind,
+                    "key.width",
+                    "character",
+                    "Width of the key",
+                )])
+                .default_discovery("things"),
+        );
+        Ok(expansion)
+    });
+    assert_eq!(
+        findings((made, discovery, pollster)).await,
+        [
+            "the pollster `again`: the meter `key.length` is not declared",
+            "the pollster `again`: the meter `key.polls` is not declared",
+            "the pollster `again` neither reports on `a-resource-that-no-discovery-lists` nor says why",
+        ]
+    );
 }

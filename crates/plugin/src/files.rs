@@ -2,21 +2,29 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-use thiserror::Error;
-
 /// Why a file could not be read.
-#[derive(Debug, Error)]
-pub(crate) enum FileError {
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// There is none.
     #[error("it does not exist")]
     NotFound,
+    /// It is something else, for example a pipe.
     #[error("it is {0}, not a regular file")]
     NotRegular(&'static str),
+    /// It has more bytes than this.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
+    /// A folder has more files than this.
+    #[error("it has more than {0} files")]
+    TooMany(usize),
+    /// It is not UTF-8.
+    #[error("it is not UTF-8 from byte {0} on")]
+    NotText(usize),
+    /// The system refuses.
     #[error("{0}")]
     Io(io::Error),
 }
@@ -33,11 +41,16 @@ impl From<io::Error> for FileError {
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// A pipe, a device or a socket is refused before it is opened, and opening never waits, should it become one in between.
-pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+///
+/// # Errors
+///
+/// Why it could not be read.
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     check(&fs::metadata(path)?, limit)?;
-    // The bits are those of open(2), which fit.
-    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY).bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
+        .open(path)?;
     check(&file.metadata()?, limit)?;
     read_bounded(file, limit)
 }
@@ -53,7 +66,6 @@ fn read_bounded(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
 }
 
 fn check(metadata: &fs::Metadata, limit: u64) -> Result<(), FileError> {
-    use std::os::unix::fs::FileTypeExt as _;
     let kind = metadata.file_type();
     if kind.is_file() {
         return if metadata.len() > limit {
@@ -82,29 +94,36 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("file");
         fs::write(&path, "12345").expect("write");
-        assert_eq!(read(&path, 5).expect("read"), b"12345");
-        assert!(matches!(read(&path, 4), Err(FileError::TooLarge(4))));
+        assert_eq!(read_file(&path, 5).expect("read"), b"12345");
+        assert!(matches!(read_file(&path, 4), Err(FileError::TooLarge(4))));
         assert!(matches!(
-            read(folder.path(), 5),
+            read_file(folder.path(), 5),
             Err(FileError::NotRegular("a folder"))
         ));
         assert!(matches!(
-            read(Path::new("/dev/zero"), 5),
+            read_file(Path::new("/dev/zero"), 5),
             Err(FileError::NotRegular("a device"))
         ));
         assert!(matches!(
-            read(&folder.path().join("none"), 5),
+            read_file(&folder.path().join("none"), 5),
             Err(FileError::NotFound)
         ));
         let pipe = folder.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("mkfifo");
-        assert!(matches!(read(&pipe, 5), Err(FileError::NotRegular("a pipe"))));
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .expect("mkfifo");
+        assert!(made.success());
+        assert!(matches!(
+            read_file(&pipe, 5),
+            Err(FileError::NotRegular("a pipe"))
+        ));
     }
 
     #[test]
     fn a_file_that_tells_no_size_is_bounded_too() {
         assert!(matches!(
-            read(Path::new("/proc/self/status"), 10),
+            read_file(Path::new("/proc/self/status"), 10),
             Err(FileError::TooLarge(10))
         ));
     }

@@ -1,0 +1,71 @@
+//! A place in a file of definitions.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A place in a file that a family read; shows as `FILE:LINE:COLUMN`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Location {
+    file: Arc<Path>,
+    /// `None` for the file as a whole.
+    mark: Option<Mark>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Mark {
+    line: usize,
+    column: usize,
+    length: usize,
+}
+
+impl Location {
+    /// A file as a whole.
+    pub fn file(file: &Path) -> Self {
+        Self {
+            file: file.into(),
+            mark: None,
+        }
+    }
+
+    /// A place in the same file: line and column are counted from 1, the column in characters; so many characters are
+    /// meant, as far as they are in this line.
+    #[must_use]
+    pub fn at(&self, line: usize, column: usize, length: usize) -> Self {
+        let mark = Mark { line, column, length };
+        Self {
+            file: self.file.clone(),
+            mark: Some(mark),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// The line, counted from 1; `None` where the file as a whole is meant.
+    pub fn line(&self) -> Option<usize> {
+        self.mark.map(|mark| mark.line)
+    }
+
+    /// The column in characters, counted from 1; `None` where the file as a whole is meant.
+    pub fn column(&self) -> Option<usize> {
+        self.mark.map(|mark| mark.column)
+    }
+
+    /// How many characters are meant.
+    pub fn length(&self) -> usize {
+        self.mark.map_or(0, |mark| mark.length)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.file.display())?;
+        match self.mark {
+            Some(mark) => write!(out, ":{}:{}", mark.line, mark.column),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Plugins of a site of its own, which know nothing of the repository but its stable interface.
+
+mod sensors;

@@ -1,0 +1,8 @@
+//! An agent of a site of its own.
+
+use nephoscope_file as _;
+use outside as _;
+
+fn main() -> std::process::ExitCode {
+    nephoscope_agent::main()
+}
