@@ -1,6 +1,6 @@
 //! How soon a plan is known, and what it costs in requests.
 
-use nephoscope_coordination::protocol::lead;
+use nephoscope_pool::protocol::lead;
 
 use crate::bench::Effort;
 use crate::crew::{Crew, INTERVAL};

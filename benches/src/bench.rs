@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use crate::figure::Figure;
 use crate::trouble::{During, Trouble};
 use crate::{
-    agreement, blocked, central, compute, drain, encoding, hang, lateness, ownership, program, rabbitmq,
-    scale, scheduler, spool, throughput, traffic,
+    agreement, blocked, central, compute, drain, encoding, hang, lateness, memory, ownership, program,
+    rabbitmq, scale, scheduler, spool, throughput, traffic,
 };
 
 /// How much time figures may take.
@@ -97,7 +97,7 @@ impl Bench {
 
     pub(crate) fn about(self) -> &'static str {
         match self {
-            Self::Memory => "memory of the idle program",
+            Self::Memory => "memory of the idle program, beside collectd and node_exporter",
             Self::Connected => "its memory with a connection to RabbitMQ",
             Self::Start => "from starting the program to its first sample",
             Self::Throughput => "samples through the engine",
@@ -121,8 +121,8 @@ impl Bench {
     /// Runs it in this process.
     pub(crate) fn run(self, effort: Effort) -> Result<Vec<Figure>, Trouble> {
         match self {
-            Self::Memory => program::memory(effort),
-            Self::Connected => program::connected(effort),
+            Self::Memory => memory::idle(effort),
+            Self::Connected => memory::connected(effort),
             Self::Start => program::start(effort),
             Self::Throughput => throughput::run(effort),
             Self::Encoding => encoding::run(effort),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nephoscope_model::Batch;
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
 
 use crate::bench::Effort;
@@ -108,13 +108,13 @@ struct Arrivals(Mutex<Vec<f64>>);
 
 #[async_trait]
 impl Publisher for Arrivals {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let took = batch
             .samples()
             .iter()
             .map(|sample| millis_since(sample.timestamp));
         self.0.lock().extend(took);
-        Ok(())
+        Ok(Accepted::all())
     }
 }
 
@@ -123,7 +123,7 @@ struct Blocked;
 
 #[async_trait]
 impl Publisher for Blocked {
-    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         std::future::pending().await
     }
 }

@@ -8,12 +8,11 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::etcd::{StoreOptions, TlsFiles};
-use nephoscope_coordination::pool::{DEFAULT_QUOTA, Pool, PoolOptions, WallClock};
-use nephoscope_coordination::protocol::{AgentId, Membership, OnLoss, Options};
 use nephoscope_coordination::{Carried, Coordinator as _, Group, Unit, WorkId};
-use nephoscope_model::{CycleId, ScheduleId, Timestamp};
-use nephoscope_plugin::PartitionMode;
+use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
+use nephoscope_pool::etcd::{StoreOptions, TlsFiles};
+use nephoscope_pool::protocol::{AgentId, Membership, OnLoss, Options};
+use nephoscope_pool::{DEFAULT_QUOTA, Pool, PoolOptions, WallClock};
 use nephoscope_tests::{Answer, Etcd, request};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nephoscope_coordination::{Agreed, BootTime, Carried, Coordinator, Local, NoPlan, Unit, Work, WorkId};
 use nephoscope_model::{Batch, CycleId, Meter, MeterDef, Subject, Timestamp};
-use nephoscope_plugin::{Failure, PollRun, Pollster, PublishError, Publisher};
+use nephoscope_plugin::{Accepted, Failure, PollRun, Pollster, PublishError, Publisher};
 use nephoscope_polling::plugins::LoadedPollster;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -151,6 +151,7 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
     let definition = MeterDef::gauge(meter, "1", "A meter of a benchmark");
     Arc::new(LoadedPollster {
         name: meter.into(),
+        namespaces: Arc::default(),
         meters: vec![Arc::new(Meter::from(&definition))],
         default_discovery: None,
         partition: None,
@@ -194,12 +195,12 @@ impl Counting {
 
 #[async_trait]
 impl Publisher for Counting {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let samples = batch.samples().len() as u64;
-        self.inner.publish(batch).await?;
+        let accepted = self.inner.publish(batch).await?;
         self.samples.fetch_add(samples, Ordering::AcqRel);
         self.more.notify_waiters();
-        Ok(())
+        Ok(accepted)
     }
 
     fn in_flight(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nephoscope_model::Batch;
+use nephoscope_model::{Batch, OsloNotification};
 use nephoscope_tests::rabbitmq::{Broker, Client};
 use tokio::time::Instant;
 
@@ -87,7 +87,7 @@ fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>
 fn store(disk: &Path, batches: &[Batch]) -> Result<u64, Trouble> {
     let bytes = batches
         .iter()
-        .map(|batch| batch.notification().len() as u64)
+        .map(|batch| batch.encoded(&OsloNotification).unwrap_or_default().len() as u64)
         .sum();
     fill(&disk.join("spool"), batches, bytes)
 }

@@ -8,8 +8,8 @@ use nephoscope_notifier::DEFAULT_QUEUE;
 use nephoscope_plugin::Publisher;
 use nephoscope_polling::engine::Engine;
 use nephoscope_polling::plugins::{LoadedPollster, Plugins};
-use nephoscope_polling::schedule::Schedule;
 use nephoscope_polling::ticker::CronTicker;
+use nephoscope_sources::Schedule;
 use tokio::time::{sleep, timeout};
 
 use crate::bench::Effort;

@@ -24,6 +24,8 @@ mod hang;
 mod heap;
 mod instances;
 mod lateness;
+mod memory;
+mod neighbours;
 mod noise;
 mod oslo;
 mod ownership;

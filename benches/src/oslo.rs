@@ -1,6 +1,6 @@
 //! oslo.messaging's notifier, from PyPI.
 
-use nephoscope_model::{Batch, Sample};
+use nephoscope_model::{Batch, JsonLines, Sample};
 
 use crate::instances::BATCH;
 use crate::python::Python;
@@ -22,9 +22,11 @@ impl Oslo {
     pub(crate) fn rate(&self, port: u16, samples: &[Sample]) -> Result<f64, Trouble> {
         let lines = Batch::new(samples.to_vec(), "openstack".into());
         let url = format!("rabbit://guest:guest@127.0.0.1:{port}/");
-        let text = self
-            .0
-            .run(PROGRAM, &[&url, &BATCH.to_string()], lines.json_lines())?;
+        let text = self.0.run(
+            PROGRAM,
+            &[&url, &BATCH.to_string()],
+            lines.encoded(&JsonLines).unwrap_or_default(),
+        )?;
         text.trim()
             .parse()
             .map_err(|_| Trouble::new(format!("Python printed `{}`, no rate", text.trim())))

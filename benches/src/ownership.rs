@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use nephoscope_coordination::protocol::{AgentId, Ownership};
+use nephoscope_pool::protocol::{AgentId, Ownership};
 
 use crate::bench::Effort;
 use crate::clocks;

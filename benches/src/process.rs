@@ -7,15 +7,39 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::trouble::{During, Trouble};
 
-/// The proportional set size of a process, in bytes.
-pub(crate) fn pss(process: u32) -> Result<f64, Trouble> {
+/// The memory of a process, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Memory {
+    /// The proportional set size: its own pages, and its part of those that it shares.
+    pub(crate) pss: f64,
+    /// What it has written and shares with nobody. No other process has it, and the kernel cannot drop it.
+    pub(crate) private_dirty: f64,
+}
+
+/// The memory of a process, as `/proc/PID/smaps_rollup` has it.
+pub(crate) fn memory(process: u32) -> Result<Memory, Trouble> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))
         .during("read the memory of a process; did it end?")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kibibytes
-        .map(|number| number * 1024.0)
-        .ok_or_else(|| Trouble::new("smaps_rollup has no Pss"))
+    memory_of(&text)
+}
+
+fn memory_of(smaps: &str) -> Result<Memory, Trouble> {
+    let bytes = |key: &str| {
+        let line = smaps.lines().find_map(|line| line.strip_prefix(key));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kibibytes
+            .map(|number| number * 1024.0)
+            .ok_or_else(|| Trouble::new(format!("smaps_rollup has no `{key}`")))
+    };
+    Ok(Memory {
+        pss: bytes("Pss:")?,
+        private_dirty: bytes("Private_Dirty:")?,
+    })
+}
+
+/// The proportional set size of a process, in bytes.
+pub(crate) fn pss(process: u32) -> Result<f64, Trouble> {
+    Ok(memory(process)?.pss)
 }
 
 /// The CPU time that a process has used, all threads.
@@ -33,4 +57,26 @@ pub(crate) fn cpu(process: u32) -> Result<Duration, Trouble> {
         .ok_or_else(|| Trouble::new("stat has no CPU time"))?;
     let seconds = (user + system) as f64 / clock_ticks_per_second() as f64;
     Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let smaps = "00400000-7fff [rollup]\nRss:  9000 kB\nPss:  7000 kB\nPss_Dirty:  10 kB\nPrivate_Dirty:  2000 kB\n";
+        let expected = Memory {
+            pss: 7000.0 * 1024.0,
+            private_dirty: 2000.0 * 1024.0,
+        };
+        assert_eq!(memory_of(smaps).unwrap(), expected);
+        assert!(memory_of("Pss:  7000 kB\n").is_err());
+    }
+
+    #[test]
+    fn this_process_has_memory() {
+        let memory = memory(std::process::id()).unwrap();
+        assert!(memory.pss >= memory.private_dirty && memory.private_dirty > 0.0);
+    }
 }

@@ -1,11 +1,10 @@
-//! The program itself, as users start it: its memory when idle, and the time to its first sample.
+//! The program itself, as users start it, and the time to its first sample.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nephoscope_tests::rabbitmq::{Broker, Client};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep};
@@ -13,92 +12,15 @@ use tokio::time::{Instant, sleep};
 use crate::bench::Effort;
 use crate::clocks;
 use crate::figure::{Budget, Figure, Unit};
-use crate::process;
-use crate::rabbitmq::{purge, url};
+use crate::process::{self, Memory};
 use crate::stats::median;
 use crate::trouble::{During, Trouble};
-use crate::world::World;
 
 /// The file at the root of the repository.
 pub(crate) const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../polling.yaml");
 
 /// The interval of its sources.
 const INTERVAL: i64 = 10;
-
-/// When the idle memory is read.
-const IDLE: Duration = Duration::from_secs(30);
-
-/// When it is read again: what is idle stays so.
-const STEADY: Duration = Duration::from_secs(300);
-
-/// The memory of the idle program.
-pub(crate) fn memory(effort: Effort) -> Result<Vec<Figure>, Trouble> {
-    const BUDGET: Budget = Budget::AtMost(8.0);
-    let runs = effort.of(3, 1);
-    let runtime = runtime()?;
-    let mut found = Vec::new();
-    let mut last = None;
-    for _ in 0..runs {
-        // Two of them would share pages.
-        drop(last.take());
-        let program = Program::start(Stdio::null(), "")?;
-        runtime.block_on(async { sleep(IDLE).await });
-        found.push(program.pss()? / 1e6);
-        last = Some(program);
-    }
-    let mut figures = vec![Figure::new(
-        "idle memory (PSS)",
-        Unit::Megabytes,
-        BUDGET,
-        median(found),
-        format!(
-            "Pss of /proc/PID/smaps_rollup 30 s after the start of the release program with the default file and \
-             the admin socket, stdout to /dev/null, 10^6 bytes; median of {runs}"
-        ),
-    )];
-    if let (Effort::Full, Some(program)) = (effort, &last) {
-        runtime.block_on(async { sleep(STEADY - IDLE).await });
-        figures.push(Figure::new(
-            "the same, after 5 minutes",
-            Unit::Megabytes,
-            BUDGET,
-            program.pss()? / 1e6,
-            "the last of these programs, left to itself",
-        ));
-    }
-    Ok(figures)
-}
-
-/// The memory of a program that publishes to RabbitMQ.
-pub(crate) fn connected(effort: Effort) -> Result<Vec<Figure>, Trouble> {
-    let runs = effort.of(3, 1);
-    let world = World::new()?;
-    let mut broker = world.core.block_on(Broker::start());
-    let sections = format!(
-        "notifier:\n  publishers:\n  - name: rabbit\n    url: {}\n",
-        url(broker.port)
-    );
-    let mut found = Vec::new();
-    for _ in 0..runs {
-        let program = Program::start(Stdio::null(), &sections)?;
-        let sent = world.core.block_on(async {
-            sleep(IDLE).await;
-            purge(&Client::connect(&broker, "/").await).await
-        })?;
-        if sent == 0 {
-            return Err(Trouble::new("the program has sent nothing to the broker"));
-        }
-        found.push(program.pss()? / 1e6);
-    }
-    world.core.block_on(broker.kill());
-    Ok(vec![Figure::new(
-        "idle, connected to RabbitMQ (PSS)",
-        Unit::Megabytes,
-        Budget::AtMost(10.0),
-        median(found),
-        format!("as idle memory, with a publisher that has sent its samples to a RabbitMQ; median of {runs}"),
-    )])
-}
 
 /// From the start of the program to its first sample.
 pub(crate) fn start(effort: Effort) -> Result<Vec<Figure>, Trouble> {
@@ -118,15 +40,16 @@ pub(crate) fn start(effort: Effort) -> Result<Vec<Figure>, Trouble> {
         Budget::AtMost(100.0),
         median(found),
         format!(
-            "from starting the release program to its first line on stdout, with the default file, an empty state \
+            "from starting the program to its first line on stdout, with the default file, an empty state \
              folder, in the first half of a cycle; median of {runs}"
         ),
     )])
 }
 
-fn runtime() -> Result<Runtime, Trouble> {
+/// A runtime for waiting and for asking.
+pub(crate) fn runtime() -> Result<Runtime, Trouble> {
     Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .during("start a runtime")
 }
@@ -143,7 +66,7 @@ async fn first_part_of_a_cycle() {
 }
 
 /// A running program; it is stopped when this is dropped.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     /// Its state folder, empty at the start.
     _state: TempDir,
@@ -151,7 +74,7 @@ struct Program {
 
 impl Program {
     /// With the default file, and sections of its own.
-    fn start(stdout: Stdio, sections: &str) -> Result<Self, Trouble> {
+    pub(crate) fn start(stdout: Stdio, sections: &str) -> Result<Self, Trouble> {
         let state = tempfile::tempdir().during("make a state folder")?;
         let agent = state.path().join("agent.yaml");
         // The default file's own `agent:`, with this folder.
@@ -168,9 +91,8 @@ impl Program {
         Ok(Self { child, _state: state })
     }
 
-    /// The proportional set size, in bytes.
-    fn pss(&self) -> Result<f64, Trouble> {
-        process::pss(self.child.id())
+    pub(crate) fn memory(&self) -> Result<Memory, Trouble> {
+        process::memory(self.child.id())
     }
 
     fn first_line(&mut self) -> Result<(), Trouble> {

@@ -11,7 +11,7 @@ use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, TLSConfig};
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use nephoscope_model::{Batch, Sample};
+use nephoscope_model::{Batch, OsloNotification, Sample};
 use nephoscope_notifier::{Notifier, Outcome};
 use nephoscope_tests::rabbitmq::{Broker, Client};
 use serde_json::json;
@@ -137,7 +137,7 @@ impl Sender {
     async fn bare(&self, channel: &Channel, samples: &[Sample]) -> Result<f64, Trouble> {
         let bodies: Vec<Vec<u8>> = batches(samples)
             .iter()
-            .map(|batch| batch.notification().to_vec())
+            .map(|batch| batch.encoded(&OsloNotification).unwrap_or_default().to_vec())
             .collect();
         let passed = tokio::spawn(send(channel.clone(), bodies, self.pipelining));
         let passed = passed.await.during("run the bare loop")??;

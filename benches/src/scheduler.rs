@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_polling::clock::SystemClock;
-use nephoscope_polling::schedule::Schedule;
 use nephoscope_polling::scheduler::{Entry, Scheduler};
 use nephoscope_polling::ticker::CronTicker;
+use nephoscope_sources::Schedule;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

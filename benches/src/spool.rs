@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nephoscope_model::{Batch, Form};
-use nephoscope_notifier::spool::{Folder, Log, LogOptions, Order, Record, Spool, SpoolMode, SpoolOptions};
-use nephoscope_notifier::{DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet};
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_model::{Batch, Encoding, OsloNotification, PayloadKind};
+use nephoscope_notifier::spool::{
+    Contents, Folder, Log, LogOptions, Order, Record, Spool, SpoolMode, SpoolOptions,
+};
+use nephoscope_notifier::{
+    DEFAULT_QUEUE, Notifier, NotifierOptions, Outcome, PublisherSetup, ReceiptSet, Selectors,
+};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::bench::Effort;
@@ -140,7 +144,7 @@ async fn append_once(world: &World, folder: &Path, batches: &[Arc<Batch>]) -> Re
         if bytes >= APPENDED {
             break;
         }
-        bytes += batch.notification().len() as u64;
+        bytes += batch.encoded(&OsloNotification).unwrap_or_default().len() as u64;
         count += 1;
         receipts.add(notifier.submit(batch.clone()).await);
     }
@@ -171,6 +175,7 @@ fn notifier(world: &World, spool: Spool) -> Notifier {
         publisher: Arc::new(Stuck),
         queue: DEFAULT_QUEUE,
         spool: Some(spool),
+        selectors: Selectors::default(),
     };
     Notifier::start(vec![setup], NotifierOptions::default(), world.core.handle())
 }
@@ -180,12 +185,12 @@ struct Stuck;
 
 #[async_trait]
 impl Publisher for Stuck {
-    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         std::future::pending().await
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(OsloNotification))
     }
 }
 
@@ -194,7 +199,7 @@ fn encoded() -> Result<Vec<Batch>, Trouble> {
     let samples = instance_samples(BATCHES * BATCH, 10)?;
     let batches = samples.chunks(BATCH).map(|samples| {
         let batch = Batch::new(samples.to_vec(), "openstack".into());
-        batch.notification();
+        batch.encoded(&OsloNotification).unwrap_or_default();
         batch
     });
     Ok(batches.collect())
@@ -210,21 +215,25 @@ pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, 
         durable: false,
         segment_bytes: None,
     };
-    let mut log = Log::open(folder, options).during("open a spool")?;
+    let mut log = Log::open(Box::new(folder), options).during("open a spool")?;
     let time = clocks::wall().as_micros();
+    let contents = Contents {
+        encoding: OsloNotification::ID,
+        kind: PayloadKind::Samples,
+    };
     let (mut written, mut samples) = (0, 0);
     for batch in batches.iter().cycle() {
         if written >= bytes {
             break;
         }
         let record = Record {
-            form: Form::Notification.code(),
+            contents: &contents,
             samples: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             time,
-            payload: batch.notification(),
+            payload: batch.encoded(&OsloNotification).unwrap_or_default(),
         };
         log.append(record).during("fill a spool")?;
-        written += batch.notification().len() as u64;
+        written += batch.encoded(&OsloNotification).unwrap_or_default().len() as u64;
         samples += batch.len() as u64;
     }
     Ok(samples)

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::Coordinator;
-use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, Selectors};
 use nephoscope_plugin::{BlockingPool, Catalog, Publisher, PublisherContext};
 use nephoscope_polling::clock::SystemClock;
 use nephoscope_polling::engine::{EngineOptions, EngineParts};
-use nephoscope_polling::filter::MeterFilter;
 use nephoscope_polling::limits::LimitOptions;
 use nephoscope_polling::plugins::{LoadRequest, Plugins};
-use nephoscope_polling::schedule::Schedule;
-use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source, StaticResource};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::trouble::{During, Trouble};
@@ -74,6 +72,7 @@ impl World {
             publisher,
             queue,
             spool: None,
+            selectors: Selectors::default(),
         };
         let setups = publishers.into_iter().enumerate().map(setup).collect();
         Notifier::start(setups, NotifierOptions::default(), self.core.handle())

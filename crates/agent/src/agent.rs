@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephoscope_admin::{AdminState, Api, Handles, Phase};
 use nephoscope_config::{Config, Publisher as PublisherConfig};
 use nephoscope_notifier::{Notifier, PublisherSetup, ShutdownReport};
 use nephoscope_plugin::{BlockingPool, Catalog};
@@ -14,8 +15,7 @@ use nephoscope_polling::ticker::CronTicker;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::admin::{AdminState, Phase};
-use crate::api::{Api, Places};
+use crate::api;
 use crate::coordination::Coordination;
 use crate::error::ProgramError;
 use crate::events;
@@ -61,7 +61,7 @@ impl Agent {
         plugin_runtime: Handle,
     ) -> Result<Self, ProgramError> {
         let config = &settings.loaded.config;
-        let places = Places::listen(&config.agent).await?;
+        let places = api::listen(&config.agent).await?;
         let plugins = {
             let _within = plugin_runtime.enter();
             settings.plugins()
@@ -92,7 +92,13 @@ impl Agent {
             plugin_runtime: plugin_runtime.clone(),
         };
         let engine = Engine::start(options, parts, CronTicker::start());
-        let admin = AdminState::new(engine.clone(), notifier.clone(), coordination.clone());
+        let admin = AdminState::new(Handles {
+            version: env!("CARGO_PKG_VERSION"),
+            engine: engine.clone(),
+            notifier: notifier.clone(),
+            pool: coordination.pool(),
+        });
+        api::tell(&places);
         let api = places.serve(&admin);
         engine.apply(&config.sources, Arc::new(plugins)).await;
         admin.enter(Phase::Running);
@@ -282,7 +288,6 @@ pub(crate) struct Stopping {
 }
 
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_polling::record::CycleRecord;
     use tokio::sync::broadcast::Receiver;

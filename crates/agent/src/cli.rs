@@ -1,10 +1,10 @@
 //! The command line: subcommands, options, and their help.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nephoscope_config::{HumanDuration, LogFormat, LogLevel};
+use nephoscope_polling::cost::Resources;
 
 /// What stands at the end of every help.
 const AFTER: &str = "\
@@ -99,13 +99,6 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
-    /// Write the references of the documentation into a folder
-    #[command(hide = true)]
-    Reference {
-        /// The folder
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
 }
 
 /// How `run` runs.
@@ -139,6 +132,7 @@ pub(crate) struct CostArgs {
         long,
         value_name = "[DISCOVERY=]COUNT",
         value_delimiter = ',',
+        value_parser = resources,
         requires = "cost"
     )]
     pub(crate) resources: Vec<Resources>,
@@ -153,35 +147,18 @@ pub(crate) struct CostArgs {
     pub(crate) members: u32,
 }
 
-/// How many resources there are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Resources {
-    /// The discovery that lists them, by its name or URL; none: any that is not named.
-    pub(crate) listing: Option<String>,
-    /// How many.
-    pub(crate) count: u64,
-}
-
-impl Resources {
-    /// Where nothing says how many there are.
-    pub(crate) const ASSUMED: u64 = 1000;
+/// Reads `COUNT`, or `DISCOVERY=COUNT`.
+fn resources(text: &str) -> Result<Resources, String> {
     /// More is a slip of the pen.
     const MOST: u64 = 1_000_000_000;
-}
-
-impl FromStr for Resources {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // A URL may have `=` in it, a count has not.
-        let (listing, count) = match text.rsplit_once('=') {
-            Some((listing, count)) => (Some(listing.to_owned()), count),
-            None => (None, text),
-        };
-        let count = count.parse().ok().filter(|count| *count <= Self::MOST);
-        let count = count.ok_or_else(|| "expected a count such as `1000`, or `volumes=1000`".to_owned())?;
-        Ok(Self { listing, count })
-    }
+    // A URL may have `=` in it, a count has not.
+    let (listing, count) = match text.rsplit_once('=') {
+        Some((listing, count)) => (Some(listing.to_owned()), count),
+        None => (None, text),
+    };
+    let count = count.parse().ok().filter(|count| *count <= MOST);
+    let count = count.ok_or_else(|| "expected a count such as `1000`, or `volumes=1000`".to_owned())?;
+    Ok(Resources { listing, count })
 }
 
 /// How `once` polls.

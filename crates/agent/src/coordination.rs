@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_config::{Backend, Config, Coordination as Section, OnLoss};
-use nephoscope_coordination::etcd::{Identity, StoreOptions, TlsFiles, User};
-use nephoscope_coordination::pool::{Holder, Pool, PoolOptions, PoolStatus, WallClock};
-use nephoscope_coordination::protocol::{self, AgentId};
 use nephoscope_coordination::{Coordinator, Local};
 use nephoscope_model::Timestamp;
 use nephoscope_polling::clock::{Clock as _, SystemClock};
+use nephoscope_pool::etcd::{Identity, StoreOptions, TlsFiles, User};
+use nephoscope_pool::protocol::{self, AgentId};
+use nephoscope_pool::{Holder, Pool, PoolOptions, WallClock};
 
 /// What is kept of the last membership, in the state folder.
 const MEMORY: &str = "member.json";
@@ -93,11 +93,11 @@ impl Coordination {
         }
     }
 
-    /// How the pool stands, if there is one.
-    pub(crate) fn status(&self) -> Option<PoolStatus> {
+    /// The pool, if work is shared.
+    pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
         match self {
             Self::Local => None,
-            Self::Pool { pool, .. } => Some(pool.status()),
+            Self::Pool { pool, .. } => Some(pool.clone()),
         }
     }
 

@@ -1,17 +1,16 @@
 //! How the program ends: exit codes, and the errors that lead to them.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nephoscope_admin::{ClientError, ListenError};
 use nephoscope_plugin::CatalogError;
 
-use crate::admin::ListenError;
+use crate::commands::PartitionError;
 use crate::coordination::CoordinationError;
-use crate::partition::PartitionError;
 use crate::publishers::PublishersError;
-use crate::reference::ReferenceError;
 use crate::settings::SettingsError;
-use crate::spools::ClientError;
 use crate::state::StateError;
 
 /// How a subcommand ended that was not kept from its work.
@@ -69,6 +68,12 @@ pub(crate) enum ProgramError {
         /// What was perhaps meant.
         near: Option<String>,
     },
+    /// An agent runs, and listens elsewhere or nowhere.
+    #[error("ask the running agent: it holds `{}` and does not listen at a unix socket; set `agent.admin` to `unix:` and restart it", state_dir.display())]
+    NoSocket {
+        /// The state folder that it holds.
+        state_dir: PathBuf,
+    },
     /// The agent that runs does not answer as it should.
     #[error("ask the running agent")]
     Agent(#[from] ClientError),
@@ -93,9 +98,6 @@ pub(crate) enum ProgramError {
     /// No signals.
     #[error("listen to signals")]
     Signals(#[source] io::Error),
-    /// The references cannot be written.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
     /// Standard output takes nothing.
     #[error("write to standard output")]
     Output(#[from] io::Error),

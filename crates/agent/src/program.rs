@@ -10,7 +10,7 @@ use crate::cli::{Cli, Command, RunArgs};
 use crate::error::{Exit, ProgramError, chain};
 use crate::output::stderr_is_styled;
 use crate::settings::Origin;
-use crate::{check, completions, discover, man, once, partition, plugins, reference, run, schema, spools};
+use crate::{commands, run};
 
 /// Runs the program with the plugins that are linked into it, and gives its exit code.
 ///
@@ -44,19 +44,15 @@ fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
     let origin = Origin::new(Catalog::collect()?, cli.options);
     match cli.command.unwrap_or(Command::Run(RunArgs::default())) {
         Command::Run(args) => run::run(origin, args),
-        Command::Once(args) => once::once(&origin, &args),
-        Command::Check(args) => check::check(&origin, &args),
-        Command::Plugins(printing) => plugins::plugins(&origin, printing),
-        Command::Discover(args) => discover::discover(&origin, &args),
-        Command::Spool(args) => spools::spool(&origin, &args),
-        Command::Partition(args) => partition::partition(&origin, &args),
-        Command::Schema => schema::schema(&origin),
-        Command::Completions { shell } => completions::completions(shell),
-        Command::Man => man::man(),
-        Command::Reference { out } => {
-            reference::write(&origin.catalog, &out)?;
-            Ok(Exit::Done)
-        }
+        Command::Once(args) => commands::once(&origin, &args),
+        Command::Check(args) => commands::check(&origin, &args),
+        Command::Plugins(printing) => commands::plugins(&origin, printing),
+        Command::Discover(args) => commands::discover(&origin, &args),
+        Command::Spool(args) => commands::spool(&origin, &args),
+        Command::Partition(args) => commands::partition(&origin, &args),
+        Command::Schema => commands::schema(&origin),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man => commands::man(),
     }
 }
 

@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nephoscope_config::{Config, Notifier as NotifierConfig, Publisher as PublisherConfig, SpoolSettings};
-use nephoscope_model::Signer;
+use nephoscope_config::{
+    Config, Notifier as NotifierConfig, Publisher as PublisherConfig, SpoolOrder, SpoolSettings,
+};
+use nephoscope_model::{Encoding, Signer};
 use nephoscope_notifier::spool::OpenError;
-use nephoscope_notifier::{NotifierOptions, PublisherSetup};
+use nephoscope_notifier::{NotifierOptions, PublisherSetup, Selectors};
 use nephoscope_plugin::{BlockingPool, BuildError, Catalog, OptionsError, Publisher, PublisherContext};
+
+use crate::routing;
 
 /// Where samples go on a terminal when the configuration names no publisher.
 const TERMINAL: &str = "stdout:";
@@ -111,6 +115,7 @@ pub(crate) fn set_up(
             publisher,
             queue: config.queue,
             spool: None,
+            selectors: Selectors::default(),
         };
         return Ok(vec![Planned { setup, spool: None }]);
     }
@@ -123,10 +128,17 @@ pub(crate) fn set_up(
                 build(catalog, index, &publisher.name, &scheme, url, options, blocking)?
             }
         };
-        let spool = spool_of(catalog, config, publisher, state_dir);
-        if spool.is_some() && made.form().is_none() {
+        let mut spool = spool_of(catalog, config, publisher, state_dir);
+        if let Some(spool) = &mut spool
+            && made.needs_order()
+            && config.spool_order_of(publisher).is_none()
+        {
+            spool.order = SpoolOrder::Fifo;
+        }
+        let storable = |encoding: Arc<dyn Encoding>| encoding.id().is_valid();
+        if spool.is_some() && !made.encoding().is_some_and(storable) {
             let message = "nothing can be stored for this kind of publisher: it has no spool";
-            return Err(spool_refused(index, "spool", message.to_owned()));
+            return Err(wrong(index, "spool", message.to_owned()));
         }
         let setup = PublisherSetup {
             name: publisher.name.as_str().into(),
@@ -134,6 +146,8 @@ pub(crate) fn set_up(
             publisher: made,
             queue: publisher.queue.unwrap_or(config.queue),
             spool: None,
+            selectors: routing::selectors(publisher)
+                .map_err(|error| wrong(index, "meters", error.to_string()))?,
         };
         Ok(Planned { setup, spool })
     });
@@ -152,13 +166,13 @@ fn all_have_their_own_folder(planned: &[Planned]) -> Result<(), PublishersError>
                 "the publisher `{}` has its spool in this folder",
                 other.setup.name
             );
-            return Err(spool_refused(index, "spool.path", message));
+            return Err(wrong(index, "spool.path", message));
         }
     }
     Ok(())
 }
 
-fn spool_refused(index: usize, path: &str, message: String) -> PublishersError {
+fn wrong(index: usize, path: &str, message: String) -> PublishersError {
     let path = path.to_owned();
     PublishersError::Options(vec![(index, OptionsError::new(path, message))])
 }
@@ -219,7 +233,6 @@ pub(crate) fn use_stdout(config: &Config) -> bool {
 }
 
 #[cfg(test)]
-#[cfg(feature = "stock")]
 mod tests {
     use nephoscope_file as _;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nephoscope_config::Config;
 use nephoscope_polling::plugins::Plugins;
 
+use crate::routing::source_classes;
 use crate::spools::Opened;
 
 /// Everything that another configuration needs, ready to be used.
@@ -59,7 +60,9 @@ impl Changes {
             ),
         ];
         Self {
-            sources: old.sources != new.sources,
+            // Which sources publishers tell apart decides which runs there are.
+            sources: old.sources != new.sources
+                || source_classes(&old.notifier) != source_classes(&new.notifier),
             plugins: old.plugins != new.plugins || from.namespaces != to.namespaces,
             publishers: publishers(old, new),
             own: from.watch != to.watch || from.shutdown_timeout != to.shutdown_timeout,

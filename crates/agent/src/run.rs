@@ -18,7 +18,7 @@ use crate::settings::{Origin, Settings};
 use crate::signals::{Signal, Signals, Stop};
 use crate::state::StateDir;
 use crate::watch::Watch;
-use crate::{display, events, logs, resident};
+use crate::{display, events, logs};
 
 /// Runs until a signal, or until nobody reads standard output any more.
 pub(crate) fn run(origin: Origin, args: RunArgs) -> Result<Exit, ProgramError> {
@@ -57,7 +57,6 @@ async fn serve(
     tell_started(&agent);
     service.ready(&status(&agent)).await;
     let keep_alive = tokio::spawn(service.clone().keep_alive(agent.engine().clone()));
-    resident::give_back_later();
 
     let mut reader_gone = std::pin::pin!(stdout_closed());
     let coordination = agent.coordination().clone();
@@ -83,7 +82,6 @@ async fn serve(
             stop = signals.stop() => break stop.name(),
         }
         service.ready(&status(&agent)).await;
-        resident::give_back_later();
     };
 
     service.stopping().await;

@@ -198,7 +198,7 @@ impl Settings {
 }
 
 /// The options of plugin families, for checking what stands under `plugins`.
-pub(crate) fn families(catalog: &Catalog) -> Schemas {
+pub fn families(catalog: &Catalog) -> Schemas {
     catalog
         .families()
         .map(|family| (family.name.to_owned(), schema(family.options)))
@@ -206,7 +206,7 @@ pub(crate) fn families(catalog: &Catalog) -> Schemas {
 }
 
 /// The options of publishers by scheme.
-pub(crate) fn publishers(catalog: &Catalog) -> Schemas {
+pub fn publishers(catalog: &Catalog) -> Schemas {
     let schemes = catalog.publishers().iter().flat_map(|publisher| {
         publisher
             .schemes

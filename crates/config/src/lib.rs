@@ -27,6 +27,7 @@ mod sections;
 mod size;
 mod sources;
 mod spool;
+mod spool_settings;
 mod yaml;
 
 pub use coordination::{Backend, Coordination, CoordinationTls, Endpoint, OnLoss};
@@ -47,4 +48,5 @@ pub use sections::{
     Admin, Agent, Config, Limits, Log, LogFormat, LogLevel, Notifier, Options, Publisher, PublisherUrl,
 };
 pub use size::{ByteSize, SizeError};
-pub use spool::{Fsync, Spool, SpoolMode, SpoolOrder, SpoolSettings};
+pub use spool::{Fsync, Spool, SpoolMode, SpoolOrder};
+pub use spool_settings::SpoolSettings;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nephoscope_polling::filter::Pattern;
+use nephoscope_sources::Pattern;
 
 use crate::diagnostic::Diagnostic;
 use crate::finding::{Finding, Findings, Part, Place};
@@ -40,6 +40,7 @@ pub fn lint(loaded: &Loaded, known: &Known) -> Vec<Diagnostic> {
     };
     linter.namespaces();
     linter.sources();
+    linter.publishers();
     let (errors, warnings, _) = linter.findings.finish(&loaded.documents, &loaded.words);
     errors.into_iter().chain(warnings).collect()
 }
@@ -85,6 +86,48 @@ impl<'a> Linter<'a> {
             };
             self.add(finding.help(near), place, "nothing is loaded for this");
         }
+    }
+
+    /// What publishers select and nobody has.
+    fn publishers(&mut self) {
+        let loaded = self.loaded;
+        let sources: BTreeSet<&str> = loaded
+            .config
+            .sources
+            .iter()
+            .map(|source| source.name.as_str())
+            .collect();
+        let namespaces = self.known.namespaces();
+        for (index, publisher) in loaded.config.notifier.publishers.iter().enumerate() {
+            let path = ValuePath::top().at("notifier").at("publishers").at(index);
+            for (place, name) in publisher.sources.iter().flatten().enumerate() {
+                if !sources.contains(name.as_str()) {
+                    let title = format!("no source is called `{name}`");
+                    let place = self.place("notifier", &path.at("sources").at(place));
+                    self.not_selected(Problem::UnknownSource, title, name, &sources, place);
+                }
+            }
+            for (place, name) in publisher.namespaces.iter().flatten().enumerate() {
+                if !namespaces.contains(name.as_str()) {
+                    let title = format!("no plugin has the namespace `{name}`");
+                    let place = self.place("notifier", &path.at("namespaces").at(place));
+                    self.not_selected(Problem::UnknownNamespace, title, name, &namespaces, place);
+                }
+            }
+        }
+    }
+
+    fn not_selected(
+        &mut self,
+        problem: Problem,
+        title: String,
+        name: &str,
+        known: &BTreeSet<&str>,
+        place: Option<Place>,
+    ) {
+        let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        let finding = Finding::warning(problem, title).help(near);
+        self.add(finding, place, "this selects nothing for the publisher");
     }
 
     fn sources(&mut self) {

@@ -155,6 +155,8 @@ problems! {
     SecretFile = "secret-file",
     /// A namespace that no plugin has.
     UnknownNamespace = "unknown-namespace",
+    /// A source that a publisher selects and that there is not.
+    UnknownSource = "unknown-source",
     /// A meter that no loaded pollster has.
     UnknownMeter = "unknown-meter",
     /// A discovery that is not loaded.

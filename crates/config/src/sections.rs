@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use nephoscope_plugin::Secret;
-use nephoscope_polling::source::Source;
+use nephoscope_sources::Source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -277,6 +277,18 @@ pub struct Publisher {
     /// unless `mode` is `off`. Here `path` is the folder itself.
     #[serde(default)]
     pub spool: Option<Spool>,
+    /// Which meters it gets: names and patterns as in `meters` of a source. Default: all.
+    #[schemars(length(min = 1))]
+    #[serde(default)]
+    pub meters: Option<Vec<String>>,
+    /// The names of the sources whose samples it gets. Default: all.
+    #[schemars(length(min = 1))]
+    #[serde(default)]
+    pub sources: Option<Vec<String>>,
+    /// The namespaces of the plugins whose samples it gets. Default: all.
+    #[schemars(length(min = 1))]
+    #[serde(default)]
+    pub namespaces: Option<Vec<String>>,
     /// The other keys: options of the URL's kind of publisher.
     #[serde(skip)]
     pub options: Options,

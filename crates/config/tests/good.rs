@@ -197,6 +197,9 @@ fn every_key_is_read() {
                             order: None,
                         },
                     ),
+                    meters: None,
+                    sources: None,
+                    namespaces: None,
                     options: {},
                 },
                 Publisher {
@@ -206,6 +209,23 @@ fn every_key_is_read() {
                         5,
                     ),
                     spool: None,
+                    meters: Some(
+                        [
+                            "*",
+                            "!cpu",
+                        ],
+                    ),
+                    sources: Some(
+                        [
+                            "cron",
+                            "offset",
+                        ],
+                    ),
+                    namespaces: Some(
+                        [
+                            "host",
+                        ],
+                    ),
                     options: {
                         "sync": ***,
                     },

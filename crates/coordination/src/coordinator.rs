@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{BootTime, Unit};
 
+/// The longest time that a backend may take for an answer of [`Coordinator::may_hand_over`].
+pub const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+
 /// Divides shared work among agents.
 ///
 /// One cycle of a schedule with shared units, seen from here:
@@ -54,7 +57,7 @@ pub trait Coordinator: Send + Sync + 'static {
     /// of them was reported.
     ///
     /// It is asked for each batch, also after the work was cancelled: what was finished before the lease's deadline may
-    /// still go. While the lease is in doubt it may wait for one request timeout, and no longer.
+    /// still go. While the lease is in doubt it may wait for one request timeout, which is at most [`LONGEST_ANSWER`].
     async fn may_hand_over(&self, work: &WorkId, units: &[Unit], finished: BootTime) -> bool;
 
     /// All of this agent's share of `unit` in `work` was polled, and every sample's receipt has resolved. A poll that failed

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use nephoscope_model::ScheduleId;
-use nephoscope_plugin::PartitionMode;
+use nephoscope_model::{PartitionMode, ScheduleId};
 
 /// The agents among which a unit is divided.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,42 +6,66 @@
 //! once a run and once a resource.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::CycleId;
 
-/// The id of a sample, published as `message_id`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(Uuid);
+/// The id of a sample or event, published as `message_id`: a UUID that the agent computes, or the text that came with a
+/// message from another program.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(Repr);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Repr {
+    Uuid(Uuid),
+    /// Never the text of a UUID as this program writes it: then the two would be different ids.
+    Text(Arc<str>),
+}
 
 impl MessageId {
-    /// The sixteen bytes.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
+    /// The id that a sample or event had when it came from another program, as it is.
+    pub fn upstream(text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        match Uuid::try_parse(&text) {
+            Ok(uuid) if uuid.hyphenated().encode_lower(&mut [0; 36]) == &*text => Self(Repr::Uuid(uuid)),
+            _ => Self(Repr::Text(text)),
+        }
+    }
+
+    /// The UUID, unless the id came from another program and is none.
+    pub fn as_uuid(&self) -> Option<Uuid> {
+        match &self.0 {
+            Repr::Uuid(uuid) => Some(*uuid),
+            Repr::Text(_) => None,
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn from_uuid(uuid: Uuid) -> Self {
-        Self(uuid)
+        Self(Repr::Uuid(uuid))
     }
 
-    /// Writes the 36 characters of the id into `buffer` and gives them back.
-    pub fn encode<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
-        self.0.hyphenated().encode_lower(buffer)
+    /// The id's text. `buffer` holds it where it is a UUID.
+    pub fn encode<'a>(&'a self, buffer: &'a mut [u8; 36]) -> &'a str {
+        match &self.0 {
+            Repr::Uuid(uuid) => uuid.hyphenated().encode_lower(buffer),
+            Repr::Text(text) => text,
+        }
     }
 }
 
 impl fmt::Debug for MessageId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
+        fmt::Display::fmt(self, out)
     }
 }
 
 impl fmt::Display for MessageId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
+        out.write_str(self.encode(&mut [0; 36]))
     }
 }
 
@@ -82,7 +106,7 @@ impl ResourceIds {
         let digest = hash.finalize();
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
-        MessageId(Uuid::new_v8(bytes))
+        MessageId(Repr::Uuid(Uuid::new_v8(bytes)))
     }
 }
 
@@ -118,6 +142,24 @@ mod tests {
             .resource("vm-1")
             .sample("cpu", "vm-1", 1);
         assert_eq!(id.to_string(), "fb550805-fbc2-8534-9255-8058a1f57654");
+    }
+
+    #[test]
+    fn an_id_from_elsewhere_stays_as_it_is() {
+        for text in [
+            "8d31955e-fd40-87d7-be8d-ca7f46f4c246",
+            "8D31955E-FD40-87D7-BE8D-CA7F46F4C246",
+            "42",
+            "",
+            "č",
+        ] {
+            assert_eq!(MessageId::upstream(text).to_string(), text);
+        }
+        let own = RunIds::new("node1", &cycle(), "cpu")
+            .resource("vm-1")
+            .sample("cpu", "vm-1", 0);
+        assert_eq!(MessageId::upstream(own.to_string()), own);
+        assert_eq!(MessageId::upstream("42").as_uuid(), None);
     }
 
     #[test]

@@ -249,7 +249,7 @@ pub(crate) fn map<S: Spelling>(out: &mut Vec<u8>, map: &Map) {
 }
 
 /// Appends a value.
-fn value<S: Spelling>(out: &mut Vec<u8>, value: &Value) {
+pub(crate) fn value<S: Spelling>(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),

@@ -157,8 +157,13 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
             }
         };
         let mut id = [0; 36];
-        let id = sample.id.encode(&mut id).as_bytes();
-        out.extend_from_slice(id);
+        let id = sample.id.encode(&mut id);
+        match sample.id.as_uuid() {
+            Some(_) => out.extend_from_slice(id.as_bytes()),
+            // An id from another program may have any characters.
+            None => json::bare::<S>(out, id),
+        }
+        let id = id.as_bytes();
         out.extend_from_slice(parts.monotonic_time.as_bytes());
         let monotonic_time = out.len();
         match sample.monotonic_time {

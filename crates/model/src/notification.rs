@@ -1,10 +1,12 @@
 //! The notification in which ceilometer's polling agent sends samples: the body of an oslo.messaging 2.0 message.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use crate::json::Nested;
 use crate::message::MessageWriter;
-use crate::{Sample, Signer, Timestamp};
+use crate::{Batch, Encoding, EncodingId, Sample, Signer, Timestamp};
 
 /// What stands behind `_unique_id`.
 const END: &[u8] = br#"\"}"}"#;
@@ -12,19 +14,60 @@ const END: &[u8] = br#"\"}"}"#;
 /// The hex digits of `_unique_id`.
 const UNIQUE_ID_DIGITS: usize = 32;
 
+/// The samples as one notification of ceilometer's polling agent: the body of an oslo.messaging 2.0 message, content
+/// type `application/json`, content encoding `utf-8`, ASCII only.
+///
+/// Its `message_id` and `_unique_id` are random, made once for the batch: a consumer can tell the second arrival of a
+/// notification that was sent twice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsloNotification;
+
+impl OsloNotification {
+    /// Its name and version.
+    pub const ID: EncodingId = EncodingId::new("oslo-notification", 1);
+
+    /// The notification for one of several topics, counted from 0: the same but for its `_unique_id`, as
+    /// oslo.messaging sends it, so that a consumer of several topics takes all. The first is `body` itself.
+    pub fn for_topic(body: &[u8], topic: usize) -> Cow<'_, [u8]> {
+        match unique_id(body) {
+            Some(first) if topic > 0 => {
+                // The last bits are random, and neither version nor variant.
+                let unique_id = Uuid::from_u128(first.as_u128() ^ topic as u128);
+                Cow::Owned(with_unique_id(body, unique_id))
+            }
+            _ => Cow::Borrowed(body),
+        }
+    }
+}
+
+impl Encoding for OsloNotification {
+    fn id(&self) -> EncodingId {
+        Self::ID
+    }
+
+    fn encode(&self, batch: &Batch) -> Vec<u8> {
+        let envelope = Envelope {
+            message_id: Uuid::new_v4(),
+            unique_id: Uuid::new_v4(),
+            timestamp: batch.made_at_or_latest(),
+        };
+        body(batch.samples(), batch.source(), batch.signer(), envelope)
+    }
+}
+
 /// What tells one notification from another.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Envelope {
+struct Envelope {
     /// The same for all topics.
-    pub(crate) message_id: Uuid,
+    message_id: Uuid,
     /// Consumers drop a notification whose `_unique_id` they have just had.
-    pub(crate) unique_id: Uuid,
+    unique_id: Uuid,
     /// When it was made.
-    pub(crate) timestamp: Timestamp,
+    timestamp: Timestamp,
 }
 
 /// The body of a notification: JSON whose `oslo.message` is JSON as text, both as Python's `json.dumps` writes them.
-pub(crate) fn body(samples: &[Sample], source: &str, signer: Option<&Signer>, envelope: Envelope) -> Vec<u8> {
+fn body(samples: &[Sample], source: &str, signer: Option<&Signer>, envelope: Envelope) -> Vec<u8> {
     // About what stands around the samples.
     const FRAME_BYTES: usize = 512;
     let mut out = Vec::with_capacity(FRAME_BYTES);
@@ -53,13 +96,13 @@ pub(crate) fn body(samples: &[Sample], source: &str, signer: Option<&Signer>, en
 }
 
 /// The `_unique_id` of a body.
-pub(crate) fn unique_id(body: &[u8]) -> Option<Uuid> {
+fn unique_id(body: &[u8]) -> Option<Uuid> {
     let digits = body.strip_suffix(END)?.last_chunk::<UNIQUE_ID_DIGITS>()?;
     Uuid::try_parse_ascii(digits).ok()
 }
 
 /// The same body with another `_unique_id`.
-pub(crate) fn with_unique_id(body: &[u8], unique_id: Uuid) -> Vec<u8> {
+fn with_unique_id(body: &[u8], unique_id: Uuid) -> Vec<u8> {
     let before = body.len().saturating_sub(UNIQUE_ID_DIGITS + END.len());
     let mut out = Vec::with_capacity(body.len());
     out.extend_from_slice(body.get(..before).unwrap_or_default());
@@ -78,7 +121,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{MessageId, Meter, MeterDef, Subject, Volume};
+    use crate::{JsonLines, MessageId, Meter, MeterDef, PayloadKind, Subject, Volume};
 
     /// The body of a notification as ceilometer's polling agent sent it, with the secret `s3cr3t`.
     const CAPTURED: &str = r#"{"oslo.version": "2.0", "oslo.message": "{\"message_id\": \"f601a7c2-66ff-48d6-839d-d3340c9de0c5\", \"publisher_id\": \"ceilometer.polling\", \"event_type\": \"telemetry.polling\", \"priority\": \"SAMPLE\", \"payload\": {\"samples\": [{\"source\": \"openstack\", \"counter_name\": \"cpu\", \"counter_type\": \"cumulative\", \"counter_unit\": \"ns\", \"counter_volume\": 123456789, \"user_id\": \"u1\", \"user_name\": null, \"project_id\": \"p1\", \"project_name\": null, \"resource_id\": \"9c2b6b1e-2b0e-4f0f-9d6c-0123456789ab\", \"timestamp\": \"2026-01-02T03:04:05.678901\", \"resource_metadata\": {\"display_name\": \"vm \\u010d\", \"vcpus\": 2}, \"message_id\": \"11111111-2222-11ee-8000-0242ac110002\", \"monotonic_time\": null, \"message_signature\": \"ffa16b47f5c91000b26e8c4b101bffa641564dc2dfa777fe9fa29d71809f5f97\"}]}, \"timestamp\": \"2026-11-23 03:45:14.560320\", \"_unique_id\": \"845f8d64f56c4672a79243cd1a55ed88\"}"}"#;
@@ -112,12 +155,12 @@ mod tests {
 
     #[test]
     fn a_stored_notification_is_the_same_batch() {
-        let batch = crate::Batch::new(vec![captured_sample()], "openstack".into());
-        let stored = crate::Batch::from_encoded(crate::Form::Notification, batch.notification().to_vec(), 1);
+        let batch = Batch::new(vec![captured_sample()], "openstack".into());
+        let body = batch.encoded(&OsloNotification).unwrap();
+        let stored = Batch::stored(OsloNotification::ID, body.to_vec(), PayloadKind::Samples, 1);
         assert_eq!((stored.len(), stored.samples().len()), (1, 0));
-        assert_eq!(stored.notification(), batch.notification());
-        assert_eq!(stored.notification_for(3), batch.notification_for(3));
-        assert!(stored.json_lines().is_empty());
+        assert_eq!(stored.encoded(&OsloNotification).unwrap(), body);
+        assert!(stored.encoded(&JsonLines).is_err());
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 use std::fmt;
 
-use crate::hmac::Hmac;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
 use crate::python;
 use crate::{Map, Value};
 
@@ -27,12 +29,19 @@ const SIGNATURE_KEY: &str = "message_signature";
 /// assert!(Signer::new("").is_none());
 /// ```
 #[derive(Clone)]
-pub struct Signer(Hmac);
+pub struct Signer(
+    /// In the state after the key, from which each signature goes on.
+    Hmac<Sha256>,
+);
 
 impl Signer {
     /// A signer with this secret (`notifier.signing_secret`), or none if it is empty: then signatures are empty.
     pub fn new(secret: &str) -> Option<Self> {
-        (!secret.is_empty()).then(|| Self(Hmac::new(secret.as_bytes())))
+        if secret.is_empty() {
+            return None;
+        }
+        // HMAC takes keys of any length, so there is always one.
+        Hmac::new_from_slice(secret.as_bytes()).ok().map(Self)
     }
 
     /// The signature of any message: 64 hex digits in lower case. `message_signature` itself is not signed.
@@ -48,9 +57,13 @@ impl Signer {
     /// The signature of a content that stands in several places, as hex digits.
     pub(crate) fn sign_content<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 64] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut code = self.0.clone();
+        for part in parts {
+            code.update(part);
+        }
         let mut text = [0; 64];
         let (pairs, _) = text.as_chunks_mut();
-        for (digits, byte) in pairs.iter_mut().zip(self.0.authenticate(parts)) {
+        for (digits, byte) in pairs.iter_mut().zip(code.finalize().into_bytes()) {
             *digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         }
         text
@@ -202,6 +215,37 @@ mod tests {
 
     fn signature(secret: &str, message: &Map) -> String {
         Signer::new(secret).map_or_else(String::new, |signer| signer.sign(message))
+    }
+
+    #[test]
+    fn codes_are_those_of_the_standard() {
+        // RFC 4231, test cases 1, 2 and 6: a short key, a text key, a key longer than a block.
+        let vectors: [(&[u8], &[u8], &str); 3] = [
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ];
+        for (key, content, expected) in vectors {
+            let signer = Signer(Hmac::new_from_slice(key).unwrap());
+            let (first, second) = content.split_at(3);
+            // Twice: the state after the key is kept.
+            for _ in 0..2 {
+                let text = signer.sign_content([first, b"", second]);
+                assert_eq!(str::from_utf8(&text), Ok(expected));
+            }
+        }
     }
 
     /// Signatures that ceilometer computed.

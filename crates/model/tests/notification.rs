@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use nephoscope_model::{
-    Batch, CycleId, Form, Map, Meter, MeterDef, MeterKind, RunIds, Sample, ScheduleId, Signer, Subject,
-    Timestamp, Value, Volume,
+    Batch, CycleId, JsonLines, Map, Meter, MeterDef, MeterKind, OsloNotification, PayloadKind, RunIds,
+    Sample, ScheduleId, Signer, Subject, Timestamp, Value, Volume,
 };
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -307,7 +307,7 @@ proptest! {
         let batch = Batch::new(samples, source.as_str().into())
             .signed_by(signer)
             .made_at(Timestamp::from_micros(1_795_405_514_560_320));
-        let body = batch.notification();
+        let body = batch.encoded(&OsloNotification).unwrap();
         prop_assert!(body.iter().all(|byte| (b' '..=b'~').contains(byte)));
         let outer: Json = serde_json::from_slice(body).unwrap();
         prop_assert_eq!(outer["oslo.version"].as_str(), Some("2.0"));
@@ -320,7 +320,7 @@ proptest! {
         prop_assert_eq!(inner["timestamp"].as_str(), Some("2026-11-23 03:45:14.560320"));
         let messages = inner["payload"]["samples"].as_array().unwrap();
         prop_assert_eq!(messages.len(), batch.samples().len());
-        let lines = std::str::from_utf8(batch.json_lines()).unwrap();
+        let lines = std::str::from_utf8(batch.encoded(&JsonLines).unwrap()).unwrap();
         prop_assert_eq!(lines.lines().count(), messages.len());
         for ((message, line), sample) in messages.iter().zip(lines.lines()).zip(batch.samples()) {
             let right = if secret.is_empty() { String::new() } else { plain::signature(&secret, message) };
@@ -337,11 +337,12 @@ proptest! {
 #[test]
 fn a_notification_is_made_once_and_differs_between_topics_by_its_unique_id_alone() {
     let batch = Batch::new(Vec::new(), "openstack".into());
-    let first = batch.notification().to_vec();
-    assert_eq!(batch.notification(), first);
-    assert_eq!(batch.notification_for(0), first);
-    let second = batch.notification_for(1).into_owned();
-    assert_eq!(batch.notification_for(1), second);
+    let body = batch.encoded(&OsloNotification).unwrap();
+    let first = body.to_vec();
+    assert_eq!(batch.encoded(&OsloNotification).unwrap(), first);
+    assert_eq!(OsloNotification::for_topic(body, 0), first);
+    let second = OsloNotification::for_topic(body, 1).into_owned();
+    assert_eq!(OsloNotification::for_topic(body, 1), second);
     let read = |body: &[u8]| -> Json {
         let outer: Json = serde_json::from_slice(body).unwrap();
         serde_json::from_str(outer["oslo.message"].as_str().unwrap()).unwrap()
@@ -351,11 +352,18 @@ fn a_notification_is_made_once_and_differs_between_topics_by_its_unique_id_alone
     second["_unique_id"] = first["_unique_id"].clone();
     assert_eq!(first, second);
     // Also after it was stored.
-    let stored = Batch::from_encoded(Form::Notification, batch.encoded(Form::Notification).to_vec(), 0);
-    assert_eq!(stored.notification(), batch.notification());
-    assert_eq!(stored.notification_for(1), batch.notification_for(1));
+    let stored = Batch::stored(OsloNotification::ID, body.to_vec(), PayloadKind::Samples, 0);
+    let stored = stored.encoded(&OsloNotification).unwrap();
+    assert_eq!(stored, body);
+    assert_eq!(
+        OsloNotification::for_topic(stored, 1),
+        OsloNotification::for_topic(body, 1)
+    );
     // Without samples and a time of its own, it is as old as can be.
     assert_eq!(first["timestamp"], "1970-01-01 00:00:00");
     let other = Batch::new(Vec::new(), "openstack".into());
-    assert_ne!(read(other.notification())["message_id"], first["message_id"]);
+    assert_ne!(
+        read(other.encoded(&OsloNotification).unwrap())["message_id"],
+        first["message_id"]
+    );
 }

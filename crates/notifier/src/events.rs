@@ -1,25 +1,12 @@
-//! What happens to samples on their way out: counters, and the log lines that go with them.
+//! What happens to samples on their way out: counts, and the log lines that go with them.
 //!
-//! Counters count every sample; log lines are written when a state changes. ERROR: samples were lost.
+//! Every sample is counted; log lines are written when a state changes. ERROR: samples were lost.
 //! WARN: nothing is lost yet. INFO: it is over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracing::{error, info, warn};
-
-/// Counts since the publisher was started, in the form in which the notifier keeps them.
-#[derive(Debug, Default)]
-pub struct Counters {
-    submitted: Tally,
-    delivered: Tally,
-    dropped: Tally,
-    refused: Tally,
-    retries: AtomicU64,
-    timeouts: AtomicU64,
-    panics: AtomicU64,
-}
 
 /// Counts since the publisher was started. At every moment, in samples and in batches,
 /// `submitted + recovered = delivered + dropped + refused + queued + spooled`: recovered is what its spool held when it
@@ -32,7 +19,7 @@ pub struct Counts {
     pub submitted_batches: u64,
     /// Samples that the publisher has delivered.
     pub delivered_samples: u64,
-    /// Batches that the publisher has delivered.
+    /// Batches that the publisher has delivered, in whole or but for samples that the other side refused.
     pub delivered_batches: u64,
     /// Samples that were lost: at the bound of the queue or of the spool, to damage of the spool, or left when the
     /// publisher was stopped.
@@ -41,7 +28,7 @@ pub struct Counts {
     pub dropped_batches: u64,
     /// Samples that the other side refused for good.
     pub refused_samples: u64,
-    /// Batches that the other side refused for good.
+    /// Batches that the other side refused for good, in whole.
     pub refused_batches: u64,
     /// Publishes that failed and were, or will be, tried again; timeouts and panics included.
     pub retries: u64,
@@ -51,68 +38,38 @@ pub struct Counts {
     pub panics: u64,
 }
 
-#[derive(Debug, Default)]
-struct Tally {
-    samples: AtomicU64,
-    batches: AtomicU64,
-}
-
-impl Tally {
-    fn add(&self, samples: usize) {
-        self.samples.fetch_add(samples as u64, Ordering::Relaxed);
-        self.batches.fetch_add(1, Ordering::Relaxed);
+impl Counts {
+    pub(crate) fn submit(&mut self, samples: usize) {
+        self.submitted_samples += samples as u64;
+        self.submitted_batches += 1;
     }
 
-    fn get(&self) -> (u64, u64) {
-        let samples = self.samples.load(Ordering::Relaxed);
-        (samples, self.batches.load(Ordering::Relaxed))
-    }
-}
-
-impl Counters {
-    pub(crate) fn submitted(&self, samples: usize) {
-        self.submitted.add(samples);
+    pub(crate) fn deliver(&mut self, samples: usize) {
+        self.delivered_samples += samples as u64;
+        self.delivered_batches += 1;
     }
 
-    pub(crate) fn delivered(&self, samples: usize) {
-        self.delivered.add(samples);
+    pub(crate) fn drop(&mut self, samples: usize) {
+        self.dropped_samples += samples as u64;
+        self.dropped_batches += 1;
     }
 
-    pub(crate) fn dropped(&self, samples: usize) {
-        self.dropped.add(samples);
+    pub(crate) fn refuse(&mut self, samples: usize) {
+        self.refused_samples += samples as u64;
+        self.refused_batches += 1;
     }
 
-    pub(crate) fn refused(&self, samples: usize) {
-        self.refused.add(samples);
+    /// The other side has taken the rest of the batch: as a batch it counts as delivered.
+    pub(crate) fn refuse_part(&mut self, samples: usize) {
+        self.refused_samples += samples as u64;
     }
 
-    pub(crate) fn retry(&self, fault: Fault) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn retry(&mut self, fault: Fault) {
+        self.retries += 1;
         match fault {
             Fault::Answered => {}
-            Fault::TimedOut => _ = self.timeouts.fetch_add(1, Ordering::Relaxed),
-            Fault::Panicked => _ = self.panics.fetch_add(1, Ordering::Relaxed),
-        }
-    }
-
-    /// The counts of this moment.
-    pub fn counts(&self) -> Counts {
-        let (submitted_samples, submitted_batches) = self.submitted.get();
-        let (delivered_samples, delivered_batches) = self.delivered.get();
-        let (dropped_samples, dropped_batches) = self.dropped.get();
-        let (refused_samples, refused_batches) = self.refused.get();
-        Counts {
-            submitted_samples,
-            submitted_batches,
-            delivered_samples,
-            delivered_batches,
-            dropped_samples,
-            dropped_batches,
-            refused_samples,
-            refused_batches,
-            retries: self.retries.load(Ordering::Relaxed),
-            timeouts: self.timeouts.load(Ordering::Relaxed),
-            panics: self.panics.load(Ordering::Relaxed),
+            Fault::TimedOut => self.timeouts += 1,
+            Fault::Panicked => self.panics += 1,
         }
     }
 }
@@ -152,8 +109,10 @@ pub(crate) enum Event {
     Replaced { queued: usize },
     /// The publisher did not close properly.
     NotClosed,
-    /// The publisher delivers no encoded form, so that nothing can be stored for it.
-    NoForm,
+    /// The publisher panics when it hears of a run, or does not return.
+    Deaf,
+    /// The publisher declares no encoding, so that nothing can be stored for it.
+    NoEncoding,
 }
 
 impl Event {
@@ -229,10 +188,16 @@ impl Event {
             Event::Replaced { queued } => {
                 info!(publisher, queued, "replaced by a reload; queued samples are kept");
             }
-            Event::NoForm => {
+            Event::NoEncoding => {
                 error!(
                     publisher,
                     "has a spool, but nothing can be stored for this kind of publisher: the spool is not used"
+                );
+            }
+            Event::Deaf => {
+                warn!(
+                    publisher,
+                    "panicked, or did not return in time, when it was told of a run"
                 );
             }
             Event::NotClosed => {
@@ -245,4 +210,17 @@ impl Event {
 /// Seconds with the decimals that a person wants.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
+}
+
+/// No publisher takes samples of these meters, and of so many more.
+pub(crate) fn untaken_meters(meters: &str, more: usize) {
+    warn!(
+        meters,
+        more, "no publisher takes these meters: their samples are counted as filtered"
+    );
+}
+
+/// No publisher takes events.
+pub(crate) fn untaken_events() {
+    warn!("no publisher takes these events: they are counted as filtered");
 }

@@ -11,7 +11,7 @@ use nephoscope_plugin::Backoff;
 use tokio::time::Instant;
 
 use crate::events::Event;
-use crate::options::{DRAIN_BACKOFF_MAX, NotifierOptions};
+use crate::options::{DRAIN_BACKOFF_MAX, NOT_BEFORE_MAX, NotifierOptions};
 
 /// A publisher that fails every now and then writes its lines at most this often, and an episode of losses that
 /// pauses for less goes on.
@@ -124,11 +124,13 @@ impl Health {
         }
     }
 
-    /// A publish of `epoch` failed and will be tried again; `last_chance` when the queue is being emptied for good.
+    /// A publish of `epoch` failed and will be tried again, after `not_before` at the earliest where the other side asks for that;
+    /// `last_chance` when the queue is being emptied for good.
     pub(crate) fn fail(
         &mut self,
         epoch: u64,
         error: String,
+        not_before: Option<Duration>,
         last_chance: bool,
         now: Instant,
         events: &mut Vec<Event>,
@@ -142,7 +144,8 @@ impl Health {
             .as_ref()
             .map_or(0, |failing| failing.attempts)
             .saturating_add(1);
-        let mut pause = self.backoff.pause(attempts);
+        let asked = not_before.unwrap_or_default().min(NOT_BEFORE_MAX);
+        let mut pause = self.backoff.pause(attempts).max(asked);
         if last_chance {
             pause = pause.min(DRAIN_BACKOFF_MAX);
         }

@@ -1,19 +1,21 @@
 //! The notifier: one lane for each publisher, and what is done with all of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use nephoscope_model::{Batch, Signer};
-use nephoscope_plugin::Publisher;
+use nephoscope_model::{Batch, Run, Signer};
+use nephoscope_plugin::{Publisher, RunEnd};
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::delivery;
-use crate::lane::Lane;
+use crate::lane::{self, Lane};
 use crate::options::{CLOSE_TIMEOUT, NotifierOptions, PublisherSetup};
 use crate::receipt::Receipt;
+use crate::routes::{Routes, Takes};
 use crate::spool::Spool;
 use crate::status::{PublisherEnd, PublisherStatus, ShutdownReport};
 
@@ -30,14 +32,16 @@ pub struct Notifier(Arc<Inner>);
 struct Inner {
     options: Arc<NotifierOptions>,
     runtime: Handle,
-    /// Held while a batch is offered to every lane, never while anything is waited for: once a reload has changed
+    /// Samples and events that no publisher took.
+    filtered: AtomicU64,
+    /// Held while a batch is offered to lanes, never while anything is waited for: once a reload has changed
     /// the list, a lane that is no longer in it gets no further batches.
     lanes: RwLock<Lanes>,
 }
 
 struct Lanes {
-    /// In the order of the configuration.
-    active: Vec<Arc<Lane>>,
+    /// Those of the configuration.
+    active: Routes,
     /// Removed by a reload, not yet stopped.
     retiring: Vec<Arc<Lane>>,
     shut_down: bool,
@@ -49,13 +53,19 @@ impl Notifier {
         let inner = Inner {
             options: Arc::new(options),
             runtime: runtime.clone(),
+            filtered: AtomicU64::new(0),
             lanes: RwLock::new(Lanes {
-                active: Vec::new(),
+                active: Routes::default(),
                 retiring: Vec::new(),
                 shut_down: false,
             }),
         };
-        inner.lanes.write().active = setups.into_iter().map(|setup| inner.launch(setup)).collect();
+        let mut routes = Routes::default();
+        for setup in setups {
+            let (selectors, takes) = (setup.selectors.clone(), Takes::of(&*setup.publisher));
+            routes.add(inner.launch(setup), selectors, takes);
+        }
+        inner.lanes.write().active = routes;
         Notifier(Arc::new(inner))
     }
 
@@ -64,7 +74,11 @@ impl Notifier {
         self.0.options.signer.clone()
     }
 
-    /// Hands a batch to every publisher's queue.
+    /// Hands a batch to the queues of the publishers that take its kind of payload, each as its [`Selectors`] say: where they
+    /// select a part, a batch of that. The receipt waits for these publishers. What no publisher takes is counted
+    /// ([`Notifier::filtered`]) and warned about once.
+    ///
+    /// [`Selectors`]: crate::Selectors
     ///
     /// It waits only where a queue is full: while that publisher takes batches, and then for
     /// [`NotifierOptions::patience`]; after that the publisher counts as blocked, and its oldest batches make room
@@ -72,7 +86,7 @@ impl Notifier {
     ///
     /// Whoever drops this future while it waits loses the batch for the publishers that it waits for; it is counted.
     ///
-    /// Without publishers, and without samples, a batch counts as delivered; after [`Notifier::shutdown`] as dropped.
+    /// Without publishers, and without samples, a batch counts as delivered, and so does what no publisher takes; after [`Notifier::shutdown`] as dropped.
     pub async fn submit(&self, batch: Arc<Batch>) -> Receipt {
         let (receipt, ticket) = Receipt::open();
         if batch.is_empty() {
@@ -82,8 +96,13 @@ impl Notifier {
         let mut waiting = Vec::new();
         {
             let lanes = self.0.lanes.read();
-            for lane in &lanes.active {
-                waiting.extend(lane.offer(&batch, ticket.another()));
+            let division = lanes.active.divide(&batch);
+            if division.filtered > 0 {
+                let filtered = division.filtered as u64;
+                self.0.filtered.fetch_add(filtered, Ordering::Relaxed);
+            }
+            for (lane, part) in lanes.active.parts(&division, batch.kind()) {
+                waiting.extend(lane.offer(part, ticket.another()));
             }
             if !lanes.shut_down {
                 ticket.confirm();
@@ -102,6 +121,44 @@ impl Notifier {
         receipt
     }
 
+    /// Samples and events that no publisher took, since the start.
+    pub fn filtered(&self) -> u64 {
+        self.0.filtered.load(Ordering::Relaxed)
+    }
+
+    /// The sources that each publisher selects which does not get those of all.
+    pub fn source_selections(&self) -> Vec<BTreeSet<Arc<str>>> {
+        self.0.lanes.read().active.source_selections().cloned().collect()
+    }
+
+    /// Whether any publisher hears of runs: then [`Notifier::run_began`] and [`Notifier::run_ended`] must be called, and batches
+    /// must say of which resources they are.
+    pub fn follows_runs(&self) -> bool {
+        self.0.lanes.read().active.follow_runs()
+    }
+
+    /// Tells the publishers that follow runs that one begins, at once. `owns` says whether this agent polls the resource with a
+    /// key, by the plan of the cycle.
+    pub fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
+        for lane in self.followers(run) {
+            lane.run_began(run, owns);
+        }
+    }
+
+    /// Tells the publishers that follow runs that one has ended, each when it has settled the batches of the run that were handed
+    /// over before. A batch that was stored in a spool is settled.
+    pub fn run_ended(&self, run: &Arc<Run>, end: RunEnd) {
+        let end = Arc::new(end);
+        for lane in self.followers(run) {
+            lane.run_ended(run.clone(), end.clone());
+        }
+    }
+
+    /// Taken out of the list: a publisher that blocks holds up its caller alone.
+    fn followers(&self, run: &Run) -> Vec<Arc<Lane>> {
+        self.0.lanes.read().active.followers(run).cloned().collect()
+    }
+
     /// Every publisher in the order of the configuration, then those that a reload has removed and that are being
     /// emptied.
     pub fn status(&self) -> Vec<PublisherStatus> {
@@ -109,7 +166,7 @@ impl Notifier {
         let retiring = lanes.retiring.iter().filter(|lane| !lane.has_stopped());
         lanes
             .active
-            .iter()
+            .lanes()
             .chain(retiring)
             .map(|lane| lane.status())
             .collect()
@@ -121,7 +178,7 @@ impl Notifier {
         let lanes = self.0.lanes.read();
         lanes
             .active
-            .iter()
+            .lanes()
             .find(|lane| &**lane.name() == name)
             .map(|lane| lane.publisher())
     }
@@ -130,7 +187,7 @@ impl Notifier {
     /// [`Notifier::reconfigure`] again instead of opening it twice.
     pub fn spool(&self, name: &str) -> Option<Spool> {
         let lanes = self.0.lanes.read();
-        let lane = lanes.active.iter().find(|lane| &**lane.name() == name);
+        let lane = lanes.active.lanes().find(|lane| &**lane.name() == name);
         lane.and_then(|lane| lane.spool().cloned())
     }
 
@@ -138,7 +195,7 @@ impl Notifier {
     /// until the spool is empty. Whether there is such a publisher with a spool.
     pub fn deliver_backlog(&self, name: &str) -> bool {
         let lanes = self.0.lanes.read();
-        let mut lanes = lanes.active.iter().filter(|lane| &**lane.name() == name);
+        let mut lanes = lanes.active.lanes().filter(|lane| &**lane.name() == name);
         let lane = lanes.find(|lane| lane.spool().is_some());
         lane.is_some_and(|lane| {
             lane.hurry();
@@ -165,10 +222,11 @@ impl Notifier {
                 return;
             }
             lanes.retiring.retain(|lane| !lane.has_stopped());
-            let mut former = std::mem::take(&mut lanes.active);
+            let mut former: Vec<_> = std::mem::take(&mut lanes.active).lanes().cloned().collect();
             for setup in setups {
                 let same =
                     |lane: &Arc<Lane>| *lane.name() == setup.name && lane.has_spool(setup.spool.as_ref());
+                let (selectors, takes) = (setup.selectors.clone(), Takes::of(&*setup.publisher));
                 let lane = match former.iter().position(same) {
                     Some(place) => {
                         let lane = former.remove(place);
@@ -177,7 +235,7 @@ impl Notifier {
                     }
                     None => self.0.launch(setup),
                 };
-                lanes.active.push(lane);
+                lanes.active.add(lane, selectors, takes);
             }
             lanes.retiring.extend(former.iter().cloned());
             former
@@ -205,7 +263,7 @@ impl Notifier {
         let all: Vec<_> = {
             let mut lanes = self.0.lanes.write();
             lanes.shut_down = true;
-            lanes.active.iter().chain(&lanes.retiring).cloned().collect()
+            lanes.active.lanes().chain(&lanes.retiring).cloned().collect()
         };
         for lane in &all {
             lane.drain(deadline);
@@ -226,7 +284,7 @@ impl Notifier {
 impl Inner {
     fn launch(&self, setup: PublisherSetup) -> Arc<Lane> {
         let lane = Lane::new(setup, self.options.clone());
-        self.runtime.spawn(delivery::run(lane.clone()));
+        self.runtime.spawn(lane::run(lane.clone()));
         lane
     }
 }
@@ -234,7 +292,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let until = Instant::now() + self.options.drain_timeout;
-        for lane in &self.lanes.get_mut().active {
+        for lane in self.lanes.get_mut().active.lanes() {
             lane.drain(until);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nephoscope_model::Signer;
 use nephoscope_plugin::Publisher;
 
+use crate::selectors::Selectors;
 use crate::spool::Spool;
 
 /// How many samples a publisher's queue holds where the configuration does not say. At 50 samples a second that is
@@ -18,6 +19,10 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
 
 /// The longest pause between two retries: how late deliveries resume after the publisher's place is back.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// The longest pause that a publisher's other side may ask for. An operator who sees a publisher wait so long should look at
+/// what limits its requests there.
+pub const NOT_BEFORE_MAX: Duration = Duration::from_secs(300);
 
 /// How long one publish may take. An operator who sees it reached has a place that accepts and never answers.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,6 +70,8 @@ pub struct PublisherSetup {
     ///
     /// [`Notifier::spool`]: crate::Notifier::spool
     pub spool: Option<Spool>,
+    /// What it gets of all samples.
+    pub selectors: Selectors,
 }
 
 impl fmt::Debug for PublisherSetup {
@@ -74,6 +81,7 @@ impl fmt::Debug for PublisherSetup {
             .field("url_shown", &self.url_shown)
             .field("queue", &self.queue)
             .field("spool", &self.spool)
+            .field("selectors", &self.selectors)
             .finish_non_exhaustive()
     }
 }

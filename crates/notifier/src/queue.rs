@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::{Batch, Encoding};
 use tokio::time::Instant;
 
+use crate::lane::Storage;
 use crate::receipt::Ticket;
-use crate::spool::Spool;
 
 /// An empty queue gives its memory back when an outage has made it grow beyond so many places.
 const KEPT_PLACES: usize = 64;
@@ -40,9 +40,14 @@ impl Entry {
         &self.batch
     }
 
-    /// Puts a batch that only stands here on its way into the spool; it comes back if there is no room.
-    pub(crate) fn offer_to(mut self, spool: &Spool, form: Form, bound: usize) -> Option<Self> {
-        let taken = spool.offer(&self.batch, form, &mut self.ticket, bound);
+    /// Puts a batch that is only here on its way into the storage; it comes back if there is no room.
+    pub(crate) fn offer_to(
+        mut self,
+        storage: &dyn Storage,
+        encoding: &Arc<dyn Encoding>,
+        bound: usize,
+    ) -> Option<Self> {
+        let taken = storage.offer(&self.batch, encoding, &mut self.ticket, bound);
         (!taken).then_some(self)
     }
 
@@ -139,6 +144,11 @@ impl Queue {
     /// The batch that sets out next of those that have not.
     pub(crate) fn first_waiting(&self) -> Option<&Arc<Batch>> {
         self.waiting.front().map(Entry::batch)
+    }
+
+    /// All batches that wait, also those that have come back.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Arc<Batch>> {
+        self.returned.iter().chain(&self.waiting).map(Entry::batch)
     }
 
     /// When the oldest batch came.
@@ -295,6 +305,23 @@ impl Queue {
             self.flying_samples -= flight.entry.samples();
             self.put_back(flight.entry);
         }
+    }
+
+    /// Gives those back to the spool that it has as well and that are not under way: their numbers there.
+    pub(crate) fn give_back(&mut self) -> Vec<u64> {
+        let (mut numbers, mut rest) = (Vec::new(), VecDeque::new());
+        for entry in std::mem::take(&mut self.returned) {
+            match entry.stored {
+                Some(number) => {
+                    numbers.push(number);
+                    self.waiting_samples -= entry.samples();
+                    self.forget(&entry);
+                }
+                None => rest.push_back(entry),
+            }
+        }
+        self.returned = rest;
+        numbers
     }
 
     /// Takes everything out that is nowhere else, oldest first, and forgets the rest.

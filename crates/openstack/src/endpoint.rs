@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use crate::breaker::{Breaker, Pass, Refusal};
 use crate::budget::Budget;
 use crate::catalog::Interface;
+use crate::definition::ServiceDef;
 use crate::error::ApiError;
 use crate::events;
 use crate::options::Options;
-use crate::service::ServiceDef;
 use crate::token::Token;
 use crate::transport::Transport;
 use crate::versions::Negotiated;
@@ -30,6 +30,10 @@ pub(crate) struct Endpoint {
     pub(crate) name: &'static str,
     pub(crate) transport: Arc<Transport>,
     pub(crate) budget: Budget,
+    /// How often a request is sent again.
+    pub(crate) retries: u32,
+    /// How long an answer may take to begin.
+    pub(crate) timeout: Duration,
     pub(crate) page_size: u32,
     pub(crate) concurrency: usize,
     pub(crate) versions: tokio::sync::Mutex<Option<Negotiated>>,
@@ -60,6 +64,8 @@ impl Endpoint {
             name: def.name,
             transport,
             budget: Budget::new(concurrency, own.rate.unwrap_or(options.rate)),
+            retries: options.retries,
+            timeout: options.timeout.0,
             concurrency,
             page_size: own.page_size.unwrap_or(options.page_size),
             versions: tokio::sync::Mutex::default(),

@@ -12,7 +12,6 @@ use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::events;
 use crate::retry;
-use crate::session::Session;
 
 /// No document that is read whole is longer.
 const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
@@ -28,7 +27,6 @@ const REQUEST_ID: &str = "x-openstack-request-id";
 
 /// A request that is to be sent.
 pub(crate) struct Exchange<'a> {
-    pub(crate) session: &'a Session,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) method: Method,
     /// The path template, as it is counted.
@@ -85,7 +83,7 @@ impl Exchange<'_> {
                 self.endpoint.budget.hold(pause.min(retry::LONGEST_ASKED));
             }
             let too_long = asked.is_some_and(|pause| pause > retry::LONGEST_ASKED);
-            if attempt >= self.session.options.retries || too_long {
+            if attempt >= self.endpoint.retries || too_long {
                 return Err(error);
             }
             attempt += 1;
@@ -122,7 +120,7 @@ impl Exchange<'_> {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        let limit = self.session.options.timeout.0;
+        let limit = self.endpoint.timeout;
         let sent = tokio::time::timeout(limit, request.send()).await;
         let failed = |pass, error: &ApiError| {
             let refusal = Refusal {

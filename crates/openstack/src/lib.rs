@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use nephoscope_openstack::{ApiError, Session, List, Root, ServiceDef};
-//!
+//! use nephoscope_plugin::{CallDef, CallRate};
 //! use serde::Deserialize;
 //!
 //! const GLANCE: ServiceDef = ServiceDef {
@@ -39,6 +39,7 @@ mod budget;
 mod catalog;
 mod clouds;
 mod credentials;
+mod definition;
 mod each;
 mod endpoint;
 mod environment;
@@ -62,6 +63,7 @@ mod versions;
 
 use nephoscope_plugin::{Family, OptionsSpec, Registration, register};
 
+pub use definition::{Root, ServiceDef, Wanted};
 pub use each::each;
 pub use error::ApiError;
 pub use items::List;
@@ -72,7 +74,7 @@ pub use reqwest::{Method, Url};
 
 pub use record::{Members, Record};
 pub use request::{Request, Signer};
-pub use service::{Root, Service, ServiceDef, Wanted};
+pub use service::Service;
 pub use session::{KEYSTONE, OPENSTACK, Session, TOKEN};
 pub use table::{Entries, Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
 pub use tls::TlsVersion;

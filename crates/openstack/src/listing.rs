@@ -72,11 +72,12 @@ enum Broken {
     Lasting(ApiError),
 }
 
-impl Listing {
-    pub(crate) fn new(request: Request, list: List) -> Self {
-        let retries = request.service.session.options.retries;
-        Self {
-            request,
+impl Request {
+    /// Lists what stands in the answer's `list`, and on the pages to which it links. Nothing is sent yet.
+    pub fn list(self, list: List) -> Listing {
+        let retries = self.service.endpoint.retries;
+        Listing {
+            request: self,
             list,
             marker: None,
             next: None,
@@ -93,7 +94,9 @@ impl Listing {
             headers: HeaderMap::new(),
         }
     }
+}
 
+impl Listing {
     /// For services without links: a further page is asked for with the parameter `marker`, the text of this
     /// field in the last entry. A page with fewer entries than asked for is the last.
     #[must_use]

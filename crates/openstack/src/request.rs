@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nephoscope_plugin::CallDef;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
@@ -10,9 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::error::ApiError;
 use crate::events;
 use crate::exchange::{Answer, Exchange, document};
-use crate::items::List;
 use crate::link;
-use crate::listing::Listing;
 use crate::service::Service;
 use crate::token::Token;
 use crate::versions::{Microversion, Negotiated, VersionDocument};
@@ -22,6 +21,13 @@ const MAX_REDIRECTS: usize = 3;
 
 /// A header in which a service may say where the token must not go; for services that take signatures instead.
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// What is encoded in a URL: all but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 /// What Nova and its like took before there was one header for all.
@@ -42,10 +48,11 @@ pub struct Request {
     signer: Option<Signer>,
 }
 
-impl Request {
-    pub(crate) fn new(service: Service, call: &'static CallDef) -> Self {
-        Self {
-            service,
+impl Service {
+    /// A request for what `call` declares; its template is what it is counted under.
+    pub fn request(&self, call: &'static CallDef) -> Request {
+        Request {
+            service: self.clone(),
             call,
             segments: Vec::new(),
             query: Vec::new(),
@@ -53,7 +60,9 @@ impl Request {
             signer: None,
         }
     }
+}
 
+impl Request {
     /// Fills the next `{...}` of the path.
     pub fn segment(mut self, text: impl Into<String>) -> Self {
         self.segments.push(text.into());
@@ -110,11 +119,6 @@ impl Request {
     /// Also when the status is that of an error.
     pub async fn headers(self) -> Result<HeaderMap, ApiError> {
         Ok(self.send().await?.headers().clone())
-    }
-
-    /// Lists what stands in the answer's `list`, and on the pages to which it links. Nothing is sent yet.
-    pub fn list(self, list: List) -> Listing {
-        Listing::new(self, list)
     }
 
     pub(crate) fn path(&self) -> &'static str {
@@ -177,7 +181,6 @@ impl Request {
         headers: &HeaderMap,
     ) -> Result<(Answer, Url), ApiError> {
         let exchange = Exchange {
-            session: &self.service.session,
             endpoint: &self.service.endpoint,
             method: self.method(),
             path: self.call.path,
@@ -252,7 +255,7 @@ impl Request {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         self.add_token(&mut headers, token);
-        let request = Self::new(self.service.clone(), &wanted.call);
+        let request = self.service.request(&wanted.call);
         let (answer, _) = Box::pin(request.follow(endpoint, url, &headers)).await?;
         let offered: VersionDocument = document(answer.successful().await?).await?;
         let found = Negotiated::of(&offered, wanted.version).map_err(|found| {
@@ -301,9 +304,9 @@ impl Request {
             if !query.is_empty() {
                 query.push('&');
             }
-            encode(&mut query, name);
+            query.extend(encoded(name));
             query.push('=');
-            encode(&mut query, value);
+            query.extend(encoded(value));
         }
         query
     }
@@ -329,18 +332,12 @@ fn encode_segment(path: &mut String, segment: &str) {
     if matches!(segment, "." | "..") {
         return path.push('_');
     }
-    encode(path, segment);
+    path.extend(encoded(segment));
 }
 
-/// Everything but what RFC 3986 calls unreserved is encoded.
-pub(crate) fn encode(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
+/// A text in which everything but what RFC 3986 calls unreserved is encoded.
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
 }
 
 impl std::fmt::Debug for Request {

@@ -1,54 +1,15 @@
-//! A service as plugins see it: what to call, and how.
+//! A service of a cloud, as plugins see it.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use nephoscope_plugin::CallDef;
 use reqwest::Url;
 
+use crate::definition::{Root, ServiceDef};
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::link;
-use crate::request::Request;
 use crate::session::Session;
-use crate::versions::Microversion;
-
-/// A service of OpenStack, as a plugin declares it.
-#[derive(Debug)]
-pub struct ServiceDef {
-    /// Its name in options, calls and metrics: that of the project, for example `cinder`.
-    pub name: &'static str,
-    /// Its type by the OpenStack service types authority; aliases are known.
-    pub service_type: &'static str,
-    /// Where its paths begin.
-    pub root: Root,
-    /// The microversion that its requests ask for.
-    pub microversion: Option<Wanted>,
-}
-
-/// Where the paths of a service begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Root {
-    /// At the endpoint of the catalog. If that names a version of the API already (`/v3/PROJECT`), the
-    /// version with which paths begin is left out; otherwise it is added.
-    Endpoint,
-    /// Where the endpoint of the catalog names the version: what stands there and after it is replaced.
-    Version,
-    /// At the origin of the endpoint, whatever its path.
-    Origin,
-}
-
-/// The microversion that the requests of a service ask for. A service that does not know it yet is asked for
-/// the best that it has.
-#[derive(Debug)]
-pub struct Wanted {
-    /// The word before the version in `OpenStack-API-Version`, for example `volume`.
-    pub header: &'static str,
-    /// The version.
-    pub version: Microversion,
-    /// How the service says which versions it has, for example `GET /v3/`.
-    pub call: CallDef,
-}
 
 /// A service of a cloud. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -60,16 +21,19 @@ pub struct Service {
     pub(crate) members: u32,
 }
 
-impl Service {
-    pub(crate) fn new(session: Arc<Session>, def: &'static ServiceDef, endpoint: Arc<Endpoint>) -> Self {
-        Self {
-            session,
+impl Session {
+    /// A service of this cloud. Whether it is there is seen when it is asked.
+    pub fn service(self: &Arc<Self>, def: &'static ServiceDef) -> Service {
+        Service {
+            session: self.clone(),
             def,
-            endpoint,
+            endpoint: self.endpoint(def),
             members: 1,
         }
     }
+}
 
+impl Service {
     /// The service for work that so many agents share: each has its part of the rate. The owner of a whole
     /// listing has all of it. [`crate::each`] and the discoveries of tables do this by themselves.
     #[must_use]
@@ -78,11 +42,6 @@ impl Service {
             members: u32::try_from(members.get()).unwrap_or(u32::MAX),
             ..self.clone()
         }
-    }
-
-    /// A request for what `call` declares; its template is what it is counted under.
-    pub fn request(&self, call: &'static CallDef) -> Request {
-        Request::new(self.clone(), call)
     }
 
     /// The session that it belongs to.

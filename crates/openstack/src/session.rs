@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::catalog::Interface;
 use crate::credentials::{self, Access, Credentials};
+use crate::definition::{Root, ServiceDef};
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::ApiError;
@@ -20,7 +21,6 @@ use crate::events;
 use crate::exchange::{Exchange, document};
 use crate::options::Options;
 use crate::retry;
-use crate::service::{Root, Service, ServiceDef};
 use crate::tls::TlsVersions;
 use crate::token::{Token, TokenDocument};
 use crate::transport::Transport;
@@ -56,7 +56,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The session with a cloud.
 pub struct Session {
-    pub(crate) options: Options,
+    options: Options,
     transport: Arc<Transport>,
     /// Of services whose certificates are checked in a way of their own.
     transports: HashMap<String, Arc<Transport>>,
@@ -175,11 +175,6 @@ impl Session {
         &self.options
     }
 
-    /// A service of this cloud. Whether it is there is seen when it is asked.
-    pub fn service(self: &Arc<Self>, def: &'static ServiceDef) -> Service {
-        Service::new(self.clone(), def, self.endpoint(def))
-    }
-
     /// All URLs that the catalog has for a type (for all types unless said), with the session's interface and region.
     ///
     /// # Errors
@@ -207,7 +202,8 @@ impl Session {
         Ok(self.token().await?.project_id.clone())
     }
 
-    fn endpoint(&self, def: &ServiceDef) -> Arc<Endpoint> {
+    /// The endpoint of a service: the same for all that ask it.
+    pub(crate) fn endpoint(&self, def: &ServiceDef) -> Arc<Endpoint> {
         let mut endpoints = self.endpoints.lock();
         endpoints
             .entry(def.name)
@@ -293,7 +289,6 @@ impl Session {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let exchange = Exchange {
-            session: self,
             endpoint: &endpoint,
             method: Method::POST,
             path: TOKEN.path,

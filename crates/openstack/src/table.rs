@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use nephoscope_plugin::model::{Resource, Subject, Value, Volume};
+use nephoscope_plugin::model::{MeterDef, Resource, Subject, Value, Volume};
 use nephoscope_plugin::{
     BuildContext, BuildError, Call, CallDef, CallRate, Discovery, DiscoveryRun, Failure, PollRun, Pollster,
     async_trait,
 };
 
+use crate::definition::ServiceDef;
 use crate::error::ApiError;
 use crate::items::List;
 use crate::listing::Listing;
 use crate::record::{Members, Record};
 use crate::request::Request;
-use crate::service::{Service, ServiceDef};
+use crate::service::Service;
 use crate::session::Session;
 
 /// No key of a resource is longer: an entry with a longer one is no resource.
@@ -22,7 +23,8 @@ const MAX_KEY: usize = 1024;
 /// What a path of a service lists, and what its entries are measured by.
 ///
 /// One table makes a discovery, whose resources are [`Record`]s, and the pollster that measures them; they are
-/// registered with `build: |context| TABLE.discovery(context)` and `build: |context| TABLE.pollster(context)`.
+/// registered with `|context| TABLE.discovery(context)` and `|context| TABLE.pollster(context)`. The meters of
+/// the registration are [`Table::meter_defs`], so that each meter is named once.
 pub struct Table {
     /// The service.
     pub service: &'static ServiceDef,
@@ -43,8 +45,8 @@ pub struct Table {
     pub metadata: &'static [Metadata],
     /// Further members that are kept, for keys, meters and metadata that is made.
     pub members: &'static [&'static str],
-    /// The meters, by name, and how each is measured.
-    pub meters: &'static [(&'static str, Measure)],
+    /// The meters, and how each is measured.
+    pub meters: &'static [(MeterDef, Measure)],
 }
 
 /// An entry of the metadata of samples.
@@ -159,6 +161,23 @@ impl Table {
         // Said once, with the options of the discovery: a pollster by itself asks nothing.
         Session::of(context)?;
         Ok(Arc::new(TablePollster(self)))
+    }
+
+    /// The definitions of the meters, for the registration of the pollster:
+    /// `.meters(&const { TABLE.meter_defs::<2>() })` for a table of two.
+    ///
+    /// # Panics
+    ///
+    /// When the table has another number of meters. In a constant that is an error of the compiler.
+    pub const fn meter_defs<const N: usize>(&self) -> [MeterDef; N] {
+        assert!(N == self.meters.len(), "the table has another number of meters");
+        let mut defs = [self.meters[0].0; N];
+        let mut place = 0;
+        while place < N {
+            defs[place] = self.meters[place].0;
+            place += 1;
+        }
+        defs
     }
 
     fn all_members(&self) -> Members {
@@ -291,7 +310,8 @@ impl TablePollster {
     async fn measure(&self, run: &mut PollRun, resource: &Resource, record: &Record) -> Result<(), Failure> {
         let mut values = Vec::with_capacity(self.0.meters.len());
         let mut troubles = Vec::new();
-        for (name, measure) in self.0.meters {
+        for (meter, measure) in self.0.meters {
+            let name = meter.name;
             if !run.wants(name) {
                 continue;
             }

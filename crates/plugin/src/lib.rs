@@ -32,6 +32,7 @@ mod pollster;
 mod publisher;
 mod registration;
 mod report;
+mod runs;
 mod scope;
 mod secret;
 pub mod testing;
@@ -39,6 +40,7 @@ pub mod testing;
 pub use async_trait::async_trait;
 pub use inventory;
 pub use nephoscope_model as model;
+pub use nephoscope_model::PartitionMode;
 pub use schemars;
 
 pub use admission::{Admission, Permit};
@@ -60,12 +62,13 @@ pub use files::{FileError, read_file};
 pub use names::{Identity, IdentityKind, IdentityNames, Names};
 pub use options::{OptionsError, OptionsSpec};
 pub use pollster::{PollContext, PollRun, Pollster};
-pub use publisher::{PublishError, Publisher, PublisherContext};
+pub use publisher::{Accepted, PublishError, Publisher, PublisherContext};
 pub use registration::{
     DiscoveryPlugin, Expand, Family, NamesPlugin, PollsterPlugin, PublisherPlugin, Registration,
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
-pub use scope::{PartitionMode, Scope};
+pub use runs::{FailedResource, RunEnd, RunOutcome};
+pub use scope::Scope;
 pub use secret::Secret;
 
 /// Registers a family, discovery, pollster or publisher with the program that the crate is linked into.

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use nephoscope_model::{Meter, Resource, ResourceIds, RunIds, Sample, Subject, Timestamp, Volume};
+use nephoscope_model::{
+    Meter, ReportedResource, Resource, ResourceIds, RunIds, Sample, Subject, Timestamp, Volume,
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -36,6 +38,15 @@ pub trait RunObserver: Send + Sync {
     fn failed(&self, resource: &Resource, failure: Failure);
     /// The plugin did what it must not do.
     fn defect(&self, message: String);
+    /// What the samples of a report on the resource have in common with those that may be in one batch with them.
+    fn tag(&self, resource: &Resource) -> u32 {
+        let _ = resource;
+        0
+    }
+    /// Whether batches say of which resources their samples are. It is asked once.
+    fn follows(&self) -> bool {
+        false
+    }
 }
 
 /// The meters of a pollster, and which of them are wanted.
@@ -68,6 +79,9 @@ pub struct RunOutput {
 struct OutputState {
     full: VecDeque<Reported>,
     open: Vec<Sample>,
+    /// The tag of the samples of `open`, and the resources if they are followed.
+    tag: u32,
+    resources: Vec<ReportedResource>,
     /// When the first sample of `open` was reported, and when the last.
     opened: Instant,
     added: Instant,
@@ -82,7 +96,16 @@ impl OutputState {
             self.full.push_back(Reported {
                 samples,
                 at: self.added,
+                tag: self.tag,
+                resources: std::mem::take(&mut self.resources),
             });
+        }
+    }
+
+    /// So many samples were added to the open batch that are of the resource with this key.
+    fn follow(&mut self, key: &Arc<str>, samples: usize) {
+        if samples > 0 {
+            self.resources.push(ReportedResource::new(key.clone(), samples));
         }
     }
 }
@@ -95,6 +118,10 @@ pub struct Reported {
     pub samples: Vec<Sample>,
     /// When the last of them was reported.
     pub at: Instant,
+    /// What [`RunObserver::tag`] says of all their resources.
+    pub tag: u32,
+    /// Of which resources they are, in order, if that is [followed](RunObserver::follows).
+    pub resources: Vec<ReportedResource>,
 }
 
 impl RunOutput {
@@ -133,6 +160,8 @@ pub struct SampleSink {
     output: Arc<RunOutput>,
     /// The samples of the report in progress.
     pending: Vec<Sample>,
+    /// Whether batches say of which resources they are.
+    follows: bool,
 }
 
 impl SampleSink {
@@ -150,6 +179,8 @@ impl SampleSink {
             state: Mutex::new(OutputState {
                 full: VecDeque::new(),
                 open: Vec::new(),
+                tag: 0,
+                resources: Vec::new(),
                 opened: now,
                 added: now,
                 last_result: now,
@@ -162,6 +193,7 @@ impl SampleSink {
             timestamp,
             batch_size: batch_size.max(1),
             batches,
+            follows: observer.follows(),
             observer,
             output: output.clone(),
             pending: Vec::new(),
@@ -190,12 +222,18 @@ impl SampleSink {
         self.observer.failed(resource, failure);
     }
 
-    /// Moves the pending samples to the output.
-    fn commit(&mut self) {
+    /// Moves the pending samples, which are of this resource, to the output.
+    fn commit(&mut self, resource: &Resource) {
         let now = Instant::now();
+        let tag = self.observer.tag(resource);
         let mut state = self.output.state.lock();
-        let was_empty = state.open.is_empty();
         state.last_result = now;
+        if tag != state.tag {
+            state.close();
+            state.tag = tag;
+        }
+        let was_empty = state.open.is_empty();
+        let mut followed = 0;
         for sample in self.pending.drain(..) {
             if state.open.is_empty() {
                 state.opened = now;
@@ -205,10 +243,13 @@ impl SampleSink {
             }
             state.open.push(sample);
             state.added = now;
+            followed += usize::from(self.follows);
             if state.open.len() >= self.batch_size {
+                state.follow(resource.key(), std::mem::take(&mut followed));
                 state.close();
             }
         }
+        state.follow(resource.key(), followed);
         if was_empty && !state.open.is_empty() {
             self.output.begun.notify_one();
         }
@@ -266,7 +307,7 @@ impl Report<'_> {
     /// [`Stopped`] when the run has been ended; return it with `?`. The report counts all the same.
     pub async fn send(self) -> Result<(), Stopped> {
         let Self { sink, resource, .. } = self;
-        sink.commit();
+        sink.commit(resource);
         sink.observer.reported(resource);
         sink.hand_on().await
     }

@@ -8,71 +8,26 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use nephoscope_coordination::{Agreed, Coordinator, Group, Unit, WorkId};
-use nephoscope_model::{CycleId, Timestamp};
-use nephoscope_notifier::{Notifier, Outcome, ReceiptSet};
-use nephoscope_plugin::{CycleCache, FailureKind, PartitionMode};
+use nephoscope_coordination::{Agreed, Group, Unit, WorkId};
+use nephoscope_notifier::{Outcome, ReceiptSet};
+use nephoscope_plugin::{FailureKind, PartitionMode};
+use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::context::{Begun, CycleContext};
 use crate::events;
 use crate::fence::Fence;
-use crate::keyhash::KeyHasher;
-use crate::ledger::{Ledger, Settlements};
-use crate::limits::Limits;
+use crate::ledger::Ledger;
 use crate::listing::{Listing, ListingContext, ListingDef, Part, Reader};
+use crate::margin::margin;
+use crate::pages::InputReaders;
 use crate::record::{CycleRecord, FailureCounts};
-use crate::run::{InputReaders, Run, RunEnd, RunState};
-use crate::schedule::Schedule;
+use crate::run::{Run, RunEnd, RunState};
 use crate::scheduler::Start;
 use crate::task::{Input, Lane, RunDef, TaskDef};
-
-/// When a cycle took its first step.
-#[derive(Debug, Clone, Copy)]
-pub struct Begun {
-    pub(crate) at: Instant,
-    pub(crate) wall: Timestamp,
-}
-
-impl Begun {
-    /// It takes it now.
-    pub fn now(clock: &dyn Clock) -> Self {
-        Self {
-            at: Instant::now(),
-            wall: clock.wall(),
-        }
-    }
-}
-
-/// What all parts of a cycle must know.
-pub struct CycleContext {
-    pub(crate) cycle: CycleId,
-    pub(crate) begun: Begun,
-    /// The number of the succession, if this is one.
-    pub(crate) succession: Option<u64>,
-    pub(crate) interval: Duration,
-    pub(crate) deadline: Instant,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) cache: CycleCache,
-    pub(crate) host: Arc<str>,
-    pub(crate) sample_source: Arc<str>,
-    pub(crate) batch_size: usize,
-    pub(crate) batch_age: Duration,
-    pub(crate) coordinator: Arc<dyn Coordinator>,
-    pub(crate) notifier: Notifier,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) hasher: KeyHasher,
-    pub(crate) plugin_runtime: Handle,
-    pub(crate) settlements: Settlements,
-    /// No run begins any more.
-    pub(crate) stopping: CancellationToken,
-    /// What runs ends now.
-    pub(crate) cancellation: CancellationToken,
-}
 
 /// What stays of the pollster runs of a schedule from cycle to cycle, by pollster and wanted meters.
 #[derive(Default)]
@@ -109,11 +64,6 @@ impl RunStates {
         list.sort_by(|one, other| one.0.cmp(&other.0));
         list
     }
-}
-
-/// The margin that a cycle leaves before the next edge.
-pub fn margin(interval: Duration) -> Duration {
-    (interval / 20).min(Duration::from_secs(1))
 }
 
 /// What of the shared units is polled.
@@ -213,8 +163,8 @@ struct Cycle<'a> {
 impl<'a> Cycle<'a> {
     fn new(states: &'a RunStates, context: Arc<CycleContext>) -> Self {
         let work = Arc::new(WorkId {
-            cycle: context.cycle.clone(),
-            succession: context.succession,
+            cycle: context.frame.cycle.clone(),
+            succession: context.frame.succession,
         });
         Self {
             states,
@@ -222,8 +172,8 @@ impl<'a> Cycle<'a> {
             runs: JoinSet::new(),
             ledger: Ledger::new(
                 work.clone(),
-                context.coordinator.clone(),
-                context.settlements.clone(),
+                context.engine.coordinator.clone(),
+                context.engine.settlements.clone(),
             ),
             work,
             shared: context.cancellation.child_token(),
@@ -268,7 +218,7 @@ impl<'a> Cycle<'a> {
             });
         }
         for run in runs {
-            let stopping = self.context.stopping.clone();
+            let stopping = self.context.engine.stopping.clone();
             self.runs.spawn(async move {
                 if let Some(at) = at {
                     tokio::select! {
@@ -315,8 +265,8 @@ impl<'a> Cycle<'a> {
             }
             let members = listings.iter().map(|listing| listing.part().members).max();
             let fence = Fence {
-                coordinator: self.context.coordinator.clone(),
-                clock: self.context.clock.clone(),
+                coordinator: self.context.engine.coordinator.clone(),
+                clock: self.context.engine.clock.clone(),
                 work: self.work.clone(),
                 units: listings.iter().map(|listing| listing.unit().clone()).collect(),
             };
@@ -361,6 +311,7 @@ impl<'a> Cycle<'a> {
         InputReaders {
             listings: listings.iter().map(|listing| listing.reader()).collect(),
             fallback: fallback.map(|listing| listing.reader()),
+            classes: input.classes.clone(),
         }
     }
 
@@ -408,7 +359,7 @@ impl<'a> Cycle<'a> {
                 // Its part of the cycle had not begun when the agent was told to stop.
                 Some(Ok(None)) => {}
                 Some(Err(error)) => {
-                    tracing::error!(%error, cycle = %self.context.cycle, "a run of the engine itself failed");
+                    tracing::error!(%error, cycle = %self.context.frame.cycle, "a run of the engine itself failed");
                 }
                 None => break,
             }
@@ -421,7 +372,7 @@ impl<'a> Cycle<'a> {
         let Begun {
             at: began,
             wall: started,
-        } = self.context.begun;
+        } = self.context.frame.begun;
         let listings: Vec<_> = self
             .listings
             .iter()
@@ -438,7 +389,7 @@ impl<'a> Cycle<'a> {
         }
         let mut record = CycleRecord {
             schedule,
-            cycle: self.context.cycle.clone(),
+            cycle: self.context.frame.cycle.clone(),
             started,
             lateness: start.due.map(|due| began.saturating_duration_since(due)),
             duration: began.elapsed(),
@@ -447,7 +398,7 @@ impl<'a> Cycle<'a> {
             failures,
             listings,
             polls: Vec::new(),
-            succession: self.context.succession,
+            succession: self.context.frame.succession,
             no_plan,
         };
         let mut receipts = Vec::new();
@@ -482,15 +433,15 @@ fn listing_context(
         .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
         .flatten();
     ListingContext {
-        cycle: context.cycle.clone(),
+        cycle: context.frame.cycle.clone(),
         // A listing that is cut off ends before the polls that read it: these end as they should.
-        deadline: context.deadline - margin(context.interval) / 2,
+        deadline: context.frame.deadline - margin(context.frame.interval) / 2,
         timeout,
         limit: context.limits.options().listing,
         cache: context.cache.clone(),
         wanted: task.wanted_of(index),
         cancellation,
-        runtime: context.plugin_runtime.clone(),
-        hasher: context.hasher.clone(),
+        runtime: context.engine.plugin_runtime.clone(),
+        hasher: context.engine.hasher.clone(),
     }
 }

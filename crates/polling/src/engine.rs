@@ -4,38 +4,37 @@ mod beside;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use nephoscope_coordination::{Carried, Coordinator, InProgress};
+use nephoscope_coordination::{Carried, InProgress};
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::Notifier;
-use nephoscope_plugin::{BlockingPool, CycleCache};
+use nephoscope_plugin::BlockingPool;
+use nephoscope_sources::{Schedule, Source};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::beside::take_work;
+use crate::classes::SourceClasses;
 use crate::clock::Clock;
-use crate::cycle::{Begun, CycleContext, Planned, RunStates, margin, run_cycle};
+use crate::context::{Begun, CycleContext, CycleFrame, EngineContext};
+use crate::cycle::{Planned, RunStates, run_cycle};
 use crate::events;
-use crate::keyhash::KeyHasher;
-use crate::ledger::Settlements;
-use crate::limits::{LimitOptions, Limits};
+use crate::limits::Limits;
+use crate::margin::margin;
+pub use crate::options::{EngineOptions, EngineParts};
 use crate::plugins::Plugins;
 use crate::progress::Progress;
 use crate::record::CycleRecord;
-use crate::schedule::Schedule;
 use crate::scheduler::{Entry, Prepare, Remainder, Scheduler, Start};
 pub use crate::slot::run_status;
 use crate::slot::{Running, Slot};
-use crate::source::Source;
 use crate::splay;
 use crate::stats::{SchedulerStatus, SetAsideStatus, TaskStatus, Totals, seconds};
 use crate::task::TaskDef;
@@ -50,44 +49,6 @@ const WATCHED: usize = 64;
 /// After the time for a graceful stop, how long polls that were told to end may take.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
-/// How an engine works, apart from what it polls.
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// `agent.id`.
-    pub agent_id: Arc<str>,
-    /// `agent.host`.
-    pub host: Arc<str>,
-    /// `agent.sample_source`.
-    pub sample_source: Arc<str>,
-    /// `notifier.batch_size`.
-    pub batch_size: usize,
-    /// `notifier.batch_age`.
-    pub batch_age: Duration,
-    /// `agent.limits`.
-    pub limits: LimitOptions,
-    /// `agent.splay`.
-    pub splay: bool,
-    /// Whether units that agents share are this agent's alone (the `local` backend): they are polled at once at the start, too.
-    pub shared_in_progress: bool,
-    /// Where finished cycles are remembered.
-    pub state_dir: Option<PathBuf>,
-}
-
-/// What an engine works with.
-#[derive(Clone)]
-pub struct EngineParts {
-    /// The clocks.
-    pub clock: Arc<dyn Clock>,
-    /// Who divides shared work.
-    pub coordinator: Arc<dyn Coordinator>,
-    /// Where samples go.
-    pub notifier: Notifier,
-    /// Where the engine itself runs.
-    pub runtime: Handle,
-    /// Where plugins run: one that blocks its thread must not block the engine.
-    pub plugin_runtime: Handle,
-}
-
 /// A running engine; cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -98,7 +59,7 @@ struct Inner {
     limits: Arc<Limits>,
     /// Of work beside the cycles: what hangs there must take no places from them.
     limits_beside: Arc<Limits>,
-    hasher: KeyHasher,
+    context: Arc<EngineContext>,
     scheduler: Scheduler,
     slots: Mutex<HashMap<ScheduleId, Arc<Slot>>>,
     plugins: Mutex<Arc<Plugins>>,
@@ -110,14 +71,8 @@ struct Inner {
     watchers: broadcast::Sender<Arc<CycleRecord>>,
     /// Cycles that run.
     cycles: TaskTracker,
-    /// Receipts that are waited for.
-    settlements: Settlements,
     /// Held while schedules come and go.
     changing: tokio::sync::Mutex<()>,
-    /// No cycle starts any more.
-    stopping: CancellationToken,
-    /// Running cycles end now.
-    ended: CancellationToken,
 }
 
 /// What a change of the sources did.
@@ -145,13 +100,13 @@ impl Engine {
         parts.runtime.spawn(async move {
             let _ = until.run_until_cancelled(writer).await;
         });
-        let settlements = Settlements::on(parts.runtime.clone());
+        let context = EngineContext::new(&options, &parts, stopping, CancellationToken::new());
         let inner = Arc::new(Inner {
             limits: Arc::new(Limits::new(options.limits)),
             limits_beside: Arc::new(Limits::new(options.limits)),
             options,
             parts,
-            hasher: KeyHasher::default(),
+            context,
             scheduler,
             slots: Mutex::default(),
             plugins: Mutex::new(plugins),
@@ -161,26 +116,23 @@ impl Engine {
             records: Mutex::default(),
             watchers,
             cycles: TaskTracker::new(),
-            settlements,
             changing: tokio::sync::Mutex::default(),
-            stopping,
-            ended: CancellationToken::new(),
         });
         let work = take_work(Arc::downgrade(&inner));
-        let until = inner.stopping.clone();
+        let until = inner.context.stopping.clone();
         inner.parts.runtime.spawn(async move {
             let _ = until.run_until_cancelled(work).await;
         });
         Self(inner)
     }
 
-    /// Polls these sources with these plugins from now on. Schedules that stay neither miss nor repeat a
+    /// Polls these sources with these plugins from now on, for the publishers that the notifier has now. Schedules that stay neither miss nor repeat a
     /// cycle, and running polls are not cut off. What agents share changes with the first plan that lists this
     /// agent's new units.
     pub async fn apply(&self, sources: &[Source], plugins: Arc<Plugins>) -> Applied {
         let inner = &self.0;
         let _changing = inner.changing.lock().await;
-        let tasks = TaskDef::plan(sources, &plugins);
+        let tasks = TaskDef::plan(sources, &plugins, &source_classes(&inner.parts.notifier));
         let carried = Carried {
             units: tasks
                 .iter()
@@ -271,12 +223,12 @@ impl Engine {
     /// handed over.
     pub async fn stop(&self, deadline: Instant) {
         let inner = &self.0;
-        inner.stopping.cancel();
+        inner.context.stopping.cancel();
         inner.cycles.close();
         let stopping = timeout_at(deadline, inner.parts.coordinator.stopping());
         let (_, ended) = tokio::join!(stopping, timeout_at(deadline, inner.cycles.wait()));
         if ended.is_err() {
-            inner.ended.cancel();
+            inner.context.ended.cancel();
             let _ = timeout_at(Instant::now() + LAST_GRACE, inner.cycles.wait()).await;
         }
     }
@@ -285,8 +237,11 @@ impl Engine {
     /// pool. Called after the notifier has flushed its queues.
     pub async fn settle(&self, deadline: Instant) {
         let inner = &self.0;
-        if timeout_at(deadline, inner.settlements.done()).await.is_err() {
-            inner.settlements.end().await;
+        if timeout_at(deadline, inner.context.settlements.done())
+            .await
+            .is_err()
+        {
+            inner.context.settlements.end().await;
         }
         // Said already when the file could not be written before.
         let _ = inner.progress.write(&inner.blocking).await;
@@ -297,8 +252,8 @@ impl Engine {
 
     /// Ends running cycles now; see [`Engine::stop`].
     pub fn abort(&self) {
-        self.0.stopping.cancel();
-        self.0.ended.cancel();
+        self.0.context.stopping.cancel();
+        self.0.context.ended.cancel();
     }
 
     /// Each record of a cycle as it ends.
@@ -394,7 +349,7 @@ impl Inner {
     /// Called by the scheduler on the edge: must not wait. The cycle begins here, with its first step: it notes its
     /// start, and asks for its plan. All else is for later.
     fn start_cycle(self: Arc<Self>, slot: &Arc<Slot>, start: Start) -> Option<Remainder> {
-        if self.stopping.is_cancelled() {
+        if self.context.stopping.is_cancelled() {
             return None;
         }
         if slot.running.swap(true, Ordering::AcqRel) {
@@ -432,7 +387,13 @@ impl Inner {
                         (None, None) => Planned::NotNeeded,
                     }
                 };
-                let context = self.context(start.cycle.clone(), None, start.interval, deadline, begun);
+                let context = self.context(CycleFrame {
+                    cycle: start.cycle.clone(),
+                    begun,
+                    succession: None,
+                    interval: start.interval,
+                    deadline,
+                });
                 let end = self.cycle(&running.0, start, context, planned).await;
                 drop(running);
                 if let Some(end) = end {
@@ -494,8 +455,9 @@ impl Inner {
         )
         .await;
         self.remember(slot, &end.record);
-        let (inner, patience, settlement) = (self.clone(), self.settlements.clone(), end.settlement());
-        self.settlements.spawn(async move {
+        let (inner, patience, settlement) =
+            (self.clone(), self.context.settlements.clone(), end.settlement());
+        self.context.settlements.spawn(async move {
             // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
             if let Some(outcome) = patience.patiently(settlement).await {
                 events::cycle_settled(&start.cycle, outcome);
@@ -507,13 +469,13 @@ impl Inner {
 
     /// Asks the coordinator for the plan of a cycle, and which task of the schedule it is about.
     async fn agree(&self, slot: &Slot, cycle: &CycleId, deadline: Instant) -> Planned {
-        if self.stopping.is_cancelled() {
+        if self.context.stopping.is_cancelled() {
             return Planned::None("the agent stops".to_owned());
         }
         let mut begun = slot.begun.lock().await;
         let answer = tokio::select! {
             biased;
-            () = self.ended.cancelled() => return Planned::None("the agent stops".to_owned()),
+            () = self.context.ended.cancelled() => return Planned::None("the agent stops".to_owned()),
             answer = timeout_at(deadline, self.parts.coordinator.plan(cycle)) => answer,
         };
         let reason = match answer {
@@ -552,38 +514,12 @@ impl Inner {
         self.scheduler.remove(id.clone()).await;
     }
 
-    fn context(
-        &self,
-        cycle: CycleId,
-        succession: Option<u64>,
-        interval: Duration,
-        deadline: Instant,
-        begun: Begun,
-    ) -> Arc<CycleContext> {
-        Arc::new(CycleContext {
-            cycle,
-            begun,
-            succession,
-            interval,
-            deadline,
-            clock: self.parts.clock.clone(),
-            cache: CycleCache::default(),
-            host: self.options.host.clone(),
-            sample_source: self.options.sample_source.clone(),
-            batch_size: self.options.batch_size,
-            batch_age: self.options.batch_age,
-            coordinator: self.parts.coordinator.clone(),
-            notifier: self.parts.notifier.clone(),
-            limits: match succession {
-                None => self.limits.clone(),
-                Some(_) => self.limits_beside.clone(),
-            },
-            hasher: self.hasher.clone(),
-            plugin_runtime: self.parts.plugin_runtime.clone(),
-            settlements: self.settlements.clone(),
-            stopping: self.stopping.clone(),
-            cancellation: self.ended.child_token(),
-        })
+    fn context(&self, frame: CycleFrame) -> Arc<CycleContext> {
+        let limits = match frame.succession {
+            None => &self.limits,
+            Some(_) => &self.limits_beside,
+        };
+        self.context.cycle(frame, limits.clone())
     }
 
     fn remember(&self, slot: &Slot, record: &Arc<CycleRecord>) {
@@ -612,10 +548,9 @@ pub async fn once(
     plugins: &Plugins,
     cancellation: &CancellationToken,
 ) -> Vec<Arc<CycleRecord>> {
-    let tasks = TaskDef::plan(sources, plugins);
+    let tasks = TaskDef::plan(sources, plugins, &source_classes(&parts.notifier));
     let limits = Arc::new(Limits::new(options.limits));
-    // Nobody is told what is finished.
-    let settlements = Settlements::on(parts.runtime.clone());
+    let shared = EngineContext::new(options, &parts, cancellation.clone(), cancellation.clone());
     let now = parts.clock.wall();
     let edge = parts.clock.monotonic();
     let cycles = tasks.iter().map(|task| {
@@ -629,27 +564,14 @@ pub async fn once(
             due: None,
             interval,
         };
-        let context = Arc::new(CycleContext {
+        let frame = CycleFrame {
             cycle: start.cycle.clone(),
-            succession: None,
             begun: Begun::now(parts.clock.as_ref()),
+            succession: None,
             interval,
             deadline: edge + interval - margin(interval),
-            clock: parts.clock.clone(),
-            cache: CycleCache::default(),
-            host: options.host.clone(),
-            sample_source: options.sample_source.clone(),
-            batch_size: options.batch_size,
-            batch_age: options.batch_age,
-            coordinator: parts.coordinator.clone(),
-            notifier: parts.notifier.clone(),
-            limits: limits.clone(),
-            hasher: KeyHasher::default(),
-            plugin_runtime: parts.plugin_runtime.clone(),
-            settlements: settlements.clone(),
-            stopping: cancellation.clone(),
-            cancellation: cancellation.child_token(),
-        });
+        };
+        let context = shared.cycle(frame, limits.clone());
         let coordinator = parts.coordinator.clone();
         async move {
             let states = RunStates::default();
@@ -678,6 +600,11 @@ pub async fn once(
         }
     });
     futures::future::join_all(cycles).await
+}
+
+/// The sources that the publishers in use tell apart.
+fn source_classes(notifier: &Notifier) -> SourceClasses {
+    SourceClasses::new(notifier.source_selections())
 }
 
 /// The cycle of a schedule that is in progress, if there is one.

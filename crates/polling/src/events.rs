@@ -9,9 +9,9 @@ use nephoscope_coordination::WorkId;
 use nephoscope_model::CycleId;
 use nephoscope_notifier::Outcome;
 use nephoscope_plugin::{Failure, FailureKind};
+use nephoscope_sources::Schedule;
 
 use crate::record::CycleRecord;
-use crate::schedule::Schedule;
 
 pub(crate) fn clock_stepped(micros: i64, large: bool) {
     let by = Duration::from_micros(micros.unsigned_abs());

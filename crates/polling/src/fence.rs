@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::protocol::LONGEST_REQUEST_TIMEOUT;
-use nephoscope_coordination::{Coordinator, Unit, WorkId};
+use nephoscope_coordination::{Coordinator, LONGEST_ANSWER, Unit, WorkId};
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 
-/// How long a coordinator may take to say whether a batch may go: longer than its own longest request timeout. One that takes
-/// longer does not know, and what it does not know does not go.
-const PATIENCE: Duration = LONGEST_REQUEST_TIMEOUT.saturating_add(Duration::from_secs(1));
+/// How long the fence waits for a coordinator's answer: longer than a backend may take. A backend that takes even longer does
+/// not know, and then the batch does not go.
+const PATIENCE: Duration = LONGEST_ANSWER.saturating_add(Duration::from_secs(1));
 
 /// The fence of one run.
 #[derive(Clone)]

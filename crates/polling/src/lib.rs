@@ -12,27 +12,30 @@
 //! The engine knows plugins by trait only, and never touches a file but the small one in [`progress`].
 
 pub mod alarm;
+pub mod classes;
 pub mod clock;
+pub mod context;
+pub mod cost;
 pub mod cycle;
 pub mod engine;
 mod events;
 pub mod fence;
-pub mod filter;
 pub mod generations;
 pub mod keyhash;
 pub mod ledger;
 pub mod limits;
 pub mod listing;
+mod margin;
 mod names;
+mod options;
+mod pages;
 pub mod plugins;
 pub mod progress;
 pub mod record;
 pub mod run;
-pub mod schedule;
 pub mod scheduler;
 pub mod setaside;
 mod slot;
-pub mod source;
 pub mod splay;
 pub mod stats;
 pub mod task;

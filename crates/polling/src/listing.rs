@@ -224,6 +224,11 @@ impl Listing {
         self.state.lock().unreachable
     }
 
+    /// Whether it has ended, and nothing was left out: no failure, and no discovery that is not loaded.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.state.lock().ended, Some(Ok(()))) && !matches!(self.def.origin, Origin::Unknown)
+    }
+
     /// Whether it has listed anything so far, this agent's or not, or could not be listed in full.
     pub fn found_anything(&self) -> bool {
         let state = self.state.lock();

@@ -31,6 +31,8 @@ pub struct LoadedDiscovery {
 pub struct LoadedPollster {
     /// Its name, part of the identity of its samples.
     pub name: Arc<str>,
+    /// The namespaces that load it.
+    pub namespaces: Arc<[Arc<str>]>,
     /// The meters that it can measure.
     pub meters: Vec<Arc<Meter>>,
     /// The discovery URL that is asked where a source gives no resources.
@@ -205,6 +207,7 @@ impl Plugins {
             if let Some(plugin) = plugins.keep(built, &found.name, found.family(), &mut errors) {
                 plugins.pollsters.push(Arc::new(LoadedPollster {
                     name: found.name.clone(),
+                    namespaces: found.namespaces.iter().map(|name| Arc::from(&**name)).collect(),
                     meters: found.meters.clone(),
                     default_discovery: found.default_discovery.clone(),
                     partition: found.partition,

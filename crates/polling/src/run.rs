@@ -1,10 +1,11 @@
 //! One pollster run of a cycle: its resources in, its samples out, and an end in any case.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -12,7 +13,8 @@ use nephoscope_coordination::Unit;
 use nephoscope_model::{Batch, Resource, RunIds, Sample};
 use nephoscope_notifier::ReceiptSet;
 use nephoscope_plugin::{
-    Failure, FailureKind, Page, PollContext, PollRun, Reported, RunObserver, RunOutput, SampleSink,
+    FailedResource, Failure, FailureKind, Page, PollContext, PollRun, Reported, RunObserver, RunOutcome,
+    RunOutput, SampleSink,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -20,12 +22,15 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::cycle::CycleContext;
+use crate::classes::ClassSet;
+use crate::context::CycleContext;
 use crate::events;
 use crate::fence::Fence;
-use crate::keyhash::{KeyHasher, KeySet};
-use crate::listing::{Reader, panicked};
+use crate::keyhash::KeyHasher;
+use crate::listing::panicked;
+use crate::margin::margin;
 use crate::names;
+use crate::pages::{Divided, InputReaders, PageFilter, PageSource, Pages};
 use crate::record::{DESCRIBED, FailureNote, PollRecord};
 use crate::setaside::SetAside;
 use crate::task::{Lane, RunDef};
@@ -72,15 +77,6 @@ pub struct Run {
     pub(crate) members: NonZeroUsize,
 }
 
-/// The readers of one source's resources.
-pub struct InputReaders {
-    /// Those that may have resources for this agent. With a `fallback` it is all of them: whether they list anything at
-    /// all is what decides about it.
-    pub(crate) listings: Vec<Reader>,
-    /// Read if `listings` list nothing; `None` if there is none, or nothing of it is this agent's.
-    pub(crate) fallback: Option<Reader>,
-}
-
 /// What a run leaves when it has ended.
 pub struct RunEnd {
     /// The shared units whose resources it polled.
@@ -108,16 +104,45 @@ impl Run {
         } = self;
         let observer = Arc::new(Observer {
             state: state.clone(),
-            hasher: context.hasher.clone(),
+            hasher: context.engine.hasher.clone(),
             record: Mutex::new(PollRecord {
                 pollster: def.pollster.name.clone(),
                 ..PollRecord::default()
             }),
+            follows: context.engine.notifier.follows_runs(),
             context: context.clone(),
             unreachable: AtomicBool::new(false),
+            incomplete: AtomicBool::new(false),
+            failed: Mutex::default(),
+            tags: OnceLock::new(),
         });
+        let run = Arc::new(
+            nephoscope_model::Run::new(
+                context.frame.cycle.clone(),
+                context.frame.interval,
+                def.pollster.name.clone(),
+            )
+            .namespaces(def.pollster.namespaces.clone())
+            .sources(
+                def.sources
+                    .iter()
+                    .map(|(name, _)| name.clone())
+                    .collect::<Arc<[_]>>(),
+            )
+            .succession(context.frame.succession),
+        );
+        // A succession is about some units only: what it has not is still this agent's or another's as before.
+        if observer.follows && context.frame.succession.is_none() {
+            context
+                .engine
+                .notifier
+                .run_began(&run, &|key| inputs.iter().any(|input| input.own(key)));
+        }
         let mut worker = Worker {
             receipts: ReceiptSet::default(),
+            run,
+            skipped: false,
+            sources: Vec::new(),
             def,
             state,
             context,
@@ -127,12 +152,16 @@ impl Run {
             members,
         };
         let outcome = worker.work(inputs).await;
+        if observer.follows {
+            let end = worker.end_of_run(outcome.as_ref().err());
+            worker.context.engine.notifier.run_ended(&worker.run, end);
+        }
         if let Err(failure) = outcome {
             observer.run_failed(&failure);
         }
         let record = std::mem::take(&mut *observer.record.lock());
         if record.fenced > 0 {
-            events::fenced(&record.pollster, &worker.context.cycle, record.fenced);
+            events::fenced(&record.pollster, &worker.context.frame.cycle, record.fenced);
         }
         RunEnd {
             undone: observer.unreachable.load(Ordering::Relaxed)
@@ -154,11 +183,24 @@ struct Worker {
     fence: Option<Fence>,
     members: NonZeroUsize,
     receipts: ReceiptSet,
+    /// As publishers see it.
+    run: Arc<nephoscope_model::Run>,
+    /// Whether the pollster was not called though there are resources.
+    skipped: bool,
+    /// The sources behind each tag but 0, where not all of them want the same resources.
+    sources: Vec<Arc<[Arc<str>]>>,
 }
 
 impl Worker {
     async fn work(&mut self, inputs: Vec<InputReaders>) -> Result<(), Failure> {
-        let mut pages = PageSource::new(inputs, self.observer.clone());
+        let pages = PageSource::new(inputs, self.observer.clone());
+        let mut pages = if self.def.is_divided() {
+            let read = self.in_time(pages.read_all(), "its resources were not listed in time");
+            let read = read.await?;
+            self.divide(read)
+        } else {
+            Pages::Listed(pages)
+        };
         // A pollster without resources is not called, and takes no place of another.
         let context = self.context.clone();
         let Some(first) = self
@@ -167,6 +209,7 @@ impl Worker {
         else {
             return Ok(());
         };
+        self.skipped = true;
         if self.state.hangs() {
             return Err(Failure::transient(
                 "the poll before still blocks its thread; not started again",
@@ -176,7 +219,38 @@ impl Worker {
         let _places = self
             .in_time(places, "no other poll ended in time to make a place")
             .await?;
+        self.skipped = false;
         self.poll(first, pages).await
+    }
+
+    /// Takes over which sources want each resource: it becomes the tag of its samples.
+    fn divide(&mut self, divided: Divided) -> Pages<Observer> {
+        let Divided { pages, sets, of } = divided;
+        let wanting = |set: &ClassSet| -> Arc<[Arc<str>]> {
+            let sources = self.def.sources.iter();
+            let wanting = sources.filter(|(_, class)| set.contains(class));
+            wanting.map(|(name, _)| name.clone()).collect()
+        };
+        self.sources = sets.iter().map(wanting).collect();
+        // Nobody has set it before: a run is divided once.
+        let _ = self.observer.tags.set(of);
+        Pages::Read(pages)
+    }
+
+    /// How the run ended, for publishers.
+    fn end_of_run(&self, failure: Option<&Failure>) -> nephoscope_plugin::RunEnd {
+        let fenced = self.observer.record.lock().fenced > 0;
+        let outcome = match failure {
+            _ if self.skipped => RunOutcome::Skipped,
+            _ if fenced || self.cancellation.is_cancelled() => RunOutcome::CutOff,
+            Some(failure) if failure.kind() == FailureKind::Stopped => RunOutcome::CutOff,
+            Some(_) => RunOutcome::Failed,
+            None if self.context.frame.succession.is_some() => RunOutcome::Partial,
+            None if self.observer.incomplete.load(Ordering::Relaxed) => RunOutcome::Partial,
+            None => RunOutcome::Complete,
+        };
+        let failed = std::mem::take(&mut *self.observer.failed.lock());
+        nephoscope_plugin::RunEnd::new(outcome).failed(failed)
     }
 
     /// What `work` gives, unless the run is cancelled or its deadline comes before.
@@ -184,7 +258,7 @@ impl Worker {
         tokio::select! {
             biased;
             () = self.cancellation.cancelled() => Err(self.cancelled()),
-            done = timeout_at(self.context.deadline, work) => {
+            done = timeout_at(self.context.frame.deadline, work) => {
                 done.map_err(|_| Failure::new(FailureKind::Stopped, late))
             }
         }
@@ -199,29 +273,29 @@ impl Worker {
         Failure::new(FailureKind::Stopped, why)
     }
 
-    async fn poll(&mut self, first: Page, mut pages: PageSource) -> Result<(), Failure> {
+    async fn poll(&mut self, first: Page, mut pages: Pages<Observer>) -> Result<(), Failure> {
         let began = Instant::now();
         let context = self.context.clone();
         let cancellation = self.cancellation.child_token();
         let (page_sender, page_receiver) = mpsc::channel(PAGES);
         let (batch_sender, mut batches) = mpsc::channel(BATCHES);
         let host = if self.def.lane == Lane::Host {
-            context.host.as_ref()
+            context.engine.host.as_ref()
         } else {
             ""
         };
         let (sink, output) = SampleSink::new(
             self.def.table.clone(),
-            RunIds::new(host, &context.cycle, &self.def.pollster.name),
-            context.clock.wall(),
-            context.batch_size,
+            RunIds::new(host, &context.frame.cycle, &self.def.pollster.name),
+            context.engine.clock.wall(),
+            context.engine.batch_size,
             batch_sender,
             self.observer.clone(),
         );
         let admission = context.limits.admission(self.def.pollster.endpoint.clone());
         let poll_context = PollContext::new(
-            context.cycle.clone(),
-            context.deadline,
+            context.frame.cycle.clone(),
+            context.frame.deadline,
             cancellation.clone(),
             context.cache.clone(),
         )
@@ -229,7 +303,7 @@ impl Worker {
         .admission(admission);
         let plugin = self.def.pollster.plugin.clone();
         let (result_sender, mut result) = tokio::sync::oneshot::channel();
-        let mut task = context.plugin_runtime.spawn(async move {
+        let mut task = context.engine.plugin_runtime.spawn(async move {
             let mut run = PollRun::new(poll_context, page_receiver, sink);
             let outcome = std::panic::AssertUnwindSafe(plugin.poll(&mut run))
                 .catch_unwind()
@@ -239,6 +313,7 @@ impl Worker {
         });
 
         // Pages go in while batches come out.
+        let fed = AtomicBool::new(false);
         let mut feed = pin!(
             async {
                 let mut next = Some(first);
@@ -248,6 +323,7 @@ impl Worker {
                     }
                     next = pages.next().await;
                 }
+                fed.store(true, Ordering::Relaxed);
                 drop(page_sender);
             }
             .fuse()
@@ -255,7 +331,7 @@ impl Worker {
         let outcome = loop {
             let limit = self.limit(&output);
             // A batch that does not fill up is handed over when it is old enough.
-            let due = output.open_since().map(|since| since + context.batch_age);
+            let due = output.open_since().map(|since| since + context.engine.batch_age);
             tokio::select! {
                 biased;
                 Some(batch) = batches.recv() => self.hand_over(batch).await,
@@ -278,10 +354,14 @@ impl Worker {
                 }
             }
         };
+        if !fed.load(Ordering::Relaxed) {
+            // The pollster has ended before it was given all.
+            self.observer.incomplete.store(true, Ordering::Relaxed);
+        }
         cancellation.cancel();
         self.end(&mut task).await;
         if !task.is_finished() {
-            events::poll_hangs(&self.def.pollster.name, &context.cycle);
+            events::poll_hangs(&self.def.pollster.name, &context.frame.cycle);
             self.state.left_behind.lock().push(task);
         }
         // Neither a panic nor a deadline takes back what was reported before.
@@ -304,7 +384,7 @@ impl Worker {
 
     /// When the run is ended if no further result comes.
     fn limit(&self, output: &RunOutput) -> Instant {
-        let deadline = self.context.deadline;
+        let deadline = self.context.frame.deadline;
         self.def
             .timeout
             .map_or(deadline, |timeout| deadline.min(output.last_result() + timeout))
@@ -312,7 +392,7 @@ impl Worker {
 
     fn late_text(&self, began: Instant) -> String {
         match self.def.timeout {
-            Some(timeout) if Instant::now() < self.context.deadline => {
+            Some(timeout) if Instant::now() < self.context.frame.deadline => {
                 format!(
                     "no result came for {timeout:?} (the source's timeout); ended after {:.1?}",
                     began.elapsed()
@@ -324,7 +404,7 @@ impl Worker {
 
     /// Lets the task end by itself, then aborts it. What is left then blocks its thread.
     async fn end(&self, task: &mut JoinHandle<()>) {
-        let grace = GRACE.min(crate::cycle::margin(self.context.interval) / 4);
+        let grace = GRACE.min(margin(self.context.frame.interval) / 4);
         if timeout(grace, &mut *task).await.is_ok() {
             return;
         }
@@ -348,7 +428,13 @@ impl Worker {
     }
 
     async fn hand_over(&mut self, batch: Reported) {
-        let Reported { mut samples, at, .. } = batch;
+        let Reported {
+            mut samples,
+            at,
+            tag,
+            resources,
+            ..
+        } = batch;
         self.name(&mut samples).await;
         // What came before the lease's end may go after it, and a doubt may have gone: each batch is asked for.
         if let Some(fence) = &self.fence
@@ -359,120 +445,19 @@ impl Worker {
         }
         self.observer.record.lock().samples += samples.len() as u64;
         let context = &self.context;
-        let batch = Batch::new(samples, context.sample_source.clone())
-            .signed_by(context.notifier.signer())
-            .made_at(context.clock.wall());
-        self.receipts.add(context.notifier.submit(Arc::new(batch)).await);
-    }
-}
-
-/// The pages of a run: those of each of its listings, without what is not this run's.
-struct PageSource {
-    inputs: std::vec::IntoIter<InputReaders>,
-    current: Option<CurrentInput>,
-    filter: Filter,
-}
-
-struct CurrentInput {
-    listings: std::vec::IntoIter<Reader>,
-    reader: Option<Reader>,
-    fallback: Option<Reader>,
-    /// Whether anything was listed, or could not be: then there is no fallback.
-    listed: bool,
-}
-
-impl CurrentInput {
-    fn new(input: InputReaders) -> Self {
-        Self {
-            listings: input.listings.into_iter(),
-            reader: None,
-            fallback: input.fallback,
-            listed: false,
+        let mut batch = Batch::new(samples, context.engine.sample_source.clone())
+            .signed_by(context.engine.notifier.signer())
+            .made_at(context.engine.clock.wall())
+            .of_run(self.run.clone())
+            .of_resources(resources);
+        if let Some(sources) = (tag as usize)
+            .checked_sub(1)
+            .and_then(|set| self.sources.get(set))
+        {
+            batch = batch.for_sources(sources.clone());
         }
-    }
-
-    /// The reader in use; the next one if there is none; the fallback if nothing was listed.
-    fn take_reader(&mut self) -> Option<Reader> {
-        self.reader
-            .take()
-            .or_else(|| self.listings.next())
-            .or_else(|| if self.listed { None } else { self.fallback.take() })
-    }
-}
-
-impl PageSource {
-    fn new(inputs: Vec<InputReaders>, observer: Arc<Observer>) -> Self {
-        let filter = Filter {
-            seen: KeySet::default(),
-            observer,
-        };
-        Self {
-            inputs: inputs.into_iter(),
-            current: None,
-            filter,
-        }
-    }
-
-    /// The next page with resources on it.
-    async fn next(&mut self) -> Option<Page> {
-        loop {
-            let current = match &mut self.current {
-                Some(current) => current,
-                none => none.insert(CurrentInput::new(self.inputs.next()?)),
-            };
-            let Some(mut reader) = current.take_reader() else {
-                self.current = None;
-                continue;
-            };
-            match reader.next().await {
-                Some(page) => {
-                    let mut hashes = page.hashes.iter();
-                    let page = Page::select(page.resources.clone(), |_| {
-                        hashes.next().is_some_and(|hash| self.filter.takes(*hash))
-                    });
-                    current.reader = Some(reader);
-                    if !page.is_empty() {
-                        return Some(page);
-                    }
-                }
-                None => {
-                    let listing = reader.listing();
-                    // What others list is theirs: there is no fallback for this agent either.
-                    current.listed |= listing.found_anything();
-                    if listing.is_unreachable() && current.fallback.is_some() {
-                        // Nobody knows whether there would have been one.
-                        self.filter.observer.unreachable.store(true, Ordering::Relaxed);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Leaves out what came before, and what is set aside.
-struct Filter {
-    seen: KeySet,
-    observer: Arc<Observer>,
-}
-
-impl Filter {
-    fn takes(&self, hash: u128) -> bool {
-        if !self.seen.insert(hash) {
-            return false;
-        }
-        let set_aside = &self.observer.state.set_aside;
-        if set_aside.is_empty() {
-            return true;
-        }
-        // A succession is a part of a cycle, and none of those that are counted.
-        let skipped = match self.observer.context.succession {
-            None => set_aside.skips(hash),
-            Some(_) => set_aside.holds(hash),
-        };
-        if skipped {
-            self.observer.record.lock().set_aside += 1;
-        }
-        !skipped
+        self.receipts
+            .add(context.engine.notifier.submit(Arc::new(batch)).await);
     }
 }
 
@@ -483,6 +468,41 @@ struct Observer {
     record: Mutex<PollRecord>,
     context: Arc<CycleContext>,
     unreachable: AtomicBool,
+    /// Whether there may be resources that the pollster was not given.
+    incomplete: AtomicBool,
+    /// Whether publishers hear of the run.
+    follows: bool,
+    /// For them: what could not be measured.
+    failed: Mutex<Vec<FailedResource>>,
+    /// By the hash of a key: which sources want the resource, where that differs.
+    tags: OnceLock<HashMap<u128, usize>>,
+}
+
+impl PageFilter for Observer {
+    /// Leaves out what is set aside.
+    fn takes(&self, hash: u128) -> bool {
+        let set_aside = &self.state.set_aside;
+        if set_aside.is_empty() {
+            return true;
+        }
+        // A succession is a part of a cycle, and none of those that are counted.
+        let skipped = match self.context.frame.succession {
+            None => set_aside.skips(hash),
+            Some(_) => set_aside.holds(hash),
+        };
+        if skipped {
+            self.record.lock().set_aside += 1;
+        }
+        !skipped
+    }
+
+    fn unreachable(&self) {
+        self.unreachable.store(true, Ordering::Relaxed);
+    }
+
+    fn incomplete(&self) {
+        self.incomplete.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Observer {
@@ -500,7 +520,7 @@ impl Observer {
         }
         self.note(None, failure);
         let pollster = self.record.lock().pollster.clone();
-        events::poll_failed(&pollster, &self.context.cycle, failure);
+        events::poll_failed(&pollster, &self.context.frame.cycle, failure);
     }
 }
 
@@ -519,11 +539,25 @@ impl RunObserver for Observer {
                 self.hasher.hash(resource.key()),
                 resource.key(),
                 failure.chain(),
-                context.interval,
-                context.clock.wall(),
+                context.frame.interval,
+                context.engine.clock.wall(),
             );
         }
+        if self.follows {
+            let failed = FailedResource::new(resource.key().clone(), failure.kind());
+            self.failed.lock().push(failed);
+        }
         self.note(Some(resource.key().clone()), &failure);
+    }
+
+    fn tag(&self, resource: &Resource) -> u32 {
+        let Some(tags) = self.tags.get() else { return 0 };
+        let set = tags.get(&self.hasher.hash(resource.key()));
+        set.and_then(|set| u32::try_from(set + 1).ok()).unwrap_or(0)
+    }
+
+    fn follows(&self) -> bool {
+        self.follows
     }
 
     fn defect(&self, message: String) {

@@ -19,15 +19,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::cycle::margin;
 use crate::events;
-use crate::schedule::Schedule;
+use crate::margin::margin;
 use crate::ticker::Ticker;
 
 /// Edges this close are armed. Ticks come every second; a late one must not let an edge slip by unarmed.

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nephoscope_coordination::Plan;
 use nephoscope_model::Timestamp;
+use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
 
 use crate::cycle::RunStates;
 use crate::generations::Generations;
 use crate::record::CycleRecord;
-use crate::schedule::Schedule;
 use crate::scheduler::{ScheduleCounters, Scheduler};
 use crate::stats::{Histogram, RunStatus, TaskStatus, seconds};
 use crate::task::{RunDef, TaskDef};

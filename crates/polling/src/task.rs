@@ -12,11 +12,11 @@ use std::time::Duration;
 use nephoscope_coordination::{Group, Unit};
 use nephoscope_model::{Meter, Resource, ScheduleId};
 use nephoscope_plugin::{MeterTable, PartitionMode, Scope, WantedMeters};
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Schedule, Source, StaticResource};
 
+use crate::classes::{Class, ClassSet, SourceClasses};
 use crate::listing::{ListingDef, Origin};
 use crate::plugins::{LoadedPollster, Plugins};
-use crate::schedule::Schedule;
-use crate::source::{DiscoveryUrl, Source, StaticResource};
 
 /// All sources with one schedule.
 pub struct TaskDef {
@@ -38,8 +38,10 @@ pub struct RunDef {
     pub meters: Vec<Arc<str>>,
     /// The meters for the sink.
     pub table: Arc<MeterTable>,
-    /// Where its resources come from: one entry a source.
+    /// Where its resources come from: one entry for sources that say the same.
     pub inputs: Vec<Input>,
+    /// The sources that want these meters, in the order of the file, with their classes.
+    pub sources: Vec<(Arc<str>, Class)>,
     /// Whether all its resources are this host's own.
     pub lane: Lane,
     /// How long it may stay without a result.
@@ -56,15 +58,31 @@ pub enum Lane {
 }
 
 /// The resources of a source for a pollster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// Listings by index: the static list first, then the discoveries in the source's order.
     pub listings: Vec<usize>,
     /// The pollster's default discovery, asked when `listings` list nothing at all.
     pub fallback: Option<usize>,
+    /// The classes of the sources that say this.
+    pub classes: Arc<ClassSet>,
+}
+
+impl Input {
+    /// Whether the resources are the same as those of `other`.
+    fn lists_as(&self, other: &Self) -> bool {
+        (&self.listings, self.fallback) == (&other.listings, other.fallback)
+    }
 }
 
 impl RunDef {
+    /// Whether sources that publishers tell apart want its samples of different resources.
+    pub fn is_divided(&self) -> bool {
+        let mut inputs = self.inputs.iter();
+        let first = inputs.next();
+        inputs.any(|input| first.is_some_and(|first| first.classes != input.classes))
+    }
+
     /// All listings that it may read, by index; some may come twice.
     pub fn listings(&self) -> impl Iterator<Item = usize> {
         self.inputs
@@ -75,8 +93,10 @@ impl RunDef {
 }
 
 impl TaskDef {
-    /// The tasks of these sources: one for each distinct schedule that has something to poll.
-    pub fn plan(sources: &[Source], plugins: &Plugins) -> Vec<Arc<Self>> {
+    /// The tasks of these sources: one for each distinct schedule that has something to poll. What sources of several `classes` want
+    /// is in different runs where publishers would get too much or too little of it otherwise.
+    pub fn plan(sources: &[Source], plugins: &Plugins, classes: &SourceClasses) -> Vec<Arc<Self>> {
+        let classes = classes.of(sources.iter().map(|source| source.name.as_str()));
         let mut schedules: BTreeMap<ScheduleId, (Schedule, Vec<&Source>)> = BTreeMap::new();
         for source in sources {
             schedules
@@ -87,7 +107,7 @@ impl TaskDef {
         }
         schedules
             .into_values()
-            .map(|(schedule, sources)| Arc::new(Planner::new(schedule, plugins).plan(&sources)))
+            .map(|(schedule, sources)| Arc::new(Planner::new(schedule, plugins, &classes).plan(&sources)))
             .filter(|task| !task.runs.is_empty())
             .collect()
     }
@@ -157,6 +177,8 @@ impl TaskDef {
 struct Planner<'a> {
     schedule: Schedule,
     plugins: &'a Plugins,
+    /// The classes of all sources.
+    classes: &'a BTreeMap<&'a str, Class>,
     listings: Vec<Arc<ListingDef>>,
 }
 
@@ -164,10 +186,11 @@ struct Planner<'a> {
 type RunKey = (Vec<Input>, Option<Duration>);
 
 impl<'a> Planner<'a> {
-    fn new(schedule: Schedule, plugins: &'a Plugins) -> Self {
+    fn new(schedule: Schedule, plugins: &'a Plugins, classes: &'a BTreeMap<&'a str, Class>) -> Self {
         Self {
             schedule,
             plugins,
+            classes,
             listings: Vec::new(),
         }
     }
@@ -177,33 +200,43 @@ impl<'a> Planner<'a> {
         let plugins = self.plugins;
         for pollster in &plugins.pollsters {
             // In the order of the first meter of each.
-            let mut groups: Vec<(RunKey, Vec<Arc<str>>)> = Vec::new();
+            let mut groups: Vec<(RunKey, Vec<Arc<str>>, BTreeSet<usize>)> = Vec::new();
             for meter in &pollster.meters {
-                let wanting: Vec<_> = sources.iter().filter(|source| wants(source, meter)).collect();
+                let wanting: Vec<(usize, &&Source)> = sources
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, source)| wants(source, meter))
+                    .collect();
                 if wanting.is_empty() {
                     continue;
                 }
                 let mut inputs: Vec<Input> = Vec::new();
-                for source in &wanting {
+                for (_, source) in &wanting {
                     let input = self.input(source, pollster);
-                    if !inputs.contains(&input) {
-                        inputs.push(input);
+                    match inputs.iter_mut().find(|known| known.lists_as(&input)) {
+                        Some(known) if known.classes.is_superset(&input.classes) => {}
+                        Some(known) => known.classes = Arc::new(&*known.classes | &*input.classes),
+                        None => inputs.push(input),
                     }
                 }
                 // Of several, the most patient source decides; one without a limit has none.
                 let timeout = wanting
                     .iter()
-                    .map(|source| source.timeout)
+                    .map(|(_, source)| source.timeout)
                     .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
                     .flatten();
                 let key = (inputs, timeout);
                 let name: Arc<str> = meter.name.as_ref().into();
-                match groups.iter_mut().find(|(known, _)| *known == key) {
-                    Some((_, meters)) => meters.push(name),
-                    None => groups.push((key, vec![name])),
+                let places = wanting.iter().map(|(place, _)| *place);
+                match groups.iter_mut().find(|(known, ..)| *known == key) {
+                    Some((_, meters, sources)) => {
+                        meters.push(name);
+                        sources.extend(places);
+                    }
+                    None => groups.push((key, vec![name], places.collect())),
                 }
             }
-            for ((inputs, timeout), meters) in groups {
+            for ((inputs, timeout), meters, wanting) in groups {
                 let lane = self.lane(&inputs);
                 let wanted = |meter: &Arc<Meter>| meters.iter().any(|name| **name == *meter.name);
                 let table =
@@ -213,6 +246,11 @@ impl<'a> Planner<'a> {
                     table: Arc::new(table),
                     meters,
                     inputs,
+                    sources: wanting
+                        .iter()
+                        .filter_map(|place| sources.get(*place))
+                        .map(|source| (source.name.as_str().into(), self.class(source)))
+                        .collect(),
                     lane,
                     timeout,
                 }));
@@ -243,17 +281,23 @@ impl<'a> Planner<'a> {
             .as_ref()
             .map(|url| self.discovery(&DiscoveryUrl::parse(url), partition));
         // A source that names nothing has the default discovery in the first place.
-        match fallback {
-            Some(fallback) if listings.is_empty() => Input {
-                listings: vec![fallback],
-                fallback: None,
-            },
-            Some(fallback) if listings.contains(&fallback) => Input {
-                listings,
-                fallback: None,
-            },
-            fallback => Input { listings, fallback },
+        let (listings, fallback) = match fallback {
+            Some(fallback) if listings.is_empty() => (vec![fallback], None),
+            Some(fallback) if listings.contains(&fallback) => (listings, None),
+            fallback => (listings, fallback),
+        };
+        Input {
+            listings,
+            fallback,
+            classes: Arc::new(ClassSet::from([self.class(source)])),
         }
+    }
+
+    fn class(&self, source: &Source) -> Class {
+        self.classes
+            .get(source.name.as_str())
+            .copied()
+            .unwrap_or_default()
     }
 
     fn static_listing(&mut self, source: &Source, partition: Option<PartitionMode>) -> usize {
@@ -321,7 +365,12 @@ impl<'a> Planner<'a> {
 }
 
 fn wants(source: &Source, meter: &Meter) -> bool {
-    source.meters.matches(&meter.name) || meter.aliases.iter().any(|alias| source.meters.matches(alias))
+    selects(&source.meters, meter)
+}
+
+/// Whether patterns are about this meter: by its name, or one of its aliases.
+pub fn selects(filter: &MeterFilter, meter: &Meter) -> bool {
+    filter.matches(&meter.name) || meter.aliases.iter().any(|alias| filter.matches(alias))
 }
 
 /// The name of a static list: a fixed hash of its sorted content, the same on every agent.

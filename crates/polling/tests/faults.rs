@@ -272,7 +272,13 @@ async fn a_million_samples_of_one_resource_all_arrive() {
     let mut bench = bench_of(doubles).await;
     assert_eq!(kinds(&*bench.cycle().await, "flood"), []);
     bench.delivered().await;
-    let mut ids: Vec<_> = bench.kept.0.lock().iter().map(|sample| sample.id).collect();
+    let mut ids: Vec<_> = bench
+        .kept
+        .0
+        .lock()
+        .iter()
+        .map(|sample| sample.id.clone())
+        .collect();
     assert_eq!(ids.len(), 1_000_003);
     ids.sort_unstable();
     ids.dedup();

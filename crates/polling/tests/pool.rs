@@ -659,7 +659,7 @@ async fn samples_of_a_succession_have_the_ids_that_the_owner_gives_them() {
         bench.delivered().await;
         let kept = bench.kept.0.lock();
         let of_b = kept.iter().filter(|sample| &*sample.subject.resource_id == "b");
-        ids.push(of_b.map(|sample| sample.id).collect::<Vec<_>>());
+        ids.push(of_b.map(|sample| sample.id.clone()).collect::<Vec<_>>());
     }
     assert_eq!(ids[0].len(), 1);
     assert_eq!(ids[0], ids[1]);

@@ -18,9 +18,9 @@ use nephoscope_plugin::Scope;
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::record::CycleRecord;
-use nephoscope_polling::schedule::Schedule;
 use nephoscope_polling::scheduler::{Entry, Scheduler};
 use nephoscope_polling::ticker::{IntervalTicker, Ticker};
+use nephoscope_sources::Schedule;
 use tokio_util::sync::CancellationToken;
 
 fn plugins() -> Arc<Plugins> {

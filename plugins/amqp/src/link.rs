@@ -1,5 +1,6 @@
 //! One connection with one channel: sends batches, and matches the broker's answers to them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, Event};
-use nephoscope_model::Batch;
+use nephoscope_model::{Batch, OsloNotification};
 use nephoscope_plugin::PublishError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -182,7 +183,7 @@ impl Link {
         for (_, waiting) in waiting.into_values() {
             let error = match &told {
                 // It would never be taken.
-                Trouble::TooLarge { .. } if alone => PublishError::refused(told.to_string()),
+                Trouble::TooLarge { .. } if alone => PublishError::rejected(told.to_string()),
                 told => told.clone().into(),
             };
             // Whoever waited may have gone.
@@ -277,6 +278,10 @@ impl Link {
         if done.is_closed() {
             return;
         }
+        if let Err(error) = batch.encoded(&OsloNotification) {
+            let _ = done.send(Err(error.into()));
+            return;
+        }
         let number = self.next;
         self.next += 1;
         for (index, queue) in self.settings.queues.iter().enumerate() {
@@ -367,7 +372,7 @@ impl Link {
                 .map(|(_, waiting)| &waiting.batch);
             message.returned.is_none()
                 && queue.is_some_and(|queue| *queue == delivery.routing_key.as_str())
-                && batch.is_some_and(|batch| *batch.notification_for(message.queue) == *delivery.data)
+                && batch.is_some_and(|batch| *notification(batch, message.queue) == *delivery.data)
         });
         match owner {
             Some(message) => {
@@ -435,11 +440,17 @@ async fn publish(
         mandatory: true,
         ..Default::default()
     };
-    let body = batch.notification_for(topic);
+    let body = notification(&batch, topic);
     channel
         .basic_publish(exchange, queue, options, &body, properties())
         .await?
         .await
+}
+
+/// The body for one of the topics. Only batches that have it are sent.
+fn notification(batch: &Batch, topic: usize) -> Cow<'_, [u8]> {
+    let body = batch.encoded(&OsloNotification).unwrap_or_default();
+    OsloNotification::for_topic(body, topic)
 }
 
 /// As oslo.messaging sets them.

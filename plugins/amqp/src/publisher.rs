@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::{Batch, Form};
-use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
+use nephoscope_model::{Batch, Encoding, OsloNotification};
+use nephoscope_plugin::{
+    Accepted, OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register,
+};
 use parking_lot::Mutex;
 
 use crate::options::{AmqpOptions, Settings};
@@ -56,22 +58,23 @@ impl AmqpPublisher {
 
 #[async_trait]
 impl Publisher for AmqpPublisher {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         // A notification without samples is nothing that anybody waits for.
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Accepted::all());
         }
         let session = self.session()?;
         let link = session.link(self.settings.connect_timeout).await?;
-        link.deliver(batch, self.settings.confirm_timeout).await
+        link.deliver(batch, self.settings.confirm_timeout).await?;
+        Ok(Accepted::all())
     }
 
     fn in_flight(&self) -> usize {
         self.settings.pipelining
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(OsloNotification))
     }
 
     async fn close(&self) {

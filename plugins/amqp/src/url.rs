@@ -1,6 +1,7 @@
 //! The brokers that a publisher's URL names, in the form of oslo.messaging's `transport_url`.
 
 use nephoscope_plugin::{OptionsError, Secret};
+use percent_encoding::percent_decode_str;
 
 /// Who logs in where the URL does not say.
 const DEFAULT_USER: &str = "guest";
@@ -175,24 +176,17 @@ fn query_advice(query: &str) -> String {
 }
 
 fn decode(text: &str, what: &str) -> Result<String, OptionsError> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let (Some(high), Some(low)) = (digit(), digit()) else {
-            return Err(wrong(&format!(
-                "in {what}, `%` must be followed by two hexadecimal digits (itself it is written `%25`)"
-            )));
-        };
-        // Two hexadecimal digits are at most 255.
-        decoded.push(u8::try_from(high * 16 + low).unwrap_or(u8::MAX));
+    let is_byte = |rest: &str| match rest.as_bytes() {
+        [high, low, ..] => high.is_ascii_hexdigit() && low.is_ascii_hexdigit(),
+        _ => false,
+    };
+    if !text.split('%').skip(1).all(is_byte) {
+        return Err(wrong(&format!(
+            "in {what}, `%` must be followed by two hexadecimal digits (itself it is written `%25`)"
+        )));
     }
-    match String::from_utf8(decoded) {
-        Ok(text) if text.len() <= MAX_NAME && !text.contains('\0') => Ok(text),
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) if text.len() <= MAX_NAME && !text.contains('\0') => Ok(text.into_owned()),
         Ok(_) => Err(wrong(&format!(
             "{what} is longer than {MAX_NAME} bytes, or has a zero byte"
         ))),

@@ -22,17 +22,42 @@ static POOLS: Table = Table {
     })],
     members: &["name", "capabilities"],
     meters: &[
-        ("volume.provider.pool.capacity.total", |pool| {
-            capacity(pool, "total_capacity_gb")
-        }),
-        ("volume.provider.pool.capacity.free", |pool| {
-            capacity(pool, "free_capacity_gb")
-        }),
-        ("volume.provider.pool.capacity.provisioned", provisioned),
-        ("volume.provider.pool.capacity.virtual_free", virtual_free),
-        ("volume.provider.pool.capacity.allocated", |pool| {
-            capacity(pool, "allocated_capacity_gb")
-        }),
+        (
+            MeterDef::gauge("volume.provider.pool.capacity.total", "GiB", "Size of the pool"),
+            |pool| capacity(pool, "total_capacity_gb"),
+        ),
+        (
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.free",
+                "GiB",
+                "What is not in use of the pool",
+            ),
+            |pool| capacity(pool, "free_capacity_gb"),
+        ),
+        (
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.provisioned",
+                "GiB",
+                "What was promised to volumes",
+            ),
+            provisioned,
+        ),
+        (
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.virtual_free",
+                "GiB",
+                "What may still be promised to volumes, with the pool's over-subscription",
+            ),
+            virtual_free,
+        ),
+        (
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.allocated",
+                "GiB",
+                "What Cinder itself has promised to volumes",
+            ),
+            |pool| capacity(pool, "allocated_capacity_gb"),
+        ),
     ],
 };
 
@@ -95,28 +120,6 @@ register!(Registration::Pollster(
     PollsterPlugin::new("volume.provider.pool", FAMILY, |context| POOLS.pollster(context))
         .namespaces(NAMESPACES)
         .description("Capacity of storage pools")
-        .meters(&[
-            MeterDef::gauge("volume.provider.pool.capacity.total", "GiB", "Size of the pool"),
-            MeterDef::gauge(
-                "volume.provider.pool.capacity.free",
-                "GiB",
-                "What is not in use of the pool"
-            ),
-            MeterDef::gauge(
-                "volume.provider.pool.capacity.provisioned",
-                "GiB",
-                "What was promised to volumes"
-            ),
-            MeterDef::gauge(
-                "volume.provider.pool.capacity.virtual_free",
-                "GiB",
-                "What may still be promised to volumes, with the pool's over-subscription"
-            ),
-            MeterDef::gauge(
-                "volume.provider.pool.capacity.allocated",
-                "GiB",
-                "What Cinder itself has promised to volumes"
-            ),
-        ])
+        .meters(&const { POOLS.meter_defs::<5>() })
         .default_discovery("volume_pools")
 ));

@@ -23,11 +23,18 @@ static SERVICES: Table = Table {
         Metadata::of("status"),
     ],
     members: &["state"],
-    meters: &[("volume.service.health", |service| match service.text("state") {
-        Some(state) if state.eq_ignore_ascii_case("up") => Ok(Some(1_i64.into())),
-        Some(state) if state.eq_ignore_ascii_case("down") => Ok(Some(0_i64.into())),
-        _ => Err("the state of the service is neither up nor down".to_owned()),
-    })],
+    meters: &[(
+        MeterDef::gauge(
+            "volume.service.health",
+            "health",
+            "1 if the service is up, 0 if it is down",
+        ),
+        |service| match service.text("state") {
+            Some(state) if state.eq_ignore_ascii_case("up") => Ok(Some(1_i64.into())),
+            Some(state) if state.eq_ignore_ascii_case("down") => Ok(Some(0_i64.into())),
+            _ => Err("the state of the service is neither up nor down".to_owned()),
+        },
+    )],
 };
 
 register!(Registration::Discovery(
@@ -43,10 +50,6 @@ register!(Registration::Pollster(
     PollsterPlugin::new("volume.service", FAMILY, |context| SERVICES.pollster(context))
         .namespaces(NAMESPACES)
         .description("Whether Cinder's services are up")
-        .meters(&[MeterDef::gauge(
-            "volume.service.health",
-            "health",
-            "1 if the service is up, 0 if it is down"
-        )])
+        .meters(&const { SERVICES.meter_defs::<1>() })
         .default_discovery("volume_services")
 ));

@@ -31,7 +31,7 @@ static VOLUMES: Table = Table {
         Metadata::made("instance_id", instance),
     ],
     members: &["id", "size", "volume_image_metadata"],
-    meters: &[("volume.size", size)],
+    meters: &[(MeterDef::gauge("volume.size", "GiB", "Size of the volume"), size)],
 };
 
 static SNAPSHOTS: Table = Table {
@@ -51,7 +51,14 @@ static SNAPSHOTS: Table = Table {
         Metadata::of("os-extended-snapshot-attributes:progress"),
     ],
     members: &["id", "size"],
-    meters: &[("volume.snapshot.size", size)],
+    meters: &[(
+        MeterDef::gauge(
+            "volume.snapshot.size",
+            "GiB",
+            "Size of the volume that the snapshot is of",
+        ),
+        size,
+    )],
 };
 
 static BACKUPS: Table = Table {
@@ -72,7 +79,14 @@ static BACKUPS: Table = Table {
         Metadata::of("description"),
     ],
     members: &["id", "size"],
-    meters: &[("volume.backup.size", size)],
+    meters: &[(
+        MeterDef::gauge(
+            "volume.backup.size",
+            "GiB",
+            "Size of the volume that the backup is of",
+        ),
+        size,
+    )],
 };
 
 fn size(record: &Record) -> nephoscope_openstack::Measured {
@@ -125,7 +139,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("volume", FAMILY, |context| VOLUMES.pollster(context))
         .namespaces(NAMESPACES)
         .description("Sizes of volumes")
-        .meters(&[MeterDef::gauge("volume.size", "GiB", "Size of the volume")])
+        .meters(&const { VOLUMES.meter_defs::<1>() })
         .default_discovery("volumes")
 ));
 
@@ -133,11 +147,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("volume.snapshot", FAMILY, |context| SNAPSHOTS.pollster(context))
         .namespaces(NAMESPACES)
         .description("Sizes of snapshots of volumes")
-        .meters(&[MeterDef::gauge(
-            "volume.snapshot.size",
-            "GiB",
-            "Size of the volume that the snapshot is of"
-        )])
+        .meters(&const { SNAPSHOTS.meter_defs::<1>() })
         .default_discovery("volume_snapshots")
 ));
 
@@ -145,10 +155,6 @@ register!(Registration::Pollster(
     PollsterPlugin::new("volume.backup", FAMILY, |context| BACKUPS.pollster(context))
         .namespaces(NAMESPACES)
         .description("Sizes of backups of volumes")
-        .meters(&[MeterDef::gauge(
-            "volume.backup.size",
-            "GiB",
-            "Size of the volume that the backup is of"
-        )])
+        .meters(&const { BACKUPS.meter_defs::<1>() })
         .default_discovery("volume_backups")
 ));

@@ -47,11 +47,22 @@ static ZONES: Table = Table {
     ],
     members: &["id"],
     meters: &[
-        ("dns.zone.status", |zone| {
-            Ok(Some(status(zone.text("status"), STATUS)))
-        }),
-        ("dns.zone.ttl", |zone| or_nought(zone.get("ttl"))),
-        ("dns.zone.serial", |zone| or_nought(zone.get("serial"))),
+        (
+            MeterDef::gauge(
+                "dns.zone.status",
+                "status",
+                "Status: 1 active, 2 pending, 3 error, 4 deleted, -1 another",
+            ),
+            |zone| Ok(Some(status(zone.text("status"), STATUS))),
+        ),
+        (
+            MeterDef::gauge("dns.zone.ttl", "second", "Time to live of the zone's records"),
+            |zone| or_nought(zone.get("ttl")),
+        ),
+        (
+            MeterDef::gauge("dns.zone.serial", "serial", "Serial number of the zone"),
+            |zone| or_nought(zone.get("serial")),
+        ),
     ],
 };
 
@@ -80,14 +91,6 @@ register!(Registration::Pollster(
     PollsterPlugin::new("dns.zone", FAMILY, |context| ZONES.pollster(context))
         .namespaces(NAMESPACES)
         .description("Statuses, times to live and serial numbers of zones")
-        .meters(&[
-            MeterDef::gauge(
-                "dns.zone.status",
-                "status",
-                "Status: 1 active, 2 pending, 3 error, 4 deleted, -1 another"
-            ),
-            MeterDef::gauge("dns.zone.ttl", "second", "Time to live of the zone's records"),
-            MeterDef::gauge("dns.zone.serial", "serial", "Serial number of the zone"),
-        ])
+        .meters(&const { ZONES.meter_defs::<3>() })
         .default_discovery("dns_zones")
 ));

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::Batch;
-use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
+use nephoscope_model::{Batch, PayloadKind};
+use nephoscope_plugin::{
+    Accepted, OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -32,7 +34,11 @@ struct Discard;
 
 #[async_trait]
 impl Publisher for Discard {
-    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
-        Ok(())
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
+        Ok(Accepted::all())
+    }
+
+    fn takes(&self, _: PayloadKind) -> bool {
+        true
     }
 }

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::{Batch, Form};
-use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
+use nephoscope_model::{Batch, Encoding, JsonLines, PayloadKind};
+use nephoscope_plugin::{
+    Accepted, OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register,
+};
 use rustix::fs::OFlags;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,12 +45,17 @@ struct FilePublisher(Writer<Appender>);
 
 #[async_trait]
 impl Publisher for FilePublisher {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        self.0.write(batch).await
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
+        self.0.write(batch).await?;
+        Ok(Accepted::all())
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::JsonLines)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(JsonLines))
+    }
+
+    fn takes(&self, kind: PayloadKind) -> bool {
+        JsonLines.takes(kind)
     }
 
     async fn close(&self) {
@@ -89,7 +96,7 @@ impl Appender {
     }
 
     fn failure(&self, what: &str, error: io::Error) -> PublishError {
-        PublishError::retry_after(format!("cannot {what} {}", self.path.display()), error)
+        PublishError::retry_because(format!("cannot {what} {}", self.path.display()), error)
     }
 
     /// The file that stands at the path now.
@@ -143,7 +150,7 @@ impl Appender {
 
 impl Target for Appender {
     fn write(&mut self, batch: &Batch) -> Result<(), PublishError> {
-        let lines = batch.json_lines();
+        let lines = batch.encoded(&JsonLines)?;
         if lines.is_empty() {
             return Ok(());
         }
@@ -195,6 +202,7 @@ fn identity(found: &std::fs::Metadata) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nephoscope_model::{Event, MessageId, Timestamp, TraitValue};
     use nephoscope_plugin::testing::{batch, publisher, publisher_conformance};
     use serde_json::json;
     use std::fs;
@@ -206,7 +214,7 @@ mod tests {
     }
 
     fn text(samples: usize) -> String {
-        String::from_utf8(batch(samples).json_lines().to_vec()).unwrap()
+        String::from_utf8(batch(samples).encoded(&JsonLines).unwrap().to_vec()).unwrap()
     }
 
     fn chain(error: PublishError) -> String {
@@ -229,11 +237,32 @@ mod tests {
         let path = folder.path().join("samples.json");
         let publisher = publisher(&format!("file://{}", path.display()), json!({})).unwrap();
         assert!(!path.exists(), "nothing is opened before the first batch");
-        publisher.publish(batch(2)).await.unwrap();
-        publisher.publish(batch(1)).await.unwrap();
+        assert_eq!(publisher.publish(batch(2)).await.unwrap(), Accepted::all());
+        assert_eq!(publisher.publish(batch(1)).await.unwrap(), Accepted::all());
         publisher.close().await;
         assert_eq!(fs::read_to_string(&path).unwrap(), text(2) + &text(1));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn events_are_lines_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.json");
+        let publisher = publisher(&format!("file://{}", path.display()), json!({})).unwrap();
+        assert!(publisher.takes(PayloadKind::Events) && publisher.takes(PayloadKind::Samples));
+        let event = |name: &str| {
+            Event::new(MessageId::upstream(name), name, Timestamp::from_millis(0))
+                .with("memory_mb", TraitValue::Int(512))
+        };
+        let batch = Batch::of_events(vec![event("a"), event("b")], "openstack".into());
+        assert_eq!(publisher.publish(Arc::new(batch)).await.unwrap(), Accepted::all());
+        publisher.close().await;
+        let lines = fs::read_to_string(&path).unwrap();
+        let types: Vec<_> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event_type"].clone())
+            .collect();
+        assert_eq!(types, ["a", "b"]);
     }
 
     #[test]

@@ -6,8 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nephoscope_model::Batch;
-use nephoscope_plugin::{OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register};
+use nephoscope_model::{Batch, JsonLines};
+use nephoscope_plugin::{
+    Accepted, OptionsSpec, PublishError, Publisher, PublisherPlugin, Registration, register,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -59,8 +61,9 @@ struct StdoutPublisher(Writer<Printer>);
 
 #[async_trait]
 impl Publisher for StdoutPublisher {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        self.0.write(batch).await
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
+        self.0.write(batch).await?;
+        Ok(Accepted::all())
     }
 
     async fn close(&self) {
@@ -95,7 +98,7 @@ impl Target for Printer {
     fn write(&mut self, batch: &Batch) -> Result<(), PublishError> {
         let text;
         let bytes = match self.format {
-            Format::Json => batch.json_lines(),
+            Format::Json => batch.encoded(&JsonLines)?,
             Format::Text => {
                 text = self.lines.of(batch);
                 text.as_bytes()
@@ -104,7 +107,7 @@ impl Target for Printer {
         let out = match &mut self.out {
             Ok(out) => out,
             Err(error) => {
-                return Err(PublishError::refused(format!(
+                return Err(PublishError::rejected(format!(
                     "standard output cannot be used: {error}"
                 )));
             }
@@ -113,8 +116,8 @@ impl Target for Printer {
         result.and_then(|()| print(out, bytes)).map_err(|error| {
             self.torn = true;
             match error.kind() {
-                io::ErrorKind::BrokenPipe => PublishError::refused("standard output was closed"),
-                _ => PublishError::retry_after("cannot write to standard output", error),
+                io::ErrorKind::BrokenPipe => PublishError::rejected("standard output was closed"),
+                _ => PublishError::retry_because("cannot write to standard output", error),
             }
         })?;
         self.torn = false;
@@ -179,7 +182,7 @@ mod tests {
         });
         printer.write(&big).unwrap();
         drop(printer);
-        assert!(reading.join().unwrap().unwrap() == big.json_lines());
+        assert!(reading.join().unwrap().unwrap() == big.encoded(&JsonLines).unwrap());
     }
 
     #[test]
@@ -189,7 +192,7 @@ mod tests {
         let mut printer = Printer::new(Ok(writer.into()), Format::Text);
         for _ in 0..2 {
             let error = printer.write(&batch(1)).unwrap_err();
-            assert!(matches!(error, PublishError::Refused { .. }), "{error:?}");
+            assert!(matches!(error, PublishError::Rejected { .. }), "{error:?}");
             assert_eq!(error.to_string(), "standard output was closed");
         }
     }
@@ -207,7 +210,7 @@ mod tests {
         drop(printer);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        let line = String::from_utf8(batch(1).json_lines().to_vec()).unwrap();
+        let line = String::from_utf8(batch(1).encoded(&JsonLines).unwrap().to_vec()).unwrap();
         assert_eq!(text, format!("\n{line}{line}"));
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use nephoscope_plugin::OptionsError;
+use percent_encoding::percent_decode_str;
 
 /// The URL of a publisher that needs nothing but its scheme: `stdout:`, also as `stdout://`.
 pub(crate) fn nothing_behind(url: &str) -> Result<(), OptionsError> {
@@ -44,28 +45,17 @@ pub(crate) fn file_path(url: &str) -> Result<PathBuf, OptionsError> {
 }
 
 fn decode(path: &str) -> Result<Vec<u8>, OptionsError> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        match (digit(), digit()) {
-            (Some(high), Some(low)) if high + low > 0 => {
-                // Two hexadecimal digits are at most 255.
-                decoded.push(u8::try_from(high * 16 + low).unwrap_or(u8::MAX));
-            }
-            _ => {
-                return Err(wrong(
-                    "`%` must be followed by the two hexadecimal digits of a byte that is not zero"
-                        .to_owned(),
-                ));
-            }
-        }
+    let is_byte = |rest: &str| match rest.as_bytes() {
+        [b'0', b'0', ..] => false,
+        [high, low, ..] => high.is_ascii_hexdigit() && low.is_ascii_hexdigit(),
+        _ => false,
+    };
+    if !path.split('%').skip(1).all(is_byte) {
+        return Err(wrong(
+            "`%` must be followed by the two hexadecimal digits of a byte that is not zero".to_owned(),
+        ));
     }
-    Ok(decoded)
+    Ok(percent_decode_str(path).collect())
 }
 
 fn wrong(message: String) -> OptionsError {

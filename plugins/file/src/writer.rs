@@ -87,7 +87,7 @@ impl<T: Target> Writer<T> {
         std::thread::Builder::new()
             .name(self.name.clone())
             .spawn(move || work(target, &queue))
-            .map_err(|error| PublishError::retry_after("no thread could be started", error))?;
+            .map_err(|error| PublishError::retry_because("no thread could be started", error))?;
         // A new queue has a place.
         let _ = thread.try_send(job);
         *jobs = Some(thread);

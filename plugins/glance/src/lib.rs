@@ -45,7 +45,10 @@ static IMAGES: Table = Table {
     ],
     members: &["id", "size"],
     // An image that waits for its data has no size, and no sample.
-    meters: &[("image.size", |image| number(image.get("size")))],
+    meters: &[(
+        MeterDef::gauge("image.size", "B", "Size of the image's data"),
+        |image| number(image.get("size")),
+    )],
 };
 
 register!(Registration::Family(Family::new(FAMILY, "Images of Glance")));
@@ -63,6 +66,6 @@ register!(Registration::Pollster(
     PollsterPlugin::new("image", FAMILY, |context| IMAGES.pollster(context))
         .namespaces(NAMESPACES)
         .description("Sizes of images")
-        .meters(&[MeterDef::gauge("image.size", "B", "Size of the image's data")])
+        .meters(&const { IMAGES.meter_defs::<1>() })
         .default_discovery("images")
 ));

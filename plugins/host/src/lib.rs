@@ -25,6 +25,7 @@ mod options;
 mod plugin;
 mod pollster;
 #[cfg(test)]
-mod snapshots;
+mod snapshot_tests;
+mod space;
 mod text;
 mod tree;

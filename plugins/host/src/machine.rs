@@ -7,8 +7,8 @@ use nephoscope_model::Subject;
 use nephoscope_plugin::BlockingPool;
 
 use crate::address::{self, Addresses};
-use crate::file_system::Space;
 use crate::options::Options;
+use crate::space::Space;
 use crate::tree::Tree;
 
 /// What ceilometer's `hardware.*` samples have as their source.

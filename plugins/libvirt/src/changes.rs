@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use parking_lot::Mutex;
-
-use crate::uuid::Uuid;
+use uuid::Uuid;
 
 /// When more domains than this have changed, all count as changed: a bound on what events can fill memory with while
 /// nobody polls.
@@ -52,12 +51,12 @@ mod tests {
     #[test]
     fn changes_are_told_once_and_bounded() {
         let changes = Changes::default();
-        changes.add(Uuid::new([1; 16]));
-        changes.add(Uuid::new([1; 16]));
+        changes.add(Uuid::from_bytes([1; 16]));
+        changes.add(Uuid::from_bytes([1; 16]));
         assert_eq!(changes.take().domains.len(), 1);
         assert_eq!(changes.take(), Known::default());
         for index in 0..=MOST as u128 {
-            changes.add(Uuid::new(index.to_be_bytes()));
+            changes.add(Uuid::from_bytes(index.to_be_bytes()));
         }
         let known = changes.take();
         assert!(known.all && known.domains.len() == 1);

@@ -1,6 +1,9 @@
 //! What a domain's definition says: its devices, and what Nova wrote into it.
 
-use crate::nova::{NovaError, NovaMetadata};
+mod nova;
+
+pub(crate) use nova::{NovaError, NovaFlavor, NovaMetadata};
+
 use crate::xml::{Element, XmlError};
 
 /// A domain's definition.

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::changes::{Changes, Known};
 use crate::definition::Definition;
 use crate::events;
 use crate::stats::{DomainStats, Shape};
-use crate::uuid::Uuid;
 use crate::xml::XmlError;
 
 /// A definition, or why it cannot be read.
@@ -111,7 +111,11 @@ mod tests {
     const NONE: [u8; 0] = [];
 
     fn domain(number: u8) -> DomainStats {
-        DomainStats::new(Uuid::new([number; 16]), format!("instance-{number}"), Some(1))
+        DomainStats::new(
+            Uuid::from_bytes([number; 16]),
+            format!("instance-{number}"),
+            Some(1),
+        )
     }
 
     fn definitions() -> (Arc<Changes>, Definitions) {

@@ -9,12 +9,13 @@ use nephoscope_plugin::{Call, CallRate, Discovery, DiscoveryRun, Failure, Stoppe
 use tokio::time::Instant;
 
 use crate::family::Family;
-use crate::hypervisor::{Domain, Snapshot};
-use crate::instance::{Identity, Instance, Server, Source};
+use crate::identity::Identity;
+use crate::instance::{Instance, Server, Source};
 use crate::measure::Wanted;
 use crate::nova::{Listed, NovaServer, Servers};
 use crate::options::Method;
-use crate::plugin::LIBVIRT;
+use crate::session::LIBVIRT;
+use crate::snapshot::{Domain, Snapshot};
 
 /// Of what is left of the time when libvirt has answered, Nova has this part.
 const NOVAS_PART: u32 = 2;
@@ -73,7 +74,7 @@ impl LocalInstances {
     ) -> Result<Vec<(String, Instance)>, Failure> {
         let listed = servers.of_cycle(run.cycle().start, until(run), snapshot).await?;
         let instance = |server: &NovaServer| Instance {
-            identity: Identity::of(server),
+            identity: server.identity(),
             source: Source::Nova,
             server: Server::told(server, &listed, &self.0.options),
         };

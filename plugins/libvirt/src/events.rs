@@ -1,9 +1,9 @@
 //! What the plugin says: one typed function for each event of importance.
 
 use nephoscope_model::Timestamp;
+use uuid::Uuid;
 
 use crate::session;
-use crate::uuid::Uuid;
 use crate::xml::XmlError;
 
 pub(crate) fn call_left_behind(uri: &str) {

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nephoscope_plugin::{BuildContext, BuildError};
 
 use crate::changes::Changes;
+use crate::definition::NovaFlavor;
 use crate::events;
 use crate::ffi::{Connection, Library};
 use crate::history::History;
 use crate::hypervisor::Hypervisor;
-use crate::nova::{Asked, NovaFlavor, NovaServer};
+use crate::nova::{Asked, NovaServer};
 use crate::options::Options;
 use crate::session::{Opener, Session};
 
@@ -91,9 +92,9 @@ impl Family {
 fn opener(uri: &str, changes: Arc<Changes>) -> Result<Arc<Opener>, BuildError> {
     let uri = uri.to_owned();
     #[cfg(any(test, feature = "recorded"))]
-    if uri.starts_with(crate::recorded::SCHEME) {
+    if uri.starts_with(crate::testing::recorded::SCHEME) {
         return Ok(Arc::new(move || {
-            Ok(Box::new(crate::recorded::Recorded::open(&uri)?) as Box<dyn Session>)
+            Ok(Box::new(crate::testing::recorded::Recorded::open(&uri)?) as Box<dyn Session>)
         }));
     }
     let library =

@@ -16,12 +16,12 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::changes::Changes;
 use crate::groups::Groups;
 use crate::session::{Error, Session};
 use crate::stats::{DomainStats, Value};
-use crate::uuid::Uuid;
 
 mod objects;
 
@@ -415,7 +415,7 @@ impl Library {
         let mut bytes = [0; 16];
         // SAFETY: the domain stands, and there is room for the 16 bytes.
         let outcome = unsafe { (self.0.uuid)(domain, bytes.as_mut_ptr()) };
-        (outcome == 0).then(|| Uuid::new(bytes))
+        (outcome == 0).then(|| Uuid::from_bytes(bytes))
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use nephoscope_model::{CycleId, ScheduleId, Timestamp, Volume};
 use parking_lot::Mutex;
-
-use crate::uuid::Uuid;
+use uuid::Uuid;
 
 /// Of how many schedules counters are kept; more than anyone polls one host's instances on.
 const MOST_SCHEDULES: usize = 16;
@@ -152,7 +151,7 @@ mod tests {
         }
     }
 
-    const DOMAIN: Uuid = Uuid::new([1; 16]);
+    const DOMAIN: Uuid = Uuid::from_bytes([1; 16]);
 
     fn rx(history: &History, cycle: &CycleId, at: f64, rx: u64) -> (Option<u64>, Option<Volume>) {
         let change = history.change(cycle, DOMAIN, "tap-1", counters(at, rx));
@@ -178,7 +177,7 @@ mod tests {
         rx(&history, &cycle("a", 1), 0.0, 100);
         assert_eq!(rx(&history, &cycle("b", 1), 0.0, 120).0, Some(0));
         assert_eq!(rx(&history, &cycle("b", 2), 1.0, 130).0, Some(10));
-        let other = Uuid::new([2; 16]);
+        let other = Uuid::from_bytes([2; 16]);
         let change = history.change(&cycle("a", 2), other, "tap-1", counters(1.0, 7));
         assert_eq!(change.rx, Some(0));
         assert_eq!(rx(&history, &cycle("a", 2), 2.0, 140).0, Some(40));
@@ -188,7 +187,7 @@ mod tests {
     fn what_is_not_seen_for_long_is_forgotten() {
         let history = History::default();
         rx(&history, &cycle("a", 0), 0.0, 100);
-        let other = Uuid::new([2; 16]);
+        let other = Uuid::from_bytes([2; 16]);
         for number in 1..=KEPT as i64 {
             history.change(&cycle("a", number), other, "tap-2", counters(0.0, 1));
         }

@@ -15,17 +15,16 @@ use nephoscope_plugin::{BlockingError, BlockingPool, CycleCache, Failure};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
 
 use crate::changes::Changes;
-use crate::definitions::{Definitions, Read};
+use crate::definitions::Definitions;
 use crate::events;
-use crate::ffi;
 use crate::groups::Groups;
-use crate::instance::Identity;
 use crate::options::Options;
 use crate::session::{self, Opener, Session};
+use crate::snapshot::{Domain, Snapshot};
 use crate::stats::{DomainStats, Shape};
-use crate::uuid::Uuid;
 
 /// The call that waits for domains that are busy.
 const STATS: &str = "libvirt.stats";
@@ -46,32 +45,6 @@ const TRIES: u32 = 5;
 
 /// The wait after the first try; it doubles after each.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-
-/// The domains of this host at a moment.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    groups: Groups,
-    /// Sorted by UUID.
-    pub(crate) domains: Vec<Domain>,
-    /// Seconds on the monotonic clock.
-    pub(crate) at: f64,
-}
-
-/// A domain.
-#[derive(Debug)]
-pub(crate) struct Domain {
-    pub(crate) stats: DomainStats,
-    /// Nothing if it could not be read, or the domain went in the meantime.
-    pub(crate) definition: Option<Read>,
-}
-
-impl Drop for Snapshot {
-    /// It goes with its cycle, and with it what was made of it.
-    fn drop(&mut self) {
-        self.domains = Vec::new();
-        ffi::give_back();
-    }
-}
 
 /// Why there is no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,21 +73,6 @@ impl From<&Trouble> for Failure {
         match trouble.clone() {
             Trouble::NoConnection { source, .. } | Trouble::Refused(source) => failure.caused_by(source),
             Trouble::Hangs(source) => failure.caused_by(source),
-        }
-    }
-}
-
-impl Snapshot {
-    /// The domain of an instance.
-    pub(crate) fn find(&self, identity: &Identity) -> Option<&Domain> {
-        match identity {
-            Identity::Uuid(uuid) => {
-                let found = self
-                    .domains
-                    .binary_search_by_key(uuid, |domain| domain.stats.uuid);
-                self.domains.get(found.ok()?)
-            }
-            Identity::Name(name) => self.domains.iter().find(|domain| domain.stats.name == *name),
         }
     }
 }
@@ -320,7 +278,7 @@ pub(crate) fn monotonic_seconds() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::{Fault, Lab, instance};
+    use crate::testing::lab::{Fault, Lab, instance};
 
     /// So long that a hang is found out soon, and calls that answer have time enough.
     const SHORT: Duration = Duration::from_secs(3);
@@ -496,7 +454,7 @@ mod tests {
     #[tokio::test]
     async fn a_definition_that_hangs_costs_what_is_not_known_yet() {
         let mut second = instance();
-        second.uuid = Uuid::parse("22222222-2222-2222-2222-222222222222").unwrap();
+        second.uuid = crate::identity::uuid("22222222-2222-2222-2222-222222222222").unwrap();
         let lab = Lab::new([instance(), second]);
         let (hang, release) = Fault::hang();
         lab.host.lock().at_definition.push_back(hang);

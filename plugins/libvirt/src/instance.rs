@@ -1,5 +1,6 @@
 //! An instance of Nova, and what its samples say of it.
 
+mod metadata;
 mod told;
 mod user_metadata;
 mod written;
@@ -9,11 +10,12 @@ use std::sync::Arc;
 
 use nephoscope_model::{Map, ResourceBody, Subject, Value};
 
-use crate::definition::{Definition, Disk, Interface};
-use crate::nova::{Listed, NovaMetadata, NovaServer};
+use crate::definition::{Definition, Disk, Interface, NovaMetadata};
+use crate::identity::Identity;
+use crate::instance::metadata::put;
+use crate::nova::{Listed, NovaServer};
 use crate::options::Options;
 use crate::stats::DomainStats;
-use crate::uuid::Uuid;
 
 /// An instance, wherever what is known of it comes from: a pollster needs nothing but this and the hypervisor.
 #[derive(Debug)]
@@ -26,15 +28,6 @@ pub(crate) struct Instance {
     pub(crate) server: Result<Server, String>,
 }
 
-/// How the domain of an instance is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Identity {
-    /// The id of an instance is the UUID of its domain.
-    Uuid(Uuid),
-    /// Where an id is no UUID, by the name that Nova gave the domain.
-    Name(String),
-}
-
 /// Who says that there is an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -42,15 +35,6 @@ pub(crate) enum Source {
     Domain,
     /// Nova. It may have no domain, or not yet.
     Nova,
-}
-
-impl Identity {
-    pub(crate) fn of(server: &NovaServer) -> Self {
-        match Uuid::parse(&server.id) {
-            Some(uuid) => Self::Uuid(uuid),
-            None => Self::Name(server.instance_name.clone().unwrap_or_default()),
-        }
-    }
 }
 
 /// What samples say of an instance.
@@ -160,24 +144,4 @@ impl Server {
         put(metadata, "vnic_name", name.clone().into());
         subject.shared()
     }
-}
-
-/// A later value takes the place of an earlier one, as in a dictionary.
-fn put(map: &mut Map, key: &'static str, value: Value) {
-    match map.iter_mut().find(|(known, _)| known == key) {
-        Some((_, place)) => *place = value,
-        None => map.push((key.into(), value)),
-    }
-}
-
-/// What the metadata says of sizes: virtual CPUs, MiB, GiB, GiB. (That what is ephemeral is taken off the disk, which is the
-/// root disk alone, is ceilometer's doing.)
-fn sizes(vcpus: i64, ram: i64, disk: i64, ephemeral: i64) -> [(Cow<'static, str>, Value); 5] {
-    [
-        ("vcpus".into(), vcpus.into()),
-        ("memory_mb".into(), ram.into()),
-        ("disk_gb".into(), disk.into()),
-        ("ephemeral_gb".into(), ephemeral.into()),
-        ("root_gb".into(), disk.saturating_sub(ephemeral).into()),
-    ]
 }

@@ -18,20 +18,17 @@ mod ffi;
 mod groups;
 mod history;
 mod hypervisor;
+mod identity;
 mod instance;
-#[cfg(test)]
-mod lab;
 mod measure;
 mod meter;
 mod nova;
 mod options;
 mod plugin;
 mod pollster;
-#[cfg(any(test, feature = "recorded"))]
-mod recorded;
 mod session;
-#[cfg(test)]
-mod states;
+mod snapshot;
 mod stats;
-mod uuid;
+#[cfg(any(test, feature = "recorded"))]
+mod testing;
 mod xml;

@@ -480,10 +480,10 @@ fn capacity(disk: &BlockStats) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::stats::Value;
-    use crate::uuid::Uuid;
+    use uuid::Uuid;
 
     fn domain(parameters: &[(&str, u64)]) -> DomainStats {
-        let mut domain = DomainStats::new(Uuid::new([1; 16]), "instance-1".to_owned(), Some(1));
+        let mut domain = DomainStats::new(Uuid::from_bytes([1; 16]), "instance-1".to_owned(), Some(1));
         for (name, value) in parameters {
             domain.set(name, Value::Unsigned(*value));
         }

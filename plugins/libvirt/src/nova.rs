@@ -1,4 +1,4 @@
-//! What Nova says of the instances of this host: what it wrote into their domains, and what it answers when it is asked.
+//! What Nova says of the instances of this host when it is asked.
 
 mod age;
 mod api;
@@ -9,13 +9,11 @@ mod servers;
 #[cfg(test)]
 mod tests;
 mod text;
-mod written;
 
 pub(crate) use api::{Api, FLAVOR, FLAVORS, Flavor, IMAGE, Image, SERVERS};
 pub(crate) use flavor_ids::FlavorIds;
 pub(crate) use server::NovaServer;
 pub(crate) use servers::{Listed, Servers};
-pub(crate) use written::{NovaError, NovaFlavor, NovaMetadata};
 
 use std::sync::Arc;
 

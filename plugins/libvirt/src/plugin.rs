@@ -14,6 +14,7 @@ use crate::meter::METERS;
 use crate::nova::{FLAVOR, FLAVORS, IMAGE, SERVERS};
 use crate::options::Options;
 use crate::pollster::ComputePollster;
+use crate::session::LIBVIRT;
 
 const FAMILY: &str = "libvirt";
 
@@ -23,9 +24,6 @@ const LOCAL_INSTANCES: &str = "local_instances";
 
 /// What is measured at: polls of one hypervisor share a limit.
 const ENDPOINT: &str = "libvirt";
-
-/// The service that calls of libvirt's go to.
-pub(crate) const LIBVIRT: &str = "libvirt";
 
 const STATS: CallDef =
     CallDef::new(LIBVIRT, "virConnectGetAllDomainStats", "all domains").role("read-only socket");

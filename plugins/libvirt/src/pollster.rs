@@ -7,9 +7,10 @@ use nephoscope_model::Resource;
 use nephoscope_plugin::{Failure, FailureKind, PollRun, Pollster};
 
 use crate::family::Family;
-use crate::hypervisor::{self, Snapshot, Trouble};
+use crate::hypervisor::{self, Trouble};
 use crate::instance::{Instance, Source};
 use crate::measure::{Measure, Measured, Wanted};
+use crate::snapshot::Snapshot;
 
 /// The pollster of all meters: one call serves them together.
 pub(crate) struct ComputePollster(pub(crate) Arc<Family>);
@@ -98,7 +99,7 @@ async fn report(
 mod tests {
     use nephoscope_model::Batch;
 
-    use crate::lab::{Lab, instance};
+    use crate::testing::lab::{Lab, instance};
 
     #[tokio::test]
     async fn messages_are_those_of_ceilometer() {
@@ -125,7 +126,7 @@ mod tests {
         ];
         let polled = Lab::new([instance()]).cycle(2).await;
         let batch = Batch::new(polled.samples, "openstack".into());
-        let messages = String::from_utf8_lossy(batch.json_lines());
+        let messages = String::from_utf8_lossy(batch.encoded(&nephoscope_model::JsonLines).unwrap());
         let is_recorded = |message: &&str| {
             let mut rest = *message;
             recorded.iter().enumerate().all(|(place, part)| {

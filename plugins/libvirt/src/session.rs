@@ -1,8 +1,12 @@
 //! What is asked of a hypervisor, whoever answers.
 
+use uuid::Uuid;
+
 use crate::groups::Groups;
 use crate::stats::DomainStats;
-use crate::uuid::Uuid;
+
+/// The service that calls of libvirt's go to.
+pub(crate) const LIBVIRT: &str = "libvirt";
 
 /// A connection. Its calls block, and may never end.
 pub(crate) trait Session: Send + 'static {

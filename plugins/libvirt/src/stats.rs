@@ -4,7 +4,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::uuid::Uuid;
+use uuid::Uuid;
 
 /// A domain has at most so many virtual CPUs, disks and interfaces; others are left out.
 const MOST: usize = 8192;
@@ -358,7 +358,7 @@ mod tests {
     use super::*;
 
     fn stats(parameters: &[(&str, Value<'_>)]) -> DomainStats {
-        let mut stats = DomainStats::new(Uuid::new([1; 16]), "instance-1".to_owned(), Some(1));
+        let mut stats = DomainStats::new(Uuid::from_bytes([1; 16]), "instance-1".to_owned(), Some(1));
         for (name, value) in parameters {
             stats.set(name, *value);
         }

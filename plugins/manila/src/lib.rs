@@ -70,13 +70,21 @@ static SHARES: Table = Table {
     ],
     members: &["id", "size"],
     meters: &[
-        ("manila.share.status", |share| {
-            Ok(Some(status(share.text("status"), STATUS)))
-        }),
-        ("manila.share.size", |share| match share.get("size") {
-            Value::Null => Ok(Some(0_i64.into())),
-            size => number(size),
-        }),
+        (
+            MeterDef::gauge(
+                "manila.share.status",
+                "status",
+                "Status: 1 available, 2 creating, 3 deleting, 4 error, up to 26 for rarer ones, -1 for one that is not known",
+            ),
+            |share| Ok(Some(status(share.text("status"), STATUS))),
+        ),
+        (
+            MeterDef::gauge("manila.share.size", "GiB", "Size of the share"),
+            |share| match share.get("size") {
+                Value::Null => Ok(Some(0_i64.into())),
+                size => number(size),
+            },
+        ),
     ],
 };
 
@@ -91,11 +99,10 @@ register!(Registration::Discovery(
         .calls(&[SHARES.call, TOKEN])
 ));
 
-register!(Registration::Pollster(PollsterPlugin::new("manila.share", FAMILY, |context| SHARES.pollster(context)).namespaces(NAMESPACES).description("Statuses and sizes of shares").meters(&[
-        MeterDef::gauge(
-            "manila.share.status",
-            "status",
-            "Status: 1 available, 2 creating, 3 deleting, 4 error, up to 26 for rarer ones, -1 for one that is not known",
-        ),
-        MeterDef::gauge("manila.share.size", "GiB", "Size of the share"),
-    ]).default_discovery("manila_shares")));
+register!(Registration::Pollster(
+    PollsterPlugin::new("manila.share", FAMILY, |context| SHARES.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Statuses and sizes of shares")
+        .meters(&const { SHARES.meter_defs::<2>() })
+        .default_discovery("manila_shares")
+));

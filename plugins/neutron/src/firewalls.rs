@@ -23,7 +23,14 @@ static GROUPS: Table = Table {
         Metadata::of("egress_firewall_policy_id"),
     ],
     members: &["id"],
-    meters: &[("network.services.firewall", status_of)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.firewall",
+            "firewall",
+            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+        ),
+        status_of,
+    )],
 };
 
 static POLICIES: Table = Table {
@@ -42,7 +49,14 @@ static POLICIES: Table = Table {
         Metadata::of("audited"),
     ],
     members: &["id"],
-    meters: &[("network.services.firewall.policy", one)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.firewall.policy",
+            "firewall_policy",
+            "1 for each policy",
+        ),
+        one,
+    )],
 };
 
 register!(Registration::Discovery(
@@ -63,21 +77,20 @@ register!(Registration::Discovery(
         .calls(&[POLICIES.call, TOKEN])
 ));
 
-register!(Registration::Pollster(PollsterPlugin::new("network.services.firewall", FAMILY, |context| GROUPS.pollster(context)).namespaces(NAMESPACES).description("Statuses of firewall groups").meters(&[MeterDef::gauge(
-        "network.services.firewall",
-        "firewall",
-        "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )]).default_discovery("fw_services")));
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.firewall", FAMILY, |context| GROUPS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of firewall groups")
+    .meters(&const { GROUPS.meter_defs::<1>() })
+    .default_discovery("fw_services")
+));
 
 register!(Registration::Pollster(
     PollsterPlugin::new("network.services.firewall.policy", FAMILY, |context| POLICIES
         .pollster(context))
     .namespaces(NAMESPACES)
     .description("That a firewall policy exists")
-    .meters(&[MeterDef::gauge(
-        "network.services.firewall.policy",
-        "firewall_policy",
-        "1 for each policy"
-    )])
+    .meters(&const { POLICIES.meter_defs::<1>() })
     .default_discovery("fw_policy")
 ));

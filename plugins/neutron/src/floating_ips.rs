@@ -23,7 +23,14 @@ static FLOATING_IPS: Table = Table {
         Metadata::of("floating_ip_address"),
     ],
     members: &["id"],
-    meters: &[("ip.floating", status_of)],
+    meters: &[(
+        MeterDef::gauge(
+            "ip.floating",
+            "ip",
+            "Status: 1 active, 3 down, 7 error, -1 another",
+        ),
+        status_of,
+    )],
 };
 
 register!(Registration::Discovery(
@@ -39,10 +46,6 @@ register!(Registration::Pollster(
     PollsterPlugin::new("ip.floating", FAMILY, |context| FLOATING_IPS.pollster(context))
         .namespaces(NAMESPACES)
         .description("Statuses of floating IPs")
-        .meters(&[MeterDef::gauge(
-            "ip.floating",
-            "ip",
-            "Status: 1 active, 3 down, 7 error, -1 another"
-        )])
+        .meters(&const { FLOATING_IPS.meter_defs::<1>() })
         .default_discovery("fip_services")
 ));

@@ -4,7 +4,7 @@ use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
 use nephoscope_plugin::model::MeterDef;
 use nephoscope_plugin::{DiscoveryPlugin, PartitionMode, PollsterPlugin, Registration, Scope, register};
 
-use crate::lb_statuses::operating;
+use crate::lb_operating::operating;
 use crate::{FAMILY, NAMESPACES, NEUTRON, get, one, status_of};
 
 pub(crate) static BALANCERS: Table = Table {
@@ -25,7 +25,14 @@ pub(crate) static BALANCERS: Table = Table {
         Metadata::of("operating_status"),
     ],
     members: &["id"],
-    meters: &[("network.services.lb.loadbalancer", operating)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.lb.loadbalancer",
+            "loadbalancer",
+            "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled",
+        ),
+        operating,
+    )],
 };
 
 static MONITORS: Table = Table {
@@ -45,7 +52,14 @@ static MONITORS: Table = Table {
         Metadata::of("type"),
     ],
     members: &["id"],
-    meters: &[("network.services.lb.health_monitor", one)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.lb.health_monitor",
+            "health_monitor",
+            "1 for each health monitor",
+        ),
+        one,
+    )],
 };
 
 /// LBaaS has VIPs in its first version only, and ceilometer lists them there whatever the version.
@@ -73,7 +87,14 @@ static VIPS: Table = Table {
         Metadata::of("session_persistence"),
     ],
     members: &["id"],
-    meters: &[("network.services.lb.vip", status_of)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.lb.vip",
+            "vip",
+            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+        ),
+        status_of,
+    )],
 };
 
 register!(Registration::Discovery(
@@ -109,11 +130,7 @@ register!(Registration::Pollster(
         .pollster(context))
     .namespaces(NAMESPACES)
     .description("Statuses of load balancers of LBaaS")
-    .meters(&[MeterDef::gauge(
-        "network.services.lb.loadbalancer",
-        "loadbalancer",
-        "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )])
+    .meters(&const { BALANCERS.meter_defs::<1>() })
     .default_discovery("lb_loadbalancers")
 ));
 
@@ -122,16 +139,15 @@ register!(Registration::Pollster(
         .pollster(context))
     .namespaces(NAMESPACES)
     .description("That a health monitor of LBaaS exists")
-    .meters(&[MeterDef::gauge(
-        "network.services.lb.health_monitor",
-        "health_monitor",
-        "1 for each health monitor"
-    )])
+    .meters(&const { MONITORS.meter_defs::<1>() })
     .default_discovery("lb_health_probes")
 ));
 
-register!(Registration::Pollster(PollsterPlugin::new("network.services.lb.vip", FAMILY, |context| VIPS.pollster(context)).namespaces(NAMESPACES).description("Statuses of VIPs of LBaaS").meters(&[MeterDef::gauge(
-        "network.services.lb.vip",
-        "vip",
-        "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )]).default_discovery("lb_vips")));
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.lb.vip", FAMILY, |context| VIPS
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of VIPs of LBaaS")
+    .meters(&const { VIPS.meter_defs::<1>() })
+    .default_discovery("lb_vips")
+));

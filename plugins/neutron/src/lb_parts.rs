@@ -10,7 +10,8 @@ use nephoscope_plugin::{
 };
 
 use crate::lb_balancers::BALANCERS;
-use crate::lb_statuses::{STATUSES, Statuses, number, operating};
+use crate::lb_operating::{number, operating};
+use crate::lb_statuses::{STATUSES, Statuses};
 use crate::{FAMILY, NAMESPACES, NEUTRON, get};
 
 static LISTENERS: Table = Table {
@@ -33,7 +34,14 @@ static LISTENERS: Table = Table {
         Metadata::of("loadbalancers"),
     ],
     members: &["id"],
-    meters: &[("network.services.lb.listener", operating)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.lb.listener",
+            "listener",
+            "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled",
+        ),
+        operating,
+    )],
 };
 
 static POOLS: Table = Table {
@@ -58,7 +66,14 @@ static POOLS: Table = Table {
         Metadata::made("vip_id", |_| "".into()),
     ],
     members: &["id"],
-    meters: &[("network.services.lb.pool", |pool| number(pool.text("status")))],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.lb.pool",
+            "pool",
+            "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled",
+        ),
+        |pool| number(pool.text("status")),
+    )],
 };
 
 static MEMBERS: Table = Table {
@@ -79,9 +94,14 @@ static MEMBERS: Table = Table {
         Metadata::of("weight"),
     ],
     members: &["id"],
-    meters: &[("network.services.lb.member", |member| {
-        number(member.text("status"))
-    })],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.lb.member",
+            "member",
+            "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled",
+        ),
+        |member| number(member.text("status")),
+    )],
 };
 
 register!(Registration::Discovery(
@@ -122,11 +142,7 @@ register!(Registration::Pollster(
         .pollster(context))
     .namespaces(NAMESPACES)
     .description("Statuses of listeners of LBaaS")
-    .meters(&[MeterDef::gauge(
-        "network.services.lb.listener",
-        "listener",
-        "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )])
+    .meters(&const { LISTENERS.meter_defs::<1>() })
     .default_discovery("lb_listeners")
 ));
 
@@ -135,11 +151,7 @@ register!(Registration::Pollster(
         .pollster(context))
     .namespaces(NAMESPACES)
     .description("Statuses of pools of LBaaS")
-    .meters(&[MeterDef::gauge(
-        "network.services.lb.pool",
-        "pool",
-        "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )])
+    .meters(&const { POOLS.meter_defs::<1>() })
     .default_discovery("lb_pools")
 ));
 
@@ -148,11 +160,7 @@ register!(Registration::Pollster(
         .pollster(context))
     .namespaces(NAMESPACES)
     .description("Statuses of members of pools of LBaaS")
-    .meters(&[MeterDef::gauge(
-        "network.services.lb.member",
-        "member",
-        "Status: 0 offline, 1 online, 3 no monitor, 4 error, 5 degraded, 6 disabled"
-    )])
+    .meters(&const { MEMBERS.meter_defs::<1>() })
     .default_discovery("lb_members")
 ));
 

@@ -13,6 +13,7 @@
 mod firewalls;
 mod floating_ips;
 mod lb_balancers;
+mod lb_operating;
 mod lb_parts;
 mod lb_statuses;
 mod lb_traffic;

@@ -26,7 +26,14 @@ static SERVICES: Table = Table {
         Metadata::of("external_v6_ip"),
     ],
     members: &["id"],
-    meters: &[("network.services.vpn", status_of)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.vpn",
+            "vpnservice",
+            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+        ),
+        status_of,
+    )],
 };
 
 static CONNECTIONS: Table = Table {
@@ -56,7 +63,14 @@ static CONNECTIONS: Table = Table {
         Metadata::of("project_id"),
     ],
     members: &["id"],
-    meters: &[("network.services.vpn.connections", one)],
+    meters: &[(
+        MeterDef::gauge(
+            "network.services.vpn.connections",
+            "ipsec_site_connection",
+            "1 for each connection",
+        ),
+        one,
+    )],
 };
 
 register!(Registration::Discovery(
@@ -78,21 +92,20 @@ register!(Registration::Discovery(
     .calls(&[CONNECTIONS.call, TOKEN])
 ));
 
-register!(Registration::Pollster(PollsterPlugin::new("network.services.vpn", FAMILY, |context| SERVICES.pollster(context)).namespaces(NAMESPACES).description("Statuses of VPN services").meters(&[MeterDef::gauge(
-        "network.services.vpn",
-        "vpnservice",
-        "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another"
-    )]).default_discovery("vpn_services")));
+register!(Registration::Pollster(
+    PollsterPlugin::new("network.services.vpn", FAMILY, |context| SERVICES
+        .pollster(context))
+    .namespaces(NAMESPACES)
+    .description("Statuses of VPN services")
+    .meters(&const { SERVICES.meter_defs::<1>() })
+    .default_discovery("vpn_services")
+));
 
 register!(Registration::Pollster(
     PollsterPlugin::new("network.services.vpn.connections", FAMILY, |context| CONNECTIONS
         .pollster(context))
     .namespaces(NAMESPACES)
     .description("That an IPsec connection exists")
-    .meters(&[MeterDef::gauge(
-        "network.services.vpn.connections",
-        "ipsec_site_connection",
-        "1 for each connection"
-    )])
+    .meters(&const { CONNECTIONS.meter_defs::<1>() })
     .default_discovery("ipsec_connections")
 ));

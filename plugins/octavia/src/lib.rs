@@ -59,12 +59,22 @@ static LOAD_BALANCERS: Table = Table {
     ],
     members: &["id"],
     meters: &[
-        ("loadbalancer.operating", |balancer| {
-            Ok(Some(status(balancer.text("operating_status"), OPERATING)))
-        }),
-        ("loadbalancer.provisioning", |balancer| {
-            Ok(Some(status(balancer.text("provisioning_status"), PROVISIONING)))
-        }),
+        (
+            MeterDef::gauge(
+                "loadbalancer.operating",
+                "status",
+                "Operating status: 1 online, 2 draining, 3 offline, 4 degraded, 5 error, 6 no monitor, -1 another",
+            ),
+            |balancer| Ok(Some(status(balancer.text("operating_status"), OPERATING))),
+        ),
+        (
+            MeterDef::gauge(
+                "loadbalancer.provisioning",
+                "status",
+                "Provisioning status: 1 active, 2 deleted, 3 error, 4 to be created, 5 updated, 6 deleted, -1 another",
+            ),
+            |balancer| Ok(Some(status(balancer.text("provisioning_status"), PROVISIONING))),
+        ),
     ],
 };
 
@@ -82,15 +92,10 @@ register!(Registration::Discovery(
         .calls(&[LOAD_BALANCERS.call, TOKEN])
 ));
 
-register!(Registration::Pollster(PollsterPlugin::new("loadbalancer", FAMILY, |context| LOAD_BALANCERS.pollster(context)).namespaces(NAMESPACES).description("Statuses of load balancers").meters(&[
-        MeterDef::gauge(
-            "loadbalancer.operating",
-            "status",
-            "Operating status: 1 online, 2 draining, 3 offline, 4 degraded, 5 error, 6 no monitor, -1 another",
-        ),
-        MeterDef::gauge(
-            "loadbalancer.provisioning",
-            "status",
-            "Provisioning status: 1 active, 2 deleted, 3 error, 4 to be created, 5 updated, 6 deleted, -1 another",
-        ),
-    ]).default_discovery("lb_services")));
+register!(Registration::Pollster(
+    PollsterPlugin::new("loadbalancer", FAMILY, |context| LOAD_BALANCERS.pollster(context))
+        .namespaces(NAMESPACES)
+        .description("Statuses of load balancers")
+        .meters(&const { LOAD_BALANCERS.meter_defs::<2>() })
+        .default_discovery("lb_services")
+));

@@ -3,21 +3,45 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, List, Request, Service, each};
-use nephoscope_plugin::model::{Resource, Subject};
-use nephoscope_plugin::{BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, async_trait};
+use nephoscope_openstack::{ApiError, List, Request, Service, TOKEN, each};
+use nephoscope_plugin::model::{MeterDef, Resource, Subject};
+use nephoscope_plugin::{
+    BuildContext, BuildError, Call, CallDef, CallRate, Failure, PollRun, Pollster, PollsterPlugin,
+    Registration, async_trait, register,
+};
 use serde::Deserialize;
 
-use crate::BUCKETS;
 use crate::gateway::Gateway;
+use crate::{FAMILY, NAMESPACES, get};
 
-pub(crate) const OBJECTS: &str = "radosgw.objects";
-pub(crate) const SIZE: &str = "radosgw.objects.size";
-pub(crate) const CONTAINERS: &str = "radosgw.objects.containers";
-pub(crate) const BUCKET_OBJECTS: &str = "radosgw.containers.objects";
-pub(crate) const BUCKET_SIZE: &str = "radosgw.containers.objects.size";
+static BUCKETS: CallDef = get("/admin/bucket", "buckets=read");
 
-pub(crate) fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
+const OBJECTS: &str = "radosgw.objects";
+const SIZE: &str = "radosgw.objects.size";
+const CONTAINERS: &str = "radosgw.objects.containers";
+const BUCKET_OBJECTS: &str = "radosgw.containers.objects";
+const BUCKET_SIZE: &str = "radosgw.containers.objects.size";
+
+register!(Registration::Pollster(
+    PollsterPlugin::new("radosgw", FAMILY, build)
+        .namespaces(NAMESPACES)
+        .description("Objects, sizes and buckets of projects")
+        .meters(&[
+            MeterDef::gauge(OBJECTS, "object", "Objects of the project").with_aliases(&["rgw.objects"]),
+            MeterDef::gauge(SIZE, "B", "Size of the project's objects").with_aliases(&["rgw.objects.size"]),
+            MeterDef::gauge(CONTAINERS, "object", "Buckets of the project")
+                .with_aliases(&["rgw.objects.containers"]),
+            MeterDef::gauge(BUCKET_OBJECTS, "object", "Objects of the bucket")
+                .with_aliases(&["rgw.containers.objects"]),
+            MeterDef::gauge(BUCKET_SIZE, "B", "Size of the bucket's objects")
+                .with_aliases(&["rgw.containers.objects.size"]),
+        ])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[BUCKETS, TOKEN])
+));
+
+fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     Ok(Arc::new(Buckets(Gateway::of(context)?)))
 }
 

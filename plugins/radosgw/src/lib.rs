@@ -15,11 +15,7 @@ mod gateway;
 mod signature;
 mod usage;
 
-use nephoscope_openstack::TOKEN;
-use nephoscope_plugin::model::MeterDef;
-use nephoscope_plugin::{
-    CallDef, CallRate, Family, OptionsSpec, PollsterPlugin, Registration, Secret, register,
-};
+use nephoscope_plugin::{CallDef, CallRate, Family, OptionsSpec, Registration, Secret, register};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -31,9 +27,6 @@ const fn get(path: &'static str, role: &'static str) -> CallDef {
         .role(role)
         .rate(CallRate::PerResource)
 }
-
-static BUCKETS: CallDef = get("/admin/bucket", "buckets=read");
-static USAGE: CallDef = get("/admin/usage", "usage=read");
 
 /// How the admin API of Ceph's object gateway is asked. Where the gateway is, and how its certificate is checked, say
 /// the options of the service `radosgw` under `openstack: {services: ...}`: `service_type` (`object-store` unless said),
@@ -53,41 +46,4 @@ pub(crate) struct Options {
 
 register!(Registration::Family(
     Family::new(FAMILY, "Object storage of Ceph").options(OptionsSpec::of::<Options>())
-));
-
-register!(Registration::Pollster(
-    PollsterPlugin::new("radosgw", FAMILY, buckets::build)
-        .namespaces(NAMESPACES)
-        .description("Objects, sizes and buckets of projects")
-        .meters(&[
-            MeterDef::gauge(buckets::OBJECTS, "object", "Objects of the project")
-                .with_aliases(&["rgw.objects"]),
-            MeterDef::gauge(buckets::SIZE, "B", "Size of the project's objects")
-                .with_aliases(&["rgw.objects.size"]),
-            MeterDef::gauge(buckets::CONTAINERS, "object", "Buckets of the project")
-                .with_aliases(&["rgw.objects.containers"]),
-            MeterDef::gauge(buckets::BUCKET_OBJECTS, "object", "Objects of the bucket")
-                .with_aliases(&["rgw.containers.objects"]),
-            MeterDef::gauge(buckets::BUCKET_SIZE, "B", "Size of the bucket's objects")
-                .with_aliases(&["rgw.containers.objects.size"]),
-        ])
-        .default_discovery("tenant")
-        .endpoint(FAMILY)
-        .calls(&[BUCKETS, TOKEN])
-));
-
-register!(Registration::Pollster(
-    PollsterPlugin::new("radosgw.usage", FAMILY, usage::build)
-        .namespaces(NAMESPACES)
-        .description("Requests of projects, as the usage log of the gateway counts them")
-        .meters(&[MeterDef::gauge(
-            usage::USAGE_METER,
-            "request",
-            "Requests since the usage log began"
-        )
-        .published_as("radosgw.api.request")
-        .with_aliases(&["radosgw.api.request", "rgw.usage"])])
-        .default_discovery("tenant")
-        .endpoint(FAMILY)
-        .calls(&[USAGE, TOKEN])
 ));

@@ -36,9 +36,9 @@ impl Keys {
             canonical_query(url),
             host(url),
         );
-        let digest = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
+        let digest = hex::encode(digest::digest(&digest::SHA256, canonical.as_bytes()));
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}");
-        let signature = hex(&mac(&self.signing_key(&date), &text));
+        let signature = hex::encode(mac(&self.signing_key(&date), &text));
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={SIGNED}, Signature={signature}",
             self.access.expose()
@@ -84,10 +84,6 @@ fn canonical_query(url: &Url) -> String {
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     hmac::sign(&key, text.as_bytes()).as_ref().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

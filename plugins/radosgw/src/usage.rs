@@ -2,17 +2,36 @@
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{ApiError, Request, Service, each};
-use nephoscope_plugin::model::{Resource, Subject};
-use nephoscope_plugin::{BuildContext, BuildError, Call, CallRate, Failure, PollRun, Pollster, async_trait};
+use nephoscope_openstack::{ApiError, Request, Service, TOKEN, each};
+use nephoscope_plugin::model::{MeterDef, Resource, Subject};
+use nephoscope_plugin::{
+    BuildContext, BuildError, Call, CallDef, CallRate, Failure, PollRun, Pollster, PollsterPlugin,
+    Registration, async_trait, register,
+};
 use serde::Deserialize;
 
-use crate::USAGE;
 use crate::gateway::Gateway;
+use crate::{FAMILY, NAMESPACES, get};
 
-pub(crate) const USAGE_METER: &str = "radosgw.usage";
+static USAGE: CallDef = get("/admin/usage", "usage=read");
 
-pub(crate) fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
+const METER: &str = "radosgw.usage";
+
+register!(Registration::Pollster(
+    PollsterPlugin::new("radosgw.usage", FAMILY, build)
+        .namespaces(NAMESPACES)
+        .description("Requests of projects, as the usage log of the gateway counts them")
+        .meters(&[
+            MeterDef::gauge(METER, "request", "Requests since the usage log began")
+                .published_as("radosgw.api.request")
+                .with_aliases(&["radosgw.api.request", "rgw.usage"])
+        ])
+        .default_discovery("tenant")
+        .endpoint(FAMILY)
+        .calls(&[USAGE, TOKEN])
+));
+
+fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
     Ok(Arc::new(Usage(Gateway::of(context)?)))
 }
 
@@ -43,7 +62,7 @@ impl Pollster for Usage {
         each(run, access.service, ask, |project, requests: u64, report| {
             let project = project.key();
             let subject = Subject::new(project.clone()).project(project.clone()).shared();
-            report.add(USAGE_METER, &subject, requests);
+            report.add(METER, &subject, requests);
         })
         .await
     }

@@ -3,11 +3,22 @@
 use std::sync::Arc;
 
 use nephoscope_openstack::{ApiError, HeaderMap, List, Service};
-use nephoscope_plugin::Report;
 use nephoscope_plugin::model::Subject;
+use nephoscope_plugin::{CallDef, Report};
 use serde::Deserialize;
 
-use crate::{CONTAINER_OBJECTS, CONTAINER_SIZE, CONTAINERS, HEAD, LIST, OBJECTS, SIZE};
+use crate::call;
+
+pub(crate) const OBJECTS: &str = "storage.objects";
+pub(crate) const SIZE: &str = "storage.objects.size";
+pub(crate) const CONTAINERS: &str = "storage.objects.containers";
+pub(crate) const CONTAINER_OBJECTS: &str = "storage.containers.objects";
+pub(crate) const CONTAINER_SIZE: &str = "storage.containers.objects.size";
+
+/// Made where meters of containers are wanted.
+pub(crate) static LIST: CallDef = call("GET");
+/// Made where they are not.
+pub(crate) static HEAD: CallDef = call("HEAD");
 
 /// An account as Swift knows it.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 
 mod draw;
 mod fault;
+mod fault_draw;
 mod faulty;
 mod listing;
 mod meters;

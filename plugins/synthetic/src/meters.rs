@@ -11,7 +11,8 @@ use nephoscope_plugin::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::draw::Draw;
-use crate::fault::{Culprit, FaultDraw};
+use crate::fault::Culprit;
+use crate::fault_draw::FaultDraw;
 use crate::options::Options;
 
 const CYCLE: MeterDef = MeterDef::gauge("synthetic.cycle", "cycle", "The number of the cycle that polled");
@@ -224,7 +225,8 @@ mod tests {
         let kit = Kit::new("synthetic").options(json!({ "samples_per_resource": 100 }));
         let outcome = kit.pollster("synthetic").resources(["a"]).poll().await;
         outcome.assert_clean();
-        let ids: std::collections::HashSet<_> = outcome.samples.iter().map(|sample| sample.id).collect();
+        let ids: std::collections::HashSet<_> =
+            outcome.samples.iter().map(|sample| sample.id.clone()).collect();
         assert_eq!((outcome.samples.len(), ids.len()), (300, 300));
     }
 

@@ -10,7 +10,7 @@ use crate::{Etcd, Lab, Program, Proxy, Sample, Signal, Weather, failpoints_path,
 /// What an agent logs, once, when it was out of the pool for a whole cycle.
 const LEFT_OUT: &str = "out of the pool for a whole cycle";
 
-/// The variable that takes a rule out of a program with the feature `model` of `nephoscope-coordination`.
+/// The variable that takes a rule out of a program with the feature `model` of `nephoscope-pool`.
 const RULE_VARIABLE: &str = "NEPHOSCOPE_WITHOUT_RULE";
 
 /// An agent.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use nephoscope_coordination::protocol::AgentId;
-use nephoscope_coordination::protocol::ranking::{KeyHash, MemberHash, ranked};
+use nephoscope_pool::protocol::AgentId;
+use nephoscope_pool::protocol::ranking::{KeyHash, MemberHash, ranked};
 
 use super::agent::Agent;
 use super::clock;

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use nephoscope_coordination::protocol::UnitHash;
 use nephoscope_coordination::{Group, Unit};
-use nephoscope_model::ScheduleId;
-use nephoscope_plugin::PartitionMode;
+use nephoscope_model::{PartitionMode, ScheduleId};
+use nephoscope_pool::protocol::UnitHash;
 
 /// The meter that is judged. The other one that agents may want comes and goes with reloads.
 pub(super) const METER: &str = "synthetic.cycle";

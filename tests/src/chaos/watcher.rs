@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, EventType, WatchOptions};
-use nephoscope_coordination::protocol::{Content, Key, Prefix, Revision, Value};
+use nephoscope_pool::protocol::{Content, Key, Prefix, Revision, Value};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};

@@ -84,6 +84,7 @@ pub(crate) fn request(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Lo
 }
 
 /// What the plugins have.
+#[allow(dead_code, reason = "not every test binary compares with plugins")]
 pub(crate) fn known() -> Known {
     let names = |names: &[&str]| {
         names

@@ -8,7 +8,7 @@ use std::io;
 use super::bytes::{checksum, u32_at, u64_at};
 use super::disk::{Disk, DiskFile, read_full, write_all};
 use super::ranges::Ranges;
-use super::segment::{FORMAT_VERSION, is_unreadable};
+use super::segment::{FORMAT_VERSION, OLDEST_VERSION, is_unreadable};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 
@@ -41,24 +41,23 @@ pub(super) enum CursorError {
 }
 
 /// The open file.
-#[derive(Debug)]
-pub(super) struct Cursor<F> {
-    file: F,
+pub(super) struct Cursor {
+    file: Box<dyn DiskFile>,
     turn: u64,
 }
 
 /// What the folder has of a cursor: the file, if it can be written to, and the position that it says, if it says one.
-pub(super) type Loaded<F> = (Option<Cursor<F>>, Option<Position>);
+pub(super) type Loaded = (Option<Cursor>, Option<Position>);
 
 /// Reads the cursor.
-pub(super) fn load<D: Disk>(disk: &D) -> Result<Loaded<D::File>, CursorError> {
+pub(super) fn load(disk: &dyn Disk) -> Result<Loaded, CursorError> {
     let file = match disk.open(NAME) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, None)),
         Err(error) => return Err(CursorError::Io(error)),
     };
     let mut bytes = vec![0; 2 * SLOT];
-    let read = match read_full(&file, &mut bytes, 0) {
+    let read = match read_full(&*file, &mut bytes, 0) {
         Ok(read) => read,
         // The medium has lost it; records are delivered once more.
         Err(error) if is_unreadable(&error) => 0,
@@ -83,13 +82,13 @@ pub(super) fn load<D: Disk>(disk: &D) -> Result<Loaded<D::File>, CursorError> {
 }
 
 /// Makes the file, with all the place on the disk that it will ever take.
-pub(super) fn create<D: Disk>(disk: &D) -> io::Result<Cursor<D::File>> {
+pub(super) fn create(disk: &dyn Disk) -> io::Result<Cursor> {
     match disk.remove(NAME) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = disk.create(NAME)?;
-    let placed = write_all(&file, &[0; 2 * SLOT], 0)
+    let placed = write_all(&*file, &[0; 2 * SLOT], 0)
         .and_then(|()| file.sync())
         .and_then(|()| disk.sync());
     if let Err(error) = placed {
@@ -100,7 +99,7 @@ pub(super) fn create<D: Disk>(disk: &D) -> io::Result<Cursor<D::File>> {
     Ok(Cursor { file, turn: 0 })
 }
 
-impl<F: DiskFile> Cursor<F> {
+impl Cursor {
     /// Writes a position over the older of the two; `durable` also syncs it.
     pub(super) fn save(&mut self, done: &Ranges, next: u64, durable: bool) -> io::Result<()> {
         let turn = self.turn + 1;
@@ -108,9 +107,9 @@ impl<F: DiskFile> Cursor<F> {
         let place = if turn.is_multiple_of(2) { 0 } else { SLOT as u64 };
         #[cfg(feature = "failpoints")]
         Failpoint::CursorHalf.reach_after(|| {
-            let _ = write_all(&self.file, slot.get(..slot.len() / 2).unwrap_or_default(), place);
+            let _ = write_all(&*self.file, slot.get(..slot.len() / 2).unwrap_or_default(), place);
         });
-        write_all(&self.file, &slot, place)?;
+        write_all(&*self.file, &slot, place)?;
         #[cfg(feature = "failpoints")]
         Failpoint::CursorWritten.reach();
         if durable {
@@ -157,7 +156,7 @@ fn decode(slot: &[u8]) -> Result<Option<Position>, CursorError> {
         return Ok(None);
     }
     let version = u32_at(start, 8);
-    if version != FORMAT_VERSION {
+    if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
         return Err(CursorError::OtherVersion(version));
     }
     let mut done = Ranges::below(u64_at(rest, 16));

@@ -7,17 +7,14 @@ use std::io;
 
 /// One folder that belongs to the spool alone.
 pub trait Disk: Send + 'static {
-    /// An open file.
-    type File: DiskFile;
-
     /// The names in the folder, in any order.
     fn names(&self) -> io::Result<Vec<String>>;
 
     /// Opens a file that exists, for reading and writing.
-    fn open(&self, name: &str) -> io::Result<Self::File>;
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
     /// Makes a file that does not exist, for reading and writing.
-    fn create(&self, name: &str) -> io::Result<Self::File>;
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
     /// Gives a file another name; a file that had it is gone.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -51,7 +48,7 @@ pub trait DiskFile: ReadAt + Send + 'static {
 }
 
 /// Writes all bytes.
-pub(super) fn write_all<F: DiskFile>(file: &F, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+pub(super) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, offset) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -67,7 +64,7 @@ pub(super) fn write_all<F: DiskFile>(file: &F, mut bytes: &[u8], mut offset: u64
 }
 
 /// Reads until `bytes` is full or the file ends; how many bytes there were.
-pub(super) fn read_full<F: ReadAt>(file: &F, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read_full(file: &dyn ReadAt, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, offset + filled as u64) {

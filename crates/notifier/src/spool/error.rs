@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nephoscope_model::EncodingId;
+
 use super::folder::FolderError;
 
 /// Why a spool cannot be opened; completes "failed to ...".
@@ -11,14 +13,30 @@ pub enum OpenError {
     #[error("use the folder of the spool")]
     Folder(#[source] FolderError),
     /// A later version of this program has written it.
-    #[error("read the spool: `{file}` has format {found}, this program reads format {known}")]
+    #[error("read the spool: `{file}` has format {found}, this program reads formats up to {known}")]
     OtherVersion {
         /// The file.
         file: String,
         /// The version that it has.
         found: u32,
-        /// The version that is read.
+        /// The latest version that is read.
         known: u32,
+    },
+    /// A later version of this program has compressed it.
+    #[error("read the spool: `{file}` has compression {found}, this program reads what is not compressed")]
+    OtherCompression {
+        /// The file.
+        file: String,
+        /// The compression that it has.
+        found: u8,
+    },
+    /// A later version of this program has stored something else than samples or events.
+    #[error("read the spool: `{file}` has payloads of kind {found}, this program reads samples and events")]
+    OtherKind {
+        /// The file.
+        file: String,
+        /// The kind that it has.
+        found: u8,
     },
     /// The disk does not answer as it should.
     #[error("read the spool: cannot {what}")]
@@ -42,6 +60,12 @@ pub enum AppendError {
     TooLarge {
         /// Its size.
         bytes: usize,
+    },
+    /// The name of its encoding is none that a spool stores.
+    #[error("append to the spool: `{encoding}` is no name of an encoding")]
+    Encoding {
+        /// The encoding.
+        encoding: EncodingId,
     },
     /// The disk does not take it.
     #[error("append to the spool")]

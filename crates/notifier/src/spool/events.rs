@@ -27,6 +27,14 @@ pub(super) enum Event<'a> {
     DroppingEnded { samples: u64 },
     /// Somebody has told the agent to drop old batches.
     DroppedByHand { dropped: Dropped },
+    /// Batches stay where they are, since the publisher does not take their encodings.
+    KeepingBegan {
+        encodings: &'a str,
+        batches: u64,
+        samples: u64,
+    },
+    /// There are no such batches any more.
+    KeepingEnded,
     /// Batches were damaged or missing.
     Damaged { batches: u64, samples: u64 },
     /// A batch that was refused is not in the quarantine.
@@ -86,6 +94,25 @@ impl Event<'_> {
                 warn!(
                     publisher,
                     batches, samples, "samples were dropped from the spool by hand"
+                );
+            }
+            Event::KeepingBegan {
+                encodings,
+                batches,
+                samples,
+            } => {
+                warn!(
+                    publisher,
+                    encodings,
+                    batches,
+                    samples,
+                    "the spool keeps samples that the publisher does not take: configure a publisher that does, or drop them with `nephoscope spool`"
+                );
+            }
+            Event::KeepingEnded => {
+                info!(
+                    publisher,
+                    "the spool keeps no samples any more that the publisher does not take"
                 );
             }
             Event::Damaged { batches, samples } => {

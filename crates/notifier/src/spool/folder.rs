@@ -133,8 +133,6 @@ fn open_at(folder: &impl AsFd, name: &str, flags: OFlags) -> io::Result<File> {
 }
 
 impl Disk for Folder {
-    type File = File;
-
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.folder)? {
@@ -146,12 +144,16 @@ impl Disk for Folder {
         Ok(names)
     }
 
-    fn open(&self, name: &str) -> io::Result<File> {
-        open_at(&self.folder, name, OFlags::empty())
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(open_at(&self.folder, name, OFlags::empty())?))
     }
 
-    fn create(&self, name: &str) -> io::Result<File> {
-        open_at(&self.folder, name, OFlags::CREATE | OFlags::EXCL)
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(open_at(
+            &self.folder,
+            name,
+            OFlags::CREATE | OFlags::EXCL,
+        )?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

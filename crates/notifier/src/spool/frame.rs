@@ -26,8 +26,8 @@ pub(super) struct Frame {
     pub(super) samples: u32,
     /// The length of its payload in bytes.
     pub(super) length: u32,
-    /// The form of its payload, in the meaning of whoever appended it.
-    pub(super) form: u8,
+    /// The mark of its contents; in format 1 the code of its encoding.
+    pub(super) mark: u32,
     /// CRC-32 of the payload.
     pub(super) payload_checksum: u32,
 }
@@ -48,7 +48,7 @@ impl Frame {
             &self.number.to_le_bytes(),
             &self.samples_before.to_le_bytes(),
             &self.time.to_le_bytes(),
-            &[self.form],
+            &self.mark.to_le_bytes(),
         ];
         for (place, byte) in fields.iter_mut().zip(parts.iter().copied().flatten()) {
             *place = *byte;
@@ -72,7 +72,7 @@ impl Frame {
             number: u64_at(fields, 12),
             samples_before: u64_at(fields, 20),
             time: i64_at(fields, 28),
-            form: fields.get(36).copied()?,
+            mark: u32_at(fields, 36),
         };
         (frame.length as usize <= MAX_PAYLOAD).then_some(frame)
     }
@@ -96,7 +96,7 @@ mod tests {
             time: -5,
             samples: 3,
             length: 4,
-            form: 2,
+            mark: 0x8000_0002,
             payload_checksum: checksum(&[b"data"]),
         };
         let mut bytes = Vec::new();

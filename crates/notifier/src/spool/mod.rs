@@ -3,8 +3,8 @@
 //! [`Spool`] is what a publisher has: a thread that serves a [`Log`]. [`Log`] is the queue of records, [`Disk`] what it needs of a file system, [`Folder`] the real one. The files are
 //! described in `docs/spool-format.md`, what they promise in `docs/delivery.md`.
 
-mod boxed;
 mod bytes;
+mod contents;
 mod cursor;
 mod disk;
 mod error;
@@ -19,12 +19,12 @@ mod ranges;
 mod segment;
 mod worker;
 
-pub use boxed::{BoxDisk, BoxFile};
+pub use contents::{Contents, Takes};
 pub use disk::{Disk, DiskFile, ReadAt, is_full};
 pub use error::{AppendError, OpenError};
 pub use folder::{Folder, FolderError, has_segments};
 pub use frame::MAX_PAYLOAD;
-pub use log::{Log, LogCounts, LogStatus, Record, Stored};
+pub use log::{Held, Log, LogCounts, LogStatus, Record, Stored};
 pub use options::{
     DEFAULT_MAX_BYTES, Fsync, LogOptions, MIN_BYTES, Order, QUARANTINE_BYTES, SYNC_INTERVAL, SpoolMode,
     SpoolOptions,

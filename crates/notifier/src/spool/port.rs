@@ -8,15 +8,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nephoscope_model::{Batch, Form};
+use nephoscope_model::{Batch, Encoding};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::boxed::BoxDisk;
+use super::contents::Takes;
+use super::disk::Disk;
 use super::error::OpenError;
 use super::folder::{Folder, FolderError};
-use super::log::LogCounts;
+use super::log::{Held, LogCounts};
 use super::options::{SpoolMode, SpoolOptions};
 use super::quarantine::QuarantineStatus;
 use super::worker;
@@ -68,10 +69,19 @@ pub struct SpoolStatus {
     pub quarantine: QuarantineStatus,
     /// Why nothing can be stored at present.
     pub failing: Option<Arc<str>>,
-    /// Every batch that was stored with a smaller number is done with.
+    /// What it holds, by contents. Those that are kept stay until a publisher takes them, or they go at a bound.
+    pub held: Vec<Held>,
+    /// Every batch that was stored with a smaller number is done with, or kept.
     pub low: u64,
     /// The number that the next batch gets when it is stored.
     pub next: u64,
+}
+
+impl SpoolStatus {
+    /// What stays in it, since the publisher does not take it.
+    pub fn kept(&self) -> impl Iterator<Item = &Held> {
+        self.held.iter().filter(|held| held.kept)
+    }
 }
 
 /// What was dropped by hand.
@@ -86,15 +96,13 @@ pub struct Dropped {
 /// A batch on its way into the spool.
 pub(crate) struct Incoming {
     pub(crate) batch: Arc<Batch>,
-    pub(crate) form: Form,
+    pub(crate) encoding: Arc<dyn Encoding>,
     pub(crate) ticket: Ticket,
 }
 
 /// A batch that the spool gives back.
 pub(crate) struct Outgoing {
     pub(crate) number: u64,
-    /// As it was stored; none for a form that this program does not know.
-    pub(crate) form: Option<Form>,
     pub(crate) batch: Arc<Batch>,
 }
 
@@ -117,7 +125,8 @@ pub(super) enum Settled {
     Refused {
         number: Option<u64>,
         batch: Arc<Batch>,
-        form: Option<Form>,
+        /// How it is encoded, unless it was stored.
+        encoding: Option<Arc<dyn Encoding>>,
         reason: String,
     },
 }
@@ -146,7 +155,11 @@ pub(super) struct Mail {
     pub(super) ready_bytes: usize,
     /// How many batches the lane wants ready.
     pub(super) want: usize,
-    /// Batches in the log that are not ready yet.
+    /// Which batches it wants.
+    pub(super) takes: Takes,
+    /// That it wants others than before.
+    pub(super) serve: Option<Serve>,
+    /// Batches in the log that are wanted and not ready yet.
     pub(super) unread: u64,
     /// At most as many as the lane has under way, and those of the calls before that the thread has not seen.
     pub(super) settled: Vec<Settled>,
@@ -158,6 +171,13 @@ pub(super) struct Mail {
     pub(super) closing: bool,
     pub(super) failing: Option<Failing>,
     pub(super) status: Report,
+}
+
+/// Other batches are wanted than before.
+pub(super) struct Serve {
+    pub(super) takes: Takes,
+    /// What was read and is not delivered: it is read again when it is wanted.
+    pub(super) returned: Vec<u64>,
 }
 
 /// Why nothing can be stored, and how far a further try is.
@@ -178,7 +198,7 @@ pub(super) enum Probe {
 }
 
 /// What the thread reports.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) bytes: u64,
     pub(super) batches: u64,
@@ -189,6 +209,7 @@ pub(super) struct Report {
     pub(super) counts: LogCounts,
     pub(super) failed_syncs: u64,
     pub(super) quarantine: QuarantineStatus,
+    pub(super) held: Vec<Held>,
     pub(super) low: u64,
     pub(super) next: u64,
 }
@@ -208,7 +229,7 @@ impl Spool {
     /// While it is open no other process, and no other spool of this one, can open it.
     pub async fn open(name: Arc<str>, path: PathBuf, options: SpoolOptions) -> Result<Self, OpenError> {
         let folder = path.clone();
-        let disk = move || Folder::open(&folder).map(BoxDisk::new);
+        let disk = move || Ok(Box::new(Folder::open(&folder)?) as Box<dyn Disk>);
         Self::open_on(name, path, disk, options).await
     }
 
@@ -216,7 +237,7 @@ impl Spool {
     pub async fn open_on(
         name: Arc<str>,
         path: PathBuf,
-        disk: impl FnOnce() -> Result<BoxDisk, FolderError> + Send + 'static,
+        disk: impl FnOnce() -> Result<Box<dyn Disk>, FolderError> + Send + 'static,
         options: SpoolOptions,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
@@ -230,6 +251,8 @@ impl Spool {
                 ready: VecDeque::new(),
                 ready_bytes: 0,
                 want: 0,
+                takes: Takes::default(),
+                serve: None,
                 unread: 0,
                 settled: Vec::new(),
                 settling: (0, 0),
@@ -268,7 +291,7 @@ impl Spool {
     /// What it holds.
     pub fn status(&self) -> SpoolStatus {
         let mail = self.0.shared.mail.lock();
-        let report = mail.status;
+        let report = &mail.status;
         SpoolStatus {
             path: self.0.path.clone(),
             mode: mail.options.mode,
@@ -287,6 +310,7 @@ impl Spool {
             failed_syncs: report.failed_syncs,
             quarantine: report.quarantine,
             failing: mail.failing.as_ref().map(|failing| failing.error.clone()),
+            held: report.held.iter().map(|held| mail.looked_at(held)).collect(),
             low: report.low,
             next: report.next,
         }
@@ -339,9 +363,20 @@ impl Spool {
         *self.0.shared.listener.lock() = Some(Box::new(listener));
     }
 
-    /// How many batches should be ready.
-    pub(crate) fn want(&self, batches: usize) {
-        self.0.shared.mail.lock().want = batches;
+    /// How many batches should be ready, and which. Where other batches are wanted than before, those that were read and are not
+    /// delivered go back: those that are ready here, and those that `under_way` gives.
+    pub(crate) fn serve(&self, want: usize, takes: Takes, under_way: impl FnOnce() -> Vec<u64>) {
+        let mut mail = self.0.shared.mail.lock();
+        mail.want = want;
+        if mail.takes != takes {
+            mail.takes = takes.clone();
+            let mut returned = under_way();
+            returned.extend(mail.ready.drain(..).map(|outgoing| outgoing.number));
+            mail.ready_bytes = 0;
+            // What was to go back, and has not yet, goes all the same.
+            returned.extend(mail.serve.take().into_iter().flat_map(|serve| serve.returned));
+            mail.serve = Some(Serve { takes, returned });
+        }
         self.0.shared.wake.notify_one();
     }
 
@@ -354,7 +389,7 @@ impl Spool {
     pub(crate) fn offer(
         &self,
         batch: &Arc<Batch>,
-        form: Form,
+        encoding: &Arc<dyn Encoding>,
         ticket: &mut Option<Ticket>,
         bound: usize,
     ) -> bool {
@@ -372,7 +407,7 @@ impl Spool {
         }
         mail.push(Incoming {
             batch: batch.clone(),
-            form,
+            encoding: encoding.clone(),
             ticket,
         });
         self.0.shared.wake.notify_one();
@@ -415,7 +450,7 @@ impl Spool {
     pub(crate) fn next(&self) -> Next {
         let mut mail = self.0.shared.mail.lock();
         if let Some(outgoing) = mail.ready.pop_front() {
-            let bytes = outgoing.form.map_or(0, |form| outgoing.batch.encoded(form).len());
+            let bytes = outgoing.batch.stored_bytes().map_or(0, <[u8]>::len);
             mail.ready_bytes = mail.ready_bytes.saturating_sub(bytes);
             if mail.ready.len() < mail.want.div_ceil(2) && mail.unread > 0 {
                 self.0.shared.wake.notify_one();
@@ -448,7 +483,13 @@ impl Spool {
     }
 
     /// A batch is refused for good.
-    pub(crate) fn refuse(&self, number: Option<u64>, batch: Arc<Batch>, form: Option<Form>, reason: String) {
+    pub(crate) fn refuse(
+        &self,
+        number: Option<u64>,
+        batch: Arc<Batch>,
+        encoding: Option<Arc<dyn Encoding>>,
+        reason: String,
+    ) {
         let mut mail = self.0.shared.mail.lock();
         if number.is_some() {
             mail.settling.0 += 1;
@@ -457,7 +498,7 @@ impl Spool {
         mail.settled.push(Settled::Refused {
             number,
             batch,
-            form,
+            encoding,
             reason,
         });
         self.0.shared.wake.notify_one();
@@ -474,6 +515,14 @@ impl Mail {
     fn takes(&self) -> bool {
         let wanted = |failing: &Failing| failing.probe == Probe::Wanted;
         !self.closing && self.failing.as_ref().is_none_or(wanted)
+    }
+
+    /// What is held as the publisher of this moment sees it: the thread may not have heard of it yet.
+    fn looked_at(&self, held: &Held) -> Held {
+        Held {
+            kept: !self.takes.includes(&held.contents),
+            ..held.clone()
+        }
     }
 
     fn push(&mut self, incoming: Incoming) {

@@ -5,9 +5,10 @@
 
 use std::io;
 
+use nephoscope_model::EncodingId;
 use serde_json::json;
 
-use super::disk::{Disk, DiskFile, ReadAt, write_all};
+use super::disk::{Disk, write_all};
 
 const NEWER: &str = "quarantine.jsonl";
 const OLDER: &str = "quarantine.old.jsonl";
@@ -17,7 +18,8 @@ const OLDER: &str = "quarantine.old.jsonl";
 pub(super) struct Refusal<'a> {
     pub(super) time: i64,
     pub(super) reason: &'a str,
-    pub(super) form: &'a str,
+    /// How the body is encoded, where anybody knows.
+    pub(super) encoding: Option<&'a EncodingId>,
     pub(super) samples: usize,
     pub(super) body: &'a [u8],
 }
@@ -49,7 +51,7 @@ struct Part {
 
 impl Quarantine {
     /// Takes stock of what is there.
-    pub(super) fn open<D: Disk>(disk: &D, max_bytes: u64) -> Self {
+    pub(super) fn open(disk: &dyn Disk, max_bytes: u64) -> Self {
         Self {
             newer: measure(disk, NEWER),
             older: measure(disk, OLDER),
@@ -64,11 +66,11 @@ impl Quarantine {
     }
 
     /// Sets a batch aside.
-    pub(super) fn add<D: Disk>(&mut self, disk: &D, refusal: Refusal<'_>) -> io::Result<()> {
+    pub(super) fn add(&mut self, disk: &dyn Disk, refusal: Refusal<'_>) -> io::Result<()> {
         let mut line = json!({
             "time_ms": refusal.time,
             "reason": refusal.reason,
-            "form": refusal.form,
+            "encoding": refusal.encoding.map(ToString::to_string),
             "samples": refusal.samples,
             "body": String::from_utf8_lossy(refusal.body),
         })
@@ -82,7 +84,7 @@ impl Quarantine {
         added
     }
 
-    fn write<D: Disk>(&mut self, disk: &D, line: &[u8]) -> io::Result<()> {
+    fn write(&mut self, disk: &dyn Disk, line: &[u8]) -> io::Result<()> {
         let length = line.len() as u64;
         let half = self.max_bytes / 2;
         if length > half {
@@ -102,7 +104,7 @@ impl Quarantine {
         if end < self.newer.bytes {
             self.newer = Part::default();
         }
-        if let Err(error) = write_all(&file, line, end) {
+        if let Err(error) = write_all(&*file, line, end) {
             // Half a line would spoil the next one.
             let _ = file.set_length(end);
             return Err(error);
@@ -124,7 +126,7 @@ impl Quarantine {
 }
 
 /// How much there is; nothing of what cannot be read.
-fn measure<D: Disk>(disk: &D, name: &str) -> Part {
+fn measure(disk: &dyn Disk, name: &str) -> Part {
     let mut part = Part::default();
     let Ok(file) = disk.open(name) else { return part };
     let mut bytes = vec![0; 64 * 1024];

@@ -43,6 +43,13 @@ impl Ranges {
                 .is_some_and(|(_, end)| number < *end)
     }
 
+    /// The first number from `number` on that is not in the set.
+    pub(super) fn next_missing(&self, number: u64) -> u64 {
+        let number = number.max(self.low);
+        let range = self.above.range(..=number).next_back();
+        range.map_or(number, |(_, end)| number.max(*end))
+    }
+
     /// How many numbers of `start..end` are in the set.
     pub(super) fn count(&self, start: u64, end: u64) -> u64 {
         let below = self.low.min(end).saturating_sub(start);
@@ -99,6 +106,8 @@ mod tests {
                 set.extend(start..start + length);
                 for number in 0..40 {
                     prop_assert_eq!(ranges.contains(number), set.contains(&number));
+                    let missing = (number..).find(|number| !set.contains(number));
+                    prop_assert_eq!(Some(ranges.next_missing(number)), missing);
                 }
                 for start in 0..37 {
                     for end in start..37 {

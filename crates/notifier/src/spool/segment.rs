@@ -3,20 +3,30 @@
 use std::io;
 
 use super::bytes::{checksum, i64_at, u32_at, u64_at};
+use super::contents::{self, Contents, Unknown};
 use super::disk::{ReadAt, read_full};
 use super::frame::{FRAME_LEN, Frame, MARKER};
 
-/// The version of the format of segments and cursor that this program writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the format of segments and cursor that this program writes.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest version that it reads.
+pub(super) const OLDEST_VERSION: u32 = 1;
 
 /// The header of a segment, in bytes.
-pub(super) const HEADER_LEN: u64 = 64;
+pub(super) const HEADER_LEN: u64 = 128;
+
+/// The header of a segment of format 1; the first part of that of every later format, with a checksum of its own.
+pub(super) const FIRST_PART: u64 = 64;
 
 const MAGIC: [u8; 8] = *b"NPHSPOOL";
 const SUFFIX: &str = ".spool";
 
 /// How much is read at once.
 const READ: usize = 128 * 1024;
+
+/// How much is read at once where payloads are passed over.
+const READ_HEADERS: usize = 4096;
 
 /// The name of the file of the segment whose first record has this number.
 pub(super) fn name(segment: u64) -> String {
@@ -32,7 +42,7 @@ pub(super) fn parse_name(name: &str) -> Option<u64> {
 }
 
 /// What the header of a segment says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     /// The number of its first record, by which it is known.
     pub(super) first: u64,
@@ -40,6 +50,8 @@ pub(super) struct Header {
     pub(super) samples_before: u64,
     /// When it was begun, milliseconds since 1970 UTC.
     pub(super) time: i64,
+    /// What all of its records are; none in format 1, where each record says it.
+    pub(super) contents: Option<Contents>,
 }
 
 /// What stands where the header of a segment should.
@@ -48,24 +60,42 @@ pub(super) enum HeaderRead {
     Valid(Header),
     /// Written in another version of the format.
     OtherVersion(u32),
+    /// Of a compression that this program does not know.
+    OtherCompression(u8),
+    /// Of a kind of payload that this program does not know.
+    OtherKind(u8),
     Damaged,
 }
 
 impl Header {
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        let mut rest = Vec::with_capacity(HEADER_LEN as usize);
-        rest.extend_from_slice(&self.first.to_le_bytes());
-        rest.extend_from_slice(&self.samples_before.to_le_bytes());
-        rest.extend_from_slice(&self.time.to_le_bytes());
-        rest.resize(HEADER_LEN as usize - 16, 0);
-        let version = FORMAT_VERSION.to_le_bytes();
-        let checksum = checksum(&[&MAGIC, &version, &rest]).to_le_bytes();
-        [&MAGIC[..], &version, &checksum, &rest].concat()
+    /// Its length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        if self.contents.is_some() {
+            HEADER_LEN
+        } else {
+            FIRST_PART
+        }
     }
 
+    /// The header in the present format.
+    pub(super) fn bytes(first: u64, samples_before: u64, time: i64, contents: &Contents) -> Vec<u8> {
+        let mut second = contents.bytes().to_vec();
+        second.resize((HEADER_LEN - FIRST_PART) as usize, 0);
+        let mut rest = Vec::with_capacity(HEADER_LEN as usize);
+        rest.extend_from_slice(&first.to_le_bytes());
+        rest.extend_from_slice(&samples_before.to_le_bytes());
+        rest.extend_from_slice(&time.to_le_bytes());
+        rest.extend_from_slice(&checksum(&[&second]).to_le_bytes());
+        rest.resize(FIRST_PART as usize - 16, 0);
+        let version = FORMAT_VERSION.to_le_bytes();
+        let checksum = checksum(&[&MAGIC, &version, &rest]).to_le_bytes();
+        [&MAGIC[..], &version, &checksum, &rest, &second].concat()
+    }
+
+    /// The header that begins the bytes of a segment.
     pub(super) fn read(bytes: &[u8], segment: u64) -> HeaderRead {
         let Some((before, rest)) = bytes
-            .get(..HEADER_LEN as usize)
+            .get(..FIRST_PART as usize)
             .and_then(|header| header.split_at_checked(16))
         else {
             return HeaderRead::Damaged;
@@ -78,37 +108,73 @@ impl Header {
             return HeaderRead::Damaged;
         }
         let version = u32_at(before, 8);
-        if version != FORMAT_VERSION {
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
             return HeaderRead::OtherVersion(version);
         }
         if u64_at(rest, 0) != segment {
             return HeaderRead::Damaged;
         }
+        let contents = if version == OLDEST_VERSION {
+            None
+        } else {
+            let second = bytes.get(FIRST_PART as usize..HEADER_LEN as usize);
+            let Some(second) = second.filter(|second| u32_at(rest, 24) == checksum(&[second])) else {
+                return HeaderRead::Damaged;
+            };
+            match Contents::read(second.get(..contents::LEN).unwrap_or_default()) {
+                Ok(contents) => Some(contents),
+                Err(Unknown::Compression(found)) => return HeaderRead::OtherCompression(found),
+                Err(Unknown::Kind(found)) => return HeaderRead::OtherKind(found),
+                Err(Unknown::Name) => return HeaderRead::Damaged,
+            }
+        };
         HeaderRead::Valid(Self {
             first: segment,
             samples_before: u64_at(rest, 8),
             time: i64_at(rest, 16),
+            contents,
         })
     }
 }
 
 /// A part of a file in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
     start: u64,
     bytes: Vec<u8>,
+    /// How much is read at once.
+    read: usize,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::of(READ)
+    }
 }
 
 impl Window {
+    fn of(read: usize) -> Self {
+        Self {
+            start: 0,
+            bytes: Vec::new(),
+            read,
+        }
+    }
+
+    /// For passing over payloads.
+    pub(super) fn for_headers() -> Self {
+        Self::of(READ_HEADERS)
+    }
+
     /// Forgets what was read, and gives the memory of a large record back.
     pub(super) fn clear(&mut self) {
         self.start = 0;
         self.bytes.clear();
-        self.bytes.shrink_to(READ);
+        self.bytes.shrink_to(self.read);
     }
 
     /// The bytes from `offset`, at least `least` of them unless `end` comes before.
-    fn get<F: ReadAt>(&mut self, file: &F, offset: u64, least: usize, end: u64) -> io::Result<&[u8]> {
+    fn get(&mut self, file: &dyn ReadAt, offset: u64, least: usize, end: u64) -> io::Result<&[u8]> {
         let available = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let least = least.min(available);
         let held = offset
@@ -117,9 +183,9 @@ impl Window {
             .and_then(|skip| self.bytes.get(skip..))
             .is_some_and(|rest| rest.len() >= least);
         if !held {
-            let wanted = least.max(READ).min(available);
+            let wanted = least.max(self.read).min(available);
             self.bytes.clear();
-            self.bytes.shrink_to(READ.max(wanted));
+            self.bytes.shrink_to(self.read.max(wanted));
             self.bytes.resize(wanted, 0);
             self.start = offset;
             match read_full(file, &mut self.bytes, offset) {
@@ -162,9 +228,9 @@ impl Scanner {
     /// What comes next, up to `end`. The payload of a record is checked only if it is `wanted`.
     ///
     /// After damage it goes on with the next header that is whole and stands where it was written.
-    pub(super) fn step<F: ReadAt>(
+    pub(super) fn step(
         &mut self,
-        file: &F,
+        file: &dyn ReadAt,
         end: u64,
         window: &mut Window,
         wanted: impl Fn(&Frame) -> bool,
@@ -205,9 +271,9 @@ impl Scanner {
     }
 
     /// The payload of a record that begins at `began`.
-    pub(super) fn payload<'w, F: ReadAt>(
+    pub(super) fn payload<'w>(
         &self,
-        file: &F,
+        file: &dyn ReadAt,
         frame: &Frame,
         began: u64,
         end: u64,
@@ -218,7 +284,7 @@ impl Scanner {
         Ok(bytes.get(FRAME_LEN..length).unwrap_or_default())
     }
 
-    fn resync<F: ReadAt>(&mut self, file: &F, end: u64, window: &mut Window) -> io::Result<Found> {
+    fn resync(&mut self, file: &dyn ReadAt, end: u64, window: &mut Window) -> io::Result<Found> {
         let began = self.offset;
         let mut offset = began + 1;
         loop {
@@ -267,14 +333,12 @@ impl Scanner {
 /// What a segment's bytes hold, as the log reads them: the numbers and payload lengths of whole records, and how many
 /// bytes are no record. For tests and fuzzing; every byte string has an answer.
 pub fn inspect(first: u64, bytes: &[u8]) -> (Vec<(u64, u32)>, u64) {
-    let header = matches!(Header::read(bytes, first), HeaderRead::Valid(_));
-    let mut damaged = if header {
-        0
-    } else {
-        HEADER_LEN.min(bytes.len() as u64)
+    let (records_at, mut damaged) = match Header::read(bytes, first) {
+        HeaderRead::Valid(header) => (header.len(), 0),
+        _ => (FIRST_PART, FIRST_PART.min(bytes.len() as u64)),
     };
     let mut records = Vec::new();
-    let mut scanner = Scanner::new(first, HEADER_LEN);
+    let mut scanner = Scanner::new(first, records_at);
     let mut window = Window::default();
     // Reading memory does not fail.
     while let Ok(found) = scanner.step(&Memory(bytes), bytes.len() as u64, &mut window, |_| true) {

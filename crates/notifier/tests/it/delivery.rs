@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::{Batch, Form};
-use nephoscope_notifier::{Outcome, PUBLISH_TIMEOUT, PublisherSetup, PublisherState, ReceiptSet};
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_model::{Batch, Encoding, OsloNotification};
+use nephoscope_notifier::{
+    NOT_BEFORE_MAX, Outcome, PUBLISH_TIMEOUT, PublisherSetup, PublisherState, ReceiptSet,
+};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::{Instant, timeout};
 
-use crate::doubles::{Act, Double, batch, counts, setup, start, state, status};
+use crate::doubles::{Act, Double, assert_adds_up, batch, counts, setup, start, state, status};
 
 #[tokio::test(start_paused = true)]
 async fn every_publisher_gets_every_batch_in_order() {
@@ -110,6 +112,38 @@ async fn a_refused_batch_is_lost_and_the_next_goes_on() {
         ),
         (3, 2, 0)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_rejected_is_lost_and_the_rest_is_delivered() {
+    let publisher = Double::new(Act::Take);
+    publisher.next([Act::TakePart]);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let part = notifier.submit(batch("a", 3)).await;
+    let whole = notifier.submit(batch("b", 2)).await;
+    assert_eq!(part.outcome().await, Outcome::Dropped);
+    assert_eq!(whole.outcome().await, Outcome::Delivered);
+    assert_eq!(publisher.record().attempts, ["a", "b"]);
+    assert_adds_up(&status(&notifier, "p"));
+    let counts = counts(&notifier, "p");
+    assert_eq!((counts.delivered_samples, counts.delivered_batches), (4, 2));
+    assert_eq!((counts.refused_samples, counts.refused_batches), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_other_side_asks_for_is_kept_up_to_five_minutes() {
+    let publisher = Double::new(Act::Take);
+    publisher.next([
+        Act::RetryAfter(Duration::from_secs(90)),
+        Act::RetryAfter(Duration::from_secs(86_400)),
+    ]);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let began = Instant::now();
+    let receipt = notifier.submit(batch("a", 1)).await;
+    publisher.until(|record| record.attempts.len() == 2).await;
+    assert_eq!(began.elapsed(), Duration::from_secs(90));
+    assert_eq!(receipt.outcome().await, Outcome::Delivered);
+    assert_eq!(began.elapsed(), Duration::from_secs(90) + NOT_BEFORE_MAX);
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,12 +252,12 @@ struct Keeper;
 
 #[async_trait::async_trait]
 impl Publisher for Keeper {
-    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         std::future::pending().await
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(OsloNotification))
     }
 }
 
@@ -239,12 +273,12 @@ async fn the_next_batch_is_encoded_while_one_is_under_way_and_no_further_one() {
         let _ = notifier.submit(batch.clone()).await;
     }
     let encoded = async {
-        while !second.is_encoded(Form::Notification) {
+        while !second.is_encoded(&OsloNotification) {
             tokio::task::yield_now().await;
         }
     };
     timeout(Duration::from_secs(10), encoded).await.unwrap();
     // The publisher itself has not asked for its own yet.
-    assert!(!first.is_encoded(Form::Notification));
-    assert!(!third.is_encoded(Form::Notification));
+    assert!(!first.is_encoded(&OsloNotification));
+    assert!(!third.is_encoded(&OsloNotification));
 }

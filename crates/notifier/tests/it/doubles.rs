@@ -8,9 +8,9 @@ use nephoscope_model::{
     Batch, CycleId, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
 };
 use nephoscope_notifier::{
-    Counts, Notifier, NotifierOptions, PublisherSetup, PublisherState, PublisherStatus,
+    Counts, Notifier, NotifierOptions, PublisherSetup, PublisherState, PublisherStatus, Selectors,
 };
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -41,7 +41,11 @@ pub(crate) enum Act {
     Take,
     TakeAfter(Duration),
     Refuse,
+    /// Takes all but one sample.
+    TakePart,
     Retry,
+    /// Asks for a pause.
+    RetryAfter(Duration),
     Hang,
     Panic,
 }
@@ -125,7 +129,7 @@ impl Drop for UnderWay<'_> {
 
 #[async_trait::async_trait]
 impl Publisher for Double {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         self.changed.send_modify(|record| {
             record.attempts.push(batch.source().to_owned());
             record.under_way += 1;
@@ -143,11 +147,20 @@ impl Publisher for Double {
             Act::Refuse => {
                 self.changed
                     .send_modify(|record| record.refused_samples += batch.samples().len() as u64);
-                return Err(PublishError::refused("not a message"));
+                return Err(PublishError::rejected("not a message"));
             }
+            Act::TakePart => {
+                let samples = batch.samples().len() as u64;
+                self.changed.send_modify(|record| {
+                    record.taken_samples += samples - 1;
+                    record.refused_samples += 1;
+                });
+                return Ok(Accepted::partly(1, "not a number"));
+            }
+            Act::RetryAfter(pause) => return Err(PublishError::retry("too many requests").not_before(pause)),
             Act::Retry => {
                 let cause = std::io::Error::other("connection refused");
-                return Err(PublishError::retry_after("the broker is away", cause));
+                return Err(PublishError::retry_because("the broker is away", cause));
             }
             Act::Hang => std::future::pending().await,
             Act::Panic => panic!("a bug in the plugin"),
@@ -156,7 +169,7 @@ impl Publisher for Double {
             record.taken.push(batch.source().to_owned());
             record.taken_samples += batch.samples().len() as u64;
         });
-        Ok(())
+        Ok(Accepted::all())
     }
 
     fn in_flight(&self) -> usize {
@@ -175,6 +188,7 @@ pub(crate) fn setup(name: &str, publisher: &Arc<Double>, queue: usize) -> Publis
         publisher: publisher.clone(),
         queue,
         spool: None,
+        selectors: Selectors::default(),
     }
 }
 

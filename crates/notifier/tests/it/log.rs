@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_notifier::PATIENCE;
+use nephoscope_notifier::{MeterSelector, PATIENCE, PublisherSetup, Selectors};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tracing::subscriber::DefaultGuard;
@@ -152,4 +152,29 @@ async fn a_replacement_is_told() {
     notifier.reconfigure(vec![setup("broker", &right, 100)]).await;
     receipt.outcome().await;
     insta::assert_snapshot!(log.told(), @r#"INFO replaced by a reload; queued samples are kept publisher="broker" queued=5"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_publisher_takes_is_one_line_until_a_reload() {
+    let (log, _guard) = Log::capture();
+    let publisher = Double::new(Act::Take);
+    let selecting = || {
+        let meters = MeterSelector::new(vec!["disk.*".to_owned()], |meter| meter.name.starts_with("disk"));
+        PublisherSetup {
+            selectors: Selectors::default().meters(meters),
+            ..setup("broker", &publisher, 100)
+        }
+    };
+    let notifier = start(vec![selecting()]);
+    for round in 0..3 {
+        if round == 2 {
+            notifier.reconfigure(vec![selecting()]).await;
+        }
+        drop(notifier.submit(batch("a", 5)).await);
+    }
+    assert_eq!(notifier.filtered(), 15);
+    insta::assert_snapshot!(log.told(), @r#"
+    WARN no publisher takes these meters: their samples are counted as filtered meters="m" more=0
+    WARN no publisher takes these meters: their samples are counted as filtered meters="m" more=0
+    "#);
 }

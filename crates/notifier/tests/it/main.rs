@@ -9,4 +9,5 @@ mod full_queue;
 mod log;
 mod model;
 mod reload;
+mod routing;
 mod shutdown;

@@ -36,6 +36,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (1..3000u64).prop_map(|ms| Act::TakeAfter(Duration::from_millis(ms))),
         2 => Just(Act::Retry),
         1 => Just(Act::Refuse),
+        1 => Just(Act::TakePart),
+        1 => (0..2000u64).prop_map(|ms| Act::RetryAfter(Duration::from_millis(ms))),
         1 => Just(Act::Hang),
         1 => Just(Act::Panic),
     ]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use nephoscope_model::Batch;
 use nephoscope_notifier::{
-    Notifier, NotifierOptions, Outcome, PublisherEnd, PublisherSetup, PublisherState, ReceiptSet,
+    Notifier, NotifierOptions, Outcome, PublisherEnd, PublisherSetup, PublisherState, ReceiptSet, Selectors,
 };
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -123,7 +123,7 @@ impl Drop for Grenade {
 
 #[async_trait::async_trait]
 impl Publisher for Villain {
-    async fn publish(&self, _batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let _grenade = Grenade;
         std::future::pending().await
     }
@@ -145,6 +145,7 @@ async fn a_publisher_that_panics_when_dropped_and_never_closes_holds_nothing_up(
         publisher: Arc::new(Villain),
         queue: 100,
         spool: None,
+        selectors: Selectors::default(),
     };
     let healthy = Double::new(Act::Take);
     let notifier = Notifier::start(

@@ -7,7 +7,7 @@ use nephoscope_notifier::spool::{AppendError, Log, LogOptions, Order, Record};
 use crate::reader::{options, record};
 use crate::sim::Sim;
 
-fn labels(log: &mut Log<Sim>) -> Vec<String> {
+fn labels(log: &mut Log) -> Vec<String> {
     let mut read = Vec::new();
     while let Some(stored) = log.take().unwrap() {
         read.push(String::from_utf8(stored.payload).unwrap());
@@ -23,7 +23,7 @@ fn the_oldest_go_at_the_bound_of_size_and_are_counted() {
         max_bytes: 64 << 10,
         ..options()
     };
-    let mut log = Log::open(sim.clone(), bounds.clone()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), bounds.clone()).unwrap();
     let payload = [7; 1000];
     for _ in 0..200 {
         log.append(record(&payload, 50)).unwrap();
@@ -50,7 +50,7 @@ fn what_is_too_old_goes_and_is_counted() {
         segment_bytes: Some(300),
         ..options()
     };
-    let mut log = Log::open(sim, bounds).unwrap();
+    let mut log = Log::open(Box::new(sim), bounds).unwrap();
     for second in 0..100i64 {
         let made = Record {
             time: second * 1000,
@@ -75,7 +75,7 @@ fn what_is_too_old_goes_and_is_counted() {
 #[test]
 fn a_disk_that_one_segment_fills_has_room_again_when_its_records_are_done_with() {
     let sim = Sim::default();
-    let mut log = Log::open(sim.clone(), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     sim.set_capacity(Some(sim.used() + 10_000));
     let mut stored = 0;
     while log.append(record(&[7; 1000], 1)).is_ok() {
@@ -97,7 +97,7 @@ fn a_clock_that_was_ahead_makes_nothing_old_for_ever() {
         max_age: Some(Duration::from_secs(60)),
         ..options()
     };
-    let mut log = Log::open(Sim::default(), bounds).unwrap();
+    let mut log = Log::open(Box::new(Sim::default()), bounds).unwrap();
     log.expire(1_000_000_000);
     log.expire(100_000);
     let made = Record {
@@ -116,7 +116,7 @@ fn what_is_dropped_by_hand_goes_to_the_record() {
             segment_bytes,
             ..options()
         };
-        let mut log = Log::open(Sim::default(), bounds).unwrap();
+        let mut log = Log::open(Box::new(Sim::default()), bounds).unwrap();
         for second in 0..100i64 {
             let made = Record {
                 time: second * 1000,
@@ -148,7 +148,7 @@ fn what_is_under_way_is_not_dropped() {
         max_bytes: 64 << 10,
         ..options()
     };
-    let mut log = Log::open(Sim::default(), bounds).unwrap();
+    let mut log = Log::open(Box::new(Sim::default()), bounds).unwrap();
     log.append(record(&[1; 1000], 5)).unwrap();
     let stored = log.take().unwrap().unwrap();
     for _ in 0..100 {
@@ -170,7 +170,7 @@ fn a_full_disk_is_told_and_recovered_from() {
         segment_bytes: Some(2000),
         ..options()
     };
-    let mut log = Log::open(sim.clone(), bounds.clone()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), bounds.clone()).unwrap();
     sim.set_capacity(Some(sim.used() + 10_000));
     let mut stored = 0;
     let refused = loop {
@@ -193,7 +193,7 @@ fn a_full_disk_is_told_and_recovered_from() {
     sim.set_capacity(Some(sim.used()));
     log.close().unwrap();
     drop(log);
-    let mut log = Log::open(sim.after_kill(), bounds).unwrap();
+    let mut log = Log::open(Box::new(sim.after_kill()), bounds).unwrap();
     assert_eq!(log.status().records, stored - stored / 2 + 1);
     while let Some(read) = log.take().unwrap() {
         log.done(read.number);
@@ -206,13 +206,13 @@ fn a_full_disk_is_told_and_recovered_from() {
 fn a_log_begins_on_a_full_disk() {
     let sim = Sim::default();
     sim.set_capacity(Some(0));
-    let mut log = Log::open(sim.clone(), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     assert!(matches!(log.append(record(b"a", 1)), Err(AppendError::DiskFull)));
     sim.set_capacity(None);
     log.append(record(b"a", 1)).unwrap();
     log.sync().unwrap();
     log.save_cursor().unwrap();
-    let mut log = Log::open(sim.after_power_failure(0), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.after_power_failure(0)), options()).unwrap();
     assert_eq!(labels(&mut log), ["a"]);
 }
 
@@ -224,14 +224,14 @@ fn what_is_new_goes_first_or_what_is_old() {
     ] {
         let sim = Sim::default();
         let bounds = LogOptions { order, ..options() };
-        let append = |log: &mut Log<Sim>, label: &str| log.append(record(label.as_bytes(), 1)).unwrap();
-        let mut log = Log::open(sim.clone(), bounds.clone()).unwrap();
+        let append = |log: &mut Log, label: &str| log.append(record(label.as_bytes(), 1)).unwrap();
+        let mut log = Log::open(Box::new(sim.clone()), bounds.clone()).unwrap();
         append(&mut log, "a");
         append(&mut log, "b");
         log.sync().unwrap();
         drop(log);
         // A restart leaves a backlog behind.
-        let mut log = Log::open(sim.after_kill(), bounds).unwrap();
+        let mut log = Log::open(Box::new(sim.after_kill()), bounds).unwrap();
         append(&mut log, "c");
         let first = log.take().unwrap().unwrap();
         assert_eq!(first.payload, if order == Order::Fifo { b"a" } else { b"c" });
@@ -255,7 +255,7 @@ fn what_is_new_goes_first_or_what_is_old() {
 #[test]
 fn a_failed_sync_is_told_once_and_what_comes_later_is_safe() {
     let sim = Sim::default();
-    let mut log = Log::open(sim.clone(), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     log.append(record(b"doubtful", 1)).unwrap();
     sim.fail_syncs(true);
     assert!(log.sync().is_err());
@@ -263,7 +263,7 @@ fn a_failed_sync_is_told_once_and_what_comes_later_is_safe() {
     log.append(record(b"safe", 1)).unwrap();
     log.sync().unwrap();
     for seed in 0..20 {
-        let mut log = Log::open(sim.after_power_failure(seed), options()).unwrap();
+        let mut log = Log::open(Box::new(sim.after_power_failure(seed)), options()).unwrap();
         assert!(labels(&mut log).contains(&"safe".to_owned()));
     }
 }

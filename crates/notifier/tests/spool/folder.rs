@@ -13,7 +13,7 @@ fn files_are_private() {
     let path = outside.path().join("spool/publisher");
     fs::create_dir_all(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut log = Log::open(Folder::open(&path).unwrap(), options()).unwrap();
+    let mut log = Log::open(Box::new(Folder::open(&path).unwrap()), options()).unwrap();
     log.append(record(b"a", 1)).unwrap();
     log.sync().unwrap();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -70,7 +70,7 @@ fn links_are_not_followed() {
 fn records_survive_on_a_real_disk() {
     let outside = tempfile::tempdir().unwrap();
     let path = outside.path().join("spool");
-    let mut log = Log::open(Folder::open(&path).unwrap(), options()).unwrap();
+    let mut log = Log::open(Box::new(Folder::open(&path).unwrap()), options()).unwrap();
     for number in 0..100u32 {
         log.append(record(&vec![number as u8; 40_000], number)).unwrap();
     }
@@ -81,7 +81,7 @@ fn records_survive_on_a_real_disk() {
     }
     log.close().unwrap();
     drop(log);
-    let mut log = Log::open(Folder::open(&path).unwrap(), options()).unwrap();
+    let mut log = Log::open(Box::new(Folder::open(&path).unwrap()), options()).unwrap();
     assert_eq!(log.status().records, 50);
     assert_eq!(log.status().samples, (50..100).sum::<u64>());
     for number in 50..100u32 {

@@ -7,5 +7,7 @@ mod bounds;
 mod damage;
 mod folder;
 mod histories;
+mod kept;
+mod old_format;
 mod reader;
 mod sim;

@@ -1,11 +1,20 @@
 //! The reader of segments has an answer to every byte string.
 
-use nephoscope_notifier::spool::{Log, LogOptions, Order, Record, inspect};
+use nephoscope_model::{EncodingId, PayloadKind};
+use nephoscope_notifier::spool::{Contents, Log, LogOptions, Order, Record, inspect};
 use proptest::prelude::*;
 
 use crate::sim::Sim;
 
 const MARKER: [u8; 8] = [0xf5, 0x9e, b'n', b'p', b's', 0xc1, 0xfe, 0xa7];
+
+/// The header of a segment, in bytes; that of format 1 had 64.
+const HEADER: usize = 128;
+
+static CONTENTS: Contents = Contents {
+    encoding: EncodingId::new("json-lines", 1),
+    kind: PayloadKind::Samples,
+};
 
 pub(crate) fn options() -> LogOptions {
     LogOptions {
@@ -19,7 +28,7 @@ pub(crate) fn options() -> LogOptions {
 
 pub(crate) fn record(payload: &[u8], samples: u32) -> Record<'_> {
     Record {
-        form: 1,
+        contents: &CONTENTS,
         samples,
         time: 0,
         payload,
@@ -29,7 +38,7 @@ pub(crate) fn record(payload: &[u8], samples: u32) -> Record<'_> {
 /// The bytes of a segment with so many records.
 fn segment(records: u64) -> Vec<u8> {
     let sim = Sim::default();
-    let mut log = Log::open(sim.clone(), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     for number in 1..=records {
         let payload = vec![number as u8; number as usize % 50];
         log.append(record(&payload, 1)).unwrap();
@@ -52,7 +61,8 @@ proptest! {
     fn random_bytes_are_read_to_their_end(bytes in garbage(), first in 0..3u64) {
         let (records, damaged) = inspect(first, &bytes);
         let whole: u64 = records.iter().map(|(_, length)| 56 + u64::from(*length)).sum();
-        let header = if inspect(first, bytes.get(..64).unwrap_or(&bytes)).1 == 0 { bytes.len().min(64) as u64 } else { 0 };
+        let headers = [HEADER, 64].into_iter().filter_map(|length| bytes.get(..length));
+        let header = headers.into_iter().find(|header| inspect(first, header).1 == 0).map_or(0, |header| header.len() as u64);
         prop_assert_eq!(header + whole + damaged, bytes.len() as u64, "every byte is accounted for");
     }
 
@@ -65,7 +75,7 @@ proptest! {
         if let Some(cursor) = cursor {
             sim.put("cursor", cursor);
         }
-        let mut log = Log::open(sim.clone(), options()).unwrap();
+        let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
         while let Some(stored) = log.take().unwrap() {
             log.done(stored.number);
         }
@@ -79,7 +89,7 @@ proptest! {
         let whole = segment(60);
         let mut bytes = whole.clone();
         let mut places = Vec::new();
-        let mut start = 64;
+        let mut start = HEADER;
         for number in 1..=60u64 {
             let end = start + 56 + number as usize % 50;
             places.push((number, start..end));
@@ -104,10 +114,10 @@ proptest! {
 fn a_record_inside_a_payload_is_none() {
     let inner = segment(1);
     let sim = Sim::default();
-    let mut log = Log::open(sim.clone(), options()).unwrap();
+    let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     log.append(record(&inner, 1)).unwrap();
     log.append(record(b"after", 1)).unwrap();
     let mut bytes = sim.bytes(&sim.segments()[0]);
-    bytes[64 + 20] ^= 1;
+    bytes[HEADER + 20] ^= 1;
     assert_eq!(inspect(1, &bytes).0, [(2, 5)]);
 }

@@ -136,12 +136,12 @@ impl Drop for SimFile {
 }
 
 impl Sim {
-    fn file(&self, state: &mut State, id: Id) -> SimFile {
+    fn file(&self, state: &mut State, id: Id) -> Box<dyn DiskFile> {
         *state.open.entry(id).or_default() += 1;
-        SimFile {
+        Box::new(SimFile {
             sim: self.clone(),
             id,
-        }
+        })
     }
 
     /// The process dies in the `operations`-th operation from now, perhaps half-way through it.
@@ -276,22 +276,20 @@ impl Sim {
 }
 
 impl Disk for Sim {
-    type File = SimFile;
-
     fn names(&self) -> io::Result<Vec<String>> {
         let mut state = self.0.lock();
         state.operate()?;
         Ok(state.names.keys().cloned().collect())
     }
 
-    fn open(&self, name: &str) -> io::Result<SimFile> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.0.lock();
         state.operate()?;
         let id = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(self.file(&mut state, id))
     }
 
-    fn create(&self, name: &str) -> io::Result<SimFile> {
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.0.lock();
         state.operate()?;
         if state.names.contains_key(name) {

@@ -1,6 +1,7 @@
 //! Whatever the publisher and the disk do: every sample is accounted for, also across restarts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_notifier::Outcome;
@@ -9,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::sim::Sim;
-use crate::world::{Agent, Place, assert_adds_up, options};
+use crate::world::{Agent, Double, Other, Place, assert_adds_up, options};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -20,6 +21,8 @@ enum Step {
     Room(Option<u16>),
     /// A stop within so many milliseconds, and a start.
     Restart(u16),
+    /// A reload with a publisher of the other encoding.
+    Reload,
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -37,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => place().prop_map(Step::Place),
         1 => proptest::option::of(0..5000u16).prop_map(Step::Room),
         1 => (0..50u16).prop_map(Step::Restart),
+        1 => Just(Step::Reload),
     ]
 }
 
@@ -62,11 +66,42 @@ fn case() -> impl Strategy<Value = Case> {
     })
 }
 
+fn publisher(other: bool, place: Place) -> Arc<Double> {
+    if other {
+        Double::of(Arc::new(Other), place, 1)
+    } else {
+        Double::new(place, 1)
+    }
+}
+
+/// Waits until everything has arrived that the publisher takes.
+async fn arrives(agent: &Agent) {
+    let arrives = async {
+        loop {
+            let status = agent.status();
+            assert_adds_up(&status);
+            let spool = status.spool.unwrap();
+            let kept: u64 = spool.kept().map(|held| held.batches).sum();
+            if status.queued_batches == 0 && spool.batches == kept {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(60), arrives)
+        .await
+        .is_err()
+    {
+        panic!("something stays: {:#?}", agent.status());
+    }
+}
+
 async fn run(case: Case) {
     let bounds = options(case.mode, case.fsync, case.order);
     let mut sim = Sim::default();
     let mut agent = Agent::start(&sim, Place::Takes, case.queue, bounds.clone()).await;
     let mut place = Place::Takes;
+    let mut other = false;
     let mut next = 0u32;
     let mut arrived: Vec<String> = Vec::new();
     let mut receipts = Vec::new();
@@ -101,6 +136,17 @@ async fn run(case: Case) {
                 arrived.extend(agent.publisher.taken());
                 sim = sim.after_kill();
                 agent = Agent::start(&sim, place, case.queue, bounds.clone()).await;
+                if other {
+                    agent.reload(publisher(other, place), case.queue).await;
+                }
+            }
+            // A hanging one would be waited for.
+            Step::Reload if place == Place::Hangs => {}
+            Step::Reload => {
+                other = !other;
+                let former = agent.publisher.clone();
+                agent.reload(publisher(other, place), case.queue).await;
+                arrived.extend(former.taken());
             }
         }
         assert_adds_up(&agent.status());
@@ -108,22 +154,14 @@ async fn run(case: Case) {
     // In the end all is well, and everything that is somewhere arrives.
     sim.set_capacity(None);
     agent.publisher.now(Place::Takes);
-    let arrives = async {
-        loop {
-            let status = agent.status();
-            assert_adds_up(&status);
-            if status.queued_batches == 0 && status.spool.unwrap().batches == 0 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    if tokio::time::timeout(Duration::from_secs(60), arrives)
-        .await
-        .is_err()
-    {
-        panic!("something stays: {:#?}", agent.status());
-    }
+    arrives(&agent).await;
+    // What the one does not take is there for the other.
+    let former = agent.publisher.clone();
+    agent.reload(publisher(!other, Place::Takes), case.queue).await;
+    arrived.extend(former.taken());
+    agent
+        .until(|status| status.queued_batches == 0 && status.spool.as_ref().unwrap().batches == 0)
+        .await;
     let report = agent.stop(Duration::from_secs(5)).await;
     assert_eq!(report.dropped_samples(), 0);
     let counts = agent.status().counts;

@@ -1,17 +1,22 @@
 //! Stops, reloads, refusals, and what status shows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::{Batch, Form};
-use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
-use nephoscope_notifier::{Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherState};
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_model::{Batch, Encoding, OsloNotification};
+use nephoscope_notifier::spool::{Fsync, Order, Spool, SpoolMode, SpoolOptions};
+use nephoscope_notifier::{
+    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherState, PublisherStatus, Selectors,
+};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::sim::Sim;
-use crate::world::{Agent, Double, Place, assert_adds_up, batch, labels, options, outcome, setup};
+use crate::world::{
+    Agent, Double, LONG, Other, Place, assert_adds_up, batch, labels, options, outcome, setup,
+};
 
 fn overflow() -> SpoolOptions {
     options(SpoolMode::Overflow, Fsync::Always, Order::FreshFirst)
@@ -98,13 +103,15 @@ struct Addresses(Mutex<Vec<usize>>);
 
 #[async_trait::async_trait]
 impl Publisher for Addresses {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        self.0.lock().push(batch.notification().as_ptr() as usize);
-        Ok(())
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
+        self.0
+            .lock()
+            .push(batch.encoded(&OsloNotification).unwrap().as_ptr() as usize);
+        Ok(Accepted::all())
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(Arc::new(OsloNotification))
     }
 }
 
@@ -112,8 +119,8 @@ impl Publisher for Addresses {
 async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
     let publishers = [(); 3].map(|()| Arc::new(Addresses::default()));
     let sim = Sim::default();
-    let disk = BoxDisk::new(sim.clone());
-    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), overflow());
+    let disk = Box::new(sim.clone());
+    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk as _), overflow());
     let spool = spool.await.unwrap();
     let setups = publishers
         .iter()
@@ -125,10 +132,11 @@ async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
             queue: 100,
             // One that could be stored is the same as well.
             spool: (number == 0).then(|| spool.clone()),
+            selectors: Selectors::default(),
         });
     let notifier = Notifier::start(setups.collect(), NotifierOptions::default(), &Handle::current());
     let batch = batch("b", 3);
-    let bytes = batch.notification().as_ptr() as usize;
+    let bytes = batch.encoded(&OsloNotification).unwrap().as_ptr() as usize;
     assert_eq!(
         outcome(notifier.submit(batch.clone()).await).await,
         Outcome::Delivered
@@ -204,6 +212,7 @@ async fn what_is_refused_for_good_is_set_aside_with_the_reason() {
         for line in set_aside.lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(line["reason"], "no x");
+            assert_eq!(line["encoding"], "json-lines/1");
             assert!(line["body"].as_str().unwrap().contains("\"resource_id\":\"x"));
         }
         assert_eq!(set_aside.lines().count(), 2);
@@ -239,52 +248,141 @@ async fn the_quarantine_is_bounded() {
     );
 }
 
-/// A publisher of another form.
-struct Notifications;
+/// The encodings that a spool keeps, and how many batches of each.
+fn kept(status: &PublisherStatus) -> Vec<(String, u64)> {
+    let spool = status.spool.as_ref().unwrap();
+    let kept = spool.kept().map(|held| (held.contents.to_string(), held.batches));
+    kept.collect()
+}
 
-#[async_trait::async_trait]
-impl Publisher for Notifications {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        assert!(batch.notification().starts_with(b"{\"oslo.version\""));
-        Ok(())
-    }
-
-    fn form(&self) -> Option<Form> {
-        Some(Form::Notification)
+#[tokio::test]
+async fn batches_of_another_encoding_stay_until_a_publisher_takes_them() {
+    for order in [Order::Fifo, Order::FreshFirst] {
+        let sim = Sim::default();
+        let always = options(SpoolMode::Always, Fsync::Always, order);
+        let agent = Agent::start(&sim, Place::Away, 100, always.clone()).await;
+        drop(agent.submit_all(labels(0..3)).await);
+        agent.stop(Duration::ZERO).await;
+        // The agent after it has another kind of publisher.
+        let mut agent = Agent::start(&sim.after_kill(), Place::Away, 100, always).await;
+        let other = Double::of(Arc::new(Other), Place::Takes, 1);
+        agent.reload(other.clone(), 100).await;
+        drop(agent.submit_all(["new", "newer"].map(str::to_owned)).await);
+        assert_eq!(
+            other.has_taken(2).await,
+            ["new", "newer"],
+            "nothing holds them up"
+        );
+        agent
+            .until(|status| status.spool.as_ref().unwrap().batches == 3)
+            .await;
+        assert_eq!(kept(&agent.status()), [("json-lines/1".to_owned(), 3)]);
+        // An outage makes no difference.
+        other.now(Place::Away);
+        drop(agent.submit_all(labels(10..13)).await);
+        other.now(Place::Takes);
+        other.has_taken(5).await;
+        agent
+            .until(|status| status.spool.as_ref().unwrap().batches == 3)
+            .await;
+        let status = agent.status();
+        assert_adds_up(&status);
+        assert_eq!(status.counts.refused_batches, 0);
+        assert_eq!(status.spool.unwrap().quarantine.batches, 0);
+        // One that takes them is back.
+        agent.reload(Double::new(Place::Takes, 1), 100).await;
+        assert_eq!(
+            agent.publisher.has_taken(3).await,
+            labels(0..3).collect::<Vec<_>>()
+        );
+        agent
+            .until(|status| status.spool.as_ref().unwrap().batches == 0)
+            .await;
+        assert_eq!(kept(&agent.status()), []);
+        agent.stop(Duration::from_secs(5)).await;
     }
 }
 
 #[tokio::test]
-async fn batches_of_another_form_are_set_aside() {
-    let sim = Sim::default();
-    let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
-    drop(agent.submit_all(labels(0..3)).await);
-    agent.stop(Duration::ZERO).await;
-    let disk = BoxDisk::new(sim.after_kill());
-    let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), overflow())
-        .await
-        .unwrap();
-    let setups = vec![setup(Arc::new(Notifications), spool, 100)];
+async fn what_is_under_way_goes_back_when_a_publisher_of_another_encoding_comes() {
+    for mode in [SpoolMode::Always, SpoolMode::Overflow] {
+        let sim = Sim::default();
+        let bounds = options(mode, Fsync::Always, Order::Fifo);
+        let mut agent = Agent::start(&sim, Place::Away, 4, bounds).await;
+        agent.reload(Double::new(Place::Away, 3), 4).await;
+        drop(agent.submit_all(labels(0..20)).await);
+        agent.publisher.has_tried(4).await;
+        let other = Double::of(Arc::new(Other), Place::Takes, 3);
+        agent.reload(other.clone(), 4).await;
+        drop(agent.submit_all(labels(20..25)).await);
+        agent.until(|status| status.queued_batches == 0).await;
+        // What was in memory is encoded as the new one wants it.
+        agent
+            .until(|status| {
+                let kept: u64 = kept(status).iter().map(|(_, batches)| batches).sum();
+                status.spool.as_ref().unwrap().batches == kept
+            })
+            .await;
+        let [(encoding, stay)] = kept(&agent.status()).try_into().unwrap();
+        assert_eq!(encoding, "json-lines/1");
+        assert_eq!(stay as usize + other.taken().len(), 25, "{mode:?}");
+        assert_adds_up(&agent.status());
+        agent.reload(Double::new(Place::Takes, 1), 4).await;
+        let taken = agent.publisher.has_taken(usize::try_from(stay).unwrap()).await;
+        assert!(taken.is_sorted(), "{taken:?}");
+        let all: BTreeSet<_> = taken.into_iter().chain(other.taken()).collect();
+        assert_eq!(all, labels(0..25).collect());
+        agent.stop(Duration::from_secs(5)).await;
+    }
+}
+
+/// What `../spool/data/README.md` describes.
+#[tokio::test]
+async fn a_spool_that_the_version_before_wrote_is_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spool");
+    std::fs::create_dir(&path).unwrap();
+    let written = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/spool/data/format-1");
+    for entry in std::fs::read_dir(written).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+    }
+    let always = options(SpoolMode::Always, Fsync::Always, Order::Fifo);
+    let spool = Spool::open("p".into(), path.clone(), always).await.unwrap();
+    let json = Double::new(Place::Takes, 1);
+    let setups = vec![setup(json.clone(), spool.clone(), 100)];
     let notifier = Notifier::start(setups, NotifierOptions::default(), &Handle::current());
+    let expected: Vec<_> = (2..8).map(|number| format!("json-{number}")).collect();
+    assert_eq!(json.has_taken(6).await, expected);
     let receipt = notifier.submit(batch("new", 1)).await;
-    assert_eq!(outcome(receipt).await, Outcome::Delivered);
-    // With the fresh one delivered, what is stored had its turn.
-    let receipt = notifier.submit(batch("newer", 1)).await;
-    assert_eq!(outcome(receipt).await, Outcome::Delivered);
-    let refused = async {
-        while notifier.status().remove(0).counts.refused_batches < 3 {
+    assert_eq!(outcome(receipt).await, Outcome::Stored);
+    json.has_taken(7).await;
+    let notifications = Arc::new(Addresses::default());
+    notifier
+        .reconfigure(vec![setup(notifications.clone(), spool.clone(), 100)])
+        .await;
+    let empty = async {
+        while spool.status().batches > 0 {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), refused)
-        .await
-        .unwrap();
+    tokio::time::timeout(LONG, empty).await.unwrap();
+    assert_eq!(notifications.0.lock().len(), 6);
+    let status = notifier.status().remove(0);
+    assert_adds_up(&status);
+    assert_eq!(
+        (status.counts.delivered_samples, status.counts.dropped_samples),
+        (37, 0)
+    );
     notifier
         .shutdown(tokio::time::Instant::now() + Duration::from_secs(5))
         .await;
-    let status = notifier.status().remove(0);
-    assert_adds_up(&status);
-    assert_eq!(status.spool.unwrap().quarantine.batches, 3);
+    let mut left: Vec<_> = std::fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["cursor", "lock"]);
 }
 
 #[tokio::test]

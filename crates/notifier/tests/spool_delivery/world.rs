@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_model::{
-    Batch, CycleId, Form, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
+    Batch, CycleId, Encoding, EncodingId, JsonLines, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject,
+    Timestamp, Volume,
 };
-use nephoscope_notifier::spool::{BoxDisk, Fsync, Order, Spool, SpoolMode, SpoolOptions};
+use nephoscope_notifier::spool::{Fsync, Order, Spool, SpoolMode, SpoolOptions};
 use nephoscope_notifier::{
-    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherStatus, Receipt, ShutdownReport,
+    Notifier, NotifierOptions, Outcome, PublisherSetup, PublisherStatus, Receipt, Selectors, ShutdownReport,
 };
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -38,9 +39,26 @@ pub(crate) fn batch(label: &str, samples: u32) -> Arc<Batch> {
     Arc::new(Batch::new((0..samples).map(sample).collect(), "test".into()))
 }
 
-/// The label of a batch, from the form in which it is published.
-pub(crate) fn label(batch: &Batch) -> String {
-    let lines = str::from_utf8(batch.json_lines()).unwrap();
+/// Another encoding than JSON lines.
+#[derive(Debug)]
+pub(crate) struct Other;
+
+const OTHER: &str = "other ";
+
+impl Encoding for Other {
+    fn id(&self) -> EncodingId {
+        EncodingId::new("test-other", 3)
+    }
+
+    fn encode(&self, batch: &Batch) -> Vec<u8> {
+        [OTHER.as_bytes(), batch.encoded(&JsonLines).unwrap()].concat()
+    }
+}
+
+/// The label of a batch, from the bytes that are published.
+pub(crate) fn label(batch: &Batch, encoding: &dyn Encoding) -> String {
+    let lines = str::from_utf8(batch.encoded(encoding).unwrap()).unwrap();
+    let lines = lines.strip_prefix(OTHER).unwrap_or(lines);
     assert_eq!(lines.lines().count(), batch.len());
     let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     first["resource_id"].as_str().unwrap().to_owned()
@@ -58,17 +76,23 @@ pub(crate) enum Place {
     RefusesX,
 }
 
-/// A publisher of JSON lines.
+/// A publisher, of JSON lines unless said otherwise.
 pub(crate) struct Double {
     pub(crate) place: watch::Sender<Place>,
     pub(crate) taken: watch::Sender<Vec<String>>,
     pub(crate) attempts: watch::Sender<u64>,
     in_flight: usize,
+    encoding: Arc<dyn Encoding>,
 }
 
 impl Double {
     pub(crate) fn new(place: Place, in_flight: usize) -> Arc<Self> {
+        Self::of(Arc::new(JsonLines), place, in_flight)
+    }
+
+    pub(crate) fn of(encoding: Arc<dyn Encoding>, place: Place, in_flight: usize) -> Arc<Self> {
         Arc::new(Self {
+            encoding,
             place: watch::Sender::new(place),
             taken: watch::Sender::new(Vec::new()),
             attempts: watch::Sender::new(0),
@@ -104,8 +128,8 @@ impl Double {
 
 #[async_trait::async_trait]
 impl Publisher for Double {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        let label = label(&batch);
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
+        let label = label(&batch, &*self.encoding);
         self.attempts.send_modify(|attempts| *attempts += 1);
         let place = *self.place.borrow();
         match place {
@@ -116,19 +140,19 @@ impl Publisher for Double {
                 let _ = place.wait_for(|place| *place != Place::Hangs).await;
                 return Err(PublishError::retry("the broker has hung"));
             }
-            Place::RefusesX if label.contains('x') => return Err(PublishError::refused("no x")),
+            Place::RefusesX if label.contains('x') => return Err(PublishError::rejected("no x")),
             Place::RefusesX => {}
         }
         self.taken.send_modify(|taken| taken.push(label));
-        Ok(())
+        Ok(Accepted::all())
     }
 
     fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    fn form(&self) -> Option<Form> {
-        Some(Form::JsonLines)
+    fn encoding(&self) -> Option<Arc<dyn Encoding>> {
+        Some(self.encoding.clone())
     }
 }
 
@@ -155,14 +179,15 @@ pub(crate) fn setup(publisher: Arc<dyn Publisher>, spool: Spool, queue: usize) -
         publisher,
         queue,
         spool: Some(spool),
+        selectors: Selectors::default(),
     }
 }
 
 impl Agent {
     /// Starts on what is on a disk.
     pub(crate) async fn start(sim: &Sim, place: Place, queue: usize, options: SpoolOptions) -> Self {
-        let disk = BoxDisk::new(sim.clone());
-        let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk), options)
+        let disk = Box::new(sim.clone());
+        let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk as _), options)
             .await
             .expect("it opens");
         let publisher = Double::new(place, 1);
@@ -178,6 +203,13 @@ impl Agent {
             publisher,
             spool,
         }
+    }
+
+    /// Starts as another publisher, with the same spool.
+    pub(crate) async fn reload(&mut self, publisher: Arc<Double>, queue: usize) {
+        self.publisher = publisher.clone();
+        let setups = vec![setup(publisher, self.spool.clone(), queue)];
+        self.notifier.reconfigure(setups).await;
     }
 
     pub(crate) async fn submit(&self, label: &str) -> Receipt {

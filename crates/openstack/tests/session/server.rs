@@ -37,6 +37,7 @@ impl Keystone {
             "[DEFAULT]\nuse_stderr = true\n\
              [database]\nconnection = sqlite:///{0}/keystone.db\n\
              [fernet_tokens]\nkey_repository = {0}/fernet\n\
+             [fernet_receipts]\nkey_repository = {0}/fernet\n\
              [credential]\nkey_repository = {0}/credential\n\
              [cache]\nenabled = false\n",
             path.display()

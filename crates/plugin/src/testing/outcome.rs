@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nephoscope_model::{Batch, Resource, Sample};
+use nephoscope_model::{Batch, JsonLines, Resource, Sample};
 use parking_lot::Mutex;
 
 use crate::{Failure, FailureKind, RunObserver};
@@ -70,7 +70,7 @@ impl Outcome {
     /// on the cycle alone, so that the text can stand in a snapshot.
     pub fn json_lines(&self) -> String {
         let batch = Batch::new(self.samples.clone(), "openstack".into());
-        String::from_utf8_lossy(batch.json_lines()).into_owned()
+        String::from_utf8_lossy(batch.encoded(&JsonLines).unwrap_or_default()).into_owned()
     }
 
     /// What went wrong, a line each: failures of resources, defects, the error.

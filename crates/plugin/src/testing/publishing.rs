@@ -116,8 +116,8 @@ pub(super) async fn publisher_findings(
     if publisher.in_flight() == 0 {
         findings.push("`in_flight` is 0: nothing would ever be delivered".to_owned());
     }
-    if plugin.spool && publisher.form().is_none() {
-        findings.push("it is to have a spool, and delivers no encoded form that could be stored".to_owned());
+    if plugin.spool && publisher.encoding().is_none() {
+        findings.push("it is to have a spool, and declares no encoding that could be stored".to_owned());
     }
     // The notifier drops the future at its deadline; the next batch must find the publisher usable.
     let dropped = timeout(Duration::ZERO, publisher.publish(batch(1))).await;
@@ -129,7 +129,8 @@ pub(super) async fn publisher_findings(
     ] {
         let batch = batch(if what == "an empty batch" { 0 } else { 3 });
         match timeout(PATIENCE, publisher.publish(batch)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(accepted)) if accepted.rejected() == 0 => {}
+            Ok(Ok(accepted)) => findings.push(format!("{what} was delivered in part: {}", accepted.reason())),
             Ok(Err(error)) => findings.push(format!("{what} was not delivered: {error}")),
             Err(_) => findings.push(format!("{what} was not delivered in {PATIENCE:?}")),
         }

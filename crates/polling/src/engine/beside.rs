@@ -12,8 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Inner;
-use crate::cycle::{Begun, Planned, margin, run_cycle};
+use crate::context::{Begun, CycleFrame};
+use crate::cycle::{Planned, run_cycle};
 use crate::events;
+use crate::margin::margin;
 use crate::scheduler::Start;
 use crate::slot::Slot;
 
@@ -85,13 +87,13 @@ impl Inner {
             due: None,
             interval,
         };
-        let context = self.context(
-            cycle.clone(),
-            None,
+        let context = self.context(CycleFrame {
+            cycle: cycle.clone(),
+            begun: Begun::now(self.parts.clock.as_ref()),
+            succession: None,
             interval,
             deadline,
-            Begun::now(self.parts.clock.as_ref()),
-        );
+        });
         let planned = self.agree(&slot, &cycle, deadline);
         let end = run_cycle(
             &slot.schedule,
@@ -143,13 +145,13 @@ impl Inner {
             due: None,
             interval: slot.schedule.interval_from(work.cycle.start),
         };
-        let context = self.context(
-            work.cycle.clone(),
-            work.succession,
-            start.interval,
-            until,
-            Begun::now(self.parts.clock.as_ref()),
-        );
+        let context = self.context(CycleFrame {
+            cycle: work.cycle.clone(),
+            begun: Begun::now(self.parts.clock.as_ref()),
+            succession: work.succession,
+            interval: start.interval,
+            deadline: until,
+        });
         let planned = ready(Planned::Agreed {
             task,
             agreed,

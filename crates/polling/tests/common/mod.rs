@@ -13,20 +13,18 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use nephoscope_coordination::{Coordinator, Local};
 use nephoscope_model::{Batch, Meter, MeterDef, Resource, Sample, Subject, Timestamp};
-use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup};
+use nephoscope_notifier::{Notifier, NotifierOptions, PublisherSetup, Selectors};
 use nephoscope_plugin::{
-    Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher, Scope,
-    async_trait,
+    Accepted, Discovery, DiscoveryRun, Failure, PartitionMode, PollRun, Pollster, PublishError, Publisher,
+    Scope, async_trait,
 };
 use nephoscope_polling::clock::SimulatedClock;
 use nephoscope_polling::engine::{Engine, EngineOptions, EngineParts};
-use nephoscope_polling::filter::MeterFilter;
 use nephoscope_polling::limits::LimitOptions;
 use nephoscope_polling::plugins::{LoadedDiscovery, LoadedPollster, Plugins};
 use nephoscope_polling::record::CycleRecord;
-use nephoscope_polling::schedule::Schedule;
-use nephoscope_polling::source::{DiscoveryUrl, Position, Source, StaticResource};
 use nephoscope_polling::ticker::{IntervalTicker, Ticker};
+use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source, StaticResource};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
@@ -73,10 +71,10 @@ pub(crate) struct Kept(pub(crate) Mutex<Vec<Sample>>, pub(crate) Duration);
 
 #[async_trait]
 impl Publisher for Kept {
-    async fn publish(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
+    async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         tokio::time::sleep(self.1).await;
         self.0.lock().extend_from_slice(batch.samples());
-        Ok(())
+        Ok(Accepted::all())
     }
 }
 
@@ -125,6 +123,7 @@ impl Doubles {
     ) -> Self {
         self.0.pollsters.push(Arc::new(LoadedPollster {
             name: name.into(),
+            namespaces: Arc::default(),
             meters: meters
                 .iter()
                 .map(|name| Arc::new(Meter::from(&MeterDef::gauge(name, "unit", "a double"))))
@@ -241,6 +240,8 @@ pub(crate) struct BenchOptions {
     /// The publisher's queue, in samples, and how long it takes for a batch.
     pub(crate) queue: usize,
     pub(crate) publish: Duration,
+    /// Further publishers.
+    pub(crate) publishers: Vec<PublisherSetup>,
 }
 
 impl Default for BenchOptions {
@@ -255,6 +256,7 @@ impl Default for BenchOptions {
             shared_in_progress: true,
             queue: 10_000_000,
             publish: Duration::ZERO,
+            publishers: Vec::new(),
         }
     }
 }
@@ -274,8 +276,10 @@ impl Bench {
             publisher: kept.clone(),
             queue: options.queue,
             spool: None,
+            selectors: Selectors::default(),
         };
-        let notifier = Notifier::start(vec![setup], NotifierOptions::default(), &runtime);
+        let setups = std::iter::once(setup).chain(options.publishers).collect();
+        let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
         let engine_options = EngineOptions {
             agent_id: "agent-1".into(),
             host: "node1".into(),

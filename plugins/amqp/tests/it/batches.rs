@@ -6,7 +6,7 @@ use std::time::Duration;
 use nephoscope_plugin::model::{
     Batch, CycleId, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Volume,
 };
-use nephoscope_plugin::{PublishError, Publisher};
+use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::timeout;
 
 /// How long anything may take; nothing comes near it.
@@ -44,6 +44,7 @@ pub(crate) async fn publish(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) 
     timeout(PATIENCE, publisher.publish(batch.clone()))
         .await
         .expect("every publish has a deadline")
+        .map(|accepted| assert_eq!(accepted, Accepted::all()))
 }
 
 /// The text of an error after which the same batch may be tried again.

@@ -15,6 +15,7 @@ use lapin::options::{
     BasicConsumeOptions, ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
+use nephoscope_plugin::model::OsloNotification;
 use nephoscope_plugin::testing::{publisher, publisher_conformance};
 use nephoscope_plugin::{PublishError, Publisher};
 use nephoscope_tests::rabbitmq::{Broker, Client, Proxy, Weather, resources};
@@ -155,13 +156,13 @@ async fn messages_are_those_of_ceilometer(scene: Scene) {
         at += found.unwrap_or_else(|| panic!("{frame} is not in {}", &sent[at..])) + frame.len();
     }
     assert!(
-        sent[at..].contains(&hex(batch.notification())),
+        sent[at..].contains(&hex(batch.encoded(&OsloNotification).unwrap())),
         "the body is another one"
     );
 
     let client = scene.client().await;
     let delivery = client.consume(QUEUE).await.next().await;
-    assert_eq!(delivery.data, batch.notification());
+    assert_eq!(delivery.data, batch.encoded(&OsloNotification).unwrap());
     assert_eq!(
         (delivery.exchange.as_str(), delivery.routing_key.as_str()),
         ("ceilometer", QUEUE)
@@ -225,8 +226,11 @@ async fn each_topic_has_its_copy(scene: Scene) {
         .unwrap()
         .unwrap();
     assert_eq!(first.exchange.as_str(), "nova");
-    assert_eq!(first.data, batch.notification());
-    assert_eq!(second.data, *batch.notification_for(1));
+    assert_eq!(first.data, batch.encoded(&OsloNotification).unwrap());
+    assert_eq!(
+        second.data,
+        *OsloNotification::for_topic(batch.encoded(&OsloNotification).unwrap(), 1)
+    );
 }
 
 async fn batches_are_sent_ahead_of_their_confirms(scene: Scene) {
@@ -339,8 +343,8 @@ async fn a_batch_that_is_too_large_is_refused(scene: Scene) {
     // The broker of these tests takes 1 MiB.
     let large = batch("large", 4000);
     match publish(&publisher, &large).await {
-        Err(PublishError::Refused { message }) => {
-            let size = large.notification().len().to_string();
+        Err(PublishError::Rejected { message }) => {
+            let size = large.encoded(&OsloNotification).unwrap().len().to_string();
             insta::assert_snapshot!(message.replace(&size, "SIZE"), @"a batch is larger than the broker takes, lower `notifier.batch_size`: PRECONDITION_FAILED - message size SIZE is larger than configured max size 1048576");
         }
         other => panic!("expected a refusal, got {other:?}"),
@@ -365,11 +369,11 @@ async fn a_batch_that_is_too_large_is_refused(scene: Scene) {
             match outcome {
                 Ok(()) => {}
                 Err(PublishError::Retry { .. }) => batches.push(batch),
-                Err(PublishError::Refused { .. }) => {
+                Err(PublishError::Rejected { .. }) => {
                     assert!(batch.samples().len() > 1, "a small batch is refused");
                     refused += 1;
                 }
-                Err(other) => panic!("{other}"),
+                Err(error) => panic!("{error}"),
             }
         }
     }
@@ -659,7 +663,8 @@ async fn a_publisher_outlives_the_runtime_that_it_began_on(scene: Scene) {
         drop(runtime);
         ended.send(outcome).unwrap();
     });
-    timeout(PATIENCE, end).await.unwrap().unwrap().unwrap();
+    let accepted = timeout(PATIENCE, end).await.unwrap().unwrap().unwrap();
+    assert_eq!(accepted.rejected(), 0);
     publish(&publisher, &batch("r2", 1)).await.unwrap();
     let client = scene.client().await;
     let mut arrivals = client.consume(QUEUE).await;

@@ -2,7 +2,7 @@
 
 use nephoscope_model::{Map, Value};
 
-use crate::instance::{put, sizes};
+use crate::instance::metadata::{put, sizes};
 use crate::nova::{Flavor, Image, NovaServer};
 
 /// The metadata of ceilometer's instance samples, in its order.

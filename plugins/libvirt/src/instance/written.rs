@@ -1,14 +1,12 @@
 //! The metadata of an instance that is known by what Nova wrote into its domain.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use nephoscope_model::{Map, Value};
 use sha2::{Digest, Sha224};
 
-use crate::definition::Definition;
-use crate::instance::sizes;
-use crate::nova::{NovaFlavor, NovaMetadata};
+use crate::definition::{Definition, NovaFlavor, NovaMetadata};
+use crate::instance::metadata::sizes;
 use crate::stats::DomainStats;
 
 /// The words of ceilometer for `virDomainState`: what it puts under `state` and `status`.
@@ -95,12 +93,7 @@ fn texts(pairs: &[(String, String)]) -> Value {
 
 /// Nova's `hostId`, which hides the host's name from projects: SHA-224 of the project's id and the host's name.
 fn host_id(project: &str, host: &str) -> String {
-    let digest = Sha224::new().chain_update(project).chain_update(host).finalize();
-    digest.iter().fold(String::with_capacity(56), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(Sha224::new().chain_update(project).chain_update(host).finalize())
 }
 
 #[cfg(test)]

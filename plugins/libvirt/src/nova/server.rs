@@ -3,6 +3,8 @@
 use nephoscope_model::{Map, Value};
 use serde::de::{Deserialize, Deserializer, Error};
 
+use crate::identity::Identity;
+
 /// No id of a server, a flavor or an image is longer: a longer one is none.
 const LONGEST_ID: usize = 255;
 
@@ -46,6 +48,11 @@ pub(crate) struct NovaServer {
 }
 
 impl NovaServer {
+    /// How its domain is found.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::of(&self.id, self.instance_name.as_deref())
+    }
+
     pub(crate) fn flavor_id(&self) -> Option<&str> {
         id_of(&self.flavor)
     }

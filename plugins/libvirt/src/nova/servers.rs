@@ -15,13 +15,13 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::events;
-use crate::hypervisor::{Domain, Snapshot};
-use crate::instance::Identity;
+use crate::identity::Identity;
 use crate::nova::age::{age, before, is_old};
 use crate::nova::api::{Api, FLAVOR, Flavor, IMAGE, Image, SERVERS};
 use crate::nova::details::Details;
 use crate::nova::server::NovaServer;
 use crate::options::{Method, Options};
+use crate::snapshot::{Domain, Snapshot};
 
 /// No host has more servers. Where Nova lists more, it lists those of other hosts too: its filter by host is broken.
 const MOST: usize = 16_384;
@@ -183,7 +183,7 @@ impl Servers {
         }
         if let Some(domains) = domains {
             let servers = state.listed.servers.values();
-            let identities = servers.map(|server| Identity::of(server));
+            let identities = servers.map(|server| server.identity());
             state.domains = identities.filter(|one| domains.find(one).is_some()).collect();
             self.doubt_the_name(&state.listed, domains);
         }

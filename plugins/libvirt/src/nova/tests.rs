@@ -8,10 +8,10 @@ use nephoscope_plugin::{Discovery as _, HumanDuration};
 use serde_json::{Value, json};
 
 use crate::discovery::LocalInstances;
-use crate::lab::{FakeDomain, Lab, Polled, instance};
+use crate::identity;
 use crate::nova::{FLAVOR, FLAVORS, IMAGE, SERVERS as SERVERS_CALL};
 use crate::options::{Method, Options};
-use crate::uuid::Uuid;
+use crate::testing::lab::{FakeDomain, Lab, Polled, instance};
 
 const SERVERS: &str = "/compute/v2.1/servers/detail";
 
@@ -33,7 +33,7 @@ fn lab(cloud: &Cloud, options: Options, domains: impl IntoIterator<Item = FakeDo
 /// The domain of the cloud's server of this number.
 fn domain(number: u32) -> FakeDomain {
     let mut domain = instance();
-    domain.uuid = Uuid::parse(&id(number)).unwrap();
+    domain.uuid = identity::uuid(&id(number)).unwrap();
     domain.name = format!("instance-{number:08x}");
     domain
 }
@@ -460,7 +460,7 @@ async fn without_libvirt_what_nova_tells_is_sampled() {
     lab.host
         .lock()
         .at_stats
-        .push_back(crate::lab::Fault::Fails("access denied"));
+        .push_back(crate::testing::lab::Fault::Fails("access denied"));
     let polled = lab.cycle(1).await;
     insta::assert_snapshot!(polled.lines().join("\n"), @"
     disk.ephemeral.size 5 srv-1
@@ -642,7 +642,7 @@ async fn what_is_noted_on_an_instance_is_asked_for_where_it_is_wanted() {
         format!("{before}{}", after.split_once('"').unwrap().1)
     };
     let mut other = domain(2);
-    other.uuid = Uuid::parse(&id(2).replace("00000001", "22222222")).unwrap();
+    other.uuid = identity::uuid(&id(2).replace("00000001", "22222222")).unwrap();
     let lab = lab(&cloud, options, [instance(), other]);
     let polled = lab.cycle(1).await;
     assert_eq!(hidden(polled.metadata()), hidden(with_group("g1")));

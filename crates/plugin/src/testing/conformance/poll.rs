@@ -34,7 +34,7 @@ impl Check {
                     sample.meter.name
                 ));
             }
-            if !ids.insert(sample.id) {
+            if !ids.insert(sample.id.clone()) {
                 self.find(format!(
                     "{name} gives two samples of `{}` of `{}` one id",
                     sample.meter.name, sample.subject.resource_id

@@ -1,0 +1,32 @@
+//! The last cycle of each schedule.
+
+use std::collections::BTreeSet;
+
+use crate::readiness::{Facts, Reason, ReasonCode, reason};
+
+impl Facts {
+    pub(super) fn cycles(&self, reasons: &mut Vec<Reason>) {
+        let mut failed = BTreeSet::new();
+        for record in &self.records {
+            if let Some(why) = &record.no_plan {
+                let text = format!(
+                    "shared resources were not polled in the last cycle ({}): {why}",
+                    record.schedule
+                );
+                reasons.push(reason(ReasonCode::NoPlan, text));
+            }
+            for listing in &record.listings {
+                if let Some(failure) = &listing.failure
+                    && failure.is_error()
+                    && failed.insert(&listing.listing)
+                {
+                    let text = format!(
+                        "the last listing of {} failed: {}",
+                        listing.listing, failure.message
+                    );
+                    reasons.push(reason(ReasonCode::ListingFailed, text));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Judgements of facts that tests make up.
+
+use std::time::Duration;
+
+use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+use nephoscope_notifier::{Counts, PublisherState};
+use nephoscope_polling::record::{FailureCounts, FailureNote, ListingRecord};
+use nephoscope_polling::stats::Histogram;
+use tokio::time::Instant;
+
+use super::*;
+
+fn facts() -> Facts {
+    Facts {
+        phase: Phase::Running,
+        rejected: None,
+        after_restart: Vec::new(),
+        state_trouble: None,
+        scheduler: SchedulerStatus {
+            since_tick: 0.9,
+            clock_steps: 0,
+            restarts: 0,
+            now: Timestamp::from_millis(0),
+        },
+        tasks: vec![TaskStatus {
+            schedule: "every 5m".into(),
+            schedule_id: "every:300:0".into(),
+            sources: Vec::new(),
+            runs: Vec::new(),
+            next: None,
+            running: false,
+            cycles: 0,
+            successions: 0,
+            overruns: 0,
+            missed: 0,
+            repeated: 0,
+            lateness: Histogram::default(),
+            last_duration: None,
+        }],
+        records: Vec::new(),
+        set_aside: Vec::new(),
+        pool: None,
+        publishers: vec![publisher("main", PublisherState::Delivering)],
+        unavailable: Vec::new(),
+        definitions: Vec::new(),
+        hanging: Vec::new(),
+    }
+}
+
+fn publisher(name: &str, state: PublisherState) -> PublisherStatus {
+    PublisherStatus {
+        name: name.into(),
+        url_shown: "discard:".into(),
+        state,
+        bound: 10,
+        queued_samples: 0,
+        queued_batches: 0,
+        oldest: None,
+        spool: None,
+        counts: Counts::default(),
+    }
+}
+
+fn blocked() -> PublisherState {
+    PublisherState::Blocked {
+        since: Instant::now(),
+        error: Some("connection refused".into()),
+        attempts: 3,
+        dropped: 12,
+    }
+}
+
+fn retrying() -> PublisherState {
+    PublisherState::Retrying {
+        since: Instant::now(),
+        error: "connection refused".into(),
+        attempts: 3,
+    }
+}
+
+fn record(schedule: &str, no_plan: Option<&str>, failure: Option<&str>) -> Arc<CycleRecord> {
+    Arc::new(CycleRecord {
+        schedule: "every 5m".into(),
+        cycle: CycleId::new(ScheduleId::new(schedule), Timestamp::from_millis(0), 0),
+        started: Timestamp::from_millis(0),
+        lateness: None,
+        duration: Duration::ZERO,
+        resources: 0,
+        samples: 0,
+        failures: FailureCounts::default(),
+        listings: failure
+            .map(|message| ListingRecord {
+                listing: "volumes".into(),
+                resources: 0,
+                failure: Some(FailureNote {
+                    resource: None,
+                    kind: "unreachable",
+                    message: message.into(),
+                }),
+            })
+            .into_iter()
+            .collect(),
+        polls: Vec::new(),
+        succession: None,
+        no_plan: no_plan.map(str::to_owned),
+    })
+}
+
+fn shown(facts: &Facts) -> String {
+    let readiness = facts.judge();
+    let mut lines = vec![format!("ready: {}", readiness.ready)];
+    lines.extend(
+        readiness
+            .reasons
+            .iter()
+            .map(|reason| format!("{:?} {:?}: {}", reason.weight, reason.code, reason.text)),
+    );
+    lines.join("\n")
+}
+
+#[test]
+fn an_agent_without_trouble_gives_no_reasons() {
+    assert_eq!(shown(&facts()), "ready: true");
+}
+
+#[test]
+fn an_agent_is_not_ready_before_it_has_a_configuration_nor_while_it_stops() {
+    insta::assert_snapshot!(shown(&Facts { phase: Phase::Starting, ..facts() }), @r"
+    ready: false
+    NotReady Starting: no configuration is applied yet
+    ");
+    // Then the scheduler sleeps, too, which is as it should be.
+    let mut facts = Facts {
+        phase: Phase::Stopping,
+        ..facts()
+    };
+    facts.scheduler.since_tick = 20.0;
+    insta::assert_snapshot!(shown(&facts), @r"
+    ready: false
+    NotReady Stopping: the agent is stopping
+    ");
+}
+
+#[test]
+fn a_stuck_scheduler_is_neither_alive_nor_ready() {
+    let mut facts = facts();
+    facts.scheduler.since_tick = 7.2;
+    assert!(!Facts::is_alive(&facts.scheduler));
+    insta::assert_snapshot!(shown(&facts), @r"
+    ready: false
+    NotReady SchedulerStuck: the scheduler did not wake up for 7 s
+    ");
+}
+
+#[test]
+fn an_agent_is_ready_as_long_as_one_publisher_takes_samples() {
+    let with = |states: Vec<PublisherState>| Facts {
+        publishers: ["a", "b"]
+            .into_iter()
+            .zip(states)
+            .map(|(name, state)| publisher(name, state))
+            .collect(),
+        ..facts()
+    };
+    insta::assert_snapshot!(shown(&with(vec![blocked(), PublisherState::Idle])), @r"
+    ready: true
+    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
+    ");
+    // Its queue still has room.
+    insta::assert_snapshot!(shown(&with(vec![blocked(), retrying()])), @r"
+    ready: true
+    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
+    Degraded PublisherRetrying: publisher `b` failed 3 time(s) in a row, its samples wait: connection refused
+    ");
+    insta::assert_snapshot!(shown(&with(vec![blocked(), blocked()])), @r"
+    ready: false
+    NotReady NothingPublished: no publisher takes samples: their queues are full and samples are lost
+    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
+    Degraded PublisherBlocked: publisher `b` takes nothing, 12 sample(s) lost so far: connection refused
+    ");
+    let removed = PublisherState::Draining {
+        until: Instant::now(),
+    };
+    insta::assert_snapshot!(shown(&with(vec![blocked(), removed])), @r"
+    ready: false
+    NotReady NothingPublished: no publisher takes samples: their queues are full and samples are lost
+    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
+    ");
+    assert_eq!(
+        shown(&with(Vec::new())),
+        "ready: true",
+        "without publishers nothing can fail"
+    );
+}
+
+#[test]
+fn a_spool_that_takes_nothing_is_told() {
+    let mut status = publisher("a", PublisherState::Idle);
+    let spool = crate::metrics::example_spool();
+    status.spool = Some(spool);
+    let facts = Facts {
+        publishers: vec![status],
+        ..facts()
+    };
+    insta::assert_snapshot!(shown(&facts), @r"
+    ready: true
+    Degraded SpoolFailing: the spool of publisher `a` takes nothing: append to the spool: the disk is full
+    Degraded SpoolEncodingKept: the spool of publisher `a` keeps samples that it does not take: json-lines/1 (20 samples); configure a publisher that takes them, or drop them with `nephoscope spool`
+    ");
+}
+
+#[test]
+fn a_service_that_is_not_there_is_no_failure() {
+    let mut record = CycleRecord::clone(&record("every:300:0", None, Some("there is no Manila")));
+    for listing in &mut record.listings {
+        listing.failure.as_mut().unwrap().kind = "not_supported";
+    }
+    let facts = Facts {
+        records: vec![Arc::new(record)],
+        ..facts()
+    };
+    insta::assert_snapshot!(shown(&facts), @"ready: true");
+}
+
+#[test]
+fn the_last_cycle_of_each_schedule_counts() {
+    let facts = Facts {
+        records: vec![
+            record("every:300:0", None, Some("no route to host")),
+            record("every:60:0", None, Some("another message of the same listing")),
+        ],
+        ..facts()
+    };
+    insta::assert_snapshot!(shown(&facts), @r"
+    ready: true
+    Degraded ListingFailed: the last listing of volumes failed: no route to host
+    ");
+    let facts = Facts {
+        records: vec![record("every:300:0", Some("etcd is away"), None)],
+        ..facts
+    };
+    insta::assert_snapshot!(shown(&facts), @r"
+    ready: false
+    NotReady NoPlan: shared resources were not polled in the last cycle (every 5m): etcd is away
+    ");
+}
+
+#[test]
+fn what_is_worse_than_it_should_be_is_listed_and_the_agent_is_ready() {
+    let facts = Facts {
+        rejected: Some(2),
+        after_restart: vec!["agent.id", "agent.limits"],
+        state_trouble: Some("No space left on device".into()),
+        tasks: Vec::new(),
+        unavailable: vec![("libvirt".into(), "there is no libvirt.so.0".into())],
+        definitions: vec!["/etc/a.yaml:3:1: `wind`: it measures nothing".into()],
+        set_aside: vec![SetAsideStatus {
+            schedule: "every 5m".into(),
+            pollster: "disk".into(),
+            hangs: true,
+            resources: Vec::new(),
+        }],
+        hanging: vec![HangingCalls {
+            family: "libvirt".into(),
+            names: vec!["libvirt.list".into(), "libvirt.stats".into()],
+            exhausted: true,
+        }],
+        ..facts()
+    };
+    insta::assert_snapshot!(shown(&facts), @r"
+    ready: true
+    Degraded NothingToPoll: the configuration asks for nothing that the loaded plugins can poll
+    Degraded ConfigurationRejected: the configuration on disk has 2 error(s) and is not in use; the log names them
+    Degraded RestartNeeded: changed keys that take effect after a restart: agent.id, agent.limits
+    Degraded StateNotWritten: which cycles are finished could not be written to the state folder: No space left on device
+    Degraded PluginUnavailable: plugin `libvirt` is not loaded: there is no libvirt.so.0
+    Degraded DefinitionSetAside: a definition is set aside: /etc/a.yaml:3:1: `wind`: it measures nothing
+    Degraded PollsterHangs: pollster `disk` (every 5m) hangs and is not started again
+    Degraded CallsExhausted: too many calls of the family `libvirt` hang: it may start no further ones
+    Degraded CallsHang: calls of the family `libvirt` were given up and still hang: libvirt.list, libvirt.stats
+    ");
+}

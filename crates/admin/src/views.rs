@@ -1,0 +1,446 @@
+//! The bodies of `/api/v1/`: what programs read. Times are UTC, durations seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_model::Timestamp;
+use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolStatus};
+use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
+use nephoscope_polling::record::CycleRecord;
+use nephoscope_polling::setaside::SetAsideResource;
+use nephoscope_polling::stats::{
+    Histogram, LATENESS_BUCKETS, ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, TaskStatus,
+};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::held::HeldBatches;
+use crate::metrics::state_word;
+use crate::state::AdminState;
+
+/// `/api/v1/tasks`
+#[derive(Serialize)]
+pub(crate) struct Tasks {
+    scheduler: SchedulerStatus,
+    tasks: Vec<Task>,
+}
+
+#[derive(Serialize)]
+struct Task {
+    schedule: String,
+    schedule_id: String,
+    sources: Vec<String>,
+    runs: Vec<RunStatus>,
+    next: Option<String>,
+    running: bool,
+    cycles: u64,
+    successions: u64,
+    overruns: u64,
+    missed: u64,
+    repeated: u64,
+    lateness: Lateness,
+    last_duration: Option<f64>,
+}
+
+/// How late cycles started.
+#[derive(Serialize)]
+struct Lateness {
+    count: u64,
+    sum: f64,
+    buckets: Vec<Bucket>,
+}
+
+/// How many were at most this late; the last has no bound.
+#[derive(Serialize)]
+struct Bucket {
+    at_most: Option<f64>,
+    count: u64,
+}
+
+impl From<TaskStatus> for Task {
+    fn from(task: TaskStatus) -> Self {
+        Self {
+            schedule: task.schedule,
+            schedule_id: task.schedule_id,
+            sources: task.sources,
+            runs: task.runs,
+            next: task.next,
+            running: task.running,
+            cycles: task.cycles,
+            successions: task.successions,
+            overruns: task.overruns,
+            missed: task.missed,
+            repeated: task.repeated,
+            lateness: task.lateness.into(),
+            last_duration: task.last_duration,
+        }
+    }
+}
+
+impl From<Histogram> for Lateness {
+    fn from(histogram: Histogram) -> Self {
+        let bounds = LATENESS_BUCKETS.into_iter().map(Some).chain([None]);
+        Self {
+            count: histogram.counts.last().copied().unwrap_or(0),
+            sum: histogram.sum,
+            buckets: bounds
+                .zip(histogram.counts)
+                .map(|(at_most, count)| Bucket { at_most, count })
+                .collect(),
+        }
+    }
+}
+
+pub(crate) fn tasks(state: &AdminState) -> Tasks {
+    let engine = state.engine();
+    Tasks {
+        scheduler: engine.scheduler(),
+        tasks: engine.tasks().into_iter().map(Task::from).collect(),
+    }
+}
+
+/// `/api/v1/cycles`
+#[derive(Serialize)]
+pub(crate) struct Cycles {
+    cycles: Vec<Arc<CycleRecord>>,
+}
+
+pub(crate) fn cycles(state: &AdminState, limit: usize) -> Cycles {
+    let mut cycles = state.engine().records();
+    cycles.truncate(limit);
+    Cycles { cycles }
+}
+
+/// `/api/v1/resources`
+#[derive(Serialize)]
+pub(crate) struct Resources {
+    set_aside: Vec<SetAside>,
+    hanging: Vec<Hanging>,
+    listings: Vec<Listing>,
+    pollsters: Vec<PollsterCounts>,
+}
+
+#[derive(Serialize)]
+struct SetAside {
+    schedule: String,
+    pollster: Arc<str>,
+    /// All of them.
+    count: usize,
+    /// As many as were asked for.
+    resources: Vec<SetAsideResource>,
+}
+
+#[derive(Serialize)]
+struct Hanging {
+    schedule: String,
+    pollster: Arc<str>,
+}
+
+#[derive(Serialize)]
+struct Listing {
+    listing: String,
+    #[serde(flatten)]
+    totals: ListingTotals,
+}
+
+#[derive(Serialize)]
+struct PollsterCounts {
+    pollster: Arc<str>,
+    #[serde(flatten)]
+    totals: PollsterTotals,
+}
+
+pub(crate) fn resources(state: &AdminState, limit: usize) -> Resources {
+    let snapshot = state.snapshot();
+    let hanging = snapshot.set_aside.iter().filter(|status| status.hangs);
+    let hanging = hanging
+        .map(|status| Hanging {
+            schedule: status.schedule.clone(),
+            pollster: status.pollster.clone(),
+        })
+        .collect();
+    let set_aside = snapshot
+        .set_aside
+        .into_iter()
+        .filter(|status| !status.resources.is_empty());
+    let set_aside = set_aside
+        .map(|mut status| {
+            let count = status.resources.len();
+            status.resources.truncate(limit);
+            SetAside {
+                schedule: status.schedule,
+                pollster: status.pollster,
+                count,
+                resources: status.resources,
+            }
+        })
+        .collect();
+    let listings = snapshot
+        .listings
+        .into_iter()
+        .map(|(listing, totals)| Listing { listing, totals });
+    let pollsters = snapshot.pollsters.into_iter();
+    Resources {
+        set_aside,
+        hanging,
+        listings: listings.collect(),
+        pollsters: pollsters
+            .map(|(pollster, totals)| PollsterCounts { pollster, totals })
+            .collect(),
+    }
+}
+
+/// `/api/v1/publishers`
+#[derive(Serialize)]
+pub(crate) struct Publishers {
+    publishers: Vec<Publisher>,
+}
+
+#[derive(Serialize)]
+struct Publisher {
+    name: Arc<str>,
+    url: String,
+    state: &'static str,
+    /// How long it has been retrying or blocked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_seconds: Option<f64>,
+    /// Why it failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Arc<str>>,
+    /// Failures in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    queue: Queue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool: Option<SpoolView>,
+    samples: Tally,
+    batches: Tally,
+    retries: u64,
+    timeouts: u64,
+    panics: u64,
+}
+
+#[derive(Serialize)]
+struct Queue {
+    samples: usize,
+    batches: usize,
+    limit_samples: usize,
+    oldest_seconds: Option<f64>,
+}
+
+/// What a publisher has on disk.
+#[derive(Serialize)]
+struct SpoolView {
+    mode: &'static str,
+    samples: u64,
+    batches: u64,
+    bytes: u64,
+    limit_bytes: u64,
+    /// About when the oldest of it was stored.
+    oldest: Option<String>,
+    /// Why it takes nothing at present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Arc<str>>,
+    /// What it holds, by encoding.
+    encodings: Vec<HeldBatches>,
+    /// Every batch with a smaller number is done with, or kept.
+    low: u64,
+    /// The number of the next batch.
+    next: u64,
+    /// What it held when it was opened.
+    recovered_samples: u64,
+    stored_samples: u64,
+    /// At its bounds, or by hand.
+    dropped_samples: u64,
+    /// To damage.
+    lost_samples: u64,
+    failed_syncs: u64,
+    quarantine: Quarantine,
+}
+
+/// Batches that were refused for good.
+#[derive(Serialize)]
+struct Quarantine {
+    batches: u64,
+    bytes: u64,
+    lost_batches: u64,
+}
+
+impl From<SpoolStatus> for SpoolView {
+    fn from(status: SpoolStatus) -> Self {
+        Self {
+            mode: match status.mode {
+                SpoolMode::Overflow => "overflow",
+                SpoolMode::Always => "always",
+            },
+            samples: status.samples,
+            batches: status.batches,
+            bytes: status.bytes,
+            limit_bytes: status.max_bytes,
+            oldest: status.oldest.map(|time| Timestamp::from_millis(time).to_string()),
+            error: status.failing,
+            encodings: status.held.into_iter().map(HeldBatches::from).collect(),
+            low: status.low,
+            next: status.next,
+            recovered_samples: status.recovered_samples,
+            stored_samples: status.stored_samples,
+            dropped_samples: status.counts.dropped_samples,
+            lost_samples: status.counts.lost_samples,
+            failed_syncs: status.failed_syncs,
+            quarantine: Quarantine {
+                batches: status.quarantine.batches,
+                bytes: status.quarantine.bytes,
+                lost_batches: status.quarantine.lost,
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Tally {
+    submitted: u64,
+    delivered: u64,
+    dropped: u64,
+    refused: u64,
+}
+
+impl Publisher {
+    fn new(status: PublisherStatus, now: Instant) -> Self {
+        let (since, error, attempts) = match &status.state {
+            PublisherState::Retrying {
+                since,
+                error,
+                attempts,
+            } => (Some(*since), Some(error.clone()), Some(*attempts)),
+            PublisherState::Blocked {
+                since,
+                error,
+                attempts,
+                ..
+            } => (Some(*since), error.clone(), Some(*attempts)),
+            PublisherState::Idle
+            | PublisherState::Delivering
+            | PublisherState::Draining { .. }
+            | PublisherState::Stopped => (None, None, None),
+        };
+        let Counts {
+            retries,
+            timeouts,
+            panics,
+            ..
+        } = status.counts;
+        Self {
+            state: state_word(&status.state),
+            for_seconds: since.map(|since| now.saturating_duration_since(since).as_secs_f64()),
+            error,
+            attempts,
+            queue: Queue {
+                samples: status.queued_samples,
+                batches: status.queued_batches,
+                limit_samples: status.bound,
+                oldest_seconds: status.oldest.map(|oldest| oldest.as_secs_f64()),
+            },
+            spool: status.spool.map(SpoolView::from),
+            samples: Tally {
+                submitted: status.counts.submitted_samples,
+                delivered: status.counts.delivered_samples,
+                dropped: status.counts.dropped_samples,
+                refused: status.counts.refused_samples,
+            },
+            batches: Tally {
+                submitted: status.counts.submitted_batches,
+                delivered: status.counts.delivered_batches,
+                dropped: status.counts.dropped_batches,
+                refused: status.counts.refused_batches,
+            },
+            retries,
+            timeouts,
+            panics,
+            name: status.name,
+            url: status.url_shown,
+        }
+    }
+}
+
+pub(crate) fn publishers(state: &AdminState) -> Publishers {
+    let now = Instant::now();
+    let publishers = state.notifier().status().into_iter();
+    Publishers {
+        publishers: publishers.map(|status| Publisher::new(status, now)).collect(),
+    }
+}
+
+/// `/api/v1/spool/drain`
+#[derive(Serialize)]
+pub(crate) struct Drains {
+    publishers: Vec<Drain>,
+}
+
+#[derive(Serialize)]
+struct Drain {
+    name: Arc<str>,
+    samples: u64,
+    /// The spool is empty of what it holds now, but for what is kept, when its `low` has reached this.
+    until: u64,
+}
+
+/// Begins to drain; none if there is no such spool.
+pub(crate) fn drain(state: &AdminState, publisher: Option<&str>) -> Option<Drains> {
+    let spools = spools(state, publisher)?;
+    let drains = spools.into_iter().map(|(name, spool)| {
+        let SpoolStatus { samples, next, .. } = spool.status();
+        // One that a reload has removed meanwhile is drained as far as may be.
+        let _ = state.notifier().deliver_backlog(&name);
+        let until = next;
+        Drain { name, samples, until }
+    });
+    Some(Drains {
+        publishers: drains.collect(),
+    })
+}
+
+/// `/api/v1/spool/drop`
+#[derive(Serialize)]
+pub(crate) struct Drops {
+    publishers: Vec<Drop>,
+}
+
+#[derive(Serialize)]
+struct Drop {
+    name: Arc<str>,
+    dropped_samples: u64,
+    dropped_batches: u64,
+}
+
+/// Drops what is older; none if there is no such spool.
+pub(crate) async fn drop_old(
+    state: &AdminState,
+    older_than: Duration,
+    publisher: Option<&str>,
+) -> Option<Drops> {
+    let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    let time = state.engine().scheduler().now.as_millis().saturating_sub(age);
+    let mut publishers = Vec::new();
+    for (name, spool) in spools(state, publisher)? {
+        let dropped = spool.drop_older_than(time).await.unwrap_or_default();
+        publishers.push(Drop {
+            name,
+            dropped_samples: dropped.samples,
+            dropped_batches: dropped.batches,
+        });
+    }
+    Some(Drops { publishers })
+}
+
+/// The spools of all publishers, or that of one; none if it has none.
+fn spools(state: &AdminState, publisher: Option<&str>) -> Option<Vec<(Arc<str>, Spool)>> {
+    let notifier = state.notifier();
+    let names = notifier.status().into_iter().map(|status| status.name);
+    let mut spools: Vec<_> = names
+        .filter(|name| publisher.is_none_or(|publisher| **name == *publisher))
+        .filter_map(|name| notifier.spool(&name).map(|spool| (name, spool)))
+        .collect();
+    // One that a reload replaces is there twice while it is emptied.
+    spools.dedup_by(|(one, _), (other, _)| one == other);
+    (publisher.is_none() || !spools.is_empty()).then_some(spools)
+}

@@ -1,0 +1,42 @@
+//! What the units of a pool are called.
+
+use std::collections::BTreeMap;
+
+use nephoscope_config::hide_userinfo;
+use nephoscope_polling::classes::SourceClasses;
+use nephoscope_polling::task::TaskDef;
+use nephoscope_pool::protocol::UnitHash;
+
+use crate::settings::Settings;
+
+/// What the units of this configuration are called, as ceilometer calls groups, with the listing: others' show as their hash.
+pub(super) fn units(settings: &Settings) -> BTreeMap<UnitHash, String> {
+    let Ok(plugins) = settings.plugins() else {
+        return BTreeMap::new();
+    };
+    let config = &settings.loaded.config;
+    let prefix = &config.coordination.group_prefix;
+    let group = group_name(&config.agent.namespaces, prefix);
+    let tasks = TaskDef::plan(&config.sources, &plugins, &SourceClasses::default());
+    let units = tasks.iter().flat_map(|task| task.shared_units());
+    units
+        .map(|unit| {
+            let name = match unit.listing.strip_prefix("static:") {
+                Some(hash) => format!("{group}-{hash}"),
+                None => format!("{group}-global {}", hide_userinfo(&unit.listing)),
+            };
+            (UnitHash::of(prefix, unit), name)
+        })
+        .collect()
+}
+
+/// The first part of a group's name: the namespaces, sorted, and the prefix.
+pub(super) fn group_name(namespaces: &[String], prefix: &str) -> String {
+    let mut names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    if !prefix.is_empty() {
+        names.push(prefix);
+    }
+    names.join("-")
+}

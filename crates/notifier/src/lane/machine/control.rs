@@ -1,0 +1,229 @@
+//! The side of the notifier: reloads, the stop, and what the machine says of itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_plugin::Publisher;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Draining, Effects, Machine, Mode, Replacement, Room};
+use crate::events::{Counts, Event};
+use crate::lane::served::Served;
+use crate::lane::storage::Storage;
+use crate::options::STORE_TIME;
+use crate::queue::Entry;
+use crate::spool::Incoming;
+use crate::status::PublisherState;
+
+/// What was left when a lane stopped, and was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) samples: u64,
+    pub(crate) batches: u64,
+}
+
+/// What a machine says of itself; its storage is not in it.
+pub(crate) struct View<'a> {
+    pub(crate) url_shown: &'a str,
+    pub(crate) state: PublisherState,
+    pub(crate) bound: usize,
+    pub(crate) queued_samples: usize,
+    pub(crate) queued_batches: usize,
+    pub(crate) oldest: Option<Duration>,
+    pub(crate) counts: Counts,
+}
+
+impl Machine {
+    /// Empties the queue for good, at most until then. Of two deadlines the earlier counts.
+    pub(crate) fn drain(&mut self, until: Instant, storage: Option<&dyn Storage>, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        let mut deliver_until = until;
+        if self.usable(storage).is_some() {
+            let left = until.saturating_duration_since(now);
+            deliver_until = until.checked_sub(STORE_TIME.min(left / 4)).unwrap_or(until);
+        }
+        self.mode = match self.mode {
+            Mode::Open => Mode::Draining(Draining { until, deliver_until }),
+            Mode::Draining(other) => Mode::Draining(Draining {
+                until: other.until.min(until),
+                deliver_until: other.deliver_until.min(deliver_until),
+            }),
+            Mode::Stopped => return effects,
+        };
+        self.health.resume(now);
+        effects.work = true;
+        effects
+    }
+
+    /// Delivers what the storage holds as soon as may be: the next retry need not wait, and what is fresh does.
+    pub(crate) fn hurry(&mut self, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        if let Mode::Open = self.mode {
+            self.backlog_first = true;
+            self.health.resume(now);
+            effects.work = true;
+        }
+        effects
+    }
+
+    /// A reload changes the bound, and perhaps the publisher. With another publisher: what resolves when it is in place.
+    pub(crate) fn update(
+        &mut self,
+        served: Served,
+        bound: usize,
+        now: Instant,
+    ) -> (Option<oneshot::Receiver<()>>, Effects) {
+        self.queue.set_bound(bound);
+        let mut effects = Effects {
+            room: self.room_if_eased(),
+            ..Effects::default()
+        };
+        if let Some(withdrawn) = self.replacement.take()
+            && !Arc::ptr_eq(&withdrawn.served.publisher, &served.publisher)
+        {
+            self.unused.push(withdrawn.served.publisher);
+            effects.work = true;
+        }
+        if Arc::ptr_eq(&self.served.publisher, &served.publisher) {
+            self.served.url_shown = served.url_shown;
+            return (None, effects);
+        }
+        let (done, swapped) = oneshot::channel();
+        self.replacement = Some(Replacement {
+            served,
+            until: now + self.drain_timeout,
+            done,
+        });
+        effects.work = true;
+        (Some(swapped), effects)
+    }
+
+    /// Takes out what is left, for a storage: nothing is taken any more. Until when it may be stored; `None` when the machine has
+    /// ended. Those who wait for room are told that there will be none.
+    pub(crate) fn put_away(&mut self, now: Instant) -> Option<(Instant, Vec<Incoming>, Effects)> {
+        if self.ended {
+            return None;
+        }
+        let until = match self.mode {
+            Mode::Draining(draining) => draining.until,
+            Mode::Open | Mode::Stopped => now,
+        };
+        self.mode = Mode::Stopped;
+        self.runs.clear();
+        let mut rest = Vec::new();
+        if let Some(encoding) = &self.served.encoding {
+            for entry in self.queue.empty() {
+                if let (batch, Some(ticket)) = entry.into_parts() {
+                    rest.push(Incoming {
+                        batch,
+                        encoding: encoding.clone(),
+                        ticket,
+                    });
+                }
+            }
+        }
+        let effects = Effects {
+            room: Room::All,
+            ..Effects::default()
+        };
+        Some((until, rest, effects))
+    }
+
+    /// Counts and drops whatever is left, also what a storage has not taken (`unstored`); nothing is taken any more. `None` when
+    /// the machine has ended before.
+    pub(crate) fn stop(&mut self, unstored: impl FnOnce() -> Vec<Incoming>) -> Option<(Left, Effects)> {
+        if self.ended {
+            return None;
+        }
+        self.ended = true;
+        self.mode = Mode::Stopped;
+        self.runs.clear();
+        let mut effects = Effects {
+            room: Room::All,
+            ..Effects::default()
+        };
+        let mut left = Left::default();
+        let mut drop_batch = |counts: &mut Counts, samples: usize| {
+            counts.drop(samples);
+            left.samples += samples as u64;
+            left.batches += 1;
+        };
+        let queued: VecDeque<Entry> = self.queue.empty();
+        for entry in queued {
+            drop_batch(&mut self.counts, entry.samples());
+            effects.lost.push(entry);
+        }
+        for incoming in unstored() {
+            drop_batch(&mut self.counts, incoming.batch.len());
+            effects.lost_tickets.push(incoming.ticket);
+        }
+        if left.batches > 0 {
+            effects.events.push(Event::Abandoned {
+                samples: left.samples,
+                batches: left.batches,
+            });
+        }
+        self.health.finish(&mut effects.events);
+        Some((left, effects))
+    }
+
+    /// Samples that are held here.
+    pub(crate) fn held(&self) -> usize {
+        self.queue.samples()
+    }
+
+    /// What it says of itself.
+    pub(crate) fn view(&self, storage: Option<&dyn Storage>, now: Instant) -> View<'_> {
+        View {
+            url_shown: &self.served.url_shown,
+            state: self.state(storage, now),
+            bound: self.queue.bound(),
+            queued_samples: self.queue.own_samples(),
+            queued_batches: self.queue.own_batches(),
+            oldest: self.queue.oldest().map(|since| now.duration_since(since)),
+            counts: self.counts,
+        }
+    }
+
+    fn state(&self, storage: Option<&dyn Storage>, now: Instant) -> PublisherState {
+        let failing = self.health.failing();
+        // While the storage takes batches, nobody waits and nothing is lost.
+        let spooling = self
+            .usable(storage)
+            .is_some_and(|(storage, _)| storage.takes() && !self.stands_still(now));
+        let blocked = self.health.blocked().filter(|_| !spooling);
+        match (&self.mode, blocked, failing) {
+            (Mode::Stopped, ..) => PublisherState::Stopped,
+            (Mode::Draining(draining), ..) => PublisherState::Draining {
+                until: draining.until,
+            },
+            (Mode::Open, Some(since), failing) => PublisherState::Blocked {
+                since,
+                error: failing.map(|failing| failing.error.clone()),
+                attempts: failing.map_or(0, |failing| failing.attempts),
+                dropped: self.health.dropping(),
+            },
+            (Mode::Open, None, Some(failing)) => PublisherState::Retrying {
+                since: failing.since,
+                error: failing.error.clone(),
+                attempts: failing.attempts,
+            },
+            (Mode::Open, None, None) if self.queue.is_empty() => PublisherState::Idle,
+            (Mode::Open, None, None) => PublisherState::Delivering,
+        }
+    }
+
+    /// All publishers that this lane has, for closing.
+    pub(super) fn dismiss(&mut self) -> Vec<Arc<dyn Publisher>> {
+        let mut leaving = std::mem::take(&mut self.unused);
+        leaving.push(self.served.publisher.clone());
+        leaving.extend(
+            self.replacement
+                .take()
+                .map(|replacement| replacement.served.publisher),
+        );
+        leaving
+    }
+}

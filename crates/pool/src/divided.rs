@@ -1,0 +1,137 @@
+//! How a pool divides its work, computed from the members and plans that anybody can see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nephoscope_model::ScheduleId;
+
+use crate::protocol::division::Carriers;
+use crate::protocol::{AgentId, KeyHash, Plan, PlanMember, UnitHash};
+
+use super::view::PoolView;
+
+/// A unit of a plan, and how it is divided.
+#[derive(Debug)]
+pub struct DividedUnit<'a> {
+    /// The schedule whose cycles the plan divides.
+    pub schedule: &'a ScheduleId,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The unit.
+    pub unit: UnitHash,
+    view: &'a PoolView,
+    carriers: Carriers,
+}
+
+/// What a member has of a unit.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberShare<'a> {
+    /// The member as the plan lists it.
+    pub member: &'a PlanMember,
+    /// Of the keys, between 0 and 1.
+    pub share: f64,
+    /// Whether it is there, with the incarnation that the plan lists.
+    pub present: bool,
+}
+
+/// Who comes for a key.
+#[derive(Debug, Clone)]
+pub struct KeyOwner<'a> {
+    /// All that carry the unit, the owner first.
+    pub ranking: Vec<&'a PlanMember>,
+    /// Who polls what the owner leaves undone.
+    pub stand_in: StandIn<'a>,
+}
+
+/// Who polls what the owner of a key leaves undone.
+#[derive(Debug, Clone, Copy)]
+pub enum StandIn<'a> {
+    /// Nobody carries the unit.
+    NoCarrier,
+    /// Nobody has to: the owner is there.
+    NotNeeded,
+    /// The owner is gone, and this one follows.
+    Next(&'a PlanMember),
+    /// All that carry the unit are gone.
+    AllGone,
+}
+
+impl PoolView {
+    /// Each unit of each plan.
+    pub fn divided(&self) -> impl Iterator<Item = DividedUnit<'_>> {
+        self.plans.iter().flat_map(move |(schedule, plan)| {
+            let members = plan.members.iter();
+            let units: BTreeSet<UnitHash> = members.flat_map(|member| member.units.iter().copied()).collect();
+            units.into_iter().map(move |unit| DividedUnit {
+                schedule,
+                plan,
+                unit,
+                view: self,
+                carriers: Carriers::of(plan, unit),
+            })
+        })
+    }
+
+    /// Whether any plan lists a member of this id.
+    pub fn is_planned(&self, id: &AgentId) -> bool {
+        let mut members = self.plans.iter().flat_map(|(_, plan)| plan.members.iter());
+        members.any(|member| member.id == *id)
+    }
+
+    fn is_present(&self, planned: &PlanMember) -> bool {
+        let mut members = self.members.iter();
+        members.any(|seen| seen.id == planned.id && seen.member.incarnation == planned.incarnation)
+    }
+}
+
+impl<'a> DividedUnit<'a> {
+    /// What each member that carries the unit has of these keys.
+    pub fn shares(&self, keys: &[String]) -> Vec<MemberShare<'a>> {
+        let mut owned: BTreeMap<usize, u64> = BTreeMap::new();
+        for owner in keys
+            .iter()
+            .filter_map(|key| self.carriers.owner(KeyHash::of(key)))
+        {
+            *owned.entry(owner).or_default() += 1;
+        }
+        let numbers = self.carriers.numbers().iter();
+        let shares = numbers.filter_map(|number| {
+            let member = self.plan.members.get(*number)?;
+            let count = owned.get(number).copied().unwrap_or(0);
+            Some(MemberShare {
+                member,
+                share: count as f64 / keys.len().max(1) as f64,
+                present: self.view.is_present(member),
+            })
+        });
+        shares.collect()
+    }
+
+    /// Who comes for a key, as if the member of the id `without` were not listed.
+    pub fn owner(&self, key: &str, without: Option<&str>) -> KeyOwner<'a> {
+        let mut ranking = self.ranking(key);
+        ranking.retain(|member| Some(member.id.as_str()) != without);
+        let here = ranking.iter().position(|member| self.view.is_present(member));
+        let stand_in = match here {
+            _ if ranking.is_empty() => StandIn::NoCarrier,
+            Some(0) => StandIn::NotNeeded,
+            Some(place) => ranking
+                .get(place)
+                .map_or(StandIn::AllGone, |next| StandIn::Next(next)),
+            None => StandIn::AllGone,
+        };
+        KeyOwner { ranking, stand_in }
+    }
+
+    /// To whom a key moves when its owner of this id goes; none if that one does not own it.
+    pub fn moves_from(&self, id: &AgentId, key: &str) -> Option<Option<&'a PlanMember>> {
+        let mut ranking = self.ranking(key).into_iter();
+        (ranking.next()?.id == *id).then(|| ranking.next())
+    }
+
+    fn ranking(&self, key: &str) -> Vec<&'a PlanMember> {
+        let numbers = self.carriers.ranking(KeyHash::of(key)).into_iter();
+        numbers
+            .filter_map(|number| self.plan.members.get(number))
+            .collect()
+    }
+}

@@ -1,0 +1,146 @@
+//! Keeps a lease alive, and knows for how long it surely is.
+
+use std::time::Duration;
+
+use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::{Instant, timeout_at};
+
+use super::endpoint::Connection;
+use super::error::StoreError;
+use super::numbers::LeaseId;
+use super::store::Store;
+
+/// Keeps one lease alive, one beat at a time.
+#[derive(Debug)]
+pub struct Heart {
+    store: Store,
+    lease: LeaseId,
+    stream: Option<Stream>,
+}
+
+/// A stream of keepalives. Answers carry no number: so there is never more than one question under way, and a stream whose answer was not
+/// waited for is not used again.
+#[derive(Debug)]
+struct Stream {
+    connection: Connection,
+    keeper: LeaseKeeper,
+    answers: LeaseKeepAliveStream,
+}
+
+/// What etcd says of the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// It lives, for at least its TTL after `sent`.
+    Alive {
+        /// When the keepalive that etcd acknowledged was sent, on the boot-time clock.
+        sent: Duration,
+    },
+    /// It does not exist, or exists no more.
+    Gone,
+}
+
+impl Heart {
+    /// For a lease that was granted.
+    pub fn new(store: Store, lease: LeaseId) -> Self {
+        Self {
+            store,
+            lease,
+            stream: None,
+        }
+    }
+
+    /// The lease.
+    pub fn lease(&self) -> LeaseId {
+        self.lease
+    }
+
+    /// Sends a keepalive and waits for its answer, at most one request timeout, at whichever endpoint answers.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: whether the lease lives is not known. [`StoreError::AnotherHistory`]: it is gone with its etcd.
+    pub async fn beat(&mut self) -> Result<Beat, StoreError> {
+        let limit = self.store.request_timeout();
+        let deadline = Instant::now() + limit;
+        // Out of its place: if this is dropped halfway, an answer is under way that nobody may take for another's.
+        if let Some(stream) = self.stream.take() {
+            // Where there are others, they get half of the time.
+            let share = if self.store.has_several_endpoints() {
+                limit / 2
+            } else {
+                limit
+            };
+            match self.beat_on(stream, Instant::now() + share).await {
+                Err(error) if error.may_have_happened() && Instant::now() < deadline => {}
+                decided => return decided,
+            }
+        }
+        self.beat_anew(deadline).await
+    }
+
+    async fn beat_on(&mut self, mut stream: Stream, deadline: Instant) -> Result<Beat, StoreError> {
+        let before = self.store.before();
+        let broken = stream.connection.broken.clone();
+        let url = self.store.url(stream.connection.endpoint);
+        let ended = || StoreError::Unanswered {
+            reason: format!("{url}: the connection broke"),
+        };
+        let began = Instant::now();
+        let sent = boot_time();
+        let answered = async {
+            stream.keeper.keep_alive().await?;
+            stream.answers.message().await
+        };
+        let answered = tokio::select! {
+            answered = timeout_at(deadline, answered) => answered,
+            () = broken.cancelled() => return Err(ended()),
+        };
+        match answered {
+            Ok(Ok(Some(answer))) => {
+                self.store.check(before, answer.header(), false)?;
+                if answer.ttl() <= 0 {
+                    return Ok(Beat::Gone);
+                }
+                self.stream = Some(stream);
+                Ok(Beat::Alive { sent })
+            }
+            Ok(Ok(None)) => Err(ended()),
+            Ok(Err(error)) => Err(self.store.failed(&stream.connection, &error)),
+            Err(_) => {
+                stream.connection.broken.cancel();
+                Err(StoreError::late(url, began.elapsed()))
+            }
+        }
+    }
+
+    async fn beat_anew(&mut self, deadline: Instant) -> Result<Beat, StoreError> {
+        let lease = self.lease.0;
+        let opened = self.store.ask_until(deadline, |mut client| async move {
+            let sent = boot_time();
+            let (keeper, answers) = client.lease_keep_alive(lease).await?;
+            Ok((sent, keeper, answers))
+        });
+        match opened.await {
+            Ok((connection, (sent, keeper, answers))) => {
+                self.stream = Some(Stream {
+                    connection,
+                    keeper,
+                    answers,
+                });
+                Ok(Beat::Alive { sent })
+            }
+            Err(StoreError::LeaseGone) => Ok(Beat::Gone),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The time since the machine was started, with the time that it was suspended.
+fn boot_time() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}

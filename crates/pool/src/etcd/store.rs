@@ -1,0 +1,603 @@
+//! Calls to etcd, each with a deadline, at whichever endpoint answers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use etcd_client::{Client, Error, GetOptions, LeaseGrantOptions, LeaseTimeToLiveOptions, ResponseHeader};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use nephoscope_plugin::Backoff;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use uuid::Uuid;
+
+use super::endpoint::{Connection, Endpoint};
+use super::entry::{Entry, Snapshot};
+use super::error::{self, Cure, Failed, StoreError};
+use super::history::{Before, History};
+use super::numbers::{LeaseId, Revision};
+use super::options::StoreOptions;
+use super::transaction::{Outcome, Transaction, Write};
+
+/// How many keys one read may give. A pool of a thousand members on a hundred schedules has fewer; more is not a pool's.
+pub const MAX_READ_KEYS: usize = 250_000;
+
+/// How many bytes of keys and values one read may give.
+pub const MAX_READ_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many keys are asked for at once. Fewer, when they do not fit into a message.
+const PAGE: i64 = 1_000;
+
+/// A read that found its revision compacted between two pages begins anew, this often.
+const READS: usize = 3;
+
+/// When the first endpoint is silent for as long, the next one is asked as well. Of a read the first answer counts.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The pauses between two rounds through all endpoints.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+
+/// etcd. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Arc<StoreOptions>,
+    endpoints: Vec<Arc<Endpoint>>,
+    /// The endpoint that answered last.
+    preferred: AtomicUsize,
+    history: History,
+}
+
+/// What etcd answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// To the question.
+    pub value: T,
+    /// As of which revision.
+    pub revision: Revision,
+}
+
+/// A running attempt: where, and what it came to.
+type Attempt<'a, T> = Pin<Box<dyn Future<Output = (usize, Result<(Connection, T), Failed>)> + Send + 'a>>;
+
+impl Store {
+    /// A store of which nothing is opened yet.
+    pub fn new(options: StoreOptions) -> Self {
+        let endpoints: Vec<_> = options
+            .endpoints
+            .iter()
+            .map(|url| Arc::new(Endpoint::new(url)))
+            .collect();
+        // Agents are spread over the endpoints.
+        let first = Uuid::new_v4().as_u128() as usize % endpoints.len().max(1);
+        Self {
+            shared: Arc::new(Shared {
+                options: Arc::new(options),
+                endpoints,
+                preferred: AtomicUsize::new(first),
+                history: History::new(),
+            }),
+        }
+    }
+
+    /// How long one call may take.
+    pub fn request_timeout(&self) -> Duration {
+        self.shared.options.request_timeout
+    }
+
+    /// The id of etcd's cluster, once etcd has answered.
+    pub fn cluster(&self) -> Option<u64> {
+        self.shared.history.cluster()
+    }
+
+    /// What a key holds, as of now: a linearizable read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    pub async fn get(&self, key: &[u8]) -> Result<Answer<Option<Entry>>, StoreError> {
+        let before = self.before();
+        let get = |mut client: Client| async move { client.get(key, None).await };
+        let (_, mut response) = self.ask(get).await?;
+        let revision = self.check(before, response.header(), true)?;
+        let value = response.take_kvs().into_iter().next().map(Entry::from);
+        Ok(Answer { value, revision })
+    }
+
+    /// All entries under a prefix as they stand together, as of now: a linearizable read, in as many pages as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] beyond [`MAX_READ_KEYS`] or [`MAX_READ_BYTES`].
+    pub async fn range(&self, prefix: &[u8]) -> Result<Snapshot, StoreError> {
+        self.ranges(&[prefix]).await
+    }
+
+    /// All entries under any of several prefixes, none of which is part of another, as they stand together: as [`Store::range`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::range`], the bounds for each prefix.
+    pub async fn ranges(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
+        let mut outcome = Err(StoreError::Compacted);
+        for _ in 0..READS {
+            outcome = self.together(prefixes).await;
+            if !matches!(outcome, Err(StoreError::Compacted)) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn together(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
+        let mut all = Snapshot::default();
+        for prefix in prefixes {
+            let part = self.pages(prefix.as_ref(), all.revision).await?;
+            all.revision = part.revision;
+            all.entries.extend(part.entries);
+        }
+        Ok(all)
+    }
+
+    /// At a revision, or at the present one if it is 0.
+    async fn pages(&self, prefix: &[u8], revision: Revision) -> Result<Snapshot, StoreError> {
+        let end = end_of(prefix);
+        let mut snapshot = Snapshot {
+            entries: Vec::new(),
+            revision,
+        };
+        let (mut start, mut page, mut bytes) = (prefix.to_vec(), PAGE, 0_usize);
+        let too_large = |limit| StoreError::TooLarge {
+            under: String::from_utf8_lossy(prefix).into_owned(),
+            limit,
+        };
+        loop {
+            let before = self.before();
+            let mut options = GetOptions::new().with_range(end.clone()).with_limit(page);
+            if snapshot.revision > 0 {
+                options = options.with_revision(snapshot.revision);
+            }
+            let get = |mut client: Client| {
+                let (start, options) = (start.clone(), options.clone());
+                async move { client.get(start, Some(options)).await }
+            };
+            let mut response = match self.ask(get).await {
+                Ok((_, response)) => response,
+                // A page of large values.
+                Err(StoreError::TooLarge { .. }) if page > 1 => {
+                    page = (page / 4).max(1);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let revision = self.check(before, response.header(), true)?;
+            if snapshot.revision == 0 {
+                snapshot.revision = revision;
+            }
+            let more = response.more();
+            for entry in response.take_kvs().into_iter().map(Entry::from) {
+                bytes += entry.key.len() + entry.value.len();
+                if bytes > MAX_READ_BYTES {
+                    return Err(too_large("64 MiB"));
+                }
+                if snapshot.entries.len() == MAX_READ_KEYS {
+                    return Err(too_large("250,000 keys"));
+                }
+                snapshot.entries.push(entry);
+            }
+            match snapshot.entries.last() {
+                Some(last) if more => {
+                    start = last.key.clone();
+                    start.push(0);
+                }
+                _ => return Ok(snapshot),
+            }
+        }
+    }
+
+    /// Writes a value, whatever was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; it may have happened nevertheless ([`StoreError::may_have_happened`]).
+    pub async fn put(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        lease: Option<LeaseId>,
+    ) -> Result<Revision, StoreError> {
+        let write = Write::Put {
+            key: key.to_vec(),
+            value: value.to_vec(),
+            lease,
+        };
+        let transaction = Transaction {
+            writes: vec![write],
+            ..Transaction::default()
+        };
+        Ok(self.transact(transaction).await?.revision)
+    }
+
+    /// Makes writes together, if conditions hold.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; it may have happened nevertheless ([`StoreError::may_have_happened`]).
+    pub async fn transact(&self, transaction: Transaction) -> Result<Answer<Outcome>, StoreError> {
+        let before = self.before();
+        let response = self.write(|mut client| {
+            let transaction = transaction.clone();
+            async move { client.txn(transaction.into()).await }
+        });
+        let response = response.await?;
+        let revision = self.check(before, response.header(), true)?;
+        let value = Outcome::from(&response);
+        Ok(Answer { value, revision })
+    }
+
+    /// A new lease, and for how long etcd grants it: at least as long as asked for, in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    pub async fn grant(&self, ttl: Duration) -> Result<(LeaseId, Duration), StoreError> {
+        let before = self.before();
+        // With an id of our own a grant can be repeated: it is the same lease.
+        let id = LeaseId((Uuid::new_v4().as_u128() as i64 & i64::MAX).max(1));
+        let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        let granted = self.ask(move |mut client| async move {
+            let options = LeaseGrantOptions::new().with_id(id.0);
+            let asked = i64::try_from(seconds).unwrap_or(i64::MAX);
+            match client.lease_grant(asked, Some(options)).await {
+                Err(error) if error::lease_exists(&error) => Ok((None, asked)),
+                Err(error) => Err(error),
+                Ok(mut granted) => Ok((granted.take_header(), granted.ttl())),
+            }
+        });
+        let (_, (header, granted)) = granted.await?;
+        self.check(before, header.as_ref(), false)?;
+        Ok((id, Duration::from_secs(u64::try_from(granted).unwrap_or(seconds))))
+    }
+
+    /// Ends a lease, and deletes what hangs on it. One that is gone already is fine.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    pub async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
+        let revoked = self.ask(move |mut client| async move { client.lease_revoke(lease.0).await });
+        match revoked.await {
+            Ok(_) | Err(StoreError::LeaseGone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How much longer a lease lives if nobody keeps it alive, to the second; nothing if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    pub async fn time_to_live(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
+        let before = self.before();
+        let asked = self.ask(move |mut client| async move {
+            client
+                .lease_time_to_live(lease.0, Some(LeaseTimeToLiveOptions::new()))
+                .await
+        });
+        match asked.await {
+            Ok((_, answer)) => {
+                self.check(before, answer.header(), false)?;
+                Ok(u64::try_from(answer.ttl()).ok().map(Duration::from_secs))
+            }
+            Err(StoreError::LeaseGone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How long ago a lease was granted or kept alive, to the second; nothing if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    pub async fn lease_age(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
+        let asked = self.ask(move |mut client| async move {
+            client
+                .lease_time_to_live(lease.0, Some(LeaseTimeToLiveOptions::new()))
+                .await
+        });
+        match asked.await {
+            Ok((_, answer)) if answer.ttl() >= 0 => {
+                let age = answer.granted_ttl().saturating_sub(answer.ttl());
+                Ok(Some(Duration::from_secs(u64::try_from(age).unwrap_or(0))))
+            }
+            Ok(_) | Err(StoreError::LeaseGone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    // ---- for the other modules of the store
+
+    pub(super) fn before(&self) -> Before {
+        self.shared.history.before()
+    }
+
+    pub(super) fn history(&self) -> watch::Receiver<u64> {
+        self.shared.history.number()
+    }
+
+    /// Compares an answer with what was known before; its revision.
+    pub(super) fn check(
+        &self,
+        before: Before,
+        header: Option<&ResponseHeader>,
+        linearizable: bool,
+    ) -> Result<Revision, StoreError> {
+        self.shared.history.check(before, header, linearizable)?;
+        Ok(header.map_or(0, ResponseHeader::revision))
+    }
+
+    pub(super) fn has_several_endpoints(&self) -> bool {
+        self.shared.endpoints.len() > 1
+    }
+
+    /// What an error of a stream means, whose connection is given up if it is broken.
+    pub(super) fn failed(&self, connection: &Connection, error: &Error) -> StoreError {
+        let failed = error::failed(error, self.url(connection.endpoint));
+        if matches!(failed.cure, Cure::Reconnect | Cure::Authenticate) {
+            connection.broken.cancel();
+        }
+        failed.error
+    }
+
+    pub(super) fn url(&self, endpoint: usize) -> &str {
+        self.shared
+            .endpoints
+            .get(endpoint)
+            .map_or("etcd", |endpoint| &endpoint.url)
+    }
+
+    /// Asks for something that may be asked for twice: one endpoint after the other, beginning with the one that answered last, until one
+    /// answers or the time is over.
+    pub(super) async fn ask<T, F, R>(&self, request: F) -> Result<(Connection, T), StoreError>
+    where
+        T: Send,
+        F: Fn(Client) -> R + Send + Sync,
+        R: Future<Output = Result<T, Error>> + Send,
+    {
+        self.ask_until(Instant::now() + self.request_timeout(), request)
+            .await
+    }
+
+    pub(super) async fn ask_until<T, F, R>(
+        &self,
+        deadline: Instant,
+        request: F,
+    ) -> Result<(Connection, T), StoreError>
+    where
+        T: Send,
+        F: Fn(Client) -> R + Send + Sync,
+        R: Future<Output = Result<T, Error>> + Send,
+    {
+        let count = self.shared.endpoints.len();
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut troubles = Troubles::default();
+        for round in 1.. {
+            let first = self.shared.preferred.load(Ordering::Relaxed);
+            let mut running: FuturesUnordered<Attempt<'_, T>> = FuturesUnordered::new();
+            let mut waiting = (0..count).map(|offset| (first + offset) % count);
+            running.extend(
+                waiting
+                    .next()
+                    .map(|index| self.attempt(index, deadline, &request)),
+            );
+            let mut next_at = Instant::now() + PATIENCE;
+            while !running.is_empty() {
+                let (index, result) = tokio::select! {
+                    Some(ended) = running.next() => ended,
+                    () = sleep_until(next_at), if waiting.len() > 0 => {
+                        running.extend(waiting.next().map(|index| self.attempt(index, deadline, &request)));
+                        next_at = Instant::now() + PATIENCE;
+                        continue;
+                    }
+                };
+                match result {
+                    Ok(answer) => {
+                        self.shared.preferred.store(index, Ordering::Relaxed);
+                        return Ok(answer);
+                    }
+                    Err(Failed {
+                        error,
+                        cure: Cure::None,
+                    }) => return Err(error),
+                    Err(Failed { error, .. }) => troubles.add(error),
+                }
+                if running.is_empty() {
+                    running.extend(
+                        waiting
+                            .next()
+                            .map(|index| self.attempt(index, deadline, &request)),
+                    );
+                }
+            }
+            let pause = backoff.pause(round);
+            if Instant::now() + pause >= deadline {
+                break;
+            }
+            sleep(pause).await;
+        }
+        Err(troubles.into_error())
+    }
+
+    /// One request at one endpoint, and once more if its token has expired.
+    fn attempt<'a, T, F, R>(&'a self, index: usize, deadline: Instant, request: &'a F) -> Attempt<'a, T>
+    where
+        T: Send + 'a,
+        F: Fn(Client) -> R + Send + Sync,
+        R: Future<Output = Result<T, Error>> + Send + 'a,
+    {
+        Box::pin(async move {
+            let mut result = self.request(index, deadline, request).await;
+            if matches!(&result, Err(failed) if failed.cure == Cure::Authenticate) {
+                result = self.request(index, deadline, request).await;
+            }
+            (index, result)
+        })
+    }
+
+    async fn request<T, F, R>(
+        &self,
+        index: usize,
+        deadline: Instant,
+        request: &F,
+    ) -> Result<(Connection, T), Failed>
+    where
+        F: Fn(Client) -> R,
+        R: Future<Output = Result<T, Error>>,
+    {
+        let connection = self.connection(index, deadline).await?;
+        let began = Instant::now();
+        match timeout_at(deadline, request(connection.client.clone())).await {
+            Ok(Ok(answer)) => Ok((connection, answer)),
+            Ok(Err(error)) => {
+                let failed = error::failed(&error, self.url(index));
+                if matches!(failed.cure, Cure::Reconnect | Cure::Authenticate) {
+                    connection.broken.cancel();
+                }
+                Err(failed)
+            }
+            Err(_) => {
+                connection.broken.cancel();
+                Err(Failed {
+                    error: StoreError::late(self.url(index), began.elapsed()),
+                    cure: Cure::Reconnect,
+                })
+            }
+        }
+    }
+
+    async fn connection(&self, index: usize, deadline: Instant) -> Result<Connection, Failed> {
+        let shared = &self.shared;
+        let Some(endpoint) = shared.endpoints.get(index) else {
+            let reason = "no endpoint is configured".to_owned();
+            return Err(Failed {
+                error: StoreError::Unreachable { reason },
+                cure: Cure::None,
+            });
+        };
+        let connection = endpoint.connection(index, &shared.options, deadline).await;
+        connection.map_err(|error| {
+            // A password that is wrong is wrong everywhere, and etcd makes each attempt expensive for itself.
+            let cure = if matches!(error, StoreError::Credentials { .. }) {
+                Cure::None
+            } else {
+                Cure::Reconnect
+            };
+            Failed { error, cure }
+        })
+    }
+
+    /// Sends a write once, over a connection that is known to work; to another endpoint only if it certainly did not happen.
+    async fn write<T, F, R>(&self, request: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: Fn(Client) -> R + Send + Sync,
+        R: Future<Output = Result<T, Error>> + Send,
+    {
+        let deadline = Instant::now() + self.request_timeout();
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut authenticated = false;
+        for round in 1.. {
+            let (connection, ()) = self.ask_until(deadline, |_| async { Ok(()) }).await?;
+            let index = connection.endpoint;
+            let Failed { error, cure } = match self.request(index, deadline, &request).await {
+                Ok((_, answer)) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            let again = match cure {
+                Cure::None => false,
+                Cure::Authenticate => !std::mem::replace(&mut authenticated, true),
+                Cure::Elsewhere | Cure::Reconnect => !error.may_have_happened(),
+            };
+            let pause = backoff.pause(round);
+            if !again || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            if cure != Cure::Authenticate {
+                self.shared.preferred.store(
+                    (index + 1) % self.shared.endpoints.len().max(1),
+                    Ordering::Relaxed,
+                );
+                sleep(pause).await;
+            }
+        }
+        Err(Troubles::default().into_error())
+    }
+}
+
+/// What went wrong at several endpoints: the one that says most is told.
+#[derive(Debug, Default)]
+struct Troubles {
+    worst: Option<StoreError>,
+    unreachable: Vec<String>,
+}
+
+impl Troubles {
+    fn add(&mut self, error: StoreError) {
+        if let StoreError::Unreachable { reason } = &error {
+            if !self.unreachable.contains(reason) {
+                self.unreachable.push(reason.clone());
+            }
+            return;
+        }
+        let weight = |error: &StoreError| match error {
+            StoreError::Unanswered { .. } => 2,
+            StoreError::NoLeader { .. } => 1,
+            _ => 3,
+        };
+        if self
+            .worst
+            .as_ref()
+            .is_none_or(|worst| weight(worst) < weight(&error))
+        {
+            self.worst = Some(error);
+        }
+    }
+
+    fn into_error(self) -> StoreError {
+        self.worst.unwrap_or_else(|| StoreError::Unreachable {
+            reason: self.unreachable.join("; "),
+        })
+    }
+}
+
+/// The end of the range of keys that begin with `prefix`.
+pub(super) fn end_of(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return end;
+        }
+    }
+    // All keys from the prefix on.
+    vec![0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_behind_the_last_key_with_the_prefix() {
+        assert_eq!(end_of(b"a/"), b"a0");
+        assert_eq!(end_of(&[b'a', 0xff]), b"b");
+        assert_eq!(end_of(&[0xff]), [0]);
+        assert_eq!(end_of(b""), [0]);
+    }
+}

@@ -1,0 +1,36 @@
+//! A division as the engine asks for it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use nephoscope_coordination::{Plan, Share, Unit};
+
+use crate::protocol::{Division, KeyHash, Portion, UnitHash, UnitSet};
+
+/// This agent's part in a work.
+pub(super) struct Part {
+    pub(super) division: Arc<Division>,
+    pub(super) group_prefix: Arc<str>,
+}
+
+impl Plan for Part {
+    fn carries(&self, units: &[Unit]) -> bool {
+        let hashes: UnitSet = units
+            .iter()
+            .map(|unit| UnitHash::of(&self.group_prefix, unit))
+            .collect();
+        self.division.carries(&hashes)
+    }
+
+    fn share(&self, unit: &Unit) -> Share {
+        match self.division.portion(unit) {
+            Portion::Nothing => Share::Nothing,
+            Portion::Everything => Share::Everything,
+            Portion::Resources(claim) => Share::Resources(Arc::new(move |key| claim.owns(KeyHash::of(key)))),
+        }
+    }
+
+    fn members(&self, unit: &Unit) -> NonZeroUsize {
+        NonZeroUsize::new(self.division.members(unit)).unwrap_or(NonZeroUsize::MIN)
+    }
+}

@@ -1,0 +1,593 @@
+//! The cycles of an agent: when they begin, by which plan, and what the engine says of them.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::{BootTime, Unit};
+use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+
+use super::super::MAX_DEATHS;
+use super::super::action::Action;
+use super::super::bad::BadReason;
+use super::super::cycle::{Begun, Cycle, Fate, Progress, Stage, Taken};
+use super::super::division::{Carriers, Claim, Division, Grounds};
+use super::super::event::{Edge, Now, WorkName};
+use super::super::ids::UnitHash;
+use super::super::member::UnitSet;
+use super::super::notice::Notice;
+use super::super::plan::Plan;
+use super::super::schedule::MAX_CYCLES;
+use super::presence::Presence;
+use super::{Machine, Nothing, OnLoss, Out, Place, PlanAnswer};
+
+impl Machine {
+    /// The edge of a cycle comes.
+    pub(super) fn prepare(&mut self, edge: Edge) {
+        let patience = self.options.plan_patience(edge.interval);
+        let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
+        schedule.interval = Some(edge.interval);
+        match schedule.cycles.get_mut(&edge.cycle.start) {
+            // A reload, or a step of the wall clock: where the edge lies is known better now.
+            Some(cycle) if cycle.stage == Stage::Coming => *cycle = Cycle::new(edge, patience),
+            Some(_) => {}
+            None => {
+                schedule
+                    .cycles
+                    .insert(edge.cycle.start, Cycle::new(edge, patience));
+            }
+        }
+    }
+
+    /// A cycle was in progress when this agent began to carry its schedule.
+    pub(super) fn in_progress(&mut self, edge: Edge) {
+        let patience = self.options.plan_patience(edge.interval);
+        let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
+        schedule.interval.get_or_insert(edge.interval);
+        let cycle = schedule.cycles.entry(edge.cycle.start);
+        cycle.or_insert_with(|| Cycle {
+            stage: Stage::Idle,
+            read: true,
+            ..Cycle::new(edge, patience)
+        });
+    }
+
+    /// Who does what in this cycle; asked at the edge or later, until the answer is not [`PlanAnswer::Wait`].
+    pub fn plan(&mut self, now: Now, cycle: &CycleId) -> PlanAnswer {
+        if self.stopping || matches!(self.presence, Presence::Left) {
+            return PlanAnswer::Nothing(Nothing::Stopping);
+        }
+        if !self.carried.contains_key(&cycle.schedule) {
+            return PlanAnswer::Nothing(Nothing::NotCarried);
+        }
+        let Some(known) = self.known_cycle(now, cycle) else {
+            return PlanAnswer::Nothing(Nothing::NoPlan);
+        };
+        if let Some(begun) = known.begun() {
+            return PlanAnswer::Agreed(begun.division.clone());
+        }
+        let (edge, patience) = (known.edge.edge, known.patience);
+        let plan = self
+            .schedules
+            .get(&cycle.schedule)
+            .and_then(|schedule| schedule.plan_of(cycle.start).cloned());
+        let answer = match plan {
+            Some(plan) => match self.place_in(&plan) {
+                Place::Current(me) => self.begin_by_plan(cycle, plan, me, edge),
+                Place::Former(me) if self.incarnation().is_some() => self.begin_alone(cycle, plan, me),
+                Place::Former(_) if now.boot < patience && self.store => return PlanAnswer::Wait,
+                Place::Former(_) => self.begin_by_former_plans(cycle),
+                Place::None => Err(Nothing::NotListed),
+            },
+            None if self.unknown_versions(&cycle.schedule) => Err(Nothing::UnknownVersions),
+            None if now.boot < patience && self.store => return PlanAnswer::Wait,
+            None => self.begin_by_former_plans(cycle),
+        };
+        let (stage, answer) = match answer {
+            Ok(begun) => {
+                let division = begun.division.clone();
+                // Others have all of it, as long as they stand.
+                let none = division.claims.is_empty() && begun.fate != Fate::Lasting;
+                let answer = if none {
+                    PlanAnswer::Nothing(Nothing::NotListed)
+                } else {
+                    PlanAnswer::Agreed(division)
+                };
+                (Stage::Begun(Box::new(begun)), answer)
+            }
+            Err(nothing @ (Nothing::NoPlan | Nothing::Paused)) => (Stage::Idle, PlanAnswer::Nothing(nothing)),
+            Err(nothing) => (Stage::Over, PlanAnswer::Nothing(nothing)),
+        };
+        if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start) {
+            known.stage = stage;
+        }
+        // Whoever was not passed over at the edge is succeeded.
+        self.look_for_outs = true;
+        answer
+    }
+
+    /// The cycle as it was prepared; or, if it was not, since its edge had passed before it was seen, as the wall clock
+    /// places it. `None` if nothing is known of the schedule's interval.
+    fn known_cycle(&mut self, now: Now, cycle: &CycleId) -> Option<&mut Cycle> {
+        let schedule = self.schedules.get_mut(&cycle.schedule)?;
+        let interval = schedule.interval;
+        let options = &self.options;
+        match schedule.cycles.entry(cycle.start) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(place) => {
+                let late = now.wall.as_micros().saturating_sub(cycle.start.as_micros());
+                let late = Duration::from_micros(u64::try_from(late).unwrap_or(0));
+                let interval = interval?;
+                let patience = options.plan_patience(interval);
+                let edge = Edge {
+                    cycle: cycle.clone(),
+                    edge: now.boot.minus(late),
+                    interval,
+                };
+                let mut known = Cycle::new(edge, patience);
+                // What happened meanwhile may not have arrived yet.
+                known.patience = now.boot.plus(patience);
+                Some(place.insert(known))
+            }
+        }
+    }
+
+    pub(super) fn cycle_mut(&mut self, schedule: &ScheduleId, start: Timestamp) -> Option<&mut Cycle> {
+        self.schedules.get_mut(schedule)?.cycles.get_mut(&start)
+    }
+
+    /// By the plan of the cycle: this agent's share, and that of those that were known to be gone before the edge.
+    fn begin_by_plan(
+        &self,
+        cycle: &CycleId,
+        plan: Arc<Plan>,
+        me: usize,
+        edge: BootTime,
+    ) -> Result<Begun, Nothing> {
+        let passed_over = if self.last_out <= edge {
+            self.outs(&cycle.schedule, &plan, me)
+        } else {
+            BTreeMap::new()
+        };
+        let mut units = BTreeMap::new();
+        let division = self.division(&cycle.schedule, &plan, me, |hash, carriers| {
+            let out = passed_over.get(&hash).cloned().unwrap_or_default();
+            let claim = Claim::planned(carriers, &Grounds::share(me, &out));
+            let step = Taken {
+                out,
+                works: BTreeSet::from([None]),
+            };
+            let progress = Progress {
+                running: BTreeSet::from([None]),
+                steps: vec![step],
+                left: false,
+            };
+            units.insert(hash, progress);
+            claim
+        });
+        Ok(Begun {
+            division: Arc::new(division),
+            plan: Some((plan, me)),
+            incarnation: self.incarnation(),
+            fate: Fate::Lasting,
+            units,
+        })
+    }
+
+    /// By a plan that counts on a membership that is lost since: what nobody else can have, is done nevertheless.
+    fn begin_alone(&self, cycle: &CycleId, plan: Arc<Plan>, me: usize) -> Result<Begun, Nothing> {
+        if self.options.on_loss == OnLoss::Pause {
+            return Err(Nothing::NotListed);
+        }
+        let alone = self.alone_in(&plan, me);
+        let nobody = BTreeSet::new();
+        let division = self.division(&cycle.schedule, &plan, me, |hash, carriers| {
+            let share = Claim::planned(carriers, &Grounds::share(me, &nobody));
+            share.filter(|_| alone.contains(&hash))
+        });
+        let units = plan.members.get(me).map(|member| member.units.clone());
+        let left = |hash: &UnitHash| Progress {
+            left: !alone.contains(hash),
+            ..Progress::own()
+        };
+        let units = units.iter().flat_map(|units| units.iter());
+        Ok(Begun {
+            units: units.map(|hash| (*hash, left(hash))).collect(),
+            division: Arc::new(division),
+            plan: Some((plan, me)),
+            incarnation: None,
+            fate: Fate::Judged {
+                deadline: BootTime::after_boot(Duration::ZERO),
+                alone,
+            },
+        })
+    }
+
+    /// There is no plan in time: by what this agent owned under the last two.
+    fn begin_by_former_plans(&self, cycle: &CycleId) -> Result<Begun, Nothing> {
+        if self.options.on_loss == OnLoss::Pause {
+            return Err(Nothing::Paused);
+        }
+        let schedule = self.schedules.get(&cycle.schedule).ok_or(Nothing::NoPlan)?;
+        let mut plans: BTreeMap<UnitHash, Vec<(Carriers, usize)>> = BTreeMap::new();
+        let mut listed = None;
+        for known in schedule.plans.iter().rev() {
+            let Some((me, member)) = known.me.and_then(|me| Some((me, known.plan.members.get(me)?))) else {
+                continue;
+            };
+            listed.get_or_insert_with(|| (*member.units).clone());
+            for hash in member.units.iter() {
+                let carriers = self.carriers(&known.plan, *hash);
+                if let Some(place) = carriers.place(me) {
+                    plans.entry(*hash).or_default().push((carriers, place));
+                }
+            }
+        }
+        let known_units = self.units.get(&cycle.schedule).ok_or(Nothing::NoPlan)?;
+        let claims: BTreeMap<_, _> = plans
+            .into_iter()
+            .filter_map(|(hash, plans)| {
+                let unit = known_units.get(&hash)?.clone();
+                Some((unit, (hash, Arc::new(Claim::former(plans)))))
+            })
+            .collect();
+        if claims.is_empty() {
+            return Err(Nothing::NoPlan);
+        }
+        let units = claims.values().map(|(hash, _)| (*hash, Progress::own()));
+        Ok(Begun {
+            units: units.collect(),
+            division: Arc::new(Division {
+                listed: listed.unwrap_or_default(),
+                claims,
+            }),
+            plan: None,
+            incarnation: self.incarnation(),
+            fate: Fate::Lasting,
+        })
+    }
+
+    /// The claims of this agent on each of its units of a plan.
+    pub(super) fn division(
+        &self,
+        schedule: &ScheduleId,
+        plan: &Plan,
+        me: usize,
+        mut claim: impl FnMut(UnitHash, Carriers) -> Option<Claim>,
+    ) -> Division {
+        let known_units = self.units.get(schedule);
+        let listed = plan.members.get(me).map(|member| (*member.units).clone());
+        let listed: UnitSet = listed.unwrap_or_default();
+        let mut claims = BTreeMap::new();
+        for hash in &listed {
+            let Some(unit) = known_units.and_then(|units| units.get(hash)) else {
+                continue;
+            };
+            if let Some(claim) = claim(*hash, self.carriers(plan, *hash)) {
+                claims.insert(unit.clone(), (*hash, Arc::new(claim)));
+            }
+        }
+        Division { listed, claims }
+    }
+
+    /// The members of a plan among which a unit is divided.
+    pub(super) fn carriers(&self, plan: &Plan, unit: UnitHash) -> Carriers {
+        if self.rules.units {
+            Carriers::of(plan, unit)
+        } else {
+            Carriers::filtered(plan, |_| true)
+        }
+    }
+
+    /// Units of this agent in a plan of which no other carrier's membership still stands.
+    pub(super) fn alone_in(&self, plan: &Plan, me: usize) -> UnitSet {
+        let gone = self.gone(plan, me);
+        let mine = plan.members.get(me).map(|member| member.units.clone());
+        let others_have = |unit: &UnitHash| {
+            self.carriers(plan, *unit)
+                .numbers()
+                .iter()
+                .any(|number| *number != me && !gone.contains(number))
+        };
+        let mine = mine.iter().flat_map(|units| units.iter().copied());
+        mine.filter(|unit| !others_have(unit)).collect()
+    }
+
+    /// Members of a plan whose membership is known to be over, by number; never this agent.
+    pub(super) fn gone(&self, plan: &Plan, me: usize) -> BTreeSet<usize> {
+        let members = plan.members.iter().enumerate();
+        members
+            .filter(|(number, member)| *number != me && self.view.is_gone(&member.id, member.incarnation))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// For each of this agent's units of a plan, who of its carriers is out of the cycle: gone, or gave the unit up. Units
+    /// of which nobody is out are not there.
+    pub(super) fn outs(
+        &self,
+        schedule: &ScheduleId,
+        plan: &Plan,
+        me: usize,
+    ) -> BTreeMap<UnitHash, BTreeSet<u32>> {
+        let gone = self.gone(plan, me);
+        let mut outs = BTreeMap::new();
+        let Some(mine) = plan.members.get(me) else {
+            return outs;
+        };
+        for unit in mine.units.iter() {
+            let out: BTreeSet<u32> = self
+                .carriers(plan, *unit)
+                .numbers()
+                .iter()
+                .filter(|number| **number != me)
+                .filter(|number| {
+                    let gave_up = || {
+                        plan.members.get(**number).is_some_and(|member| {
+                            self.view.gave_up(schedule, member.incarnation, plan.start, *unit)
+                        })
+                    };
+                    gone.contains(number) || gave_up()
+                })
+                .filter_map(|number| u32::try_from(*number).ok())
+                .collect();
+            if !out.is_empty() {
+                outs.insert(*unit, out);
+            }
+        }
+        outs
+    }
+
+    /// Until when something of a cycle may be taken over: a death at its end is known after a lease and a second, and so is
+    /// that of each successor.
+    pub(super) fn until(&self, cycle: &Cycle) -> BootTime {
+        let plan = cycle.begun().and_then(|begun| begun.plan.as_ref());
+        let deaths = plan.map_or(0, |(plan, me)| self.gone(plan, *me).len());
+        let waits = u32::try_from(1 + deaths.min(MAX_DEATHS)).unwrap_or(u32::MAX);
+        cycle
+            .end()
+            .plus(self.options.succession_wait().saturating_mul(waits))
+    }
+
+    /// Forgets what is over.
+    pub(super) fn prune(&mut self, now: BootTime) {
+        let mut over = Vec::new();
+        for (name, schedule) in &self.schedules {
+            let too_many = schedule.cycles.len().saturating_sub(MAX_CYCLES);
+            for (at, (start, cycle)) in schedule.cycles.iter().enumerate() {
+                if at < too_many || now >= self.until(cycle) {
+                    over.push((name.clone(), *start));
+                }
+            }
+        }
+        for (name, start) in over {
+            if let Some(schedule) = self.schedules.get_mut(&name) {
+                schedule.cycles.remove(&start);
+            }
+        }
+    }
+
+    /// The engine has done its share of a unit.
+    pub(super) fn finished(&mut self, now: Now, work: &WorkName, unit: &Unit) {
+        let hash = UnitHash::of(&self.options.group_prefix, unit);
+        let Some(schedule) = self.schedules.get_mut(&work.schedule) else {
+            return;
+        };
+        let interval = schedule.interval.unwrap_or_default();
+        let Some(begun) = schedule.cycles.get_mut(&work.start).and_then(Cycle::begun_mut) else {
+            return;
+        };
+        if let Some(progress) = begun.units.get_mut(&hash) {
+            progress.running.remove(&work.succession);
+        }
+        if begun.plan.is_some() && begun.fate == Fate::Lasting {
+            let all = begun.finished();
+            schedule.marks.wanted(now.boot, interval, all);
+        }
+    }
+
+    /// The engine will not do its share of a unit.
+    pub(super) fn gave_up(&mut self, now: Now, work: &WorkName, unit: &Unit) {
+        let hash = UnitHash::of(&self.options.group_prefix, unit);
+        let cycle = self.cycle_mut(&work.schedule, work.start);
+        // For a membership that is lost there is nobody to tell: others know that it is.
+        match cycle {
+            Some(cycle) if cycle.begun().is_some() && !cycle.lasts() => {
+                let begun = cycle.begun_mut();
+                if let Some(progress) = begun.and_then(|begun| begun.units.get_mut(&hash)) {
+                    progress.left = true;
+                }
+            }
+            Some(_) => self.give_up(now.boot, &work.schedule, work.start, hash),
+            None => {}
+        }
+    }
+
+    pub(super) fn give_up(&mut self, now: BootTime, name: &ScheduleId, start: Timestamp, unit: UnitHash) {
+        let Some(schedule) = self.schedules.get_mut(name) else {
+            return;
+        };
+        if schedule.given_up.cycles.entry(start).or_default().insert(unit) {
+            schedule.give_ups.now(now);
+        }
+    }
+
+    /// The engine skipped a cycle.
+    pub(super) fn skipped(&mut self, cycle: &CycleId) {
+        if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start)
+            && known.begun().is_none()
+        {
+            known.stage = Stage::Over;
+        }
+    }
+
+    /// An agent that stops begins nothing: what plans give to it in cycles that it has not begun, it gives up at once.
+    pub(super) fn stop_what_is_not_begun(&mut self, now: Now) {
+        if !self.stopping {
+            return;
+        }
+        let mut rest = Vec::new();
+        for (name, schedule) in &self.schedules {
+            for known in &schedule.plans {
+                let cycle = schedule.cycles.get(&known.plan.start);
+                let over = cycle.is_some_and(|cycle| now.boot >= self.until(cycle));
+                let begun = cycle.is_some_and(|cycle| cycle.begun().is_some());
+                let Place::Current(me) = self.place_in(&known.plan) else {
+                    continue;
+                };
+                if let Some(member) = known.plan.members.get(me)
+                    && !begun
+                    && !over
+                {
+                    let units = member.units.iter();
+                    rest.extend(units.map(|unit| (name.clone(), known.plan.start, *unit)));
+                }
+            }
+        }
+        for (name, start, unit) in rest {
+            self.give_up(now.boot, &name, start, unit);
+        }
+    }
+
+    /// Says once of each cycle that it had no plan in time. The edge of the next one may be near already.
+    pub(super) fn note_missing_plans(&mut self, now: Now, out: &mut Out) {
+        let on_loss = self.options.on_loss;
+        for (name, schedule) in &mut self.schedules {
+            // An agent that never saw a plan has just come.
+            let Some(newest) = schedule.plans.back().map(|known| known.plan.start) else {
+                continue;
+            };
+            if !self.carried.contains_key(name) {
+                continue;
+            }
+            for (start, cycle) in &mut schedule.cycles {
+                let waiting = matches!(cycle.stage, Stage::Coming | Stage::Idle)
+                    || cycle.begun().is_some_and(|begun| begun.plan.is_none());
+                if !waiting || cycle.noted || now.boot < cycle.patience {
+                    continue;
+                }
+                cycle.noted = true;
+                if newest < *start {
+                    let polled = on_loss == OnLoss::Continue;
+                    schedule.missed = Some(polled);
+                    out.push(Action::Notice(Notice::NoPlanInTime(cycle.edge.cycle.clone())));
+                }
+            }
+        }
+    }
+
+    /// A plan that comes late: what it gives to this agent beyond what it has begun anyhow.
+    pub(super) fn catch_up(&mut self, now: Now, out: &mut Out) {
+        if self.stopping || !self.holds_lease(now.boot) {
+            return;
+        }
+        let mut late = Vec::new();
+        for (name, schedule) in &self.schedules {
+            if !self.carried.contains_key(name) {
+                continue;
+            }
+            for (start, cycle) in &schedule.cycles {
+                let wants = match &cycle.stage {
+                    Stage::Idle => now.boot < cycle.end(),
+                    Stage::Begun(begun) => begun.plan.is_none() && now.boot < self.until(cycle),
+                    Stage::Coming | Stage::Over => false,
+                };
+                if !wants {
+                    continue;
+                }
+                if let Some(plan) = schedule.plan_of(*start)
+                    && let Place::Current(me) = self.place_in(plan)
+                {
+                    late.push((cycle.edge.clone(), plan.clone(), me, self.until(cycle)));
+                }
+            }
+        }
+        for (edge, plan, me, until) in late {
+            self.catch_up_with(&edge, plan, me, until, out);
+        }
+    }
+
+    fn catch_up_with(&mut self, edge: &Edge, plan: Arc<Plan>, me: usize, until: BootTime, out: &mut Out) {
+        let cycle = &edge.cycle;
+        let number = self.next_succession;
+        let nobody = BTreeSet::new();
+        let before = self
+            .schedules
+            .get(&cycle.schedule)
+            .and_then(|schedule| schedule.cycles.get(&cycle.start)?.begun())
+            .cloned();
+        let Some(before) = before else {
+            // Nothing of it has begun: it begins now, and the engine asks for the plan.
+            if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start) {
+                known.stage = Stage::Coming;
+            }
+            out.push(Action::Begin {
+                cycle: cycle.clone(),
+                edge: edge.edge,
+                interval: edge.interval,
+            });
+            return;
+        };
+        let given_up = self.given_up(&cycle.schedule, cycle.start);
+        let mut units = before.units.clone();
+        let mut division = self.division(&cycle.schedule, &plan, me, |hash, carriers| {
+            let except = before.claim(hash);
+            let has_all = except
+                .as_ref()
+                .is_some_and(|claim| claim.includes_share(&carriers));
+            let claim = Claim::planned(carriers, &Grounds::share(me, &nobody))?.without(except);
+            let progress = units.entry(hash).or_default();
+            let mut works = BTreeSet::from([None]);
+            let mut wanted = None;
+            if !has_all && !given_up.contains(&hash) {
+                works.insert(Some(number));
+                progress.running.insert(Some(number));
+                wanted = Some(claim);
+            }
+            progress.steps.push(Taken {
+                out: nobody.clone(),
+                works,
+            });
+            wanted
+        });
+        division.listed = before.division.listed.clone();
+        let incarnation = self.incarnation();
+        if let Some(begun) = self
+            .cycle_mut(&cycle.schedule, cycle.start)
+            .and_then(Cycle::begun_mut)
+        {
+            begun.plan = Some((plan, me));
+            begun.incarnation = incarnation;
+            begun.fate = Fate::Lasting;
+            begun.units = units;
+        }
+        self.look_for_outs = true;
+        if !division.claims.is_empty() {
+            self.next_succession += 1;
+            out.push(Action::Succeed {
+                cycle: cycle.clone(),
+                succession: number,
+                until,
+                units: division.claims.keys().cloned().collect(),
+                division: Arc::new(division),
+            });
+        }
+    }
+
+    /// What this agent gave up in a cycle.
+    pub(super) fn given_up(&self, schedule: &ScheduleId, start: Timestamp) -> UnitSet {
+        let schedule = self.schedules.get(schedule);
+        let units = schedule.and_then(|schedule| schedule.given_up.cycles.get(&start));
+        units.cloned().unwrap_or_default()
+    }
+
+    /// Whether the plans of a schedule are made in versions that this program does not know.
+    pub(super) fn unknown_versions(&self, schedule: &ScheduleId) -> bool {
+        self.view.plan(schedule).is_some_and(|slot| {
+            slot.value
+                .as_ref()
+                .is_err_and(|bad| matches!(bad.reason, BadReason::Versions(_)))
+        })
+    }
+}

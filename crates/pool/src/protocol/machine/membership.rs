@@ -1,0 +1,309 @@
+//! How an agent becomes a member, stays one, and becomes one again.
+
+use std::time::Duration;
+
+use nephoscope_coordination::BootTime;
+
+use super::super::action::{Action, Condition};
+use super::super::cycle::Fate;
+use super::super::event::{Now, Session, Written};
+use super::super::ids::{Incarnation, Revision};
+use super::super::lease::Lease;
+use super::super::member::{Member, Versions};
+use super::super::notice::Notice;
+use super::super::record::{Content, Entry, Key, Value};
+use super::super::{LONGEST_BACKOFF, Standing};
+use super::presence::{Own, Presence};
+use super::{Machine, OnLoss, Out};
+
+/// The first pause between two attempts to join; doubled with each.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+
+/// After how long a write of this agent's key that failed is done again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How many former incarnations are remembered: as many as the last two plans can name, and some.
+const FORMER: usize = 4;
+
+impl Machine {
+    /// This agent's membership, if it has one or is about to.
+    pub(super) fn incarnation(&self) -> Option<Incarnation> {
+        match &self.presence {
+            Presence::Announcing { incarnation, .. } | Presence::Member { incarnation, .. } => {
+                Some(*incarnation)
+            }
+            Presence::None | Presence::Joining | Presence::Left => None,
+        }
+    }
+
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        match &self.presence {
+            Presence::Announcing { lease, .. } | Presence::Member { lease, .. } => Some(lease),
+            Presence::None | Presence::Joining | Presence::Left => None,
+        }
+    }
+
+    /// Whether this agent is a member, and knows that it is.
+    pub(super) fn holds_lease(&self, now: BootTime) -> bool {
+        match &self.presence {
+            Presence::Member { lease, .. } => lease.standing(now) == Standing::Held,
+            _ => false,
+        }
+    }
+
+    /// This agent's key, and the revision in which it came into being.
+    pub(super) fn own_key(&self) -> Key {
+        Key::Member(self.options.id.clone())
+    }
+
+    pub(super) fn join(&mut self, after: Duration, out: &mut Out) {
+        self.presence = Presence::Joining;
+        out.push(Action::Join { after });
+    }
+
+    pub(super) fn join_failed(&mut self, out: &mut Out) {
+        if matches!(self.presence, Presence::Joining) {
+            self.join_again(out);
+        }
+    }
+
+    fn join_again(&mut self, out: &mut Out) {
+        let intervals = self.schedules.values().filter_map(|schedule| schedule.interval);
+        let longest = intervals.min().map_or(LONGEST_BACKOFF, |interval| {
+            (interval / 4).clamp(FIRST_BACKOFF, LONGEST_BACKOFF)
+        });
+        let doubled = FIRST_BACKOFF.saturating_mul(1 << self.attempts.min(8));
+        self.attempts = self.attempts.saturating_add(1);
+        self.join(doubled.min(longest), out);
+    }
+
+    /// Leases are granted, watches stand: the key is put, last of all.
+    pub(super) fn begin_membership(&mut self, now: Now, session: Session, out: &mut Out) {
+        if !matches!(self.presence, Presence::Joining) {
+            return;
+        }
+        let Session {
+            incarnation,
+            sent,
+            snapshot,
+        } = session;
+        let incarnation = match self.former.last() {
+            Some(former) if !self.rules.new_incarnation => *former,
+            _ => incarnation,
+        };
+        self.presence = Presence::Announcing {
+            incarnation,
+            lease: Lease::new(sent, self.options.lease_ttl),
+        };
+        self.store_back(out);
+        // Another store may answer than before, and its revisions say nothing about what was known.
+        self.view.begin(snapshot.clone());
+        self.clocks.restart();
+        self.own = Own::default();
+        self.reading_members = false;
+        for schedule in self.schedules.values_mut() {
+            schedule.forget_requests();
+        }
+        self.someone_may_be_out(now.boot);
+        for entry in &snapshot.entries {
+            self.took_in(now, entry, false, out);
+        }
+        self.settle_plans(snapshot.revision);
+        let member = self.member(incarnation);
+        self.own.writing = Some(member.clone());
+        out.push(Action::Write {
+            key: self.own_key(),
+            value: Value::Member(member),
+            only_if: vec![Condition::Created(self.own_key(), Revision::NONE)],
+        });
+    }
+
+    /// What this agent says of itself.
+    fn member(&self, incarnation: Incarnation) -> Member {
+        Member {
+            incarnation,
+            versions: Versions::OURS,
+            host: self.options.host.clone(),
+            leaving: self.stopping,
+            schedules: self
+                .carried
+                .iter()
+                .map(|(schedule, units)| (schedule.clone(), units.keys().copied().collect()))
+                .collect(),
+            meters: self.meters,
+        }
+    }
+
+    pub(super) fn member_written(&mut self, now: Now, written: Written, out: &mut Out) {
+        let Some(member) = self.own.writing.take() else {
+            return;
+        };
+        match (&self.presence, written) {
+            (Presence::Announcing { incarnation, lease }, Written::Done(revision)) => {
+                let incarnation = *incarnation;
+                self.presence = Presence::Member {
+                    incarnation,
+                    lease: *lease,
+                    since: now.boot,
+                    created: revision,
+                };
+                self.attempts = 0;
+                self.taken = None;
+                self.put_own(member, revision, revision);
+                out.push(Action::Notice(Notice::Joined(incarnation)));
+            }
+            (Presence::Announcing { .. }, Written::Refused(snapshot)) => {
+                let holder = snapshot
+                    .entries
+                    .into_iter()
+                    .find_map(|entry| match entry.content {
+                        Content::Value(Value::Member(member)) => Some(member.host.to_string()),
+                        Content::Bad(bad) => Some(bad.to_string()),
+                        _ => None,
+                    });
+                if let Some(host) = holder
+                    && self.taken.as_ref() != Some(&host)
+                {
+                    self.taken = Some(host.clone());
+                    out.push(Action::Notice(Notice::IdTaken { host }));
+                }
+                self.join_again(out);
+            }
+            (Presence::Member { created, .. }, Written::Done(revision)) => {
+                let created = *created;
+                self.put_own(member, created, revision);
+            }
+            (Presence::Member { .. }, Written::Refused(_)) => self.lose_membership(out),
+            (Presence::None | Presence::Joining | Presence::Left, _) => {}
+        }
+    }
+
+    fn put_own(&mut self, member: Member, created: Revision, revision: Revision) {
+        self.view.apply(Entry {
+            key: self.own_key(),
+            revision,
+            created,
+            content: Content::Value(Value::Member(member)),
+        });
+    }
+
+    pub(super) fn member_not_written(&mut self, now: Now, out: &mut Out) {
+        self.own.writing = None;
+        match self.presence {
+            // It may have been done, under a lease that is revoked now.
+            Presence::Announcing { .. } => self.join_again(out),
+            Presence::Member { .. } => self.own.retry = Some(now.boot.plus(RETRY)),
+            Presence::None | Presence::Joining | Presence::Left => {}
+        }
+    }
+
+    /// Writes this agent's key anew where what it says has changed.
+    pub(super) fn keep_member(&mut self, now: Now, out: &mut Out) {
+        let Presence::Member {
+            incarnation, created, ..
+        } = &self.presence
+        else {
+            return;
+        };
+        let (incarnation, created) = (*incarnation, *created);
+        let waits = self.own.retry.is_some_and(|retry| retry > now.boot);
+        if self.own.writing.is_some() || waits || !self.store {
+            return;
+        }
+        let member = self.member(incarnation);
+        let slot = self.view.member(&self.options.id);
+        let stands = slot.is_some_and(|slot| slot.value.as_ref().is_ok_and(|value| **value == member));
+        if stands {
+            return;
+        }
+        self.own = Own {
+            writing: Some(member.clone()),
+            retry: None,
+        };
+        out.push(Action::Write {
+            key: self.own_key(),
+            value: Value::Member(member),
+            only_if: vec![Condition::Created(self.own_key(), created)],
+        });
+    }
+
+    /// `false` if this agent counts as a member, and its key does not stand as it was made.
+    pub(super) fn member_still_stands(&self) -> bool {
+        let Presence::Member {
+            incarnation, created, ..
+        } = &self.presence
+        else {
+            return true;
+        };
+        let slot = self.view.member(&self.options.id);
+        slot.is_some_and(|slot| slot.created == *created) && self.view.holds(&self.options.id, *incarnation)
+    }
+
+    /// The membership is over although this agent lives: it begins another one.
+    pub(super) fn lose_membership(&mut self, out: &mut Out) {
+        let (Some(incarnation), Some(lease)) = (self.incarnation(), self.lease().copied()) else {
+            return;
+        };
+        self.former.push(incarnation);
+        if self.former.len() > FORMER {
+            self.former.remove(0);
+        }
+        self.own = Own::default();
+        self.asking = false;
+        self.unanswered = false;
+        let deadline = lease.deadline();
+        for schedule in self.schedules.values_mut() {
+            for begun in schedule.cycles.values_mut().filter_map(|cycle| cycle.begun_mut()) {
+                if begun.fate == Fate::Lasting {
+                    begun.fate = Fate::Lost { deadline };
+                }
+            }
+        }
+        if self.options.on_loss == OnLoss::Pause {
+            self.judge(out);
+        }
+        out.push(Action::Notice(Notice::LostMembership));
+        self.join(Duration::ZERO, out);
+    }
+
+    pub(super) fn kept_alive(&mut self, at: BootTime) {
+        self.asking = false;
+        self.unanswered = false;
+        match &mut self.presence {
+            Presence::Announcing { lease, .. } | Presence::Member { lease, .. } => lease.kept_alive(at),
+            Presence::None | Presence::Joining | Presence::Left => {}
+        }
+    }
+
+    pub(super) fn doubt(&mut self, out: &mut Out) {
+        if !self.asking && self.lease().is_some() {
+            self.asking = true;
+            out.push(Action::AskLease);
+        }
+    }
+
+    pub(super) fn store_lost(&mut self, out: &mut Out) {
+        if self.store {
+            self.store = false;
+            out.push(Action::Notice(Notice::StoreLost));
+        }
+    }
+
+    pub(super) fn store_back(&mut self, out: &mut Out) {
+        if !self.store {
+            self.store = true;
+            out.push(Action::Notice(Notice::StoreBack));
+        }
+        self.unanswered = false;
+    }
+
+    /// Leaves: what is not finished is given up, then the key goes.
+    pub(super) fn leave(&mut self, out: &mut Out) {
+        if let Some(incarnation) = self.incarnation() {
+            self.give_up_the_rest();
+            self.last_records(incarnation, out);
+        }
+        self.presence = Presence::Left;
+        out.push(Action::Revoke);
+    }
+}

@@ -1,0 +1,531 @@
+//! The machine: one agent's part in the protocol.
+//!
+//! Each event is taken in where it belongs; then `advance` looks at everything that is due, and says what is
+//! to be done. So it does not matter in which order things become known.
+
+mod cycles;
+mod fence;
+mod membership;
+mod planning;
+mod presence;
+mod records;
+mod standing;
+mod succession;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::{BootTime, Unit};
+use nephoscope_model::ScheduleId;
+#[cfg(test)]
+use nephoscope_model::Timestamp;
+
+use super::action::{Action, Scope};
+use super::clocks::Clocks;
+use super::division::Division;
+use super::event::{Carry, Event, Now, Request, Snapshot, Written};
+use super::ids::{AgentId, Incarnation, Revision, UnitHash};
+use super::notice::Notice;
+use super::plan::Plan;
+use super::record::{Content, Entry, Key, Value};
+use super::rules::Rules;
+use super::schedule::Schedule;
+use super::view::View;
+use super::{LONGEST_REQUEST_TIMEOUT, REQUEST_TIMEOUT, succession_wait};
+
+use self::presence::{Own, Presence};
+
+/// What the machine has to know of its agent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// `agent.id`.
+    pub id: AgentId,
+    /// `agent.host`, for people.
+    pub host: Arc<str>,
+    /// `coordination.group_prefix`: units of different prefixes are different units.
+    pub group_prefix: Arc<str>,
+    /// `coordination.lease_ttl`.
+    pub lease_ttl: Duration,
+    /// `coordination.request_timeout`.
+    pub request_timeout: Duration,
+    /// `coordination.on_loss`.
+    pub on_loss: OnLoss,
+}
+
+impl Options {
+    /// How long an answer of etcd is waited for before this agent goes on without it: at the fence, and until something that was
+    /// left undone is taken over.
+    pub fn patience(&self) -> Duration {
+        self.request_timeout
+            .clamp(REQUEST_TIMEOUT, LONGEST_REQUEST_TIMEOUT)
+    }
+
+    /// How long after the edge of a cycle its plan is waited for: half of the cycle is left for what is polled without one.
+    pub fn plan_patience(&self, interval: Duration) -> Duration {
+        self.patience().min(interval / 2).max(REQUEST_TIMEOUT)
+    }
+
+    /// How long it takes until a death is known to all, and what was left undone is taken over.
+    pub fn succession_wait(&self) -> Duration {
+        succession_wait(self.lease_ttl, self.patience())
+    }
+}
+
+/// What is done while etcd cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnLoss {
+    /// Poll what is owned under either of the last two plans.
+    Continue,
+    /// Poll no shared unit.
+    Pause,
+}
+
+/// Who does what in a cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanAnswer {
+    /// This is this agent's part, for the work without a succession. The cycle counts as begun.
+    Agreed(Arc<Division>),
+    /// It is not known yet: ask again after the next step of the machine.
+    Wait,
+    /// This agent polls nothing shared in this cycle, unless an [`Action::Begin`] comes later.
+    Nothing(Nothing),
+}
+
+/// Why an agent polls nothing shared in a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Nothing {
+    /// It carries no unit of the schedule.
+    #[error("no shared unit of the schedule")]
+    NotCarried,
+    /// It stops, or has left.
+    #[error("the agent stops")]
+    Stopping,
+    /// The plan does not list it: it joined after the plan was made, or lost its membership since.
+    #[error("this agent is not in the plan of the cycle")]
+    NotListed,
+    /// The plan is made in versions that this program does not know.
+    #[error("the plan is made in a version that this program does not know")]
+    UnknownVersions,
+    /// There is no plan in time, and it owns nothing under the last two.
+    #[error("there is no plan of the cycle, and this agent had no share in the last two")]
+    NoPlan,
+    /// There is no plan in time, and `on_loss` is `pause`.
+    #[error("there is no plan of the cycle, and coordination.on_loss is pause")]
+    Paused,
+}
+
+/// What the fence says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The samples may go to the notifier.
+    HandOver,
+    /// They may not: others have what they are of.
+    Refuse,
+    /// It is not known. Give the machine an [`Event::Doubt`], ask again after each step, and after
+    /// [`Options::patience`] settle it with [`Machine::unanswered`].
+    Ask,
+}
+
+/// One agent's part in the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Machine {
+    options: Options,
+    rules: Rules,
+    /// The time of the last step: what was due then is done.
+    now: BootTime,
+
+    presence: Presence,
+    /// The incarnations that this process had before, the newest last.
+    former: Vec<Incarnation>,
+    /// How often joining failed in a row.
+    attempts: u32,
+    /// The host of the agent that has the id of this one.
+    taken: Option<String>,
+    /// Writes of this agent's own key, after it was made.
+    own: Own,
+
+    /// Whether etcd answers, as far as is known.
+    store: bool,
+    /// A keepalive beside the regular ones is under way.
+    asking: bool,
+    /// An answer at the fence was waited for in vain, and nothing was heard since.
+    unanswered: bool,
+    view: View,
+    /// All members are being read.
+    reading_members: bool,
+    /// When somebody was last seen to go out of a cycle: by the loss of its key, or by giving up.
+    last_out: BootTime,
+    /// Whether somebody may have gone out of a cycle since it was last looked at.
+    look_for_outs: bool,
+
+    carried: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
+    meters: u64,
+    /// Units by their hashes: those that are carried, and those that were and may still be in plans.
+    units: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
+    schedules: BTreeMap<ScheduleId, Schedule>,
+    next_succession: u64,
+    stopping: bool,
+
+    clocks: Clocks,
+    /// What was said of the clock last.
+    clock_off: bool,
+    /// What was said of drift last.
+    drift: bool,
+}
+
+/// What a step has to do.
+type Out = Vec<Action>;
+
+impl Machine {
+    /// An agent that carries nothing yet.
+    pub fn new(options: Options) -> Self {
+        Self::with(options, Rules::ALL)
+    }
+
+    /// An agent for which some rules do not hold: to see a test fail that must.
+    #[cfg(any(test, feature = "model"))]
+    pub fn with_rules(options: Options, rules: Rules) -> Self {
+        Self::with(options, rules)
+    }
+
+    fn with(options: Options, rules: Rules) -> Self {
+        let start = BootTime::after_boot(Duration::ZERO);
+        Self {
+            options,
+            rules,
+            now: start,
+            presence: Presence::None,
+            former: Vec::new(),
+            attempts: 0,
+            taken: None,
+            own: Own::default(),
+            store: true,
+            asking: false,
+            unanswered: false,
+            view: View::default(),
+            reading_members: false,
+            last_out: start,
+            look_for_outs: false,
+            carried: BTreeMap::new(),
+            meters: 0,
+            units: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            next_succession: 1,
+            stopping: false,
+            clocks: Clocks::default(),
+            clock_off: false,
+            drift: false,
+        }
+    }
+
+    /// Takes in what happened, and says what is to be done, in this order.
+    pub fn step(&mut self, now: Now, event: Event) -> Vec<Action> {
+        let mut out = Vec::new();
+        self.now = self.now.max(now.boot);
+        if matches!(self.presence, Presence::Left) {
+            return out;
+        }
+        match event {
+            Event::Tick => {}
+            Event::Session(session) => self.begin_membership(now, session, &mut out),
+            Event::Synced(snapshot) => self.synced(now, snapshot, &mut out),
+            Event::Watched(entry) => self.learn(now, entry, true, &mut out),
+            Event::KeptAlive { sent } => self.kept_alive(sent),
+            Event::LeaseGone => self.lose_membership(&mut out),
+            Event::StoreLost => self.store_lost(&mut out),
+            Event::Read(scope, snapshot) => self.read(now, scope, snapshot, &mut out),
+            Event::Written(key, written) => self.written(now, key, written, &mut out),
+            Event::Failed(request) => self.failed(now, &request, &mut out),
+            Event::Carry(carry) => self.carry(carry, &mut out),
+            Event::Prepare(edge) => self.prepare(edge),
+            Event::Finished { work, unit } => self.finished(now, &work, &unit),
+            Event::GaveUp { work, unit } => self.gave_up(now, &work, &unit),
+            Event::Skipped(cycle) => self.skipped(&cycle),
+            Event::Doubt => self.doubt(&mut out),
+            Event::Stopping => self.stopping = true,
+            Event::Leave => {
+                self.leave(&mut out);
+                return out;
+            }
+        }
+        self.advance(now, &mut out);
+        out
+    }
+
+    /// When an [`Event::Tick`] is due next. Ask again after each step.
+    pub fn next_tick(&self) -> Option<BootTime> {
+        let schedules = self.schedules.values();
+        let due = schedules.flat_map(|schedule| {
+            let cycles = schedule.cycles.values().flat_map(|cycle| {
+                let edge = (!cycle.read).then_some(cycle.edge.edge);
+                [cycle.write_from, edge, Some(cycle.patience)]
+            });
+            let gathering = match schedule.succession {
+                super::schedule::Succession::Gathering(until) => Some(until),
+                _ => None,
+            };
+            cycles.chain([schedule.marks.due, schedule.give_ups.due, gathering])
+        });
+        let away = self.lease().filter(|_| !self.store).map(super::Lease::deadline);
+        due.chain([self.own.retry, away])
+            .flatten()
+            .filter(|due| *due > self.now)
+            .min()
+    }
+
+    /// All that is due, whatever made it so.
+    fn advance(&mut self, now: Now, out: &mut Out) {
+        if !self.member_still_stands() {
+            self.lose_membership(out);
+        }
+        if self.incarnation().is_some() && !self.is_away(now.boot) {
+            self.judge(out);
+        }
+        self.keep_member(now, out);
+        self.prune(now.boot);
+        self.stop_what_is_not_begun(now);
+        self.write_plans(now, out);
+        self.read_missing_plans(now, out);
+        self.read_unknown_members(out);
+        self.note_missing_plans(now, out);
+        self.catch_up(now, out);
+        self.take_back(now, out);
+        self.look_for_successions(now, out);
+        self.keep_records(now, out);
+        self.compare_clocks(out);
+        self.compare_meters(out);
+    }
+
+    /// Takes in what this agent carries.
+    fn carry(&mut self, carry: Carry, out: &mut Out) {
+        let Carry {
+            units,
+            meters,
+            in_progress,
+        } = carry;
+        self.meters = meters;
+        self.carried.clear();
+        for unit in units {
+            let hash = UnitHash::of(&self.options.group_prefix, &unit);
+            let known = self.units.entry(unit.schedule.clone()).or_default();
+            known.insert(hash, unit.clone());
+            let carried = self.carried.entry(unit.schedule.clone()).or_default();
+            carried.insert(hash, unit);
+        }
+        for edge in in_progress {
+            self.in_progress(edge);
+        }
+        for schedule in self.carried.keys() {
+            self.schedules.entry(schedule.clone()).or_default();
+        }
+        if matches!(self.presence, Presence::None) && !self.carried.is_empty() && !self.stopping {
+            self.join(Duration::ZERO, out);
+        }
+    }
+
+    /// A watch was interrupted, and stands again.
+    fn synced(&mut self, now: Now, snapshot: Snapshot, out: &mut Out) {
+        self.store_back(out);
+        self.view.replace(snapshot.clone());
+        self.someone_may_be_out(now.boot);
+        for entry in &snapshot.entries {
+            self.took_in(now, entry, false, out);
+        }
+        self.settle_plans(snapshot.revision);
+    }
+
+    /// All members were read at `revision`: whoever is listed by a plan that is not newer, and does not stand, is gone.
+    fn settle_plans(&mut self, revision: Revision) {
+        for (name, schedule) in &self.schedules {
+            if self.view.plan(name).is_some_and(|slot| slot.revision > revision) {
+                continue;
+            }
+            for known in &schedule.plans {
+                self.view.settle(&known.plan);
+            }
+        }
+    }
+
+    /// Reads the members where a plan lists one of which nothing is known: it may be newer than what is known, or gone
+    /// before the plan was written.
+    fn read_unknown_members(&mut self, out: &mut Out) {
+        if self.reading_members || !self.store || self.incarnation().is_none() {
+            return;
+        }
+        let mut plans = self
+            .schedules
+            .values()
+            .filter_map(|schedule| schedule.plans.back());
+        let unknown = plans.any(|known| {
+            known.plan.members.iter().any(|member| {
+                let (id, incarnation) = (&member.id, member.incarnation);
+                *id != self.options.id
+                    && !self.view.holds(id, incarnation)
+                    && !self.view.is_gone(id, incarnation)
+            })
+        });
+        if unknown {
+            self.reading_members = true;
+            out.push(Action::Read(Scope::Members));
+        }
+    }
+
+    /// One key changed.
+    fn learn(&mut self, now: Now, entry: Entry, fresh: bool, out: &mut Out) {
+        let outs = match (&entry.key, &entry.content) {
+            // Whoever comes does not go; but who comes back under the same key has gone in between.
+            (Key::Member(id), Content::Value(Value::Member(member))) => self
+                .view
+                .members()
+                .any(|(known, before)| known == id && before.incarnation != member.incarnation),
+            (Key::Plan(_), _) => false,
+            _ => true,
+        };
+        if !self.view.apply(entry.clone()) {
+            return;
+        }
+        if outs {
+            self.someone_may_be_out(now.boot);
+        }
+        self.took_in(now, &entry, fresh, out);
+    }
+
+    /// What follows from a key that is in the view now.
+    fn took_in(&mut self, now: Now, entry: &Entry, fresh: bool, out: &mut Out) {
+        if let Content::Bad(bad) = &entry.content {
+            out.push(Action::Notice(Notice::Bad(bad.clone())));
+        }
+        if let Key::Plan(schedule) = &entry.key {
+            self.took_in_plan(now, schedule, fresh, out);
+        }
+    }
+
+    fn someone_may_be_out(&mut self, now: BootTime) {
+        self.last_out = now;
+        self.look_for_outs = true;
+    }
+
+    fn read(&mut self, now: Now, scope: Scope, snapshot: Snapshot, out: &mut Out) {
+        match scope {
+            Scope::Marks(schedule) => self.read_marks(now, &schedule, snapshot, out),
+            Scope::Members | Scope::Plan(_) => {
+                if let Scope::Plan(schedule) = &scope
+                    && let Some(state) = self.schedules.get_mut(schedule)
+                {
+                    state.reading = false;
+                }
+                let (entries, revision) = (snapshot.entries.clone(), snapshot.revision);
+                self.view.replace_scope(&scope, snapshot);
+                for entry in entries {
+                    self.took_in(now, &entry, false, out);
+                }
+                if scope == Scope::Members {
+                    self.reading_members = false;
+                    self.settle_plans(revision);
+                    self.someone_may_be_out(now.boot);
+                }
+            }
+        }
+    }
+
+    fn written(&mut self, now: Now, key: Key, written: Written, out: &mut Out) {
+        match key {
+            Key::Member(_) => self.member_written(now, written, out),
+            Key::Plan(schedule) => self.plan_written(now, &schedule, written, out),
+            Key::Marks(..) | Key::GiveUps(..) => self.record_written(&key),
+        }
+    }
+
+    fn failed(&mut self, now: Now, request: &Request, out: &mut Out) {
+        match request {
+            Request::Join => self.join_failed(out),
+            Request::Write(Key::Member(_)) => self.member_not_written(now, out),
+            Request::Write(Key::Plan(schedule)) => self.plan_not_written(now, schedule),
+            Request::Write(key @ (Key::Marks(..) | Key::GiveUps(..))) => self.record_not_written(now, key),
+            Request::Read(Scope::Plan(schedule)) => {
+                if let Some(state) = self.schedules.get_mut(schedule) {
+                    state.reading = false;
+                }
+            }
+            Request::Read(Scope::Marks(schedule)) => self.marks_not_read(now, schedule),
+            Request::Read(Scope::Members) => self.reading_members = false,
+            Request::AskLease => self.asking = false,
+        }
+    }
+
+    /// How this agent stands in a plan.
+    fn place_in(&self, plan: &Plan) -> Place {
+        let number = |incarnation| plan.position(&self.options.id, incarnation);
+        if let Some(number) = self.incarnation().and_then(number) {
+            return Place::Current(number);
+        }
+        let former = self.former.iter().rev().copied();
+        match former.into_iter().find_map(number) {
+            Some(number) => Place::Former(number),
+            None => Place::None,
+        }
+    }
+}
+
+/// How this agent stands in a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// By its membership, with this number.
+    Current(usize),
+    /// By one that it lost, with this number.
+    Former(usize),
+    /// Not at all.
+    None,
+}
+
+impl Place {
+    fn number(self) -> Option<usize> {
+        match self {
+            Self::Current(number) | Self::Former(number) => Some(number),
+            Self::None => None,
+        }
+    }
+}
+
+/// What only the model asks.
+#[cfg(test)]
+impl Machine {
+    pub(in crate::protocol) fn runs_by_former_plans(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+        let cycle = self
+            .schedules
+            .get(schedule)
+            .and_then(|schedule| schedule.cycles.get(&start));
+        cycle
+            .and_then(|cycle| cycle.begun())
+            .is_some_and(|begun| begun.plan.is_none())
+    }
+
+    pub(in crate::protocol) fn has_begun(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+        let cycle = self
+            .schedules
+            .get(schedule)
+            .and_then(|schedule| schedule.cycles.get(&start));
+        cycle.is_some_and(|cycle| cycle.begun().is_some())
+    }
+
+    pub(in crate::protocol) fn knows_cycle(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+        self.schedules
+            .get(schedule)
+            .is_some_and(|schedule| schedule.cycles.contains_key(&start))
+    }
+
+    pub(in crate::protocol) fn membership_is_not(&self, incarnation: Incarnation) -> bool {
+        self.incarnation() != Some(incarnation)
+    }
+
+    pub(in crate::protocol) fn was_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
+    pub(in crate::protocol) fn has_left(&self) -> bool {
+        matches!(self.presence, Presence::Left)
+    }
+}

@@ -1,0 +1,302 @@
+//! Plans: who writes them, when, and how they are learned of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::BootTime;
+use nephoscope_model::{ScheduleId, Timestamp};
+
+use super::super::action::{Action, Condition, Scope};
+use super::super::bad::BadReason;
+use super::super::cycle::{Cycle, Stage};
+use super::super::event::{Now, Written};
+use super::super::hash::hash_fields;
+use super::super::ids::{AgentId, Revision};
+use super::super::member::Versions;
+use super::super::notice::Notice;
+use super::super::plan::{Plan, PlanMember};
+use super::super::ranking::{KeyHash, MemberHash, ranked};
+use super::super::record::{Content, Entry, Key, Value};
+use super::super::{JOIN_SETTLE, LONGEST_LEAD, WRITER_STEP, lead};
+use super::presence::Presence;
+use super::{Machine, Out};
+
+/// After how long a plan that could not be written is written again, if nobody else has.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How long after the edge a plan may still be written: it reaches those that wait for it in the rest of their patience.
+const LATEST: Duration = Duration::from_millis(500);
+
+impl Machine {
+    /// Writes the plans that are due by the ranking of their writers.
+    pub(super) fn write_plans(&mut self, now: Now, out: &mut Out) {
+        let mut due = Vec::new();
+        let mut turns = Vec::new();
+        for (name, schedule) in &self.schedules {
+            for (start, cycle) in &schedule.cycles {
+                let turn = self.turn(name, *start, cycle);
+                if turn.is_some_and(|(from, until)| (from..until).contains(&now.boot)) {
+                    due.push((name.clone(), *start));
+                }
+                turns.push((name.clone(), *start, turn.map(|(from, _)| from)));
+            }
+        }
+        for (name, start, from) in turns {
+            if let Some(cycle) = self.cycle_mut(&name, start) {
+                cycle.write_from = from;
+            }
+        }
+        for (name, start) in due {
+            self.write_plan(now, &name, start, out);
+        }
+    }
+
+    /// From when until when it is on this agent to write the plan of a cycle.
+    fn turn(&self, name: &ScheduleId, start: Timestamp, cycle: &Cycle) -> Option<(BootTime, BootTime)> {
+        let Presence::Member { since, .. } = &self.presence else {
+            return None;
+        };
+        let waits = matches!(cycle.stage, Stage::Coming | Stage::Idle);
+        if !waits || self.stopping || !self.carried.contains_key(name) {
+            return None;
+        }
+        let slot = self.view.plan(name);
+        let planned = slot.and_then(|slot| slot.value.as_ref().ok());
+        if self.rules.monotony && planned.is_some_and(|plan| plan.start >= start) {
+            return None;
+        }
+        if !self.rules.monotony && cycle.written {
+            return None;
+        }
+        let until = match slot {
+            Some(_) => cycle.edge.edge.plus(LATEST),
+            // The first plan of all may be of the cycle in progress, if enough of it is left.
+            None => cycle.edge.edge.plus((cycle.edge.interval / 2).max(LATEST)),
+        };
+        let rank = u32::try_from(self.rank(name, start)?).ok()?;
+        let from = cycle.edge.edge.minus(lead(cycle.edge.interval));
+        let settled = since.plus(JOIN_SETTLE);
+        let mut from = from.max(settled).plus(WRITER_STEP.saturating_mul(rank));
+        if let Some(not_before) = cycle.not_before {
+            from = from.max(not_before);
+        }
+        let agrees = self.clocks.off(self.clock_limit(name)).is_none();
+        let may_begin = self.view.oldest(&self.options.id) || (agrees && self.clocks.agreed());
+        if !may_begin {
+            return None;
+        }
+        // The oldest member writes whatever its clock, or else a pool whose plans came late once would wait for ever; but
+        // if its clock seems wrong, only what nobody else has written.
+        if !agrees {
+            from = from.max(cycle.edge.edge);
+        }
+        (from < until).then_some((from, until))
+    }
+
+    /// The rank of this agent among those that can write the plan of a cycle.
+    fn rank(&self, schedule: &ScheduleId, start: Timestamp) -> Option<usize> {
+        let listed: Vec<&AgentId> = self.listed(schedule).map(|(id, _)| id).collect();
+        let hashes: Vec<_> = listed.iter().map(|id| MemberHash::of(id)).collect();
+        let start = start.as_millis().to_string();
+        let key = KeyHash::of_bits(hash_fields(&[schedule.as_str(), &start]));
+        let order = ranked(&hashes, key);
+        order
+            .into_iter()
+            .position(|place| listed.get(place).is_some_and(|id| **id == self.options.id))
+    }
+
+    /// The members that a plan of this schedule lists.
+    fn listed(
+        &self,
+        schedule: &ScheduleId,
+    ) -> impl Iterator<Item = (&AgentId, &Arc<super::super::member::Member>)> {
+        self.view.members().filter(move |(_, member)| {
+            !member.leaving
+                && member
+                    .schedules
+                    .get(schedule)
+                    .is_some_and(|units| !units.is_empty())
+        })
+    }
+
+    fn write_plan(&mut self, now: Now, name: &ScheduleId, start: Timestamp, out: &mut Out) {
+        if !self.store || !self.holds_lease(now.boot) || self.unknown_versions(name) {
+            return;
+        }
+        let Presence::Member { created, .. } = &self.presence else {
+            return;
+        };
+        let created = *created;
+        let Some(schedule) = self.schedules.get(name) else {
+            return;
+        };
+        if schedule.writing.is_some() {
+            return;
+        }
+        let mut versions = Versions::OURS;
+        let mut members = Vec::new();
+        // Members of one configuration share a set.
+        let mut sets: Vec<Arc<super::super::member::UnitSet>> = Vec::new();
+        for (id, member) in self.listed(name) {
+            versions = versions.lowest(member.versions);
+            let Some(units) = member.schedules.get(name) else {
+                continue;
+            };
+            let known = sets.iter().find(|set| ***set == *units).cloned();
+            let units = known.unwrap_or_else(|| {
+                let set = Arc::new(units.clone());
+                sets.push(set.clone());
+                set
+            });
+            members.push(PlanMember {
+                id: id.clone(),
+                incarnation: member.incarnation,
+                units,
+            });
+        }
+        if !versions.known() {
+            return;
+        }
+        let plan = Plan {
+            start,
+            written: Timestamp::from_millis(now.wall.as_millis()),
+            writer: self.options.id.clone(),
+            versions,
+            members: members.into(),
+        };
+        let expected = self.view.plan(name).map_or(Revision::NONE, |slot| slot.revision);
+        let key = Key::Plan(name.clone());
+        let mut only_if = Vec::new();
+        if self.rules.monotony {
+            only_if.push(Condition::Unchanged(key.clone(), expected));
+        }
+        if self.rules.writer_key {
+            only_if.push(Condition::Created(self.own_key(), created));
+        }
+        if let Some(schedule) = self.schedules.get_mut(name) {
+            schedule.writing = Some((Arc::new(plan.clone()), expected));
+        }
+        if let Some(cycle) = self.cycle_mut(name, start) {
+            cycle.written = true;
+        }
+        out.push(Action::Write {
+            key,
+            value: Value::Plan(plan),
+            only_if,
+        });
+    }
+
+    pub(super) fn plan_written(&mut self, now: Now, name: &ScheduleId, written: Written, out: &mut Out) {
+        let taken = self
+            .schedules
+            .get_mut(name)
+            .and_then(|schedule| schedule.writing.take());
+        let Some((plan, expected)) = taken else {
+            return;
+        };
+        match written {
+            Written::Done(revision) => {
+                let created = match self.view.plan(name) {
+                    Some(slot) if expected != Revision::NONE => slot.created,
+                    _ => revision,
+                };
+                self.clocks.wrote();
+                let entry = Entry {
+                    key: Key::Plan(name.clone()),
+                    revision,
+                    created,
+                    content: Content::Value(Value::Plan((*plan).clone())),
+                };
+                self.learn(now, entry, false, out);
+            }
+            Written::Refused(snapshot) => {
+                if let Some(cycle) = self.cycle_mut(name, plan.start) {
+                    cycle.not_before = Some(now.boot.plus(RETRY));
+                }
+                let stands = snapshot
+                    .entries
+                    .iter()
+                    .find(|entry| matches!(&entry.key, Key::Plan(schedule) if schedule == name))
+                    .map_or(Revision::NONE, |entry| entry.revision);
+                let entries = snapshot.entries.clone();
+                self.view.replace_scope(&Scope::Plan(name.clone()), snapshot);
+                for entry in entries {
+                    self.took_in(now, &entry, false, out);
+                }
+                if stands == expected {
+                    // Then it was the other condition: this agent's own key is not there.
+                    self.lose_membership(out);
+                }
+            }
+        }
+    }
+
+    pub(super) fn plan_not_written(&mut self, now: Now, name: &ScheduleId) {
+        let Some(schedule) = self.schedules.get_mut(name) else {
+            return;
+        };
+        if let Some((plan, _)) = schedule.writing.take()
+            && let Some(cycle) = schedule.cycles.get_mut(&plan.start)
+        {
+            cycle.not_before = Some(now.boot.plus(RETRY));
+        }
+    }
+
+    /// What follows from a plan that is in the view now.
+    pub(super) fn took_in_plan(&mut self, now: Now, name: &ScheduleId, fresh: bool, out: &mut Out) {
+        let Some(slot) = self.view.plan(name) else {
+            return;
+        };
+        match &slot.value {
+            Ok(plan) => {
+                let plan = plan.clone();
+                let anew = slot.created == slot.revision;
+                let me = self.place_in(&plan).number();
+                let limit = self.clock_limit(name);
+                if fresh && plan.writer != self.options.id {
+                    self.clocks.arrived(now.wall, plan.written, limit);
+                }
+                let schedule = self.schedules.entry(name.clone()).or_default();
+                if schedule.remember(plan, me, anew) {
+                    schedule.missed = None;
+                }
+            }
+            Err(bad) => {
+                if let BadReason::Versions(versions) = bad.reason {
+                    let schedule = name.clone();
+                    out.push(Action::Notice(Notice::UnknownVersions { schedule, versions }));
+                }
+            }
+        }
+    }
+
+    /// Reads plans that are not there at their edge.
+    pub(super) fn read_missing_plans(&mut self, now: Now, out: &mut Out) {
+        if !self.store || self.incarnation().is_none() {
+            return;
+        }
+        for (name, schedule) in &mut self.schedules {
+            if schedule.reading || !self.carried.contains_key(name) {
+                continue;
+            }
+            let known = schedule.plans.back().map(|known| known.plan.start);
+            let missing = schedule.cycles.iter_mut().find(|(start, cycle)| {
+                cycle.stage == Stage::Coming
+                    && !cycle.read
+                    && now.boot >= cycle.edge.edge
+                    && known.is_none_or(|known| known < **start)
+            });
+            if let Some((_, cycle)) = missing {
+                cycle.read = true;
+                schedule.reading = true;
+                out.push(Action::Read(Scope::Plan(name.clone())));
+            }
+        }
+    }
+
+    /// How far the clock may be from those of others, by the interval of a schedule.
+    pub(super) fn clock_limit(&self, name: &ScheduleId) -> Duration {
+        let interval = self.schedules.get(name).and_then(|schedule| schedule.interval);
+        interval.map_or(LONGEST_LEAD, lead)
+    }
+}

@@ -1,0 +1,247 @@
+//! Succession: what members that are out left undone belongs to the next of the ranking, in the same cycle.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::BootTime;
+use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+
+use super::super::action::{Action, Scope};
+use super::super::cycle::{Begun, Cycle, Taken};
+use super::super::division::{Claim, Grounds};
+use super::super::event::{Now, Snapshot};
+use super::super::ids::{Incarnation, UnitHash};
+use super::super::mark::{Marks, Step};
+use super::super::notice::Notice;
+use super::super::record::{Content, Key, Value};
+use super::super::schedule::Succession;
+use super::{Machine, Out};
+
+/// How long is waited for others that go out at the same time, so that what they leave is listed once.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// After how long marks that could not be read are read again.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Machine {
+    /// Looks whether members went out of cycles that can still be taken over, and reads the marks of those cycles' schedules.
+    pub(super) fn look_for_successions(&mut self, now: Now, out: &mut Out) {
+        if !self.rules.succession || self.stopping || !self.holds_lease(now.boot) {
+            return;
+        }
+        if self.look_for_outs {
+            self.look_for_outs = false;
+            let names: Vec<_> = self.schedules.keys().cloned().collect();
+            for name in names {
+                if !self.has_new_outs(&name, now.boot) {
+                    continue;
+                }
+                if let Some(schedule) = self.schedules.get_mut(&name) {
+                    schedule.succession = match schedule.succession {
+                        Succession::Quiet => Succession::Gathering(now.boot.plus(GATHER)),
+                        Succession::Gathering(until) => Succession::Gathering(until),
+                        Succession::Reading | Succession::ReadingAgain => Succession::ReadingAgain,
+                    };
+                }
+            }
+        }
+        if !self.store {
+            return;
+        }
+        for (name, schedule) in &mut self.schedules {
+            if let Succession::Gathering(until) = schedule.succession
+                && until <= now.boot
+            {
+                schedule.succession = Succession::Reading;
+                out.push(Action::Read(Scope::Marks(name.clone())));
+            }
+        }
+    }
+
+    fn has_new_outs(&self, name: &ScheduleId, now: BootTime) -> bool {
+        let Some(schedule) = self.schedules.get(name) else {
+            return false;
+        };
+        let cycles = schedule.cycles.values().filter(|cycle| cycle.lasts());
+        let mut cycles = cycles.filter(|cycle| now < self.until(cycle));
+        cycles.any(|cycle| {
+            let Some(begun) = cycle.begun() else { return false };
+            let Some((plan, me)) = &begun.plan else {
+                return false;
+            };
+            let outs = self.outs(name, plan, *me);
+            outs.iter().any(|(unit, out)| is_new(begun, *unit, out))
+        })
+    }
+
+    /// The marks of a schedule as they stand, read after it was known who is out.
+    pub(super) fn read_marks(&mut self, now: Now, name: &ScheduleId, snapshot: Snapshot, out: &mut Out) {
+        let Some(schedule) = self.schedules.get_mut(name) else {
+            return;
+        };
+        match schedule.succession {
+            Succession::Reading => schedule.succession = Succession::Quiet,
+            // Those that went out meanwhile may have marked more since.
+            Succession::ReadingAgain => {
+                schedule.succession = Succession::Gathering(now.boot);
+                return;
+            }
+            Succession::Quiet | Succession::Gathering(_) => return,
+        }
+        if !self.holds_lease(now.boot) {
+            self.look_for_outs = true;
+            return;
+        }
+        let mut marks = BTreeMap::new();
+        for entry in snapshot.entries {
+            match (entry.key, entry.content) {
+                (Key::Marks(_, incarnation), Content::Value(Value::Marks(value))) => {
+                    marks.insert(incarnation, value);
+                }
+                (_, Content::Bad(bad)) => out.push(Action::Notice(Notice::Bad(bad))),
+                _ => {}
+            }
+        }
+        let Some(schedule) = self.schedules.get(name) else {
+            return;
+        };
+        let cycles = schedule.cycles.values().filter(|cycle| cycle.lasts());
+        let open: Vec<_> = cycles
+            .filter(|cycle| now.boot < self.until(cycle))
+            .map(|cycle| (cycle.edge.cycle.clone(), self.until(cycle)))
+            .collect();
+        for (cycle, until) in open {
+            self.succeed(&cycle, until, &marks, out);
+        }
+    }
+
+    pub(super) fn marks_not_read(&mut self, now: Now, name: &ScheduleId) {
+        if let Some(schedule) = self.schedules.get_mut(name) {
+            schedule.succession = Succession::Gathering(now.boot.plus(RETRY));
+        }
+    }
+
+    /// Takes over in one cycle.
+    fn succeed(
+        &mut self,
+        cycle: &CycleId,
+        until: BootTime,
+        marks: &BTreeMap<Incarnation, Marks>,
+        actions: &mut Out,
+    ) {
+        let name = &cycle.schedule;
+        let Some(begun) = self
+            .schedules
+            .get(name)
+            .and_then(|schedule| schedule.cycles.get(&cycle.start)?.begun())
+        else {
+            return;
+        };
+        let Some((plan, me)) = begun.plan.clone() else {
+            return;
+        };
+        let number = self.next_succession;
+        let given_up = self.given_up(name, cycle.start);
+        let gone = self.gone(&plan, me);
+        let outs = self.outs(name, &plan, me);
+        let mut steps = BTreeMap::new();
+        let mut newly: BTreeSet<u32> = BTreeSet::new();
+        let division = self.division(name, &plan, me, |unit, carriers| {
+            let out = outs.get(&unit)?;
+            if given_up.contains(&unit) || !is_new(begun, unit, out) {
+                return None;
+            }
+            let taken = begun.units.get(&unit).map_or(&[][..], |progress| &progress.steps);
+            let before = taken.last().map(|step| &step.out);
+            let out: BTreeSet<u32> = out.iter().chain(before.into_iter().flatten()).copied().collect();
+            newly.extend(
+                out.iter()
+                    .filter(|number| !before.is_some_and(|before| before.contains(number))),
+            );
+            let passed_over = taken.first().map(|step| &step.out);
+            let marks = marks_of(marks, &plan, cycle.start, unit, &out);
+            // Who had nothing left to do, or said that it does it no more, has not died of a resource: it stopped.
+            let stopped = |number: &u32| {
+                let ended = |steps: &&[Step]| !steps.is_empty() && steps.iter().all(|step| step.finished);
+                let member = plan.members.get(*number as usize);
+                marks.get(number).is_some_and(ended)
+                    || member
+                        .is_some_and(|member| self.view.gave_up(name, member.incarnation, plan.start, unit))
+            };
+            let dead = gone
+                .iter()
+                .filter_map(|number| u32::try_from(*number).ok())
+                .filter(|number| !passed_over.is_some_and(|out| out.contains(number)))
+                .filter(|number| !stopped(number))
+                .collect();
+            // What has been done by each one's own share leaves nothing to anybody.
+            let all_done = out.iter().all(|number| {
+                let first = marks.get(number).and_then(|steps| steps.first());
+                first.is_some_and(|step| step.finished)
+            });
+            let grounds = Grounds {
+                me,
+                out: &out,
+                before,
+                dead: &dead,
+                marks,
+            };
+            let claim = Claim::planned(carriers, &grounds).filter(|_| !all_done);
+            let works = claim.is_some().then_some(Some(number));
+            let step = Taken {
+                works: works.into_iter().collect(),
+                out,
+            };
+            steps.insert(unit, step);
+            claim
+        });
+        if let Some(begun) = self.cycle_mut(name, cycle.start).and_then(Cycle::begun_mut) {
+            for (unit, step) in steps {
+                let progress = begun.units.entry(unit).or_default();
+                progress.running.extend(step.works.iter().copied());
+                progress.steps.push(step);
+            }
+        }
+        if division.claims.is_empty() {
+            return;
+        }
+        self.next_succession += 1;
+        let gone = newly
+            .iter()
+            .filter_map(|number| Some(plan.members.get(*number as usize)?.id.clone()));
+        actions.push(Action::Notice(Notice::Succession {
+            cycle: cycle.clone(),
+            gone: gone.collect(),
+        }));
+        actions.push(Action::Succeed {
+            cycle: cycle.clone(),
+            succession: number,
+            until,
+            units: division.claims.keys().cloned().collect(),
+            division: Arc::new(division),
+        });
+    }
+}
+
+/// Whether somebody is out of a unit who was not when the last step of it was taken.
+fn is_new(begun: &Begun, unit: UnitHash, out: &BTreeSet<u32>) -> bool {
+    let last = begun.units.get(&unit).and_then(|progress| progress.steps.last());
+    !last.is_some_and(|step| out.is_subset(&step.out))
+}
+
+/// What those that are out have marked of a unit in a cycle.
+fn marks_of<'a>(
+    marks: &'a BTreeMap<Incarnation, Marks>,
+    plan: &super::super::Plan,
+    start: Timestamp,
+    unit: UnitHash,
+    out: &BTreeSet<u32>,
+) -> BTreeMap<u32, &'a [Step]> {
+    let marked = |number: &u32| -> Option<(u32, &'a [Step])> {
+        let member = plan.members.get(*number as usize)?;
+        let units = marks.get(&member.incarnation)?.cycles.get(&start)?;
+        Some((*number, units.get(&unit)?.as_slice()))
+    };
+    out.iter().filter_map(marked).collect()
+}

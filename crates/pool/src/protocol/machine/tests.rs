@@ -1,0 +1,775 @@
+//! The machine by its own events, where the model does not look: what it says, what it asks for, and when.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephoscope_coordination::{Group, Unit};
+use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
+
+use super::super::cycle::Cycle;
+use super::*;
+use crate::protocol::ranking::{KeyHash, MemberHash, first};
+use crate::protocol::{
+    BadReason, BadValue, Condition, Edge, GiveUps, Marks, Member, Membership, Plan, PlanMember, Reason,
+    Session, Standing, Step, UnitSet, Versions, WorkName,
+};
+
+const WALL: i64 = 1_700_000_000_000;
+
+fn now(millis: u64) -> Now {
+    Now {
+        boot: BootTime::after_boot(Duration::from_millis(millis)),
+        wall: Timestamp::from_millis(WALL + millis as i64),
+    }
+}
+
+fn id(text: &str) -> AgentId {
+    AgentId::new(text).unwrap()
+}
+
+fn schedule() -> ScheduleId {
+    ScheduleId::new("every:10:0")
+}
+
+fn unit() -> Unit {
+    Unit {
+        group: Group::Shared,
+        schedule: schedule(),
+        listing: "volumes".into(),
+        mode: PartitionMode::Resource,
+    }
+}
+
+fn cycle(start: u64) -> CycleId {
+    CycleId::new(schedule(), now(start).wall, 0)
+}
+
+fn edge(start: u64) -> Edge {
+    Edge {
+        cycle: cycle(start),
+        edge: now(start).boot,
+        interval: Duration::from_secs(10),
+    }
+}
+
+fn work(start: u64) -> WorkName {
+    WorkName {
+        schedule: schedule(),
+        start: now(start).wall,
+        succession: None,
+    }
+}
+
+fn machine(on_loss: OnLoss) -> Machine {
+    Machine::new(Options {
+        id: id("b"),
+        host: "host-b".into(),
+        group_prefix: "".into(),
+        lease_ttl: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(1),
+        on_loss,
+    })
+}
+
+fn carry() -> Event {
+    Event::Carry(Carry {
+        units: vec![unit()],
+        meters: 1,
+        in_progress: Vec::new(),
+    })
+}
+
+fn units() -> UnitSet {
+    UnitSet::from([UnitHash::of("", &unit())])
+}
+
+fn member(incarnation: u128, meters: u64) -> Value {
+    Value::Member(Member {
+        incarnation: Incarnation(incarnation),
+        versions: Versions::OURS,
+        host: "host-a".into(),
+        leaving: false,
+        schedules: [(schedule(), units())].into(),
+        meters,
+    })
+}
+
+fn entry(key: Key, revision: i64, content: Content) -> Entry {
+    Entry {
+        key,
+        revision: Revision(revision),
+        created: Revision(revision),
+        content,
+    }
+}
+
+fn others_key(revision: i64) -> Entry {
+    entry(Key::Member(id("a")), revision, Content::Value(member(1, 1)))
+}
+
+/// A plan by the other member, for both.
+fn plan(start: u64, written: u64) -> Value {
+    let member = |name: &str, incarnation| PlanMember {
+        id: id(name),
+        incarnation: Incarnation(incarnation),
+        units: Arc::new(units()),
+    };
+    Value::Plan(Plan {
+        start: now(start).wall,
+        written: now(written).wall,
+        writer: id("a"),
+        versions: Versions::OURS,
+        members: [member("a", 1), member("b", 2)].into(),
+    })
+}
+
+fn snapshot(revision: i64, entries: Vec<Entry>) -> Snapshot {
+    Snapshot {
+        revision: Revision(revision),
+        entries,
+    }
+}
+
+fn session(at: u64, incarnation: u128, snapshot: Snapshot) -> Event {
+    Event::Session(Session {
+        incarnation: Incarnation(incarnation),
+        sent: now(at).boot,
+        snapshot,
+    })
+}
+
+fn written(revision: i64) -> Event {
+    Event::Written(Key::Member(id("b")), Written::Done(Revision(revision)))
+}
+
+/// A member beside an older one, with a plan for the cycle at 10 s that it has taken its share of.
+fn polling(on_loss: OnLoss) -> Machine {
+    let mut machine = machine(on_loss);
+    machine.step(now(0), carry());
+    machine.step(now(0), session(0, 2, snapshot(5, vec![others_key(5)])));
+    machine.step(now(0), written(6));
+    machine.step(
+        now(8_000),
+        Event::KeptAlive {
+            sent: now(8_000).boot,
+        },
+    );
+    machine.step(now(8_000), Event::Prepare(edge(10_000)));
+    let planned = entry(Key::Plan(schedule()), 7, Content::Value(plan(10_000, 9_000)));
+    machine.step(now(9_000), Event::Watched(planned));
+    assert!(matches!(
+        machine.plan(now(10_000), &cycle(10_000)),
+        PlanAnswer::Agreed(_)
+    ));
+    machine
+}
+
+fn notices(actions: Vec<Action>) -> Vec<String> {
+    let told = actions.into_iter().filter_map(|action| match action {
+        Action::Notice(notice) => Some(notice.to_string()),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn an_agent_with_nothing_shared_asks_for_nothing() {
+    let mut machine = machine(OnLoss::Continue);
+    let carry = Carry {
+        units: Vec::new(),
+        meters: 0,
+        in_progress: Vec::new(),
+    };
+    assert_eq!(machine.step(now(0), Event::Carry(carry)), []);
+    assert_eq!(machine.status(now(0).boot).membership, Membership::None);
+    assert_eq!(
+        machine.plan(now(0), &cycle(0)),
+        PlanAnswer::Nothing(Nothing::NotCarried)
+    );
+}
+
+#[test]
+fn the_key_is_put_when_the_watches_stand_and_only_if_the_id_is_free() {
+    let mut machine = machine(OnLoss::Continue);
+    assert_eq!(
+        machine.step(now(0), carry()),
+        [Action::Join {
+            after: Duration::ZERO
+        }]
+    );
+    let actions = machine.step(now(100), session(0, 2, snapshot(5, Vec::new())));
+    let own = Key::Member(id("b"));
+    let [Action::Write { key, only_if, .. }] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(
+        (key, &only_if[..]),
+        (&own, &[Condition::Created(own.clone(), Revision::NONE)][..])
+    );
+
+    let holder = entry(own.clone(), 3, Content::Value(member(9, 1)));
+    let refused = Event::Written(own, Written::Refused(snapshot(5, vec![holder.clone()])));
+    let actions = machine.step(now(200), refused.clone());
+    assert!(
+        actions.contains(&Action::Join {
+            after: Duration::from_millis(250)
+        }),
+        "{actions:?}"
+    );
+    assert_eq!(
+        notices(actions),
+        ["the id of this agent is in use by an agent on host host-a"]
+    );
+    let taken = Reason::IdTaken {
+        host: "host-a".to_owned(),
+    };
+    assert!(taken.stops_polling());
+    assert_eq!(machine.status(now(200).boot).reasons, [taken]);
+
+    // It goes on trying, less often, and does not repeat itself.
+    machine.step(now(500), session(500, 3, snapshot(5, vec![holder])));
+    let actions = machine.step(now(600), refused);
+    assert_eq!(
+        actions,
+        [Action::Join {
+            after: Duration::from_millis(500)
+        }]
+    );
+}
+
+#[test]
+fn alone_it_writes_the_plan_before_the_edge_and_not_in_its_first_two_seconds() {
+    let mut machine = machine(OnLoss::Continue);
+    machine.step(now(0), carry());
+    machine.step(now(0), session(0, 2, snapshot(5, Vec::new())));
+    machine.step(now(0), written(6));
+    machine.step(now(1_500), Event::Prepare(edge(3_000)));
+    machine.step(
+        now(1_500),
+        Event::KeptAlive {
+            sent: now(1_500).boot,
+        },
+    );
+    assert_eq!(machine.next_tick(), Some(now(2_000).boot));
+    assert_eq!(machine.step(now(1_999), Event::Tick), []);
+    let actions = machine.step(now(2_000), Event::Tick);
+    let [
+        Action::Write {
+            value: Value::Plan(plan),
+            only_if,
+            ..
+        },
+    ] = &actions[..]
+    else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(plan.start, cycle(3_000).start);
+    let conditions = [
+        Condition::Unchanged(Key::Plan(schedule()), Revision::NONE),
+        Condition::Created(Key::Member(id("b")), Revision(6)),
+    ];
+    assert_eq!(only_if[..], conditions);
+    let done = Event::Written(Key::Plan(schedule()), Written::Done(Revision(7)));
+    assert_eq!(machine.step(now(2_010), done), []);
+    let PlanAnswer::Agreed(division) = machine.plan(now(3_000), &cycle(3_000)) else {
+        panic!("no plan");
+    };
+    assert_eq!(division.members(&unit()), 1);
+    assert!(division.carries(&units()));
+}
+
+#[test]
+fn a_first_plan_may_be_of_the_cycle_in_progress() {
+    let mut machine = machine(OnLoss::Continue);
+    let carry = Carry {
+        units: vec![unit()],
+        meters: 1,
+        in_progress: vec![edge(0)],
+    };
+    machine.step(now(1_000), Event::Carry(carry));
+    machine.step(now(1_000), session(1_000, 2, snapshot(5, Vec::new())));
+    machine.step(now(1_000), written(6));
+    let actions = machine.step(now(3_000), Event::Tick);
+    assert!(
+        matches!(
+            &actions[..],
+            [Action::Write {
+                value: Value::Plan(_),
+                ..
+            }]
+        ),
+        "{actions:?}"
+    );
+    let done = Event::Written(Key::Plan(schedule()), Written::Done(Revision(7)));
+    let begin = Action::Begin {
+        cycle: cycle(0),
+        edge: now(0).boot,
+        interval: Duration::from_secs(10),
+    };
+    assert_eq!(machine.step(now(3_010), done), [begin]);
+    assert!(matches!(
+        machine.plan(now(3_010), &cycle(0)),
+        PlanAnswer::Agreed(_)
+    ));
+}
+
+#[test]
+fn the_fence_asks_after_the_deadline_only() {
+    let mut machine = polling(OnLoss::Continue);
+    // The last keepalive was sent at 8 s; a tenth of 5 s is the margin.
+    let verdict = |machine: &Machine, at, finished| {
+        machine.may_hand_over(now(at).boot, &work(10_000), &[unit()], now(finished).boot)
+    };
+    assert_eq!(verdict(&machine, 12_499, 12_499), Verdict::HandOver);
+    assert_eq!(verdict(&machine, 12_500, 12_499), Verdict::HandOver);
+    assert_eq!(verdict(&machine, 12_500, 12_500), Verdict::Ask);
+    assert!(
+        machine
+            .status(now(12_500).boot)
+            .reasons
+            .contains(&Reason::LeaseDoubtful)
+    );
+    assert_eq!(machine.step(now(12_500), Event::Doubt), [Action::AskLease]);
+    assert_eq!(machine.step(now(12_600), Event::Doubt), []);
+    machine.step(
+        now(12_700),
+        Event::KeptAlive {
+            sent: now(12_500).boot,
+        },
+    );
+    assert_eq!(verdict(&machine, 12_700, 12_700), Verdict::HandOver);
+    let membership = machine.status(now(12_700).boot).membership;
+    assert!(matches!(
+        membership,
+        Membership::Member {
+            lease: Standing::Held,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn without_an_answer_the_option_decides() {
+    for (on_loss, expected) in [(OnLoss::Continue, true), (OnLoss::Pause, false)] {
+        let mut machine = polling(on_loss);
+        let late = now(13_000).boot;
+        assert_eq!(machine.unanswered(late, &work(10_000), &[unit()], late), expected);
+        // It was asked once: the next batch does not wait.
+        let again = machine.may_hand_over(late, &work(10_000), &[unit()], late);
+        assert_eq!(again == Verdict::HandOver, expected);
+    }
+}
+
+#[test]
+fn a_lost_membership_cuts_off_what_others_have() {
+    let mut machine = polling(OnLoss::Continue);
+    let actions = machine.step(now(11_000), Event::LeaseGone);
+    assert!(actions.contains(&Action::Join {
+        after: Duration::ZERO
+    }));
+    let verdict = |machine: &Machine, finished| {
+        machine.may_hand_over(now(13_000).boot, &work(10_000), &[unit()], now(finished).boot)
+    };
+    assert_eq!(verdict(&machine, 13_000), Verdict::Ask);
+    let stands = snapshot(
+        9,
+        vec![
+            others_key(5),
+            entry(Key::Plan(schedule()), 7, Content::Value(plan(10_000, 9_000))),
+        ],
+    );
+    let actions = machine.step(now(11_200), session(11_100, 3, stands));
+    assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    assert_eq!(verdict(&machine, 13_000), Verdict::Refuse);
+    assert_eq!(verdict(&machine, 12_000), Verdict::HandOver);
+}
+
+#[test]
+fn a_lost_membership_finishes_what_nobody_else_has() {
+    let mut machine = polling(OnLoss::Continue);
+    machine.step(now(11_000), Event::LeaseGone);
+    let actions = machine.step(now(11_200), session(11_100, 3, snapshot(9, Vec::new())));
+    assert!(!actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    let late = now(13_000).boot;
+    assert_eq!(
+        machine.may_hand_over(late, &work(10_000), &[unit()], late),
+        Verdict::HandOver
+    );
+}
+
+#[test]
+fn a_cycle_without_a_plan_is_said_also_when_the_next_edge_is_near() {
+    let mut machine = polling(OnLoss::Continue);
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    assert_eq!(machine.plan(now(20_000), &cycle(20_000)), PlanAnswer::Wait);
+    machine.step(now(20_100), Event::Prepare(edge(30_000)));
+    let actions = machine.step(now(26_000), Event::Tick);
+    let missing = Action::Notice(Notice::NoPlanInTime(cycle(20_000)));
+    assert!(actions.contains(&missing), "{actions:?}");
+    let reasons = machine.status(now(26_000).boot).reasons;
+    let degraded = Reason::NoPlan {
+        schedule: schedule(),
+        polled: true,
+    };
+    assert!(reasons.contains(&degraded), "{reasons:?}");
+    let again = machine.step(now(26_100), Event::Tick);
+    assert!(!again.contains(&missing), "{again:?}");
+}
+
+#[test]
+fn what_was_left_to_others_is_taken_back_when_etcd_goes_away_and_left_again_when_it_is_back() {
+    let mut machine = polling(OnLoss::Continue);
+    machine.step(now(11_000), Event::LeaseGone);
+    let stands = snapshot(9, vec![others_key(5)]);
+    let actions = machine.step(now(11_200), session(11_100, 3, stands.clone()));
+    assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    let gave_up = Event::GaveUp {
+        work: work(10_000),
+        unit: unit(),
+    };
+    machine.step(now(11_200), gave_up);
+    machine.step(now(11_300), written(10));
+
+    // As long as its lease is held, this agent knows no less than others do.
+    machine.step(now(11_400), Event::StoreLost);
+    let deadline = 11_100 + 4_500;
+    assert_eq!(machine.next_tick(), Some(now(deadline).boot));
+    let actions = machine.step(now(deadline), Event::Tick);
+    let taken = actions.iter().find_map(|action| match action {
+        Action::Succeed {
+            succession, units, ..
+        } if units[..] == [unit()] => Some(*succession),
+        _ => None,
+    });
+    let back = WorkName {
+        succession: Some(taken.expect("its share is its own again")),
+        ..work(10_000)
+    };
+    let late = now(17_000).boot;
+    let verdict = machine.may_hand_over(late, &back, &[unit()], late);
+    assert_eq!(verdict, Verdict::Ask);
+    assert!(machine.unanswered(late, &back, &[unit()], late));
+
+    machine.step(now(18_000), Event::LeaseGone);
+    let actions = machine.step(now(18_200), session(18_100, 4, stands));
+    assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
+    let verdict = machine.may_hand_over(now(18_300).boot, &back, &[unit()], now(18_300).boot);
+    assert_eq!(verdict, Verdict::Refuse);
+}
+
+#[test]
+fn a_finished_share_is_marked_once_and_a_dead_members_share_is_taken_over() {
+    let mut machine = polling(OnLoss::Continue);
+    let finished = Event::Finished {
+        work: work(10_000),
+        unit: unit(),
+    };
+    let actions = machine.step(now(11_000), finished);
+    let key = Key::Marks(schedule(), Incarnation(2));
+    assert!(
+        matches!(&actions[..], [Action::Write { key: written, .. }] if *written == key),
+        "{actions:?}"
+    );
+    machine.step(now(11_010), Event::Written(key, Written::Done(Revision(8))));
+
+    let gone = entry(Key::Member(id("a")), 9, Content::Deleted);
+    machine.step(
+        now(12_000),
+        Event::KeptAlive {
+            sent: now(12_000).boot,
+        },
+    );
+    assert_eq!(machine.step(now(12_000), Event::Watched(gone)), []);
+    assert_eq!(machine.next_tick(), Some(now(12_100).boot));
+    assert_eq!(
+        machine.step(now(12_100), Event::Tick),
+        [Action::Read(Scope::Marks(schedule()))]
+    );
+    let actions = machine.step(
+        now(12_110),
+        Event::Read(Scope::Marks(schedule()), snapshot(9, Vec::new())),
+    );
+    let taken = actions.iter().any(|action| {
+        matches!(action, Action::Succeed { units, until, .. } if units[..] == [unit()] && *until == now(32_000).boot)
+    });
+    assert!(taken, "{actions:?}");
+}
+
+/// What a member takes over of a hundred resources of a cycle after each of five others in its plan has done this and is gone.
+fn taken_over(ends: impl Fn(Incarnation) -> Option<Entry>) -> usize {
+    let others = ["a", "c", "d", "e", "f"];
+    let incarnation = |name: &str| Incarnation(u128::from(name.as_bytes()[0]));
+    let mut machine = machine(OnLoss::Continue);
+    machine.step(now(0), carry());
+    let key = |name: &str| Key::Member(id(name));
+    let keys = others.map(|name| entry(key(name), 5, Content::Value(member(incarnation(name).0, 1))));
+    machine.step(now(0), session(0, incarnation("b").0, snapshot(5, keys.to_vec())));
+    machine.step(now(0), written(6));
+    let held = |at| Event::KeptAlive { sent: now(at).boot };
+    machine.step(now(8_000), held(8_000));
+    machine.step(now(8_000), Event::Prepare(edge(10_000)));
+    let members = ["a", "b", "c", "d", "e", "f"].map(|name| PlanMember {
+        id: id(name),
+        incarnation: incarnation(name),
+        units: Arc::new(units()),
+    });
+    let plan = Value::Plan(Plan {
+        start: now(10_000).wall,
+        written: now(9_000).wall,
+        writer: id("a"),
+        versions: Versions::OURS,
+        members: members.into(),
+    });
+    let planned = entry(Key::Plan(schedule()), 7, Content::Value(plan));
+    machine.step(now(9_000), Event::Watched(planned));
+    let share = match machine.plan(now(10_000), &cycle(10_000)) {
+        PlanAnswer::Agreed(division) => division,
+        other => panic!("{other:?}"),
+    };
+    machine.step(now(11_000), held(11_000));
+    let mut marks = Vec::new();
+    for name in others {
+        match ends(incarnation(name)) {
+            Some(given_up) if matches!(given_up.key, Key::GiveUps(..)) => {
+                machine.step(now(11_000), Event::Watched(given_up));
+            }
+            marked => marks.extend(marked),
+        }
+        let gone = entry(key(name), 9, Content::Deleted);
+        machine.step(now(11_000), Event::Watched(gone));
+    }
+    machine.step(now(11_100), Event::Tick);
+    let read = Event::Read(Scope::Marks(schedule()), snapshot(9, marks));
+    let actions = machine.step(now(11_110), read);
+    let taken = actions.iter().find_map(|action| match action {
+        Action::Succeed { division, .. } => Some(division.clone()),
+        _ => None,
+    });
+    let owns = |division: &Division, key| {
+        let claim = division.claims.get(&unit());
+        claim.is_some_and(|(_, claim)| claim.owns(key))
+    };
+    let taken = hundred().filter(|key| taken.as_ref().is_some_and(|division| owns(division, *key)));
+    taken.filter(|key| !owns(&share, *key)).count()
+}
+
+fn hundred() -> impl Iterator<Item = KeyHash> {
+    (0..100).map(|number| KeyHash::of(&format!("r{number}")))
+}
+
+/// How many of the hundred this member has by the plan.
+fn owned_by(name: &str) -> usize {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let hashes = names.map(|name| MemberHash::of(&id(name)));
+    let owner = |key: &KeyHash| first(&hashes, *key).map(|place| names[place]);
+    hundred().filter(|key| owner(key) == Some(name)).count()
+}
+
+#[test]
+fn many_that_stop_leave_everything_and_what_is_behind_many_dead_is_left_alone() {
+    let stopped = taken_over(|incarnation| {
+        let given_up = GiveUps {
+            cycles: [(now(10_000).wall, units())].into(),
+        };
+        let key = Key::GiveUps(schedule(), incarnation);
+        Some(entry(key, 8, Content::Value(Value::GiveUps(given_up))))
+    });
+    assert_eq!(stopped, 100 - owned_by("b"));
+    let dead = taken_over(|_| None);
+    assert!(dead < stopped, "{dead} of {stopped}");
+    // One died, and all others had finished what was theirs.
+    let left_by_one = taken_over(|incarnation| {
+        let step = Step {
+            out: BTreeSet::new(),
+            finished: true,
+        };
+        let steps = units().into_iter().map(|unit| (unit, vec![step.clone()]));
+        let marks = Marks {
+            cycles: [(now(10_000).wall, steps.collect())].into(),
+        };
+        let key = Key::Marks(schedule(), incarnation);
+        let marked = entry(key, 8, Content::Value(Value::Marks(marks)));
+        (incarnation != Incarnation(b'a'.into())).then_some(marked)
+    });
+    assert_eq!(left_by_one, owned_by("a"));
+}
+
+#[test]
+fn a_clock_that_differs_is_said_once_and_stops_no_polling_of_others_plans() {
+    let mut machine = polling(OnLoss::Continue);
+    let mut told = Vec::new();
+    for number in 0..4_u64 {
+        let at = 20_000 + number * 10_000;
+        let planned = entry(
+            Key::Plan(schedule()),
+            10 + number as i64,
+            Content::Value(plan(at, at - 4_000)),
+        );
+        told.extend(notices(machine.step(now(at - 500), Event::Watched(planned))));
+    }
+    assert_eq!(
+        told,
+        ["the clock of this host is 3.500 s ahead of the clocks of the other members"]
+    );
+    let reasons = machine.status(now(50_000).boot).reasons;
+    assert!(
+        reasons.contains(&Reason::ClockOff {
+            by: Duration::from_millis(3_500)
+        }),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn plans_of_unknown_versions_are_not_followed() {
+    let mut machine = polling(OnLoss::Continue);
+    let versions = Versions { protocol: 2, hash: 1 };
+    let bad = BadValue {
+        key: "plans/every:10:0".to_owned(),
+        reason: BadReason::Versions(versions),
+    };
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    let planned = entry(Key::Plan(schedule()), 9, Content::Bad(bad));
+    let told = notices(machine.step(now(19_000), Event::Watched(planned)));
+    assert!(
+        told.iter()
+            .any(|told| told.ends_with("which this version does not know")),
+        "{told:?}"
+    );
+    assert_eq!(
+        machine.plan(now(20_000), &cycle(20_000)),
+        PlanAnswer::Nothing(Nothing::UnknownVersions)
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_its_member_counts_as_gone() {
+    let mut machine = polling(OnLoss::Continue);
+    let bad = BadValue {
+        key: "members/a".to_owned(),
+        reason: BadReason::Field("incarnation"),
+    };
+    let told = notices(machine.step(
+        now(11_000),
+        Event::Watched(entry(Key::Member(id("a")), 9, Content::Bad(bad))),
+    ));
+    assert_eq!(
+        told,
+        ["cannot read members/a: `incarnation` has a value that cannot be"]
+    );
+    let reasons = machine.status(now(11_000).boot).reasons;
+    assert_eq!(
+        reasons,
+        [Reason::BadKey {
+            key: "members/a".to_owned()
+        }]
+    );
+    assert!(!reasons[0].stops_polling());
+    assert_eq!(
+        machine.step(now(11_100), Event::Tick),
+        [Action::Read(Scope::Marks(schedule()))]
+    );
+}
+
+#[test]
+fn different_meters_of_the_same_units_are_drift() {
+    let mut machine = polling(OnLoss::Continue);
+    let other = entry(Key::Member(id("a")), 9, Content::Value(member(1, 7)));
+    let told = notices(machine.step(now(11_000), Event::Watched(other)));
+    assert_eq!(told, ["members with the same units want different meters"]);
+    assert_eq!(
+        machine.status(now(11_000).boot).reasons,
+        [Reason::Drift { member: id("a") }]
+    );
+}
+
+#[test]
+fn who_leaves_marks_gives_up_the_rest_and_revokes_last() {
+    let mut machine = polling(OnLoss::Continue);
+    let actions = machine.step(now(11_000), Event::Stopping);
+    assert!(
+        matches!(&actions[..], [Action::Write { value: Value::Member(member), .. }] if member.leaving),
+        "{actions:?}"
+    );
+    let actions = machine.step(now(11_100), Event::Leave);
+    let key = Key::GiveUps(schedule(), Incarnation(2));
+    assert!(
+        matches!(&actions[..], [Action::Write { key: written, .. }, Action::Revoke] if *written == key),
+        "{actions:?}"
+    );
+    assert_eq!(machine.step(now(11_200), Event::Tick), []);
+    assert_eq!(machine.status(now(11_200).boot).membership, Membership::Left);
+}
+
+#[test]
+fn with_etcd_away_a_cycle_runs_at_its_edge_by_the_last_plans() {
+    let mut machine = polling(OnLoss::Continue);
+    assert_eq!(
+        notices(machine.step(now(12_000), Event::StoreLost)),
+        ["etcd cannot be reached"]
+    );
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    assert!(matches!(
+        machine.plan(now(20_000), &cycle(20_000)),
+        PlanAnswer::Agreed(_)
+    ));
+    let told = notices(machine.step(now(21_000), Event::Tick));
+    assert_eq!(told, [format!("no plan in time for {}", cycle(20_000))]);
+
+    let mut machine = polling(OnLoss::Pause);
+    machine.step(now(12_000), Event::StoreLost);
+    machine.step(now(18_000), Event::Prepare(edge(20_000)));
+    assert_eq!(
+        machine.plan(now(20_000), &cycle(20_000)),
+        PlanAnswer::Nothing(Nothing::Paused)
+    );
+    assert!(
+        machine
+            .status(now(20_000).boot)
+            .reasons
+            .iter()
+            .any(Reason::stops_polling)
+    );
+}
+
+#[test]
+fn a_plan_is_waited_for_as_long_as_a_request_may_take() {
+    let waits_until = |request_timeout, interval| {
+        let mut machine = Machine::new(Options {
+            request_timeout: Duration::from_millis(request_timeout),
+            ..machine(OnLoss::Continue).options
+        });
+        machine.step(now(0), carry());
+        machine.step(now(0), session(0, 2, snapshot(5, vec![others_key(5)])));
+        machine.step(now(0), written(6));
+        let edge = Edge {
+            interval: Duration::from_secs(interval),
+            ..edge(10_000)
+        };
+        machine.step(now(9_000), Event::Prepare(edge));
+        let mut waits = (10_000..25_000).step_by(100);
+        waits.find(|at| machine.plan(now(*at), &cycle(10_000)) != PlanAnswer::Wait)
+    };
+    assert_eq!(waits_until(1_000, 10), Some(11_000));
+    assert_eq!(waits_until(2_500, 10), Some(12_500));
+    // What is sent to etcd 500 ms after the edge arrives in the rest of a second.
+    assert_eq!(waits_until(200, 10), Some(11_000));
+    // Half of the cycle is left for what is polled without a plan.
+    assert_eq!(waits_until(2_500, 4), Some(12_000));
+    assert_eq!(waits_until(60_000, 60), Some(20_000));
+}
+
+#[test]
+fn what_was_left_undone_is_taken_over_as_late_as_its_marks_may_be_read() {
+    let until = |request_timeout| {
+        let options = Options {
+            request_timeout: Duration::from_millis(request_timeout),
+            ..machine(OnLoss::Continue).options
+        };
+        let cycle = Cycle::new(edge(10_000), options.plan_patience(Duration::from_secs(10)));
+        Machine::new(options).until(&cycle)
+    };
+    assert_eq!(until(500), now(26_000).boot);
+    assert_eq!(until(2_500), now(27_500).boot);
+}

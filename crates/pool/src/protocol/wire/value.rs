@@ -1,0 +1,72 @@
+//! Values as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::MAX_VALUE;
+use super::give_ups::GiveUpsForm;
+use super::marks::MarksForm;
+use super::member::MemberForm;
+use super::plan::PlanForm;
+use crate::protocol::bad::BadReason;
+use crate::protocol::member::Versions;
+use crate::protocol::record::{Key, Value};
+
+/// The bytes of a value.
+///
+/// # Errors
+///
+/// If it is larger than [`MAX_VALUE`].
+pub fn encode(value: &Value) -> Result<Vec<u8>, BadReason> {
+    let written = match value {
+        Value::Member(member) => serde_json::to_vec(&MemberForm::from(member)),
+        Value::Plan(plan) => serde_json::to_vec(&PlanForm::from(plan)),
+        Value::Marks(marks) => serde_json::to_vec(&MarksForm::from(marks)),
+        Value::GiveUps(give_ups) => serde_json::to_vec(&GiveUpsForm::from(give_ups)),
+    };
+    let bytes = written.map_err(|error| BadReason::Form(error.to_string()))?;
+    if bytes.len() > MAX_VALUE {
+        return Err(BadReason::TooMuch("bytes", MAX_VALUE));
+    }
+    Ok(bytes)
+}
+
+/// The value that `bytes` are, of the kind that goes with `key`.
+///
+/// # Errors
+///
+/// Whatever is wrong with them; nobody is trusted to have written them.
+pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, BadReason> {
+    if bytes.len() > MAX_VALUE {
+        return Err(BadReason::TooMuch("bytes", MAX_VALUE));
+    }
+    // Of a version that is not known, no more is read than that.
+    let versions: VersionsForm = form(bytes)?;
+    let versions = Versions::from(versions);
+    if let Key::Member(_) = key {
+        return form::<MemberForm>(bytes)?.check(versions).map(Value::Member);
+    }
+    if !versions.known() {
+        return Err(BadReason::Versions(versions));
+    }
+    match key {
+        Key::Member(_) | Key::Plan(_) => form::<PlanForm>(bytes)?.check(versions).map(Value::Plan),
+        Key::Marks(..) => form::<MarksForm>(bytes)?.check().map(Value::Marks),
+        Key::GiveUps(..) => form::<GiveUpsForm>(bytes)?.check().map(Value::GiveUps),
+    }
+}
+
+fn form<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, BadReason> {
+    serde_json::from_slice(bytes).map_err(|error| BadReason::Form(error.to_string()))
+}
+
+#[derive(Serialize, Deserialize)]
+struct VersionsForm {
+    protocol: u32,
+    hash: u32,
+}
+
+impl From<VersionsForm> for Versions {
+    fn from(VersionsForm { protocol, hash }: VersionsForm) -> Self {
+        Self { protocol, hash }
+    }
+}

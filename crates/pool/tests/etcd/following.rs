@@ -1,0 +1,166 @@
+//! Watches that break, lag, and are overtaken by compaction.
+
+use nephoscope_pool::etcd::{News, Store, StoreError};
+use nephoscope_tests::{Etcd, Proxy, Weather};
+
+use crate::stores::{broken, changes, keys, options, snapshot, soon, store, text};
+
+#[tokio::test]
+async fn what_is_there_is_told_first_and_then_every_change() {
+    let etcd = Etcd::start();
+    etcd.write("p/a", "1");
+    etcd.write("pq", "another prefix");
+    let store = store(&etcd);
+    let mut follow = store.follow(&[b"p/"]);
+    assert_eq!(keys(&snapshot(&mut follow).await), ["p/a"]);
+    etcd.write("p/b", "2");
+    assert_eq!(text(&changes(&mut follow).await), ["p/b=2"]);
+    etcd.write("pq", "still another prefix");
+    etcd.delete("p/a");
+    assert_eq!(text(&changes(&mut follow).await), ["p/a is gone"]);
+}
+
+#[tokio::test]
+async fn several_prefixes_are_read_together_and_followed_together() {
+    let etcd = Etcd::start();
+    etcd.write("p/members/a", "1");
+    etcd.write("p/marks/a", "not followed");
+    etcd.write("p/plans/a", "2");
+    let proxy = Proxy::to(etcd.nodes[0].port);
+    let store = Store::new(options(vec![etcd.url(proxy.port)]));
+    let mut follow = store.follow(&[b"p/members/", b"p/plans/"]);
+    assert_eq!(keys(&snapshot(&mut follow).await), ["p/members/a", "p/plans/a"]);
+    for round in 0..2 {
+        etcd.write("p/plans/a", format!("{round}"));
+        etcd.write("p/marks/a", "not followed");
+        etcd.write("p/members/a", format!("{round}"));
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            seen.extend(text(&changes(&mut follow).await));
+        }
+        seen.sort();
+        assert_eq!(
+            seen,
+            [format!("p/members/a={round}"), format!("p/plans/a={round}")]
+        );
+        // Each is taken up where it was left, and nothing comes twice.
+        proxy.set(Weather::Cut);
+        broken(&mut follow).await;
+        proxy.set(Weather::Fair);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_was_cut_misses_nothing() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::to(etcd.nodes[0].port);
+    let store = Store::new(options(vec![etcd.url(proxy.port)]));
+    let mut follow = store.follow(&[b"p/"]);
+    snapshot(&mut follow).await;
+    etcd.write("p/a", "1");
+    assert_eq!(text(&changes(&mut follow).await), ["p/a=1"]);
+    proxy.set(Weather::Cut);
+    broken(&mut follow).await;
+    etcd.write("p/a", "2");
+    etcd.write("p/b", "3");
+    etcd.delete("p/a");
+    proxy.set(Weather::Fair);
+    let resumed = async {
+        loop {
+            match follow.next().await.unwrap() {
+                News::Resumed => return,
+                News::Broken(_) => {}
+                news => panic!("before it is said that the watch stands: {news:?}"),
+            }
+        }
+    };
+    soon("the watch to stand", resumed).await;
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        seen.extend(text(&changes(&mut follow).await));
+    }
+    assert_eq!(seen, ["p/a=2", "p/b=3", "p/a is gone"]);
+}
+
+#[tokio::test]
+async fn a_watch_notices_that_the_other_side_is_silent() {
+    let etcd = Etcd::start();
+    let store = store(&etcd);
+    let mut follow = store.follow(&[b"p/"]);
+    snapshot(&mut follow).await;
+    etcd.freeze_all();
+    // Nothing else is asked of etcd: the watch alone has to notice.
+    let error = broken(&mut follow).await;
+    assert!(matches!(error, StoreError::Unanswered { .. }), "{error}");
+    etcd.thaw_all();
+    etcd.write("p/a", "1");
+    assert_eq!(text(&changes(&mut follow).await), ["p/a=1"]);
+}
+
+#[tokio::test]
+async fn a_silent_watch_is_given_up_as_soon_as_a_call_finds_the_connection_dead() {
+    let etcd = Etcd::start();
+    let proxies = [Proxy::to(etcd.nodes[0].port), Proxy::to(etcd.nodes[0].port)];
+    let store = Store::new(options(
+        proxies.iter().map(|proxy| etcd.url(proxy.port)).collect(),
+    ));
+    let (lease, _) = store.grant(std::time::Duration::from_secs(60)).await.unwrap();
+    let mut heart = nephoscope_pool::etcd::Heart::new(store.clone(), lease);
+    heart.beat().await.unwrap();
+    let mut follow = store.follow(&[b"p/"]);
+    snapshot(&mut follow).await;
+    for (silent, fair) in [(0, 1), (1, 0)] {
+        proxies[fair].set(Weather::Fair);
+        proxies[silent].set(Weather::HalfOpen);
+        heart.beat().await.unwrap();
+        etcd.write("p/a", format!("{silent} is silent"));
+        assert_eq!(
+            text(&changes(&mut follow).await),
+            [format!("p/a={silent} is silent")]
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_compacted_during_a_pause_is_read_again() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::to(etcd.nodes[0].port);
+    let store = Store::new(options(vec![etcd.url(proxy.port)]));
+    etcd.write("p/a", "1");
+    let mut follow = store.follow(&[b"p/"]);
+    snapshot(&mut follow).await;
+    proxy.set(Weather::Cut);
+    broken(&mut follow).await;
+    etcd.delete("p/a");
+    etcd.write("p/b", "2");
+    etcd.write("p/b", "3");
+    etcd.compact();
+    proxy.set(Weather::Fair);
+    let again = snapshot(&mut follow).await;
+    assert_eq!(keys(&again), ["p/b"]);
+    assert_eq!(again.entries[0].value, b"3");
+    etcd.write("p/c", "4");
+    assert_eq!(text(&changes(&mut follow).await), ["p/c=4"]);
+}
+
+#[tokio::test]
+async fn a_flood_of_changes_arrives_whole_however_slow_the_follower() {
+    let etcd = Etcd::start();
+    let store = store(&etcd);
+    let mut follow = store.follow(&[b"p/"]);
+    snapshot(&mut follow).await;
+    // Sixty megabytes in large steps: more than the queue and the windows of the connection hold, and than one message may have.
+    etcd.with(|mut client| async move {
+        for number in 0..60 {
+            client
+                .put(format!("p/{number:02}"), vec![b'x'; 1_000_000], None)
+                .await?;
+        }
+        Ok(())
+    });
+    let mut seen = 0;
+    while seen < 60 {
+        seen += changes(&mut follow).await.len();
+    }
+    assert_eq!(seen, 60);
+}

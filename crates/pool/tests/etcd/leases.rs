@@ -1,0 +1,120 @@
+//! Leases that live, end, and are in doubt.
+
+use std::time::Duration;
+
+use nephoscope_pool::etcd::{Beat, Heart, LeaseId, Store, StoreError};
+use nephoscope_tests::{Etcd, Proxy, Weather};
+
+use crate::stores::{changes, options, snapshot, store, text, until};
+
+const TTL: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_lease_lives_from_the_sending_of_each_beat_and_ends_when_revoked() {
+    let etcd = Etcd::start();
+    let store = store(&etcd);
+    let (lease, granted) = store.grant(TTL).await.unwrap();
+    assert_eq!(granted, TTL);
+    store.put(b"p/a", b"1", Some(lease)).await.unwrap();
+    assert_eq!(store.get(b"p/a").await.unwrap().value.unwrap().lease, lease.0);
+    let mut follow = store.follow(&[b"p/"]);
+    snapshot(&mut follow).await;
+
+    let mut heart = Heart::new(store.clone(), lease);
+    let mut last = Duration::ZERO;
+    for _ in 0..3 {
+        let Beat::Alive { sent } = heart.beat().await.unwrap() else {
+            panic!("the lease is gone");
+        };
+        assert!(sent > last, "each beat counts from its own sending");
+        last = sent;
+    }
+    assert!(store.time_to_live(lease).await.unwrap().unwrap() <= TTL);
+    store.revoke(lease).await.unwrap();
+    assert_eq!(text(&changes(&mut follow).await), ["p/a is gone"]);
+    // On the stream that is open, on a new one, and again.
+    assert_eq!(heart.beat().await.unwrap(), Beat::Gone);
+    assert_eq!(heart.beat().await.unwrap(), Beat::Gone);
+    assert_eq!(store.time_to_live(lease).await.unwrap(), None);
+    store.revoke(lease).await.unwrap();
+    let error = store.put(b"p/a", b"2", Some(lease)).await.unwrap_err();
+    assert!(matches!(error, StoreError::LeaseGone), "{error}");
+    assert_eq!(
+        Heart::new(store, LeaseId(12345)).beat().await.unwrap(),
+        Beat::Gone
+    );
+}
+
+#[tokio::test]
+async fn a_short_lease_ends_by_itself() {
+    let etcd = Etcd::start();
+    let store = store(&etcd);
+    let (lease, granted) = store.grant(Duration::from_secs(1)).await.unwrap();
+    assert!(granted >= Duration::from_secs(2), "etcd's minimum: {granted:?}");
+    store.put(b"p/a", b"1", Some(lease)).await.unwrap();
+    let mut follow = store.follow(&[b"p/"]);
+    snapshot(&mut follow).await;
+    assert_eq!(text(&changes(&mut follow).await), ["p/a is gone"]);
+}
+
+#[tokio::test]
+async fn a_beat_that_is_dropped_halfway_does_not_count_for_the_next_one() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::to(etcd.nodes[0].port);
+    let store = Store::new(options(vec![etcd.url(proxy.port)]));
+    let (lease, _) = store.grant(TTL).await.unwrap();
+    let mut heart = Heart::new(store.clone(), lease);
+    heart.beat().await.unwrap();
+    proxy.set(Weather::HalfOpen);
+    // Polled once, so that it has set out; its answer comes later than anybody waits for it.
+    {
+        let mut beat = std::pin::pin!(heart.beat());
+        assert!(futures::poll!(beat.as_mut()).is_pending());
+    }
+    store.revoke(lease).await.unwrap_err();
+    etcd.with(|mut client| async move { client.lease_revoke(lease.0).await });
+    proxy.set(Weather::Fair);
+    // The answer that is under way may say that the lease lived. The next beat asks for itself.
+    assert_eq!(
+        until("a beat", async || heart.beat().await.ok()).await,
+        Beat::Gone
+    );
+}
+
+#[tokio::test]
+async fn a_beat_goes_to_another_endpoint_when_one_falls_silent() {
+    let etcd = Etcd::start();
+    let proxies = [Proxy::to(etcd.nodes[0].port), Proxy::to(etcd.nodes[0].port)];
+    let store = Store::new(options(
+        proxies.iter().map(|proxy| etcd.url(proxy.port)).collect(),
+    ));
+    let (lease, _) = store.grant(TTL).await.unwrap();
+    let mut heart = Heart::new(store, lease);
+    heart.beat().await.unwrap();
+    for (silent, fair) in [(0, 1), (1, 0)] {
+        proxies[fair].set(Weather::Fair);
+        proxies[silent].set(Weather::HalfOpen);
+        assert!(matches!(heart.beat().await.unwrap(), Beat::Alive { .. }));
+    }
+    proxies[0].set(Weather::HalfOpen);
+    let error = heart.beat().await.unwrap_err();
+    assert!(
+        !matches!(error, StoreError::LeaseGone),
+        "whether it lives is not known: {error}"
+    );
+    proxies[0].set(Weather::Fair);
+    until("a beat", async || heart.beat().await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_lease_outlives_a_leader() {
+    let mut etcd = Etcd::cluster();
+    let store = store(&etcd);
+    let (lease, _) = store.grant(TTL).await.unwrap();
+    let mut heart = Heart::new(store, lease);
+    heart.beat().await.unwrap();
+    let leader = etcd.leader();
+    etcd.nodes[leader].kill();
+    let beat = until("a beat", async || heart.beat().await.ok()).await;
+    assert!(matches!(beat, Beat::Alive { .. }));
+}

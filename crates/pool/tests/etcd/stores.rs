@@ -1,0 +1,108 @@
+//! Stores for a test, and waits for what one has to say.
+
+use std::future::Future;
+use std::time::Duration;
+
+use nephoscope_pool::etcd::{Change, Follow, News, Snapshot, Store, StoreError, StoreOptions, TlsFiles};
+use nephoscope_tests::{Etcd, PATIENCE};
+use tokio::time::timeout;
+
+/// How long one call may take. Longer than an agent's default, for a machine that does much else.
+pub(crate) const REQUEST: Duration = Duration::from_secs(3);
+
+pub(crate) fn options(endpoints: Vec<String>) -> StoreOptions {
+    StoreOptions {
+        endpoints,
+        user: None,
+        tls: TlsFiles::default(),
+        request_timeout: REQUEST,
+        connect_timeout: Duration::from_secs(10),
+    }
+}
+
+pub(crate) fn store(etcd: &Etcd) -> Store {
+    Store::new(options(etcd.endpoints()))
+}
+
+/// Waits for something that has to happen.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited for {what}"))
+}
+
+/// Calls again until it succeeds.
+pub(crate) async fn at_last<T, R>(what: &str, mut call: impl FnMut() -> R) -> T
+where
+    R: Future<Output = Result<T, StoreError>>,
+{
+    until(what, async || call().await.ok()).await
+}
+
+/// Calls again until it gives something.
+pub(crate) async fn until<T>(what: &str, mut call: impl AsyncFnMut() -> Option<T>) -> T {
+    let calls = async {
+        loop {
+            if let Some(result) = call().await {
+                return result;
+            }
+            // Others may run; what is waited for is the outcome of the next call.
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(what, calls).await
+}
+
+/// Waits for everything under the prefix, whatever is said before.
+pub(crate) async fn snapshot(follow: &mut Follow) -> Snapshot {
+    let snapshot = async {
+        loop {
+            if let News::Snapshot(snapshot) = follow.next().await.unwrap() {
+                return snapshot;
+            }
+        }
+    };
+    soon("a snapshot", snapshot).await
+}
+
+/// Waits for changes, whatever is said before but a snapshot.
+pub(crate) async fn changes(follow: &mut Follow) -> Vec<Change> {
+    let changes = async {
+        loop {
+            match follow.next().await.unwrap() {
+                News::Changes(changes) => return changes,
+                News::Snapshot(snapshot) => panic!("read anew: {snapshot:?}"),
+                News::Broken(_) | News::Resumed => {}
+            }
+        }
+    };
+    soon("changes", changes).await
+}
+
+/// Waits until the watch is said to be broken.
+pub(crate) async fn broken(follow: &mut Follow) -> StoreError {
+    let broken = async {
+        loop {
+            if let News::Broken(error) = follow.next().await.unwrap() {
+                return error;
+            }
+        }
+    };
+    soon("the watch to break", broken).await
+}
+
+/// The keys and values of puts, and the keys of deletions, as text.
+pub(crate) fn text(changes: &[Change]) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let shown = changes.iter().map(|change| match change {
+        Change::Put(entry) => format!("{}={}", text(&entry.key), text(&entry.value)),
+        Change::Deleted { key, .. } => format!("{} is gone", text(key)),
+    });
+    shown.collect()
+}
+
+/// The keys of a snapshot, as text.
+pub(crate) fn keys(snapshot: &Snapshot) -> Vec<String> {
+    let keys = snapshot.entries.iter().map(|entry| entry.key.clone());
+    keys.map(|key| String::from_utf8(key).unwrap()).collect()
+}

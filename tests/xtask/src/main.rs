@@ -1,0 +1,144 @@
+//! Tasks of the repository that are no part of the program: `cargo xtask TASK`.
+
+mod policy;
+mod references;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+// A crate that is not named is not linked.
+use nephoscope_plugin::{Catalog, CatalogError};
+use nephoscope_stock as _;
+
+use crate::policy::PolicyError;
+use crate::references::{Committed, ReferencesError};
+
+/// Tasks of the repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check that docs/reference is what the code generates, and show what differs
+    References {
+        /// Write docs/reference instead
+        #[arg(long)]
+        update: bool,
+    },
+    /// Check licences, banned crates, wildcards and sources by the rules of deny.toml
+    Policy {
+        /// The manifests whose packages are checked; the workspace's unless named
+        manifests: Vec<PathBuf>,
+    },
+}
+
+/// Why a task could not be done; completes "failed to ...".
+#[derive(Debug, thiserror::Error)]
+enum TaskError {
+    #[error("put the plugins of this program together")]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    References(#[from] ReferencesError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("error: failed to {}", chain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, TaskError> {
+    match &cli.task {
+        Task::References { update } => references(*update),
+        Task::Policy { manifests } => policy(manifests),
+    }
+}
+
+/// The top of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn policy(manifests: &[PathBuf]) -> Result<ExitCode, TaskError> {
+    let own = [root().join("Cargo.toml")];
+    let manifests = if manifests.is_empty() { &own } else { manifests };
+    let violations = policy::violations(&root().join("deny.toml"), manifests)?;
+    violations.iter().for_each(|violation| say(violation));
+    Ok(if violations.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn references(update: bool) -> Result<ExitCode, TaskError> {
+    let catalog = Catalog::collect()?;
+    let committed = Committed::at(&root().join("docs/reference"));
+    if update {
+        committed.update(&catalog)?;
+        say("docs/reference is up to date");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let differences = committed.differences(&catalog)?;
+    if differences.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    differences.iter().for_each(|difference| say(difference));
+    say(
+        "docs/reference is not what the code generates: run `cargo xtask references --update` and commit what changes",
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// A line on standard error, for the person who has called.
+fn say(line: &str) {
+    // Without a standard error nobody reads it.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_references_are_what_the_code_generates() {
+        let committed = Committed::at(&root().join("docs/reference"));
+        let differences = committed.differences(&Catalog::collect().unwrap()).unwrap();
+        assert!(
+            differences.is_empty(),
+            "run `cargo xtask references --update` and commit what changes:\n{}",
+            differences.join("\n")
+        );
+    }
+
+    #[test]
+    fn what_the_program_brings_keeps_the_rules() {
+        let manifests = ["Cargo.toml", "tests/protoc/Cargo.toml"].map(|manifest| root().join(manifest));
+        let violations = policy::violations(&root().join("deny.toml"), &manifests).unwrap();
+        assert_eq!(violations, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,57 @@
+//! Checks what the program brings with it, by the rules of `deny.toml`: licences, banned crates, wildcards, sources.
+//!
+//! It reads the part of cargo-deny's rules that needs neither a network nor a long build. Advisories and the texts of
+//! licence files are cargo-deny's.
+
+mod packages;
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use packages::{Package, Packages};
+pub(crate) use rules::Rules;
+
+/// Why the rules cannot be checked; completes "failed to ...".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PolicyError {
+    #[error("read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("understand {}", path.display())]
+    Rules {
+        path: PathBuf,
+        #[source]
+        source: toml::de::Error,
+    },
+    #[error("understand the licence `{licence}` in {}", path.display())]
+    Licence {
+        path: PathBuf,
+        licence: String,
+        #[source]
+        source: spdx::ParseError,
+    },
+    #[error("run cargo metadata")]
+    Run(#[source] std::io::Error),
+    #[error("ask for the packages of {}: {reason}", manifest.display())]
+    Cargo { manifest: PathBuf, reason: String },
+    #[error("read what cargo metadata prints")]
+    Metadata(#[source] serde_json::Error),
+}
+
+/// What breaks the rules in these workspaces, a line each.
+pub(crate) fn violations(rules: &Path, manifests: &[PathBuf]) -> Result<Vec<String>, PolicyError> {
+    let rules = Rules::read(rules)?;
+    let mut found = Vec::new();
+    for manifest in manifests {
+        let packages = Packages::of(manifest, &rules.targets)?;
+        for broken in packages.iter().flat_map(|package| rules.broken_by(package)) {
+            if !found.contains(&broken) {
+                found.push(broken);
+            }
+        }
+    }
+    Ok(found)
+}

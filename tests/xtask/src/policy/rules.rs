@@ -1,0 +1,171 @@
+//! The rules of `deny.toml` that are checked here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use spdx::{Expression, Licensee, ParseMode};
+
+use super::{Package, PolicyError};
+
+/// The registry that packages may come from.
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// What may come into the program.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// The systems that it is built for.
+    pub(crate) targets: Vec<String>,
+    licences: Vec<Licensee>,
+    /// Why each of these crates is banned.
+    banned: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    graph: Graph,
+    licenses: Licenses,
+    bans: Bans,
+}
+
+#[derive(Deserialize)]
+struct Graph {
+    targets: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Licenses {
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Bans {
+    deny: Vec<Banned>,
+}
+
+#[derive(Deserialize)]
+struct Banned {
+    #[serde(rename = "crate")]
+    name: String,
+    reason: String,
+}
+
+impl Rules {
+    /// Reads the rules.
+    pub(crate) fn read(path: &Path) -> Result<Self, PolicyError> {
+        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let file: File = toml::from_str(&text).map_err(|source| PolicyError::Rules {
+            path: path.to_owned(),
+            source,
+        })?;
+        let licences = file.licenses.allow.into_iter().map(|licence| {
+            Licensee::parse(&licence).map_err(|source| PolicyError::Licence {
+                path: path.to_owned(),
+                licence,
+                source,
+            })
+        });
+        let banned = file.bans.deny.into_iter();
+        Ok(Self {
+            targets: file.graph.targets,
+            licences: licences.collect::<Result<_, _>>()?,
+            banned: banned.map(|banned| (banned.name, banned.reason)).collect(),
+        })
+    }
+
+    /// The rules that a package breaks, a line each.
+    pub(crate) fn broken_by(&self, package: &Package) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut add = |what: String| broken.push(format!("{} {}: {what}", package.name, package.version));
+        if let Some(reason) = self.banned.get(&package.name) {
+            add(format!("is banned: {reason}"));
+        }
+        match &package.source {
+            None => {
+                for dependency in &package.dependencies {
+                    if dependency.req == "*" && dependency.path.is_none() {
+                        add(format!("names any version of {}: name one", dependency.name));
+                    }
+                }
+            }
+            Some(source) if source != REGISTRY => add(format!("comes from {source}, not from crates.io")),
+            Some(_) => {}
+        }
+        // Older packages have a slash where SPDX has OR.
+        match package
+            .license
+            .as_deref()
+            .map(|text| Expression::parse_mode(text, ParseMode::LAX))
+        {
+            None => add("names no licence".to_owned()),
+            Some(Err(error)) => add(format!("its licence cannot be read: {}", error.reason)),
+            Some(Ok(licence)) => {
+                let allowed =
+                    licence.evaluate(|wanted| self.licences.iter().any(|ours| ours.satisfies(wanted)));
+                if !allowed {
+                    add(format!("its licence `{licence}` is not among those of deny.toml"));
+                }
+            }
+        }
+        broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn broken(package: serde_json::Value) -> Vec<String> {
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deny.toml");
+        let mut whole = json!({
+            "id": "x", "name": "x", "version": "1.0.0", "source": REGISTRY, "license": "MIT", "dependencies": []
+        });
+        for (key, value) in package.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        Rules::read(&rules)
+            .unwrap()
+            .broken_by(&serde_json::from_value(whole).unwrap())
+    }
+
+    #[test]
+    fn permissive_licences_pass() {
+        for licence in [
+            "MIT",
+            "MIT/Apache-2.0",
+            "Apache-2.0 WITH LLVM-exception OR GPL-3.0",
+            "(MIT OR Apache-2.0) AND Unicode-3.0",
+        ] {
+            assert_eq!(
+                broken(json!({ "license": licence })),
+                Vec::<String>::new(),
+                "{licence}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_rule_is_seen_to_be_broken() {
+        let first = |package| broken(package).join("\n");
+        for licence in ["GPL-3.0-only", "MIT AND GPL-2.0", "MPL-2.0"] {
+            assert!(
+                first(json!({ "license": licence })).contains("is not among those"),
+                "{licence}"
+            );
+        }
+        assert!(first(json!({ "license": null })).contains("names no licence"));
+        assert!(first(json!({ "license": "as you like" })).contains("cannot be read"));
+        assert!(first(json!({ "name": "openssl-sys" })).contains("is banned: one TLS stack"));
+        assert!(first(json!({ "source": "git+https://example.org/x" })).contains("not from crates.io"));
+        let wildcard =
+            json!({ "source": null, "dependencies": [{ "name": "serde", "req": "*", "path": null }] });
+        assert!(first(wildcard).contains("names any version of serde"));
+        let path =
+            json!({ "source": null, "dependencies": [{ "name": "near", "req": "*", "path": "/near" }] });
+        assert_eq!(broken(path), Vec::<String>::new());
+    }
+}
