@@ -199,13 +199,15 @@ impl<'a> Cycle<'a> {
             .into_iter()
             .filter_map(|index| Some(self.listing(task, index, own)?.reader()))
             .collect();
+        // All have their readers before the first of them reads: a page is forgotten when all readers that there are have taken it.
+        let mut runs = Vec::new();
         for def in task.runs.iter().filter(|run| run.lane == Lane::Host) {
             let inputs = def
                 .inputs
                 .iter()
                 .map(|input| self.readers(task, input, own))
                 .collect();
-            let run = Run {
+            runs.push(Run {
                 def: def.clone(),
                 state: self.states.of(def),
                 inputs,
@@ -213,7 +215,9 @@ impl<'a> Cycle<'a> {
                 cancellation: self.context.cancellation.clone(),
                 fence: None,
                 members: NonZeroUsize::MIN,
-            };
+            });
+        }
+        for run in runs {
             let stopping = self.context.engine.stopping.clone();
             self.runs.spawn(async move {
                 if let Some(at) = at {
@@ -246,6 +250,8 @@ impl<'a> Cycle<'a> {
                 },
             }
         };
+        // As above.
+        let mut runs = Vec::new();
         for def in task.runs.iter().filter(|run| run.lane == Lane::Shared) {
             let mut listings: Vec<_> = def
                 .listings()
@@ -269,7 +275,7 @@ impl<'a> Cycle<'a> {
                 .iter()
                 .map(|input| self.readers(task, input, part))
                 .collect();
-            let run = Run {
+            runs.push(Run {
                 def: def.clone(),
                 state: self.states.of(def),
                 inputs,
@@ -277,10 +283,12 @@ impl<'a> Cycle<'a> {
                 cancellation: self.shared.clone(),
                 fence: Some(fence),
                 members: members.unwrap_or(NonZeroUsize::MIN),
-            };
+            });
             listings
                 .iter()
                 .for_each(|listing| self.ledger.run_begins(listing));
+        }
+        for run in runs {
             self.runs.spawn(async move { Some(run.run().await) });
         }
         for unit in only.unwrap_or_default() {

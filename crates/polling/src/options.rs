@@ -35,6 +35,7 @@ pub struct EngineOptions {
 }
 
 /// What an engine works with.
+#[derive(Clone)]
 pub struct EngineParts {
     /// The clocks.
     pub clock: Arc<dyn Clock>,

@@ -376,3 +376,32 @@ fn clone_plugins(plugins: &nephoscope_polling::plugins::Plugins) -> nephoscope_p
         calls: plugins.calls.clone(),
     }
 }
+
+/// On several threads: a run may have read its listing to the end before the next one is made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_run_of_a_cycle_has_the_resources_of_a_listing_that_ends_at_once() {
+    const NAMES: [&str; 30] = [
+        "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "n0", "n1", "n2", "n3", "n4", "n5", "n6",
+        "n7", "n8", "n9", "o0", "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9",
+    ];
+    for scope in [Scope::Host, Scope::Shared] {
+        let doubles = NAMES.iter().fold(Doubles::default(), |doubles, name| {
+            doubles.healthy(name, &[name], Some("all"))
+        });
+        let plugins = doubles.listing("all", scope, &["one"]).0;
+        for _ in 0..20 {
+            let bench = Bench::new(BenchOptions::default());
+            let (options, parts) = bench.outside();
+            let records = nephoscope_polling::engine::once(
+                options,
+                parts,
+                &[source("s", 3600, &["*"]).source],
+                &plugins,
+                &tokio_util::sync::CancellationToken::new(),
+            )
+            .await;
+            let samples: u64 = records.iter().map(|record| record.samples).sum();
+            assert_eq!(samples, 30, "{scope:?}");
+        }
+    }
+}

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use nephoscope_plugin::model::{Meter, MeterKind, Resource, Subject};
 use nephoscope_plugin::{
-    Call, CallRate, DefinitionProblem, Discovery, DiscoveryDefinition, DiscoveryRun, ExpandContext, Expansion,
-    Failure, Family, Location, OptionsError, OptionsSpec, PollRun, Pollster, PollsterDefinition, Registration,
-    async_trait, register,
+    Call, CallRate, DefinitionProblem, Discovery, DiscoveryDefinition, DiscoveryRun, ExpandContext,
+    Expansion, Failure, Family, Location, OptionsError, OptionsSpec, PollRun, Pollster, PollsterDefinition,
+    Registration, async_trait, register,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 /// Ten sensors.
 fn ten() -> String {
-    (0..10).map(|index| format!("sensor-{index} °C {index}.5\n")).collect()
+    (0..10)
+        .map(|index| format!("sensor-{index} °C {index}.5\n"))
+        .collect()
 }
 
 fn lab(sensors: &str) -> Lab {
@@ -24,13 +26,20 @@ fn lab(sensors: &str) -> Lab {
 }
 
 fn lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect()
 }
 
 #[test]
 fn plugins_lists_them_with_their_places() {
     let lab = lab(&ten());
-    let shown = lines(&lab.nephoscope(&["plugins", "--format", "json"]).finish().expect(0).stdout);
+    let shown = lines(
+        &lab.nephoscope(&["plugins", "--format", "json"])
+            .finish()
+            .expect(0)
+            .stdout,
+    );
     let sensors: Vec<_> = shown
         .iter()
         .filter(|plugin| plugin["kind"] == "pollster" && plugin["family"] == "sensors")
@@ -47,7 +56,12 @@ fn plugins_lists_them_with_their_places() {
 #[test]
 fn check_plans_them_and_counts_what_they_call() {
     let lab = lab(&ten());
-    let plan = lines(&lab.nephoscope(&["check", "--format", "json"]).finish().expect(0).stdout);
+    let plan = lines(
+        &lab.nephoscope(&["check", "--format", "json"])
+            .finish()
+            .expect(0)
+            .stdout,
+    );
     assert_eq!(plan.len(), 10);
     assert_eq!(plan[9]["pollster"], "sensor-9");
     assert_eq!(plan[9]["discovery"], json!(["site"]));
@@ -63,9 +77,19 @@ fn check_plans_them_and_counts_what_they_call() {
 #[test]
 fn once_polls_them() {
     let lab = lab(&ten());
-    let samples = lines(&lab.nephoscope(&["once", "--format", "json"]).finish().expect(0).stdout);
+    let samples = lines(
+        &lab.nephoscope(&["once", "--format", "json"])
+            .finish()
+            .expect(0)
+            .stdout,
+    );
     assert_eq!(samples.len(), 10);
-    let of = |name: &str| samples.iter().find(|sample| sample["counter_name"] == name).expect("a sample");
+    let of = |name: &str| {
+        samples
+            .iter()
+            .find(|sample| sample["counter_name"] == name)
+            .expect("a sample")
+    };
     assert_eq!(of("sensor-7.value")["counter_volume"], 7.5);
     assert_eq!(of("sensor-7.value")["resource_id"], "here");
 }
@@ -73,10 +97,16 @@ fn once_polls_them() {
 #[test]
 fn a_near_miss_in_a_source_is_seen() {
     let lab = lab(&ten());
-    let config = lab.read("polling.yaml").replace("sensor-*.value", "sensor-1.valeu");
+    let config = lab
+        .read("polling.yaml")
+        .replace("sensor-*.value", "sensor-1.valeu");
     lab.config(&config);
     let checked = lab.nephoscope(&["check"]).finish().expect(0);
-    assert!(checked.stderr.contains("did you mean `sensor-1.value`?"), "{}", checked.stderr);
+    assert!(
+        checked.stderr.contains("did you mean `sensor-1.value`?"),
+        "{}",
+        checked.stderr
+    );
 }
 
 #[test]
@@ -103,8 +133,15 @@ fn a_broken_file_is_reported_with_all_that_is_wrong() {
     assert!(!shown.contains("hunter2"), "a secret is shown:\n{shown}");
     // Nothing is polled with it either; what the program itself has is still shown.
     let _ = lab.nephoscope(&["once"]).finish().expect(2);
-    let listed = lab.nephoscope(&["plugins", "--format", "json"]).finish().expect(2);
-    assert!(lines(&listed.stdout).iter().any(|plugin| plugin["kind"] == "publisher"));
+    let listed = lab
+        .nephoscope(&["plugins", "--format", "json"])
+        .finish()
+        .expect(2);
+    assert!(
+        lines(&listed.stdout)
+            .iter()
+            .any(|plugin| plugin["kind"] == "publisher")
+    );
 }
 
 fn reasons(program: &Program) -> String {
@@ -119,7 +156,10 @@ fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_
     assert!(warning.contains("a.sensors:2:1"), "{warning}");
     let _ = program.cycles(1);
     let ready = reasons(&program);
-    assert!(ready.contains("definition_set_aside") && ready.contains("sensor-1"), "{ready}");
+    assert!(
+        ready.contains("definition_set_aside") && ready.contains("sensor-1"),
+        "{ready}"
+    );
 
     // A file that changes is read again, and one that is new is found.
     lab.replace("a.sensors", "sensor-0 °C 1\nsensor-1 K 2\n");
@@ -133,12 +173,17 @@ fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_
     program.log("it is not a number");
     assert!(reasons(&program).contains("configuration_rejected"));
     let before = lab.read("samples").lines().count();
-    program.until("further samples", |_| (lab.read("samples").lines().count() >= before + 6).then_some(()));
+    program.until("further samples", |_| {
+        (lab.read("samples").lines().count() >= before + 6).then_some(())
+    });
     program.signal(Signal::TERM);
     let samples = lab.read("samples");
     let last: Vec<_> = samples.lines().rev().take(6).collect();
     for name in ["sensor-0.value", "sensor-1.value", "sensor-2.value"] {
-        assert!(last.iter().any(|sample| sample.contains(name)), "{name} is missing: {last:?}");
+        assert!(
+            last.iter().any(|sample| sample.contains(name)),
+            "{name} is missing: {last:?}"
+        );
     }
 }
 

@@ -225,6 +225,8 @@ pub(crate) struct Bench {
     pub(crate) notifier: Notifier,
     pub(crate) kept: Arc<Kept>,
     pub(crate) records: broadcast::Receiver<Arc<CycleRecord>>,
+    options: EngineOptions,
+    parts: EngineParts,
 }
 
 pub(crate) struct BenchOptions {
@@ -278,27 +280,25 @@ impl Bench {
         };
         let setups = std::iter::once(setup).chain(options.publishers).collect();
         let notifier = Notifier::start(setups, NotifierOptions::default(), &runtime);
-        let engine = Engine::start(
-            EngineOptions {
-                agent_id: "agent-1".into(),
-                host: "node1".into(),
-                sample_source: "openstack".into(),
-                batch_size: 50,
-                batch_age: Duration::from_secs(1),
-                limits: options.limits,
-                splay: options.splay,
-                shared_in_progress: options.shared_in_progress,
-                state_dir: options.state_dir,
-            },
-            EngineParts {
-                clock: Arc::new(clock.clone()),
-                coordinator: options.coordinator,
-                notifier: notifier.clone(),
-                runtime: runtime.clone(),
-                plugin_runtime: runtime,
-            },
-            ticker,
-        );
+        let engine_options = EngineOptions {
+            agent_id: "agent-1".into(),
+            host: "node1".into(),
+            sample_source: "openstack".into(),
+            batch_size: 50,
+            batch_age: Duration::from_secs(1),
+            limits: options.limits,
+            splay: options.splay,
+            shared_in_progress: options.shared_in_progress,
+            state_dir: options.state_dir,
+        };
+        let parts = EngineParts {
+            clock: Arc::new(clock.clone()),
+            coordinator: options.coordinator,
+            notifier: notifier.clone(),
+            runtime: runtime.clone(),
+            plugin_runtime: runtime,
+        };
+        let engine = Engine::start(engine_options.clone(), parts.clone(), ticker);
         let records = engine.watch();
         Self {
             engine,
@@ -306,7 +306,14 @@ impl Bench {
             notifier,
             kept,
             records,
+            options: engine_options,
+            parts,
         }
+    }
+
+    /// How the engine works, and what is at its ends, for work outside of it.
+    pub(crate) fn outside(&self) -> (&EngineOptions, EngineParts) {
+        (&self.options, self.parts.clone())
     }
 
     pub(crate) async fn apply(&self, plugins: &Arc<Plugins>, sources: impl IntoIterator<Item = SourceText>) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::check::Check;
-use crate::BuildError;
+use crate::{BuildError, ProblemPlace};
 
 /// A key that no plugin has as an option.
 const UNKNOWN_OPTION: &str = "no_such_option";
@@ -31,12 +31,17 @@ impl Check {
     /// The plugins that say that these options are wrong.
     fn option_errors(&self, options: Value) -> Vec<(String, String)> {
         let kit = self.kit(options);
-        self.build_errors(&kit)
+        let of_definitions = kit.problems().iter().filter_map(|problem| match &problem.place {
+            ProblemPlace::Option(_) => Some(("the family".to_owned(), problem.to_string())),
+            ProblemPlace::File(_) => None,
+        });
+        let of_builds = self
+            .build_errors(&kit)
             .into_iter()
             .filter_map(|(name, error)| match error {
                 BuildError::Options(error) => Some((name, error.to_string())),
                 BuildError::Unavailable(_) => None,
-            })
-            .collect()
+            });
+        of_definitions.chain(of_builds).collect()
     }
 }
