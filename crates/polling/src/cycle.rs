@@ -199,6 +199,8 @@ impl<'a> Cycle<'a> {
             .into_iter()
             .filter_map(|index| Some(self.listing(task, index, own)?.reader()))
             .collect();
+        // Every run has its readers before one of them takes the first page.
+        let mut runs = Vec::new();
         for def in task.runs.iter().filter(|run| run.lane == Lane::Host) {
             let inputs = def
                 .inputs
@@ -214,6 +216,9 @@ impl<'a> Cycle<'a> {
                 fence: None,
                 members: NonZeroUsize::MIN,
             };
+            runs.push(run);
+        }
+        for run in runs {
             let stopping = self.context.engine.stopping.clone();
             self.runs.spawn(async move {
                 if let Some(at) = at {
@@ -246,6 +251,8 @@ impl<'a> Cycle<'a> {
                 },
             }
         };
+        // Every run has its readers before one of them takes the first page.
+        let mut runs = Vec::new();
         for def in task.runs.iter().filter(|run| run.lane == Lane::Shared) {
             let mut listings: Vec<_> = def
                 .listings()
@@ -281,6 +288,9 @@ impl<'a> Cycle<'a> {
             listings
                 .iter()
                 .for_each(|listing| self.ledger.run_begins(listing));
+            runs.push(run);
+        }
+        for run in runs {
             self.runs.spawn(async move { Some(run.run().await) });
         }
         for unit in only.unwrap_or_default() {
