@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::check::Check;
-use crate::BuildError;
+use crate::{BuildError, ProblemPlace};
 
 /// A key that no plugin has as an option.
 const UNKNOWN_OPTION: &str = "no_such_option";
@@ -28,15 +28,21 @@ impl Check {
         }
     }
 
-    /// The plugins that say that these options are wrong.
+    /// Who says that these options are wrong: the family when it makes its definitions, or a plugin.
     fn option_errors(&self, options: Value) -> Vec<(String, String)> {
         let kit = self.kit(options);
-        self.build_errors(&kit)
+        let of_family = kit
+            .problems()
+            .iter()
+            .filter(|problem| matches!(problem.place, ProblemPlace::Option(_)))
+            .map(|problem| ("the family".to_owned(), problem.to_string()));
+        let of_plugins = self
+            .build_errors(&kit)
             .into_iter()
             .filter_map(|(name, error)| match error {
                 BuildError::Options(error) => Some((name, error.to_string())),
                 BuildError::Unavailable(_) => None,
-            })
-            .collect()
+            });
+        of_family.chain(of_plugins).collect()
     }
 }
