@@ -36,17 +36,17 @@ fn configure(lab: &Lab, publishers: &[&str], sources: &[&str]) {
     ));
 }
 
-/// All sensors each second, to a publisher with this key `url` and to one that records all.
-fn configure_all(lab: &Lab, url: &str) {
+/// All sensors, to a publisher with this key `url` and to one that records all.
+///
+/// An agent polls the cycle that is in progress at its start, which gives the same samples as the agent before: each agent has an
+/// interval of its own.
+fn configure_all(lab: &Lab, url: &str, interval: u32) {
     let publishers = [
         &format!("name: site, {url}") as &str,
         "name: record, url: \"file://$LAB/record\"",
     ];
-    configure(
-        lab,
-        &publishers,
-        &["name: all, interval: 1, meters: [\"sensor-*.value\"]"],
-    );
+    let source = format!("name: all, interval: {interval}, meters: [\"sensor-*.value\"]");
+    configure(lab, &publishers, &[&source]);
 }
 
 const TALLY: &str = "url: \"tally://$LAB/tally\"";
@@ -101,7 +101,7 @@ fn spool(lab: &Lab) -> Value {
 /// Polls while the place of the tally is away. Everything is in the spool at the end; gives what that is.
 fn fill(lab: &Lab) -> Found {
     fs::create_dir(lab.path("tally")).expect("a folder");
-    configure_all(lab, TALLY);
+    configure_all(lab, TALLY, 1);
     let mut program = lab.run();
     program.log("cannot deliver");
     program.cycles(1);
@@ -131,7 +131,7 @@ fn assert_held(lab: &Lab, samples: &Found, kept: bool) {
 
 /// Polls with the place of the tally back, until it has these samples.
 fn deliver(lab: &Lab, stored: &Found) {
-    configure_all(lab, TALLY);
+    configure_all(lab, TALLY, 3);
     let mut program = lab.run();
     program.cycles(1);
     program.until("what was stored", |_| {
@@ -162,7 +162,7 @@ fn another_publisher_with_the_spool_keeps_what_it_does_not_take() {
     let lab = lab();
     let stored = fill(&lab);
 
-    configure_all(&lab, OTHER);
+    configure_all(&lab, OTHER, 2);
     let mut program = lab.run();
     let warning = program.log("the spool keeps samples that the publisher does not take");
     assert!(warning.contains("tally/1"), "{warning}");
