@@ -131,7 +131,9 @@ fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_
     // An error changes nothing.
     lab.replace("a.sensors", "sensor-0 °C cold\n");
     program.log("it is not a number");
-    assert!(reasons(&program).contains("configuration_rejected"));
+    program.until("the reason in readyz", |program| {
+        reasons(program).contains("configuration_rejected").then_some(())
+    });
     let before = lab.read("samples").lines().count();
     program.until("further samples", |_| (lab.read("samples").lines().count() >= before + 6).then_some(()));
     program.signal(Signal::TERM);
