@@ -315,7 +315,7 @@ pub struct PublisherPlugin {
     /// The options beside `name` and `url`.
     pub options: Option<OptionsSpec>,
     /// Whether it has a spool where the configuration does not say: its place is another machine, which may be away
-    /// for long. It must have a [`Publisher::form`].
+    /// for long. It must have a [`Publisher::encoding`].
     pub spool: bool,
     /// Makes it.
     pub build: fn(&PublisherContext) -> Result<Arc<dyn Publisher>, BuildError>,
