@@ -3,7 +3,6 @@
 use std::fs;
 use std::future::Future;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -18,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::certificates::Certificates;
 use crate::deadline::Deadline;
+use crate::ports::free_ports;
 
 /// What a node says when it answers clients: it has found a leader then.
 const READY: &str = "serving client traffic";
@@ -565,12 +565,4 @@ fn run<T: Send>(future: impl Future<Output = T> + Send) -> T {
     };
     // On a thread of its own: a thread of a runtime must not wait for another runtime.
     thread::scope(|scope| scope.spawn(work).join()).expect("it does not panic")
-}
-
-fn free_ports(count: usize) -> Vec<u16> {
-    // All are held until all are known, so that they differ.
-    let bind = |_| TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let listeners: Vec<_> = (0..count).map(bind).collect();
-    let port = |listener: &TcpListener| listener.local_addr().expect("a socket has an address").port();
-    listeners.iter().map(port).collect()
 }

@@ -3,7 +3,6 @@
 //! Its methods must be called within a tokio runtime.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::certificates::Certificates;
+use crate::ports::free_ports;
 
 /// Where Debian keeps the scripts that take all settings from the environment.
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
@@ -54,7 +54,8 @@ impl Broker {
         );
         let folder = tempfile::tempdir().unwrap();
         let certificates = Certificates::write_to(folder.path());
-        let [port, tls_port, distribution_port, epmd_port] = free_ports();
+        let ports: [u16; 4] = free_ports(4).try_into().unwrap();
+        let [port, tls_port, distribution_port, epmd_port] = ports;
         let home = folder.path().join("home");
         fs::create_dir(&home).unwrap();
         write_configuration(folder.path(), port, tls_port, &certificates);
@@ -197,12 +198,6 @@ fn tied(program: &str) -> Command {
 
 fn script(name: &str) -> String {
     PathBuf::from(SCRIPTS).join(name).display().to_string()
-}
-
-fn free_ports<const N: usize>() -> [u16; N] {
-    // All are held until all are known, so that they differ.
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn write_configuration(folder: &Path, port: u16, tls_port: u16, certificates: &Certificates) {
