@@ -7,6 +7,7 @@ mod link;
 mod options;
 mod publisher;
 mod session;
+mod stream;
 mod tls;
 mod topology;
 mod transport;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lapin::tcp::RustlsConnector;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -17,8 +16,8 @@ use crate::trouble::Trouble;
 /// A certificate file is no larger; more is some other file.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
-/// What makes TLS sessions as `options` say. Reads their files: call it where blocking is fine.
-pub(crate) fn connector(options: &TlsOptions) -> Result<RustlsConnector, Trouble> {
+/// The client side of TLS as `options` ask. Reads their files: call it where blocking is fine.
+pub(crate) fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, Trouble> {
     // By name: another crate of the program may have installed another provider, or none.
     let provider = Arc::new(aws_lc_rs::default_provider());
     let roots = Arc::new(roots(options.ca.as_deref())?);
@@ -46,7 +45,7 @@ pub(crate) fn connector(options: &TlsOptions) -> Result<RustlsConnector, Trouble
         }
         _ => config.with_no_client_auth(),
     };
-    Ok(RustlsConnector::from(config))
+    Ok(Arc::new(config))
 }
 
 fn builder(

@@ -3,13 +3,18 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use lapin::tcp::{AMQPUriTcpExt as _, AsyncTcpStream, TLSConfig};
+use async_rs::Runtime;
+use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use lapin::{Connection, ConnectionProperties};
 use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
 use crate::options::{Sasl, Settings};
+use crate::stream::{self, BrokerStream};
 use crate::tls;
 use crate::trouble::Trouble;
 use crate::url::Host;
@@ -43,51 +48,42 @@ impl Drop for Leash {
 /// Connects and logs in, until `until`.
 pub(crate) async fn open(settings: &Settings, host: &Host, until: Instant) -> Result<Transport, Trouble> {
     let leash = Leash::default();
-    let failure = Arc::new(Mutex::new(None));
-    let runtime = lapin::runtime::default_runtime().map_err(|error| Trouble::of(&error, host, settings))?;
+    let failure: Arc<Mutex<Option<Trouble>>> = Arc::default();
     let opened = {
         let socket = leash.0.clone();
         let failure = failure.clone();
         let tls = settings.tls.clone();
         let name = host.name.clone();
+        let port = host.port;
         let shown = host.shown();
         // Runs on the library's thread, where reading certificates may block.
         Connection::connector(
             uri(settings, host),
-            runtime,
-            async move |uri, runtime| {
+            Runtime::new(stream::runtime()),
+            async move |_, _| {
                 let tcp = async {
-                    let stream = uri
-                        .connect_with_config_async(TLSConfig::default(), &runtime)
-                        .await
-                        .map_err(|error| Trouble::Unreachable {
-                            host: shown.clone(),
-                            reason: error.to_string(),
-                        })?;
-                    if let AsyncTcpStream::Plain(stream) = &stream {
-                        let stream = stream.get_ref();
-                        // Without it a small message waits for the acknowledgement of the one before.
-                        let _ = stream.set_nodelay(true);
-                        let clone = stream.as_fd().try_clone_to_owned();
-                        *socket.lock() = Some(clone.map_err(|error| Trouble::Unreachable {
-                            host: shown.clone(),
-                            reason: error.to_string(),
-                        })?);
-                    }
-                    let Some(tls) = &tls else {
-                        return Ok(stream);
+                    let unreachable = |error: std::io::Error| Trouble::Unreachable {
+                        host: shown.clone(),
+                        reason: error.to_string(),
                     };
-                    let connector = tls::connector(tls)?;
-                    stream
-                        .into_rustls(&connector, &name)
-                        .await
-                        .map_err(|error| Trouble::Tls {
-                            host: shown.clone(),
-                            reason: error.to_string(),
-                        })
+                    let stream = TcpStream::connect((name.as_str(), port)).await.map_err(unreachable)?;
+                    // Without it a small message waits for the acknowledgement of the one before.
+                    let _ = stream.set_nodelay(true);
+                    *socket.lock() = Some(stream.as_fd().try_clone_to_owned().map_err(unreachable)?);
+                    let Some(tls) = &tls else {
+                        return Ok(BrokerStream::plain(stream));
+                    };
+                    let connector = TlsConnector::from(tls::config(tls)?);
+                    let failed = |error: &dyn std::error::Error| Trouble::Tls {
+                        host: shown.clone(),
+                        reason: error.to_string(),
+                    };
+                    let name = ServerName::try_from(name.clone()).map_err(|error| failed(&error))?;
+                    let stream = connector.connect(name, stream).await.map_err(|error| failed(&error))?;
+                    Ok(BrokerStream::tls(stream))
                 };
                 let ended = match timeout_at(until, tcp).await {
-                    Ok(Ok(stream)) => return Ok(stream),
+                    Ok(Ok(stream)) => return Ok(AsyncTcpStream::Plain(stream)),
                     Ok(Err(trouble)) => std::io::Error::other(failure.lock().insert(trouble).to_string()),
                     Err(_) => std::io::ErrorKind::TimedOut.into(),
                 };
@@ -120,7 +116,7 @@ pub(crate) fn not_ready(settings: &Settings, host: &Host) -> Trouble {
 
 fn uri(settings: &Settings, host: &Host) -> AMQPUri {
     AMQPUri {
-        // TLS is ours to do.
+        // The library never opens the connection itself.
         scheme: AMQPScheme::AMQP,
         authority: AMQPAuthority {
             userinfo: AMQPUserInfo {

@@ -1,13 +1,10 @@
 //! Compiles protocol buffers to a descriptor set: the part of protoc's command line that build scripts use.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Names a file to which each run adds one line, for the test that asks which compiler a build really used.
-const TRACE: &str = "NEPHOSCOPE_PROTOC_TRACE";
 
 const VERSION: &str = concat!("nephoscope-protoc ", env!("CARGO_PKG_VERSION"), " (protox)");
 
@@ -31,21 +28,9 @@ fn main() -> ExitCode {
 fn run(args: impl Iterator<Item = OsString>) -> Result<(), Error> {
     match Request::parse(args)? {
         Request::Version => println!("{VERSION}"),
-        Request::Compile(job) => {
-            job.run()?;
-            trace(&job).map_err(Error::Trace)?;
-        }
+        Request::Compile(job) => job.run()?,
     }
     Ok(())
-}
-
-fn trace(job: &Job) -> io::Result<()> {
-    let Some(path) = std::env::var_os(TRACE) else {
-        return Ok(());
-    };
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    let names: Vec<_> = job.files.iter().map(|file| file.to_string_lossy()).collect();
-    writeln!(file, "{VERSION}: {}", names.join(" "))
 }
 
 /// What the command line asks for.
@@ -159,8 +144,6 @@ enum Error {
     Compile(protox::Error),
     #[error("failed to write {path:?}")]
     Write { path: PathBuf, source: io::Error },
-    #[error("failed to add a line to the file that {TRACE} names")]
-    Trace(#[source] io::Error),
 }
 
 #[cfg(test)]
