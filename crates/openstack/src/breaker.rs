@@ -1,8 +1,8 @@
-//! A circuit breaker: a service that fails again and again is left alone for a while.
+//! A circuit breaker: stops requests to a service after repeated failures.
 //!
-//! Closed: requests go out. After so many failures in a row, open: requests fail at once. After the interval,
-//! probing: one request goes out; its success closes the circuit, its failure opens it for another interval.
-//! A probe that is dropped unanswered leaves the circuit open with its interval over, for the next to try.
+//! Closed: requests are sent. Open, after a number of consecutive failures: requests fail at once. Probing, after the
+//! interval: one request is sent; its success closes the circuit, its failure opens it for another interval.
+//! A probe that is dropped without a result leaves the circuit open with its interval over; the next request probes.
 
 use std::time::Duration;
 
@@ -21,28 +21,28 @@ pub(crate) struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    /// Since when the circuit is open, and what opened it.
+    /// When the circuit opened, and the failure that opened it.
     open: Option<Open>,
-    /// Whether a probe is under way.
+    /// Whether a probe is in flight.
     probing: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Open {
     since: Instant,
-    reason: Refusal,
+    reason: LastFailure,
 }
 
 /// Why a request was not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct LastFailure {
     /// The last failure.
     pub(crate) reason: String,
-    /// Whether it was that the service cannot be reached.
+    /// Whether the service could not be reached.
     pub(crate) unreachable: bool,
 }
 
-/// The leave to send one request; what became of it must be said, or it does not count.
+/// The permission to send one request. The caller reports the result, or the request does not count.
 #[must_use]
 pub(crate) struct Pass<'a> {
     breaker: &'a Breaker,
@@ -58,8 +58,8 @@ impl Breaker {
         }
     }
 
-    /// Asks whether a request may go out.
-    pub(crate) fn pass(&self) -> Result<Pass<'_>, Refusal> {
+    /// Returns a permit for one request, or the last failure if the circuit is open.
+    pub(crate) fn pass(&self) -> Result<Pass<'_>, LastFailure> {
         let mut state = self.state.lock();
         let probe = match &state.open {
             None => false,
@@ -72,7 +72,7 @@ impl Breaker {
         Ok(Pass { breaker: self, probe })
     }
 
-    /// Whether it lets requests through.
+    /// Returns the state of the circuit.
     pub(crate) fn circuit(&self) -> Circuit {
         let state = self.state.lock();
         match (&state.open, state.probing) {
@@ -84,21 +84,21 @@ impl Breaker {
 }
 
 impl Pass<'_> {
-    /// Whether this is the one request that sees whether the service is back.
+    /// Whether this request probes whether the service has recovered.
     pub(crate) fn is_probe(&self) -> bool {
         self.probe
     }
 
-    /// The service answered as one that is up. Gives whether the circuit was closed by it.
+    /// Records a success. Returns whether it closed the circuit.
     pub(crate) fn succeeded(self) -> bool {
         let mut state = self.breaker.state.lock();
         state.failures = 0;
-        // A request that was sent before the circuit opened says nothing about now.
+        // A request that was sent before the circuit opened does not show the present state.
         self.probe && state.open.take().is_some()
     }
 
-    /// The service failed. Gives whether the circuit was opened by it.
-    pub(crate) fn failed(self, reason: Refusal) -> bool {
+    /// Records a failure. Returns whether it opened the circuit.
+    pub(crate) fn failed(self, reason: LastFailure) -> bool {
         let mut state = self.breaker.state.lock();
         state.failures = state.failures.saturating_add(1);
         let was_open = state.open.is_some();
@@ -126,33 +126,33 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(30);
 
-    fn refusal(reason: &str) -> Refusal {
-        Refusal {
+    fn last_failure(reason: &str) -> LastFailure {
+        LastFailure {
             reason: reason.to_owned(),
             unreachable: false,
         }
     }
 
     fn fail(breaker: &Breaker, reason: &str) -> bool {
-        breaker.pass().unwrap().failed(refusal(reason))
+        breaker.pass().unwrap().failed(last_failure(reason))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_in_a_row_open_it_and_one_probe_an_interval_tries() {
+    async fn consecutive_failures_open_it_and_each_interval_allows_one_probe() {
         let breaker = Breaker::new(3, INTERVAL);
         assert!(!fail(&breaker, "one") && !fail(&breaker, "two"));
         assert!(!breaker.pass().unwrap().succeeded(), "it was not open");
         assert!(!fail(&breaker, "one") && !fail(&breaker, "two"));
         assert!(fail(&breaker, "three"), "three in a row");
-        assert_eq!(breaker.pass().err(), Some(refusal("three")));
+        assert_eq!(breaker.pass().err(), Some(last_failure("three")));
 
         tokio::time::advance(INTERVAL).await;
         let probe = breaker.pass().unwrap();
         assert!(probe.is_probe());
         assert_eq!(breaker.circuit(), Circuit::Probing);
         assert!(breaker.pass().is_err(), "one probe at a time");
-        assert!(!probe.failed(refusal("four")));
-        assert_eq!(breaker.pass().err(), Some(refusal("four")));
+        assert!(!probe.failed(last_failure("four")));
+        assert_eq!(breaker.pass().err(), Some(last_failure("four")));
 
         tokio::time::advance(INTERVAL).await;
         assert!(breaker.pass().unwrap().succeeded());
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_is_dropped_lets_the_next_try() {
+    async fn a_dropped_probe_allows_the_next_one() {
         let breaker = Breaker::new(1, INTERVAL);
         assert!(fail(&breaker, "down"));
         tokio::time::advance(INTERVAL).await;
@@ -169,12 +169,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_under_way_when_it_opened_changes_nothing() {
+    async fn requests_in_flight_when_it_opened_change_nothing() {
         let breaker = Breaker::new(1, INTERVAL);
         let (early, late) = (breaker.pass().unwrap(), breaker.pass().unwrap());
         assert!(fail(&breaker, "down"));
         assert!(!early.succeeded());
-        assert!(!late.failed(refusal("late")));
-        assert_eq!(breaker.pass().err(), Some(refusal("down")));
+        assert!(!late.failed(last_failure("late")));
+        assert_eq!(breaker.pass().err(), Some(last_failure("down")));
     }
 }

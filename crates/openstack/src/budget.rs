@@ -1,4 +1,4 @@
-//! How many requests one endpoint gets: at once, and in a second.
+//! Limits of the requests to one endpoint: concurrency and rate.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use tokio::time::Instant;
 /// The budget of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    places: Semaphore,
-    /// Requests a second that the endpoint gets from all agents together; 0 is as many as one likes.
+    permits: Semaphore,
+    /// Requests per second of all agents together; 0: no limit.
     rate: u32,
     pace: Mutex<Pace>,
 }
 
-/// When requests may go out. A second's worth may be sent at once after a pause.
+/// When requests may be sent. After a pause, the requests of one second may be sent at once.
 #[derive(Debug)]
 struct Pace {
     /// When the next request would be due if all were evenly spaced.
     next: Instant,
-    /// The service asked not to be asked before.
+    /// The service requested no requests before this time.
     held_until: Instant,
 }
 
-/// A burst is at most what falls due in this time.
+/// The longest burst: as many requests as fall due in this time.
 const BURST: Duration = Duration::from_secs(1);
 
 impl Budget {
     pub(crate) fn new(concurrency: usize, rate: u32) -> Self {
         let now = Instant::now();
         Self {
-            places: Semaphore::new(concurrency.max(1)),
+            permits: Semaphore::new(concurrency.max(1)),
             rate,
             pace: Mutex::new(Pace {
                 next: now,
@@ -40,30 +40,30 @@ impl Budget {
         }
     }
 
-    /// Waits for a place among the requests under way, and for its time. `members` agents share the work.
+    /// Waits for a concurrency permit and for the request's turn. `members` agents share the work.
     pub(crate) async fn admit(&self, members: u32) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
-        let place = self.places.acquire().await.ok()?;
+        let permit = self.permits.acquire().await.ok()?;
         loop {
             let until = self.due(members);
             if until <= Instant::now() {
-                return Some(place);
+                return Some(permit);
             }
             tokio::time::sleep_until(until).await;
-            // Meanwhile the service may have asked for a longer pause.
+            // Meanwhile the service may have requested a longer pause.
             if self.pace.lock().held_until <= Instant::now() {
-                return Some(place);
+                return Some(permit);
             }
         }
     }
 
-    /// Lets no request out for so long: the service asked for it.
+    /// Sends no request for this time: the service requested it.
     pub(crate) fn hold(&self, pause: Duration) {
         let mut pace = self.pace.lock();
         pace.held_until = pace.held_until.max(Instant::now() + pause);
     }
 
-    /// Takes the next turn and gives its time.
+    /// Reserves the next turn and returns its time.
     fn due(&self, members: u32) -> Instant {
         let now = Instant::now();
         let mut pace = self.pace.lock();
@@ -74,7 +74,7 @@ impl Budget {
         let spacing = Duration::from_secs_f64(1.0 / share);
         let turn = pace.next.max(now.checked_sub(BURST).unwrap_or(now));
         pace.next = turn + spacing;
-        // The first of a burst is due a burst earlier than its turn, so that a burst is no longer than it.
+        // The first request of a burst is due one burst before its turn, so that the burst is not longer than `BURST`.
         let due = turn.checked_sub(BURST).unwrap_or(turn);
         due.max(pace.held_until)
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn members_share_the_rate_and_each_has_at_least_one_a_second() {
+    async fn members_share_the_rate_and_each_has_at_least_one_per_second() {
         for (members, seconds) in [(1, 9), (10, 99), (1_000, 999)] {
             let budget = Budget::new(4, 100);
             let took = seconds_for(&budget, 1_000, members).await;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_requests_are_under_way_than_allowed() {
+    async fn concurrency_is_limited() {
         let budget = Budget::new(2, 0);
         let (first, _second) = (budget.admit(1).await, budget.admit(1).await);
         let third = budget.admit(1);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_that_the_service_asks_for_holds_everybody() {
+    async fn a_pause_that_the_service_requests_holds_all_requests() {
         let budget = Budget::new(2, 0);
         budget.hold(Duration::from_secs(7));
         budget.hold(Duration::from_secs(3));

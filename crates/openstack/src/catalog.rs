@@ -1,4 +1,4 @@
-//! The service catalog: which endpoints a token's cloud has.
+//! The service catalog: the endpoints of a token's cloud.
 
 use serde::Deserialize;
 
@@ -34,7 +34,7 @@ pub(crate) enum Interface {
 }
 
 impl Interface {
-    /// Reads `public`, `publicURL` and their like.
+    /// Parses `public`, `publicURL` and the like.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text.strip_suffix("URL").unwrap_or(text) {
             "public" => Some(Self::Public),
@@ -53,8 +53,8 @@ impl Interface {
     }
 }
 
-/// Names under which catalogs have a service type: the official one of the OpenStack service types
-/// authority, then its aliases, best first. Types of API versions that no plugin speaks (`volumev2`) are left out.
+/// Names of a service type in catalogs: the official one of the OpenStack service types authority, then its
+/// aliases, best first. Types of API versions that no plugin supports (`volumev2`) are left out.
 const ALIASES: [(&str, &[&str]); 5] = [
     ("alarm", &["alarming"]),
     ("block-storage", &["volumev3", "block-store", "volume"]),
@@ -63,14 +63,14 @@ const ALIASES: [(&str, &[&str]); 5] = [
     ("key-manager", &["keymanager"]),
 ];
 
-/// All names that a catalog may have for the type; those before others are better.
+/// Returns all names that a catalog may use for the type, best first.
 pub(crate) fn names(service_type: &str) -> impl Iterator<Item = &str> {
     let group = ALIASES
         .iter()
         .find(|(official, aliases)| *official == service_type || aliases.contains(&service_type));
     let (official, aliases) =
         group.map_or((None, &[][..]), |(official, aliases)| (Some(*official), *aliases));
-    // A type that the configuration names goes before what it is an alias of.
+    // A type that the configuration names comes before its official name.
     std::iter::once(service_type).chain(
         official
             .into_iter()
@@ -88,13 +88,13 @@ impl Catalog {
         Self(services)
     }
 
-    /// How many services there are.
+    /// Returns the number of services.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The first endpoint of a type (or one of its aliases) with this interface, in this region or any, and of
-    /// a service of this name, if one is wanted.
+    /// Returns the first endpoint of a type (or one of its aliases) with this interface, in this region (default: any),
+    /// of a service of this name (default: any).
     pub(crate) fn find(
         &self,
         service_type: &str,
@@ -110,7 +110,7 @@ impl Catalog {
         None
     }
 
-    /// All URLs of a type (all types unless said) with this interface, in this region or any.
+    /// Returns all URLs of a type (default: all types) with this interface, in this region (default: any).
     pub(crate) fn urls<'c, 'q>(
         &'c self,
         service_type: Option<&'q str>,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_is_named_goes_before_what_it_is_an_alias_of() {
+    fn a_configured_type_comes_before_its_official_name() {
         assert_eq!(
             names("sharev2").collect::<Vec<_>>(),
             ["sharev2", "shared-file-system", "share"]

@@ -1,4 +1,4 @@
-//! The files clouds.yaml and secure.yaml, as the tools of OpenStack read them.
+//! The files clouds.yaml and secure.yaml, read as OpenStack's tools read them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use nephoscope_plugin::Secret;
 use serde::{Deserialize, Deserializer};
 use serde_yaml::{Mapping, Value};
 
-/// No clouds.yaml is larger; more is some other file.
+/// The largest clouds.yaml; a larger file is not one.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// What a cloud of clouds.yaml says, of what matters here; other keys are for other tools.
+/// The settings of a cloud in clouds.yaml that the session uses; other keys are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Cloud {
@@ -24,7 +24,7 @@ pub(crate) struct Cloud {
     pub(crate) verify: Option<bool>,
 }
 
-/// The section `auth` of a cloud: keystoneauth's names.
+/// The section `auth` of a cloud, with keystoneauth's names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct CloudAuth {
@@ -69,14 +69,14 @@ pub(crate) struct CloudAuth {
 /// Why a cloud was not found in the files.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CloudsError {
-    /// None of the places has the file.
+    /// The file is in none of the places.
     #[error("no clouds.yaml is at {}", list(.0))]
     NoFile(Vec<PathBuf>),
-    /// The file is there, and cannot be read.
+    /// The file exists and cannot be read.
     #[error("{}: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    /// The file is no YAML of the form that is wanted. (What is wrong may hold a secret: only the place is said.)
-    #[error("{} is not of the form of a clouds.yaml{place}", path.display())]
+    /// The file is not YAML of the expected form. (The YAML error may contain a secret: only its location is reported.)
+    #[error("{} does not have the form of a clouds.yaml{place}", path.display())]
     Form { path: PathBuf, place: String },
     /// The file does not have the cloud.
     #[error("{} has no cloud `{cloud}`", path.display())]
@@ -88,8 +88,8 @@ fn list(places: &[PathBuf]) -> String {
     places.join(", ")
 }
 
-/// Reads the cloud of this name from the first of the files that is there, with the secrets of the
-/// secure.yaml beside it.
+/// Reads the cloud of this name from the first file that exists, with the secrets of the secure.yaml in the same
+/// directory.
 pub(crate) fn read(files: &[PathBuf], cloud: &str) -> Result<Cloud, CloudsError> {
     let path = files
         .iter()
@@ -108,7 +108,7 @@ pub(crate) fn read(files: &[PathBuf], cloud: &str) -> Result<Cloud, CloudsError>
     serde_yaml::from_value(Value::Mapping(entry)).map_err(|error| form(path, &error))
 }
 
-/// What a file says of a cloud.
+/// Returns a file's entry for a cloud.
 fn entry(path: &Path, cloud: &str) -> Result<Option<Mapping>, CloudsError> {
     let text = text_of(path).map_err(|source| CloudsError::Unreadable {
         path: path.to_owned(),
@@ -129,7 +129,9 @@ fn entry(path: &Path, cloud: &str) -> Result<Option<Mapping>, CloudsError> {
 fn text_of(path: &Path) -> std::io::Result<String> {
     let found = std::fs::metadata(path)?;
     if !found.is_file() || found.len() > MAX_FILE {
-        return Err(std::io::Error::other("not a file of clouds"));
+        return Err(std::io::Error::other(
+            "not a clouds.yaml: no regular file, or larger than 1 MiB",
+        ));
     }
     let mut text = String::new();
     std::fs::File::open(path)?
@@ -138,7 +140,7 @@ fn text_of(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Adds what `more` says to `all`, level by level; `more` wins.
+/// Merges `more` into `all`, level by level; `more` wins.
 fn add(all: &mut Mapping, more: Mapping) {
     for (key, value) in more {
         match (all.get_mut(&key), value) {
@@ -161,22 +163,22 @@ fn form(path: &Path, error: &serde_yaml::Error) -> CloudsError {
     }
 }
 
-/// A name or id, which may look like a number to YAML.
+/// A name or id, which YAML may read as a number.
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match Option::<Value>::deserialize(from)? {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text),
         Some(Value::Number(number)) => Some(number.to_string()),
-        Some(_) => return Err(serde::de::Error::custom("expected a text")),
+        Some(_) => return Err(serde::de::Error::custom("expected a string")),
     })
 }
 
-/// A secret, which may look like a number to YAML.
+/// A secret, which YAML may read as a number.
 fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
     text(from).map(|text| text.map(Secret::new))
 }
 
-/// `all` or a truth value: both are in use.
+/// `all` or a boolean: both are in use.
 fn scope<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match Option::<Value>::deserialize(from)? {
         Some(Value::Bool(true)) => Some("all".to_owned()),
@@ -214,7 +216,7 @@ clouds:
     }
 
     #[test]
-    fn a_cloud_is_read_with_its_merge_keys_and_the_secrets_beside_it() {
+    fn a_cloud_is_read_with_its_merge_keys_and_its_secure_yaml() {
         let (_folder, files) = folder(Some("clouds: {prod: {auth: {password: 1234}}}"));
         let cloud = read(&files, "prod").unwrap();
         assert_eq!(cloud.region_name.as_deref(), Some("RegionOne"));
@@ -225,7 +227,7 @@ clouds:
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_a_word_of_the_contents() {
+    fn errors_contain_nothing_of_the_contents() {
         let (folder, files) = folder(Some("clouds: {prod: {auth: {password: [canary]}}}"));
         let mut text = String::new();
         for (files, cloud) in [
@@ -239,9 +241,9 @@ clouds:
         let text = text.replace(folder.path().to_str().unwrap(), "FOLDER");
         insta::assert_snapshot!(text, @r"
         no clouds.yaml is at /nowhere/clouds.yaml
-        FOLDER/clouds.yaml is not of the form of a clouds.yaml
+        FOLDER/clouds.yaml does not have the form of a clouds.yaml
         FOLDER/clouds.yaml has no cloud `test`
-        FOLDER/clouds.yaml is not of the form of a clouds.yaml at `clouds.broken`
+        FOLDER/clouds.yaml does not have the form of a clouds.yaml at `clouds.broken`
         ");
     }
 }

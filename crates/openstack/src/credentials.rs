@@ -1,4 +1,4 @@
-//! Who the agent is to Keystone, for which scope, and where that was said.
+//! The agent's credentials and scope, and the sources that they are read from.
 
 use nephoscope_plugin::{OptionsError, Secret};
 use reqwest::Url;
@@ -9,12 +9,12 @@ use crate::environment::Environment;
 use crate::options::Options;
 use crate::tls::TlsVersions;
 
-/// The path below the options that an error concerns.
-fn wrong(path: &str, message: impl Into<String>) -> OptionsError {
+/// An error of the option at this path.
+fn invalid(path: &str, message: impl Into<String>) -> OptionsError {
     OptionsError::new(path.to_owned(), message.into())
 }
 
-/// What it takes to get a token.
+/// Credentials for a token.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials {
     /// Keystone's tokens: `.../v3/auth/tokens`.
@@ -50,7 +50,7 @@ enum Domain {
 
 #[derive(Debug, Clone)]
 enum Scope {
-    /// What the user or the application credential has by itself.
+    /// The scope that the user or the application credential has by default.
     Own,
     ProjectId(String),
     ProjectName(String, Domain),
@@ -59,7 +59,7 @@ enum Scope {
     Trust(String),
 }
 
-/// How services are reached, beside credentials.
+/// How services are reached, without the credentials.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
     pub(crate) region: Option<String>,
@@ -71,7 +71,7 @@ pub(crate) struct Access {
     pub(crate) versions: TlsVersions,
 }
 
-/// Looks for credentials: in the options, in clouds.yaml, in the environment. `None`: nobody names a cloud.
+/// Reads credentials from the options, clouds.yaml or the environment. `None`: no source names a cloud.
 ///
 /// # Errors
 ///
@@ -93,7 +93,7 @@ pub(crate) fn find(
         } else {
             "cloud"
         };
-        let cloud = clouds::read(&files, cloud).map_err(|error| wrong(path, error.to_string()))?;
+        let cloud = clouds::read(&files, cloud).map_err(|error| invalid(path, error.to_string()))?;
         let access = Access {
             region: cloud.region_name.clone(),
             interface: cloud.interface.clone(),
@@ -146,13 +146,13 @@ pub(crate) fn find(
 }
 
 impl Credentials {
-    fn of(said: &Options) -> Result<Self, OptionsError> {
-        let tokens_url = tokens_url(said.auth_url.as_deref())?;
-        let method = Method::of(said)?;
+    fn of(options: &Options) -> Result<Self, OptionsError> {
+        let tokens_url = tokens_url(options.auth_url.as_deref())?;
+        let method = Method::of(options)?;
         let scope = match method {
-            // Keystone refuses a scope beside an application credential, which has its own.
+            // Keystone rejects a scope with an application credential, which has its own.
             Method::ApplicationCredential { .. } => Scope::Own,
-            Method::Password { .. } | Method::Token(_) => Scope::of(said)?,
+            Method::Password { .. } | Method::Token(_) => Scope::of(options)?,
         };
         Ok(Self {
             tokens_url,
@@ -161,7 +161,7 @@ impl Credentials {
         })
     }
 
-    /// The body of the request for a token. It holds the secret.
+    /// The body of the token request. It contains the secret.
     pub(crate) fn request(&self) -> Value {
         let identity = match &self.method {
             Method::Password { user, password } => {
@@ -200,67 +200,67 @@ impl Credentials {
 }
 
 impl Method {
-    fn of(said: &Options) -> Result<Self, OptionsError> {
+    fn of(options: &Options) -> Result<Self, OptionsError> {
         let credential =
-            said.application_credential_id.is_some() || said.application_credential_name.is_some();
-        match said.auth_type.as_deref() {
-            Some("password" | "v3password") => Self::password(said),
-            Some("v3applicationcredential") => Self::credential(said),
-            Some("token" | "v3token") => Self::token(said),
-            None if credential => Self::credential(said),
-            None if said.token.is_some() => Self::token(said),
-            None => Self::password(said),
-            Some(other) => Err(wrong(
+            options.application_credential_id.is_some() || options.application_credential_name.is_some();
+        match options.auth_type.as_deref() {
+            Some("password" | "v3password") => Self::password(options),
+            Some("v3applicationcredential") => Self::credential(options),
+            Some("token" | "v3token") => Self::token(options),
+            None if credential => Self::credential(options),
+            None if options.token.is_some() => Self::token(options),
+            None => Self::password(options),
+            Some(other) => Err(invalid(
                 "auth_type",
-                format!("`{other}` is not supported: password, v3applicationcredential or token"),
+                format!("`{other}` is not supported; expected password, v3applicationcredential or token"),
             )),
         }
     }
 
-    fn password(said: &Options) -> Result<Self, OptionsError> {
+    fn password(options: &Options) -> Result<Self, OptionsError> {
         Ok(Self::Password {
-            user: User::of(said)?,
-            password: needed("password", said.password.clone())?,
+            user: User::of(options)?,
+            password: required("password", options.password.clone())?,
         })
     }
 
-    fn credential(said: &Options) -> Result<Self, OptionsError> {
-        let credential = match &said.application_credential_id {
+    fn credential(options: &Options) -> Result<Self, OptionsError> {
+        let credential = match &options.application_credential_id {
             Some(id) => Credential::Id(id.clone()),
             None => Credential::Name(
-                needed(
+                required(
                     "application_credential_id",
-                    said.application_credential_name.clone(),
+                    options.application_credential_name.clone(),
                 )?,
-                User::of(said)?,
+                User::of(options)?,
             ),
         };
         Ok(Self::ApplicationCredential {
             credential,
-            secret: needed(
+            secret: required(
                 "application_credential_secret",
-                said.application_credential_secret.clone(),
+                options.application_credential_secret.clone(),
             )?,
         })
     }
 
-    fn token(said: &Options) -> Result<Self, OptionsError> {
-        Ok(Self::Token(needed("token", said.token.clone())?))
+    fn token(options: &Options) -> Result<Self, OptionsError> {
+        Ok(Self::Token(required("token", options.token.clone())?))
     }
 }
 
-fn needed<T>(path: &str, value: Option<T>) -> Result<T, OptionsError> {
-    value.ok_or_else(|| wrong(path, "needed for this way to authenticate, and not given"))
+fn required<T>(path: &str, value: Option<T>) -> Result<T, OptionsError> {
+    value.ok_or_else(|| invalid(path, "required for this authentication method, and missing"))
 }
 
 impl User {
-    fn of(said: &Options) -> Result<Self, OptionsError> {
-        if let Some(id) = &said.user_id {
+    fn of(options: &Options) -> Result<Self, OptionsError> {
+        if let Some(id) = &options.user_id {
             return Ok(Self::Id(id.clone()));
         }
-        let name = needed("username", said.username.clone())?;
-        let domain = Domain::of(&said.user_domain_id, &said.user_domain_name, said);
-        Ok(Self::Name(name, needed("user_domain_name", domain)?))
+        let name = required("username", options.username.clone())?;
+        let domain = Domain::of(&options.user_domain_id, &options.user_domain_name, options);
+        Ok(Self::Name(name, required("user_domain_name", domain)?))
     }
 
     fn json(&self) -> Value {
@@ -272,13 +272,13 @@ impl User {
 }
 
 impl Domain {
-    fn of(id: &Option<String>, name: &Option<String>, said: &Options) -> Option<Self> {
+    fn of(id: &Option<String>, name: &Option<String>, options: &Options) -> Option<Self> {
         let by_id = |id: &Option<String>| id.clone().map(Self::Id);
         let by_name = |name: &Option<String>| name.clone().map(Self::Name);
         by_id(id)
             .or_else(|| by_name(name))
-            .or_else(|| by_id(&said.default_domain_id))
-            .or_else(|| by_name(&said.default_domain_name))
+            .or_else(|| by_id(&options.default_domain_id))
+            .or_else(|| by_name(&options.default_domain_name))
     }
 
     fn json(&self) -> Value {
@@ -290,41 +290,44 @@ impl Domain {
 }
 
 impl Scope {
-    fn of(said: &Options) -> Result<Self, OptionsError> {
-        match said.system_scope.as_deref() {
+    fn of(options: &Options) -> Result<Self, OptionsError> {
+        match options.system_scope.as_deref() {
             Some("all") => return Ok(Self::System),
-            Some(_) => return Err(wrong("system_scope", "only `all` is a scope of the system")),
+            Some(_) => return Err(invalid("system_scope", "expected `all`, the only system scope")),
             None => {}
         }
-        if let Some(trust) = &said.trust_id {
+        if let Some(trust) = &options.trust_id {
             return Ok(Self::Trust(trust.clone()));
         }
-        if let Some(id) = &said.project_id {
+        if let Some(id) = &options.project_id {
             return Ok(Self::ProjectId(id.clone()));
         }
-        if let Some(name) = &said.project_name {
-            let domain = Domain::of(&said.project_domain_id, &said.project_domain_name, said);
+        if let Some(name) = &options.project_name {
+            let domain = Domain::of(&options.project_domain_id, &options.project_domain_name, options);
             return Ok(Self::ProjectName(
                 name.clone(),
-                needed("project_domain_name", domain)?,
+                required("project_domain_name", domain)?,
             ));
         }
-        let domain = said.domain_id.clone().map(Domain::Id);
-        let domain = domain.or_else(|| said.domain_name.clone().map(Domain::Name));
+        let domain = options.domain_id.clone().map(Domain::Id);
+        let domain = domain.or_else(|| options.domain_name.clone().map(Domain::Name));
         Ok(domain.map_or(Self::Own, Self::Domain))
     }
 }
 
 /// `.../v3/auth/tokens` for an `auth_url` with or without the version.
 fn tokens_url(auth_url: Option<&str>) -> Result<Url, OptionsError> {
-    let text = needed("auth_url", auth_url)?;
-    // What the parser says of a wrong URL has nothing of its text.
-    let mut url = Url::parse(text).map_err(|error| wrong("auth_url", error.to_string()))?;
+    let text = required("auth_url", auth_url)?;
+    // The URL parser's error contains nothing of the text.
+    let mut url = Url::parse(text).map_err(|error| invalid("auth_url", error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("auth_url", "expected `http://` or `https://`"));
+        return Err(invalid("auth_url", "expected `http://` or `https://`"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("auth_url", "user and password have options of their own"));
+        return Err(invalid(
+            "auth_url",
+            "a URL with user and password; set the options `username` and `password`",
+        ));
     }
     url.set_query(None);
     url.set_fragment(None);
@@ -335,11 +338,11 @@ fn tokens_url(auth_url: Option<&str>) -> Result<Url, OptionsError> {
     Ok(url)
 }
 
-/// The options that clouds.yaml stands for.
+/// Converts a cloud of clouds.yaml to options.
 fn of_cloud(cloud: Cloud) -> Options {
     let auth = cloud.auth;
     Options {
-        // `v3` names of the tools that have the same meaning are known to `Method`.
+        // `Method` knows the `v3` names of the tools.
         auth_type: cloud.auth_type,
         auth_url: auth.auth_url,
         system_scope: auth.system_scope,
@@ -365,7 +368,7 @@ fn of_cloud(cloud: Cloud) -> Options {
     }
 }
 
-/// The options that the variables stand for.
+/// Converts environment variables to options.
 fn of_environment(environment: &Environment) -> Options {
     let text = |name: &str| environment.get(name).map(str::to_owned);
     let secret = |name: &str| environment.get(name).map(Secret::new);
@@ -410,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_authenticate_has_the_form_that_keystone_takes() {
+    fn each_authentication_method_has_the_form_that_keystone_accepts() {
         let password = json!({
             "auth_url": "http://k:5000", "username": "u", "user_domain_name": "Default", "password": "p",
             "tenant_name": "service", "project_domain_id": "default",
@@ -439,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
+    fn missing_and_wrong_options_are_named() {
         let mut text = String::new();
         for said in [
             json!({ "auth_url": "keystone" }),
@@ -457,19 +460,19 @@ mod tests {
         }
         insta::assert_snapshot!(text, @r"
         option `auth_url`: relative URL without a base
-        option `auth_url`: user and password have options of their own
-        option `auth_type`: `v3kerberos` is not supported: password, v3applicationcredential or token
-        option `username`: needed for this way to authenticate, and not given
-        option `user_domain_name`: needed for this way to authenticate, and not given
-        option `password`: needed for this way to authenticate, and not given
-        option `project_domain_name`: needed for this way to authenticate, and not given
-        option `system_scope`: only `all` is a scope of the system
+        option `auth_url`: a URL with user and password; set the options `username` and `password`
+        option `auth_type`: `v3kerberos` is not supported; expected password, v3applicationcredential or token
+        option `username`: required for this authentication method, and missing
+        option `user_domain_name`: required for this authentication method, and missing
+        option `password`: required for this authentication method, and missing
+        option `project_domain_name`: required for this authentication method, and missing
+        option `system_scope`: expected `all`, the only system scope
         option `clouds_file`: no clouds.yaml is at /nowhere/clouds.yaml
         ");
     }
 
     #[test]
-    fn variables_are_used_where_nothing_else_names_a_cloud() {
+    fn variables_are_used_where_no_other_source_names_a_cloud() {
         let environment = Environment::of([
             ("OS_AUTH_URL", "http://k/v3"),
             ("OS_USER_ID", "u"),
@@ -485,10 +488,10 @@ mod tests {
         );
         assert_eq!(access.interface.as_deref(), Some("internal"));
         assert_eq!(access.ca, Some("/ca.pem".into()));
-        let said = options(json!({ "auth_url": "http://other", "user_id": "x", "password": "y" }));
-        let (found, access) = find(&said, &environment).unwrap();
+        let options = options(json!({ "auth_url": "http://other", "user_id": "x", "password": "y" }));
+        let (found, access) = find(&options, &environment).unwrap();
         assert_eq!(found.unwrap().tokens_url.host_str(), Some("other"));
-        assert_eq!(access.ca, None, "the source is taken whole");
+        assert_eq!(access.ca, None, "sources are not mixed");
         assert!(
             find(&Options::default(), &Environment::default())
                 .unwrap()

@@ -1,42 +1,41 @@
-//! A service of OpenStack, as a plugin declares it.
+//! The declaration of an OpenStack service.
 
 use nephoscope_plugin::CallDef;
 
 use crate::versions::Microversion;
 
-/// A service of OpenStack, as a plugin declares it.
+/// An OpenStack service, as a plugin declares it.
 #[derive(Debug)]
 pub struct ServiceDef {
-    /// Its name in options, calls and metrics: that of the project, for example `cinder`.
+    /// The name in options, calls and metrics: the project's name, for example `cinder`.
     pub name: &'static str,
-    /// Its type by the OpenStack service types authority; aliases are known.
+    /// The type by the OpenStack service types authority. Catalogs may use its aliases.
     pub service_type: &'static str,
-    /// Where its paths begin.
+    /// Where its paths start.
     pub root: Root,
-    /// The microversion that its requests ask for.
-    pub microversion: Option<Wanted>,
+    /// The microversion of its requests.
+    pub microversion: Option<MicroversionDef>,
 }
 
-/// Where the paths of a service begin.
+/// Where the paths of a service start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {
-    /// At the endpoint of the catalog. If that names a version of the API already (`/v3/PROJECT`), the
-    /// version with which paths begin is left out; otherwise it is added.
+    /// At the endpoint of the catalog. If the endpoint contains an API version (`/v3/PROJECT`), the version at the start
+    /// of a path is left out; otherwise it is added.
     Endpoint,
-    /// Where the endpoint of the catalog names the version: what stands there and after it is replaced.
+    /// At the version in the endpoint of the catalog: the path replaces the version and everything after it.
     Version,
-    /// At the origin of the endpoint, whatever its path.
+    /// At the origin of the endpoint; the endpoint's path is ignored.
     Origin,
 }
 
-/// The microversion that the requests of a service ask for. A service that does not know it yet is asked for
-/// the best that it has.
+/// The microversion of a service's requests. An older service gets the latest version that it supports.
 #[derive(Debug)]
-pub struct Wanted {
-    /// The word before the version in `OpenStack-API-Version`, for example `volume`.
+pub struct MicroversionDef {
+    /// The service's name in the header `OpenStack-API-Version`, for example `volume`.
     pub header: &'static str,
     /// The version.
     pub version: Microversion,
-    /// How the service says which versions it has, for example `GET /v3/`.
+    /// The request that lists the supported versions, for example `GET /v3/`.
     pub call: CallDef,
 }

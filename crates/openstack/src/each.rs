@@ -1,4 +1,4 @@
-//! Resources that cost a request each: asked concurrently, reported as the answers come.
+//! One request per resource, sent concurrently; answers are reported as they arrive.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -8,14 +8,15 @@ use nephoscope_plugin::{Failure, PollRun, Report};
 use crate::error::ApiError;
 use crate::service::Service;
 
-/// Asks a service for each resource of a run, as many at once as its options allow, and reports what came. A resource
-/// whose request fails costs none of the others; a service that cannot be asked at all ends the run.
+/// Sends a request for each resource of a run, as many at once as the service's options allow, and reports the answers.
+/// A failed request affects its resource only; an error that affects the whole service ends the run.
 ///
-/// `ask` is given the service with this agent's part of its rate, and gives `None` for a resource that the pollster does not know: one that its discovery did not list.
+/// `ask` receives the service with this agent's share of the rate. It returns `None` for a resource that is not from
+/// the pollster's discovery.
 ///
 /// # Errors
 ///
-/// What ended the run early.
+/// The error that ended the run early.
 pub async fn each<T, F: Future<Output = Result<T, ApiError>>>(
     run: &mut PollRun,
     service: &Service,
@@ -24,20 +25,20 @@ pub async fn each<T, F: Future<Output = Result<T, ApiError>>>(
 ) -> Result<(), Failure> {
     let service = service.shared_by(run.context().members);
     let at_once = service.concurrency();
-    let mut under_way = FuturesUnordered::new();
+    let mut in_flight = FuturesUnordered::new();
     let mut waiting: std::vec::IntoIter<Resource> = Vec::new().into_iter();
     let mut more = true;
     loop {
-        while under_way.len() < at_once
+        while in_flight.len() < at_once
             && let Some(resource) = waiting.next()
         {
             match ask(service.clone(), &resource) {
-                None => run.fail(&resource, crate::table::unknown()),
-                Some(request) => under_way.push(async move { (request.await, resource) }),
+                None => run.fail(&resource, crate::table::unknown_resource()),
+                Some(request) => in_flight.push(async move { (request.await, resource) }),
             }
         }
-        // The next page is taken when the one before is under way: no more than a page waits here.
-        let wants_page = more && waiting.as_slice().is_empty() && under_way.len() < at_once;
+        // The next page is read when all requests of the previous one are in flight: at most one page waits here.
+        let wants_page = more && waiting.as_slice().is_empty() && in_flight.len() < at_once;
         let (answer, resource) = tokio::select! {
             page = run.next_page(), if wants_page => {
                 match page {
@@ -46,7 +47,7 @@ pub async fn each<T, F: Future<Output = Result<T, ApiError>>>(
                 }
                 continue;
             }
-            Some(answer) = under_way.next() => answer,
+            Some(answer) = in_flight.next() => answer,
             else => return Ok(()),
         };
         match answer {
@@ -55,7 +56,7 @@ pub async fn each<T, F: Future<Output = Result<T, ApiError>>>(
                 report(&resource, value, &mut open);
                 open.send().await?;
             }
-            Err(error) if error.is_of_the_service() => return Err(error.into()),
+            Err(error) if error.affects_service() => return Err(error.into()),
             Err(error) => run.fail(&resource, error.into()),
         }
     }

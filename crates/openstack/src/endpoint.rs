@@ -1,4 +1,4 @@
-//! What is known of one service's endpoint while the agent runs: its budget, its circuit, what it lacks.
+//! The state of one service's endpoint: its budget, its circuit, its missing APIs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use crate::breaker::{Breaker, Pass, Refusal};
+use crate::breaker::{Breaker, LastFailure, Pass};
 use crate::budget::Budget;
 use crate::catalog::Interface;
 use crate::definition::ServiceDef;
@@ -21,18 +21,18 @@ use crate::token::Token;
 use crate::transport::Transport;
 use crate::versions::Negotiated;
 
-/// A listing that a service does not have is asked for again after this time.
+/// An API that a service lacks is requested again after this time.
 const ABSENT: Duration = Duration::from_secs(600);
 
-/// The endpoint of one service, shared by everything that asks it.
+/// The endpoint of one service, shared by all its callers.
 pub(crate) struct Endpoint {
     /// The name of the service.
     pub(crate) name: &'static str,
     pub(crate) transport: Arc<Transport>,
     pub(crate) budget: Budget,
-    /// How often a request is sent again.
+    /// How often a request is retried.
     pub(crate) retries: u32,
-    /// How long an answer may take to begin.
+    /// The time limit until an answer starts.
     pub(crate) timeout: Duration,
     pub(crate) page_size: u32,
     pub(crate) concurrency: usize,
@@ -85,7 +85,7 @@ impl Endpoint {
         }
     }
 
-    /// Where the service is, by the configuration or the token's catalog.
+    /// Returns the service's URL from the configuration or the token's catalog.
     pub(crate) fn url(&self, token: Option<&Token>) -> Result<Url, ApiError> {
         let found = self.fixed.as_deref().or_else(|| {
             token?.catalog.find(
@@ -119,14 +119,14 @@ impl Endpoint {
         })
     }
 
-    /// The leave of the circuit breaker for one request.
-    pub(crate) fn pass(&self) -> Result<Pass<'_>, Refusal> {
+    /// Returns the circuit breaker's permit for one request.
+    pub(crate) fn pass(&self) -> Result<Pass<'_>, LastFailure> {
         let pass = self.breaker.pass();
         self.calls.circuit(self.name, self.breaker.circuit());
         pass
     }
 
-    /// The service answered as one that is up.
+    /// Records that the service answered without a server error.
     pub(crate) fn succeeded(&self, pass: Pass<'_>) {
         if pass.succeeded() {
             events::circuit_closed(self.name);
@@ -134,8 +134,8 @@ impl Endpoint {
         self.calls.circuit(self.name, self.breaker.circuit());
     }
 
-    /// The service failed.
-    pub(crate) fn failed(&self, pass: Pass<'_>, reason: Refusal) {
+    /// Records that the service failed.
+    pub(crate) fn failed(&self, pass: Pass<'_>, reason: LastFailure) {
         let text = reason.reason.clone();
         if pass.failed(reason) {
             events::circuit_opened(self.name, &text);
@@ -147,34 +147,37 @@ impl Endpoint {
         self.calls.count(self.name, method, path, outcome);
     }
 
-    /// Whether the service said a while ago that it does not have what this path names.
+    /// Whether the service reported recently that it lacks the API at this path.
     pub(crate) fn is_absent(&self, path: &'static str) -> bool {
         let absent = self.absent.lock();
         absent.get(path).is_some_and(|since| since.elapsed() < ABSENT)
     }
 
-    /// The service says that it does not have what this path names. Gives whether that is news.
+    /// Records that the service lacks the API at this path. Returns whether this is new.
     pub(crate) fn set_absent(&self, path: &'static str) -> bool {
         self.absent.lock().insert(path, Instant::now()).is_none()
     }
 
-    /// The service has what this path names.
+    /// Records that the service has the API at this path.
     pub(crate) fn set_present(&self, path: &'static str) {
         self.absent.lock().remove(path);
     }
 }
 
-/// A URL that can be asked: an endpoint of a catalog is data of others.
+/// Parses and checks a URL: a catalog's endpoints are untrusted.
 fn usable(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("the scheme `{}` is not known", url.scheme()));
+        return Err(format!(
+            "unsupported scheme `{}`; expected http or https",
+            url.scheme()
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a user".to_owned());
+        return Err("the URL contains a user".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("it holds a query".to_owned());
+        return Err("the URL contains a query".to_owned());
     }
     Ok(url)
 }

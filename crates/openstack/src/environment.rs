@@ -1,14 +1,14 @@
-//! What the surroundings of the process say: variables, and where files of the user stand.
+//! The process environment: variables, and the user's directories.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The variables that matter here, as they were when the plugins were loaded.
+/// The relevant variables, as they were when the plugins were loaded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The variables of this process that begin with `OS_`, and those that say where the user's files are.
+    /// Reads the variables that start with `OS_`, and those that locate the user's files.
     pub(crate) fn of_this_process() -> Self {
         let known = |name: &str| name.starts_with("OS_") || name == "HOME" || name == "XDG_CONFIG_HOME";
         Self::of(
@@ -27,7 +27,7 @@ impl Environment {
         )
     }
 
-    /// The value of a variable, if it is set and not empty.
+    /// Returns the value of a variable if it is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -35,7 +35,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// The places where clouds.yaml is looked for, in order.
+    /// Returns the paths where clouds.yaml is searched, in order.
     pub(crate) fn cloud_files(&self) -> Vec<PathBuf> {
         if let Some(file) = self.get("OS_CLIENT_CONFIG_FILE") {
             return vec![file.into()];

@@ -1,58 +1,58 @@
-//! What can go wrong between a plugin and a service.
+//! Errors between a plugin and a service.
 
 use std::error::Error;
 
 use nephoscope_plugin::{Failure, FailureKind};
 
-/// Why a service has not given what was asked for.
+/// Why a request to a service failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The configuration names no cloud; said once in the log.
+    /// The configuration names no cloud; logged once.
     #[error("no credentials for OpenStack are configured")]
     NoCredentials,
-    /// Keystone gave no token.
+    /// Keystone issued no token.
     #[error("no token from {url}")]
     NoToken {
-        /// Where Keystone is.
+        /// Keystone's URL.
         url: String,
-        /// What it said, or why it was not reached.
+        /// Keystone's answer, or why it was not reached.
         source: Box<ApiError>,
     },
-    /// Keystone was asked in vain a moment ago, and is not asked again yet.
-    #[error("no token: the last attempt failed: {reason}")]
-    TokenRefusedBefore {
-        /// What the attempt ended with.
+    /// Authentication failed a moment ago and is backed off.
+    #[error("no token: authentication backs off after a failure: {reason}")]
+    AuthenticationBackoff {
+        /// The error of the last attempt.
         reason: String,
     },
-    /// The catalog does not have the service.
+    /// The catalog lacks the service.
     #[error("the catalog has no {interface} endpoint of type `{service_type}`{region}")]
     NoEndpoint {
-        /// The type that was looked for.
+        /// The requested type.
         service_type: String,
         /// The interface.
         interface: &'static str,
-        /// ` in region ...`, if one is wanted.
+        /// ` in region ...`, if a region is configured.
         region: String,
     },
-    /// The endpoint in the catalog or the configuration is no URL that can be asked.
+    /// The endpoint in the catalog or the configuration is not a usable URL.
     #[error("the endpoint of {service} is not usable: {reason}")]
     BadEndpoint {
         /// The service.
         service: &'static str,
-        /// What is wrong with it.
+        /// Why.
         reason: String,
     },
-    /// The service does not speak a version of its API that the plugin knows.
-    #[error("{service} speaks {found}, and {wanted} is needed")]
+    /// The service does not support a version of its API that the plugin knows.
+    #[error("{service} supports {found}; {wanted} is required")]
     Version {
         /// The service.
         service: &'static str,
-        /// What is needed.
+        /// The required version.
         wanted: String,
-        /// What it has.
+        /// The supported versions.
         found: String,
     },
-    /// The service was not reached: no connection, no TLS session, or it broke before the answer.
+    /// The service was not reached: no connection, no TLS session, or the connection broke before the answer.
     #[error("{service} cannot be reached")]
     Unreachable {
         /// The service.
@@ -68,7 +68,7 @@ pub enum ApiError {
         service: &'static str,
         /// The request.
         what: String,
-        /// How long it had.
+        /// The time limit.
         seconds: u64,
     },
     /// The service answered with an error.
@@ -80,10 +80,10 @@ pub enum ApiError {
         what: String,
         /// The HTTP status.
         status: u16,
-        /// What the answer says, as `: ...`; cut and cleaned.
+        /// The answer's message, as `: ...`; truncated and sanitized.
         message: String,
     },
-    /// The service does not have what the path names: an extension is not there. It is asked again later.
+    /// The service lacks the API at this path, for example an extension. The request is sent again later.
     #[error("{service} does not have {what}")]
     Absent {
         /// The service.
@@ -91,17 +91,17 @@ pub enum ApiError {
         /// The request: method and path template.
         what: String,
     },
-    /// The answer cannot be read.
+    /// The answer could not be parsed.
     #[error("the answer of {service} to {what} cannot be read: {reason}")]
     Answer {
         /// The service.
         service: &'static str,
         /// The request: method and path template.
         what: String,
-        /// What is wrong with it.
+        /// Why.
         reason: String,
     },
-    /// A link leads to another place than the endpoint, which must not get the token.
+    /// A link leaves the endpoint; its target must not get the token.
     #[error("{service} links to {link}, which is not at its endpoint {endpoint}")]
     ForeignLink {
         /// The service.
@@ -111,20 +111,20 @@ pub enum ApiError {
         /// The origin of the endpoint.
         endpoint: String,
     },
-    /// The service has failed several times in a row and is left alone for a while.
-    #[error("{service} is left alone after repeated failures: {reason}")]
+    /// The circuit is open after repeated failures.
+    #[error("{service}: circuit open after repeated failures: {reason}")]
     CircuitOpen {
         /// The service.
         service: &'static str,
-        /// What the last failure was.
+        /// The last failure.
         reason: String,
-        /// Whether it could not be reached at all.
+        /// Whether the service could not be reached.
         unreachable: bool,
     },
 }
 
 impl ApiError {
-    /// The HTTP status, if the service answered with one.
+    /// Returns the HTTP status if the service answered with one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -132,7 +132,7 @@ impl ApiError {
         }
     }
 
-    /// What the engine is to conclude.
+    /// Returns how the engine treats the failure.
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::NoCredentials
@@ -141,7 +141,7 @@ impl ApiError {
             | Self::Absent { .. }
             | Self::Status { status: 404, .. } => FailureKind::NotSupported,
             Self::NoToken { .. }
-            | Self::TokenRefusedBefore { .. }
+            | Self::AuthenticationBackoff { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::CircuitOpen {
@@ -155,13 +155,13 @@ impl ApiError {
         }
     }
 
-    /// Whether any other request to the service would fail in the same way now.
-    pub(crate) fn is_of_the_service(&self) -> bool {
+    /// Whether every other request to the service would fail in the same way now.
+    pub(crate) fn affects_service(&self) -> bool {
         matches!(
             self,
             Self::NoCredentials
                 | Self::NoToken { .. }
-                | Self::TokenRefusedBefore { .. }
+                | Self::AuthenticationBackoff { .. }
                 | Self::NoEndpoint { .. }
                 | Self::BadEndpoint { .. }
                 | Self::Version { .. }
@@ -169,7 +169,7 @@ impl ApiError {
         )
     }
 
-    /// The error and its causes in one line.
+    /// Returns the error and its causes in one line.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = self.source();

@@ -1,28 +1,33 @@
-//! What the session with a cloud says: one typed function for each event of importance.
+//! Log events of the session with a cloud: one typed function each.
 //!
-//! WARN: something went wrong and was dealt with. INFO: a state changed. DEBUG: the detail of a cycle.
+//! WARN: the session recovered from an error. INFO: a state changed. DEBUG: details of a cycle.
 
 use crate::error::ApiError;
 
 pub(crate) fn no_credentials() {
     tracing::warn!(
-        "no credentials for OpenStack are configured (`plugins: {{openstack: ...}}`, clouds.yaml or OS_*): \
-         nothing of it is polled"
+        "no credentials for OpenStack are configured (`plugins: {{openstack: ...}}`, clouds.yaml or OS_*); \
+         its services are not polled"
     );
 }
 
 pub(crate) fn token_obtained(url: &str, services: usize, seconds: u64) {
-    tracing::debug!(url, services, lifetime_s = seconds, "Keystone gave a token");
+    tracing::debug!(
+        url,
+        services,
+        lifetime_s = seconds,
+        "obtained a token from Keystone"
+    );
 }
 
-pub(crate) fn token_not_obtained(error: &ApiError, usable: bool) {
+pub(crate) fn token_failed(error: &ApiError, usable: bool) {
     if usable {
         tracing::warn!(
             error = error.chain(),
-            "Keystone gives no token; the present one is used while it lasts"
+            "Keystone issued no new token; the present token is used until it expires"
         );
     } else {
-        tracing::warn!(error = error.chain(), "Keystone gives no token");
+        tracing::warn!(error = error.chain(), "Keystone issued no token");
     }
 }
 
@@ -30,36 +35,36 @@ pub(crate) fn circuit_opened(service: &str, reason: &str) {
     tracing::warn!(
         service,
         reason,
-        "the service fails again and again and is left alone for a while"
+        "circuit open after repeated failures of the service; requests resume after a successful probe"
     );
 }
 
 pub(crate) fn circuit_closed(service: &str) {
-    tracing::info!(service, "the service is back");
+    tracing::info!(service, "the service has recovered; circuit closed");
 }
 
 pub(crate) fn service_missing(error: &ApiError) {
     tracing::info!(
         error = error.chain(),
-        "a service is not polled until the catalog has it"
+        "the catalog lacks a service; it is not polled until the catalog lists it"
     );
 }
 
 pub(crate) fn service_found(service: &str) {
-    tracing::info!(service, "the catalog has the service now");
+    tracing::info!(service, "the catalog lists the service now");
 }
 
 pub(crate) fn version_unknown(error: &ApiError) {
     tracing::info!(
         error = error.chain(),
-        "a service is not polled until it has a version that is known"
+        "a service supports no known API version; it is not polled until it does"
     );
 }
 
 pub(crate) fn extension_absent(error: &ApiError) {
     tracing::info!(
         error = error.chain(),
-        "an extension is not there; it is asked for again in a while"
+        "a service lacks an API; the request is sent again after 10 minutes"
     );
 }
 
@@ -69,10 +74,10 @@ pub(crate) fn entries_unreadable(service: &str, path: &str, count: u64, first: &
         path,
         count,
         first,
-        "some entries of a listing do not have the expected form; the others are polled"
+        "some entries of a list do not have the expected form and are skipped; the others are polled"
     );
 }
 
 pub(crate) fn retried(service: &str, what: &str, reason: &str, attempt: u32) {
-    tracing::debug!(service, what, reason, attempt, "a request is sent again");
+    tracing::debug!(service, what, reason, attempt, "retrying a request");
 }

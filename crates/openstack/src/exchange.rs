@@ -1,4 +1,4 @@
-//! One request to a service, sent within its budget, and again when the service is busy or away.
+//! One request to a service within its budget, with retries when the service is busy or unreachable.
 
 use std::time::Duration;
 
@@ -7,36 +7,36 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 
-use crate::breaker::Refusal;
+use crate::breaker::LastFailure;
 use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::events;
 use crate::retry;
 
-/// No document that is read whole is longer.
+/// The longest document that is read as a whole.
 const MAX_DOCUMENT: usize = 8 * 1024 * 1024;
 
-/// So much of an error's body is looked at for what it says.
+/// How much of an error's body is read for its message.
 const EXCERPT: usize = 8 * 1024;
 
-/// So much of what an error says is shown.
+/// The longest error message that is shown, in characters.
 const MESSAGE: usize = 200;
 
-/// The header in which a service names the request in its own log.
+/// The header with the request id, which the service also logs.
 const REQUEST_ID: &str = "x-openstack-request-id";
 
-/// A request that is to be sent.
+/// A request to send.
 pub(crate) struct Exchange<'a> {
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) method: Method,
-    /// The path template, as it is counted.
+    /// The path template, the label of its counters.
     pub(crate) path: &'static str,
-    /// How many agents share the work that this is a part of.
+    /// How many agents share the work of which this request is a part.
     pub(crate) members: u32,
     pub(crate) body: Option<String>,
 }
 
-/// What a service answered; its body is still to be read.
+/// A service's answer; its body is not yet read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) service: &'static str,
@@ -46,56 +46,56 @@ pub(crate) struct Answer {
     response: Response,
 }
 
-/// Why an attempt has no answer that could be used.
-enum Trouble {
-    /// It may be sent again: the error, and the pause that the service asks for.
-    Passing(ApiError, Option<Duration>),
-    /// It is of no use to send it again.
-    Lasting(ApiError),
+/// Why an attempt has no usable answer.
+enum AttemptError {
+    /// A retry may succeed: the error, and the pause that the service requested.
+    Retryable(ApiError, Option<Duration>),
+    /// A retry is useless.
+    Permanent(ApiError),
     /// The circuit is open.
-    Refused(Refusal),
+    CircuitOpen(LastFailure),
 }
 
 impl Exchange<'_> {
-    /// Sends the request, and again as often as the options say. An answer of any status but those of a busy
-    /// service is given as it is.
+    /// Sends the request, with retries as often as the options allow. Returns every answer except those with the status
+    /// of a busy service.
     pub(crate) async fn send(&self, url: &Url, headers: &HeaderMap) -> Result<Answer, ApiError> {
         let mut last: Option<ApiError> = None;
         let mut attempt = 0;
         loop {
-            let trouble = match self.attempt(url, headers).await {
+            let failure = match self.attempt(url, headers).await {
                 Ok(answer) => return Ok(answer),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            let (error, asked) = match trouble {
-                Trouble::Passing(error, asked) => (error, asked),
-                Trouble::Lasting(error) => return Err(error),
-                // The failure that opened the circuit may be our own: it says more.
-                Trouble::Refused(refusal) => {
+            let (error, retry_after) = match failure {
+                AttemptError::Retryable(error, retry_after) => (error, retry_after),
+                AttemptError::Permanent(error) => return Err(error),
+                // The failure of this request's earlier attempt may have opened the circuit: it explains more.
+                AttemptError::CircuitOpen(last_failure) => {
                     return Err(last.unwrap_or(ApiError::CircuitOpen {
                         service: self.endpoint.name,
-                        reason: refusal.reason,
-                        unreachable: refusal.unreachable,
+                        reason: last_failure.reason,
+                        unreachable: last_failure.unreachable,
                     }));
                 }
             };
-            if let Some(pause) = asked {
-                self.endpoint.budget.hold(pause.min(retry::LONGEST_ASKED));
+            if let Some(pause) = retry_after {
+                self.endpoint.budget.hold(pause.min(retry::MAX_RETRY_AFTER));
             }
-            let too_long = asked.is_some_and(|pause| pause > retry::LONGEST_ASKED);
+            let too_long = retry_after.is_some_and(|pause| pause > retry::MAX_RETRY_AFTER);
             if attempt >= self.endpoint.retries || too_long {
                 return Err(error);
             }
             attempt += 1;
             events::retried(self.endpoint.name, &self.what(), &error.to_string(), attempt);
             last = Some(error);
-            if asked.is_none() {
+            if retry_after.is_none() {
                 tokio::time::sleep(retry::pause(attempt)).await;
             }
         }
     }
 
-    async fn attempt(&self, url: &Url, headers: &HeaderMap) -> Result<Answer, Trouble> {
+    async fn attempt(&self, url: &Url, headers: &HeaderMap) -> Result<Answer, AttemptError> {
         let service = self.endpoint.name;
         let unreachable = |source| ApiError::Unreachable { service, source };
         let client = self
@@ -103,15 +103,15 @@ impl Exchange<'_> {
             .transport
             .client()
             .await
-            .map_err(|error| Trouble::Lasting(unreachable(Box::new(error.without_url()))))?;
-        let _place = self.endpoint.budget.admit(self.members).await;
-        let pass = self.endpoint.pass().map_err(Trouble::Refused)?;
+            .map_err(|error| AttemptError::Permanent(unreachable(Box::new(error.without_url()))))?;
+        let _permit = self.endpoint.budget.admit(self.members).await;
+        let pass = self.endpoint.pass().map_err(AttemptError::CircuitOpen)?;
         let probe = pass.is_probe();
-        let passing = |error, asked| {
+        let retryable = |error, retry_after| {
             if probe {
-                Trouble::Lasting(error)
+                AttemptError::Permanent(error)
             } else {
-                Trouble::Passing(error, asked)
+                AttemptError::Retryable(error, retry_after)
             }
         };
         let mut request = client
@@ -123,11 +123,11 @@ impl Exchange<'_> {
         let limit = self.endpoint.timeout;
         let sent = tokio::time::timeout(limit, request.send()).await;
         let failed = |pass, error: &ApiError| {
-            let refusal = Refusal {
+            let last_failure = LastFailure {
                 reason: error.chain(),
                 unreachable: error.status().is_none(),
             };
-            self.endpoint.failed(pass, refusal);
+            self.endpoint.failed(pass, last_failure);
         };
         let response = match sent {
             Ok(Ok(response)) => response,
@@ -135,19 +135,19 @@ impl Exchange<'_> {
                 self.count(CallOutcome::Unreachable);
                 let error = unreachable(Box::new(error.without_url()));
                 failed(pass, &error);
-                return Err(passing(error, None));
+                return Err(retryable(error, None));
             }
             Ok(Err(_)) | Err(_) => {
                 self.count(CallOutcome::TimedOut);
                 let error = timed_out(service, self.what(), limit);
                 failed(pass, &error);
-                // A service that is slow already is not asked twice.
-                return Err(Trouble::Lasting(error));
+                // A slow service gets no retry.
+                return Err(AttemptError::Permanent(error));
             }
         };
         let status = response.status().as_u16();
         self.count(CallOutcome::Status(status));
-        let asked = retry::asked_pause(response.headers());
+        let retry_after = retry::retry_after(response.headers());
         let answer = Answer {
             service,
             what: self.what(),
@@ -156,12 +156,12 @@ impl Exchange<'_> {
         };
         if retry::is_busy(status) {
             let error = answer.error().await;
-            if retry::is_unwell(status) {
+            if retry::is_server_failure(status) {
                 failed(pass, &error);
             } else {
                 self.endpoint.succeeded(pass);
             }
-            return Err(passing(error, asked));
+            return Err(retryable(error, retry_after));
         }
         self.endpoint.succeeded(pass);
         Ok(answer)
@@ -190,16 +190,16 @@ impl Answer {
         self.response.headers()
     }
 
-    /// This answer, if its status says that it is what was asked for.
+    /// Returns this answer if its status is a success.
     pub(crate) async fn successful(self) -> Result<Self, ApiError> {
-        // A document of versions comes with 300.
+        // Version documents have the status 300.
         if self.response.status().is_success() || self.status() == 300 {
             return Ok(self);
         }
         Err(self.error().await)
     }
 
-    /// The error that the status stands for, with what the body says.
+    /// Converts the answer to an error, with the message of its body.
     pub(crate) async fn error(mut self) -> ApiError {
         let mut body = Vec::new();
         while body.len() < EXCERPT {
@@ -208,9 +208,11 @@ impl Answer {
                 _ => break,
             }
         }
-        let mut message = said(&body).map(|said| format!(": {said}")).unwrap_or_default();
+        let mut message = error_message(&body)
+            .map(|message| format!(": {message}"))
+            .unwrap_or_default();
         if let Some(id) = self.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()) {
-            message.push_str(&format!(" ({})", shown(id)));
+            message.push_str(&format!(" ({})", sanitized(id)));
         }
         ApiError::Status {
             service: self.service,
@@ -220,7 +222,7 @@ impl Answer {
         }
     }
 
-    /// The next part of the body.
+    /// Reads the next part of the body.
     pub(crate) async fn part(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, ApiError> {
         match self.response.chunk().await {
             Ok(part) => Ok(part),
@@ -229,7 +231,7 @@ impl Answer {
         }
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     pub(crate) async fn bytes(mut self) -> Result<Vec<u8>, ApiError> {
         let mut body = Vec::new();
         while let Some(part) = self.part().await? {
@@ -246,18 +248,18 @@ impl Answer {
     }
 }
 
-/// The body of an answer as a JSON document.
+/// Parses the body of an answer as a JSON document.
 pub(crate) async fn document<T: DeserializeOwned>(answer: Answer) -> Result<T, ApiError> {
     let (service, what) = (answer.service, answer.what.clone());
     let body = answer.bytes().await?;
     serde_json::from_slice(&body).map_err(|error| unreadable(service, &what, shape(&error)))
 }
 
-/// What is wrong with a document, without a word of it: it may hold a secret.
+/// Describes what is wrong with a document, without its text, which may contain a secret.
 pub(crate) fn shape(error: &serde_json::Error) -> String {
     use serde_json::error::Category;
     let what = match error.classify() {
-        Category::Syntax => "it is no JSON",
+        Category::Syntax => "it is not JSON",
         Category::Eof => "it ends before it is complete",
         Category::Data => "it does not have the expected form",
         Category::Io => "it cannot be read",
@@ -281,7 +283,7 @@ fn timed_out(service: &'static str, what: String, limit: Duration) -> ApiError {
     }
 }
 
-/// An error and its causes in one line.
+/// Returns an error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -293,38 +295,38 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The message in the body of an error: `message`, wherever services put it; else the text.
-fn said(body: &[u8]) -> Option<String> {
+/// Returns the message in the body of an error: a member such as `message` at any level; otherwise the text.
+fn error_message(body: &[u8]) -> Option<String> {
     let text = match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(value) => message(&value, 3)?.to_owned(),
-        // Pages for browsers say nothing that the status does not.
+        Ok(value) => find_message(&value, 3)?.to_owned(),
+        // HTML pages add nothing to the status.
         Err(_) if body.trim_ascii_start().starts_with(b"<") => return None,
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    let text = shown(text.trim());
+    let text = sanitized(text.trim());
     (!text.is_empty()).then_some(text)
 }
 
-fn message(value: &serde_json::Value, depth: usize) -> Option<&str> {
+fn find_message(value: &serde_json::Value, depth: usize) -> Option<&str> {
     let map = value.as_object()?;
-    let said = ["message", "faultstring", "detail", "description", "Code"]
+    let own = ["message", "faultstring", "detail", "description", "Code"]
         .iter()
         .find_map(|name| map.get(*name)?.as_str());
-    said.or_else(|| {
+    own.or_else(|| {
         map.values()
             .filter(|_| depth > 0)
-            .find_map(|inner| message(inner, depth - 1))
+            .find_map(|inner| find_message(inner, depth - 1))
     })
 }
 
-/// Text of others, cut and without what does not belong on a line.
-fn shown(text: &str) -> String {
+/// Text from a service, truncated and without control characters.
+fn sanitized(text: &str) -> String {
     let clean = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let mut shown: String = text.chars().take(MESSAGE).map(clean).collect();
+    let mut clean_text: String = text.chars().take(MESSAGE).map(clean).collect();
     if text.chars().nth(MESSAGE).is_some() {
-        shown.push_str(" ...");
+        clean_text.push_str(" ...");
     }
-    shown
+    clean_text
 }
 
 #[cfg(test)]
@@ -332,8 +334,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_of_an_error_is_found_where_services_put_it() {
-        let said = |body: &str| said(body.as_bytes()).unwrap_or_else(|| "-".to_owned());
+    fn the_message_of_an_error_is_found_in_each_service_s_format() {
+        let read = |body: &str| error_message(body.as_bytes()).unwrap_or_else(|| "-".to_owned());
         insta::assert_snapshot!([
             r#"{"error": {"code": 401, "message": "The request needs authentication.", "title": "Unauthorized"}}"#,
             r#"{"itemNotFound": {"message": "No such volume", "code": 404}}"#,
@@ -344,7 +346,7 @@ mod tests {
             r#"{"Code": "NoSuchUser", "RequestId": "tx0"}"#,
             "[1]",
             "",
-        ].map(said).join("\n"), @r"
+        ].map(read).join("\n"), @r"
         The request needs authentication.
         No such volume
         no such  thing
@@ -355,6 +357,6 @@ mod tests {
         -
         -
         ");
-        assert_eq!(said(&"x".repeat(300)).len(), MESSAGE + 4);
+        assert_eq!(read(&"x".repeat(300)).len(), MESSAGE + 4);
     }
 }

@@ -1,20 +1,20 @@
-//! Reads the entries of a JSON list one by one while its document arrives.
+//! An incremental reader of the entries of a JSON list.
 //!
-//! A listing may hold a hundred thousand entries in one document. Its bytes are looked at once, to find where
-//! each entry ends; one entry is then parsed by itself, so that neither the document nor its values stand in
-//! memory together, and an entry that does not have the expected form costs itself alone. Of what stands beside the list (links to further
-//! pages, totals) small values are kept.
+//! One document may contain a hundred thousand entries. The reader scans each byte once to find the end of each entry,
+//! and parses each entry on its own: neither the document nor its values are in memory as a whole, and an entry that
+//! does not have the expected form affects no other entry. Small values outside the list (links to further pages,
+//! totals) are stored.
 
 use memchr::memchr2;
 use serde_json::{Map, Value};
 
-/// No entry, and no value beside the list, is longer.
+/// The longest entry, and the longest value outside the list.
 pub(crate) const MAX_VALUE: usize = 1024 * 1024;
 
-/// No more values than this are kept from beside the list.
-const MAX_ASIDE: usize = 64;
+/// The maximum number of values outside the list that are stored.
+const MAX_EXTRA: usize = 64;
 
-/// Where in the document the list stands.
+/// Where in the document the list is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {
     /// The document is the list.
@@ -23,42 +23,42 @@ pub enum List {
     Member(&'static str),
 }
 
-/// What is wrong with a document.
+/// Why a document is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DocumentError {
     #[error("expected {expected} at byte {at}")]
     Syntax { expected: &'static str, at: u64 },
-    #[error("it ends after {0} bytes, before it is complete")]
+    #[error("the document ends after {0} bytes and is incomplete")]
     Truncated(u64),
-    #[error("it has no list `{0}`")]
+    #[error("the document has no list `{0}`")]
     NoList(&'static str),
     #[error("a value at byte {0} is longer than {MAX_VALUE} bytes")]
     TooLong(u64),
 }
 
-/// What to do next.
+/// The result of a step.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step<'a> {
-    /// Here is an entry: the bytes of one JSON value (that it is one has still to be seen).
+    /// An entry: the bytes of one JSON value, not yet validated.
     Entry(&'a [u8]),
     /// More of the document is needed.
     More,
 }
 
-/// A document that arrives.
+/// A document that arrives in parts.
 #[derive(Debug)]
 pub(crate) struct Items {
     list: List,
     buffer: Vec<u8>,
-    /// What lies before this was dealt with.
+    /// Everything before this position is processed.
     begin: usize,
-    /// How much of the value at `begin` was looked at.
+    /// How far the value at `begin` is scanned.
     scan: Scan,
-    /// How many bytes lie before the buffer.
-    passed: u64,
+    /// The number of bytes before the buffer.
+    consumed: u64,
     state: State,
     found: bool,
-    aside: Map<String, Value>,
+    extra: Map<String, Value>,
 }
 
 /// What is expected at `begin`.
@@ -80,11 +80,11 @@ enum State {
     },
     /// The comma after an entry, or the end of the list.
     AfterEntry,
-    /// Nothing but white space.
+    /// White space only.
     End,
 }
 
-/// How far a value was looked at.
+/// The position of the scan in a value.
 #[derive(Debug, Clone, Copy, Default)]
 struct Scan {
     at: usize,
@@ -94,8 +94,8 @@ struct Scan {
 }
 
 impl Scan {
-    /// Goes on in a text, as far as it has arrived; whether its end was found.
-    fn pass_text(&mut self, value: &[u8]) -> bool {
+    /// Scans on within a string, as far as it has arrived. Returns whether its end was found.
+    fn scan_text(&mut self, value: &[u8]) -> bool {
         if self.escaped {
             self.escaped = false;
             self.at += 1;
@@ -119,22 +119,22 @@ impl Items {
             buffer: Vec::new(),
             begin: 0,
             scan: Scan::default(),
-            passed: 0,
+            consumed: 0,
             state: State::Document,
             found: false,
-            aside: Map::new(),
+            extra: Map::new(),
         }
     }
 
-    /// Adds a part of the document.
+    /// Appends a part of the document.
     pub(crate) fn push(&mut self, part: &[u8]) {
         self.buffer.drain(..self.begin);
-        self.passed += self.begin as u64;
+        self.consumed += self.begin as u64;
         self.begin = 0;
         self.buffer.extend_from_slice(part);
     }
 
-    /// The next entry, if it has arrived.
+    /// Returns the next entry if it has arrived.
     pub(crate) fn step(&mut self) -> Result<Step<'_>, DocumentError> {
         loop {
             self.skip_white();
@@ -161,7 +161,9 @@ impl Items {
                         self.state = State::Name { first };
                         return Ok(Step::More);
                     };
-                    let name = self.parse::<String>(end).ok_or_else(|| self.expected("a text"))?;
+                    let name = self
+                        .parse::<String>(end)
+                        .ok_or_else(|| self.expected("a string"))?;
                     self.take(end);
                     self.state = State::Colon(name);
                 }
@@ -187,8 +189,8 @@ impl Items {
                     };
                     let value = self.parse::<Value>(end).ok_or_else(|| self.expected("a value"))?;
                     self.take(end);
-                    if self.aside.len() < MAX_ASIDE {
-                        self.aside.insert(name, value);
+                    if self.extra.len() < MAX_EXTRA {
+                        self.extra.insert(name, value);
                     }
                     self.state = State::AfterMember;
                 }
@@ -224,27 +226,27 @@ impl Items {
         }
     }
 
-    /// The document has arrived: gives what stood beside the list.
+    /// Ends the document and returns the values outside the list.
     ///
     /// # Errors
     ///
-    /// When the document is not complete, or has no list.
+    /// The document is incomplete, or has no list.
     pub(crate) fn finish(self) -> Result<Map<String, Value>, DocumentError> {
         if self.state == State::Document && self.list == List::Document && self.is_empty() {
-            return Ok(self.aside);
+            return Ok(self.extra);
         }
         if self.state != State::End {
-            return Err(DocumentError::Truncated(self.passed + self.buffer.len() as u64));
+            return Err(DocumentError::Truncated(self.consumed + self.buffer.len() as u64));
         }
         match self.list {
             List::Member(name) if !self.found => Err(DocumentError::NoList(name)),
-            _ => Ok(self.aside),
+            _ => Ok(self.extra),
         }
     }
 
-    /// Nothing has arrived: so a service may say that there is nothing.
+    /// Whether the document is empty: some services answer with an empty body instead of an empty list.
     fn is_empty(&self) -> bool {
-        self.passed == 0 && self.buffer.is_empty()
+        self.consumed == 0 && self.buffer.is_empty()
     }
 
     fn is_list(&self, name: &str) -> bool {
@@ -265,14 +267,14 @@ impl Items {
         self.begin += rest.iter().take_while(white).count();
     }
 
-    /// Where the value at `begin` ends, if its end has arrived. Brackets are counted and no more: that the
-    /// value is JSON is seen when it is parsed.
+    /// Returns the end of the value at `begin` if it has arrived. Only brackets are counted; the value is validated when
+    /// it is parsed.
     fn value_end(&mut self) -> Result<Option<usize>, DocumentError> {
         let mut scan = self.scan;
         let value = self.buffer.get(self.begin..).unwrap_or_default();
         while let Some(byte) = value.get(scan.at) {
             if scan.in_text {
-                if scan.pass_text(value) && scan.depth == 0 {
+                if scan.scan_text(value) && scan.depth == 0 {
                     return Ok(Some(self.begin + scan.at));
                 }
                 continue;
@@ -288,7 +290,7 @@ impl Items {
                         return Ok(Some(self.begin + scan.at));
                     }
                 }
-                // The end of a number or a word, which belongs to what comes after.
+                // The end of a number or a literal; the byte belongs to the next token.
                 b',' | b'}' | b']' | b':' | b' ' | b'\t' | b'\n' | b'\r' if scan.depth == 0 => {
                     return if at == 0 {
                         Err(self.expected("a value"))
@@ -316,7 +318,7 @@ impl Items {
     }
 
     fn at(&self) -> u64 {
-        self.passed + self.begin as u64
+        self.consumed + self.begin as u64
     }
 
     fn expected(&self, expected: &'static str) -> DocumentError {
@@ -333,7 +335,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    /// The entries and what stands aside, when the document arrives in parts of this size.
+    /// Returns the entries and the values outside the list of a document that arrives in parts of this size.
     fn read(list: List, document: &str, part: usize) -> Result<(Vec<String>, String), DocumentError> {
         let mut items = Items::new(list);
         let mut entries = Vec::new();
@@ -347,17 +349,17 @@ mod tests {
                 },
             }
         }
-        let aside = items.finish()?;
-        Ok((entries, Value::Object(aside).to_string()))
+        let extra = items.finish()?;
+        Ok((entries, Value::Object(extra).to_string()))
     }
 
     const PAGE: &str = r#" { "first" : "/v2/images", "images" : [ {"id": "a]}\"", "tags": ["{", 1]} , "b", 3.5e1 ,null, [] ],
         "next": "/v2/images?marker=b", "n": -1, "links": {"self": null}, "schema": [] } "#;
 
     #[test]
-    fn entries_come_as_they_stand_and_what_is_beside_them_is_kept() {
+    fn entries_are_returned_verbatim_and_values_outside_the_list_are_stored() {
         for part in 1..PAGE.len() + 1 {
-            let (entries, aside) = read(List::Member("images"), PAGE, part).unwrap();
+            let (entries, extra) = read(List::Member("images"), PAGE, part).unwrap();
             assert_eq!(
                 entries,
                 [
@@ -369,7 +371,7 @@ mod tests {
                 ]
             );
             assert_eq!(
-                aside,
+                extra,
                 r#"{"first":"/v2/images","next":"/v2/images?marker=b","n":-1,"links":{"self":null},"schema":[]}"#
             );
         }
@@ -381,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_not_what_it_should_be_is_refused() {
+    fn an_invalid_document_is_rejected() {
         let mut text = String::new();
         for document in [
             "",
@@ -411,11 +413,11 @@ mod tests {
             }
         }
         insta::assert_snapshot!(text, @r#"
-                             it ends after 0 bytes, before it is complete
+                     the document ends after 0 bytes and is incomplete
         <html>               expected an object at byte 0
         []                   expected an object at byte 0
-        {}                   it has no list `l`
-        {"x": 1}             it has no list `l`
+        {}                   the document has no list `l`
+        {"x": 1}             the document has no list `l`
         {"x": }              expected a value at byte 6
         {"x": nil}           expected a value at byte 6
         {"x" 1}              expected `:` at byte 5
@@ -428,12 +430,12 @@ mod tests {
         {"l": [1}            expected `,` or `]` at byte 8
         {"l": [1], }         expected the name of a member at byte 11
         {"l": []} x          expected the end at byte 10
-        {"l": [{"a": [1, 2   it ends after 18 bytes, before it is complete
+        {"l": [{"a": [1, 2   the document ends after 18 bytes and is incomplete
         "#);
     }
 
     #[test]
-    fn an_endless_value_is_not_collected() {
+    fn an_endless_value_is_not_buffered() {
         let mut items = Items::new(List::Document);
         items.push(b"[\"");
         let part = vec![b'x'; 64 * 1024];
@@ -452,20 +454,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_list_is_read_as_a_parser_reads_it_wherever_it_is_cut(
+        fn a_list_is_read_as_a_parser_reads_it_for_every_split(
             entries in prop::collection::vec(value(), 0..5),
-            aside in value(),
+            extra in value(),
             part in 1usize..40,
         ) {
-            let document = json!({ "before": aside, "list": entries, "after": aside }).to_string();
-            let (found, kept) = read(List::Member("list"), &document, part).unwrap();
+            let document = json!({ "before": extra, "list": entries, "after": extra }).to_string();
+            let (found, outside) = read(List::Member("list"), &document, part).unwrap();
             let found: Vec<Value> = found.iter().map(|entry| serde_json::from_str(entry).unwrap()).collect();
             prop_assert_eq!(found, entries);
-            prop_assert_eq!(kept, json!({ "before": aside, "after": aside }).to_string());
+            prop_assert_eq!(outside, json!({ "before": extra, "after": extra }).to_string());
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut items = Items::new(List::Member("l"));
             items.push(&bytes);
             while let Ok(Step::Entry(_)) = items.step() {}

@@ -1,7 +1,7 @@
-//! Keystone session, service catalog, paged requests and request budget, for plugins that ask OpenStack's services.
+//! Keystone session, service catalog, paged requests and request budget, for plugins that call OpenStack's services.
 //!
-//! All plugins of an agent share one [`Session`]: one token, one budget for each service. A plugin declares the
-//! service and what it calls, and reads a listing entry by entry:
+//! All plugins of an agent share one [`Session`]: one token, and one budget for each service. A plugin declares the
+//! service and its requests, and reads a list entry by entry:
 //!
 //! ```
 //! use nephoscope_openstack::{ApiError, Session, List, Root, ServiceDef};
@@ -63,7 +63,7 @@ mod versions;
 
 use nephoscope_plugin::{Family, OptionsSpec, Registration, register};
 
-pub use definition::{Root, ServiceDef, Wanted};
+pub use definition::{MicroversionDef, Root, ServiceDef};
 pub use each::each;
 pub use error::ApiError;
 pub use items::List;
@@ -76,14 +76,16 @@ pub use record::{Members, Record};
 pub use request::{Request, Signer};
 pub use service::Service;
 pub use session::{KEYSTONE, OPENSTACK, Session, TOKEN};
-pub use table::{Entries, Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown};
+pub use table::{
+    Entries, Measure, Measured, Metadata, Table, id, no_parameter, number, status, unknown_resource,
+};
 pub use tls::TlsVersion;
 pub use versions::Microversion;
 
 register!(Registration::Family(
     Family::new(
         OPENSTACK,
-        "How OpenStack is reached: credentials, endpoints, TLS, request budget"
+        "Access to OpenStack: credentials, endpoints, TLS, request budget"
     )
     .options(OptionsSpec::of::<Options>())
 ));

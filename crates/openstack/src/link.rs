@@ -1,21 +1,21 @@
-//! Where the links in answers lead, and whether the token may go there.
+//! Links in answers: their targets, and whether a target may get the token.
 
 use reqwest::Url;
 
 use crate::error::ApiError;
 
-/// Resolves a link that an answer to `asked` holds.
+/// Resolves a link in the answer to the request `requested`.
 ///
-/// A service may write a link with its path alone, as Glance does, without the prefix under which a proxy
-/// shows the service: the prefix of the endpoint is then put before it.
+/// A link may be a path only, as Glance's are, without the path prefix under which a proxy publishes the service. The
+/// endpoint's prefix is then added.
 ///
 /// # Errors
 ///
-/// [`ApiError::ForeignLink`] when it leads away from the endpoint's origin: whoever is there must not get the token.
+/// [`ApiError::ForeignLink`] if the target is not at the endpoint's origin: other servers must not get the token.
 pub(crate) fn follow(
     service: &'static str,
     endpoint: &Url,
-    asked: &Url,
+    requested: &Url,
     link: &str,
 ) -> Result<Url, ApiError> {
     let foreign = |link: String| ApiError::ForeignLink {
@@ -23,9 +23,9 @@ pub(crate) fn follow(
         link,
         endpoint: origin(endpoint),
     };
-    let mut url = asked
+    let mut url = requested
         .join(link)
-        .map_err(|_| foreign("what is no URL".to_owned()))?;
+        .map_err(|_| foreign("an invalid URL".to_owned()))?;
     if url.origin() != endpoint.origin() || !url.username().is_empty() || url.password().is_some() {
         return Err(foreign(origin(&url)));
     }
@@ -38,12 +38,12 @@ pub(crate) fn follow(
     Ok(url)
 }
 
-/// Scheme, host and port.
+/// Returns scheme, host and port.
 pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Whether a segment of a path names a version: `v2`, `v2.1`.
+/// Whether a path segment is an API version: `v2`, `v2.1`.
 pub(crate) fn is_version(segment: &str) -> bool {
     segment.strip_prefix('v').is_some_and(|number| {
         let mut parts = number.split('.');
@@ -55,7 +55,7 @@ pub(crate) fn is_version(segment: &str) -> bool {
     })
 }
 
-/// The path of an endpoint up to its version, without a slash at the end.
+/// Returns the path of an endpoint up to its version, without a trailing slash.
 pub(crate) fn prefix(endpoint: &Url) -> String {
     let path = endpoint.path().trim_end_matches('/');
     let mut prefix = String::new();
@@ -77,16 +77,16 @@ mod tests {
 
     fn followed(endpoint: &str, link: &str) -> String {
         let endpoint: Url = endpoint.parse().unwrap();
-        let mut asked = endpoint.clone();
-        asked.set_path(&format!("{}/v2/images", prefix(&endpoint)));
-        match follow("glance", &endpoint, &asked, link) {
+        let mut requested = endpoint.clone();
+        requested.set_path(&format!("{}/v2/images", prefix(&endpoint)));
+        match follow("glance", &endpoint, &requested, link) {
             Ok(url) => url.to_string(),
             Err(error) => error.to_string(),
         }
     }
 
     #[test]
-    fn links_are_followed_at_the_endpoint_and_nowhere_else() {
+    fn links_are_followed_at_the_endpoint_only() {
         let mut text = String::new();
         for (endpoint, link) in [
             ("http://g:9292", "/v2/images?marker=a"),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_told_from_names() {
+    fn versions_differ_from_names() {
         let versions = ["v2", "v2.1", "v3", "v10.0"];
         assert!(versions.into_iter().all(is_version));
         let names = ["", "v", "v2.", "v2.1.3", "volume", "va", "2", "v2a"];

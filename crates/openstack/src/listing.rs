@@ -1,4 +1,4 @@
-//! A listing: the entries of all its pages, one by one, as they arrive.
+//! A list of a service: the entries of all its pages, one by one, as they arrive.
 
 use reqwest::Url;
 use reqwest::header::HeaderMap;
@@ -11,15 +11,16 @@ use crate::exchange::{Answer, shape};
 use crate::items::{DocumentError, Items, List, Step};
 use crate::link;
 use crate::record::{Members, Record};
-use crate::request::{Place, Request};
+use crate::request::{AnswerUrls, Request};
 use crate::retry;
 
-/// A service that links from empty page to empty page is followed so often.
+/// How many consecutive empty pages are followed.
 const MAX_EMPTY_PAGES: u32 = 10;
 
-/// A listing: entries come one by one, and the next page is asked for when those of the one before are taken.
+/// A list of a service: returns entries one by one, and requests the next page when all entries of the previous one are
+/// read.
 ///
-/// A page whose body breaks off is asked for again, and the entries that came before are passed over.
+/// An incomplete page is requested again; the entries that were already read are skipped.
 #[derive(Debug)]
 pub struct Listing {
     request: Request,
@@ -28,19 +29,19 @@ pub struct Listing {
     /// The next page; `None` before the first.
     next: Option<Url>,
     page: Option<Page>,
-    /// So many entries of the page were taken before it broke off.
-    known: u64,
+    /// The number of entries that were read from the page before it broke off.
+    skip: u64,
     ended: bool,
-    /// How often a page that breaks off is asked for again.
+    /// How often an incomplete page is requested again.
     retries: u32,
-    /// How often the present one was.
+    /// How often the current page was.
     attempts: u32,
     empty_pages: u32,
     readable: u64,
     unreadable: u64,
-    /// What was wrong with the first entry that could not be read.
+    /// Why the first unreadable entry is unreadable.
     first_unreadable: Option<String>,
-    aside: Map<String, Value>,
+    extra: Map<String, Value>,
     headers: HeaderMap,
 }
 
@@ -48,32 +49,32 @@ pub struct Listing {
 #[derive(Debug)]
 struct Page {
     answer: Answer,
-    place: Place,
+    urls: AnswerUrls,
     items: Items,
     /// How many entries have arrived.
     entries: u64,
 }
 
-/// How the next page is asked for where a service has no links: by the last entry of the page before.
+/// Paging by marker, for services without links: the next page starts after the last entry of the previous one.
 #[derive(Debug)]
 struct Marker {
     field: &'static str,
-    /// That field alone.
+    /// Contains only that field.
     members: Members,
     limit: u64,
     last: Option<String>,
 }
 
-/// What is wrong with a page.
-enum Broken {
-    /// It may be whole when it is asked for again.
-    Again(ApiError),
-    /// It will be the same again.
-    Lasting(ApiError),
+/// Why a page is unusable.
+enum PageError {
+    /// Another request may succeed.
+    Retryable(ApiError),
+    /// Another request would have the same result.
+    Permanent(ApiError),
 }
 
 impl Request {
-    /// Lists what stands in the answer's `list`, and on the pages to which it links. Nothing is sent yet.
+    /// Lists the entries of the answer's `list`, and of the pages that it links to. Sends no request yet.
     pub fn list(self, list: List) -> Listing {
         let retries = self.service.endpoint.retries;
         Listing {
@@ -82,7 +83,7 @@ impl Request {
             marker: None,
             next: None,
             page: None,
-            known: 0,
+            skip: 0,
             ended: false,
             retries,
             attempts: 0,
@@ -90,15 +91,15 @@ impl Request {
             readable: 0,
             unreadable: 0,
             first_unreadable: None,
-            aside: Map::new(),
+            extra: Map::new(),
             headers: HeaderMap::new(),
         }
     }
 }
 
 impl Listing {
-    /// For services without links: a further page is asked for with the parameter `marker`, the text of this
-    /// field in the last entry. A page with fewer entries than asked for is the last.
+    /// For services without links: requests a further page with the parameter `marker`, the text of this field in the
+    /// last entry. A page with fewer entries than requested is the last one.
     #[must_use]
     pub fn marked_by(mut self, field: &'static str) -> Self {
         let limit = self.request.service.page_size().into();
@@ -112,18 +113,18 @@ impl Listing {
         self
     }
 
-    /// The next entry that has the form of `T`; `None` at the end.
+    /// Returns the next entry that has the form of `T`; `None` at the end.
     ///
-    /// Entries that do not have it are passed over, and said in the log at the end of the listing.
+    /// Other entries are skipped, and logged at the end of the list.
     ///
     /// # Errors
     ///
-    /// What ended the listing early. That no entry at all had the form is an error too.
+    /// The error that ended the list early. It is also an error if no entry has the form.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ApiError> {
         self.next_by(|entry| serde_json::from_slice(entry)).await
     }
 
-    /// As [`Listing::next`], with another way to read an entry: its bytes are those of one JSON value.
+    /// As [`Listing::next`], with a custom parser of an entry: the bytes of one JSON value.
     ///
     /// # Errors
     ///
@@ -141,10 +142,10 @@ impl Listing {
                     self.page.insert(page)
                 }
             };
-            let broken = match page.items.step() {
+            let failure = match page.items.step() {
                 Ok(Step::Entry(entry)) => {
                     page.entries += 1;
-                    if page.entries <= self.known {
+                    if page.entries <= self.skip {
                         continue;
                     }
                     if let Some(marker) = &mut self.marker {
@@ -169,25 +170,25 @@ impl Listing {
                     }
                     Ok(None) => match self.close() {
                         Ok(()) => continue,
-                        Err(broken) => broken,
+                        Err(failure) => failure,
                     },
-                    // A service that is slow already is not asked twice.
-                    Err(error @ ApiError::TimedOut { .. }) => Broken::Lasting(error),
-                    Err(error) => Broken::Again(error),
+                    // A slow service gets no retry.
+                    Err(error @ ApiError::TimedOut { .. }) => PageError::Permanent(error),
+                    Err(error) => PageError::Retryable(error),
                 },
-                Err(error) => Broken::Lasting(page.answer.unreadable(error.to_string())),
+                Err(error) => PageError::Permanent(page.answer.unreadable(error.to_string())),
             };
-            self.mend(broken).await?;
+            self.retry_page(failure).await?;
         }
         Ok(None)
     }
 
-    /// For what is summed up over all entries: that none was passed over.
+    /// Checks that no entry was skipped, for values that are computed over all entries.
     ///
     /// # Errors
     ///
-    /// When one was.
-    pub fn whole(&self) -> Result<(), ApiError> {
+    /// An entry was skipped.
+    pub fn ensure_complete(&self) -> Result<(), ApiError> {
         match &self.first_unreadable {
             None => Ok(()),
             Some(first) => Err(ApiError::Answer {
@@ -201,17 +202,17 @@ impl Listing {
         }
     }
 
-    /// What stood beside the list on the last page: totals and the like.
-    pub fn aside(&self) -> &Map<String, Value> {
-        &self.aside
+    /// Returns the values outside the list on the last page, for example totals.
+    pub fn extra(&self) -> &Map<String, Value> {
+        &self.extra
     }
 
-    /// The headers of the page that came last.
+    /// Returns the headers of the last page.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Asks for the page that comes next.
+    /// Requests the next page.
     async fn open(&self) -> Result<Page, ApiError> {
         let service = &self.request.service;
         let path = self.request.path();
@@ -222,8 +223,8 @@ impl Listing {
         if service.endpoint.is_absent(path) {
             return Err(absent());
         }
-        let (answer, place) = self.request.send_to(self.next.as_ref()).await?;
-        // Of a path with a name in it, 404 says that there is nothing of that name.
+        let (answer, urls) = self.request.send_to(self.next.as_ref()).await?;
+        // On a path with a parameter, 404 means that the named object does not exist.
         if answer.status() == 404 && self.next.is_none() && !path.contains('{') {
             let error = absent();
             if service.endpoint.set_absent(path) {
@@ -235,90 +236,90 @@ impl Listing {
         service.endpoint.set_present(path);
         Ok(Page {
             answer,
-            place,
+            urls,
             items: Items::new(self.list),
             entries: 0,
         })
     }
 
-    /// The page has arrived: finds the next one, or the end.
-    fn close(&mut self) -> Result<(), Broken> {
+    /// Completes the page: finds the next one, or the end.
+    fn close(&mut self) -> Result<(), PageError> {
         let Some(page) = &mut self.page else {
             return Ok(());
         };
         let entries = page.entries;
         let items = std::mem::replace(&mut page.items, Items::new(self.list));
-        self.aside = match items.finish() {
-            Ok(aside) => aside,
+        self.extra = match items.finish() {
+            Ok(extra) => extra,
             Err(error) => {
                 let unreadable = page.answer.unreadable(error.to_string());
                 return Err(match error {
-                    DocumentError::Truncated(_) => Broken::Again(unreadable),
-                    _ => Broken::Lasting(unreadable),
+                    DocumentError::Truncated(_) => PageError::Retryable(unreadable),
+                    _ => PageError::Permanent(unreadable),
                 });
             }
         };
-        let next = self.following(entries).map_err(Broken::Lasting)?;
+        let next = self.following(entries).map_err(PageError::Permanent)?;
         self.page = None;
-        self.known = 0;
+        self.skip = 0;
         self.attempts = 0;
         match next {
             Some(next) => self.next = Some(next),
             None => {
                 self.ended = true;
-                self.conclude().map_err(Broken::Lasting)?;
+                self.report_unreadable().map_err(PageError::Permanent)?;
             }
         }
         Ok(())
     }
 
-    /// The page that comes after the one that has arrived.
+    /// Returns the URL of the next page.
     fn following(&mut self, entries: u64) -> Result<Option<Url>, ApiError> {
         let Some(page) = &self.page else {
             return Ok(None);
         };
         self.empty_pages = if entries == 0 { self.empty_pages + 1 } else { 0 };
         let next = match &self.marker {
-            Some(marker) => marker.after(&page.place.asked, entries),
-            None => match next_link(&self.aside, self.list) {
+            Some(marker) => marker.after(&page.urls.requested, entries),
+            None => match next_link(&self.extra, self.list) {
                 None => None,
                 Some(link) => Some(link::follow(
                     self.request.service.def.name,
-                    &page.place.endpoint,
-                    &page.place.asked,
+                    &page.urls.endpoint,
+                    &page.urls.requested,
                     link,
                 )?),
             },
         };
-        if next.as_ref() == Some(&page.place.asked) || self.empty_pages > MAX_EMPTY_PAGES {
+        if next.as_ref() == Some(&page.urls.requested) || self.empty_pages > MAX_EMPTY_PAGES {
             return Err(page
                 .answer
-                .unreadable("its links to further pages lead nowhere".to_owned()));
+                .unreadable("its links to further pages form a loop or lead to empty pages".to_owned()));
         }
         Ok(next)
     }
 
-    /// Prepares to ask for a broken page again, unless that was done as often as the options say.
-    async fn mend(&mut self, broken: Broken) -> Result<(), ApiError> {
+    /// Prepares another request for a failure page, unless the retries are used up.
+    async fn retry_page(&mut self, failure: PageError) -> Result<(), ApiError> {
         let page = self.page.take();
-        match broken {
-            Broken::Again(error) if self.attempts < self.retries => {
-                self.known = self.known.max(page.map_or(0, |page| page.entries));
+        match failure {
+            PageError::Retryable(error) if self.attempts < self.retries => {
+                self.skip = self.skip.max(page.map_or(0, |page| page.entries));
                 self.attempts += 1;
                 let service = self.request.service.def.name;
                 events::retried(service, self.request.path(), &error.to_string(), self.attempts);
                 tokio::time::sleep(retry::pause(self.attempts)).await;
                 Ok(())
             }
-            Broken::Again(error) | Broken::Lasting(error) => {
+            PageError::Retryable(error) | PageError::Permanent(error) => {
                 self.ended = true;
                 Err(error)
             }
         }
     }
 
-    /// Says how many entries could not be read.
-    fn conclude(&self) -> Result<(), ApiError> {
+    /// Reports unreadable entries.
+    fn report_unreadable(&self) -> Result<(), ApiError> {
         let Some(first) = &self.first_unreadable else {
             return Ok(());
         };
@@ -336,18 +337,18 @@ impl Listing {
 }
 
 impl Marker {
-    /// Remembers the entry, if it may be the last of its page: one that has no text there cannot be asked from.
+    /// Stores the entry's marker if it has one; the last one of the page is used.
     fn note(&mut self, entry: &[u8]) {
         let record = Record::read(entry, &self.members).ok();
         let text = record.and_then(|record| Some(record.text(self.field)?.to_owned()));
         self.last = text.or(self.last.take());
     }
 
-    /// The page after one that came from this URL with so many entries.
-    fn after(&self, asked: &Url, entries: u64) -> Option<Url> {
+    /// Returns the page after the one at this URL with this number of entries.
+    fn after(&self, requested: &Url, entries: u64) -> Option<Url> {
         let last = self.last.as_deref().filter(|_| entries >= self.limit)?;
-        let mut url = asked.clone();
-        let others = asked.query_pairs().filter(|(name, _)| name != "marker");
+        let mut url = requested.clone();
+        let others = requested.query_pairs().filter(|(name, _)| name != "marker");
         url.query_pairs_mut()
             .clear()
             .extend_pairs(others)
@@ -356,19 +357,18 @@ impl Marker {
     }
 }
 
-/// The link to the next page, wherever a service puts it: `next` (Glance, Barbican), `links.next` (Keystone,
-/// Designate), or the entry `next` of `links` or of the list's own links, as `volumes_links` (Cinder, Neutron, Nova,
-/// Octavia, Manila).
-fn next_link(aside: &Map<String, Value>, list: List) -> Option<&str> {
+/// Returns the link to the next page: `next` (Glance, Barbican), `links.next` (Keystone, Designate), or the entry `next`
+/// of `links` or of the list's own links, as `volumes_links` (Cinder, Neutron, Nova, Octavia, Manila).
+fn next_link(extra: &Map<String, Value>, list: List) -> Option<&str> {
     fn href(links: &Value) -> Option<&str> {
         let is_next = |link: &&Value| link.get("rel").and_then(Value::as_str) == Some("next");
         links.as_array()?.iter().find(is_next)?.get("href")?.as_str()
     }
-    let plain = aside.get("next").and_then(Value::as_str);
-    let linked = aside.get("links");
+    let plain = extra.get("next").and_then(Value::as_str);
+    let linked = extra.get("links");
     let own = match list {
         List::Document => None,
-        List::Member(name) => aside.get(&format!("{name}_links")),
+        List::Member(name) => extra.get(&format!("{name}_links")),
     };
     plain
         .or_else(|| linked?.get("next")?.as_str())
@@ -382,7 +382,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_marker_is_the_last_text_that_a_full_page_has() {
+    fn a_marker_is_the_last_text_of_a_full_page() {
         let mut marker = Marker {
             field: "name",
             members: ["name"].into(),
@@ -392,19 +392,19 @@ mod tests {
         for entry in [r#"{"name": "a", "bytes": {"name": "x"}}"#, r#"{"name": 7}"#, "[]"] {
             marker.note(entry.as_bytes());
         }
-        let asked = Url::parse("http://c/v1/a?limit=3&marker=0").unwrap();
-        let next = marker.after(&asked, 3).map(String::from);
+        let requested = Url::parse("http://c/v1/a?limit=3&marker=0").unwrap();
+        let next = marker.after(&requested, 3).map(String::from);
         assert_eq!(next.as_deref(), Some("http://c/v1/a?limit=3&marker=a"));
-        assert_eq!(marker.after(&asked, 2), None);
+        assert_eq!(marker.after(&requested, 2), None);
     }
 
     #[test]
-    fn the_next_page_is_found_wherever_services_say_it() {
-        let next = |aside: Value| {
-            let Value::Object(aside) = aside else {
+    fn the_next_page_is_found_in_each_service_s_format() {
+        let next = |extra: Value| {
+            let Value::Object(extra) = extra else {
                 panic!("no object")
             };
-            next_link(&aside, List::Member("volumes")).map(str::to_owned)
+            next_link(&extra, List::Member("volumes")).map(str::to_owned)
         };
         let found = Some("http://c/2".to_owned());
         assert_eq!(next(json!({ "next": "http://c/2", "first": "x" })), found);

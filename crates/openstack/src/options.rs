@@ -9,143 +9,143 @@ use serde::Deserialize;
 
 use crate::tls::TlsVersion;
 
-/// How the agent reaches an OpenStack cloud. The options that have a namesake in ceilometer's
-/// `[service_credentials]` mean the same.
+/// Access to an OpenStack cloud. Options with the same name as in ceilometer's `[service_credentials]` have the same
+/// meaning.
 ///
-/// Credentials come, whole, from the first of: these options if `auth_url` is among them; the cloud that
-/// `cloud` or the variable `OS_CLOUD` names, in clouds.yaml and secure.yaml; the variables `OS_*`, if
-/// `OS_AUTH_URL` is set. `region_name`, `interface` and the TLS options here go before those of any source.
+/// All credentials are read from the first of these sources: these options, if `auth_url` is set; the cloud that
+/// `cloud` or the variable `OS_CLOUD` names, in clouds.yaml and secure.yaml; the variables `OS_*`, if `OS_AUTH_URL` is
+/// set. `region_name`, `interface` and the TLS options here override those of every source.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// How to authenticate: `password`, `v3password`, `v3applicationcredential`, `token`, `v3token`. Unless
-    /// said, by what is given: an application credential, a token, or a password.
+    /// The authentication method: `password`, `v3password`, `v3applicationcredential`, `token`, `v3token`. Default: the
+    /// method of the credentials that are set: an application credential, a token, or a password.
     pub auth_type: Option<String>,
-    /// Where Keystone is, for example `https://keystone.example:5000/v3`.
+    /// Keystone's URL, for example `https://keystone.example:5000/v3`.
     pub auth_url: Option<String>,
-    /// `all` for a token of the whole system.
+    /// `all`: requests a token of system scope.
     pub system_scope: Option<String>,
-    /// A token of this domain.
+    /// The id of the domain that the token is scoped to.
     pub domain_id: Option<String>,
-    /// A token of the domain of this name.
+    /// The name of the domain that the token is scoped to.
     pub domain_name: Option<String>,
-    /// A token of this project.
+    /// The id of the project that the token is scoped to.
     #[serde(alias = "tenant_id")]
     pub project_id: Option<String>,
-    /// A token of the project of this name.
+    /// The name of the project that the token is scoped to.
     #[serde(alias = "tenant_name")]
     pub project_name: Option<String>,
-    /// The domain of the project.
+    /// The id of the project's domain.
     pub project_domain_id: Option<String>,
-    /// The name of the domain of the project.
+    /// The name of the project's domain.
     pub project_domain_name: Option<String>,
-    /// A token by this trust.
+    /// The id of the trust that the token is scoped to.
     pub trust_id: Option<String>,
-    /// The domain of user and project, where nothing else says it.
+    /// The id of the domain of user and project, where no other option sets it.
     pub default_domain_id: Option<String>,
-    /// The name of the domain of user and project, where nothing else says it.
+    /// The name of the domain of user and project, where no other option sets it.
     pub default_domain_name: Option<String>,
-    /// The user.
+    /// The user's id.
     pub user_id: Option<String>,
     /// The user's name.
     #[serde(alias = "user_name")]
     pub username: Option<String>,
-    /// The domain of the user.
+    /// The id of the user's domain.
     pub user_domain_id: Option<String>,
-    /// The name of the domain of the user.
+    /// The name of the user's domain.
     pub user_domain_name: Option<String>,
     /// The user's password.
     pub password: Option<Secret>,
-    /// The application credential.
+    /// The id of the application credential.
     pub application_credential_id: Option<String>,
-    /// The name of the application credential, with the user that it belongs to.
+    /// The name of the application credential; its user must be set too.
     pub application_credential_name: Option<String>,
     /// The secret of the application credential.
     pub application_credential_secret: Option<Secret>,
-    /// A token, exchanged for one of the wanted scope.
+    /// A token, exchanged for one of the configured scope.
     pub token: Option<Secret>,
-    /// The cloud in clouds.yaml.
+    /// The name of the cloud in clouds.yaml.
     pub cloud: Option<String>,
-    /// The clouds.yaml; unless said, `OS_CLIENT_CONFIG_FILE`, or the first of ./clouds.yaml,
-    /// ~/.config/openstack/clouds.yaml, /etc/openstack/clouds.yaml. A secure.yaml beside it is added.
+    /// The path of clouds.yaml. Default: `OS_CLIENT_CONFIG_FILE`, or the first of ./clouds.yaml,
+    /// ~/.config/openstack/clouds.yaml, /etc/openstack/clouds.yaml. A secure.yaml in the same directory is merged.
     pub clouds_file: Option<PathBuf>,
 
-    /// The region whose endpoints are used; unless said, the first that the catalog has.
+    /// The region whose endpoints are used. Default: the first one in the catalog.
     pub region_name: Option<String>,
-    /// Which endpoints are used: `public` (default), `internal` or `admin`.
+    /// The interface of the endpoints: `public` (default), `internal` or `admin`.
     pub interface: Option<String>,
-    /// The authorities that certificates of services are checked by (PEM); unless said, the system's.
+    /// The CA certificates that verify services (PEM). Default: the system's.
     pub cafile: Option<PathBuf>,
-    /// The certificate that the agent shows (PEM).
+    /// The agent's client certificate (PEM).
     pub certfile: Option<PathBuf>,
-    /// The key of the certificate that the agent shows (PEM); unless said, in `certfile` too.
+    /// The key of the client certificate (PEM). Default: the key in `certfile`.
     pub keyfile: Option<PathBuf>,
-    /// Whether to believe any certificate.
+    /// Whether to accept every server certificate without verification.
     pub insecure: Option<bool>,
-    /// The least version of TLS that services may speak; unless said, 1.2.
+    /// The minimum TLS version. Default: 1.2.
     pub tls_min_version: Option<TlsVersion>,
-    /// The highest version of TLS that services may speak; unless said, 1.3.
+    /// The maximum TLS version. Default: 1.3.
     pub tls_max_version: Option<TlsVersion>,
-    /// How long a service may take to begin its answer, and to send the next part of it.
+    /// The time limit until an answer starts, and between its parts.
     pub timeout: HumanDuration,
 
-    /// How many requests to one service may be under way at once.
+    /// The maximum number of concurrent requests to one service.
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: u32,
-    /// How many requests a second may be sent to one service, by all agents that share the work; 0 is as many
-    /// as one likes. The owner of a listing has all of it; where each agent asks for its resources, each has
-    /// an equal part, at least 1.
+    /// The maximum number of requests per second to one service, of all agents that share the work; 0: no limit. The
+    /// agent that runs a discovery has the whole rate. Where each agent sends requests for its resources, each has an
+    /// equal share, at least 1.
     #[schemars(range(max = 1_000_000))]
     pub rate: u32,
-    /// How often a request is sent again that found the service busy (429, 502, 503, 504) or away.
+    /// How often a request is retried if the service is busy (429, 502, 503, 504) or unreachable.
     #[schemars(range(max = 10))]
     pub retries: u32,
-    /// After so many failures in a row (unreachable, timed out, 502, 503, 504) a service is left alone.
+    /// The circuit of a service opens after this number of consecutive failures (unreachable, timeout, 502, 503, 504).
     #[schemars(range(min = 1, max = 1000))]
     pub breaker_failures: u32,
-    /// How long a failing service is left alone; then one request sees whether it is back.
+    /// How long the circuit stays open; then one request probes whether the service has recovered.
     pub breaker_interval: HumanDuration,
-    /// How many resources to ask for at once, where the service can say so.
+    /// The page size that is requested from services with pages.
     #[schemars(range(min = 1, max = 10_000))]
     pub page_size: u32,
-    /// Whether disabled projects, and those of disabled domains, are left out of the discovery `tenant`.
+    /// Whether the discovery `tenant` omits disabled projects and those of disabled domains.
     pub ignore_disabled_projects: bool,
-    /// Whether samples have the names of their projects and users, beside the ids. Keystone is asked for each once in
-    /// ten minutes.
+    /// Whether samples contain the names of their projects and users, in addition to the ids. Each name is requested from
+    /// Keystone once in ten minutes.
     pub identity_name_discovery: bool,
-    /// What is special about a service, by name: `cinder`, `glance`, `keystone`, `neutron`, `nova` ...
+    /// Options per service, by name: `cinder`, `glance`, `keystone`, `neutron`, `nova` ...
     pub services: BTreeMap<String, ServiceOptions>,
 }
 
-/// What is special about one service.
+/// The options of one service.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServiceOptions {
-    /// Its type in the catalog, where it is not the usual one or one of its aliases.
+    /// The service's type in the catalog, if it is neither the official one nor one of its aliases.
     pub service_type: Option<String>,
-    /// Its name in the catalog, where several services of one type have different ones.
+    /// The service's name in the catalog, if several services have the same type.
     pub catalog_name: Option<String>,
-    /// Its region.
+    /// The service's region.
     pub region_name: Option<String>,
-    /// Its interface.
+    /// The service's interface.
     pub interface: Option<String>,
-    /// Its endpoint, whatever the catalog says.
+    /// The service's endpoint; overrides the catalog.
     pub endpoint: Option<String>,
-    /// The authorities that its certificate is checked by (PEM), in the place of those of the others.
+    /// The CA certificates that verify the service (PEM); overrides `cafile` of all services.
     pub cafile: Option<PathBuf>,
-    /// Whether to believe any certificate of it.
+    /// Whether to accept every certificate of the service without verification.
     pub insecure: Option<bool>,
-    /// The least version of TLS that it may speak, in the place of that of the others.
+    /// The minimum TLS version of the service; overrides that of all services.
     pub tls_min_version: Option<TlsVersion>,
-    /// The highest version of TLS that it may speak, in the place of that of the others.
+    /// The maximum TLS version of the service; overrides that of all services.
     pub tls_max_version: Option<TlsVersion>,
-    /// As the option beside `services`.
+    /// Overrides `concurrency` of all services.
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: Option<u32>,
-    /// As the option beside `services`.
+    /// Overrides `rate` of all services.
     #[schemars(range(max = 1_000_000))]
     pub rate: Option<u32>,
-    /// As the option beside `services`.
+    /// Overrides `page_size` of all services.
     #[schemars(range(min = 1, max = 10_000))]
     pub page_size: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! An entry of a listing, with the members that a plugin named and nothing else.
+//! An entry of a list, reduced to the members that a plugin declared.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,48 +6,48 @@ use std::sync::Arc;
 use nephoscope_plugin::model::{ResourceBody, Value};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// An entry of a listing: of its members those that the plugin named. The others are not kept while it is read.
+/// An entry of a list, reduced to the members that the plugin declared. The others are skipped while it is read.
 #[derive(Clone)]
 pub struct Record {
     members: Members,
-    /// In the order of `members`; what the service did not send is null.
+    /// In the order of `members`; null for a member that the service did not send.
     values: Box<[Value]>,
 }
 
-/// The names of members that are kept, for all records of a listing.
+/// The names of the members that are stored, for all records of a list.
 pub type Members = Arc<[&'static str]>;
 
-/// What a member that nobody named has.
+/// The value of a member that is not declared.
 const NULL: &Value = &Value::Null;
 
 impl Record {
-    /// Reads an entry, of whose members these are kept.
+    /// Reads an entry and stores these members.
     ///
     /// # Errors
     ///
-    /// When it is no JSON object.
+    /// The entry is not a JSON object.
     pub fn read(entry: &[u8], members: &Members) -> Result<Self, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_slice(entry);
-        let record = Keep(members).deserialize(&mut json)?;
+        let record = RecordSeed(members).deserialize(&mut json)?;
         json.end()?;
         Ok(record)
     }
 
-    /// The value of a member; null when the service did not send it, or the plugin did not name it.
+    /// Returns the value of a member; null if the service did not send it, or the plugin did not declare it.
     pub fn get(&self, member: &str) -> &Value {
-        let place = self.members.iter().position(|name| *name == member);
-        place.and_then(|place| self.values.get(place)).unwrap_or(NULL)
+        let index = self.members.iter().position(|name| *name == member);
+        index.and_then(|index| self.values.get(index)).unwrap_or(NULL)
     }
 
-    /// Gives a member another value, as where another answer holds it. One that is not kept stays away.
+    /// Sets the value of a member, for example from another answer. Does nothing if the member is not declared.
     pub fn set(&mut self, member: &str, value: impl Into<Value>) {
-        let place = self.members.iter().position(|name| *name == member);
-        if let Some(slot) = place.and_then(|place| self.values.get_mut(place)) {
-            *slot = value.into();
+        let index = self.members.iter().position(|name| *name == member);
+        if let Some(entry) = index.and_then(|index| self.values.get_mut(index)) {
+            *entry = value.into();
         }
     }
 
-    /// The text of a member, if it is one.
+    /// Returns the text of a member if it is a string.
     pub fn text(&self, member: &str) -> Option<&str> {
         self.get(member).as_text()
     }
@@ -73,9 +73,9 @@ impl fmt::Debug for Record {
     }
 }
 
-struct Keep<'a>(&'a Members);
+struct RecordSeed<'a>(&'a Members);
 
-impl<'de> DeserializeSeed<'de> for Keep<'_> {
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_> {
     type Value = Record;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Record, D::Error> {
@@ -83,7 +83,7 @@ impl<'de> DeserializeSeed<'de> for Keep<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Keep<'_> {
+impl<'de> Visitor<'de> for RecordSeed<'_> {
     type Value = Record;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,9 +92,9 @@ impl<'de> Visitor<'de> for Keep<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
         let mut values = vec![Value::Null; self.0.len()].into_boxed_slice();
-        while let Some(place) = map.next_key_seed(Name(self.0))? {
-            match place.and_then(|place| values.get_mut(place)) {
-                Some(slot) => *slot = map.next_value()?,
+        while let Some(index) = map.next_key_seed(MemberSeed(self.0))? {
+            match index.and_then(|index| values.get_mut(index)) {
+                Some(value) => *value = map.next_value()?,
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -107,10 +107,10 @@ impl<'de> Visitor<'de> for Keep<'_> {
     }
 }
 
-/// The place of a member's name among those that are kept.
-struct Name<'a>(&'a Members);
+/// The index of a member's name among the declared ones.
+struct MemberSeed<'a>(&'a Members);
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
+impl<'de> DeserializeSeed<'de> for MemberSeed<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<usize>, D::Error> {
@@ -118,7 +118,7 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
     }
 }
 
-impl Visitor<'_> for Name<'_> {
+impl Visitor<'_> for MemberSeed<'_> {
     type Value = Option<usize>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_read_with_the_members_that_are_wanted() {
+    fn an_entry_is_read_with_its_declared_members() {
         let entry = br#"{"id": "a", "si\u007ae": 1.0, "secret": {"x": ["canary"]}, "tags": ["t"]}"#;
         let record = Record::read(entry, &["size", "id", "tags", "owner"].into()).unwrap();
         assert_eq!(record.text("id"), Some("a"));

@@ -1,4 +1,4 @@
-//! A request to a service, in the making.
+//! A builder of requests to a service.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::service::Service;
 use crate::token::Token;
 use crate::versions::{Microversion, Negotiated, VersionDocument};
 
-/// A service that sends us from place to place is followed so often.
+/// How many redirects are followed.
 const MAX_REDIRECTS: usize = 3;
 
-/// A header in which a service may say where the token must not go; for services that take signatures instead.
+/// The header with the token.
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// What is encoded in a URL: all but RFC 3986's unreserved characters.
+/// The characters that are encoded in a URL: all except RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -30,15 +30,15 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
-/// What Nova and its like took before there was one header for all.
+/// The header that Nova used before `OpenStack-API-Version`.
 const NOVA_API_VERSION: HeaderName = HeaderName::from_static("x-openstack-nova-api-version");
 
-/// Signs a request that takes no token: adds headers for this method and URL. The URL's query is encoded as RFC 3986 has it.
+/// Signs a request without a token: adds headers for this method and URL. The URL's query is encoded by RFC 3986.
 pub type Signer = Arc<dyn Fn(&Method, &Url, &mut HeaderMap) + Send + Sync>;
 
-/// A request to a service, in the making. Nothing is sent until it is asked for its answer.
+/// A request to a service. Nothing is sent until the answer is awaited.
 #[derive(Clone)]
-#[must_use = "nothing is sent until the answer is asked for"]
+#[must_use = "nothing is sent until the answer is awaited"]
 pub struct Request {
     pub(crate) service: Service,
     call: &'static CallDef,
@@ -49,7 +49,7 @@ pub struct Request {
 }
 
 impl Service {
-    /// A request for what `call` declares; its template is what it is counted under.
+    /// Creates a request of the declared call; its path template is the label of its counters.
     pub fn request(&self, call: &'static CallDef) -> Request {
         Request {
             service: self.clone(),
@@ -63,19 +63,19 @@ impl Service {
 }
 
 impl Request {
-    /// Fills the next `{...}` of the path.
+    /// Fills in the next `{...}` of the path.
     pub fn segment(mut self, text: impl Into<String>) -> Self {
         self.segments.push(text.into());
         self
     }
 
-    /// Adds a parameter to the query.
+    /// Adds a query parameter.
     pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
         self
     }
 
-    /// Asks for pages of the size that the options say, by the parameter `limit`.
+    /// Requests pages of the configured size with the parameter `limit`.
     pub fn paged(self) -> Self {
         let size = self.service.page_size();
         self.query("limit", size)
@@ -88,35 +88,35 @@ impl Request {
         self
     }
 
-    /// Signs the request in the place of a token.
+    /// Signs the request; no token is sent.
     pub fn signed(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
         self
     }
 
-    /// The answer as a JSON document.
+    /// Returns the answer as a JSON document.
     ///
     /// # Errors
     ///
-    /// Also when the status is that of an error, or the document does not have the form of `T`.
+    /// Also an error status, or a document that does not have the form of `T`.
     pub async fn document<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         document(self.send().await?).await
     }
 
-    /// The answer's body.
+    /// Returns the answer's body.
     ///
     /// # Errors
     ///
-    /// Also when the status is that of an error.
+    /// Also an error status.
     pub async fn bytes(self) -> Result<Vec<u8>, ApiError> {
         self.send().await?.bytes().await
     }
 
-    /// The answer's headers.
+    /// Returns the answer's headers.
     ///
     /// # Errors
     ///
-    /// Also when the status is that of an error.
+    /// Also an error status.
     pub async fn headers(self) -> Result<HeaderMap, ApiError> {
         Ok(self.send().await?.headers().clone())
     }
@@ -125,37 +125,37 @@ impl Request {
         self.call.path
     }
 
-    /// Sends the request; gives a successful answer.
+    /// Sends the request and returns a successful answer.
     async fn send(&self) -> Result<Answer, ApiError> {
         self.send_to(None).await?.0.successful().await
     }
 
-    /// Sends the request, to another URL of the endpoint if one is given. Gives the answer, whatever its
-    /// status, and where endpoint and answer are.
-    pub(crate) async fn send_to(&self, url: Option<&Url>) -> Result<(Answer, Place), ApiError> {
-        let (mut answer, mut place, token) = self.authenticated(url).await?;
+    /// Sends the request, to another URL of the endpoint if one is given. Returns the answer, whatever its status, and the
+    /// URLs of endpoint and answer.
+    pub(crate) async fn send_to(&self, url: Option<&Url>) -> Result<(Answer, AnswerUrls), ApiError> {
+        let (mut answer, mut urls, token) = self.authenticated(url).await?;
         if let Some(token) = token
             && answer.status() == 401
-            && self.service.session.refused(&token)
+            && self.service.session.reject_token(&token)
         {
-            (answer, place, _) = self.authenticated(url).await?;
+            (answer, urls, _) = self.authenticated(url).await?;
         }
-        Ok((answer, place))
+        Ok((answer, urls))
     }
 
     /// Sends the request with the present token, or signed.
     async fn authenticated(
         &self,
         url: Option<&Url>,
-    ) -> Result<(Answer, Place, Option<Arc<Token>>), ApiError> {
+    ) -> Result<(Answer, AnswerUrls, Option<Arc<Token>>), ApiError> {
         let token = match self.signer {
-            // The catalog is needed all the same.
+            // Signed requests need the catalog too.
             _ if self.service.session.has_credentials() => Some(self.service.session.token().await?),
             Some(_) => None,
             None => return Err(ApiError::NoCredentials),
         };
         let endpoint = self.service.endpoint.url(token.as_deref())?;
-        let asked = match url {
+        let requested = match url {
             Some(url) => url.clone(),
             None => self.url(&endpoint)?,
         };
@@ -169,11 +169,11 @@ impl Request {
                 self.add_version(&mut headers, version);
             }
         }
-        let (answer, asked) = self.follow(&endpoint, asked, &headers).await?;
-        Ok((answer, Place { endpoint, asked }, token))
+        let (answer, requested) = self.follow(&endpoint, requested, &headers).await?;
+        Ok((answer, AnswerUrls { endpoint, requested }, token))
     }
 
-    /// Sends the request, and again to where the service says that the thing is, if that is at its endpoint.
+    /// Sends the request and follows redirects at the endpoint.
     async fn follow(
         &self,
         endpoint: &Url,
@@ -210,7 +210,7 @@ impl Request {
         Err(ApiError::Answer {
             service: self.service.def.name,
             what: format!("{} {}", self.call.method, self.call.path),
-            reason: format!("it leads from place to place, more than {MAX_REDIRECTS} times"),
+            reason: format!("more than {MAX_REDIRECTS} redirects"),
         })
     }
 
@@ -234,7 +234,7 @@ impl Request {
         }
     }
 
-    /// The microversion that the service was found to have, of those that are wanted.
+    /// Returns the microversion to request: the declared one, or the latest that the service supports.
     async fn microversion(
         &self,
         endpoint: &Url,
@@ -249,7 +249,7 @@ impl Request {
         {
             return Ok(known.version);
         }
-        // The root of a version has no project in it.
+        // The root of an API version contains no project.
         let mut url = endpoint.clone();
         url.set_path(&format!("{}{}", link::prefix(endpoint), wanted.call.path));
         let mut headers = HeaderMap::new();
@@ -282,7 +282,7 @@ impl Request {
         Ok(url)
     }
 
-    /// The path with its segments filled in.
+    /// Returns the path with its segments filled in.
     fn filled(&self) -> String {
         let mut path = String::new();
         let mut segments = self.segments.iter();
@@ -297,7 +297,7 @@ impl Request {
         path
     }
 
-    /// The query, with the encoding that signatures are made of: no `+` for a space.
+    /// Returns the query in the encoding that signatures require: `%20` for a space.
     fn encoded_query(&self) -> String {
         let mut query = String::new();
         for (name, value) in &self.query {
@@ -319,23 +319,23 @@ impl Request {
     }
 }
 
-/// Where an answer came from.
+/// The endpoint and the URL of an answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct AnswerUrls {
     pub(crate) endpoint: Url,
-    pub(crate) asked: Url,
+    pub(crate) requested: Url,
 }
 
-/// One segment of a path: whatever it holds, it stays one.
+/// Appends one segment of a path, encoded so that it remains one segment.
 fn encode_segment(path: &mut String, segment: &str) {
-    // `.` and `..` would be understood as steps, encoded or not.
+    // URL parsers resolve `.` and `..`, encoded or not.
     if matches!(segment, "." | "..") {
         return path.push('_');
     }
     path.extend(encoded(segment));
 }
 
-/// A text in which everything but what RFC 3986 calls unreserved is encoded.
+/// Encodes all except RFC 3986's unreserved characters.
 fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
 }

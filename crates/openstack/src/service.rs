@@ -1,4 +1,4 @@
-//! A service of a cloud, as plugins see it.
+//! A client of one service of a cloud.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::error::ApiError;
 use crate::link;
 use crate::session::Session;
 
-/// A service of a cloud. Cheap to clone.
+/// A client of one service of a cloud. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Service {
     pub(crate) session: Arc<Session>,
     pub(crate) def: &'static ServiceDef,
     pub(crate) endpoint: Arc<Endpoint>,
-    /// How many agents share the work that it is asked for.
+    /// How many agents share the work that its requests are for.
     pub(crate) members: u32,
 }
 
 impl Session {
-    /// A service of this cloud. Whether it is there is seen when it is asked.
+    /// Returns a client of a service of this cloud. Whether the service exists is known at the first request.
     pub fn service(self: &Arc<Self>, def: &'static ServiceDef) -> Service {
         Service {
             session: self.clone(),
@@ -34,8 +34,8 @@ impl Session {
 }
 
 impl Service {
-    /// The service for work that so many agents share: each has its part of the rate. The owner of a whole
-    /// listing has all of it. [`crate::each`] and the discoveries of tables do this by themselves.
+    /// Returns a client for work that this number of agents share: each has its share of the rate. The agent that runs a
+    /// discovery has the whole rate. [`crate::each`] and the discoveries of tables call this themselves.
     #[must_use]
     pub fn shared_by(&self, members: NonZeroUsize) -> Self {
         Self {
@@ -44,22 +44,22 @@ impl Service {
         }
     }
 
-    /// The session that it belongs to.
+    /// Returns the session.
     pub fn session(&self) -> &Arc<Session> {
         &self.session
     }
 
-    /// How many entries to ask for in a page.
+    /// Returns the number of entries to request per page.
     pub fn page_size(&self) -> u32 {
         self.endpoint.page_size
     }
 
-    /// How many requests it may have under way.
+    /// Returns the maximum number of concurrent requests.
     pub fn concurrency(&self) -> usize {
         self.endpoint.concurrency
     }
 
-    /// The URL of a path at this endpoint.
+    /// Returns the URL of a path at this endpoint.
     pub(crate) fn url(&self, endpoint: &Url, path: &str) -> Result<Url, ApiError> {
         let mut url = endpoint.clone();
         let (version, rest) = split_version(path);
@@ -86,7 +86,7 @@ impl Service {
     }
 }
 
-/// The version with which a path begins, and the rest.
+/// Splits a path into its leading version and the rest.
 fn split_version(path: &str) -> (Option<&str>, &str) {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let (first, rest) = inner.split_at(inner.find('/').unwrap_or(inner.len()));
@@ -97,7 +97,7 @@ fn split_version(path: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// The version that a path names.
+/// Returns the version in a path.
 fn version_of(path: &str) -> Option<&str> {
     path.split('/').find(|segment| link::is_version(segment))
 }

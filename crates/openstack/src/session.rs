@@ -25,10 +25,10 @@ use crate::tls::TlsVersions;
 use crate::token::{Token, TokenDocument};
 use crate::transport::Transport;
 
-/// The family whose options say how the cloud is reached.
+/// The family of the options for access to the cloud.
 pub const OPENSTACK: &str = "openstack";
 
-/// Keystone as the giver of tokens; as a service it is asked by the plugins.
+/// Keystone, which issues tokens and answers requests of the plugins.
 pub const KEYSTONE: ServiceDef = ServiceDef {
     name: "keystone",
     service_type: "identity",
@@ -36,29 +36,29 @@ pub const KEYSTONE: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-/// How a token is asked for; all plugins of an agent that use the session declare it, and share the token.
+/// The token request. All plugins of an agent that use the session declare it, and share the token.
 pub const TOKEN: CallDef = CallDef::new("keystone", "POST", "/v3/auth/tokens")
     .role("none")
     .rate(CallRate::Hourly);
 
-/// The header in which Keystone gives a token.
+/// The header of Keystone's answer with the token.
 const SUBJECT_TOKEN: &str = "x-subject-token";
 
-/// A service that refuses a token this young does not refuse it for its age: there is no sense in another one.
+/// The minimum age of a token that is replaced when a service rejects it: a younger one has not expired.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// After an attempt in vain Keystone is left alone for this time, and longer after each further one: a wrong
-/// password asked again and again locks the account.
+/// The pause after a failed authentication. It doubles with each further failure: repeated attempts with a wrong
+/// password lock the account.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// No pause is longer.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The session with a cloud.
 pub struct Session {
     options: Options,
     transport: Arc<Transport>,
-    /// Of services whose certificates are checked in a way of their own.
+    /// The transports of services with their own TLS options.
     transports: HashMap<String, Arc<Transport>>,
     credentials: Option<Credentials>,
     interface: Interface,
@@ -66,27 +66,27 @@ pub struct Session {
     calls: CallCounts,
     endpoints: Mutex<HashMap<&'static str, Arc<Endpoint>>>,
     token: Mutex<Option<Arc<Token>>>,
-    /// Held by who asks for a token.
-    renewal: tokio::sync::Mutex<Attempts>,
-    /// That there are no credentials has been said.
+    /// Locked while a token is requested.
+    renewal: tokio::sync::Mutex<FailedAttempts>,
+    /// Whether the missing credentials were logged.
     has_warned: AtomicBool,
 }
 
-/// The attempts in vain since the last token.
+/// The failed authentications since the last token.
 #[derive(Debug, Default)]
-struct Attempts {
+struct FailedAttempts {
     count: u32,
     not_before: Option<Instant>,
     reason: String,
 }
 
 impl Session {
-    /// The session of this agent: the same for all plugins, whatever their family. Without credentials everything that is
-    /// asked fails, which is said once in the log.
+    /// Returns the session of this agent, which all plugins of all families share. Without credentials every request fails,
+    /// which is logged once.
     ///
     /// # Errors
     ///
-    /// The option of the family `openstack` that is wrong.
+    /// An option of the family `openstack` is invalid.
     pub fn of(context: &BuildContext) -> Result<Arc<Self>, BuildError> {
         let session = Self::shared(context)?;
         if !session.has_credentials() && !session.has_warned.swap(true, Ordering::Relaxed) {
@@ -95,8 +95,8 @@ impl Session {
         Ok(session)
     }
 
-    /// The session of this agent, if the configuration names a cloud: for what a plugin can do without one. That there is
-    /// none is not worth a word then.
+    /// Returns the session of this agent if the configuration names a cloud, for plugins that also work without one. Logs
+    /// nothing if there is none.
     ///
     /// # Errors
     ///
@@ -175,11 +175,11 @@ impl Session {
         &self.options
     }
 
-    /// All URLs that the catalog has for a type (for all types unless said), with the session's interface and region.
+    /// Returns all URLs of a service type in the catalog (default: all types), with the session's interface and region.
     ///
     /// # Errors
     ///
-    /// When there is no token.
+    /// There is no token.
     pub async fn catalog_urls(&self, service_type: Option<&str>) -> Result<Vec<String>, ApiError> {
         let token = self.token().await?;
         let urls = token
@@ -193,16 +193,16 @@ impl Session {
         self.credentials.is_some()
     }
 
-    /// The project that the token is for, if it is for one.
+    /// Returns the project of the token's scope, if the scope is a project.
     ///
     /// # Errors
     ///
-    /// When there is no token.
+    /// There is no token.
     pub async fn project_id(&self) -> Result<Option<String>, ApiError> {
         Ok(self.token().await?.project_id.clone())
     }
 
-    /// The endpoint of a service: the same for all that ask it.
+    /// Returns the endpoint of a service, which all its callers share.
     pub(crate) fn endpoint(&self, def: &ServiceDef) -> Arc<Endpoint> {
         let mut endpoints = self.endpoints.lock();
         endpoints
@@ -220,7 +220,7 @@ impl Session {
             .clone()
     }
 
-    /// The token: the present one, or a new one if that is about to end.
+    /// Returns the present token, or a new one if the present one is about to expire.
     pub(crate) async fn token(&self) -> Result<Arc<Token>, ApiError> {
         let credentials = self.credentials.as_ref().ok_or(ApiError::NoCredentials)?;
         let present = self.present();
@@ -231,7 +231,7 @@ impl Session {
         }
         let usable = present.filter(|token| token.is_valid());
         let mut attempts = match &usable {
-            // One renews; the others go on with what there is.
+            // One caller renews the token; the others use the present one meanwhile.
             Some(token) => match self.renewal.try_lock() {
                 Ok(attempts) => attempts,
                 Err(_) => return Ok(token.clone()),
@@ -244,20 +244,20 @@ impl Session {
             return Ok(token);
         }
         if attempts.not_before.is_some_and(|time| Instant::now() < time) {
-            return usable.ok_or_else(|| ApiError::TokenRefusedBefore {
+            return usable.ok_or_else(|| ApiError::AuthenticationBackoff {
                 reason: attempts.reason.clone(),
             });
         }
         match self.authenticate(credentials).await {
             Ok(token) => {
-                *attempts = Attempts::default();
+                *attempts = FailedAttempts::default();
                 let token = Arc::new(token);
                 *self.token.lock() = Some(token.clone());
                 Ok(token)
             }
             Err(error) => {
                 attempts.failed(&error);
-                events::token_not_obtained(&error, usable.is_some());
+                events::token_failed(&error, usable.is_some());
                 usable.ok_or_else(|| ApiError::NoToken {
                     url: credentials.tokens_url.to_string(),
                     source: Box::new(error),
@@ -266,11 +266,11 @@ impl Session {
         }
     }
 
-    /// A service refused this token. Gives whether another one is worth a try.
-    pub(crate) fn refused(&self, token: &Arc<Token>) -> bool {
+    /// Records that a service rejected this token. Returns whether a retry with another token may succeed.
+    pub(crate) fn reject_token(&self, token: &Arc<Token>) -> bool {
         let mut present = self.token.lock();
         match &*present {
-            // Another one was had meanwhile.
+            // Another caller has renewed the token meanwhile.
             Some(present) if !Arc::ptr_eq(present, token) => true,
             _ if token.obtained.elapsed() < YOUNG => false,
             _ => {
@@ -295,20 +295,20 @@ impl Session {
             members: 1,
             body: Some(credentials.request().to_string()),
         };
-        let asked = Instant::now();
+        let sent = Instant::now();
         let url: Url = credentials.tokens_url.clone();
         let answer = exchange.send(&url, &headers).await?.successful().await?;
         let Some(header) = answer.headers().get(SUBJECT_TOKEN).cloned() else {
-            return Err(answer.unreadable("it has no token".to_owned()));
+            return Err(answer.unreadable("it contains no token".to_owned()));
         };
         let body: TokenDocument = document(answer).await?;
-        let token = Token::new(header, body, asked);
+        let token = Token::new(header, body, sent);
         events::token_obtained(url.as_str(), token.catalog.len(), token.lifetime.as_secs());
         Ok(token)
     }
 }
 
-impl Attempts {
+impl FailedAttempts {
     fn failed(&mut self, error: &ApiError) {
         self.reason = error.chain();
         let doublings = self.count.min(8);
@@ -322,7 +322,7 @@ fn interface(path: &str, text: &str) -> Result<Interface, OptionsError> {
     Interface::parse(text).ok_or_else(|| {
         OptionsError::new(
             path.to_owned(),
-            format!("`{text}` is none of `public`, `internal`, `admin`"),
+            format!("`{text}` is invalid; expected `public`, `internal` or `admin`"),
         )
     })
 }

@@ -1,4 +1,4 @@
-//! Discoveries and pollsters that are a table: a listing whose entries carry the values.
+//! Discoveries and pollsters declared as a table: a list whose entries contain the values.
 
 use std::sync::Arc;
 
@@ -17,35 +17,35 @@ use crate::request::Request;
 use crate::service::Service;
 use crate::session::Session;
 
-/// No key of a resource is longer: an entry with a longer one is no resource.
+/// The longest key of a resource; an entry with a longer one is skipped.
 const MAX_KEY: usize = 1024;
 
-/// What a path of a service lists, and what its entries are measured by.
+/// The declaration of a list of a service, and of the meters of its entries.
 ///
-/// One table makes a discovery, whose resources are [`Record`]s, and the pollster that measures them; they are
-/// registered with `|context| TABLE.discovery(context)` and `|context| TABLE.pollster(context)`. The meters of
-/// the registration are [`Table::meter_defs`], so that each meter is named once.
+/// One table creates a discovery, whose resources are [`Record`]s, and the pollster that measures them; register them
+/// with `|context| TABLE.discovery(context)` and `|context| TABLE.pollster(context)`. The registration's meters are
+/// [`Table::meter_defs`], so that each meter is declared once.
 pub struct Table {
     /// The service.
     pub service: &'static ServiceDef,
-    /// What is asked.
+    /// The request.
     pub call: CallDef,
-    /// Where in the answer the list stands.
+    /// Where in the answer the list is.
     pub list: List,
-    /// Adds to the request what makes the list whole: parameters, headers, [`Request::paged`].
+    /// Adds query parameters and headers to the request so that the list is complete, for example [`Request::paged`].
     pub request: fn(Request) -> Request,
-    /// The key of an entry, which is the resource id of its samples: what never changes about it. `None`: it
-    /// is no resource.
+    /// Returns the key of an entry, which is the resource id of its samples and never changes. `None`: the entry is not a
+    /// resource.
     pub key: fn(&Record) -> Option<String>,
-    /// The members whose text may be the project's id; the first that has one says it.
+    /// The members that may contain the project's id; the first string is used.
     pub project: &'static [&'static str],
-    /// The members whose text may be the user's id; the first that has one says it.
+    /// The members that may contain the user's id; the first string is used.
     pub user: &'static [&'static str],
-    /// What is published as metadata, in order.
+    /// The metadata of samples, in order.
     pub metadata: &'static [Metadata],
-    /// Further members that are kept, for keys, meters and metadata that is made.
+    /// Further members to store, for keys, meters and computed metadata.
     pub members: &'static [&'static str],
-    /// The meters, and how each is measured.
+    /// The meters, each with its measure function.
     pub meters: &'static [(MeterDef, Measure)],
 }
 
@@ -59,11 +59,11 @@ pub struct Metadata {
 #[derive(Debug, Clone, Copy)]
 enum Origin {
     Member(&'static str),
-    Made(fn(&Record) -> Value),
+    Computed(fn(&Record) -> Value),
 }
 
 impl Metadata {
-    /// A member under its own name; null when the service did not send it.
+    /// A member under its own name; null if the service did not send it.
     pub const fn of(member: &'static str) -> Self {
         Self::named(member, member)
     }
@@ -76,61 +76,61 @@ impl Metadata {
         }
     }
 
-    /// What is made of a record.
-    pub const fn made(key: &'static str, make: fn(&Record) -> Value) -> Self {
+    /// A value computed from the record.
+    pub const fn computed(key: &'static str, make: fn(&Record) -> Value) -> Self {
         Self {
             key,
-            from: Origin::Made(make),
+            from: Origin::Computed(make),
         }
     }
 
     fn read(&self, record: &Record) -> Value {
         match self.from {
             Origin::Member(member) => record.get(member).clone(),
-            Origin::Made(make) => make(record),
+            Origin::Computed(make) => make(record),
         }
     }
 }
 
-/// The value of a meter of a record: `None` is no sample; an error says why there should be one and is not.
+/// The value of a meter of a record. `None`: no sample. An error: why the value is missing.
 pub type Measured = Result<Option<Volume>, String>;
 
-/// How a meter is measured.
+/// Measures a meter.
 pub type Measure = fn(&Record) -> Measured;
 
-/// The key of entries that have an `id`.
+/// Returns the member `id` as the key of an entry.
 pub fn id(record: &Record) -> Option<String> {
     record.text("id").map(str::to_owned)
 }
 
-/// The number that a member holds; no sample where it is null.
+/// Returns the number in a member; no sample if it is null.
 ///
 /// # Errors
 ///
-/// When it is something else, as Cinder's `unknown` and `infinite`.
+/// The member is something else, for example Cinder's `unknown` and `infinite`.
 pub fn number(value: &Value) -> Measured {
     match value {
         Value::Null => Ok(None),
         Value::Int(number) => Ok(Some((*number).into())),
         Value::Uint(number) => Ok(Some((*number).into())),
         Value::Float(number) => Ok(Some((*number).into())),
-        Value::Text(text) => Err(format!("the service gives `{text}`, which is no number")),
-        _ => Err("the service gives what is no number".to_owned()),
+        Value::Text(text) => Err(format!("the service sent `{text}`; expected a number")),
+        _ => Err("the service sent another type; expected a number".to_owned()),
     }
 }
 
-/// The number for a word, whatever its case; -1 for one that is not in the table, and for none.
+/// Returns the number of a status, ignoring case; -1 for one that is not in the table, and for none.
 pub fn status(word: Option<&str>, table: &[(&str, i64)]) -> Volume {
     let known = word.and_then(|word| table.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)));
     known.map_or(-1, |(_, number)| *number).into()
 }
 
 impl Table {
-    /// Makes the discovery.
+    /// Creates the discovery.
     ///
     /// # Errors
     ///
-    /// When the options of the session are wrong.
+    /// The options of the session are invalid.
     pub fn discovery(&'static self, context: &BuildContext) -> Result<Arc<dyn Discovery>, BuildError> {
         Ok(Arc::new(TableDiscovery {
             table: self,
@@ -138,12 +138,12 @@ impl Table {
         }))
     }
 
-    /// The entries, as this service lists them.
+    /// Lists the entries of the table.
     pub fn entries(&'static self, service: &Service) -> Entries {
         self.entries_of((self.request)(service.request(&self.call)))
     }
 
-    /// The entries that a request lists.
+    /// Lists the entries of another request.
     pub fn entries_of(&'static self, request: Request) -> Entries {
         Entries {
             table: self,
@@ -152,30 +152,30 @@ impl Table {
         }
     }
 
-    /// Makes the pollster.
+    /// Creates the pollster.
     ///
     /// # Errors
     ///
-    /// When the options of the session are wrong.
+    /// The options of the session are invalid.
     pub fn pollster(&'static self, context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
-        // Said once, with the options of the discovery: a pollster by itself asks nothing.
+        // Reports invalid options; the pollster itself sends no requests.
         Session::of(context)?;
         Ok(Arc::new(TablePollster(self)))
     }
 
-    /// The definitions of the meters, for the registration of the pollster:
+    /// Returns the definitions of the meters, for the registration of the pollster:
     /// `.meters(&const { TABLE.meter_defs::<2>() })` for a table of two.
     ///
     /// # Panics
     ///
-    /// When the table has another number of meters. In a constant that is an error of the compiler.
+    /// `N` is not the table's number of meters. In a constant this is a compiler error.
     pub const fn meter_defs<const N: usize>(&self) -> [MeterDef; N] {
-        assert!(N == self.meters.len(), "the table has another number of meters");
+        assert!(N == self.meters.len(), "`N` must be the table's number of meters");
         let mut defs = [self.meters[0].0; N];
-        let mut place = 0;
-        while place < N {
-            defs[place] = self.meters[place].0;
-            place += 1;
+        let mut index = 0;
+        while index < N {
+            defs[index] = self.meters[index].0;
+            index += 1;
         }
         defs
     }
@@ -183,7 +183,7 @@ impl Table {
     fn all_members(&self) -> Members {
         let of_metadata = self.metadata.iter().filter_map(|entry| match entry.from {
             Origin::Member(member) => Some(member),
-            Origin::Made(_) => None,
+            Origin::Computed(_) => None,
         });
         let all = self
             .members
@@ -201,7 +201,7 @@ impl Table {
         members.into()
     }
 
-    /// What the samples of a resource of this table share.
+    /// Returns the attributes that the samples of a resource share.
     pub fn subject(&self, resource: &Resource, record: &Record) -> Subject {
         let text = |members: &[&str]| {
             members
@@ -229,11 +229,11 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// The next entry and its key; `None` at the end. An entry that has no key or is no object is passed over.
+    /// Returns the next entry and its key; `None` at the end. Skips entries without a key and entries that are not objects.
     ///
     /// # Errors
     ///
-    /// What ended the listing early.
+    /// The error that ended the list early.
     pub async fn next(&mut self) -> Result<Option<(String, Record)>, ApiError> {
         let (table, members) = (self.table, &self.members);
         let read = |entry: &[u8]| {
@@ -270,15 +270,15 @@ impl Discovery for TableDiscovery {
     }
 }
 
-/// Refuses a discovery URL with a parameter, for discoveries that have none.
+/// Rejects a discovery URL with a parameter, for discoveries without parameters.
 ///
 /// # Errors
 ///
-/// When there is one.
+/// There is a parameter.
 pub fn no_parameter(run: &DiscoveryRun) -> Result<(), Failure> {
     match run.parameter() {
         None | Some("") => Ok(()),
-        Some(_) => Err(Failure::permanent("this discovery takes no parameter")),
+        Some(_) => Err(Failure::permanent("this discovery accepts no parameter")),
     }
 }
 
@@ -297,7 +297,7 @@ impl Pollster for TablePollster {
             for resource in page.iter() {
                 match resource.body::<Record>() {
                     Some(record) => self.measure(run, resource, record).await?,
-                    None => run.fail(resource, unknown()),
+                    None => run.fail(resource, unknown_resource()),
                 }
             }
         }
@@ -306,10 +306,10 @@ impl Pollster for TablePollster {
 }
 
 impl TablePollster {
-    /// A meter that cannot be measured costs none of the others its sample.
+    /// Measures all meters of a resource. A meter that cannot be measured does not affect the others.
     async fn measure(&self, run: &mut PollRun, resource: &Resource, record: &Record) -> Result<(), Failure> {
         let mut values = Vec::with_capacity(self.0.meters.len());
-        let mut troubles = Vec::new();
+        let mut failures = Vec::new();
         for (meter, measure) in self.0.meters {
             let name = meter.name;
             if !run.wants(name) {
@@ -318,10 +318,10 @@ impl TablePollster {
             match measure(record) {
                 Ok(None) => {}
                 Ok(Some(volume)) => values.push((name, volume)),
-                Err(reason) => troubles.push(format!("{name}: {reason}")),
+                Err(reason) => failures.push(format!("{name}: {reason}")),
             }
         }
-        if troubles.is_empty() || !values.is_empty() {
+        if failures.is_empty() || !values.is_empty() {
             let subject = self.0.subject(resource, record).shared();
             let mut report = run.report(resource);
             for (name, volume) in values {
@@ -329,14 +329,14 @@ impl TablePollster {
             }
             report.send().await?;
         }
-        if !troubles.is_empty() {
-            run.fail(resource, Failure::transient(troubles.join("; ")));
+        if !failures.is_empty() {
+            run.fail(resource, Failure::transient(failures.join("; ")));
         }
         Ok(())
     }
 }
 
-/// The failure of a resource that the pollster's discovery did not list.
-pub fn unknown() -> Failure {
-    Failure::not_supported("only what the discovery of this pollster lists can be measured")
+/// The failure of a resource that is not from the pollster's discovery.
+pub fn unknown_resource() -> Failure {
+    Failure::not_supported("this pollster measures only the resources of its own discovery")
 }

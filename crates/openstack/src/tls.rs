@@ -1,4 +1,4 @@
-//! Which versions of TLS services may speak.
+//! TLS versions.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use reqwest::tls::Version;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Unexpected};
 
-/// A version of TLS; older ones than these are never spoken.
+/// A TLS version; older versions are not supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
     /// `1.2`.
@@ -16,7 +16,7 @@ pub enum TlsVersion {
     V1_3,
 }
 
-/// The versions that may be spoken; `None`: no bound.
+/// The allowed TLS versions; `None`: no bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TlsVersions {
     pub(crate) min: Option<TlsVersion>,
@@ -24,7 +24,7 @@ pub(crate) struct TlsVersions {
 }
 
 impl TlsVersions {
-    /// These, where they are said; else those.
+    /// Returns these bounds, with the others' where these are not set.
     pub(crate) fn or(self, others: Self) -> Self {
         Self {
             min: self.min.or(others.min),
@@ -34,12 +34,12 @@ impl TlsVersions {
 
     /// # Errors
     ///
-    /// When they leave no version.
+    /// The bounds exclude all versions.
     pub(crate) fn check(self) -> Result<(), OptionsError> {
         match (self.min, self.max) {
             (Some(min), Some(max)) if min > max => Err(OptionsError::new(
                 "tls_min_version",
-                "more than `tls_max_version`: no version is left",
+                "higher than `tls_max_version`: no version is allowed",
             )),
             _ => Ok(()),
         }
@@ -58,7 +58,7 @@ impl From<TlsVersion> for Version {
 impl<'de> Deserialize<'de> for TlsVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = f64::deserialize(deserializer)?;
-        // Both are read from the same digits, and so are equal to the bit.
+        // Both are parsed from the same digits, and so are bitwise equal.
         if number.to_bits() == 1.2_f64.to_bits() {
             Ok(Self::V1_2)
         } else if number.to_bits() == 1.3_f64.to_bits() {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_that_leave_no_version_are_refused() {
+    fn bounds_that_allow_no_version_are_rejected() {
         let check = |min, max| TlsVersions { min, max }.check().is_ok();
         let (older, newer) = (Some(TlsVersion::V1_2), Some(TlsVersion::V1_3));
         assert!(check(older, newer) && check(newer, newer) && check(None, older) && check(newer, None));

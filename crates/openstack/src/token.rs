@@ -1,4 +1,4 @@
-//! A token: what it opens, and how long.
+//! A token: its catalog and its lifetime.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use tokio::time::Instant;
 
 use crate::catalog::{Catalog, CatalogService};
 
-/// A token is renewed this long before its end, or a quarter of its lifetime if that is less.
+/// A token is renewed this long before it expires, or a quarter of its lifetime if that is shorter.
 const MARGIN: Duration = Duration::from_secs(300);
 
-/// A token whose lifetime Keystone does not say is used this long.
+/// The assumed lifetime of a token if Keystone does not report it.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(300);
 
-/// No token is used longer without another, whatever Keystone says.
+/// The longest use of a token, whatever lifetime Keystone reports.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// A token and its catalog.
 #[derive(Debug)]
 pub(crate) struct Token {
-    /// For `X-Auth-Token`; marked sensitive, so that no output shows it.
+    /// For `X-Auth-Token`; marked sensitive, so that debug output hides it.
     pub(crate) header: HeaderValue,
     pub(crate) catalog: Catalog,
-    /// The project that it is for.
+    /// The project of its scope.
     pub(crate) project_id: Option<String>,
     pub(crate) obtained: Instant,
     pub(crate) lifetime: Duration,
@@ -50,8 +50,8 @@ struct Project {
 }
 
 impl Token {
-    /// Of an answer that came for a request sent at `asked`.
-    pub(crate) fn new(mut header: HeaderValue, document: TokenDocument, asked: Instant) -> Self {
+    /// Creates a token from the answer to a request sent at `sent`.
+    pub(crate) fn new(mut header: HeaderValue, document: TokenDocument, sent: Instant) -> Self {
         header.set_sensitive(true);
         let body = document.token;
         Self {
@@ -59,23 +59,23 @@ impl Token {
             lifetime: body.lifetime(),
             catalog: Catalog::new(body.catalog),
             project_id: body.project.map(|project| project.id),
-            obtained: asked,
+            obtained: sent,
         }
     }
 
-    /// Whether it is time for another one.
+    /// Whether the token should be renewed.
     pub(crate) fn is_due(&self) -> bool {
         self.obtained.elapsed() + MARGIN.min(self.lifetime / 4) >= self.lifetime
     }
 
-    /// Whether services still take it.
+    /// Whether services still accept it.
     pub(crate) fn is_valid(&self) -> bool {
         self.obtained.elapsed() < self.lifetime
     }
 }
 
 impl TokenBody {
-    /// From Keystone's own times, so that this machine's clock does not matter.
+    /// Returns the lifetime by Keystone's own clock, so that this machine's clock does not matter.
     fn lifetime(&self) -> Duration {
         let time = |text: &Option<String>| text.as_deref()?.parse::<jiff::Timestamp>().ok();
         time(&self.expires_at)
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn odd_times_are_borne() {
+    async fn odd_times_are_handled() {
         assert_eq!(
             token("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z").lifetime,
             Duration::from_secs(60)

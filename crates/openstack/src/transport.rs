@@ -10,16 +10,16 @@ use tokio::sync::OnceCell;
 use crate::credentials::Access;
 use crate::tls::TlsVersions;
 
-/// A certificate file is no larger; more is some other file.
+/// The largest certificate file.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
-/// A connection that nobody uses is closed after this time: soon after a cycle, and before the far side does.
+/// An idle connection is closed after this time: soon after a cycle, and before the server closes it.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// How long a connection may take to come about, TLS included.
+/// The time limit for connecting, including TLS.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Makes the client when it is first needed: it takes memory that an agent without OpenStack does not spend.
+/// Creates the client at its first use, so that an agent without OpenStack spends no memory on it.
 #[derive(Debug)]
 pub(crate) struct Transport {
     authorities: Option<Vec<Certificate>>,
@@ -35,7 +35,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// The option whose file cannot be used.
+    /// A file cannot be used; names the option.
     pub(crate) fn new(access: &Access, timeout: Duration) -> Result<Self, OptionsError> {
         access.versions.check()?;
         let authorities = access.ca.as_deref().map(authorities).transpose()?;
@@ -53,17 +53,17 @@ impl Transport {
         })
     }
 
-    /// The client.
+    /// Returns the client.
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
+    /// The client cannot be created.
     pub(crate) async fn client(&self) -> Result<&Client, reqwest::Error> {
         self.client
             .get_or_try_init(|| async {
                 let mut builder = Client::builder()
                     .user_agent(concat!("nephoscope/", env!("CARGO_PKG_VERSION")))
-                    // A redirect would take the token to wherever it leads; what is followed is followed by `Service`.
+                    // A redirect would send the token to its target; `Request` follows redirects at the endpoint itself.
                     .redirect(reqwest::redirect::Policy::none())
                     .retry(reqwest::retry::never())
                     .referer(false)
@@ -73,7 +73,7 @@ impl Transport {
                     .tls_danger_accept_invalid_certs(self.insecure);
                 builder = builder.tls_certs_only(match &self.authorities {
                     Some(authorities) => authorities.clone(),
-                    None => of_the_system(),
+                    None => system_authorities(),
                 });
                 if let Some(version) = self.versions.min {
                     builder = builder.tls_version_min(version.into());
@@ -90,8 +90,8 @@ impl Transport {
     }
 }
 
-/// The authorities of the system. One without any can still reach services without TLS.
-fn of_the_system() -> Vec<Certificate> {
+/// Returns the system's CA certificates. Without any, services without TLS remain reachable.
+fn system_authorities() -> Vec<Certificate> {
     let found = rustls_native_certs::load_native_certs().certs;
     found
         .iter()
@@ -103,7 +103,7 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, OptionsError> {
     let pem = read("cafile", path)?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(wrong("cafile", path, "has no certificate in PEM form")),
+        _ => Err(invalid("cafile", path, "contains no PEM certificate")),
     }
 }
 
@@ -113,19 +113,19 @@ fn identity(certificate: &Path, key: Option<&Path>) -> Result<Identity, OptionsE
         pem.push(b'\n');
         pem.extend(read("keyfile", key)?);
     }
-    // What reqwest says of it might show a part of the key.
+    // reqwest's error might contain a part of the key.
     Identity::from_pem(&pem)
-        .map_err(|_| wrong("certfile", certificate, "has no certificate and key in PEM form"))
+        .map_err(|_| invalid("certfile", certificate, "contains no PEM certificate and key"))
 }
 
 fn read(option: &str, path: &Path) -> Result<Vec<u8>, OptionsError> {
-    let found = std::fs::metadata(path).map_err(|error| wrong(option, path, &error.to_string()))?;
+    let found = std::fs::metadata(path).map_err(|error| invalid(option, path, &error.to_string()))?;
     if !found.is_file() || found.len() > MAX_FILE {
-        return Err(wrong(option, path, "not a file of certificates"));
+        return Err(invalid(option, path, "not a certificate file"));
     }
-    std::fs::read(path).map_err(|error| wrong(option, path, &error.to_string()))
+    std::fs::read(path).map_err(|error| invalid(option, path, &error.to_string()))
 }
 
-fn wrong(option: &str, path: &Path, message: &str) -> OptionsError {
+fn invalid(option: &str, path: &Path, message: &str) -> OptionsError {
     OptionsError::new(option.to_owned(), format!("{}: {message}", path.display()))
 }

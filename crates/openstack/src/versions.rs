@@ -1,4 +1,4 @@
-//! Which versions of its API a service speaks.
+//! The API versions of a service.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-/// A service may be upgraded while the agent runs: what it speaks is asked again after this time.
-const FRESH: Duration = Duration::from_secs(3600);
+/// How long negotiated versions are valid: a service may be upgraded while the agent runs.
+const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// A microversion, for example 3.64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +26,7 @@ impl Microversion {
     }
 }
 
-/// What was agreed with a service.
+/// The result of version negotiation with a service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Negotiated {
     /// `None`: the service has no microversions.
@@ -36,24 +36,24 @@ pub(crate) struct Negotiated {
 
 impl Negotiated {
     pub(crate) fn is_fresh(&self) -> bool {
-        self.at.elapsed() < FRESH
+        self.at.elapsed() < MAX_AGE
     }
 
-    /// The best of what the document offers, and not more than is wanted.
+    /// Selects the latest offered version that is not newer than the wanted one.
     ///
     /// # Errors
     ///
-    /// The range that is offered, when what is wanted lies before it.
+    /// The offered range, if all of it is newer than the wanted version.
     pub(crate) fn of(document: &VersionDocument, wanted: Microversion) -> Result<Self, String> {
         let offered = document
             .entries()
             .into_iter()
-            .filter_map(|entry| Some((entry.least()?, entry.most()?)))
-            .find(|(_, most)| most.0 == wanted.0);
+            .filter_map(|entry| Some((entry.min()?, entry.max()?)))
+            .find(|(_, max)| max.0 == wanted.0);
         let version = match offered {
             None => None,
-            Some((least, most)) if wanted < least => return Err(format!("{least} to {most}")),
-            Some((_, most)) => Some(wanted.min(most)),
+            Some((min, max)) if wanted < min => return Err(format!("{min} to {max}")),
+            Some((_, max)) => Some(wanted.min(max)),
         };
         Ok(Self {
             version,
@@ -62,7 +62,7 @@ impl Negotiated {
     }
 }
 
-/// The document at the root of an API, in the forms that services give it.
+/// The document at the root of an API, in the forms that services use.
 #[derive(Debug, Deserialize)]
 pub(crate) struct VersionDocument {
     version: Option<VersionEntry>,
@@ -97,13 +97,13 @@ impl VersionDocument {
 }
 
 impl VersionEntry {
-    fn least(&self) -> Option<Microversion> {
+    fn min(&self) -> Option<Microversion> {
         Microversion::parse(self.min_version.as_deref()?)
     }
 
-    fn most(&self) -> Option<Microversion> {
-        let most = self.max_version.as_deref().filter(|text| !text.is_empty());
-        Microversion::parse(most.or(self.version.as_deref())?)
+    fn max(&self) -> Option<Microversion> {
+        let max = self.max_version.as_deref().filter(|text| !text.is_empty());
+        Microversion::parse(max.or(self.version.as_deref())?)
     }
 }
 
@@ -112,26 +112,29 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn agreed(document: serde_json::Value, wanted: Microversion) -> Result<Option<String>, String> {
+    fn negotiated(document: serde_json::Value, wanted: Microversion) -> Result<Option<String>, String> {
         let document = serde_json::from_value(document).unwrap();
         Negotiated::of(&document, wanted).map(|found| found.version.map(|version| version.to_string()))
     }
 
     #[tokio::test]
-    async fn the_best_version_that_both_know_is_agreed() {
+    async fn the_latest_version_that_both_support_is_negotiated() {
         let cinder = json!({ "versions": [
             { "id": "v3.0", "status": "CURRENT", "version": "3.50", "min_version": "3.0" },
         ] });
         assert_eq!(
-            agreed(cinder.clone(), Microversion(3, 64)),
+            negotiated(cinder.clone(), Microversion(3, 64)),
             Ok(Some("3.50".into()))
         );
-        assert_eq!(agreed(cinder, Microversion(3, 7)), Ok(Some("3.7".into())));
+        assert_eq!(negotiated(cinder, Microversion(3, 7)), Ok(Some("3.7".into())));
         let nova = json!({ "version": { "id": "v2.1", "version": "2.96", "min_version": "2.1" } });
-        assert_eq!(agreed(nova.clone(), Microversion(2, 1)), Ok(Some("2.1".into())));
-        assert_eq!(agreed(nova, Microversion(2, 0)), Err("2.1 to 2.96".into()));
+        assert_eq!(
+            negotiated(nova.clone(), Microversion(2, 1)),
+            Ok(Some("2.1".into()))
+        );
+        assert_eq!(negotiated(nova, Microversion(2, 0)), Err("2.1 to 2.96".into()));
         let old = json!({ "versions": { "values": [{ "id": "v2.0", "version": "", "min_version": "" }] } });
-        assert_eq!(agreed(old, Microversion(2, 1)), Ok(None));
-        assert_eq!(agreed(json!({}), Microversion(2, 1)), Ok(None));
+        assert_eq!(negotiated(old, Microversion(2, 1)), Ok(None));
+        assert_eq!(negotiated(json!({}), Microversion(2, 1)), Ok(None));
     }
 }

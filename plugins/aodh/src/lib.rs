@@ -1,11 +1,11 @@
-//! Evaluations of Aodh's alarms.
+//! Evaluation results of Aodh's alarms.
 //!
-//! Names, units, ids and metadata are those of ceilometer's discovery `alarm` and meter `alarm.evaluation_result`. An
-//! alarm is a resource of its own here; ceilometer has one resource with all of them in it.
+//! Names, units, ids and metadata are those of ceilometer's discovery `alarm` and meter `alarm.evaluation_result`. Each
+//! alarm is a resource; ceilometer has one resource that contains all alarms.
 
 use std::sync::Arc;
 
-use nephoscope_openstack::{List, Record, Root, ServiceDef, Session, TOKEN, Table, number, unknown};
+use nephoscope_openstack::{List, Record, Root, ServiceDef, Session, TOKEN, Table, number, unknown_resource};
 use nephoscope_plugin::model::{MeterDef, Resource, Value};
 use nephoscope_plugin::{
     BuildContext, BuildError, CallDef, DiscoveryPlugin, Failure, Family, PartitionMode, PollRun, Pollster,
@@ -33,16 +33,16 @@ static ALARMS: Table = Table {
     user: &[],
     metadata: &[],
     members: &["alarm_id", "state_counters"],
-    // Its samples differ in their metadata: see `EvaluationResults`.
+    // The metadata differs per sample: see `EvaluationResults`.
     meters: &[],
 };
 
-register!(Registration::Family(Family::new(FAMILY, "Alarms of Aodh")));
+register!(Registration::Family(Family::new(FAMILY, "Aodh alarms")));
 
 register!(Registration::Discovery(
     DiscoveryPlugin::new("alarm", FAMILY, |context| ALARMS.discovery(context))
         .namespaces(NAMESPACES)
-        .description("Lists the alarms of all projects that were evaluated")
+        .description("Lists the evaluated alarms of all projects")
         .scope(Scope::Shared)
         .partition(PartitionMode::Listing)
         .calls(&[ALARMS.call, TOKEN])
@@ -51,11 +51,11 @@ register!(Registration::Discovery(
 register!(Registration::Pollster(
     PollsterPlugin::new("alarm.evaluation_result", FAMILY, build)
         .namespaces(NAMESPACES)
-        .description("How often alarms were evaluated to each state")
+        .description("Evaluations of alarms by resulting state")
         .meters(&[MeterDef::gauge(
             METER,
             "evaluation_result_count",
-            "Evaluations with the result that `alarm_state` of the metadata names"
+            "Evaluations with the result in the metadata `alarm_state`"
         )])
         .default_discovery("alarm")
 ));
@@ -74,7 +74,7 @@ impl Pollster for EvaluationResults {
             for alarm in page.iter() {
                 match alarm.body::<Record>() {
                     Some(record) => report(run, alarm, record).await?,
-                    None => run.fail(alarm, unknown()),
+                    None => run.fail(alarm, unknown_resource()),
                 }
             }
         }
@@ -82,14 +82,14 @@ impl Pollster for EvaluationResults {
     }
 }
 
-/// A sample for each state, in the order in which Aodh says them; all of one resource id.
+/// Reports a sample for each state, in the order of Aodh's answer; all have the alarm's resource id.
 async fn report(run: &mut PollRun, alarm: &Resource, record: &Record) -> Result<(), Failure> {
     let Value::Map(counts) = record.get("state_counters") else {
-        run.fail(alarm, Failure::transient("the alarm has no counts of states"));
+        run.fail(alarm, Failure::transient("the alarm has no `state_counters`"));
         return Ok(());
     };
     let mut report = run.report(alarm);
-    let mut trouble = None;
+    let mut failure = None;
     for (state, count) in counts {
         match number(count) {
             Ok(Some(count)) => {
@@ -98,11 +98,11 @@ async fn report(run: &mut PollRun, alarm: &Resource, record: &Record) -> Result<
                 report.add(METER, &subject, count);
             }
             Ok(None) => {}
-            Err(reason) => trouble = Some(reason),
+            Err(reason) => failure = Some(reason),
         }
     }
     report.send().await?;
-    if let Some(reason) = trouble {
+    if let Some(reason) = failure {
         run.fail(alarm, Failure::transient(reason));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Alarms, as the example of ceilometer's reference has them and as a whole cloud does.
+//! Tests of alarms with the example of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_aodh as _;
 use nephoscope_cloud::{Cloud, Size};
@@ -22,11 +22,11 @@ async fn the_samples_are_those_of_ceilometer() {
         .poll()
         .await;
     insta::assert_snapshot!(outcome.json_lines());
-    insta::assert_snapshot!(outcome.troubles(), @"al-2: transient: the alarm has no counts of states");
+    insta::assert_snapshot!(outcome.troubles(), @"al-2: transient: the alarm has no `state_counters`");
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("aodh")
         .options_of("openstack", cloud.options())

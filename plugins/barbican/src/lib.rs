@@ -1,8 +1,8 @@
-//! Secrets of Barbican: ceilometer's discovery `barbican`, for pollsters that need credentials of their own.
+//! Secrets of Barbican: ceilometer's discovery `barbican`, for pollsters that need their own credentials.
 //!
 //! `barbican://ID` lists one resource, whose key is the secret's id and whose body, [`Credentials`], is its payload.
-//! Ceilometer's resource is the payload itself, which then stands in logs and samples; and it drops what stands before
-//! `/v1` in the endpoint's path, so that it finds no Barbican behind a proxy.
+//! Differences to ceilometer: its resource is the payload itself, which appears in logs and samples; and it drops the path
+//! before `/v1` of the endpoint, so that it finds no Barbican behind a proxy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use nephoscope_plugin::{
 
 const FAMILY: &str = "barbican";
 
-/// The resource that is listed where there is no secret: a pollster that can do without one polls it.
+/// The key of the resource that is listed where there is no secret, for pollsters that also work without one.
 pub const NO_SECRETS: &str = "No secrets found";
 
 static BARBICAN: ServiceDef = ServiceDef {
@@ -28,25 +28,25 @@ static BARBICAN: ServiceDef = ServiceDef {
 
 static PAYLOAD: CallDef = CallDef::new(FAMILY, "GET", "/v1/secrets/{secret}/payload").role("observer");
 
-register!(Registration::Family(Family::new(FAMILY, "Secrets of Barbican")));
+register!(Registration::Family(Family::new(FAMILY, "Barbican secrets")));
 
 register!(Registration::Discovery(
     DiscoveryPlugin::new("barbican", FAMILY, build)
         .namespaces(&["central"])
         .description(
-            "Lists the secret whose id is the parameter, for pollsters with credentials of their own"
+            "Lists the secret whose id is the parameter, for pollsters that need their own credentials"
         )
         .scope(Scope::Shared)
         .partition(PartitionMode::Resource)
         .calls(&[PAYLOAD, TOKEN])
 ));
 
-/// The payload of a secret: shown nowhere.
+/// The payload of a secret; hidden in all output.
 #[derive(Clone)]
 pub struct Credentials(Vec<u8>);
 
 impl Credentials {
-    /// The payload, for the one place that needs it.
+    /// Returns the payload.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -87,14 +87,14 @@ impl Discovery for Secrets {
 }
 
 impl Secrets {
-    /// The payload of a secret; `None` where the cloud has no Barbican.
+    /// Returns the payload of a secret; `None` if the cloud has no Barbican.
     async fn payload(&self, id: &str, run: &DiscoveryRun) -> Result<Option<Credentials>, Failure> {
         let barbican = self.0.shared_by(run.members());
         let request = barbican.request(&PAYLOAD).segment(id).header("accept", "*/*");
         match request.bytes().await {
             Ok(payload) => Ok(Some(Credentials(payload))),
             Err(ApiError::NoEndpoint { .. }) => Ok(None),
-            // Somebody has named a secret that is not there: that is an error, not a part of the cloud that is missing.
+            // The configured secret does not exist: that is an error, not an unsupported part of the cloud.
             Err(error) if error.status() == Some(404) => Err(Failure::transient(error.to_string())),
             Err(error) => Err(error.into()),
         }

@@ -1,15 +1,15 @@
-//! Secrets as resources.
+//! Tests of secrets as resources.
 
 use nephoscope_barbican::{Credentials, NO_SECRETS};
 use nephoscope_cloud::{Cloud, Service, Size};
 use nephoscope_plugin::FailureKind;
 use nephoscope_plugin::testing::{Conformance, Kit};
 
-/// The secret that the cloud has, as a discovery URL.
+/// The discovery URL of the simulated cloud's secret.
 const URL: &str = "barbican://5ec2e700-0000-4000-8000-000000000001";
 
 #[tokio::test]
-async fn a_secret_is_listed_by_its_id_and_its_payload_does_not_show() {
+async fn a_secret_is_listed_by_its_id_and_its_payload_is_hidden() {
     let cloud = Cloud::start(Size::of(0)).await;
     let kit = Kit::new("barbican").options_of("openstack", cloud.options());
     let found = kit.discovery(URL).list().await.unwrap();
@@ -26,7 +26,7 @@ async fn a_secret_is_listed_by_its_id_and_its_payload_does_not_show() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_secret_that_is_what_is_listed() {
+async fn without_a_secret_a_placeholder_is_listed() {
     let cloud = Cloud::start(Size::of(0)).await;
     let kit = Kit::new("barbican").options_of("openstack", cloud.options());
     for url in ["barbican", "barbican://"] {
@@ -41,7 +41,7 @@ async fn where_there_is_no_secret_that_is_what_is_listed() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_there_is_no_empty_listing() {
+async fn a_missing_secret_is_an_error() {
     let cloud = Cloud::start(Size::of(0)).await;
     let kit = Kit::new("barbican").options_of("openstack", cloud.options());
     let failure = kit.discovery("barbican://other").list().await.unwrap_err();
@@ -50,7 +50,7 @@ async fn a_secret_that_is_not_there_is_no_empty_listing() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(0)).await;
     Conformance::of("barbican")
         .options_of("openstack", cloud.options())

@@ -1,4 +1,4 @@
-//! Storage pools: their capacity.
+//! Capacities of storage pools.
 
 use nephoscope_openstack::{List, Measured, Metadata, Record, TOKEN, Table, number};
 use nephoscope_plugin::model::{MeterDef, Value, Volume};
@@ -17,20 +17,24 @@ static POOLS: Table = Table {
     key: |pool| pool.text("name").map(str::to_owned),
     project: &[],
     user: &[],
-    metadata: &[Metadata::made("pool_name", |pool| {
+    metadata: &[Metadata::computed("pool_name", |pool| {
         capability(pool, "pool_name").clone()
     })],
     members: &["name", "capabilities"],
     meters: &[
         (
-            MeterDef::gauge("volume.provider.pool.capacity.total", "GiB", "Size of the pool"),
+            MeterDef::gauge(
+                "volume.provider.pool.capacity.total",
+                "GiB",
+                "Total capacity of the pool",
+            ),
             |pool| capacity(pool, "total_capacity_gb"),
         ),
         (
             MeterDef::gauge(
                 "volume.provider.pool.capacity.free",
                 "GiB",
-                "What is not in use of the pool",
+                "Free capacity of the pool",
             ),
             |pool| capacity(pool, "free_capacity_gb"),
         ),
@@ -38,7 +42,7 @@ static POOLS: Table = Table {
             MeterDef::gauge(
                 "volume.provider.pool.capacity.provisioned",
                 "GiB",
-                "What was promised to volumes",
+                "Capacity that is provisioned to volumes",
             ),
             provisioned,
         ),
@@ -46,7 +50,7 @@ static POOLS: Table = Table {
             MeterDef::gauge(
                 "volume.provider.pool.capacity.virtual_free",
                 "GiB",
-                "What may still be promised to volumes, with the pool's over-subscription",
+                "Capacity that can still be provisioned to volumes, with the pool's over-subscription ratio",
             ),
             virtual_free,
         ),
@@ -54,7 +58,7 @@ static POOLS: Table = Table {
             MeterDef::gauge(
                 "volume.provider.pool.capacity.allocated",
                 "GiB",
-                "What Cinder itself has promised to volumes",
+                "Capacity that Cinder itself has allocated to volumes",
             ),
             |pool| capacity(pool, "allocated_capacity_gb"),
         ),
@@ -67,7 +71,7 @@ fn capability<'a>(pool: &'a Record, name: &str) -> &'a Value {
     pool.get("capabilities").get(name).unwrap_or(NULL)
 }
 
-/// A capacity that the back end knows: `unknown` and `infinite` are words of Cinder's, and no numbers.
+/// Returns a capacity; no sample if Cinder reports `unknown` or `infinite`.
 fn capacity(pool: &Record, name: &str) -> Measured {
     match capability(pool, name) {
         Value::Text(word) if matches!(&**word, "unknown" | "infinite") => Ok(None),
@@ -75,14 +79,14 @@ fn capacity(pool: &Record, name: &str) -> Measured {
     }
 }
 
-/// What was promised to volumes; no sample where nothing was.
+/// Returns the provisioned capacity; no sample if it is 0.
 fn provisioned(pool: &Record) -> Measured {
     let promised = capacity(pool, "provisioned_capacity_gb")?;
     Ok(promised.filter(|promised| promised.as_f64() != 0.0))
 }
 
-/// What may still be promised: ratio x (total - reserved) - provisioned, as Cinder's scheduler reckons it. No sample where
-/// nothing was promised, or the total is not known.
+/// Returns ratio x (total - reserved) - provisioned, as Cinder's scheduler computes it. No sample if nothing is
+/// provisioned, or the total is unknown.
 fn virtual_free(pool: &Record) -> Measured {
     let (Some(promised), Some(total)) = (provisioned(pool)?, capacity(pool, "total_capacity_gb")?) else {
         return Ok(None);
@@ -91,16 +95,16 @@ fn virtual_free(pool: &Record) -> Measured {
     let reserved = (float(pool, "reserved_percentage")? / 100.0 * total).floor();
     let ratio = match capability(pool, "thin_provisioning_support") {
         Value::Bool(true) => float(pool, "max_over_subscription_ratio")?,
-        Value::Null => return Err("the pool does not say whether it is thin".to_owned()),
+        Value::Null => return Err("the pool has no `thin_provisioning_support`".to_owned()),
         _ => 1.0,
     };
     let free = ratio * (total - reserved) - promised.as_f64();
     Ok(Some(Volume::Float(free)))
 }
 
-/// A number that drivers give as one or as a text.
+/// Returns a number that drivers report as a number or a string.
 fn float(pool: &Record, name: &str) -> Result<f64, String> {
-    let wrong = || format!("the pool's `{name}` is no number");
+    let wrong = || format!("the pool's `{name}` is not a number");
     match capability(pool, name) {
         Value::Text(text) => text.trim().parse().map_err(|_| wrong()),
         value => Ok(number(value)?.ok_or_else(wrong)?.as_f64()),
@@ -119,7 +123,7 @@ register!(Registration::Discovery(
 register!(Registration::Pollster(
     PollsterPlugin::new("volume.provider.pool", FAMILY, |context| POOLS.pollster(context))
         .namespaces(NAMESPACES)
-        .description("Capacity of storage pools")
+        .description("Capacities of storage pools")
         .meters(&const { POOLS.meter_defs::<5>() })
         .default_discovery("volume_pools")
 ));

@@ -1,4 +1,4 @@
-//! The services that Cinder consists of: whether they are up.
+//! States of Cinder's services.
 
 use nephoscope_openstack::{List, Metadata, TOKEN, Table};
 use nephoscope_plugin::model::MeterDef;
@@ -32,7 +32,7 @@ static SERVICES: Table = Table {
         |service| match service.text("state") {
             Some(state) if state.eq_ignore_ascii_case("up") => Ok(Some(1_i64.into())),
             Some(state) if state.eq_ignore_ascii_case("down") => Ok(Some(0_i64.into())),
-            _ => Err("the state of the service is neither up nor down".to_owned()),
+            _ => Err("the state of the service is neither `up` nor `down`".to_owned()),
         },
     )],
 };
@@ -40,7 +40,7 @@ static SERVICES: Table = Table {
 register!(Registration::Discovery(
     DiscoveryPlugin::new("volume_services", FAMILY, |context| SERVICES.discovery(context))
         .namespaces(NAMESPACES)
-        .description("Lists the services that Cinder consists of")
+        .description("Lists Cinder's services")
         .scope(Scope::Shared)
         .partition(PartitionMode::Listing)
         .calls(&[SERVICES.call, VERSIONS, TOKEN])

@@ -1,4 +1,4 @@
-//! Volumes, snapshots and backups: their sizes.
+//! Sizes of volumes, snapshots and backups.
 
 use nephoscope_openstack::{List, Metadata, Record, TOKEN, Table, id, number};
 use nephoscope_plugin::model::{MeterDef, Value};
@@ -27,8 +27,8 @@ static VOLUMES: Table = Table {
         Metadata::of("attachments"),
         Metadata::of("snapshot_id"),
         Metadata::of("source_volid"),
-        Metadata::made("image_id", image),
-        Metadata::made("instance_id", instance),
+        Metadata::computed("image_id", image),
+        Metadata::computed("instance_id", instance),
     ],
     members: &["id", "size", "volume_image_metadata"],
     meters: &[(MeterDef::gauge("volume.size", "GiB", "Size of the volume"), size)],
@@ -52,11 +52,7 @@ static SNAPSHOTS: Table = Table {
     ],
     members: &["id", "size"],
     meters: &[(
-        MeterDef::gauge(
-            "volume.snapshot.size",
-            "GiB",
-            "Size of the volume that the snapshot is of",
-        ),
+        MeterDef::gauge("volume.snapshot.size", "GiB", "Size of the snapshot's volume"),
         size,
     )],
 };
@@ -80,11 +76,7 @@ static BACKUPS: Table = Table {
     ],
     members: &["id", "size"],
     meters: &[(
-        MeterDef::gauge(
-            "volume.backup.size",
-            "GiB",
-            "Size of the volume that the backup is of",
-        ),
+        MeterDef::gauge("volume.backup.size", "GiB", "Size of the backup's volume"),
         size,
     )],
 };
@@ -93,13 +85,13 @@ fn size(record: &Record) -> nephoscope_openstack::Measured {
     number(record.get("size"))
 }
 
-/// The image that a bootable volume was made of.
+/// Returns the image from which a bootable volume was created.
 fn image(volume: &Record) -> Value {
     let image = volume.get("volume_image_metadata").get("image_id");
     image.cloned().unwrap_or_default()
 }
 
-/// The server that the volume is attached to first.
+/// Returns the server of the first attachment.
 fn instance(volume: &Record) -> Value {
     let Value::List(attachments) = volume.get("attachments") else {
         return Value::Null;
@@ -120,7 +112,7 @@ register!(Registration::Discovery(
 register!(Registration::Discovery(
     DiscoveryPlugin::new("volume_snapshots", FAMILY, |context| SNAPSHOTS.discovery(context))
         .namespaces(NAMESPACES)
-        .description("Lists the snapshots of volumes of all projects")
+        .description("Lists the volume snapshots of all projects")
         .scope(Scope::Shared)
         .partition(PartitionMode::Listing)
         .calls(&[SNAPSHOTS.call, VERSIONS, TOKEN])
@@ -129,7 +121,7 @@ register!(Registration::Discovery(
 register!(Registration::Discovery(
     DiscoveryPlugin::new("volume_backups", FAMILY, |context| BACKUPS.discovery(context))
         .namespaces(NAMESPACES)
-        .description("Lists the backups of volumes of all projects")
+        .description("Lists the volume backups of all projects")
         .scope(Scope::Shared)
         .partition(PartitionMode::Listing)
         .calls(&[BACKUPS.call, VERSIONS, TOKEN])
@@ -146,7 +138,7 @@ register!(Registration::Pollster(
 register!(Registration::Pollster(
     PollsterPlugin::new("volume.snapshot", FAMILY, |context| SNAPSHOTS.pollster(context))
         .namespaces(NAMESPACES)
-        .description("Sizes of snapshots of volumes")
+        .description("Sizes of volume snapshots")
         .meters(&const { SNAPSHOTS.meter_defs::<1>() })
         .default_discovery("volume_snapshots")
 ));
@@ -154,7 +146,7 @@ register!(Registration::Pollster(
 register!(Registration::Pollster(
     PollsterPlugin::new("volume.backup", FAMILY, |context| BACKUPS.pollster(context))
         .namespaces(NAMESPACES)
-        .description("Sizes of backups of volumes")
+        .description("Sizes of volume backups")
         .meters(&const { BACKUPS.meter_defs::<1>() })
         .default_discovery("volume_backups")
 ));

@@ -1,4 +1,4 @@
-//! Block storage, as the examples of ceilometer's reference have it and as a whole cloud does.
+//! Tests of block storage with the examples of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cinder as _;
 use nephoscope_cloud::{Cloud, Size};
@@ -49,7 +49,7 @@ async fn snapshots_and_backups_are_those_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn pools_are_those_of_ceilometer_and_words_are_no_capacities() {
+async fn pools_are_those_of_ceilometer_and_non_numeric_capacities_are_omitted() {
     let pool = |name: &str, more: Value| {
         let mut capabilities = json!({ "pool_name": "p", "total_capacity_gb": 100.0, "free_capacity_gb": 60.0, "reserved_percentage": 5,
             "provisioned_capacity_gb": 80.0, "max_over_subscription_ratio": "2.0", "thin_provisioning_support": true,
@@ -69,7 +69,7 @@ async fn pools_are_those_of_ceilometer_and_words_are_no_capacities() {
         pool("h@lvm#thick", thick),
         pool("h@b#empty", json!({ "provisioned_capacity_gb": 0 })),
         pool("h@b#words", json!({ "total_capacity_gb": "unknown", "free_capacity_gb": "infinite" })),
-        pool("h@b#odd", json!({ "reserved_percentage": null, "allocated_capacity_gb": "much" })),
+        pool("h@b#invalid", json!({ "reserved_percentage": null, "allocated_capacity_gb": "much" })),
     ] });
     let outcome = polled(
         "volume.provider.pool",
@@ -91,17 +91,17 @@ async fn pools_are_those_of_ceilometer_and_words_are_no_capacities() {
 }
 
 #[tokio::test]
-async fn a_service_in_an_odd_state_costs_itself_alone() {
+async fn a_service_in_an_unknown_state_fails_alone() {
     let service = |host: &str, state: &str| {
         json!({ "binary": "cinder-volume", "host": host, "zone": "nova", "status": "enabled", "state": state,
             "updated_at": "2026-01-01T00:00:00.000000" })
     };
-    let all = json!({ "services": [service("h@b", "up"), service("h@c", "odd"), service("h@d", "down")] });
+    let all = json!({ "services": [service("h@b", "up"), service("h@c", "unknown"), service("h@d", "down")] });
     let outcome = polled("volume.service", "volume_services", "os-services", all).await;
     insta::assert_snapshot!(outcome.json_lines());
     insta::assert_snapshot!(
         outcome.troubles(),
-        @"cinder-volume@h@c: transient: volume.service.health: the state of the service is neither up nor down"
+        @"cinder-volume@h@c: transient: volume.service.health: the state of the service is neither `up` nor `down`"
     );
 }
 
@@ -118,7 +118,7 @@ async fn pages_are_as_large_as_cinder_allows() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("cinder")
         .options_of("openstack", cloud.options())

@@ -1,7 +1,7 @@
-//! Zones of Designate, and how many record sets they have.
+//! Zones of Designate, and their numbers of record sets.
 //!
-//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `dns_zones` and meters
-//! `dns.zone.*`. Record sets are counted by the total that Designate says, with one request a zone; ceilometer lists them all.
+//! Names, units, ids, metadata and status numbers are those of ceilometer's discovery `dns_zones` and meters
+//! `dns.zone.*`. The number of record sets is the total in Designate's answer, one request per zone; ceilometer lists all.
 
 mod record_sets;
 
@@ -14,7 +14,7 @@ use nephoscope_plugin::{
 const FAMILY: &str = "designate";
 const NAMESPACES: &[&str] = &["central"];
 
-/// The header with which Designate shows what belongs to others.
+/// The header that makes Designate return the zones of all projects.
 const ALL_PROJECTS: (&str, &str) = ("x-auth-all-projects", "True");
 
 const STATUS: &[(&str, i64)] = &[("active", 1), ("pending", 2), ("error", 3), ("deleted", 4)];
@@ -51,23 +51,23 @@ static ZONES: Table = Table {
             MeterDef::gauge(
                 "dns.zone.status",
                 "status",
-                "Status: 1 active, 2 pending, 3 error, 4 deleted, -1 another",
+                "Status: 1 active, 2 pending, 3 error, 4 deleted, -1 unknown",
             ),
             |zone| Ok(Some(status(zone.text("status"), STATUS))),
         ),
         (
-            MeterDef::gauge("dns.zone.ttl", "second", "Time to live of the zone's records"),
-            |zone| or_nought(zone.get("ttl")),
+            MeterDef::gauge("dns.zone.ttl", "second", "TTL of the zone"),
+            |zone| or_zero(zone.get("ttl")),
         ),
         (
             MeterDef::gauge("dns.zone.serial", "serial", "Serial number of the zone"),
-            |zone| or_nought(zone.get("serial")),
+            |zone| or_zero(zone.get("serial")),
         ),
     ],
 };
 
-/// A number; 0 where the service has none.
-fn or_nought(value: &Value) -> nephoscope_openstack::Measured {
+/// Returns a number; 0 if it is null.
+fn or_zero(value: &Value) -> nephoscope_openstack::Measured {
     Ok(number(value)?.or(Some(0_i64.into())))
 }
 
@@ -75,14 +75,14 @@ const fn get(path: &'static str, rate: CallRate) -> CallDef {
     CallDef::new(FAMILY, "GET", path).role("admin").rate(rate)
 }
 
-register!(Registration::Family(Family::new(FAMILY, "Zones of Designate")));
+register!(Registration::Family(Family::new(FAMILY, "Designate zones")));
 
 register!(Registration::Discovery(
     DiscoveryPlugin::new("dns_zones", FAMILY, |context| ZONES.discovery(context))
         .namespaces(NAMESPACES)
         .description("Lists the zones of all projects")
         .scope(Scope::Shared)
-        // Counting record sets costs a request a zone: that work is worth dividing.
+        // Counting record sets takes one request per zone, so the zones are divided among the agents.
         .partition(PartitionMode::Resource)
         .calls(&[ZONES.call, TOKEN])
 ));
@@ -90,7 +90,7 @@ register!(Registration::Discovery(
 register!(Registration::Pollster(
     PollsterPlugin::new("dns.zone", FAMILY, |context| ZONES.pollster(context))
         .namespaces(NAMESPACES)
-        .description("Statuses, times to live and serial numbers of zones")
+        .description("Statuses, TTLs and serial numbers of zones")
         .meters(&const { ZONES.meter_defs::<3>() })
         .default_discovery("dns_zones")
 ));

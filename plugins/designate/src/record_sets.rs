@@ -1,4 +1,4 @@
-//! How many record sets a zone has.
+//! Numbers of record sets per zone.
 
 use std::sync::Arc;
 
@@ -20,7 +20,11 @@ register!(Registration::Pollster(
     PollsterPlugin::new("dns.zone.recordsets", FAMILY, build)
         .namespaces(NAMESPACES)
         .description("Numbers of record sets of zones")
-        .meters(&[MeterDef::gauge(METER, "recordset", "Record sets of the zone")])
+        .meters(&[MeterDef::gauge(
+            METER,
+            "recordset",
+            "Number of record sets of the zone"
+        )])
         .default_discovery("dns_zones")
         .endpoint("designate")
         .calls(&[RECORD_SETS, TOKEN])
@@ -28,7 +32,7 @@ register!(Registration::Pollster(
 
 struct RecordSets(Service);
 
-/// The part of a page that says how many there are on all pages.
+/// The part of a page that contains the total of all pages.
 #[derive(Deserialize)]
 struct Page {
     metadata: Totals,
@@ -59,7 +63,7 @@ impl Pollster for RecordSets {
     }
 }
 
-/// The page is as small as it can be: what is wanted stands beside it.
+/// Returns the number of record sets. The page size is 1, because only the total is used.
 async fn count(designate: Service, zone: Arc<str>) -> Result<u64, ApiError> {
     let request = designate.request(&RECORD_SETS).segment(&*zone);
     let request = request.header(ALL_PROJECTS.0, ALL_PROJECTS.1).query("limit", 1);

@@ -1,4 +1,4 @@
-//! Zones, as the example of ceilometer's reference has them and as a whole cloud does.
+//! Tests of zones with the example of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
 use nephoscope_designate as _;
@@ -32,14 +32,14 @@ async fn the_samples_are_those_of_ceilometer() {
         .poll()
         .await;
     counts.assert_clean();
-    // They are asked for at the same time, and come in any order.
+    // The requests are concurrent and complete in any order.
     let mut lines: Vec<_> = counts.json_lines().lines().map(str::to_owned).collect();
     lines.sort_unstable();
     insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[tokio::test]
-async fn record_sets_cost_a_request_a_zone_and_a_zone_that_fails_costs_itself() {
+async fn record_sets_take_one_request_per_zone_and_a_failed_zone_fails_alone() {
     let cloud = Cloud::start(Size {
         record_sets: 200,
         ..Size::of(50)
@@ -91,7 +91,7 @@ async fn statuses_have_the_numbers_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("designate")
         .options_of("openstack", cloud.options())

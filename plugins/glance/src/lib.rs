@@ -44,14 +44,14 @@ static IMAGES: Table = Table {
         Metadata::of("virtual_size"),
     ],
     members: &["id", "size"],
-    // An image that waits for its data has no size, and no sample.
+    // An image without data has no size, and no sample.
     meters: &[(
         MeterDef::gauge("image.size", "B", "Size of the image's data"),
         |image| number(image.get("size")),
     )],
 };
 
-register!(Registration::Family(Family::new(FAMILY, "Images of Glance")));
+register!(Registration::Family(Family::new(FAMILY, "Glance images")));
 
 register!(Registration::Discovery(
     DiscoveryPlugin::new("images", FAMILY, |context| IMAGES.discovery(context))

@@ -1,4 +1,4 @@
-//! Images, as the example of ceilometer's reference has them and as a whole cloud does.
+//! Tests of images with the example of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cloud::{Cloud, Size};
 use nephoscope_glance as _;
@@ -21,11 +21,11 @@ async fn the_samples_are_those_of_ceilometer() {
     let kit = Kit::new("glance").options_of("openstack", cloud.options());
     let outcome = kit.pollster("image").resources_from("images").poll().await;
     insta::assert_snapshot!(outcome.json_lines());
-    insta::assert_snapshot!(outcome.troubles(), @"img-3: transient: image.size: the service gives `1 kB`, which is no number");
+    insta::assert_snapshot!(outcome.troubles(), @"img-3: transient: image.size: the service sent `1 kB`; expected a number");
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("glance")
         .options_of("openstack", cloud.options())

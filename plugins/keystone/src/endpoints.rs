@@ -16,10 +16,10 @@ register!(Registration::Discovery(
         Session::of(context)?
     ))))
     .namespaces(NAMESPACES)
-    .description("Lists the URLs that the catalog has for the service type of the parameter, or for all")
+    .description("Lists the URLs in the catalog of the service type in the parameter, or of all types")
     .scope(Scope::Shared)
     .partition(PartitionMode::Resource)
-    // The catalog comes with the token.
+    // The catalog is part of the token's answer.
     .calls(&[TOKEN])
 ));
 
@@ -31,7 +31,7 @@ impl Discovery for Endpoints {
         let wanted = run.parameter().filter(|service_type| !service_type.is_empty());
         let mut urls = self.0.catalog_urls(wanted).await?;
         urls.sort_unstable();
-        // Services may share one.
+        // Services may share a URL.
         urls.dedup();
         for url in urls {
             run.push(Resource::new(url)).await?;

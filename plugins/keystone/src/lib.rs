@@ -1,12 +1,12 @@
-//! What Keystone knows: projects, and the endpoints of the catalog.
+//! Keystone: projects, endpoints of the catalog, and names of projects and users.
 //!
 //! Ceilometer's discoveries `tenant` and `endpoint`, for pollsters of other families, and its `identity_name_discovery`: the
-//! names of projects and users, for samples. Corrections:
+//! names of projects and users in samples. Corrections:
 //!
-//! - Projects of all domains are one listing. (Ceilometer asks domain by domain.)
-//! - `ignore_disabled_projects` leaves out the projects of disabled domains too. (Ceilometer 27 walks them.)
-//! - Names are found at all (ceilometer 27 publishes null), and each is asked for once in ten minutes; an id that Keystone
-//!   does not know is remembered too.
+//! - One request lists the projects of all domains. (Ceilometer sends one per domain.)
+//! - `ignore_disabled_projects` also omits the projects of disabled domains. (Ceilometer 27 includes them.)
+//! - Names are found. (Ceilometer 27 publishes null.) Each is requested once in ten minutes; an id that Keystone does not
+//!   know is cached too.
 
 mod endpoints;
 mod names;
@@ -25,5 +25,5 @@ const fn get(path: &'static str) -> CallDef {
 
 register!(Registration::Family(Family::new(
     FAMILY,
-    "Projects and endpoints, as Keystone knows them"
+    "Keystone projects and endpoints"
 )));

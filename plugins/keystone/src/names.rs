@@ -17,25 +17,24 @@ use tokio::time::{Instant, timeout};
 
 use crate::{FAMILY, get};
 
-/// How long a name is believed, and that there is none.
-const KEEP: Duration = Duration::from_secs(KEEP_SECONDS as u64);
-const KEEP_SECONDS: u32 = 600;
+/// How long a name is cached, and how long its absence is.
+const CACHE_TTL: Duration = Duration::from_secs(CACHE_SECONDS as u64);
+const CACHE_SECONDS: u32 = 600;
 
-/// How long nothing is asked after Keystone could not say: samples go on without names meanwhile, or with those that
-/// are known from before.
-const REST: Duration = Duration::from_secs(30);
+/// The pause after a failed request: meanwhile samples have the cached names, or none.
+const BACKOFF: Duration = Duration::from_secs(30);
 
 /// How long samples wait for names.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// No more names are remembered: those asked for longest ago are forgotten first.
-const MOST: usize = 50_000;
+/// The maximum number of cached names; the least recently requested ones are evicted.
+const MAX_NAMES: usize = 50_000;
 
-/// How many are forgotten at once.
-const FORGOTTEN: usize = MOST / 8;
+/// How many names are evicted at once.
+const EVICTED: usize = MAX_NAMES / 8;
 
 const fn one(path: &'static str, kind: IdentityKind) -> CallDef {
-    get(path).rate(CallRate::PerIdentity(kind, KEEP_SECONDS))
+    get(path).rate(CallRate::PerIdentity(kind, CACHE_SECONDS))
 }
 
 static PROJECT: CallDef = one("/v3/projects/{project}", IdentityKind::Project);
@@ -51,7 +50,7 @@ fn build(context: &BuildContext) -> Result<Option<Arc<dyn IdentityNames>>, Build
     let openstack = context.family(OPENSTACK);
     let options: Options = openstack.options()?;
     if !options.identity_name_discovery {
-        // An agent without OpenStack does not even look for credentials.
+        // Without the option, no session and no credentials are needed.
         return Ok(None);
     }
     let keystone = Session::of(context)?.service(&KEYSTONE);
@@ -61,19 +60,19 @@ fn build(context: &BuildContext) -> Result<Option<Arc<dyn IdentityNames>>, Build
 struct Names {
     keystone: Service,
     known: Mutex<HashMap<Identity, Known>>,
-    /// Held by who asks: what one has found, the next need not ask for.
-    asking: tokio::sync::Mutex<()>,
-    rest_until: Mutex<Option<Instant>>,
-    /// Whether Keystone could not say the last time: said in the log when it changes.
+    /// Locked during requests: a waiting caller uses the names that the previous one has found.
+    request_lock: tokio::sync::Mutex<()>,
+    backoff_until: Mutex<Option<Instant>>,
+    /// Whether the last request failed; changes are logged.
     failing: AtomicBool,
 }
 
-/// What Keystone said.
+/// A cached answer of Keystone.
 #[derive(Debug, Clone)]
 struct Known {
-    /// `None`: it knows nobody of that id.
+    /// `None`: Keystone does not know the id.
     name: Option<Arc<str>>,
-    asked: Instant,
+    requested: Instant,
 }
 
 #[derive(Deserialize)]
@@ -94,15 +93,15 @@ struct User {
 #[async_trait]
 impl IdentityNames for Names {
     async fn names(&self, identities: &[Identity]) -> Vec<Option<Arc<str>>> {
-        if !self.unknown(identities).is_empty() && !self.rests() {
-            match timeout(PATIENCE, self.ask(identities)).await {
+        if !self.unknown(identities).is_empty() && !self.is_backed_off() {
+            match timeout(TIME_LIMIT, self.request(identities)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.failed(&error.to_string()),
-                Err(_) => self.failed(&format!("no answer within {} s", PATIENCE.as_secs())),
+                Err(_) => self.failed(&format!("no answer within {} s", TIME_LIMIT.as_secs())),
             }
         }
         let known = self.known.lock();
-        // A name from before is better than none.
+        // An expired name is better than none.
         let name = |identity| known.get(identity).and_then(|known: &Known| known.name.clone());
         identities.iter().map(name).collect()
     }
@@ -113,41 +112,41 @@ impl Names {
         Self {
             keystone,
             known: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
-            rest_until: Mutex::default(),
+            request_lock: tokio::sync::Mutex::default(),
+            backoff_until: Mutex::default(),
             failing: AtomicBool::new(false),
         }
     }
 
-    /// Those of which nothing is known, or not lately.
+    /// Returns the identities that are not cached, or whose cached names have expired.
     fn unknown(&self, identities: &[Identity]) -> Vec<Identity> {
         let known = self.known.lock();
-        let is_fresh = |known: &Known| known.asked.elapsed() < KEEP;
+        let is_fresh = |known: &Known| known.requested.elapsed() < CACHE_TTL;
         let unknown = identities
             .iter()
             .filter(|identity| !known.get(*identity).is_some_and(is_fresh));
         unknown.cloned().collect()
     }
 
-    /// Asks for those that are unknown; what came before an error is remembered.
-    async fn ask(&self, identities: &[Identity]) -> Result<(), ApiError> {
-        let _asking = self.asking.lock().await;
-        if self.rests() {
+    /// Requests the unknown names; answers before an error are cached.
+    async fn request(&self, identities: &[Identity]) -> Result<(), ApiError> {
+        let _lock = self.request_lock.lock().await;
+        if self.is_backed_off() {
             return Ok(());
         }
         let unknown = stream::iter(self.unknown(identities));
         let answers = unknown.map(|identity| async move { (self.name(&identity).await, identity) });
         let mut answers = std::pin::pin!(answers.buffer_unordered(self.keystone.concurrency()));
         while let Some((name, identity)) = answers.next().await {
-            self.remember(identity, name?);
+            self.store(identity, name?);
         }
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("Keystone says the names of projects and users again");
+            tracing::info!("names of projects and users are available from Keystone again");
         }
         Ok(())
     }
 
-    /// The name that Keystone says.
+    /// Requests a name from Keystone.
     async fn name(&self, identity: &Identity) -> Result<Option<Arc<str>>, ApiError> {
         let answer = match identity {
             Identity::Project(id) => {
@@ -158,39 +157,41 @@ impl Names {
                 let request = self.keystone.request(&USER).segment(&**id);
                 request.document::<User>().await.map(|answer| answer.user)
             }
-            // A kind that later versions of the interface know.
+            // A kind of a later version of the interface.
             _ => return Ok(None),
         };
         match answer {
             Ok(named) => Ok(Some(named.name.into())),
-            // Nobody of that id; or an answer about it that cannot be read, which the next is not to suffer from.
+            // The id is unknown, or its answer is invalid; the next ids are not affected.
             Err(ApiError::Status { status: 404, .. } | ApiError::Answer { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn remember(&self, identity: Identity, name: Option<Arc<str>>) {
-        let asked = Instant::now();
+    fn store(&self, identity: Identity, name: Option<Arc<str>>) {
+        let requested = Instant::now();
         let mut known = self.known.lock();
-        if known.len() >= MOST {
-            let mut times: Vec<Instant> = known.values().map(|known| known.asked).collect();
+        if known.len() >= MAX_NAMES {
+            let mut times: Vec<Instant> = known.values().map(|known| known.requested).collect();
             times.sort_unstable();
-            let oldest = times.get(FORGOTTEN).copied().unwrap_or(asked);
-            known.retain(|_, known| known.asked > oldest);
+            let oldest = times.get(EVICTED).copied().unwrap_or(requested);
+            known.retain(|_, known| known.requested > oldest);
         }
-        known.insert(identity, Known { name, asked });
+        known.insert(identity, Known { name, requested });
     }
 
-    fn rests(&self) -> bool {
-        self.rest_until.lock().is_some_and(|until| Instant::now() < until)
+    fn is_backed_off(&self) -> bool {
+        self.backoff_until
+            .lock()
+            .is_some_and(|until| Instant::now() < until)
     }
 
     fn failed(&self, reason: &str) {
-        *self.rest_until.lock() = Some(Instant::now() + REST);
+        *self.backoff_until.lock() = Some(Instant::now() + BACKOFF);
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 reason,
-                "Keystone does not say the names of projects and users: samples have those that are known"
+                "cannot get names of projects and users from Keystone; samples have only the cached names"
             );
         }
     }
@@ -233,7 +234,7 @@ mod tests {
         Identity::User(format!("b{number:031x}").into())
     }
 
-    async fn asked(names: &Arc<dyn IdentityNames>, identities: &[Identity]) -> String {
+    async fn names_of_all(names: &Arc<dyn IdentityNames>, identities: &[Identity]) -> String {
         let names = names.names(identities).await;
         let shown: Vec<&str> = names.iter().map(|name| name.as_deref().unwrap_or("-")).collect();
         shown.join(" ")
@@ -246,25 +247,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_are_asked_for_once_in_a_while_and_so_is_that_there_is_none() {
+    async fn names_and_their_absence_are_requested_once_per_interval() {
         let cloud = Cloud::start(Size::of(3)).await;
         let names = names_of(&cloud);
         let all = [project(1), user(2), Identity::Project("gone".into()), project(0)];
         for _ in 0..3 {
-            assert_eq!(asked(&names, &all).await, "project-1 user-2 - project-0");
+            assert_eq!(names_of_all(&names, &all).await, "project-1 user-2 - project-0");
         }
         let once = "keystone GET /v3/projects/{id} 200 x 2\n\
                     keystone GET /v3/projects/{id} 404 x 1\n\
                     keystone GET /v3/users/{id} 200 x 1\n\
                     keystone POST /v3/auth/tokens 201 x 1\n";
         assert_eq!(cloud.counted(), once);
-        after(KEEP).await;
-        assert_eq!(asked(&names, &[project(1)]).await, "project-1");
+        after(CACHE_TTL).await;
+        assert_eq!(names_of_all(&names, &[project(1)]).await, "project-1");
         assert_eq!(cloud.requests(Of::Keystone), 6);
     }
 
     #[tokio::test]
-    async fn many_that_ask_at_once_ask_once() {
+    async fn concurrent_callers_send_one_request() {
         let cloud = Cloud::start(Size::of(3)).await;
         let names = names_of(&cloud);
         let identities = [project(1)];
@@ -274,39 +275,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_keystone_that_fails_is_left_alone_and_known_names_stay() {
+    async fn requests_back_off_after_a_failure_and_cached_names_remain() {
         let cloud = Cloud::start(Size::of(3)).await;
         let names = names_of(&cloud);
-        assert_eq!(asked(&names, &[project(1)]).await, "project-1");
-        after(KEEP).await;
+        assert_eq!(names_of_all(&names, &[project(1)]).await, "project-1");
+        after(CACHE_TTL).await;
         cloud.forget_counts();
         cloud.fault(Fault::of(Of::Keystone, FaultKind::Status(500)));
         for _ in 0..5 {
-            assert_eq!(asked(&names, &[project(1), project(2)]).await, "project-1 -");
+            assert_eq!(
+                names_of_all(&names, &[project(1), project(2)]).await,
+                "project-1 -"
+            );
         }
         assert!(cloud.requests(Of::Keystone) <= 2, "{}", cloud.counted());
         cloud.heal();
-        after(REST).await;
+        after(BACKOFF).await;
         assert_eq!(
-            asked(&names, &[project(1), project(2)]).await,
+            names_of_all(&names, &[project(1), project(2)]).await,
             "project-1 project-2"
         );
     }
 
     #[tokio::test]
-    async fn a_keystone_that_hangs_holds_samples_for_seconds_only() {
+    async fn a_hanging_keystone_delays_samples_by_the_time_limit_only() {
         let cloud = Cloud::start(Size::of(3)).await;
         let names = names_of(&cloud);
-        assert_eq!(asked(&names, &[project(1)]).await, "project-1");
+        assert_eq!(names_of_all(&names, &[project(1)]).await, "project-1");
         cloud.fault(Fault::of(Of::Keystone, FaultKind::Hang));
         let began = Instant::now();
         tokio::time::pause();
-        assert_eq!(asked(&names, &[project(1), project(2)]).await, "project-1 -");
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        assert_eq!(
+            names_of_all(&names, &[project(1), project(2)]).await,
+            "project-1 -"
+        );
+        assert_eq!(began.elapsed().as_secs(), TIME_LIMIT.as_secs());
     }
 
     #[tokio::test]
-    async fn no_more_than_so_many_are_remembered() {
+    async fn the_cache_is_bounded() {
         let cloud = Cloud::start(Size::of(1)).await;
         let mut options = cloud.options();
         options["identity_name_discovery"] = json!(true);
@@ -316,16 +323,16 @@ mod tests {
         );
         let context = BuildContext::new("node1".into(), FAMILY, families, BlockingPool::default());
         let names = Names::new(Session::of(&context).unwrap().service(&KEYSTONE));
-        for number in 0..MOST + 10 {
-            names.remember(project(number), None);
+        for number in 0..MAX_NAMES + 10 {
+            names.store(project(number), None);
         }
         let known = names.known.lock();
-        assert!(known.len() <= MOST, "{}", known.len());
-        assert!(known.contains_key(&project(MOST + 9)), "the newest are there");
+        assert!(known.len() <= MAX_NAMES, "{}", known.len());
+        assert!(known.contains_key(&project(MAX_NAMES + 9)), "the newest remain");
     }
 
     #[test]
-    fn without_the_option_nobody_is_asked() {
+    fn without_the_option_no_names_are_requested() {
         assert!(built(json!({})).unwrap().is_none());
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::{FAMILY, NAMESPACES, get};
 
 static PROJECTS: CallDef = get("/v3/projects");
-/// Asked only where disabled projects are left out.
+/// Sent only if disabled projects are omitted.
 static DOMAINS: CallDef = get("/v3/domains");
 
 register!(Registration::Discovery(
@@ -35,12 +35,12 @@ register!(Registration::Discovery(
 /// A project; its id is the key of its resource.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Project {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its name.
+    /// The name.
     #[serde(default)]
     pub name: String,
-    /// The domain that it belongs to.
+    /// The project's domain.
     #[serde(default)]
     pub domain_id: Option<String>,
 }

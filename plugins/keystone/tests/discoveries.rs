@@ -1,4 +1,4 @@
-//! Projects and endpoints of a cloud.
+//! Tests of the discoveries of projects and endpoints.
 
 use nephoscope_cloud::{Cloud, Size};
 use nephoscope_keystone as _;
@@ -6,11 +6,11 @@ use nephoscope_plugin::testing::{Conformance, Kit};
 use serde_json::json;
 
 #[tokio::test]
-async fn the_projects_of_all_domains_are_one_request() {
+async fn one_request_lists_the_projects_of_all_domains() {
     let cloud = Cloud::start(Size::of(20)).await;
     let kit = Kit::new("keystone").options_of("openstack", cloud.options());
     let projects = kit.discovery("tenant").list().await.unwrap();
-    assert_eq!(projects.len(), 21, "and that of the services");
+    assert_eq!(projects.len(), 21, "includes the service project");
     insta::assert_snapshot!(cloud.counted(), @r"
     keystone GET /v3/projects 200 x 1
     keystone POST /v3/auth/tokens 201 x 1
@@ -18,7 +18,7 @@ async fn the_projects_of_all_domains_are_one_request() {
 }
 
 #[tokio::test]
-async fn disabled_projects_and_those_of_disabled_domains_can_be_left_out() {
+async fn disabled_projects_and_those_of_disabled_domains_are_omitted_on_request() {
     let cloud = Cloud::start(Size {
         domains: 10,
         ..Size::of(33)
@@ -28,7 +28,7 @@ async fn disabled_projects_and_those_of_disabled_domains_can_be_left_out() {
     options["ignore_disabled_projects"] = json!(true);
     let kit = Kit::new("keystone").options_of("openstack", options);
     let projects = kit.discovery("tenant").list().await.unwrap();
-    // Of 33 projects 9, 19, 29 are disabled; 9, 20, 31 are of domain 9 of eleven.
+    // Of 33 projects, 9, 19 and 29 are disabled; 9, 20 and 31 are in domain 9 of eleven.
     assert_eq!(projects.len(), 33 - 5 + 1);
 }
 
@@ -58,7 +58,7 @@ async fn endpoints_are_those_of_the_catalog() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("keystone")
         .options_of("openstack", cloud.options())

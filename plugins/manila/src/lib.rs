@@ -1,7 +1,7 @@
 //! Shares of Manila.
 //!
-//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `manila_shares` and
-//! meters `manila.share.*`. As ceilometer does, it asks for no microversion: a share's type is its name.
+//! Names, units, ids, metadata and status numbers are those of ceilometer's discovery `manila_shares` and meters
+//! `manila.share.*`. Like ceilometer's, the requests have no microversion: a share's type is its name.
 
 use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, number, status};
 use nephoscope_plugin::model::{MeterDef, Value};
@@ -74,7 +74,7 @@ static SHARES: Table = Table {
             MeterDef::gauge(
                 "manila.share.status",
                 "status",
-                "Status: 1 available, 2 creating, 3 deleting, 4 error, up to 26 for rarer ones, -1 for one that is not known",
+                "Status: 1 available, 2 creating, 3 deleting, 4 error, 5 to 26 other states of Manila, -1 unknown",
             ),
             |share| Ok(Some(status(share.text("status"), STATUS))),
         ),
@@ -88,7 +88,7 @@ static SHARES: Table = Table {
     ],
 };
 
-register!(Registration::Family(Family::new(FAMILY, "Shares of Manila")));
+register!(Registration::Family(Family::new(FAMILY, "Manila shares")));
 
 register!(Registration::Discovery(
     DiscoveryPlugin::new("manila_shares", FAMILY, |context| SHARES.discovery(context))

@@ -1,4 +1,4 @@
-//! Shares, as the example of ceilometer's reference has them and as a whole cloud does.
+//! Tests of shares with the example of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cloud::{Cloud, Size};
 use nephoscope_manila as _;
@@ -20,7 +20,7 @@ async fn the_samples_are_those_of_ceilometer() {
             "shrinking_possible_data_loss_error",
             serde_json::Value::Null,
         ),
-        share("sh-4", "odd", 200.into()),
+        share("sh-4", "unknown", 200.into()),
     ];
     cloud.answers(
         &format!("/share/v2/{project}/shares/detail"),
@@ -96,7 +96,7 @@ async fn statuses_have_the_numbers_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("manila")
         .options_of("openstack", cloud.options())

@@ -27,7 +27,7 @@ static GROUPS: Table = Table {
         MeterDef::gauge(
             "network.services.firewall",
             "firewall",
-            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+            "0 inactive, 1 active, 2 pending create, 3 down, 4 created, 5 pending update, 6 pending delete, 7 error, -1 unknown",
         ),
         status_of,
     )],
@@ -53,7 +53,7 @@ static POLICIES: Table = Table {
         MeterDef::gauge(
             "network.services.firewall.policy",
             "firewall_policy",
-            "1 for each policy",
+            "1 for each firewall policy",
         ),
         one,
     )],
@@ -90,7 +90,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.firewall.policy", FAMILY, |context| POLICIES
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("That a firewall policy exists")
+    .description("Existence of firewall policies")
     .meters(&const { POLICIES.meter_defs::<1>() })
     .default_discovery("fw_policy")
 ));

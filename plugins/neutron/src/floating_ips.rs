@@ -1,4 +1,4 @@
-//! Floating IPs: their statuses.
+//! Statuses of floating IPs.
 
 use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
 use nephoscope_plugin::model::MeterDef;
@@ -27,7 +27,7 @@ static FLOATING_IPS: Table = Table {
         MeterDef::gauge(
             "ip.floating",
             "ip",
-            "Status: 1 active, 3 down, 7 error, -1 another",
+            "Status: 1 active, 3 down, 7 error, -1 unknown",
         ),
         status_of,
     )],

@@ -1,4 +1,4 @@
-//! Load balancers of Neutron's own (LBaaS), their health monitors, and the VIPs of its first version.
+//! Neutron's load balancers (LBaaS), their health monitors, and the VIPs of LBaaS v1.
 
 use nephoscope_openstack::{List, Metadata, TOKEN, Table, id};
 use nephoscope_plugin::model::MeterDef;
@@ -62,7 +62,7 @@ static MONITORS: Table = Table {
     )],
 };
 
-/// LBaaS has VIPs in its first version only, and ceilometer lists them there whatever the version.
+/// Only LBaaS v1 has VIPs; ceilometer lists them with every version.
 static VIPS: Table = Table {
     service: &NEUTRON,
     call: get("/v2.0/lb/vips"),
@@ -91,7 +91,7 @@ static VIPS: Table = Table {
         MeterDef::gauge(
             "network.services.lb.vip",
             "vip",
-            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+            "0 inactive, 1 active, 2 pending create, 3 down, 4 created, 5 pending update, 6 pending delete, 7 error, -1 unknown",
         ),
         status_of,
     )],
@@ -100,9 +100,9 @@ static VIPS: Table = Table {
 register!(Registration::Discovery(
     DiscoveryPlugin::new("lb_loadbalancers", FAMILY, |context| BALANCERS.discovery(context))
         .namespaces(NAMESPACES)
-        .description("Lists the load balancers of Neutron's own (LBaaS) of all projects")
+        .description("Lists Neutron's load balancers (LBaaS) of all projects")
         .scope(Scope::Shared)
-        // Their traffic costs a request each: that work is worth dividing.
+        // Traffic takes one request per balancer, so the balancers are divided among the agents.
         .partition(PartitionMode::Resource)
         .calls(&[BALANCERS.call, TOKEN])
 ));
@@ -110,7 +110,7 @@ register!(Registration::Discovery(
 register!(Registration::Discovery(
     DiscoveryPlugin::new("lb_health_probes", FAMILY, |context| MONITORS.discovery(context))
         .namespaces(NAMESPACES)
-        .description("Lists the health monitors of LBaaS of all projects")
+        .description("Lists the LBaaS health monitors of all projects")
         .scope(Scope::Shared)
         .partition(PartitionMode::Listing)
         .calls(&[MONITORS.call, TOKEN])
@@ -119,7 +119,7 @@ register!(Registration::Discovery(
 register!(Registration::Discovery(
     DiscoveryPlugin::new("lb_vips", FAMILY, |context| VIPS.discovery(context))
         .namespaces(NAMESPACES)
-        .description("Lists the VIPs of the first version of LBaaS of all projects")
+        .description("Lists the LBaaS v1 VIPs of all projects")
         .scope(Scope::Shared)
         .partition(PartitionMode::Listing)
         .calls(&[VIPS.call, TOKEN])
@@ -129,7 +129,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.lb.loadbalancer", FAMILY, |context| BALANCERS
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("Statuses of load balancers of LBaaS")
+    .description("Statuses of LBaaS load balancers")
     .meters(&const { BALANCERS.meter_defs::<1>() })
     .default_discovery("lb_loadbalancers")
 ));
@@ -138,7 +138,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.lb.health_monitor", FAMILY, |context| MONITORS
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("That a health monitor of LBaaS exists")
+    .description("Existence of LBaaS health monitors")
     .meters(&const { MONITORS.meter_defs::<1>() })
     .default_discovery("lb_health_probes")
 ));
@@ -147,7 +147,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.lb.vip", FAMILY, |context| VIPS
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("Statuses of VIPs of LBaaS")
+    .description("Statuses of LBaaS v1 VIPs")
     .meters(&const { VIPS.meter_defs::<1>() })
     .default_discovery("lb_vips")
 ));

@@ -1,4 +1,4 @@
-//! Parts of load balancers of Neutron's own (LBaaS): listeners, pools, members.
+//! Parts of Neutron's load balancers (LBaaS): listeners, pools, members.
 
 use std::sync::Arc;
 
@@ -58,12 +58,12 @@ static POOLS: Table = Table {
         Metadata::named("lb_method", "lb_algorithm"),
         Metadata::of("name"),
         Metadata::of("protocol"),
-        // Pools of the first version had these three; ceilometer keeps their places.
-        Metadata::made("provider", |_| "".into()),
+        // Pools of LBaaS v1 had these members; ceilometer still publishes them.
+        Metadata::computed("provider", |_| "".into()),
         Metadata::of("status"),
         Metadata::named("status_description", "status"),
-        Metadata::made("subnet_id", |_| "".into()),
-        Metadata::made("vip_id", |_| "".into()),
+        Metadata::computed("subnet_id", |_| "".into()),
+        Metadata::computed("vip_id", |_| "".into()),
     ],
     members: &["id"],
     meters: &[(
@@ -110,7 +110,7 @@ register!(Registration::Discovery(
         Kind::Listeners
     ))
     .namespaces(NAMESPACES)
-    .description("Lists the listeners of LBaaS of all projects")
+    .description("Lists the LBaaS listeners of all projects")
     .scope(Scope::Shared)
     .partition(PartitionMode::Listing)
     .calls(&[LISTENERS.call, BALANCERS.call, STATUSES, TOKEN])
@@ -119,7 +119,7 @@ register!(Registration::Discovery(
 register!(Registration::Discovery(
     DiscoveryPlugin::new("lb_pools", FAMILY, |context| Parts::build(context, Kind::Pools))
         .namespaces(NAMESPACES)
-        .description("Lists the pools of LBaaS of all projects")
+        .description("Lists the LBaaS pools of all projects")
         .scope(Scope::Shared)
         .partition(PartitionMode::Listing)
         .calls(&[POOLS.call, BALANCERS.call, STATUSES, TOKEN])
@@ -131,7 +131,7 @@ register!(Registration::Discovery(
         Kind::Members
     ))
     .namespaces(NAMESPACES)
-    .description("Lists the members of pools of LBaaS of all projects")
+    .description("Lists the LBaaS pool members of all projects")
     .scope(Scope::Shared)
     .partition(PartitionMode::Listing)
     .calls(&[POOLS.call, MEMBERS.call, BALANCERS.call, STATUSES, TOKEN])
@@ -141,7 +141,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.lb.listener", FAMILY, |context| LISTENERS
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("Statuses of listeners of LBaaS")
+    .description("Statuses of LBaaS listeners")
     .meters(&const { LISTENERS.meter_defs::<1>() })
     .default_discovery("lb_listeners")
 ));
@@ -150,7 +150,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.lb.pool", FAMILY, |context| POOLS
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("Statuses of pools of LBaaS")
+    .description("Statuses of LBaaS pools")
     .meters(&const { POOLS.meter_defs::<1>() })
     .default_discovery("lb_pools")
 ));
@@ -159,12 +159,12 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.lb.member", FAMILY, |context| MEMBERS
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("Statuses of members of pools of LBaaS")
+    .description("Statuses of LBaaS pool members")
     .meters(&const { MEMBERS.meter_defs::<1>() })
     .default_discovery("lb_members")
 ));
 
-/// Which parts a discovery lists.
+/// The parts that a discovery lists.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Listeners,
@@ -215,20 +215,20 @@ impl Discovery for Parts {
             Kind::Pools | Kind::Members => &POOLS,
         };
         let mut entries = table.entries(&neutron);
-        let mut trouble = None;
+        let mut failure = None;
         while let Some((id, mut part)) = entries.next().await? {
             match self.kind {
                 Kind::Listeners => set(&mut part, "operating_status", statuses.listener(&id)),
                 Kind::Pools => set(&mut part, "status", statuses.pool(&id)),
                 Kind::Members => {
-                    // A pool that cannot be asked costs its own members alone.
+                    // If a pool fails, only its members are missing.
                     let listed = self.members(&id, &neutron, &statuses, run).await;
-                    trouble = trouble.or(listed.err());
+                    failure = failure.or(listed.err());
                     continue;
                 }
             }
             run.push(Resource::with_body(id, part)).await?;
         }
-        trouble.map_or(Ok(()), Err)
+        failure.map_or(Ok(()), Err)
     }
 }

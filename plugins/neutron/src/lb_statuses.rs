@@ -1,4 +1,4 @@
-//! Statuses of the parts of load balancers: Neutron tells them in a tree for each balancer, not with the parts.
+//! Statuses of the parts of load balancers. Neutron reports them in a tree per balancer, not with the parts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use serde::Deserialize;
 use crate::FAMILY;
 use crate::lb_balancers::BALANCERS;
 
-/// Made once for each balancer of the discovery's listing.
+/// Sent once for each load balancer.
 pub(crate) static STATUSES: CallDef =
     CallDef::new(FAMILY, "GET", "/v2.0/lbaas/loadbalancers/{loadbalancer}/statuses")
         .role("admin")
         .rate(CallRate::PerResource);
 
-/// The statuses of all parts of all balancers, by id.
+/// The statuses of the parts of all balancers, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Statuses {
     listeners: HashMap<String, String>,
@@ -26,7 +26,7 @@ pub(crate) struct Statuses {
     members: HashMap<(String, String), String>,
 }
 
-/// The statuses of a cycle, or why there are none.
+/// The statuses of a cycle, or why they are missing.
 type Shared = Result<Arc<Statuses>, (FailureKind, String)>;
 
 #[derive(Deserialize)]
@@ -68,11 +68,11 @@ struct Member {
 }
 
 impl Statuses {
-    /// The statuses of this cycle: asked for once, whoever needs them.
+    /// Returns the statuses of this cycle, which are requested once and shared.
     ///
     /// # Errors
     ///
-    /// When the balancers cannot be listed, or Neutron cannot be asked at all.
+    /// The balancers cannot be listed, or Neutron is unavailable.
     pub(crate) async fn of(cache: &CycleCache, neutron: &Service) -> Result<Arc<Self>, Failure> {
         let make = || async {
             let made = Self::ask(neutron).await;
@@ -111,7 +111,7 @@ impl Statuses {
         while let Some(tree) = trees.next().await {
             match tree {
                 Ok(tree) => all.add(tree.statuses.loadbalancer),
-                // That balancer has no tree: its parts have no status, and the others are not touched by it.
+                // This balancer has no tree: its parts have no status; other balancers are not affected.
                 Err(ApiError::Status { .. } | ApiError::Answer { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! Traffic of load balancers of Neutron's own (LBaaS).
+//! Traffic of Neutron's load balancers (LBaaS).
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ static STATS: CallDef = get("/v2.0/lbaas/loadbalancers/{loadbalancer}/stats").ra
 register!(Registration::Pollster(
     PollsterPlugin::new("network.services.lb.traffic", FAMILY, build)
         .namespaces(NAMESPACES)
-        .description("Connections and bytes of load balancers of LBaaS")
+        .description("Connections and traffic of LBaaS load balancers")
         .meters(&[
-            MeterDef::gauge(ACTIVE, "connection", "Connections that are open"),
-            MeterDef::cumulative(TOTAL, "connection", "Connections since the balancer began"),
-            MeterDef::gauge(INCOMING, "B", "Bytes that came in since the balancer began"),
-            MeterDef::gauge(OUTGOING, "B", "Bytes that went out since the balancer began"),
+            MeterDef::gauge(ACTIVE, "connection", "Open connections"),
+            MeterDef::cumulative(TOTAL, "connection", "Connections since the start of the balancer"),
+            MeterDef::gauge(INCOMING, "B", "Bytes received since the start of the balancer"),
+            MeterDef::gauge(OUTGOING, "B", "Bytes sent since the start of the balancer"),
         ])
         .default_discovery("lb_loadbalancers")
         .endpoint(FAMILY)

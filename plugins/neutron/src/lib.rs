@@ -1,14 +1,14 @@
-//! Network services of Neutron: floating IPs, VPN, firewalls, and the load balancers that it had before Octavia.
+//! Network services of Neutron: floating IPs, VPN, firewalls, and its load balancers from before Octavia.
 //!
-//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discoveries `fip_services`,
-//! `vpn_services`, `ipsec_connections`, `fw_services`, `fw_policy`, `lb_*` and of its meters `ip.floating` and `network.services.*`,
-//! with these corrections:
+//! Names, units, ids, metadata and status numbers are those of ceilometer's discoveries `fip_services`,
+//! `vpn_services`, `ipsec_connections`, `fw_services`, `fw_policy`, `lb_*` and of its meters `ip.floating` and
+//! `network.services.*`, with these corrections:
 //!
-//! - The pre-shared key of an IPsec connection shows as `***`. (Ceilometer publishes it.)
-//! - Listings leave nothing out. (Ceilometer leaves out entries whose status is `error` in lower case, which Neutron never says.)
-//! - An extension that is not there is no empty listing: that is said once, and asked again at a slow pace.
-//! - The status of load balancers' parts costs a request for each balancer, not one or two for each part; a part that no balancer's
-//!   status tree has costs itself alone. (Ceilometer's discovery ends there.)
+//! - The pre-shared key of an IPsec connection is shown as `***`. (Ceilometer publishes it.)
+//! - Discoveries are complete. (Ceilometer omits entries with the lower-case status `error`, which Neutron never uses.)
+//! - A missing extension is not an empty list: it is logged once, and requested again after ten minutes.
+//! - The statuses of load balancers' parts take one request per balancer, not one or two per part. A part that is in no
+//!   status tree affects no other part. (It ends ceilometer's discovery.)
 
 mod firewalls;
 mod floating_ips;
@@ -25,7 +25,7 @@ use nephoscope_plugin::{CallDef, Family, Registration, register};
 const FAMILY: &str = "neutron";
 const NAMESPACES: &[&str] = &["central"];
 
-/// The numbers for statuses of floating IPs, VPN services and firewall groups; another status is -1.
+/// The numbers of the statuses of floating IPs, VPN services and firewall groups; -1 for others.
 const STATUS: &[(&str, i64)] = &[
     ("inactive", 0),
     ("active", 1),
@@ -44,7 +44,7 @@ static NEUTRON: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-/// Neutron lists everything in one answer unless it is asked for pages.
+/// Neutron lists everything in one answer unless pages are requested.
 const fn get(path: &'static str) -> CallDef {
     CallDef::new(FAMILY, "GET", path).role("admin")
 }
@@ -59,5 +59,5 @@ fn one(_: &Record) -> Measured {
 
 register!(Registration::Family(Family::new(
     FAMILY,
-    "Network services of Neutron"
+    "Neutron network services"
 )));

@@ -30,7 +30,7 @@ static SERVICES: Table = Table {
         MeterDef::gauge(
             "network.services.vpn",
             "vpnservice",
-            "Status: 0 inactive, 1 active, 2 to be created, 3 down, 4 created, 5 updated, 6 deleted, 7 error, -1 another",
+            "0 inactive, 1 active, 2 pending create, 3 down, 4 created, 5 pending update, 6 pending delete, 7 error, -1 unknown",
         ),
         status_of,
     )],
@@ -51,8 +51,8 @@ static CONNECTIONS: Table = Table {
         Metadata::of("peer_id"),
         Metadata::of("peer_cidrs"),
         Metadata::of("peer_ep_group_id"),
-        // The pre-shared key is not even read. (Ceilometer publishes it.)
-        Metadata::made("psk", |_| "***".into()),
+        // The pre-shared key is not read. (Ceilometer publishes it.)
+        Metadata::computed("psk", |_| "***".into()),
         Metadata::of("initiator"),
         Metadata::of("ikepolicy_id"),
         Metadata::of("ipsecpolicy_id"),
@@ -67,7 +67,7 @@ static CONNECTIONS: Table = Table {
         MeterDef::gauge(
             "network.services.vpn.connections",
             "ipsec_site_connection",
-            "1 for each connection",
+            "1 for each IPsec connection",
         ),
         one,
     )],
@@ -105,7 +105,7 @@ register!(Registration::Pollster(
     PollsterPlugin::new("network.services.vpn.connections", FAMILY, |context| CONNECTIONS
         .pollster(context))
     .namespaces(NAMESPACES)
-    .description("That an IPsec connection exists")
+    .description("Existence of IPsec connections")
     .meters(&const { CONNECTIONS.meter_defs::<1>() })
     .default_discovery("ipsec_connections")
 ));

@@ -1,4 +1,4 @@
-//! Network services, as the examples of ceilometer's reference have them and as a whole cloud does.
+//! Tests of network services with the examples of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
 use nephoscope_neutron as _;
@@ -162,7 +162,7 @@ async fn load_balancers_of_neutron_are_those_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn load_balancers_of_neutron_cost_a_request_for_each_balancer() {
+async fn statuses_of_neutron_s_load_balancers_take_one_request_per_balancer() {
     let cloud = Cloud::start(Size::of(30)).await;
     let kit = Kit::new("neutron").options_of("openstack", cloud.options());
     assert_eq!(kit.discovery("lb_pools").list().await.unwrap().len(), 30);
@@ -175,7 +175,7 @@ async fn load_balancers_of_neutron_cost_a_request_for_each_balancer() {
 }
 
 #[tokio::test]
-async fn a_cloud_without_lbaas_has_none_of_its_load_balancers_and_is_asked_seldom() {
+async fn without_lbaas_its_discoveries_are_not_supported_and_requests_are_rare() {
     let cloud = Cloud::start(Size::of(3)).await;
     cloud.without("/lbaas/loadbalancers");
     cloud.without("/lb/vips");
@@ -200,7 +200,7 @@ async fn a_cloud_without_lbaas_has_none_of_its_load_balancers_and_is_asked_seldo
 }
 
 #[tokio::test]
-async fn a_balancer_whose_statuses_fail_costs_its_own_parts_alone() {
+async fn if_statuses_of_a_balancer_fail_only_its_parts_fail() {
     let cloud = Cloud::start(Size::of(3)).await;
     cloud.fault(
         Fault::of(Service::Neutron, FaultKind::Status(500))
@@ -217,7 +217,7 @@ async fn a_balancer_whose_statuses_fail_costs_its_own_parts_alone() {
 }
 
 #[tokio::test]
-async fn many_floating_ips_are_one_request() {
+async fn many_floating_ips_take_one_request() {
     let cloud = Cloud::start(Size::of(2_000)).await;
     let kit = Kit::new("neutron").options_of("openstack", cloud.options());
     assert_eq!(kit.discovery("fip_services").list().await.unwrap().len(), 2_000);
@@ -272,7 +272,7 @@ async fn statuses_have_the_numbers_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("neutron")
         .options_of("openstack", cloud.options())

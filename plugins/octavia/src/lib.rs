@@ -1,7 +1,7 @@
 //! Load balancers of Octavia.
 //!
-//! Names, units, ids, metadata and the numbers for statuses are those of ceilometer's discovery `lb_services` and
-//! meters `loadbalancer.*`.
+//! Names, units, ids, metadata and status numbers are those of ceilometer's discovery `lb_services` and meters
+//! `loadbalancer.*`.
 
 use nephoscope_openstack::{List, Metadata, Root, ServiceDef, TOKEN, Table, id, status};
 use nephoscope_plugin::model::MeterDef;
@@ -63,7 +63,7 @@ static LOAD_BALANCERS: Table = Table {
             MeterDef::gauge(
                 "loadbalancer.operating",
                 "status",
-                "Operating status: 1 online, 2 draining, 3 offline, 4 degraded, 5 error, 6 no monitor, -1 another",
+                "Operating status: 1 online, 2 draining, 3 offline, 4 degraded, 5 error, 6 no monitor, -1 unknown",
             ),
             |balancer| Ok(Some(status(balancer.text("operating_status"), OPERATING))),
         ),
@@ -71,7 +71,7 @@ static LOAD_BALANCERS: Table = Table {
             MeterDef::gauge(
                 "loadbalancer.provisioning",
                 "status",
-                "Provisioning status: 1 active, 2 deleted, 3 error, 4 to be created, 5 updated, 6 deleted, -1 another",
+                "Provisioning status: 1 active, 2 deleted, 3 error, 4 pending create, 5 pending update, 6 pending delete, -1 unknown",
             ),
             |balancer| Ok(Some(status(balancer.text("provisioning_status"), PROVISIONING))),
         ),
@@ -80,7 +80,7 @@ static LOAD_BALANCERS: Table = Table {
 
 register!(Registration::Family(Family::new(
     FAMILY,
-    "Load balancers of Octavia"
+    "Octavia load balancers"
 )));
 
 register!(Registration::Discovery(

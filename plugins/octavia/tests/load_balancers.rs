@@ -1,4 +1,4 @@
-//! Load balancers, as the example of ceilometer's reference has them and as a whole cloud does.
+//! Tests of load balancers with the example of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cloud::{Cloud, Size};
 use nephoscope_octavia as _;
@@ -80,7 +80,7 @@ async fn statuses_have_the_numbers_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(30)).await;
     Conformance::of("octavia")
         .options_of("openstack", cloud.options())

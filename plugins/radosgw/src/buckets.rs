@@ -1,4 +1,4 @@
-//! The buckets of projects.
+//! Buckets of projects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,13 +25,14 @@ const BUCKET_SIZE: &str = "radosgw.containers.objects.size";
 register!(Registration::Pollster(
     PollsterPlugin::new("radosgw", FAMILY, build)
         .namespaces(NAMESPACES)
-        .description("Objects, sizes and buckets of projects")
+        .description("Objects, their sizes and buckets of projects")
         .meters(&[
-            MeterDef::gauge(OBJECTS, "object", "Objects of the project").with_aliases(&["rgw.objects"]),
+            MeterDef::gauge(OBJECTS, "object", "Number of objects of the project")
+                .with_aliases(&["rgw.objects"]),
             MeterDef::gauge(SIZE, "B", "Size of the project's objects").with_aliases(&["rgw.objects.size"]),
-            MeterDef::gauge(CONTAINERS, "object", "Buckets of the project")
+            MeterDef::gauge(CONTAINERS, "object", "Number of buckets of the project")
                 .with_aliases(&["rgw.objects.containers"]),
-            MeterDef::gauge(BUCKET_OBJECTS, "object", "Objects of the bucket")
+            MeterDef::gauge(BUCKET_OBJECTS, "object", "Number of objects of the bucket")
                 .with_aliases(&["rgw.containers.objects"]),
             MeterDef::gauge(BUCKET_SIZE, "B", "Size of the bucket's objects")
                 .with_aliases(&["rgw.containers.objects.size"]),
@@ -47,11 +48,11 @@ fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
 
 struct Buckets(Gateway);
 
-/// A bucket as the gateway lists it.
+/// A bucket in the gateway's answer.
 #[derive(Deserialize)]
 struct Bucket {
     bucket: String,
-    /// By category: objects, and parts of uploads that have not ended.
+    /// By category: objects, and parts of incomplete uploads.
     #[serde(default)]
     usage: BTreeMap<String, Usage>,
 }
@@ -69,7 +70,7 @@ impl Bucket {
             .fold(0, |sum: u64, usage| sum.saturating_add(usage.num_objects))
     }
 
-    /// In bytes.
+    /// Returns the size in bytes.
     fn size(&self) -> u64 {
         self.usage.values().fold(0, |sum: u64, usage| {
             sum.saturating_add(usage.size_kb.saturating_mul(1024))
@@ -113,13 +114,13 @@ impl Pollster for Buckets {
     }
 }
 
-/// All buckets, or none: a sum of some would be a wrong bill.
+/// Returns all buckets, or an error: a sum of some of them would be a wrong bill.
 async fn list(request: Request) -> Result<Vec<Bucket>, ApiError> {
     let mut listing = request.list(List::Document);
     let mut buckets = Vec::new();
     while let Some(bucket) = listing.next::<Bucket>().await? {
         buckets.push(bucket);
     }
-    listing.whole()?;
+    listing.ensure_complete()?;
     Ok(buckets)
 }

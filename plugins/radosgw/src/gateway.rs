@@ -1,4 +1,4 @@
-//! The gateway: which user stands for a project, and how it is asked about.
+//! The gateway's admin API: its access, and the user of a project.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ static RADOSGW: ServiceDef = ServiceDef {
     microversion: None,
 };
 
-/// The gateway as the pollsters ask it.
+/// The gateway's admin API.
 pub(crate) struct Gateway {
     service: Service,
-    /// `None`: nobody may ask.
+    /// `None`: no keys are configured.
     signer: Option<Signer>,
     implicit_tenants: bool,
 }
 
-/// A gateway that may be asked.
+/// Access to the gateway with keys.
 pub(crate) struct Access<'a> {
     pub(crate) service: &'a Service,
     signer: &'a Signer,
@@ -33,18 +33,18 @@ pub(crate) struct Access<'a> {
 }
 
 impl Gateway {
-    /// The gateway that the options say.
+    /// Creates the gateway from the options.
     ///
     /// # Errors
     ///
-    /// When they are wrong.
+    /// The options are invalid.
     pub(crate) fn of(context: &BuildContext) -> Result<Self, BuildError> {
         let options: Options = context.options()?;
         let keys = match (options.access_key, options.secret_key) {
             (Some(access), Some(secret)) => Some(Keys { access, secret }),
             (None, None) => {
                 context.shared(|| {
-                    tracing::info!("Ceph's object gateway is not polled: no `access_key` is configured")
+                    tracing::info!("no `access_key` is configured; Ceph's object gateway is not polled")
                 });
                 None
             }
@@ -55,7 +55,7 @@ impl Gateway {
                 };
                 return Err(BuildError::Options(OptionsError::new(
                     path.to_owned(),
-                    format!("missing, and `{other}` is of no use without it"),
+                    format!("missing; `{other}` requires it"),
                 )));
             }
         };
@@ -66,16 +66,16 @@ impl Gateway {
         })
     }
 
-    /// Whether there are keys: without, nothing is asked.
+    /// Whether keys are configured: without keys no requests are sent.
     pub(crate) fn has_keys(&self) -> bool {
         self.signer.is_some()
     }
 
-    /// The gateway, if there are keys to sign with.
+    /// Returns the access to the gateway.
     ///
     /// # Errors
     ///
-    /// When there are none: the meters are not supported then.
+    /// No keys are configured: the meters are not supported.
     pub(crate) fn access(&self) -> Result<Access<'_>, Failure> {
         let signer = self.signer.as_ref().ok_or_else(|| {
             Failure::not_supported("no `access_key` and `secret_key` of the object gateway are configured")
@@ -89,7 +89,7 @@ impl Gateway {
 }
 
 impl Access<'_> {
-    /// A request about the user that stands for a project.
+    /// Creates a request for the user of a project.
     pub(crate) fn about(&self, service: &Service, call: &'static CallDef, project: &str) -> Request {
         let user = if self.implicit_tenants {
             format!("{project}${project}")

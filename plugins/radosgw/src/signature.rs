@@ -1,17 +1,17 @@
-//! Signatures of requests: AWS Signature Version 4, as Ceph's object gateway checks it.
+//! Request signatures: AWS Signature Version 4, as Ceph's object gateway verifies it.
 //!
-//! What stands in a URL is encoded once and signed as it stands: the `$` of a tenant's user is `%24` in both. (Ceilometer
-//! encodes it again when it signs, and the gateway refuses the signature.)
+//! The URL is encoded once and signed as it is sent: the `$` of a tenant's user is `%24` in both. (Ceilometer encodes it
+//! a second time for the signature, and the gateway rejects it.)
 
 use aws_lc_rs::{digest, hmac};
 use jiff::Timestamp;
 use nephoscope_openstack::{HeaderMap, HeaderValue, Method, Url};
 use nephoscope_plugin::Secret;
 
-/// The gateway has one region, whatever its zone group is called.
+/// The gateway's region name, whatever its zone group is called.
 const REGION: &str = "us-east-1";
 
-/// Headers that are signed, in the order of their names.
+/// The signed headers, sorted by name.
 const SIGNED: &str = "host;x-amz-content-sha256;x-amz-date";
 
 /// The hash of an empty body.
@@ -25,7 +25,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Adds the headers that sign a request without a body, made at this time.
+    /// Adds the headers that sign a request without a body at this time.
     pub(crate) fn sign(&self, method: &Method, url: &Url, headers: &mut HeaderMap, at: Timestamp) {
         let time = at.strftime("%Y%m%dT%H%M%SZ").to_string();
         let date = at.strftime("%Y%m%d").to_string();
@@ -48,7 +48,7 @@ impl Keys {
             ("x-amz-content-sha256", NO_BODY),
             ("authorization", &authorization),
         ] {
-            // A key with a control character is no header; the gateway refuses a request without one.
+            // A key with a control character is not a valid header value; the gateway rejects the unsigned request.
             if let Ok(mut value) = HeaderValue::from_str(value) {
                 value.set_sensitive(name == "authorization");
                 headers.insert(name, value);
@@ -65,7 +65,7 @@ impl Keys {
     }
 }
 
-/// Host and port, as the header `host` has them.
+/// Returns host and port as in the header `host`.
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
@@ -74,7 +74,7 @@ fn host(url: &Url) -> String {
     }
 }
 
-/// The parameters in the order of their names.
+/// Returns the parameters sorted by name.
 fn canonical_query(url: &Url) -> String {
     let mut pairs: Vec<_> = url.query().unwrap_or_default().split('&').collect();
     pairs.sort_unstable_by_key(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -101,9 +101,9 @@ mod tests {
         headers
     }
 
-    /// The signatures that awscurl makes, and one that was computed independently.
+    /// Signatures of awscurl, and one that was computed independently.
     #[test]
-    fn signatures_are_those_of_others() {
+    fn signatures_match_other_implementations() {
         for (url, signature) in [
             (
                 "https://rgw.example.test/admin/usage?uid=foo",
@@ -127,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_does_not_show() {
+    fn signatures_are_hidden_in_debug_output() {
         let shown = format!("{:?}", signed("http://h/admin/usage?uid=a"));
         assert!(!shown.contains("AKIDEXAMPLE"), "{shown}");
     }
 
     #[test]
-    fn parameters_are_ordered_by_name() {
+    fn parameters_are_sorted_by_name() {
         let url = "http://h/?a-b=1&a=2&a=1&b".parse().unwrap();
         assert_eq!(canonical_query(&url), "a=1&a=2&a-b=1&b");
         assert_eq!(host(&"http://[::1]:80/".parse().unwrap()), "[::1]");

@@ -1,4 +1,4 @@
-//! The requests of projects, by the gateway's usage log.
+//! Requests of projects, from the gateway's usage log.
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ const METER: &str = "radosgw.usage";
 register!(Registration::Pollster(
     PollsterPlugin::new("radosgw.usage", FAMILY, build)
         .namespaces(NAMESPACES)
-        .description("Requests of projects, as the usage log of the gateway counts them")
+        .description("Requests of projects in the gateway's usage log")
         .meters(&[
-            MeterDef::gauge(METER, "request", "Requests since the usage log began")
+            MeterDef::gauge(METER, "request", "Requests since the start of the usage log")
                 .published_as("radosgw.api.request")
                 .with_aliases(&["radosgw.api.request", "rgw.usage"])
         ])
@@ -37,7 +37,7 @@ fn build(context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
 
 struct Usage(Gateway);
 
-/// What the log knows of a user.
+/// A user's part of the usage log.
 #[derive(Deserialize)]
 struct Log {
     summary: Vec<Summary>,

@@ -1,4 +1,4 @@
-//! Buckets and requests, as the example of ceilometer's reference has them and as a whole cloud does.
+//! Tests of buckets and requests with the example of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, SECRET_KEY, Service, Size, USER};
 use nephoscope_keystone as _;
@@ -7,12 +7,12 @@ use nephoscope_plugin::testing::{Conformance, Kit};
 use nephoscope_radosgw as _;
 use serde_json::{Value, json};
 
-/// The project of this number.
+/// Returns the id of a project.
 fn project(number: usize) -> String {
     format!("a{number:031x}")
 }
 
-/// The options of the cloud: its catalog has two services of one type.
+/// Returns the options of the cloud, whose catalog has two services of the same type.
 fn openstack(cloud: &Cloud) -> Value {
     let mut options = cloud.options();
     options["services"] = json!({ "radosgw": { "catalog_name": "radosgw" } });
@@ -56,7 +56,7 @@ async fn buckets_and_requests_are_those_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn the_gateway_takes_the_signatures_also_for_users_of_tenants() {
+async fn the_gateway_accepts_signatures_also_for_users_of_tenants() {
     let cloud = Cloud::start(Size::of(2)).await;
     for tenants in [false, true] {
         let mut options = keys();
@@ -83,7 +83,7 @@ async fn the_gateway_takes_the_signatures_also_for_users_of_tenants() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_said_and_shows_nowhere() {
+async fn a_wrong_key_is_reported_and_hidden() {
     let cloud = Cloud::start(Size::of(1)).await;
     let kit = kit(&cloud, json!({ "access_key": USER, "secret_key": "canary" }));
     let outcome = kit.pollster("radosgw").resources([project(0)]).poll().await;
@@ -93,7 +93,7 @@ async fn a_wrong_key_is_said_and_shows_nowhere() {
 }
 
 #[tokio::test]
-async fn projects_that_the_gateway_does_not_know_or_that_fail_cost_themselves_alone() {
+async fn unknown_and_failed_projects_affect_no_other_project() {
     let cloud = Cloud::start(Size::of(2)).await;
     cloud.fault(Fault::of(Service::Rgw, FaultKind::Status(500)).times(1));
     let kit = kit(&cloud, keys());
@@ -109,7 +109,7 @@ async fn projects_that_the_gateway_does_not_know_or_that_fail_cost_themselves_al
 }
 
 #[tokio::test]
-async fn a_listing_with_a_bucket_that_cannot_be_read_is_not_summed_up() {
+async fn buckets_with_an_unreadable_one_are_not_summed_up() {
     let cloud = Cloud::start(Size::of(2)).await;
     cloud.fault(Fault::of(Service::Rgw, FaultKind::WrongTypes).times(1));
     let kit = kit(&cloud, keys());
@@ -119,7 +119,7 @@ async fn a_listing_with_a_bucket_that_cannot_be_read_is_not_summed_up() {
 }
 
 #[tokio::test]
-async fn an_empty_answer_is_no_buckets_but_no_usage_log() {
+async fn an_empty_answer_is_an_empty_bucket_list_but_an_invalid_usage_log() {
     let cloud = Cloud::start(Size::of(1)).await;
     cloud.fault(Fault::of(Service::Rgw, FaultKind::Empty));
     let kit = kit(&cloud, keys());
@@ -134,14 +134,14 @@ async fn an_empty_answer_is_no_buckets_but_no_usage_log() {
     assert_eq!(usage.samples.len(), 0);
     insta::assert_snapshot!(usage.troubles(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it ends before it is complete (line 1, column 0)");
     cloud.heal();
-    // A log that is switched off, as some gateways say it.
+    // The answer of some gateways with a disabled usage log.
     cloud.answers("/admin/usage", json!({}));
     let usage = kit.pollster("radosgw.usage").resources([project(0)]).poll().await;
     insta::assert_snapshot!(usage.troubles(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it does not have the expected form (line 1, column 2)");
 }
 
 #[tokio::test]
-async fn without_keys_nothing_is_asked() {
+async fn without_keys_no_requests_are_sent() {
     let cloud = Cloud::start(Size::of(1)).await;
     let outcome = kit(&cloud, json!({}))
         .pollster("radosgw")
@@ -153,7 +153,7 @@ async fn without_keys_nothing_is_asked() {
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(3)).await;
     Conformance::of("radosgw")
         .options(keys())

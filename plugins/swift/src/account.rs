@@ -15,12 +15,12 @@ pub(crate) const CONTAINERS: &str = "storage.objects.containers";
 pub(crate) const CONTAINER_OBJECTS: &str = "storage.containers.objects";
 pub(crate) const CONTAINER_SIZE: &str = "storage.containers.objects.size";
 
-/// Made where meters of containers are wanted.
+/// Sent if meters of containers are enabled.
 pub(crate) static LIST: CallDef = call("GET");
-/// Made where they are not.
+/// Sent if they are not.
 pub(crate) static HEAD: CallDef = call("HEAD");
 
-/// An account as Swift knows it.
+/// An account's totals and containers.
 #[derive(Debug)]
 pub(crate) struct Account {
     objects: Option<u64>,
@@ -29,7 +29,7 @@ pub(crate) struct Account {
     containers: Vec<Container>,
 }
 
-/// A container in the listing of its account.
+/// A container in an account's answer.
 #[derive(Debug, Deserialize)]
 struct Container {
     name: String,
@@ -40,7 +40,7 @@ struct Container {
 }
 
 impl Account {
-    /// The account of this name, with its containers if they are wanted.
+    /// Requests an account, with its containers if `containers` is set.
     pub(crate) async fn ask(swift: Service, name: String, containers: bool) -> Result<Self, ApiError> {
         if !containers {
             let headers = swift.request(&HEAD).segment(name).headers().await?;

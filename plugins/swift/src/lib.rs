@@ -1,7 +1,7 @@
-//! Object storage of Swift: the accounts of projects, and their containers.
+//! Object storage of Swift: accounts of projects, and their containers.
 //!
-//! Names, units, ids and metadata are those of ceilometer's meters `storage.*`. An account is asked once for all of
-//! them: the listing of its containers carries the totals of the account too.
+//! Names, units, ids and metadata are those of ceilometer's meters `storage.*`. One request per account serves all
+//! meters: the answer with the containers also contains the account's totals.
 
 mod account;
 mod storage;
@@ -16,7 +16,7 @@ const FAMILY: &str = "swift";
 static SWIFT: ServiceDef = ServiceDef {
     name: FAMILY,
     service_type: "object-store",
-    // The endpoint names the account of the token's project.
+    // The endpoint contains the account of the token's project.
     root: Root::Version,
     microversion: None,
 };
@@ -31,7 +31,7 @@ const fn call(method: &'static str) -> CallDef {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    /// What stands before the project's id in the name of its account.
+    /// The prefix of the account name; the project's id follows it.
     reseller_prefix: String,
 }
 
@@ -44,5 +44,5 @@ impl Default for Options {
 }
 
 register!(Registration::Family(
-    Family::new(FAMILY, "Object storage of Swift").options(OptionsSpec::of::<Options>())
+    Family::new(FAMILY, "Swift object storage").options(OptionsSpec::of::<Options>())
 ));

@@ -15,12 +15,12 @@ use crate::{FAMILY, Options, SWIFT};
 register!(Registration::Pollster(
     PollsterPlugin::new("storage", FAMILY, build)
         .namespaces(&["central"])
-        .description("Objects, sizes and containers of the accounts of projects")
+        .description("Objects, their sizes and containers of the accounts of projects")
         .meters(&[
-            MeterDef::gauge(OBJECTS, "object", "Objects of the account"),
+            MeterDef::gauge(OBJECTS, "object", "Number of objects of the account"),
             MeterDef::gauge(SIZE, "B", "Size of the account's objects"),
-            MeterDef::gauge(CONTAINERS, "container", "Containers of the account"),
-            MeterDef::gauge(CONTAINER_OBJECTS, "object", "Objects of the container"),
+            MeterDef::gauge(CONTAINERS, "container", "Number of containers of the account"),
+            MeterDef::gauge(CONTAINER_OBJECTS, "object", "Number of objects of the container"),
             MeterDef::gauge(CONTAINER_SIZE, "B", "Size of the container's objects"),
         ])
         .default_discovery("tenant")

@@ -1,4 +1,4 @@
-//! Accounts, as the example of ceilometer's reference has them and as a whole cloud does.
+//! Tests of accounts with the example of ceilometer's reference and with a simulated cloud.
 
 use nephoscope_cloud::{Cloud, Fault, FaultKind, Service, Size};
 use nephoscope_keystone as _;
@@ -6,7 +6,7 @@ use nephoscope_plugin::testing::{Conformance, Kit};
 use nephoscope_swift as _;
 use serde_json::json;
 
-/// The project of this number.
+/// Returns the id of a project.
 fn project(number: usize) -> String {
     format!("a{number:031x}")
 }
@@ -30,7 +30,7 @@ async fn the_samples_are_those_of_ceilometer() {
 }
 
 #[tokio::test]
-async fn an_account_is_one_request_for_all_meters() {
+async fn an_account_takes_one_request_for_all_meters() {
     let cloud = Cloud::start(Size {
         containers: 3,
         ..Size::of(3)
@@ -85,7 +85,7 @@ async fn an_account_with_many_containers_is_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_project_without_an_account_and_one_that_fails_cost_themselves_alone() {
+async fn a_missing_account_and_a_failed_one_affect_no_other_project() {
     let cloud = Cloud::start(Size::of(10)).await;
     let kit = Kit::new("swift").options_of("openstack", cloud.options());
     cloud.fault(Fault::of(Service::Swift, FaultKind::Status(403)).times(1));
@@ -104,7 +104,7 @@ async fn a_project_without_an_account_and_one_that_fails_cost_themselves_alone()
 }
 
 #[tokio::test]
-async fn the_family_keeps_the_promises_of_plugins() {
+async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(9)).await;
     Conformance::of("swift")
         .options_of("openstack", cloud.options())

@@ -1,4 +1,4 @@
-//! The session with a cloud, against one that answers as OpenStack's services do.
+//! The session with a simulated cloud.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn one_token_serves_all_services_and_all_pages_are_listed() {
         .header("x-auth-all-projects", "True")
         .list(List::Member("zones"));
     assert_eq!(lab::ids(&mut zones).await.unwrap().len(), 60);
-    assert_eq!(zones.aside()["metadata"]["total_count"], 60);
+    assert_eq!(zones.extra()["metadata"]["total_count"], 60);
     assert_eq!(lab.volumes().await.unwrap().len(), 60);
     insta::assert_snapshot!(lab.cloud.counted(), @r"
     cinder GET /v3/ 200 x 1
@@ -51,7 +51,7 @@ async fn one_token_serves_all_services_and_all_pages_are_listed() {
 }
 
 #[tokio::test]
-async fn pages_have_the_size_that_the_options_say() {
+async fn pages_have_the_configured_size() {
     let lab = Lab::with(
         Size::of(60),
         json!({ "page_size": 25, "services": { "cinder": { "page_size": 7 } } }),
@@ -64,7 +64,7 @@ async fn pages_have_the_size_that_the_options_say() {
 }
 
 #[tokio::test]
-async fn a_microversion_that_the_service_knows_is_asked_for() {
+async fn a_supported_microversion_is_requested() {
     let lab = Lab::start(Size::of(1)).await;
     let mut volumes = lab.volume_listing();
     let volume: serde_json::Value = volumes.next().await.unwrap().unwrap();
@@ -72,7 +72,7 @@ async fn a_microversion_that_the_service_knows_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_once_when_a_service_refuses_it() {
+async fn a_token_is_renewed_once_when_a_service_rejects_it() {
     let lab = Lab::start(Size::of(1)).await;
     lab.images().await.unwrap();
     tokio::time::pause();
@@ -84,7 +84,7 @@ async fn a_token_is_renewed_once_when_a_service_refuses_it() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_that_is_refused_is_not_renewed_again_and_again() {
+async fn a_fresh_token_that_is_rejected_is_not_renewed() {
     let lab = Lab::start(Size::of(1)).await;
     lab.cloud
         .fault(Fault::of(Service::Glance, FaultKind::Status(401)));
@@ -95,7 +95,7 @@ async fn a_fresh_token_that_is_refused_is_not_renewed_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_it_ends() {
+async fn a_token_is_renewed_before_it_expires() {
     let lab = Lab::start(Size::of(1)).await;
     lab.cloud.token_lifetime(Duration::from_secs(400));
     lab.images().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_token_is_renewed_before_it_ends() {
 }
 
 #[tokio::test]
-async fn many_that_need_a_token_at_once_ask_for_one() {
+async fn concurrent_callers_request_one_token() {
     let lab = Lab::start(Size::of(1)).await;
     lab.cloud.latency(Duration::from_millis(20));
     let listings = (0..20).map(|_| lab.images());
@@ -124,7 +124,7 @@ async fn many_that_need_a_token_at_once_ask_for_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_tried_once_and_then_rested() {
+async fn authentication_backs_off_after_a_wrong_password() {
     let lab = Lab::with(Size::of(1), json!({ "password": "canary" })).await;
     for _ in 0..3 {
         let error = lab.images().await.unwrap_err();
@@ -143,7 +143,7 @@ async fn without_credentials_nothing_is_supported() {
 }
 
 #[tokio::test]
-async fn what_can_do_without_a_cloud_has_the_session_of_all_others_or_none() {
+async fn optional_users_of_a_cloud_share_the_session_or_get_none() {
     let lab = Lab::start(Size::of(1)).await;
     let there = context(&lab.cloud.options(), CallCounts::default());
     let session = Session::if_configured(&there).unwrap().unwrap();
@@ -155,7 +155,7 @@ async fn what_can_do_without_a_cloud_has_the_session_of_all_others_or_none() {
 }
 
 #[tokio::test]
-async fn each_way_to_authenticate_gets_a_token() {
+async fn each_authentication_method_gets_a_token() {
     let lab = Lab::start(Size::of(1)).await;
     let nothing = json!({ "username": null, "password": null, "user_domain_name": null, "project_name": null,
         "project_domain_name": null });
@@ -199,7 +199,7 @@ async fn an_endpoint_may_be_configured() {
 }
 
 #[tokio::test]
-async fn an_extension_that_is_not_there_is_asked_for_once_in_a_while() {
+async fn a_missing_extension_is_requested_once_per_interval() {
     let lab = Lab::start(Size::of(1)).await;
     lab.cloud.without("/fwaas/firewall_groups");
     for _ in 0..3 {
@@ -214,7 +214,7 @@ async fn an_extension_that_is_not_there_is_asked_for_once_in_a_while() {
 }
 
 #[tokio::test]
-async fn a_busy_service_is_asked_again_when_it_says() {
+async fn a_busy_service_is_retried_after_its_requested_pause() {
     let lab = Lab::start(Size::of(1)).await;
     lab.cloud
         .fault(Fault::of(Service::Glance, FaultKind::Busy(429, 1)).times(1));
@@ -223,7 +223,7 @@ async fn a_busy_service_is_asked_again_when_it_says() {
 }
 
 #[tokio::test]
-async fn a_service_that_asks_for_too_long_a_pause_is_not_waited_for() {
+async fn a_request_fails_if_the_service_requests_too_long_a_pause() {
     let lab = Lab::start(Size::of(1)).await;
     lab.cloud
         .fault(Fault::of(Service::Glance, FaultKind::Busy(503, 3600)));
@@ -232,7 +232,7 @@ async fn a_service_that_asks_for_too_long_a_pause_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_and_fails_is_left_alone_and_the_others_are_not() {
+async fn the_circuit_of_a_failing_service_opens_and_other_services_are_unaffected() {
     let lab = Lab::with(Size::of(1), json!({ "breaker_interval": "1h" })).await;
     lab.cloud
         .fault(Fault::of(Service::Glance, FaultKind::Status(503)));
@@ -259,7 +259,7 @@ async fn a_service_that_fails_and_fails_is_left_alone_and_the_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_service_that_stays_away_gets_one_probe_in_each_interval() {
+async fn a_service_that_stays_down_gets_one_probe_per_interval() {
     let lab = Lab::with(Size::of(1), json!({ "breaker_interval": "30s" })).await;
     lab.cloud
         .fault(Fault::of(Service::Glance, FaultKind::Status(503)));
@@ -288,15 +288,15 @@ async fn agents_that_share_the_work_share_the_rate() {
     let members = std::num::NonZeroUsize::new(1_000_000).unwrap();
     tokio::select! {
         biased;
-        () = ask(lab.service(&lab::GLANCE).shared_by(members)) => panic!("one a second is a minute"),
+        () = ask(lab.service(&lab::GLANCE).shared_by(members)) => panic!("one request per second takes a minute"),
         () = ask(other.service(&lab::GLANCE)) => {}
     }
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_be_reached_is_said_to_be_unreachable() {
+async fn a_service_that_refuses_connections_is_unreachable() {
     let lab = Lab::start(Size::of(1)).await;
-    let endpoint = lab::nobody();
+    let endpoint = lab::closed_endpoint();
     let other = Lab::at(
         &lab.cloud,
         json!({ "services": { "glance": { "endpoint": endpoint } } }),
@@ -309,7 +309,7 @@ async fn a_service_that_cannot_be_reached_is_said_to_be_unreachable() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_given_up_after_the_timeout() {
+async fn a_request_without_an_answer_fails_after_the_timeout() {
     let lab = Lab::with(Size::of(1), json!({ "timeout": "1s" })).await;
     lab.images().await.unwrap();
     lab.cloud.fault(Fault::of(Service::Glance, FaultKind::Hang));
@@ -325,7 +325,7 @@ async fn an_answer_that_does_not_come_is_given_up_after_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_page_that_breaks_off_is_asked_for_again_and_gives_each_entry_once() {
+async fn an_incomplete_page_is_requested_again_and_yields_each_entry_once() {
     let lab = Lab::with(Size::of(60), json!({ "page_size": 25 })).await;
     lab.cloud
         .fault(Fault::of(Service::Glance, FaultKind::Truncated).after(1).times(1));
@@ -339,7 +339,7 @@ async fn a_page_that_breaks_off_is_asked_for_again_and_gives_each_entry_once() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_ends_the_listing_and_says_where() {
+async fn an_answer_that_is_not_json_ends_the_list_with_its_location() {
     let lab = Lab::start(Size::of(3)).await;
     for kind in [FaultKind::Malformed, FaultKind::Html] {
         lab.cloud.heal();
@@ -356,7 +356,7 @@ async fn an_answer_that_is_no_json_ends_the_listing_and_says_where() {
 }
 
 #[tokio::test]
-async fn an_entry_of_the_wrong_type_costs_itself_alone() {
+async fn an_entry_of_the_wrong_type_is_skipped() {
     let lab = Lab::start(Size::of(3)).await;
     lab.cloud.fault(Fault::of(Service::Glance, FaultKind::WrongTypes));
     assert_eq!(lab.images().await.unwrap().len(), 3);
@@ -369,7 +369,7 @@ async fn an_entry_of_the_wrong_type_costs_itself_alone() {
 }
 
 #[tokio::test]
-async fn links_to_other_places_are_not_followed() {
+async fn links_to_other_servers_are_not_followed() {
     let lab = Lab::start(Size::of(60)).await;
     let other = Cloud::start(Size::of(1)).await;
     let image = format!("{}/image", lab.cloud.url());
@@ -413,7 +413,7 @@ async fn links_to_other_places_are_not_followed() {
 }
 
 #[tokio::test]
-async fn segments_of_paths_stay_segments_and_a_missing_one_is_said() {
+async fn path_segments_are_encoded_and_a_missing_object_is_reported() {
     let lab = Lab::start(Size::of(1)).await;
     let record_sets = |zone: &str| {
         lab.service(&DESIGNATE)
@@ -434,7 +434,7 @@ async fn segments_of_paths_stay_segments_and_a_missing_one_is_said() {
 }
 
 #[tokio::test]
-async fn options_that_are_wrong_are_named_with_their_family() {
+async fn invalid_options_are_named() {
     let cloud = Cloud::start(Size::of(1)).await;
     let mut options = cloud.options();
     lab::merge(&mut options, &json!({ "cafile": "/nowhere/ca.pem" }));
@@ -443,7 +443,7 @@ async fn options_that_are_wrong_are_named_with_their_family() {
 }
 
 #[tokio::test]
-async fn services_say_with_which_call_they_failed() {
+async fn errors_name_the_failed_call() {
     let lab = Lab::start(Size::of(1)).await;
     lab.cloud
         .fault(Fault::of(Service::Cinder, FaultKind::Status(500)).at("volumes/detail"));
@@ -453,9 +453,5 @@ async fn services_say_with_which_call_they_failed() {
         .document::<serde_json::Value>()
         .await;
     insta::assert_snapshot!(error.unwrap_err(), @"cinder answered 500 to GET /v3/volumes/detail: It fails because it was told to.");
-    assert_eq!(
-        lab.cloud.requests(Service::Cinder),
-        2,
-        "500 is no reason to ask again"
-    );
+    assert_eq!(lab.cloud.requests(Service::Cinder), 2, "500 is not retried");
 }

@@ -19,9 +19,9 @@ async fn projects(session: &std::sync::Arc<Session>) -> Result<usize, ApiError> 
     Ok(in_time(ids(&mut listing)).await?.len())
 }
 
-/// Starting Keystone takes far longer than asking it: one test asks everything.
+/// Starting Keystone takes much longer than requests to it: one test sends all of them.
 #[tokio::test]
-async fn a_real_keystone_gives_tokens_of_every_kind() {
+async fn a_real_keystone_issues_tokens_of_every_kind() {
     let keystone = Keystone::start().await;
     let with = |more: Value| {
         let mut options = keystone.options();
@@ -30,7 +30,7 @@ async fn a_real_keystone_gives_tokens_of_every_kind() {
     };
     let no_scope = json!({ "project_name": null, "project_domain_name": null });
 
-    // The token of a project, and the catalog that comes with it.
+    // A token of a project, and its catalog.
     let (session, calls) = with(json!({}));
     assert_eq!(
         session.catalog_urls(Some("identity")).await.unwrap(),
@@ -78,17 +78,17 @@ async fn a_real_keystone_gives_tokens_of_every_kind() {
         )
         .await;
     let id = made["application_credential"]["id"].as_str().unwrap();
-    let nobody = json!({ "username": null, "password": null, "user_domain_id": null, "application_credential_secret": "sextant" });
+    let no_user = json!({ "username": null, "password": null, "user_domain_id": null, "application_credential_secret": "sextant" });
     for way in [
         json!({ "application_credential_id": id }),
         json!({ "application_credential_name": "nephoscope", "username": "admin", "user_domain_id": "default" }),
     ] {
-        let mut options = nobody.clone();
+        let mut options = no_user.clone();
         merge(&mut options, &way);
         assert_eq!(projects(&with(options).0).await.unwrap(), 3, "{way}");
     }
 
-    // A token that Keystone has ended is replaced, once.
+    // A token that Keystone has revoked is replaced, once.
     keystone
         .ask(
             "PATCH",
@@ -112,15 +112,15 @@ async fn a_real_keystone_gives_tokens_of_every_kind() {
     let error = projects(&session).await.unwrap_err();
     assert!(
         matches!(error, ApiError::NoToken { .. }),
-        "the password is another one now: {error}"
+        "the password has changed: {error}"
     );
     assert_eq!(tokens(&calls), 2);
     let refused = calls
         .totals()
         .iter()
         .any(|call| call.path == "/v3/projects" && call.outcome == CallOutcome::Status(401));
-    assert!(refused, "the token was tried before another was asked for");
-    // Keystone refuses what it has issued in the second of the change, too.
+    assert!(refused, "the old token was tried before a new one was requested");
+    // Keystone also rejects tokens issued in the second of the change.
     let found = in_time(async {
         loop {
             match projects(&with(json!({ "password": "quadrant" })).0).await {

@@ -1,4 +1,4 @@
-//! A session with a cloud of the tests, and services as plugins declare them.
+//! A session with a simulated cloud, and service declarations as in plugins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephoscope_cloud::{Cloud, Size};
 use nephoscope_openstack::{
-    ApiError, List, Listing, Microversion, Root, Service, ServiceDef, Session, Wanted,
+    ApiError, List, Listing, Microversion, MicroversionDef, Root, Service, ServiceDef, Session,
 };
 use nephoscope_plugin::{
     BlockingPool, BuildContext, BuildError, CallCounts, CallDef, CallTotals, Circuit, Families,
@@ -14,7 +14,7 @@ use nephoscope_plugin::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// How long anything may take.
+/// The time limit of each operation.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const GLANCE: ServiceDef = service("glance", "image", None);
@@ -23,7 +23,7 @@ pub(crate) const DESIGNATE: ServiceDef = service("designate", "dns", None);
 pub(crate) const CINDER: ServiceDef = service(
     "cinder",
     "block-storage",
-    Some(Wanted {
+    Some(MicroversionDef {
         header: "volume",
         version: Microversion(3, 64),
         call: call("cinder", "/v3/"),
@@ -36,7 +36,11 @@ pub(crate) const ZONES: CallDef = call("designate", "/v2/zones");
 pub(crate) const RECORD_SETS: CallDef = call("designate", "/v2/zones/{zone}/recordsets");
 pub(crate) const FIREWALLS: CallDef = call("neutron", "/v2.0/fwaas/firewall_groups");
 
-const fn service(name: &'static str, service_type: &'static str, microversion: Option<Wanted>) -> ServiceDef {
+const fn service(
+    name: &'static str,
+    service_type: &'static str,
+    microversion: Option<MicroversionDef>,
+) -> ServiceDef {
     ServiceDef {
         name,
         service_type,
@@ -61,7 +65,7 @@ impl Lab {
         Self::with(size, json!({})).await
     }
 
-    /// With these options beside those that the cloud needs; null takes one away.
+    /// Starts with these options in addition to those of the cloud; null removes one.
     pub(crate) async fn with(size: Size, options: Value) -> Self {
         Self::at(&Arc::new(Cloud::start(size).await), options)
     }
@@ -111,19 +115,19 @@ impl Lab {
     }
 }
 
-/// A session with these options.
+/// Creates a session with these options.
 pub(crate) fn build(options: &Value) -> Result<(Arc<Session>, CallCounts), BuildError> {
     let calls = CallCounts::default();
     Ok((Session::of(&context(options, calls.clone()))?, calls))
 }
 
-/// What a plugin is loaded with, with these options.
+/// Creates a plugin's build context with these options.
 pub(crate) fn context(options: &Value, calls: CallCounts) -> BuildContext {
     let families = Families::new(BTreeMap::from([("openstack".to_owned(), options.clone())]), calls);
     BuildContext::new("node1".into(), "glance", families, BlockingPool::default())
 }
 
-/// Adds members to an object; null takes one away.
+/// Adds members to an object; null removes one.
 pub(crate) fn merge(all: &mut Value, more: &Value) {
     let all = all.as_object_mut().unwrap();
     for (name, value) in more.as_object().unwrap() {
@@ -135,7 +139,7 @@ pub(crate) fn merge(all: &mut Value, more: &Value) {
     }
 }
 
-/// The ids of all entries.
+/// Returns the ids of all entries.
 pub(crate) async fn ids(listing: &mut Listing) -> Result<Vec<String>, ApiError> {
     #[derive(Deserialize)]
     struct Entry {
@@ -152,15 +156,15 @@ pub(crate) fn status_of<T>(result: Result<T, ApiError>) -> Option<u16> {
     result.err()?.status()
 }
 
-/// What comes in time.
+/// Awaits a future with a time limit.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
-        .expect("it comes in time")
+        .expect("the future completes in time")
 }
 
-/// An endpoint at which nobody listens.
-pub(crate) fn nobody() -> String {
+/// Returns an endpoint without a listener.
+pub(crate) fn closed_endpoint() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/image", listener.local_addr().unwrap())
 }

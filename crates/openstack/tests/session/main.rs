@@ -1,4 +1,4 @@
-//! The session with a cloud: one that answers as OpenStack's services do, and a real Keystone.
+//! Tests of the session with a simulated cloud and with a real Keystone.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A Keystone of Debian's package, with SQLite, on the loopback interface.
+//! A Keystone of the Debian package, with SQLite, on the loopback interface.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// How long Keystone may take to answer at all. Python needs seconds to load it, and minutes on a busy machine.
+/// The time limit for Keystone's answers. Python needs seconds to load it, and minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A key as `keystone-manage fernet_setup` makes it: 32 bytes in base64.
@@ -16,7 +16,7 @@ const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// The administrator's password.
 pub(crate) const PASSWORD: &str = "telescope";
 
-/// A running Keystone; it ends, and its folder goes, when this is dropped.
+/// A running Keystone; dropping it stops it and deletes its directory.
 pub(crate) struct Keystone {
     url: String,
     server: Child,
@@ -25,7 +25,7 @@ pub(crate) struct Keystone {
 }
 
 impl Keystone {
-    /// Makes the database and starts the server.
+    /// Creates the database and starts the server.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
@@ -50,7 +50,7 @@ impl Keystone {
             "keystone-manage",
             &["--config-file", "keystone.conf", "db_sync"],
         );
-        // Keystone leaves reading transactions open, which keep writers out unless they have a log of their own.
+        // Keystone leaves read transactions open, which block writers unless SQLite uses a write-ahead log.
         let log = "import sqlite3; sqlite3.connect('keystone.db').execute('PRAGMA journal_mode=WAL')";
         run(path, "python3", &["-c", log]);
         let bootstrap = [
@@ -88,13 +88,13 @@ impl Keystone {
         &self.url
     }
 
-    /// The options with which the administrator's tokens are for a project.
+    /// Returns the options for a project-scoped token of the administrator.
     pub(crate) fn options(&self) -> Value {
         json!({ "auth_url": self.url, "username": "admin", "password": PASSWORD, "user_domain_id": "default",
             "project_name": "admin", "project_domain_name": "Default" })
     }
 
-    /// Sends a request as the administrator; gives the answer's body.
+    /// Sends a request as the administrator and returns the answer's body.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> Value {
         let password =
             json!({ "user": { "name": "admin", "domain": { "id": "default" }, "password": PASSWORD } });
@@ -114,7 +114,7 @@ impl Keystone {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    /// The end of what the server has said.
+    /// Returns the end of the server's log.
     fn log(&self) -> String {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
@@ -156,13 +156,13 @@ impl Keystone {
 
 impl Drop for Keystone {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
 }
 
-/// A program of Debian's, which has its own Python.
+/// A program of the Debian package, which uses the system's Python.
 fn command(folder: &Path, program: &str) -> Command {
     let mut command = Command::new(format!("/usr/bin/{program}"));
     command
