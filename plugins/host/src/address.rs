@@ -1,4 +1,4 @@
-//! The IPv4 addresses of network interfaces, asked of the kernel by netlink.
+//! The IPv4 addresses of network interfaces, read from the kernel through netlink.
 
 use std::net::Ipv4Addr;
 
@@ -6,10 +6,10 @@ use rustix::io::{Errno, Result};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 
-/// The kernel fills messages of a dump up to this size (linux/netlink.h).
+/// The maximum size of a message of a dump (linux/netlink.h).
 const MESSAGE: usize = 8192;
 
-/// A dump with more messages than this, each holding about 100 addresses, is given up.
+/// The maximum number of messages of a dump; each contains about 100 addresses.
 const MAX_MESSAGES: usize = 1024;
 
 // linux/netlink.h, linux/rtnetlink.h, linux/if_addr.h.
@@ -30,13 +30,13 @@ const AF_INET: u8 = 2;
 /// Addresses by the names of their interfaces.
 pub(crate) type Addresses = Vec<(Vec<u8>, Ipv4Addr)>;
 
-/// The first IPv4 address of each interface that has one.
+/// Returns the first IPv4 address of each interface that has one.
 pub(crate) fn of_interfaces() -> Result<Addresses> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
-        // NETLINK_ROUTE is the protocol of number 0.
+        // NETLINK_ROUTE is protocol number 0.
         None,
     )?;
     sendto(
@@ -48,8 +48,8 @@ pub(crate) fn of_interfaces() -> Result<Addresses> {
     let mut addresses = Vec::new();
     let mut buffer = vec![0; MESSAGE];
     for _ in 0..MAX_MESSAGES {
-        // The kernel has put the first message there before the request returned, and puts the next one there when
-        // this one is taken: nothing is ever waited for.
+        // The kernel queues the first message before `sendto` returns, and the next one when this one is received: no
+        // call waits.
         let (_, length) = recv(&socket, &mut buffer[..], RecvFlags::DONTWAIT)?;
         let message = buffer.get(..length).ok_or(Errno::MSGSIZE)?;
         if collect(message, &mut addresses)? {
@@ -59,7 +59,7 @@ pub(crate) fn of_interfaces() -> Result<Addresses> {
     Err(Errno::MSGSIZE)
 }
 
-/// Asks for all IPv4 addresses.
+/// Builds the request for all IPv4 addresses.
 fn request() -> [u8; NLMSG_HEADER + IFADDRMSG] {
     let mut request = [0; NLMSG_HEADER + IFADDRMSG];
     let fields = ((NLMSG_HEADER + IFADDRMSG) as u32)
@@ -76,7 +76,7 @@ fn request() -> [u8; NLMSG_HEADER + IFADDRMSG] {
     request
 }
 
-/// Reads what one call received; whether the dump has ended.
+/// Parses one received message. Returns whether the dump has ended.
 fn collect(mut rest: &[u8], addresses: &mut Addresses) -> Result<bool> {
     while let Some((length, kind)) = header(rest) {
         let body = rest.get(NLMSG_HEADER..length).ok_or(Errno::BADMSG)?;
@@ -104,7 +104,7 @@ fn header(message: &[u8]) -> Option<(usize, u16)> {
     Some((usize::try_from(length).ok()?, kind))
 }
 
-/// Name and address of a message that tells an address.
+/// Returns name and address from the body of an address message.
 fn address(body: &[u8]) -> Option<(Vec<u8>, Ipv4Addr)> {
     let mut name = None;
     let mut address = None;
@@ -117,20 +117,20 @@ fn address(body: &[u8]) -> Option<(Vec<u8>, Ipv4Addr)> {
         match kind {
             IFA_ADDRESS => address = value.first_chunk().copied(),
             IFA_LOCAL => local = value.first_chunk().copied(),
-            // Further addresses may have labels of their own, `eth0:1`.
+            // Further addresses may have labels such as `eth0:1`.
             IFA_LABEL => name = value.split(|byte| matches!(byte, 0 | b':')).next(),
             _ => {}
         }
         rest = rest.get(aligned(length)..).unwrap_or_default();
     }
-    // On a link between two points, the address is that of the other side.
+    // On a point-to-point link, IFA_ADDRESS is the peer's address.
     let address: [u8; 4] = local.or(address)?;
     Some((name?.to_vec(), Ipv4Addr::from(address)))
 }
 
-/// Messages and attributes begin at multiples of four.
+/// Messages and attributes start at multiples of four.
 fn aligned(length: usize) -> usize {
-    // At least the header's, so that nothing is read twice.
+    // At least the header's length, so that parsing always advances.
     length.max(ATTRIBUTE_HEADER).next_multiple_of(4)
 }
 
@@ -157,7 +157,7 @@ mod tests {
         bytes
     }
 
-    fn told(messages: &[Vec<u8>]) -> (Result<bool>, Vec<(String, String)>) {
+    fn parsed(messages: &[Vec<u8>]) -> (Result<bool>, Vec<(String, String)>) {
         let mut addresses = Vec::new();
         let ended = collect(&messages.concat(), &mut addresses);
         let shown = addresses
@@ -168,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn the_first_address_of_each_interface_counts_and_on_a_link_the_own_side() {
-        let (ended, addresses) = told(&[
+    fn the_first_address_of_each_interface_is_used_and_the_own_side_of_a_link() {
+        let (ended, addresses) = parsed(&[
             message(
                 RTM_NEWADDR,
                 &[
@@ -203,18 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_cut_or_lie_about_their_length_end_the_reading() {
+    fn truncated_messages_and_wrong_lengths_are_errors() {
         let whole = message(RTM_NEWADDR, &[attribute(IFA_LABEL, b"eth0\0")]);
-        assert_eq!(told(&[whole[..20].to_vec()]).0, Err(Errno::BADMSG));
-        assert_eq!(told(&[vec![0; 64]]).0, Err(Errno::BADMSG));
-        assert_eq!(told(&[vec![0xff; 64]]).0, Err(Errno::BADMSG));
-        assert_eq!(told(&[message(NLMSG_ERROR, &[])]).0, Err(Errno::PROTO));
-        let odd = message(RTM_NEWADDR, &[vec![0; 8]]);
-        assert_eq!(told(&[odd]), (Ok(false), vec![]));
+        assert_eq!(parsed(&[whole[..20].to_vec()]).0, Err(Errno::BADMSG));
+        assert_eq!(parsed(&[vec![0; 64]]).0, Err(Errno::BADMSG));
+        assert_eq!(parsed(&[vec![0xff; 64]]).0, Err(Errno::BADMSG));
+        assert_eq!(parsed(&[message(NLMSG_ERROR, &[])]).0, Err(Errno::PROTO));
+        let empty = message(RTM_NEWADDR, &[vec![0; 8]]);
+        assert_eq!(parsed(&[empty]), (Ok(false), vec![]));
     }
 
     #[test]
-    fn this_machine_tells_its_addresses() {
+    fn this_machine_reports_its_addresses() {
         for (name, _) in of_interfaces().unwrap() {
             assert!(!name.is_empty());
         }

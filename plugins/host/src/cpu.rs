@@ -10,18 +10,18 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{Told, decimal, lines, number, words};
+use crate::text::{Field, decimal, lines, number, words};
 use crate::tree::read;
 
-/// For how many schedules the readings of the poll before are kept. With more, those that were not used for
-/// the longest time begin anew: their next percentages are since boot.
+/// For how many schedules the previous readings are stored. With more, the least recently used ones are dropped: their
+/// next percentages are since boot.
 const MAX_SCHEDULES: usize = 64;
 
 const LOADS: [MeterDef; 3] = [LOAD_1MIN, LOAD_5MIN, LOAD_15MIN];
 
 const PERCENTAGES: [MeterDef; 2] = [CPU_UTIL, SYSTEM_CPU_IDLE];
 
-/// Of `/proc/stat`.
+/// Meters from `/proc/stat`.
 const STAT: [MeterDef; 13] = [
     CPU_UTIL,
     CPU_USER,
@@ -38,7 +38,7 @@ const STAT: [MeterDef; 13] = [
     PROCESSES_BLOCKED,
 ];
 
-/// The area.
+/// The area of CPU meters.
 #[derive(Default)]
 pub(crate) struct Cpu {
     history: Mutex<History>,
@@ -74,8 +74,8 @@ impl Area for Cpu {
 impl Cpu {
     fn stat(&self, text: &[u8], cycle: &CycleId, findings: &mut Findings<'_>) {
         let mut ticks = Ticks::default();
-        let mut running = Told::No;
-        let mut blocked = Told::No;
+        let mut running = Field::Missing;
+        let mut blocked = Field::Missing;
         for line in lines(text) {
             let mut words = words(line);
             match words.next() {
@@ -85,48 +85,48 @@ impl Cpu {
                 _ => {}
             }
         }
-        findings.host_told(&PROCESSES_RUNNING, running);
-        findings.host_told(&PROCESSES_BLOCKED, blocked);
+        findings.host_field(&PROCESSES_RUNNING, running);
+        findings.host_field(&PROCESSES_BLOCKED, blocked);
         let count = |field| ticks.get(field).ok().unwrap_or(0);
-        // As net-snmp does on Linux, of which ceilometer's meters come.
+        // As in net-snmp on Linux, the source of ceilometer's meters.
         let system = ticks
             .get(SYSTEM)
             .map(|kernel| kernel.saturating_add(count(IRQ)).saturating_add(count(SOFTIRQ)));
-        findings.host_told(&CPU_USER, ticks.get(USER));
-        findings.host_told(&CPU_NICE, ticks.get(NICE));
-        findings.host_told(&CPU_SYSTEM, system);
-        findings.host_told(&CPU_IDLE, ticks.get(IDLE));
-        findings.host_told(&CPU_WAIT, ticks.get(WAIT));
-        findings.host_told(&CPU_KERNEL, ticks.get(SYSTEM));
-        findings.host_told(&CPU_INTERRUPT, ticks.get(IRQ));
-        findings.host_told(&CPU_SOFTIRQ, ticks.get(SOFTIRQ));
-        findings.host_told(&CPU_STEAL, ticks.get(STEAL));
+        findings.host_field(&CPU_USER, ticks.get(USER));
+        findings.host_field(&CPU_NICE, ticks.get(NICE));
+        findings.host_field(&CPU_SYSTEM, system);
+        findings.host_field(&CPU_IDLE, ticks.get(IDLE));
+        findings.host_field(&CPU_WAIT, ticks.get(WAIT));
+        findings.host_field(&CPU_KERNEL, ticks.get(SYSTEM));
+        findings.host_field(&CPU_INTERRUPT, ticks.get(IRQ));
+        findings.host_field(&CPU_SOFTIRQ, ticks.get(SOFTIRQ));
+        findings.host_field(&CPU_STEAL, ticks.get(STEAL));
         if findings.want(&PERCENTAGES) {
-            // Of the other fields, one that is missing or odd takes little from the whole.
+            // A missing or invalid other field changes the total only a little.
             let shares = ticks
                 .get(USER)
                 .and_then(|_| ticks.get(IDLE))
                 .and_then(|_| self.history.lock().shares(cycle, ticks));
-            findings.host_told(&CPU_UTIL, shares.map(|shares| shares.busy));
-            findings.host_told(&SYSTEM_CPU_IDLE, shares.map(|shares| shares.idle));
+            findings.host_field(&CPU_UTIL, shares.map(|shares| shares.busy));
+            findings.host_field(&SYSTEM_CPU_IDLE, shares.map(|shares| shares.idle));
         }
-        findings.fail_untold("cpu", "/proc/stat");
+        findings.fail_fields("cpu", "/proc/stat");
     }
 }
 
 fn loads(text: &[u8], findings: &mut Findings<'_>) {
-    // Read here: procfs reads the averages with too few digits, so that 0.14 would become 0.14000000059604645.
+    // procfs parses the averages as f32: 0.14 would become 0.14000000059604645.
     let mut words = words(text);
     for meter in &LOADS {
-        findings.host_told(meter, decimal(words.next()));
+        findings.host_field(meter, decimal(words.next()));
     }
-    findings.fail_untold("load", "/proc/loadavg");
+    findings.fail_fields("load", "/proc/loadavg");
 }
 
 fn uptime(text: &[u8], findings: &mut Findings<'_>) {
     match Uptime::from_read(text) {
         Ok(uptime) if uptime.uptime.is_finite() => findings.host(&UPTIME, uptime.uptime),
-        _ => findings.fail("uptime", Failure::transient("/proc/uptime cannot be understood")),
+        _ => findings.fail("uptime", Failure::transient("cannot parse /proc/uptime")),
     }
 }
 
@@ -141,21 +141,21 @@ const SOFTIRQ: usize = 6;
 const STEAL: usize = 7;
 const FIELDS: usize = 8;
 
-/// What the CPUs spent their time on. Old kernels tell only the first fields.
+/// CPU time by kind, in ticks. Old kernels report only the first fields.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Ticks([Told<u64>; FIELDS]);
+struct Ticks([Field<u64>; FIELDS]);
 
 impl Ticks {
     fn of<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Self {
         Self([(); FIELDS].map(|()| number(words.next())))
     }
 
-    fn get(&self, field: usize) -> Told<u64> {
+    fn get(&self, field: usize) -> Field<u64> {
         self.0.get(field).copied().unwrap_or_default()
     }
 
-    /// The ticks from `before` to this. A field that went backwards, as the one of I/O waits sometimes does,
-    /// counts as not having moved. `None` if time as a whole went backwards: it is counted anew.
+    /// Returns the ticks from `before` to this. A field that decreased, as I/O wait sometimes does, counts as unchanged.
+    /// `None` if the total decreased: the counters were reset.
     fn since(&self, before: &Self) -> Option<Self> {
         if self.total() < before.total() {
             return None;
@@ -168,8 +168,8 @@ impl Ticks {
     }
 
     fn total(&self) -> u64 {
-        let told = self.0.iter().filter_map(|ticks| ticks.ok());
-        told.fold(0, u64::saturating_add)
+        let values = self.0.iter().filter_map(|ticks| ticks.ok());
+        values.fold(0, u64::saturating_add)
     }
 
     fn shares(&self) -> Option<Shares> {
@@ -193,10 +193,10 @@ struct Shares {
     idle: f64,
 }
 
-/// The readings of the poll before, for each schedule: tasks with other intervals do not disturb each other.
+/// The previous readings per schedule: tasks with different intervals do not affect each other.
 #[derive(Default)]
 struct History {
-    /// The least recently used first.
+    /// Sorted by last use, the least recent first.
     readings: Vec<Reading>,
 }
 
@@ -204,23 +204,23 @@ struct Reading {
     schedule: ScheduleId,
     /// The cycle of `ticks`.
     start: Timestamp,
-    /// Those of the cycle before.
+    /// The ticks of the previous cycle.
     before: Option<Ticks>,
     ticks: Ticks,
     shares: Shares,
 }
 
 impl History {
-    /// The percentages since the poll of the schedule's cycle before, or since boot. None if the kernel has
-    /// counted no time at all.
-    fn shares(&mut self, cycle: &CycleId, ticks: Ticks) -> Told<Shares> {
+    /// Returns the percentages since the schedule's previous cycle, or since boot. Missing if the kernel has counted no
+    /// time.
+    fn shares(&mut self, cycle: &CycleId, ticks: Ticks) -> Field<Shares> {
         let known = self
             .readings
             .iter()
             .position(|reading| reading.schedule == cycle.schedule);
         let last = known.map(|index| self.readings.remove(index));
         let before = last.as_ref().and_then(|last| {
-            // A cycle that is polled twice is measured against the one before both times.
+            // A repeated poll of a cycle uses the same previous reading.
             if last.start == cycle.start {
                 last.before
             } else {
@@ -228,9 +228,9 @@ impl History {
             }
         });
         let passed = before.and_then(|before| ticks.since(&before)).unwrap_or(ticks);
-        // In no time at all nothing has changed.
+        // If no time has passed, the percentages are unchanged.
         let Some(shares) = passed.shares().or(last.map(|last| last.shares)) else {
-            return Told::No;
+            return Field::Missing;
         };
         if self.readings.len() >= MAX_SCHEDULES {
             self.readings.remove(0);
@@ -242,7 +242,7 @@ impl History {
             ticks,
             shares,
         });
-        Told::Yes(shares)
+        Field::Value(shares)
     }
 }
 
@@ -258,18 +258,18 @@ mod tests {
         )
     }
 
-    /// 8 fields: `busy` ticks in user mode, `wait` and `idle`.
+    /// Returns 8 fields: `busy` ticks in user mode, `wait` and `idle`.
     fn ticks(busy: u64, wait: u64, idle: u64) -> Ticks {
         let line = format!("{busy} 0 0 {idle} {wait} 0 0 0 0 0");
         Ticks::of(words(line.as_bytes()))
     }
 
-    fn shares(busy: f64, idle: f64) -> Told<Shares> {
-        Told::Yes(Shares { busy, idle })
+    fn shares(busy: f64, idle: f64) -> Field<Shares> {
+        Field::Value(Shares { busy, idle })
     }
 
     #[test]
-    fn percentages_are_since_boot_at_first_and_then_since_the_poll_before() {
+    fn percentages_are_since_boot_at_first_and_then_since_the_previous_poll() {
         let mut history = History::default();
         assert_eq!(
             history.shares(&cycle("a", 1), ticks(100, 100, 800)),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_do_not_disturb_each_other() {
+    fn schedules_do_not_affect_each_other() {
         let mut history = History::default();
         history.shares(&cycle("slow", 1), ticks(0, 0, 1000));
         history.shares(&cycle("fast", 1), ticks(0, 0, 1000));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_polled_twice_is_measured_against_the_one_before_both_times() {
+    fn a_repeated_poll_of_a_cycle_uses_the_same_previous_reading() {
         let mut history = History::default();
         history.shares(&cycle("a", 1), ticks(0, 0, 1000));
         for _ in 0..2 {
@@ -310,22 +310,22 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_stand_still_or_go_backwards_give_no_nonsense() {
+    fn unchanged_or_decreased_counters_yield_valid_percentages() {
         let mut history = History::default();
-        assert_eq!(history.shares(&cycle("a", 1), ticks(0, 0, 0)), Told::No);
+        assert_eq!(history.shares(&cycle("a", 1), ticks(0, 0, 0)), Field::Missing);
         history.shares(&cycle("a", 2), ticks(0, 0, 1000));
         history.shares(&cycle("a", 3), ticks(10, 20, 1010));
-        // The same again: as before.
+        // Unchanged: the same percentages.
         assert_eq!(
             history.shares(&cycle("a", 4), ticks(10, 20, 1010)),
             shares(25.0, 25.0)
         );
-        // Waits for I/O went back.
+        // I/O wait decreased.
         assert_eq!(
             history.shares(&cycle("a", 5), ticks(60, 10, 1060)),
             shares(50.0, 50.0)
         );
-        // All began anew: since boot.
+        // All counters were reset: since boot.
         assert_eq!(history.shares(&cycle("a", 6), ticks(1, 0, 3)), shares(25.0, 75.0));
         let most = ticks(u64::MAX, u64::MAX, u64::MAX);
         let full = history.shares(&cycle("a", 7), most).ok().unwrap();
@@ -333,17 +333,17 @@ mod tests {
     }
 
     #[test]
-    fn the_history_is_bounded_and_forgets_what_was_not_used() {
+    fn the_history_is_bounded_and_drops_the_least_recently_used() {
         let mut history = History::default();
         history.shares(&cycle("old", 1), ticks(0, 0, 1000));
-        history.shares(&cycle("kept", 1), ticks(0, 0, 1000));
+        history.shares(&cycle("recent", 1), ticks(0, 0, 1000));
         for number in 0..MAX_SCHEDULES - 1 {
-            history.shares(&cycle("kept", 2), ticks(0, 0, 1000));
+            history.shares(&cycle("recent", 2), ticks(0, 0, 1000));
             history.shares(&cycle(&format!("s{number}"), 1), ticks(0, 0, 1000));
         }
         assert_eq!(history.readings.len(), MAX_SCHEDULES);
         let half = ticks(1000, 0, 2000);
-        assert_eq!(history.shares(&cycle("kept", 3), half), shares(50.0, 50.0));
+        assert_eq!(history.shares(&cycle("recent", 3), half), shares(50.0, 50.0));
         let since_boot = history.shares(&cycle("old", 2), half).ok().unwrap();
         assert!((since_boot.busy - 100.0 / 3.0).abs() < 1e-9);
     }

@@ -1,4 +1,4 @@
-//! Lists this machine.
+//! The discovery of this machine.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl HostDiscovery {
 impl Discovery for HostDiscovery {
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
         if run.parameter().is_some_and(|parameter| !parameter.is_empty()) {
-            return Err(Failure::permanent("the discovery `host` takes no parameter"));
+            return Err(Failure::permanent("the discovery `host` accepts no parameter"));
         }
         run.push(Resource::new(self.host.clone())).await?;
         Ok(())

@@ -9,20 +9,20 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{Told, lines, name, number, words};
+use crate::text::{Field, lines, name, number, words};
 use crate::tree::read;
 
-/// The unit of sectors in `/proc/diskstats`, whatever the device's own is.
+/// The sector size of `/proc/diskstats`, independent of the device's.
 const SECTOR_BYTES: u64 = 512;
 
-/// `/proc/vmstat` counts KiB; a block of ceilometer's meters has 512 bytes, as net-snmp reckons.
+/// `/proc/vmstat` counts KiB; a block of ceilometer's meters has 512 bytes, as in net-snmp.
 const BLOCKS_PER_KIB: u64 = 2;
 
 const DEVICES: [MeterDef; 5] = [READ_BYTES, WRITE_BYTES, READ_REQUESTS, WRITE_REQUESTS, IO_TIME];
 
 const BLOCKS: [MeterDef; 2] = [OUTGOING_BLOCKS, INCOMING_BLOCKS];
 
-/// The area.
+/// The area of disk meters.
 pub(crate) struct Disks;
 
 #[async_trait]
@@ -47,25 +47,25 @@ impl Area for Disks {
 }
 
 fn devices(text: &[u8], machine: &Machine, findings: &mut Findings<'_>) {
-    let mut is_alone = true;
-    let mut odd = Vec::new();
+    let mut is_empty = true;
+    let mut invalid = Vec::new();
     for line in lines(text) {
         let Some(device) = words(line).nth(2).map(name) else {
             if words(line).next().is_some() {
-                odd.push(line);
+                invalid.push(line);
             }
             continue;
         };
         if !machine.options.disks.passes(&device) {
             continue;
         }
-        is_alone = false;
-        // One line at a time: an odd one costs its device alone.
+        is_empty = false;
+        // Lines are parsed one by one: an invalid line affects its device only.
         let Some(disk) = str::from_utf8(line)
             .ok()
             .and_then(|line| DiskStat::from_line(line).ok())
         else {
-            let message = format!("the line of `{device}` in /proc/diskstats cannot be understood");
+            let message = format!("cannot parse the line of `{device}` in /proc/diskstats");
             findings.fail(device, Failure::transient(message));
             continue;
         };
@@ -77,15 +77,18 @@ fn devices(text: &[u8], machine: &Machine, findings: &mut Findings<'_>) {
         findings.add(&WRITE_REQUESTS, &subject, disk.writes);
         findings.add(&IO_TIME, &subject, disk.time_in_progress);
     }
-    findings.fail_odd("disks", "/proc/diskstats", &odd);
-    if is_alone && odd.is_empty() {
-        findings.fail("disks", Failure::not_supported("there is no disk to measure"));
+    findings.fail_lines("disks", "/proc/diskstats", &invalid);
+    if is_empty && invalid.is_empty() {
+        findings.fail(
+            "disks",
+            Failure::not_supported("the machine has no disk that is measured"),
+        );
     }
 }
 
 fn blocks(text: &[u8], findings: &mut Findings<'_>) {
-    let mut outgoing = Told::No;
-    let mut incoming = Told::No;
+    let mut outgoing = Field::Missing;
+    let mut incoming = Field::Missing;
     for line in lines(text) {
         let mut words = words(line);
         let blocks = match words.next() {
@@ -95,7 +98,7 @@ fn blocks(text: &[u8], findings: &mut Findings<'_>) {
         };
         *blocks = number(words.next()).map(|kib| kib.saturating_mul(BLOCKS_PER_KIB));
     }
-    findings.host_told(&OUTGOING_BLOCKS, outgoing);
-    findings.host_told(&INCOMING_BLOCKS, incoming);
-    findings.fail_untold("io", "/proc/vmstat");
+    findings.host_field(&OUTGOING_BLOCKS, outgoing);
+    findings.host_field(&INCOMING_BLOCKS, incoming);
+    findings.fail_fields("io", "/proc/vmstat");
 }

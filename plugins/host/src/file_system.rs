@@ -18,16 +18,16 @@ use crate::space::Space;
 use crate::text::name;
 use crate::tree::read;
 
-/// How long a file system that another machine or program serves may take to answer. One that does not hangs,
-/// or is so slow that programs which use it hang as well.
-const SERVED_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit of a remote file system. One that does not respond hangs, or is so slow that programs that use it
+/// hang too.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many of those are asked at once, each on a thread of its own.
-const SERVED_AT_ONCE: usize = 8;
+/// How many remote file systems are queried at once, each on its own thread.
+const REMOTE_CONCURRENCY: usize = 8;
 
 const INODES: [MeterDef; 2] = [INODES_TOTAL, INODES_USED];
 
-/// The area.
+/// The area of file system meters.
 pub(crate) struct FileSystems;
 
 #[async_trait]
@@ -40,19 +40,30 @@ impl Area for FileSystems {
             findings.fail("file_systems", error);
             return;
         }
-        let (mounts, odd) = mounts(&text);
-        findings.fail_odd("file_systems", "/proc/self/mountinfo", &odd);
-        let (served, local): (Vec<_>, Vec<_>) = mounts
+        let mut table = mounts(&text);
+        findings.fail_lines("file_systems", "/proc/self/mountinfo", &table.invalid);
+        if !table.has_root && machine.options.file_systems.passes("/") {
+            match (machine.calls.device_id)(&machine.tree.rooted(b"/")) {
+                Ok(Some(id)) => table.add_root(id),
+                Ok(None) => {}
+                Err(error) => {
+                    let failure = Failure::transient("cannot get the file system of /").caused_by(error);
+                    findings.fail("rootfs", failure);
+                }
+            }
+        }
+        let (remote, local): (Vec<_>, Vec<_>) = table
+            .mounts
             .into_iter()
             .filter(|mount| machine.options.file_systems.passes(&name(&mount.path)))
-            .partition(|mount| mount.is_served);
-        let mut measured = Measured::default();
+            .partition(|mount| mount.is_remote);
+        let mut summary = Summary::default();
         for mount in local {
-            // The kernel answers out of memory: this does not wait for a disk.
+            // The kernel answers from memory: this does not wait for a disk.
             let space = (machine.calls.statvfs)(&machine.tree.rooted(&mount.path));
-            measured.add(
+            summary.add(
                 &mount,
-                space.map_err(|error| cannot_ask(&mount, error)),
+                space.map_err(|error| size_error(&mount, error)),
                 machine,
                 findings,
             );
@@ -60,25 +71,28 @@ impl Area for FileSystems {
         if machine.options.network_file_systems {
             let now = Instant::now();
             let time = context.deadline.saturating_duration_since(now) / 2;
-            let until = now + time.min(SERVED_TIMEOUT);
-            let mut answers = futures::stream::iter(served)
+            let until = now + time.min(REMOTE_TIMEOUT);
+            let mut answers = futures::stream::iter(remote)
                 .map(|mount| async {
-                    let space = ask_served(machine, &mount, until).await;
+                    let space = query_remote(machine, &mount, until).await;
                     (mount, space)
                 })
-                .buffered(SERVED_AT_ONCE);
+                .buffered(REMOTE_CONCURRENCY);
             while let Some((mount, space)) = answers.next().await {
-                measured.add(&mount, space, machine, findings);
+                summary.add(&mount, space, machine, findings);
             }
         }
-        measured.explain(findings);
+        summary.report_missing(findings);
     }
 }
 
-/// Asks a file system that may hang, on a thread of its own.
-async fn ask_served(machine: &Machine, mount: &Mount, until: Instant) -> Result<Space, Failure> {
+/// Queries a file system that may hang, on its own thread.
+async fn query_remote(machine: &Machine, mount: &Mount, until: Instant) -> Result<Space, Failure> {
     if Instant::now() >= until {
-        let message = format!("{} was not asked: others took all the time", name(&mount.path));
+        let message = format!(
+            "{} was not queried: other file systems used up the time",
+            name(&mount.path)
+        );
         return Err(Failure::transient(message));
     }
     let path: PathBuf = machine.tree.rooted(&mount.path);
@@ -86,32 +100,32 @@ async fn ask_served(machine: &Machine, mount: &Mount, until: Instant) -> Result<
     let statvfs = machine.calls.statvfs;
     let answer = machine.blocking.call(&call, until, move || statvfs(&path)).await;
     match answer {
-        Ok(space) => space.map_err(|error| cannot_ask(mount, error)),
+        Ok(space) => space.map_err(|error| size_error(mount, error)),
         Err(error @ (BlockingError::TimedOut | BlockingError::StillRunning)) => {
-            let message = format!("{} does not answer", name(&mount.path));
+            let message = format!("{} does not respond", name(&mount.path));
             Err(Failure::transient(message).caused_by(error))
         }
         Err(error) => {
-            let message = format!("{} could not be asked", name(&mount.path));
+            let message = format!("cannot query {}", name(&mount.path));
             Err(Failure::transient(message).caused_by(error))
         }
     }
 }
 
-fn cannot_ask(mount: &Mount, error: rustix::io::Errno) -> Failure {
-    Failure::transient(format!("{} does not tell its size", name(&mount.path))).caused_by(error)
+fn size_error(mount: &Mount, error: rustix::io::Errno) -> Failure {
+    Failure::transient(format!("cannot get the size of {}", name(&mount.path))).caused_by(error)
 }
 
-/// What became of the file systems.
+/// A summary of the measured file systems.
 #[derive(Default)]
-struct Measured {
-    /// Whether there was any.
+struct Summary {
+    /// Whether there is any.
     any: bool,
     /// Whether one failed.
     failed: bool,
 }
 
-impl Measured {
+impl Summary {
     fn add(
         &mut self,
         mount: &Mount,
@@ -121,7 +135,7 @@ impl Measured {
     ) {
         let device = name(&mount.device);
         match space {
-            // It only looks like one that holds data.
+            // It contains no data, in spite of its type.
             Ok(space) if space.total == 0 => {}
             Ok(space) => {
                 self.any = true;
@@ -145,12 +159,12 @@ impl Measured {
         }
     }
 
-    /// Gives the reason where there are no samples and no failure says why.
-    fn explain(&self, findings: &mut Findings<'_>) {
+    /// Reports the reason if samples are missing without a failure.
+    fn report_missing(&self, findings: &mut Findings<'_>) {
         if !self.any {
-            let message = "there is no file system to measure";
+            let message = "the machine has no file system that is measured";
             findings.fail("file_systems", Failure::not_supported(message));
-        } else if !self.failed && findings.want(&INODES) && !findings.have(&INODES) {
+        } else if !self.failed && findings.want(&INODES) && !findings.has_sample(&INODES) {
             let message = "no file system has a fixed number of inodes";
             findings.fail("inodes", Failure::not_supported(message));
         }

@@ -1,10 +1,10 @@
-//! Which devices, by their names, are measured.
+//! Selection of devices by name.
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A list of names, or beginnings of names with a trailing `*`; `!` in front of an entry leaves out.
+/// A list of names, or prefixes of names with a trailing `*`; a leading `!` excludes.
 ///
-/// A name passes if no entry leaves it out, and an entry includes it or none includes anything.
+/// A name passes if no entry excludes it, and an entry includes it or no entry includes any name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub(crate) struct NameFilter {
@@ -18,19 +18,19 @@ enum Pattern {
     Prefix(String),
 }
 
-/// An entry that is no name pattern.
+/// An invalid entry.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum FilterError {
     /// A `*` before the end.
-    #[error("`{0}`: a `*` may only stand at the end")]
+    #[error("`{0}`: `*` is only allowed at the end")]
     Star(String),
-    /// No name at all.
-    #[error("`{0}`: a name is missing")]
+    /// No name.
+    #[error("`{0}`: the name is missing")]
     Empty(String),
 }
 
 impl NameFilter {
-    /// Leaves out names that begin so.
+    /// Excludes names with these prefixes.
     pub(crate) fn without(prefixes: &[&str]) -> Self {
         Self {
             include: Vec::new(),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn names_pass_that_are_included_and_not_left_out() {
+    fn included_names_that_are_not_excluded_pass() {
         assert_eq!(passing(&[]), ["eth0", "eth1", "lo", "tap-eth0"]);
         assert_eq!(passing(&["eth*"]), ["eth0", "eth1"]);
         assert_eq!(passing(&["eth*", "!eth1"]), ["eth0"]);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_would_match_otherwise_than_meant_are_refused() {
+    fn invalid_entries_are_rejected() {
         assert_eq!(filter(&["*0"]), Err(FilterError::Star("*0".into())));
         assert_eq!(filter(&["!e*h*"]), Err(FilterError::Star("!e*h*".into())));
         assert_eq!(filter(&["!"]), Err(FilterError::Empty("!".into())));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_shown_as_it_is_written() {
+    fn a_filter_is_serialized_as_it_is_written() {
         let filter = filter(&["!b*", "a", "c*"]).unwrap();
         assert_eq!(serde_json::to_string(&filter).unwrap(), r#"["a","c*","!b*"]"#);
     }

@@ -1,4 +1,4 @@
-//! What one poll of an area of the machine has found, until it is reported.
+//! The results of one poll of an area.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use nephoscope_model::{MeterDef, Resource, Subject, Volume};
 use nephoscope_plugin::{Failure, PollRun, Stopped};
 
 use crate::machine::Machine;
-use crate::text::{Told, name};
+use crate::text::{Field, name};
 
-/// How many bytes of an odd line are shown.
+/// How many bytes of an invalid line are shown.
 const SHOWN: usize = 80;
 
 /// Samples, and failures of parts of the machine.
@@ -16,32 +16,32 @@ pub(crate) struct Findings<'a> {
     machine: &'a Machine,
     wanted: Vec<&'static str>,
     samples: Vec<(&'static str, Arc<Subject>, Volume)>,
-    /// Meters whose values the file that is being read does not have.
-    untold: Vec<&'static str>,
-    /// Meters for which it has something else than a value.
-    odd: Vec<&'static str>,
+    /// Meters whose values are missing in the current file.
+    missing: Vec<&'static str>,
+    /// Meters whose values are invalid in the current file.
+    invalid: Vec<&'static str>,
     failures: Vec<(String, Failure)>,
 }
 
 impl<'a> Findings<'a> {
-    /// None yet; samples are collected of the `wanted` meters only.
+    /// Creates empty findings, which collect samples of the `wanted` meters only.
     pub(crate) fn new(machine: &'a Machine, wanted: Vec<&'static str>) -> Self {
         Self {
             machine,
             wanted,
             samples: Vec::new(),
-            untold: Vec::new(),
-            odd: Vec::new(),
+            missing: Vec::new(),
+            invalid: Vec::new(),
             failures: Vec::new(),
         }
     }
 
-    /// Whether one of these meters is wanted: what serves none that is need not be read.
+    /// Whether one of these meters is wanted: files without wanted meters are not read.
     pub(crate) fn want(&self, meters: &[MeterDef]) -> bool {
         meters.iter().any(|meter| self.wanted.contains(&meter.name))
     }
 
-    /// Adds a value of the machine as a whole.
+    /// Adds a value of the whole machine.
     pub(crate) fn host(&mut self, meter: &MeterDef, volume: impl Into<Volume>) {
         self.add(meter, &self.machine.subject, volume);
     }
@@ -53,60 +53,60 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Adds a value of the machine as a whole, if the kernel tells it; else [`Findings::fail_untold`] names it.
-    pub(crate) fn host_told(&mut self, meter: &MeterDef, volume: Told<impl Into<Volume>>) {
+    /// Adds a value of the whole machine, or records it as missing or invalid for [`Findings::fail_fields`].
+    pub(crate) fn host_field(&mut self, meter: &MeterDef, volume: Field<impl Into<Volume>>) {
         if !self.want(std::slice::from_ref(meter)) {
             return;
         }
         match volume {
-            Told::Yes(volume) => self.host(meter, volume),
-            Told::Odd => self.odd.push(meter.name),
-            Told::No => self.untold.push(meter.name),
+            Field::Value(volume) => self.host(meter, volume),
+            Field::Invalid => self.invalid.push(meter.name),
+            Field::Missing => self.missing.push(meter.name),
         }
     }
 
-    /// Says why a part of the machine (a device, or one of the kernel's files) gave no samples.
+    /// Adds the reason why a part of the machine (a device, or one of the kernel's files) has no samples.
     pub(crate) fn fail(&mut self, part: impl Into<String>, failure: impl Into<Failure>) {
         self.failures.push((part.into(), failure.into()));
     }
 
-    /// Says which values were missing from a file since this was last called, and which were no values.
-    pub(crate) fn fail_untold(&mut self, part: &str, file: &str) {
-        let untold = std::mem::take(&mut self.untold).join(", ");
-        if !untold.is_empty() {
-            let message = format!("{file} does not tell {untold}");
+    /// Adds failures for the values that are missing or invalid since the last call.
+    pub(crate) fn fail_fields(&mut self, part: &str, file: &str) {
+        let missing = std::mem::take(&mut self.missing).join(", ");
+        if !missing.is_empty() {
+            let message = format!("{file} has no value of {missing}");
             self.fail(part, Failure::not_supported(message));
         }
-        let odd = std::mem::take(&mut self.odd).join(", ");
-        if !odd.is_empty() {
-            let message = format!("what {file} tells of {odd} cannot be understood");
+        let invalid = std::mem::take(&mut self.invalid).join(", ");
+        if !invalid.is_empty() {
+            let message = format!("{file} has an invalid value of {invalid}");
             self.fail(part, Failure::transient(message));
         }
     }
 
-    /// Says how many lines of a file cannot be understood, if there are any.
-    pub(crate) fn fail_odd(&mut self, part: &str, file: &str, lines: &[&[u8]]) {
+    /// Adds a failure for the lines of a file that cannot be parsed, if there are any.
+    pub(crate) fn fail_lines(&mut self, part: &str, file: &str, lines: &[&[u8]]) {
         let Some((first, more)) = lines.split_first() else {
             return;
         };
         let first = name(first.get(..SHOWN).unwrap_or(first));
         let more = match more.len() {
             0 => String::new(),
-            more => format!(", nor {more} more"),
+            more => format!(", and {more} more"),
         };
-        let message = format!("the line `{first}` of {file} cannot be understood{more}");
+        let message = format!("cannot parse the line `{first}` of {file}{more}");
         self.fail(part, Failure::transient(message));
     }
 
-    /// Whether a sample of one of these meters has been found.
-    pub(crate) fn have(&self, meters: &[MeterDef]) -> bool {
+    /// Whether there is a sample of one of these meters.
+    pub(crate) fn has_sample(&self, meters: &[MeterDef]) -> bool {
         self.samples
             .iter()
             .any(|(name, ..)| meters.iter().any(|meter| meter.name == *name))
     }
 
-    /// Reports the samples as those of `resource`, and each failure as that of a resource of its own,
-    /// `<host>.<part>`: other parts are not touched by it. If there are failures only, they are the resource's.
+    /// Reports the samples for `resource`, and each failure for its own resource `<host>.<part>`, so that it affects no
+    /// other part. If there are only failures, the first one is reported for `resource`.
     pub(crate) async fn send(self, run: &mut PollRun, resource: &Resource) -> Result<(), Stopped> {
         let mut failures = self.failures.into_iter();
         if self.samples.is_empty()
@@ -126,7 +126,7 @@ impl<'a> Findings<'a> {
         Ok(())
     }
 
-    /// What was found, one line each, for snapshots.
+    /// Returns the findings as text, one line each, for snapshots.
     #[cfg(test)]
     pub(crate) fn describe(&self) -> String {
         use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! What the pollsters of the family share: the machine, and how it is asked.
+//! The machine: state that the pollsters of the family share.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,29 +8,31 @@ use nephoscope_plugin::BlockingPool;
 
 use crate::address::{self, Addresses};
 use crate::options::Options;
-use crate::space::Space;
+use crate::space::{self, Space};
 use crate::tree::Tree;
 
-/// What ceilometer's `hardware.*` samples have as their source.
+/// The source of ceilometer's `hardware.*` samples.
 const SOURCE: &str = "hardware";
 
 /// This machine.
 pub(crate) struct Machine {
     pub(crate) host: Arc<str>,
-    /// Of samples of the machine as a whole.
+    /// The subject of samples of the whole machine.
     pub(crate) subject: Arc<Subject>,
     pub(crate) options: Options,
     pub(crate) tree: Tree,
     pub(crate) blocking: BlockingPool,
-    /// The system calls; tests put others in their place.
+    /// The system calls; tests replace them.
     pub(crate) calls: Calls,
 }
 
-/// The system calls that ask for more than a file.
+/// System calls other than reading files.
 pub(crate) struct Calls {
-    /// The space of the file system that is mounted at a path.
+    /// Returns the space of the file system at a path.
     pub(crate) statvfs: fn(&Path) -> rustix::io::Result<Space>,
-    /// The first IPv4 address of each interface.
+    /// Returns the device id (`major:minor`) of the file system at a path; `None` for one in memory.
+    pub(crate) device_id: fn(&Path) -> rustix::io::Result<Option<Vec<u8>>>,
+    /// Returns the first IPv4 address of each interface.
     pub(crate) addresses: fn() -> rustix::io::Result<Addresses>,
 }
 
@@ -39,7 +41,7 @@ impl Machine {
         let tree = Tree::new(&options);
         let addresses = match tree.is_own() {
             true => address::of_interfaces,
-            // The kernel tells a program only of the network that it is in itself.
+            // The kernel reports only the addresses of the process's own network namespace.
             false => || Ok(Addresses::new()),
         };
         Self {
@@ -49,21 +51,22 @@ impl Machine {
             options,
             blocking,
             calls: Calls {
-                statvfs: Space::ask,
+                statvfs: Space::query,
+                device_id: space::device_id,
                 addresses,
             },
         }
     }
 
-    /// The subject of a device's samples: its resource id is `<host>.<device>`, as ceilometer's.
+    /// Creates the subject of a device's samples: its resource id is `<host>.<device>`, as in ceilometer.
     pub(crate) fn device(&self, name: &str, describe: impl FnOnce(Subject) -> Subject) -> Arc<Subject> {
         let subject = describe(Subject::new(format!("{}.{name}", self.host)));
         subject_of(&self.host, subject).shared()
     }
 }
 
-/// Adds what all subjects have. Ceilometer puts the URL of the SNMP agent under `resource_url`, and its Gnocchi
-/// publisher takes the name of the host from there: here it is the name itself.
+/// Adds the common attributes. Ceilometer's `resource_url` is the URL of the SNMP agent, from which its Gnocchi
+/// publisher takes the name of the host; here it is the name itself.
 fn subject_of(host: &Arc<str>, subject: Subject) -> Subject {
     subject
         .source(SOURCE)

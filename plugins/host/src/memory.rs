@@ -8,10 +8,10 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{Told, lines, number, words};
+use crate::text::{Field, lines, number, words};
 use crate::tree::read;
 
-/// The area.
+/// The area of memory meters.
 pub(crate) struct Memory;
 
 #[async_trait]
@@ -27,19 +27,19 @@ impl Area for Memory {
     }
 }
 
-/// The lines of `/proc/meminfo` that are published, in KiB.
+/// The published lines of `/proc/meminfo`, in KiB.
 ///
-/// Read here: procfs refuses the whole file when one of the lines that it expects is missing, which is so in containers
-/// whose meminfo is made by a program.
+/// procfs is not used here: it rejects the whole file if an expected line is missing, as in containers whose meminfo is
+/// emulated.
 #[derive(Default)]
 struct Meminfo {
-    total: Told<u64>,
-    free: Told<u64>,
-    available: Told<u64>,
-    buffers: Told<u64>,
-    cached: Told<u64>,
-    swap_total: Told<u64>,
-    swap_free: Told<u64>,
+    total: Field<u64>,
+    free: Field<u64>,
+    available: Field<u64>,
+    buffers: Field<u64>,
+    cached: Field<u64>,
+    swap_total: Field<u64>,
+    swap_free: Field<u64>,
 }
 
 impl Meminfo {
@@ -66,13 +66,13 @@ impl Meminfo {
         let used = self
             .total
             .and_then(|total| self.free.map(|free| total.saturating_sub(free)));
-        findings.host_told(&MEMORY_TOTAL, self.total);
-        findings.host_told(&MEMORY_USED, used);
-        findings.host_told(&MEMORY_BUFFER, self.buffers);
-        findings.host_told(&MEMORY_CACHED, self.cached);
-        findings.host_told(&MEMORY_AVAILABLE, self.available);
-        findings.host_told(&SWAP_TOTAL, self.swap_total);
-        findings.host_told(&SWAP_AVAIL, self.swap_free);
-        findings.fail_untold("memory", "/proc/meminfo");
+        findings.host_field(&MEMORY_TOTAL, self.total);
+        findings.host_field(&MEMORY_USED, used);
+        findings.host_field(&MEMORY_BUFFER, self.buffers);
+        findings.host_field(&MEMORY_CACHED, self.cached);
+        findings.host_field(&MEMORY_AVAILABLE, self.available);
+        findings.host_field(&SWAP_TOTAL, self.swap_total);
+        findings.host_field(&SWAP_AVAIL, self.swap_free);
+        findings.fail_fields("memory", "/proc/meminfo");
     }
 }

@@ -1,4 +1,4 @@
-//! Traffic of network interfaces and of the internet protocol.
+//! Traffic of network interfaces and of IP.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,10 +13,10 @@ use crate::findings::Findings;
 use crate::machine::Machine;
 use crate::meter::*;
 use crate::pollster::Area;
-use crate::text::{Told, lines, name, number, words};
+use crate::text::{Field, lines, name, number, words};
 use crate::tree::read;
 
-/// `/sys/class/net/<name>/speed` is in megabits a second, ceilometer's `speed` in bytes.
+/// `/sys/class/net/<name>/speed` is in megabits per second, ceilometer's `speed` in bytes per second.
 const BYTES_PER_MEGABIT: f64 = 125_000.0;
 
 const INTERFACES: [MeterDef; 8] = [
@@ -32,7 +32,7 @@ const INTERFACES: [MeterDef; 8] = [
 
 const DATAGRAMS: [MeterDef; 2] = [IP_OUTGOING, IP_INCOMING];
 
-/// The area.
+/// The area of network meters.
 pub(crate) struct Network;
 
 #[async_trait]
@@ -56,21 +56,21 @@ impl Area for Network {
     }
 }
 
-/// Reads `/proc/net/dev`. Read here: procfs refuses the whole file for one odd line, and misses the name where
-/// no space follows it.
+/// Parses `/proc/net/dev`. procfs is not used here: it rejects the whole file for one invalid line, and misses the name
+/// without a following space.
 fn interfaces(text: &[u8], machine: &Machine, findings: &mut Findings<'_>) {
-    // If the kernel refuses (a sandbox without netlink), samples have an empty address, as ceilometer's of
-    // interfaces without one.
+    // If the kernel denies netlink (in a sandbox), samples have an empty address, as ceilometer's of interfaces without
+    // one.
     let addresses = (machine.calls.addresses)().unwrap_or_default();
-    let mut odd = Vec::new();
-    let mut is_alone = true;
-    // Two lines of headings come first.
+    let mut invalid = Vec::new();
+    let mut is_empty = true;
+    // The first two lines are headings.
     for line in lines(text).skip(2) {
         let mut parts = line.splitn(2, |byte| *byte == b':');
         let bytes = parts.next().unwrap_or_default().trim_ascii();
         let Some(counters) = parts.next() else {
             if !bytes.is_empty() {
-                odd.push(line);
+                invalid.push(line);
             }
             continue;
         };
@@ -78,29 +78,29 @@ fn interfaces(text: &[u8], machine: &Machine, findings: &mut Findings<'_>) {
         if !machine.options.interfaces.passes(&interface) {
             continue;
         }
-        is_alone = false;
+        is_empty = false;
         let Some(counters) = Counters::of(counters) else {
-            let message = format!("the line of `{interface}` in /proc/net/dev cannot be understood");
+            let message = format!("cannot parse the line of `{interface}` in /proc/net/dev");
             findings.fail(interface, Failure::transient(message));
             continue;
         };
         let subject = subject(machine, bytes, &interface, &addresses);
         counters.report(&subject, findings);
     }
-    findings.fail_odd("interfaces", "/proc/net/dev", &odd);
-    if is_alone && odd.is_empty() {
-        let message = "there is no network interface to measure";
+    findings.fail_lines("interfaces", "/proc/net/dev", &invalid);
+    if is_empty && invalid.is_empty() {
+        let message = "the machine has no network interface that is measured";
         findings.fail("interfaces", Failure::not_supported(message));
     }
 }
 
-/// What an interface has counted.
+/// The counters of an interface.
 struct Counters {
     incoming: Direction,
     outgoing: Direction,
 }
 
-/// The first four counters of a direction; the others differ.
+/// The first four counters of a direction; the others differ between directions.
 struct Direction {
     bytes: u64,
     packets: u64,
@@ -109,7 +109,7 @@ struct Direction {
 }
 
 impl Counters {
-    /// Of the sixteen numbers behind an interface's name, eight for each direction.
+    /// Parses the sixteen numbers after an interface's name, eight per direction.
     fn of(counters: &[u8]) -> Option<Self> {
         let mut words = words(counters);
         let incoming = Direction::of(&mut words)?;
@@ -141,11 +141,11 @@ impl Direction {
     }
 }
 
-/// The subject of an interface's samples, with ceilometer's metadata: name; speed in bytes a second, 0.0 where it is
-/// not known; hardware address in hexadecimal digits; IPv4 address. The last two are empty where there is none.
+/// Creates the subject of an interface's samples, with ceilometer's metadata: name; speed in bytes per second, 0.0 if
+/// unknown; hardware address in hexadecimal digits; IPv4 address. The last two are empty if there is none.
 fn subject(machine: &Machine, bytes: &[u8], interface: &str, addresses: &Addresses) -> Arc<Subject> {
     let ask = |attribute| attribute_of(machine, bytes, attribute);
-    // The file cannot be read, or says -1, where the speed is not known.
+    // If the speed is unknown, the file cannot be read or contains -1.
     let speed = ask("speed").and_then(|speed| number(Some(speed.trim_ascii())).ok());
     let mac = ask("address").map(|address| hardware_address(&address));
     let ip = addresses
@@ -161,9 +161,9 @@ fn subject(machine: &Machine, bytes: &[u8], interface: &str, addresses: &Address
     })
 }
 
-/// The content of `/sys/class/net/<interface>/<attribute>`.
+/// Reads `/sys/class/net/<interface>/<attribute>`.
 fn attribute_of(machine: &Machine, interface: &[u8], attribute: &str) -> Option<Vec<u8>> {
-    // The kernel allows no such names; a file that was made by something else may have them.
+    // The kernel allows no such names, but the configured `proc` may be something else.
     if interface.contains(&b'/') || matches!(interface, b"" | b"." | b"..") {
         return None;
     }
@@ -176,7 +176,7 @@ fn attribute_of(machine: &Machine, interface: &[u8], attribute: &str) -> Option<
     Some(text)
 }
 
-/// `fa:16:3e:00:00:01` as `fa163e000001`; that of the loopback interface, all zeros, as nothing.
+/// Converts `fa:16:3e:00:00:01` to `fa163e000001`; empty for the loopback interface's address, which is all zeros.
 fn hardware_address(text: &[u8]) -> String {
     let digits: Vec<u8> = text
         .trim_ascii()
@@ -191,7 +191,7 @@ fn hardware_address(text: &[u8]) -> String {
     }
 }
 
-/// Reads the datagrams of `/proc/net/snmp`: for each protocol a line of names and a line of numbers.
+/// Parses the datagrams of `/proc/net/snmp`: for each protocol a line of names and a line of numbers.
 fn datagrams(text: &[u8], findings: &mut Findings<'_>) {
     let mut of_ip = lines(text).filter_map(|line| line.strip_prefix(b"Ip:"));
     let names = of_ip.next().unwrap_or_default();
@@ -200,9 +200,9 @@ fn datagrams(text: &[u8], findings: &mut Findings<'_>) {
         let mut pairs = words(names).zip(words(numbers));
         pairs
             .find(|(name, _)| *name == wanted)
-            .map_or(Told::No, |(_, value)| number(Some(value)))
+            .map_or(Field::Missing, |(_, value)| number(Some(value)))
     };
-    findings.host_told(&IP_OUTGOING, get(b"OutRequests"));
-    findings.host_told(&IP_INCOMING, get(b"InReceives"));
-    findings.fail_untold("ip", "/proc/net/snmp");
+    findings.host_field(&IP_OUTGOING, get(b"OutRequests"));
+    findings.host_field(&IP_INCOMING, get(b"InReceives"));
+    findings.fail_fields("ip", "/proc/net/snmp");
 }

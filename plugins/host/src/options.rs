@@ -7,15 +7,16 @@ use serde::Deserialize;
 
 use crate::filter::NameFilter;
 
-/// What is measured of this machine, and where the kernel's files are.
+/// Selection of devices and interfaces, and the locations of the kernel's files.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
-    /// Measures file systems that another machine or program serves too (NFS, CIFS, Ceph, FUSE ...). One that
-    /// hangs costs its own samples, and one thread.
+    /// Whether to measure remote file systems too (NFS, CIFS, Ceph, FUSE ...). One that hangs loses only its own samples,
+    /// and occupies one thread.
     pub(crate) network_file_systems: bool,
-    /// Mount points to measure: names, or beginnings of names with a trailing `*`; `!` in front leaves out.
-    /// If no entry includes, all but those left out are measured.
+    /// Mount points to measure: names, or prefixes of names with a trailing `*`; a leading `!` excludes. Without an
+    /// including entry, all except the excluded ones are measured. A root directory that is not a mount point (in a chroot)
+    /// is measured as the file system `rootfs`.
     #[schemars(with = "Vec<String>")]
     pub(crate) file_systems: NameFilter,
     /// Disks and partitions to measure, in the same form, for example `["sd*", "!sdz"]`.
@@ -24,12 +25,12 @@ pub(crate) struct Options {
     /// Network interfaces to measure, in the same form, for example `["!tap*", "!veth*"]`.
     #[schemars(with = "Vec<String>")]
     pub(crate) interfaces: NameFilter,
-    /// Where the proc file system is mounted. With another one than `/proc` (in a container that has the host's
-    /// under another name), mounts and interfaces are those of its process 1.
+    /// The mount point of the proc file system. If it is not `/proc` (in a container with the host's proc file system
+    /// elsewhere), mounts and interfaces are those of its process 1.
     pub(crate) proc: PathBuf,
-    /// Where the sys file system is mounted.
+    /// The mount point of the sys file system.
     pub(crate) sys: PathBuf,
-    /// Where the root of the measured machine's file systems is mounted.
+    /// The root directory of the measured machine.
     pub(crate) root: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! What this crate registers: the family, its discovery and its pollsters.
+//! The registrations of the crate: the family, its discovery and its pollsters.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::network::Network;
 use crate::options::Options;
 use crate::pollster::{Area, HostPollster};
 
-/// The family, its namespace and its discovery have one name.
+/// The name of the family, its namespace and its discovery.
 const HOST: &str = "host";
 
 const NAMESPACES: &[&str] = &[HOST];
@@ -35,7 +35,7 @@ register!(Registration::Discovery(
         context.host().clone()
     ))))
     .namespaces(NAMESPACES)
-    .description("Lists this machine, as one resource whose key is the host's name")
+    .description("Lists this machine as one resource, whose key is the host's name")
     .scope(Scope::Host)
     .partition(PartitionMode::Listing)
 ));
@@ -65,7 +65,7 @@ register!(Registration::Pollster(
 register!(Registration::Pollster(
     PollsterPlugin::new("host.disk", HOST, |context| build(context, Disks))
         .namespaces(NAMESPACES)
-        .description("Reads and writes of disks and partitions")
+        .description("I/O of disks and partitions")
         .meters(Disks::METERS)
         .default_discovery(HOST)
         .calls(&[read("procfs", "/proc/diskstats"), read("procfs", "/proc/vmstat")])
@@ -74,7 +74,7 @@ register!(Registration::Pollster(
 register!(Registration::Pollster(
     PollsterPlugin::new("host.file_system", HOST, |context| build(context, FileSystems))
         .namespaces(NAMESPACES)
-        .description("Sizes of mounted file systems")
+        .description("Sizes and inodes of mounted file systems")
         .meters(FileSystems::METERS)
         .default_discovery(HOST)
         .calls(&[
@@ -86,7 +86,7 @@ register!(Registration::Pollster(
 register!(Registration::Pollster(
     PollsterPlugin::new("host.network", HOST, |context| build(context, Network))
         .namespaces(NAMESPACES)
-        .description("Traffic of network interfaces and of the internet protocol")
+        .description("Traffic of network interfaces and of IP")
         .meters(Network::METERS)
         .default_discovery(HOST)
         .calls(&[

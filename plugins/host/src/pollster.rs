@@ -1,4 +1,4 @@
-//! Polls one area of this machine.
+//! A pollster of one area of this machine.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use nephoscope_plugin::{Failure, PollContext, PollRun, Pollster};
 use crate::findings::Findings;
 use crate::machine::Machine;
 
-/// A part of what there is to measure, with meters and files of its own.
+/// A part of the machine with its own meters and files.
 #[async_trait]
 pub(crate) trait Area: Send + Sync + 'static {
     /// The meters.
     const METERS: &'static [MeterDef];
 
-    /// Measures what is wanted of `machine`.
+    /// Measures the wanted meters of `machine`.
     async fn measure(&self, machine: &Machine, context: &PollContext, findings: &mut Findings<'_>);
 }
 
 /// The pollster of an area.
 ///
-/// Areas are pollsters of their own, so that a file system that hangs ends its own poll and no other.
+/// Each area is its own pollster, so that a hanging file system affects no other area.
 pub(crate) struct HostPollster<A> {
     machine: Arc<Machine>,
     area: A,
@@ -39,7 +39,7 @@ impl<A: Area> Pollster for HostPollster<A> {
         while let Some(page) = run.next_page().await {
             for resource in page.iter() {
                 if *resource.key() != self.machine.host {
-                    let message = format!("only this host, `{}`, can be measured", self.machine.host);
+                    let message = format!("not this host; only `{}` can be measured", self.machine.host);
                     run.fail(resource, Failure::not_supported(message));
                     continue;
                 }

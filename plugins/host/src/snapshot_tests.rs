@@ -1,4 +1,4 @@
-//! What is found on machines of different kinds, whose files stand in `tests/fixtures`.
+//! Snapshot tests of machines of different kinds, whose files are in `tests/fixtures`.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -29,12 +29,13 @@ fn machine(fixture: &str, options: serde_json::Value) -> Machine {
     let mut machine = Machine::new("node1".into(), options, BlockingPool::default());
     machine.calls = Calls {
         statvfs: space,
+        device_id: |_| Ok(Some(b"8:9".to_vec())),
         addresses: || Ok(vec![(b"eth0".to_vec(), Ipv4Addr::new(192, 0, 2, 7))]),
     };
     machine
 }
 
-/// The space of a file system, by where it is mounted.
+/// Returns the space of a file system by its mount point.
 fn space(path: &Path) -> rustix::io::Result<Space> {
     let inodes = Inodes {
         total: 1000,
@@ -51,7 +52,7 @@ fn space(path: &Path) -> rustix::io::Result<Space> {
             ..space
         }),
         Some("/gone") => Err(Errno::NOENT),
-        // Tests do not wait for it: the thread is left behind.
+        // Tests do not wait for it: the thread hangs.
         Some("/hung") => loop {
             std::thread::park();
         },
@@ -80,7 +81,7 @@ async fn measure<A: Area>(area: A, machine: &Machine) -> String {
     findings.describe()
 }
 
-/// Everything that is found by all areas.
+/// Returns the findings of all areas.
 async fn all(fixture: &str, options: serde_json::Value) -> String {
     let machine = machine(fixture, options);
     let mut text = measure(Cpu::default(), &machine).await;
@@ -97,7 +98,7 @@ async fn a_server() {
 }
 
 #[tokio::test]
-async fn a_container_without_disks_and_with_little_in_its_files() {
+async fn a_container_without_disks_and_with_incomplete_files() {
     insta::assert_snapshot!(all("container", serde_json::json!({})).await);
 }
 
@@ -107,17 +108,17 @@ async fn an_old_kernel() {
 }
 
 #[tokio::test]
-async fn odd_entries_cost_what_depends_on_them_alone() {
-    insta::assert_snapshot!(all("odd", serde_json::json!({})).await);
+async fn invalid_entries_affect_only_what_depends_on_them() {
+    insta::assert_snapshot!(all("invalid", serde_json::json!({})).await);
 }
 
 #[tokio::test]
-async fn a_machine_without_any_file() {
+async fn a_machine_without_files() {
     insta::assert_snapshot!(all("nowhere", serde_json::json!({})).await);
 }
 
 #[tokio::test]
-async fn options_choose_the_devices() {
+async fn options_select_the_devices() {
     let options = serde_json::json!({
         "disks": ["sda*", "loop0"],
         "file_systems": ["!/boot*"],
@@ -150,7 +151,7 @@ async fn options_choose_the_devices() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_file_system_that_hangs_costs_its_own_samples_and_one_thread() {
+async fn a_hanging_network_file_system_loses_its_own_samples_and_occupies_one_thread() {
     let folder = tempfile::tempdir().unwrap();
     let process = folder.path().join("proc/1");
     std::fs::create_dir_all(&process).unwrap();
@@ -169,27 +170,56 @@ async fn a_network_file_system_that_hangs_costs_its_own_samples_and_one_thread()
     hardware.disk.size.used = 5000 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
     hardware.disk.inodes.total = 1000 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
     hardware.disk.inodes.used = 10 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
-    filer:/hung: transient: /hung does not answer: the call did not end by its deadline
+    filer:/hung: transient: /hung does not respond: the call did not end by its deadline
 
     hardware.disk.size.total = 20000 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
     hardware.disk.size.used = 5000 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
     hardware.disk.inodes.total = 1000 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
     hardware.disk.inodes.used = 10 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
-    filer:/hung: transient: /hung does not answer: an earlier call still hangs
+    filer:/hung: transient: /hung does not respond: an earlier call still hangs
     "#);
     assert_eq!(machine.blocking.abandoned(), ["statvfs /hung"]);
 }
 
+/// In a chroot to a directory, `/` is not a mount point.
 #[tokio::test]
-async fn a_file_that_serves_no_wanted_meter_is_not_read() {
-    let machine = machine("nowhere", serde_json::json!({}));
-    let mut findings = Findings::new(&machine, vec!["hardware.uptime"]);
-    Cpu::default().measure(&machine, &context(1), &mut findings).await;
-    insta::assert_snapshot!(findings.describe(), @"uptime: not_supported: tests/fixtures/nowhere/proc/uptime is not there");
+async fn in_a_chroot_the_file_system_of_the_root_directory_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = folder.path().join("proc/1");
+    std::fs::create_dir_all(&process).unwrap();
+    let mounts = "22 21 0:21 / /proc rw - proc proc rw\n23 21 0:22 / /sys rw - sysfs sysfs rw\n";
+    std::fs::write(process.join("mountinfo"), mounts).unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let found = measure(FileSystems, &machine(folder, serde_json::json!({}))).await;
+    insta::assert_snapshot!(found, @r#"
+    hardware.disk.size.total = 20000 of node1.rootfs {"path":"/","device":"rootfs","resource_url":"node1"}
+    hardware.disk.size.used = 5000 of node1.rootfs {"path":"/","device":"rootfs","resource_url":"node1"}
+    hardware.disk.inodes.total = 1000 of node1.rootfs {"path":"/","device":"rootfs","resource_url":"node1"}
+    hardware.disk.inodes.used = 10 of node1.rootfs {"path":"/","device":"rootfs","resource_url":"node1"}
+    "#);
+    let excluded = machine(folder, serde_json::json!({ "file_systems": ["!/"] }));
+    insta::assert_snapshot!(measure(FileSystems, &excluded).await, @"file_systems: not_supported: the machine has no file system that is measured");
+    let mut in_memory = machine(folder, serde_json::json!({}));
+    in_memory.calls.device_id = |_| Ok(None);
+    insta::assert_snapshot!(measure(FileSystems, &in_memory).await, @"file_systems: not_supported: the machine has no file system that is measured");
+    let mut failing = machine(folder, serde_json::json!({}));
+    failing.calls.device_id = |_| Err(Errno::ACCESS);
+    insta::assert_snapshot!(measure(FileSystems, &failing).await, @r"
+    rootfs: transient: cannot get the file system of /: Permission denied (os error 13)
+    file_systems: not_supported: the machine has no file system that is measured
+    ");
 }
 
 #[tokio::test]
-async fn files_that_are_cut_short_anywhere_cost_samples_at_most() {
+async fn a_file_without_wanted_meters_is_not_read() {
+    let machine = machine("nowhere", serde_json::json!({}));
+    let mut findings = Findings::new(&machine, vec!["hardware.uptime"]);
+    Cpu::default().measure(&machine, &context(1), &mut findings).await;
+    insta::assert_snapshot!(findings.describe(), @"uptime: not_supported: tests/fixtures/nowhere/proc/uptime does not exist");
+}
+
+#[tokio::test]
+async fn truncated_files_lose_samples_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let files = [
         "loadavg",
@@ -202,7 +232,7 @@ async fn files_that_are_cut_short_anywhere_cost_samples_at_most() {
         "1/net/snmp",
         "1/mountinfo",
     ];
-    let whole = files.map(|file| std::fs::read(Path::new("tests/fixtures/odd/proc").join(file)).unwrap());
+    let whole = files.map(|file| std::fs::read(Path::new("tests/fixtures/invalid/proc").join(file)).unwrap());
     let longest = whole.iter().map(Vec::len).max().unwrap();
     std::fs::create_dir_all(folder.path().join("proc/1/net")).unwrap();
     let mut lengths = Vec::new();
@@ -219,6 +249,6 @@ async fn files_that_are_cut_short_anywhere_cost_samples_at_most() {
     }
     assert!(
         lengths.iter().max() > lengths.first(),
-        "the longer the files, the more is found"
+        "longer files have more findings"
     );
 }

@@ -1,28 +1,41 @@
-//! How full a file system is.
+//! The space of a file system.
 
 use std::path::Path;
 
-/// How full a file system is.
+/// The space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Space {
     /// In KiB.
     pub(crate) total: u64,
-    /// In KiB; what is kept back for root is not used.
+    /// In KiB; blocks reserved for root count as free.
     pub(crate) used: u64,
-    /// `None` where they are made as they are needed (btrfs, vfat).
+    /// `None` if the file system allocates inodes dynamically (btrfs, vfat).
     pub(crate) inodes: Option<Inodes>,
 }
 
-/// How many inodes a file system has.
+/// The inodes of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inodes {
     pub(crate) total: u64,
     pub(crate) used: u64,
 }
 
+/// The types of file systems in memory (linux/magic.h): tmpfs and ramfs.
+const IN_MEMORY: [rustix::fs::FsWord; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// Returns the device id (`major:minor`) of the file system at a path; `None` for one in memory.
+pub(crate) fn device_id(path: &Path) -> rustix::io::Result<Option<Vec<u8>>> {
+    if IN_MEMORY.contains(&rustix::fs::statfs(path)?.f_type) {
+        return Ok(None);
+    }
+    let device = rustix::fs::stat(path)?.st_dev;
+    let id = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    Ok(Some(id.into_bytes()))
+}
+
 impl Space {
-    /// Asks the kernel.
-    pub(crate) fn ask(path: &Path) -> rustix::io::Result<Self> {
+    /// Queries the kernel.
+    pub(crate) fn query(path: &Path) -> rustix::io::Result<Self> {
         rustix::fs::statvfs(path).map(|stat| Self::of(&stat))
     }
 

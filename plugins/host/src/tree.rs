@@ -1,4 +1,4 @@
-//! The kernel's files: where they are, and reading one as a whole.
+//! The locations of the kernel's files, and reading one as a whole.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,25 +10,24 @@ use nephoscope_plugin::Failure;
 
 use crate::options::Options;
 
-/// No file of the kernel that is read here is larger on any machine that works: the largest, a list of 10,000
-/// mounts, has 2 MiB.
+/// The largest file that is read. The largest on real machines, a list of 10,000 mounts, has 2 MiB.
 const MAX_FILE: u64 = 16 << 20;
 
-/// The names of the kernel's files.
+/// The locations of the kernel's files.
 #[derive(Debug)]
 pub(crate) struct Tree {
     proc: PathBuf,
     sys: PathBuf,
     root: PathBuf,
-    /// The process whose mounts and interfaces are meant.
+    /// The process whose mounts and interfaces are measured.
     process: &'static str,
 }
 
-/// Why a file gave nothing.
+/// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     /// This kernel, or this container, does not have the file.
-    #[error("{0} is not there")]
+    #[error("{0} does not exist")]
     Missing(PathBuf),
     /// It cannot be read.
     #[error("cannot read {path}")]
@@ -52,7 +51,7 @@ impl From<ReadError> for Failure {
 impl Tree {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
-            // `self` in the proc file system of another machine or container is this program.
+            // `self` in the proc file system of another machine or container is the agent.
             process: if is_default(options) { "self" } else { "1" },
             proc: options.proc.clone(),
             sys: options.sys.clone(),
@@ -60,7 +59,7 @@ impl Tree {
         }
     }
 
-    /// Whether this program stands in the name spaces that it measures.
+    /// Whether the agent is in the namespaces that it measures.
     pub(crate) fn is_own(&self) -> bool {
         self.process == "self"
     }
@@ -70,7 +69,7 @@ impl Tree {
         self.proc.join(name)
     }
 
-    /// `/proc/<process>/<name>`, of the process whose mounts and interfaces are meant.
+    /// `/proc/<process>/<name>` of the process whose mounts and interfaces are measured.
     pub(crate) fn process(&self, name: &str) -> PathBuf {
         self.proc.join(self.process).join(name)
     }
@@ -80,14 +79,14 @@ impl Tree {
         self.sys.join("class/net").join(interface).join(name)
     }
 
-    /// Where this program finds the file that the measured machine knows under an absolute path.
+    /// Returns where the agent finds an absolute path of the measured machine.
     pub(crate) fn rooted(&self, path: &[u8]) -> PathBuf {
         let path = Path::new(OsStr::from_bytes(path));
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 }
 
-/// Reads a file as a whole into `buffer`, which it empties before.
+/// Reads a whole file into `buffer`, which is cleared first.
 pub(crate) fn read(path: PathBuf, buffer: &mut Vec<u8>) -> Result<(), ReadError> {
     buffer.clear();
     let outcome = File::open(&path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(buffer));
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_root_holds_is_found_below_it() {
+    fn paths_of_another_root_are_below_it() {
         let own = Tree::new(&Options::default());
         assert_eq!(own.rooted(b"/var/log"), Path::new("/var/log"));
         assert_eq!(own.process("mountinfo"), Path::new("/proc/self/mountinfo"));
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_no_error_of_the_machine_and_an_unreadable_one_is() {
+    fn a_missing_file_is_not_supported_and_an_unreadable_one_is_transient() {
         let kind = |path: &str| {
             let error = read(path.into(), &mut Vec::new()).unwrap_err();
             Failure::from(error).kind().as_str()
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_end_is_not_read_for_ever() {
+    fn an_endless_file_is_not_read_forever() {
         let mut buffer = Vec::new();
         let error = read("/dev/zero".into(), &mut buffer).unwrap_err();
         assert_eq!(error.to_string(), "/dev/zero is longer than 16777216 bytes");

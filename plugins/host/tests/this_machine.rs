@@ -1,4 +1,4 @@
-//! The plugin as an agent runs it, on the machine that the test runs on.
+//! Tests of the plugin on the machine that runs them.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ async fn poll(kit: &Kit, pollster: &str) -> Outcome {
     kit.pollster(pollster).resources_from("host").poll().await
 }
 
-/// The meters of the samples.
+/// Returns the meters of the samples.
 fn found(outcome: &Outcome) -> BTreeSet<&str> {
     outcome.samples.iter().map(|sample| &*sample.meter.name).collect()
 }
 
 #[tokio::test]
-async fn it_keeps_what_every_plugin_promises() {
+async fn the_family_conforms() {
     conformance("host").await;
     let options = json!({ "network_file_systems": true, "disks": ["*"], "interfaces": ["!lo"] });
     Conformance::of("host").options(options).check().await;
 }
 
 #[tokio::test]
-async fn every_meter_appears_or_there_is_a_reason_why_not() {
+async fn every_meter_has_a_sample_or_a_reason() {
     let kit = Kit::new("host");
     for pollster in Catalog::collect().unwrap().pollsters() {
         let outcome = poll(&kit, &pollster.name).await;
@@ -71,7 +71,7 @@ async fn only_wanted_meters_are_sampled() {
 }
 
 #[tokio::test]
-async fn another_machine_is_not_measured_in_its_place() {
+async fn another_machine_is_not_measured() {
     let kit = Kit::new("host");
     let outcome = kit
         .pollster("host.memory")
@@ -79,11 +79,11 @@ async fn another_machine_is_not_measured_in_its_place() {
         .poll()
         .await;
     assert_eq!(outcome.reported, ["node1"]);
-    insta::assert_snapshot!(outcome.troubles(), @"node2: not_supported: only this host, `node1`, can be measured");
+    insta::assert_snapshot!(outcome.troubles(), @"node2: not_supported: not this host; only `node1` can be measured");
 }
 
 #[tokio::test]
-async fn samples_have_the_form_of_ceilometers() {
+async fn samples_have_the_form_of_ceilometer() {
     let kit = Kit::new("host").options(json!({
         "proc": "tests/fixtures/server/proc",
         "sys": "tests/fixtures/server/sys",
@@ -105,7 +105,7 @@ async fn samples_have_the_form_of_ceilometers() {
 }
 
 #[tokio::test]
-async fn one_reading_of_a_kernel_without_anything_fails_the_machine_with_the_reason() {
+async fn without_the_kernel_s_files_the_machine_fails_with_the_reason() {
     let kit = Kit::new("host").options(json!({ "proc": "tests/fixtures/nowhere" }));
     let mut troubles = String::new();
     for pollster in Catalog::collect().unwrap().pollsters() {
@@ -114,20 +114,20 @@ async fn one_reading_of_a_kernel_without_anything_fails_the_machine_with_the_rea
         troubles += &outcome.troubles();
     }
     insta::assert_snapshot!(troubles, @r"
-    node1: not_supported: tests/fixtures/nowhere/loadavg is not there
-    node1.cpu: not_supported: tests/fixtures/nowhere/stat is not there
-    node1.uptime: not_supported: tests/fixtures/nowhere/uptime is not there
-    node1: not_supported: tests/fixtures/nowhere/diskstats is not there
-    node1.io: not_supported: tests/fixtures/nowhere/vmstat is not there
-    node1: not_supported: tests/fixtures/nowhere/1/mountinfo is not there
-    node1: not_supported: tests/fixtures/nowhere/meminfo is not there
-    node1: not_supported: tests/fixtures/nowhere/1/net/dev is not there
-    node1.ip: not_supported: tests/fixtures/nowhere/1/net/snmp is not there
+    node1: not_supported: tests/fixtures/nowhere/loadavg does not exist
+    node1.cpu: not_supported: tests/fixtures/nowhere/stat does not exist
+    node1.uptime: not_supported: tests/fixtures/nowhere/uptime does not exist
+    node1: not_supported: tests/fixtures/nowhere/diskstats does not exist
+    node1.io: not_supported: tests/fixtures/nowhere/vmstat does not exist
+    node1: not_supported: tests/fixtures/nowhere/1/mountinfo does not exist
+    node1: not_supported: tests/fixtures/nowhere/meminfo does not exist
+    node1: not_supported: tests/fixtures/nowhere/1/net/dev does not exist
+    node1.ip: not_supported: tests/fixtures/nowhere/1/net/snmp does not exist
     ");
 }
 
 #[tokio::test]
-async fn the_discovery_lists_this_host_and_takes_no_parameter() {
+async fn the_discovery_lists_this_host_and_accepts_no_parameter() {
     let kit = Kit::new("host").host("compute-7");
     let keys: Vec<_> = kit.discovery("host").list().await.unwrap();
     assert_eq!(
@@ -135,14 +135,14 @@ async fn the_discovery_lists_this_host_and_takes_no_parameter() {
         ["compute-7"]
     );
     let failure = kit.discovery("host://other").list().await.unwrap_err();
-    assert_eq!(failure.to_string(), "the discovery `host` takes no parameter");
+    assert_eq!(failure.to_string(), "the discovery `host` accepts no parameter");
 }
 
 #[tokio::test]
-async fn a_pattern_that_cannot_be_is_refused_by_name() {
+async fn an_invalid_pattern_is_rejected_by_name() {
     let options = json!({ "interfaces": ["eth*", "*0"] });
     let kit = Kit::new("host").options(options);
     let poll = tokio::spawn(async move { poll(&kit, "host.network").await });
     let panic = poll.await.unwrap_err().into_panic();
-    insta::assert_snapshot!(panic.downcast_ref::<String>().unwrap(), @"the pollster `host.network` could not be built: option `interfaces`: `*0`: a `*` may only stand at the end");
+    insta::assert_snapshot!(panic.downcast_ref::<String>().unwrap(), @"the pollster `host.network` could not be built: option `interfaces`: `*0`: `*` is only allowed at the end");
 }
