@@ -1,4 +1,4 @@
-//! What goes wrong with services and plugins, on demand.
+//! Injected faults of services and plugins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use nephoscope_model::{Resource, Subject};
 use nephoscope_plugin::{BlockingPool, Failure, PollRun};
 
-/// How many samples a flood has.
+/// The number of samples of a flood.
 const FLOOD: usize = 1_000_000;
 
-/// The meter that no pollster declares.
+/// A meter that no pollster declares.
 const UNDECLARED: &str = "synthetic.undeclared";
 
-/// Something that goes wrong.
+/// An injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Transient,
@@ -64,35 +64,35 @@ impl Fault {
     }
 }
 
-/// Commits faults in a poll.
+/// Injects faults into a poll.
 #[derive(Clone)]
-pub(crate) struct Culprit {
+pub(crate) struct FaultInjector {
     pub(crate) blocking: BlockingPool,
     pub(crate) block_for: Duration,
 }
 
-impl Culprit {
-    /// Does what the fault says to the poll of `resource`; `meter` is one that the pollster declares.
+impl FaultInjector {
+    /// Injects a fault into the poll of `resource`; `meter` is one that the pollster declares.
     ///
     /// # Errors
     ///
-    /// Where the fault is one that ends the poll.
-    pub(crate) async fn commit(
+    /// The fault ends the poll.
+    pub(crate) async fn inject(
         &self,
         fault: Fault,
         run: &mut PollRun,
         resource: &Resource,
         meter: &str,
     ) -> Result<(), Failure> {
-        let asked_for = || format!("the fault `{}` was asked for", fault.option());
+        let message = || format!("injected fault `{}`", fault.option());
         match fault {
-            Fault::Transient => run.fail(resource, Failure::transient(asked_for())),
-            Fault::Unreachable => run.fail(resource, Failure::unreachable(asked_for())),
-            Fault::Permanent => run.fail(resource, Failure::permanent(asked_for())),
-            Fault::NotSupported => run.fail(resource, Failure::not_supported(asked_for())),
-            Fault::Error => return Err(Failure::transient(asked_for())),
+            Fault::Transient => run.fail(resource, Failure::transient(message())),
+            Fault::Unreachable => run.fail(resource, Failure::unreachable(message())),
+            Fault::Permanent => run.fail(resource, Failure::permanent(message())),
+            Fault::NotSupported => run.fail(resource, Failure::not_supported(message())),
+            Fault::Error => return Err(Failure::transient(message())),
             Fault::Hang => std::future::pending().await,
-            Fault::Panic => boom(&asked_for()),
+            Fault::Panic => panic_with(&message()),
             Fault::BlockCall => self.block_call(run, resource, meter).await?,
             Fault::BlockWorker => {
                 sleep(self.block_for);
@@ -134,14 +134,14 @@ impl Culprit {
             Err(error) => {
                 run.fail(
                     resource,
-                    Failure::transient("the blocking call gave nothing").caused_by(error),
+                    Failure::transient("the blocking call did not complete").caused_by(error),
                 );
                 Ok(())
             }
         }
     }
 
-    /// A good sample, and what `add` adds.
+    /// Reports a valid sample, and what `add` adds.
     async fn report(
         &self,
         run: &mut PollRun,
@@ -158,16 +158,13 @@ impl Culprit {
 }
 
 /// Blocks the thread.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "blocking the thread is what was asked for"
-)]
+#[allow(clippy::disallowed_methods, reason = "the fault blocks the thread")]
 pub(crate) fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
 /// Panics.
-#[allow(clippy::panic, reason = "a panic is what was asked for")]
-pub(crate) fn boom(message: &str) -> ! {
+#[allow(clippy::panic, reason = "the fault is a panic")]
+pub(crate) fn panic_with(message: &str) -> ! {
     panic!("{message}")
 }

@@ -1,10 +1,10 @@
-//! Which resources fail, and how.
+//! Selection of the resources that fail, and of their faults.
 
 use crate::draw::Draw;
 use crate::fault::Fault;
 use crate::options::{Faults, Options};
 
-/// Draws which resources fail.
+/// Selects the resources that fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FaultDraw {
     draw: Draw,
@@ -20,11 +20,11 @@ impl FaultDraw {
         }
     }
 
-    /// The fault of this resource in this cycle.
+    /// Returns the fault of this resource in this cycle.
     pub(crate) fn of(&self, key: &str, cycle: i64) -> Option<Fault> {
         let rates = self.rates?;
         let resource = self.draw.of(key);
-        // What lasts is drawn by the resource alone; the rest among what is left, anew in each cycle.
+        // Lasting faults depend on the resource only; the others are drawn among the rest in each cycle.
         let lasting = |fault: Fault| matches!(fault, Fault::Permanent | Fault::NotSupported);
         let mut share = resource.share();
         for (fault, rate) in rates.rates().into_iter().filter(|(fault, _)| lasting(*fault)) {
@@ -56,7 +56,7 @@ mod tests {
     use serde_json::json;
 
     #[tokio::test]
-    async fn rates_decide_how_many_resources_fail_and_lasting_faults_last() {
+    async fn rates_determine_how_many_resources_fail_and_lasting_faults_last() {
         let kit = Kit::new("synthetic").options(json!({
             "seed": 7,
             "faults": { "transient": 0.1, "permanent": 0.2, "not_supported": 0.05 },

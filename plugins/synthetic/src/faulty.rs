@@ -1,4 +1,4 @@
-//! A pollster whose resources are faults, and a discovery whose listings are.
+//! A pollster and a discovery that inject faults by name.
 
 use std::sync::Arc;
 
@@ -9,42 +9,38 @@ use nephoscope_plugin::{
     Registration, Scope, register,
 };
 
-use crate::fault::{Culprit, Fault, boom, sleep};
+use crate::fault::{Fault, FaultInjector, panic_with, sleep};
 use crate::options::Options;
 
-const FAULTY: MeterDef = MeterDef::gauge(
-    "synthetic.faulty",
-    "fault",
-    "One for each resource that got so far",
-);
+const FAULTY: MeterDef = MeterDef::gauge("synthetic.faulty", "fault", "1 for each resource that was polled");
 
-/// The resource and the listing without a fault.
+/// The resource and the discovery parameter without a fault.
 const NONE: &str = "none";
 
-/// How many resources stand on a page of a listing without end.
+/// The number of resources per page of an endless discovery.
 const PAGE: u64 = 500;
 
 register!(Registration::Pollster(
     PollsterPlugin::new("synthetic.faulty", "synthetic", |context| {
         let options = Options::read(context)?;
-        Ok(Arc::new(FaultyPollster(Culprit {
+        Ok(Arc::new(FaultyPollster(FaultInjector {
             blocking: context.blocking().clone(),
             block_for: options.block_for.into(),
         })))
     })
     .namespaces(&["synthetic"])
-    .description("Goes wrong as the name of each resource says, for example with `resources: [hang]`")
+    .description("Injects the fault that each resource names, for example with `resources: [hang]`")
     .meters(&[FAULTY])
 ));
 
-struct FaultyPollster(Culprit);
+struct FaultyPollster(FaultInjector);
 
 #[async_trait]
 impl Pollster for FaultyPollster {
     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
         while let Some(page) = run.next_page().await {
             for resource in page.iter() {
-                // What stands behind a dot makes several resources of one fault: `transient.1`.
+                // A suffix after a dot allows several resources with one fault: `transient.1`.
                 let name = resource.key().split('.').next().unwrap_or_default();
                 if name == NONE {
                     let subject = Subject::new(resource.key().clone()).shared();
@@ -54,10 +50,13 @@ impl Pollster for FaultyPollster {
                     continue;
                 }
                 match Fault::ALL.into_iter().find(|fault| fault.option() == name) {
-                    Some(fault) => self.0.commit(fault, run, resource, FAULTY.name).await?,
+                    Some(fault) => self.0.inject(fault, run, resource, FAULTY.name).await?,
                     None => run.fail(
                         resource,
-                        Failure::not_supported(format!("`{name}` is none of the faults: {}", names())),
+                        Failure::not_supported(format!(
+                            "unknown fault `{name}`; expected one of: {}",
+                            names()
+                        )),
                     ),
                 }
             }
@@ -84,8 +83,8 @@ register!(Registration::Discovery(
     })
     .namespaces(&["synthetic"])
     .description(
-        "Three resources, or a listing that goes wrong: `synthetic-faulty://hang` \
-                  (`none`, `error`, `unreachable`, `hang`, `panic`, `block_worker`, `endless`, `duplicates`)"
+        "Lists three resources, with the fault in the parameter: `synthetic-faulty://hang` \
+         (`none`, `error`, `unreachable`, `hang`, `panic`, `block_worker`, `endless`, `duplicates`)"
     )
     .scope(Scope::Shared)
     .partition(PartitionMode::Resource)
@@ -97,7 +96,7 @@ struct FaultyDiscovery {
 
 #[async_trait]
 impl Discovery for FaultyDiscovery {
-    /// The three resources come first: what went wrong later takes nothing back.
+    /// Sends three resources before the fault: they remain listed.
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure> {
         let fault = run.parameter().unwrap_or_default().to_owned();
         let three = || {
@@ -105,14 +104,14 @@ impl Discovery for FaultyDiscovery {
                 .map(|index| Resource::new(format!("none.{index}")))
                 .collect()
         };
-        let asked_for = || format!("the fault `{fault}` was asked for");
+        let message = || format!("injected fault `{fault}`");
         run.send(three()).await?;
         match fault.as_str() {
             NONE => Ok(()),
-            "error" => Err(Failure::transient(asked_for())),
-            "unreachable" => Err(Failure::unreachable(asked_for())),
+            "error" => Err(Failure::transient(message())),
+            "unreachable" => Err(Failure::unreachable(message())),
             "hang" => std::future::pending().await,
-            "panic" => boom(&asked_for()),
+            "panic" => panic_with(&message()),
             "block_worker" => {
                 sleep(self.block_for);
                 Ok(())
@@ -128,7 +127,7 @@ impl Discovery for FaultyDiscovery {
                 }
             }
             _ => Err(Failure::permanent(format!(
-                "`{fault}` is none of the faults of a listing: none, error, unreachable, hang, panic, \
+                "unknown fault `{fault}` of a discovery; expected one of: none, error, unreachable, hang, panic, \
                  block_worker, endless, duplicates"
             ))),
         }
@@ -142,7 +141,7 @@ mod tests {
     use serde_json::json;
     use std::time::Duration;
 
-    /// Polls a healthy resource, then the fault, then another healthy one.
+    /// Polls a healthy resource, the fault, and another healthy resource.
     async fn poll(fault: &str) -> Outcome {
         let kit = Kit::new("synthetic").options(json!({ "block_for": "1ms" }));
         let setup = kit
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_fault_does_what_it_says() {
+    async fn each_fault_has_its_effect() {
         let mut text = String::new();
         for fault in Fault::ALL
             .into_iter()
@@ -170,14 +169,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_blocking_call_is_waited_for() {
+    async fn a_blocking_call_is_awaited() {
         let outcome = poll("block_call").await;
         outcome.assert_clean();
         assert_eq!(outcome.samples.len(), 3);
     }
 
     #[tokio::test]
-    async fn a_blocking_call_that_is_too_long_fails_its_resource() {
+    async fn a_blocking_call_beyond_the_deadline_fails_its_resource() {
         let kit = Kit::new("synthetic").options(json!({ "block_for": "2s" }));
         let setup = kit
             .pollster("synthetic.faulty")
@@ -199,15 +198,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fault_that_does_not_exist_is_named() {
+    async fn an_unknown_fault_is_rejected() {
         let outcome = poll("nonsense").await;
         insta::assert_snapshot!(outcome.troubles(), @r"
-        nonsense: not_supported: `nonsense` is none of the faults: none, transient, unreachable, permanent, not_supported, error, hang, panic, block_call, block_worker, undeclared_meter, not_a_number, flood
+        nonsense: not_supported: unknown fault `nonsense`; expected one of: none, transient, unreachable, permanent, not_supported, error, hang, panic, block_call, block_worker, undeclared_meter, not_a_number, flood
         ");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_listing_goes_wrong_as_it_says() {
+    async fn each_discovery_fault_has_its_effect() {
         let mut text = String::new();
         for fault in [
             "none",

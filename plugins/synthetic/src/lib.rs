@@ -1,9 +1,8 @@
-//! Resources and meters made on demand, to try configurations and to make load.
+//! Synthetic resources and meters, to try configurations and to generate load.
 //!
-//! The discovery `synthetic://N` lists N resources, the pollster `synthetic` measures them. What goes wrong
-//! with services and plugins in real life can be asked for: by rates (option `faults`) among the
-//! resources of `synthetic`, or by name with `synthetic.faulty` and `synthetic-faulty://`, whose
-//! resources and listings are the faults themselves.
+//! The discovery `synthetic://N` lists N resources, and the pollster `synthetic` measures them. Faults of services and
+//! plugins can be injected: by rates (option `faults`) among the resources of `synthetic`, or by name with
+//! `synthetic.faulty` and `synthetic-faulty://`.
 
 mod draw;
 mod fault;
@@ -18,7 +17,7 @@ use nephoscope_plugin::{Family, OptionsSpec, Registration, register};
 register!(Registration::Family(
     Family::new(
         "synthetic",
-        "Resources and meters made on demand, to try configurations and to make load"
+        "Synthetic resources and meters, to try configurations and to generate load"
     )
     .opt_in()
     .options(OptionsSpec::of::<options::Options>())

@@ -1,4 +1,4 @@
-//! The discovery that lists as many resources as asked for.
+//! The discovery that lists a given number of resources.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use nephoscope_plugin::{
 use crate::draw::Draw;
 use crate::options::Options;
 
-/// How many resources are listed without a number in the URL.
+/// The number of resources if the URL contains none.
 const DEFAULT: u32 = 10;
 
-/// The most resources that can be asked for.
-const MOST: u32 = 100_000_000;
+/// The maximum number of resources.
+const MAX_RESOURCES: u32 = 100_000_000;
 
-/// How many resources stand on a page.
+/// The number of resources per page.
 const PAGE: u32 = 500;
 
 register!(Registration::Discovery(
@@ -30,7 +30,7 @@ register!(Registration::Discovery(
     })
     .namespaces(&["synthetic"])
     .description(
-        "As many resources as the URL says (`synthetic://1000`; 10 without a number), with ids that stay"
+        "Lists as many resources as the URL requests (`synthetic://1000`; default: 10), with stable ids"
     )
     .scope(Scope::Shared)
     .partition(PartitionMode::Resource)
@@ -62,8 +62,7 @@ impl Synthetic {
         if self.churn <= 0.0 {
             return Resource::new(Id::new(index).shared());
         }
-        // Each resource has a phase of its own, so that in every cycle this part of all goes over into
-        // its next replacement.
+        // Each resource has its own phase, so that in every cycle the fraction `churn` of all resources is replaced.
         let phase = self.draw.at(i64::from(index)).share();
         let replacements = (cycle as f64 * self.churn + phase).floor();
         Resource::new(Id::new(index).replaced(replacements.max(0.0) as u64).shared())
@@ -74,15 +73,15 @@ fn count(parameter: Option<&str>) -> Result<u32, Failure> {
     let Some(text) = parameter.filter(|text| !text.is_empty()) else {
         return Ok(DEFAULT);
     };
-    let count = text.parse().ok().filter(|count| *count <= MOST);
+    let count = text.parse().ok().filter(|count| *count <= MAX_RESOURCES);
     count.ok_or_else(|| {
         Failure::permanent(format!(
-            "`synthetic://{text}` does not say how many resources: a number up to {MOST} is expected"
+            "`synthetic://{text}`: expected a number of resources up to {MAX_RESOURCES}"
         ))
     })
 }
 
-/// An id that is written without the machinery of formatting: a million of them are listed in a cycle.
+/// An id that is built without `format!`, because a million of them are listed per cycle.
 struct Id {
     bytes: [u8; Self::SPACE],
     start: usize,
@@ -92,7 +91,7 @@ impl Id {
     /// `synthetic-`, ten digits, `-`, twenty digits.
     const SPACE: usize = 41;
 
-    /// `synthetic-000042`, with more digits where six are too few.
+    /// `synthetic-000042`, with more digits if needed.
     fn new(index: u32) -> Self {
         let mut id = Self {
             bytes: [0; Self::SPACE],
@@ -137,7 +136,7 @@ impl Id {
 
     fn shared(&self) -> Arc<str> {
         let bytes = self.bytes.get(self.start..).unwrap_or_default();
-        // Only ASCII was put in.
+        // All bytes are ASCII.
         Arc::from(std::str::from_utf8(bytes).unwrap_or_default())
     }
 }
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ids_begin_at_zero_and_stay() {
+    async fn ids_start_at_zero_and_are_stable() {
         let kit = Kit::new("synthetic");
         assert_eq!(
             keys(&kit, "synthetic://3", 1).await,
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn churn_replaces_its_part_of_the_resources_in_each_cycle() {
+    async fn churn_replaces_its_fraction_of_the_resources_in_each_cycle() {
         let options = json!({ "churn": 0.1, "seed": 3 });
         let kit = Kit::new("synthetic").options(options.clone());
         let before: HashSet<_> = keys(&kit, "synthetic://1000", 5_891_077)
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_number_that_is_none_fails_the_listing() {
+    async fn an_invalid_number_fails_the_discovery() {
         let failure = Kit::new("synthetic")
             .discovery("synthetic://many")
             .list()
@@ -209,7 +208,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             failure.chain(),
-            "`synthetic://many` does not say how many resources: a number up to 100000000 is expected"
+            "`synthetic://many`: expected a number of resources up to 100000000"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The pollster whose values can be foretold.
+//! The pollster with predictable values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use nephoscope_plugin::{
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::draw::Draw;
-use crate::fault::Culprit;
+use crate::fault::FaultInjector;
 use crate::fault_draw::FaultDraw;
 use crate::options::Options;
 
-const CYCLE: MeterDef = MeterDef::gauge("synthetic.cycle", "cycle", "The number of the cycle that polled");
+const CYCLE: MeterDef = MeterDef::gauge("synthetic.cycle", "cycle", "Number of the polling cycle");
 
 const COUNTER: MeterDef = MeterDef::cumulative(
     "synthetic.counter",
     "event",
-    "A count that grows in each cycle, by a number from 1 to 100 that the resource's id decides",
+    "Counter that grows in each cycle by 1 to 100, depending on the resource's id",
 );
 
 const WAVE: MeterDef = MeterDef::gauge(
     "synthetic.wave",
     "%",
-    "A sine between 0 and 100 that comes round in 60 cycles, of another phase for each resource",
+    "Sine between 0 and 100 with a period of 60 cycles; its phase depends on the resource's id",
 );
 
-/// How many cycles a wave takes.
+/// The period of a wave in cycles.
 const PERIOD: i64 = 60;
 
 register!(Registration::Pollster(
@@ -42,14 +42,14 @@ register!(Registration::Pollster(
             jitter_draw: Draw::new(options.seed, "jitter"),
             repeats: options.samples_per_resource,
             faults: FaultDraw::new(&options),
-            culprit: Culprit {
+            injector: FaultInjector {
                 blocking: context.blocking().clone(),
                 block_for: options.block_for.into(),
             },
         }))
     })
     .namespaces(&["synthetic"])
-    .description("Values that can be foretold from the cycle's number and the resource")
+    .description("Values that are computed from the cycle's number and the resource's id")
     .meters(&[CYCLE, COUNTER, WAVE])
     .default_discovery("synthetic://10")
 ));
@@ -61,7 +61,7 @@ struct Meters {
     jitter_draw: Draw,
     repeats: u32,
     faults: FaultDraw,
-    culprit: Culprit,
+    injector: FaultInjector,
 }
 
 #[async_trait]
@@ -76,7 +76,7 @@ impl Pollster for Meters {
             pages += 1;
             for resource in page.iter() {
                 if let Some(fault) = self.faults.of(resource.key(), number) {
-                    self.culprit.commit(fault, run, resource, CYCLE.name).await?;
+                    self.injector.inject(fault, run, resource, CYCLE.name).await?;
                     continue;
                 }
                 let subject = Subject::new(resource.key().clone()).shared();
@@ -98,7 +98,7 @@ impl Pollster for Meters {
 }
 
 impl Meters {
-    /// Waits as a service would let us wait, or until the run is to end.
+    /// Waits for the configured latency, or until the run is cancelled.
     async fn wait(&self, context: &PollContext, page: i64) -> Result<(), Stopped> {
         let share = self.jitter_draw.at(context.cycle.number).at(page).share();
         let time = self.latency + self.jitter.mul_f64(share);
@@ -122,11 +122,11 @@ fn counter(draw: Draw, cycle: i64) -> i64 {
 fn wave(draw: Draw, cycle: i64) -> f64 {
     let turns = cycle.rem_euclid(PERIOD) as f64 / PERIOD as f64 + draw.share();
     let wave = 50.0 + 50.0 * (turns * std::f64::consts::TAU).sin();
-    // Three decimals: platforms differ in the last ones.
+    // Rounded to three decimals: platforms differ in the last ones.
     (wave * 1000.0).round() / 1000.0
 }
 
-/// Seconds since the machine started, times of sleep included: all processes of a machine read the same.
+/// Returns the seconds since boot, including suspend: all processes of a machine read the same clock.
 fn boot_clock() -> f64 {
     let now = clock_gettime(ClockId::Boottime);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
@@ -141,7 +141,7 @@ mod tests {
     use serde_json::json;
 
     #[tokio::test]
-    async fn values_can_be_foretold() {
+    async fn values_are_predictable() {
         let kit = Kit::new("synthetic");
         let mut text = String::new();
         for cycle in [100, 115] {
@@ -184,7 +184,7 @@ mod tests {
                 let Volume::Int(now) = sample.volume else {
                     panic!("{:?}", sample.volume)
                 };
-                assert!(now >= *before, "{now} comes after {before}");
+                assert!(now >= *before, "{now} follows {before}");
                 *before = now;
             }
             assert_eq!(outcome.samples.len(), 50);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn meters_are_repeated_with_ids_of_their_own() {
+    async fn meters_are_repeated_with_distinct_ids() {
         let kit = Kit::new("synthetic").options(json!({ "samples_per_resource": 100 }));
         let outcome = kit.pollster("synthetic").resources(["a"]).poll().await;
         outcome.assert_clean();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn latency_holds_each_page_up_until_the_deadline() {
+    async fn latency_delays_each_page_until_the_deadline() {
         let kit = Kit::new("synthetic").options(json!({ "latency": "1m", "jitter": "30s" }));
         let poll = || {
             kit.pollster("synthetic")
@@ -246,7 +246,7 @@ mod tests {
         let took = begun.elapsed().as_secs();
         assert!((120..180).contains(&took), "two pages took {took} s");
         let late = poll().deadline(Duration::from_secs(100)).poll().await;
-        assert_eq!(late.reported.len(), 100, "the first page was in time");
+        assert_eq!(late.reported.len(), 100, "the first page is in time");
         assert_eq!(late.error.map(|error| error.kind()), Some(FailureKind::Stopped));
     }
 }

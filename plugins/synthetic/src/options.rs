@@ -8,27 +8,27 @@ use serde::Deserialize;
 
 use crate::fault::Fault;
 
-/// Options of the synthetic plugins. Everything is drawn from the seed, the cycle's number and the names of
-/// the resources: all agents with the same options see the same.
+/// Options of the synthetic plugins. All values are derived from the seed, the cycle's number and the names of the
+/// resources: all agents with the same options produce the same values.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// Another seed, other values and other resources that fail.
+    /// The seed of the values and of the resources that fail.
     pub(crate) seed: u64,
-    /// The part of the resources that is replaced by new ones in each cycle. Above 0 the ids carry the
-    /// number of the replacement: `synthetic-000000-7`.
+    /// The fraction of the resources that is replaced by new ones in each cycle. Above 0, ids contain the number of
+    /// replacements: `synthetic-000000-7`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(crate) churn: f64,
-    /// How often each meter is reported of each resource in a cycle.
+    /// How often each meter of each resource is reported per cycle.
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) samples_per_resource: u32,
-    /// How long it takes to measure one page of resources (of up to 500).
+    /// The time to measure one page of resources (up to 500).
     pub(crate) latency: HumanDuration,
-    /// Up to this much is added to the latency, another time for each page and cycle.
+    /// The maximum random delay that is added to the latency of each page.
     pub(crate) jitter: HumanDuration,
-    /// How long calls and threads are blocked by the faults `block_call` and `block_worker`.
+    /// How long the faults `block_call` and `block_worker` block.
     pub(crate) block_for: HumanDuration,
-    /// Which parts of the resources of the pollster `synthetic` fail, and how.
+    /// The fractions of the resources of the pollster `synthetic` that fail, per fault.
     pub(crate) faults: Faults,
 }
 
@@ -47,7 +47,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The family's options, checked.
+    /// Reads and checks the family's options.
     pub(crate) fn read(context: &BuildContext) -> Result<Self, OptionsError> {
         let options: Self = context.options()?;
         share("churn", options.churn)?;
@@ -74,48 +74,48 @@ fn share(path: &str, share: f64) -> Result<(), OptionsError> {
     Err(OptionsError::new(
         path.to_owned(),
         match path {
-            "faults" => "the rates must not be more than 1 together".to_owned(),
+            "faults" => "the sum of the rates must be at most 1".to_owned(),
             _ => "must be from 0 to 1".to_owned(),
         },
     ))
 }
 
-/// Which parts of the resources fail, from 0 to 1 each and together. The resources that fail are others in
-/// each cycle, but for `permanent` and `not_supported`.
+/// The fractions of the resources that fail, from 0 to 1; their sum is at most 1. Other resources fail in each cycle,
+/// except with `permanent` and `not_supported`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Faults {
-    /// Fail, and may work in the next cycle.
+    /// Fail once, and may succeed in the next cycle.
     #[schemars(range(min = 0.0, max = 1.0))]
     transient: f64,
-    /// Fail as if the service could not be reached.
+    /// Fail as if the service were unreachable.
     #[schemars(range(min = 0.0, max = 1.0))]
     unreachable: f64,
     /// Fail in every cycle.
     #[schemars(range(min = 0.0, max = 1.0))]
     permanent: f64,
-    /// Do not have what is measured, in any cycle.
+    /// Do not support the meters, in any cycle.
     #[schemars(range(min = 0.0, max = 1.0))]
     not_supported: f64,
     /// End the poll with an error.
     #[schemars(range(min = 0.0, max = 1.0))]
     error: f64,
-    /// Let the poll hang for ever, whatever tells it to end.
+    /// Make the poll hang and ignore cancellation.
     #[schemars(range(min = 0.0, max = 1.0))]
     hang: f64,
-    /// Let the poll panic.
+    /// Make the poll panic.
     #[schemars(range(min = 0.0, max = 1.0))]
     panic: f64,
-    /// Block a call on a thread of its own for `block_for`.
+    /// Make a blocking call on its own thread for `block_for`.
     #[schemars(range(min = 0.0, max = 1.0))]
     block_call: f64,
-    /// Block the thread that the poll runs on for `block_for`, as a badly written plugin does.
+    /// Block the thread of the poll for `block_for`, as a faulty plugin does.
     #[schemars(range(min = 0.0, max = 1.0))]
     block_worker: f64,
-    /// Report a meter that is not declared beside the others.
+    /// Also report an undeclared meter.
     #[schemars(range(min = 0.0, max = 1.0))]
     undeclared_meter: f64,
-    /// Report a value that is not a number beside the others.
+    /// Also report a value that is not a number.
     #[schemars(range(min = 0.0, max = 1.0))]
     not_a_number: f64,
     /// Report a million samples.
@@ -124,7 +124,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Each fault with its rate.
+    /// Returns each fault with its rate.
     pub(crate) fn rates(&self) -> [(Fault, f64); 12] {
         [
             (Fault::Transient, self.transient),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn options_out_of_range_are_refused() {
+    fn options_out_of_range_are_rejected() {
         let mut text = String::new();
         for options in [
             json!({ "churn": 1.5 }),
@@ -187,7 +187,7 @@ mod tests {
         {"faults":{"hang":-0.1}}
           option `faults.hang`: must be from 0 to 1
         {"faults":{"hang":0.6,"panic":0.6}}
-          option `faults`: the rates must not be more than 1 together
+  option `faults`: the sum of the rates must be at most 1
         {"faults":{"nonsense":1}}
           option `faults.nonsense`: unknown field `nonsense`, expected one of `transient`, `unreachable`, `permanent`, `not_supported`, `error`, `hang`, `panic`, `block_call`, `block_worker`, `undeclared_meter`, `not_a_number`, `flood`
         "#);

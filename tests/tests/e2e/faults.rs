@@ -190,7 +190,7 @@ fn a_resource_that_fails_for_good_is_set_aside() {
     let set_aside = &resources["set_aside"][0];
     assert_eq!(set_aside["resources"][0]["key"], "permanent", "{resources}");
     assert_eq!(
-        set_aside["resources"][0]["reason"], "the fault `permanent` was asked for",
+        set_aside["resources"][0]["reason"], "injected fault `permanent`",
         "{resources}"
     );
     // It was not asked in the cycles in which it was passed over.

@@ -119,8 +119,8 @@ fn what_fails_is_listed_and_costs_nothing_else() {
         .collect();
     failures.sort_unstable();
     insta::assert_snapshot!(failures.join("\n"), @r"
-    failed: synthetic.faulty of permanent: permanent: the fault `permanent` was asked for
-    failed: synthetic.faulty of transient: transient: the fault `transient` was asked for
+    failed: synthetic.faulty of permanent: permanent: injected fault `permanent`
+    failed: synthetic.faulty of transient: transient: injected fault `transient`
     ");
     assert!(
         !lab.path("samples").exists(),
