@@ -1,4 +1,4 @@
-//! What a domain's definition says: its devices, and what Nova wrote into it.
+//! A domain's definition: its devices, and Nova's metadata.
 
 mod nova;
 
@@ -9,38 +9,38 @@ use crate::xml::{Element, XmlError};
 /// A domain's definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Definition {
-    /// `hvm`, for example.
+    /// For example `hvm`.
     pub(crate) os_type: Option<String>,
-    /// `x86_64`, for example.
+    /// For example `x86_64`.
     pub(crate) architecture: Option<String>,
     /// Disks with a medium.
     pub(crate) disks: Vec<Disk>,
-    /// Interfaces that the host sees.
+    /// Interfaces with a device on the host.
     pub(crate) interfaces: Vec<Interface>,
-    /// Whether QEMU can ask the guest for its memory.
+    /// Whether QEMU can query the guest's memory.
     pub(crate) has_balloon: bool,
-    /// Nothing for a domain that is not Nova's.
+    /// `None` for a domain that Nova did not create.
     pub(crate) nova: Option<Result<NovaMetadata, NovaError>>,
 }
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Disk {
-    /// The name of its device in the guest, `vda` for example.
+    /// The device name in the guest, for example `vda`.
     pub(crate) device: String,
-    /// Whether QEMU itself reads and writes it, and not a program beside it.
-    pub(crate) is_qemus: bool,
+    /// Whether QEMU itself does the I/O, not another process.
+    pub(crate) is_qemu: bool,
 }
 
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interface {
-    /// The name of its device on the host, `tap0` for example.
+    /// The device name on the host, for example `tap0`.
     pub(crate) device: String,
     pub(crate) mac: String,
-    /// The name of its filter, which old Neutron agents gave to each port.
+    /// The name of its filter, which old Neutron agents set for each port.
     pub(crate) filter: Option<String>,
-    /// Of the filter, then `interfaceid` and `bridge`; the first two of one name are one, as in a dictionary.
+    /// The filter's parameters, then `interfaceid` and `bridge`; a later value replaces an earlier one of the same name.
     pub(crate) parameters: Vec<(String, Option<String>)>,
 }
 
@@ -66,19 +66,19 @@ impl Definition {
 }
 
 impl Disk {
-    /// An ejected medium has no source, and no statistics that mean anything.
+    /// An ejected medium has no source, and no meaningful statistics.
     fn of(disk: &Element) -> Option<Self> {
         disk.child("source")?;
         let device = disk.child("target")?.attribute("dev")?;
         (!device.is_empty()).then(|| Self {
             device: device.to_owned(),
-            is_qemus: disk.attribute("type") != Some("vhostuser"),
+            is_qemu: disk.attribute("type") != Some("vhostuser"),
         })
     }
 }
 
 impl Interface {
-    /// A device that is passed through has no name on the host.
+    /// A passed-through device has no name on the host.
     fn of(interface: &Element) -> Option<Self> {
         let device = interface.child("target")?.attribute("dev")?.to_owned();
         let mac = interface.child("mac")?.attribute("address")?.to_owned();
@@ -106,7 +106,7 @@ impl Interface {
     }
 }
 
-/// A later value takes the place of an earlier one of the same name.
+/// Sets a parameter; replaces an earlier value of the same name.
 fn put(parameters: &mut Vec<(String, Option<String>)>, name: String, value: Option<String>) {
     match parameters.iter_mut().find(|(known, _)| *known == name) {
         Some((_, place)) => *place = value,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_the_filter_gives_way_to_the_bridge_of_the_same_name() {
+    fn the_bridge_replaces_a_filter_parameter_of_the_same_name() {
         let found = interfaces(
             "<interface><mac address='m'/><target dev='t'/><source bridge='b'/>\
              <filterref filter='f'><parameter name='BRIDGE' value='x'/></filterref></interface>",
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_that_have_nothing_to_measure_are_left_out() {
+    fn devices_without_statistics_are_omitted() {
         let definition = Definition::parse(
             "<domain><devices>\
              <disk device='cdrom'><target dev='hdc'/></disk>\

@@ -1,7 +1,7 @@
-//! The definitions of the domains, read once and again only when they have changed.
+//! A cache of the domains' definitions, which are read again only after changes.
 //!
-//! Three things say that a definition has changed: libvirt's events; the statistics, which name each device and tell when
-//! a domain was started; and age, for what neither of them tells.
+//! A change is detected by libvirt's events; by the statistics, which contain each device's name and the domain's id; and by
+//! age, for all other changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::events;
 use crate::stats::{DomainStats, Shape};
 use crate::xml::XmlError;
 
-/// A definition, or why it cannot be read.
+/// A definition, or why it is invalid.
 pub(crate) type Read = Arc<Result<Definition, XmlError>>;
 
-/// What is known of the domains.
+/// The cache of definitions.
 pub(crate) struct Definitions {
     changes: Arc<Changes>,
     check: Duration,
@@ -35,7 +35,7 @@ struct Entry {
 }
 
 impl Definitions {
-    /// None is known. `changes` is what events tell; without any, a definition is read again when it is older than
+    /// Creates an empty cache. `changes` receives events; without events, a definition is read again when it is older than
     /// `check`.
     pub(crate) fn new(changes: Arc<Changes>, check: Duration) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Definitions {
         }
     }
 
-    /// The domains whose definitions are to be read; those that are not there any more are forgotten.
+    /// Returns the domains whose definitions must be read, and drops those of domains that no longer exist.
     pub(crate) fn due(&self, domains: &[DomainStats]) -> Vec<(Uuid, Shape)> {
         let Known {
             all,
@@ -53,7 +53,7 @@ impl Definitions {
         } = self.changes.take();
         let now = Instant::now();
         let mut known = self.known.lock();
-        let mut kept = HashMap::with_capacity(domains.len());
+        let mut remaining = HashMap::with_capacity(domains.len());
         let mut due = Vec::new();
         for domain in domains {
             let shape = domain.shape();
@@ -70,17 +70,17 @@ impl Definitions {
             } else {
                 entry.shape = entry.shape.with(&shape);
             }
-            kept.insert(domain.uuid, entry);
+            remaining.insert(domain.uuid, entry);
         }
-        *known = kept;
+        *known = remaining;
         due
     }
 
-    /// Takes a definition that was read.
+    /// Parses and stores a definition.
     pub(crate) fn put(&self, domain: Uuid, shape: Shape, text: &str) {
         let read = Definition::parse(text);
         if let Err(error) = &read {
-            events::definition_odd(&domain, error);
+            events::definition_invalid(&domain, error);
         }
         let entry = Entry {
             read: Arc::new(read),
@@ -91,12 +91,12 @@ impl Definitions {
         self.known.lock().insert(domain, entry);
     }
 
-    /// Forgets a domain that is not there any more.
+    /// Drops a domain that no longer exists.
     pub(crate) fn forget(&self, domain: &Uuid) {
         self.known.lock().remove(domain);
     }
 
-    /// The definition of a domain, as it was read last.
+    /// Returns the last definition of a domain.
     pub(crate) fn get(&self, domain: &Uuid) -> Option<Read> {
         self.known.lock().get(domain).map(|entry| entry.read.clone())
     }
@@ -123,7 +123,7 @@ mod tests {
         (changes.clone(), Definitions::new(changes, CHECK))
     }
 
-    /// Reads what is due; which domains that was.
+    /// Reads the due definitions and returns their domains.
     fn read(definitions: &Definitions, domains: &[DomainStats]) -> Vec<u8> {
         let due = definitions.due(domains);
         for (uuid, shape) in &due {
@@ -141,7 +141,11 @@ mod tests {
         changes.add(domains[1].uuid);
         assert_eq!(read(&definitions, &domains), [2]);
         domains[0].set("block.count", Value::Unsigned(0));
-        assert_eq!(read(&definitions, &domains), NONE, "learnt");
+        assert_eq!(
+            read(&definitions, &domains),
+            NONE,
+            "first statistics of the group"
+        );
         domains[0].set("block.0.name", Value::Text("vdb"));
         assert_eq!(read(&definitions, &domains), [1], "hot-plugged");
         domains[1].id = None;
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_definition_that_could_not_be_read_is_due_until_it_is_and_the_old_one_stands() {
+    async fn a_definition_that_was_not_read_remains_due_and_the_old_one_is_used() {
         let (changes, definitions) = definitions();
         let domains = [domain(1)];
         read(&definitions, &domains);
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_domain_that_is_gone_is_forgotten() {
+    async fn a_removed_domain_is_dropped() {
         let (_, definitions) = definitions();
         let domains = [domain(1), domain(2)];
         read(&definitions, &domains);

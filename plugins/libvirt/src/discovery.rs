@@ -1,4 +1,4 @@
-//! Lists the instances of this host, and the host itself.
+//! The discoveries of this host's instances and of the host itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::family::Family;
 use crate::identity::Identity;
 use crate::instance::{Instance, Server, Source};
 use crate::measure::Wanted;
-use crate::nova::{Listed, NovaServer, Servers};
+use crate::nova::{NovaServer, ServerList, Servers};
 use crate::options::Method;
 use crate::session::LIBVIRT;
 use crate::snapshot::{Domain, Snapshot};
 
-/// Of what is left of the time when libvirt has answered, Nova has this part.
-const NOVAS_PART: u32 = 2;
+/// Nova gets this fraction (1/n) of the time that remains after libvirt's answer.
+const NOVA_TIME_DIVISOR: u32 = 2;
 
-/// The discovery `local_instances`: the instances of this host, by their domains or by Nova.
+/// The discovery `local_instances`: the instances of this host, from their domains or from Nova.
 pub(crate) struct LocalInstances(pub(crate) Arc<Family>);
 
 #[async_trait]
@@ -48,9 +48,9 @@ impl Discovery for LocalInstances {
 }
 
 impl LocalInstances {
-    /// The instances, with their keys.
+    /// Returns the instances and their keys.
     async fn instances(&self, run: &DiscoveryRun) -> Result<Vec<(String, Instance)>, Failure> {
-        // The call that lists the domains brings what pollsters want of them.
+        // The call that lists the domains also returns the statistics for the pollsters.
         let wanted = Wanted::of(&self.0.options, |meter| run.wants(meter));
         let hypervisor = &self.0.hypervisor;
         let snapshot = hypervisor
@@ -65,7 +65,7 @@ impl LocalInstances {
         }
     }
 
-    /// Those that Nova tells of.
+    /// Lists the servers that Nova reports.
     async fn by_nova(
         &self,
         run: &DiscoveryRun,
@@ -76,7 +76,7 @@ impl LocalInstances {
         let instance = |server: &NovaServer| Instance {
             identity: server.identity(),
             source: Source::Nova,
-            server: Server::told(server, &listed, &self.0.options),
+            server: Server::from_nova(server, &listed, &self.0.options),
         };
         let servers = listed.servers.values();
         Ok(servers
@@ -84,16 +84,16 @@ impl LocalInstances {
             .collect())
     }
 
-    /// Those whose domains are Nova's.
+    /// Lists the domains that Nova created.
     async fn by_domains(
         &self,
         run: &DiscoveryRun,
         snapshot: &Snapshot,
     ) -> Result<Vec<(String, Instance)>, Failure> {
-        let listed = self.noted(run, snapshot).await;
+        let listed = self.servers_with_metadata(run, snapshot).await;
         if let Some(ids) = &self.0.nova.flavor_ids {
             let names = without_id(snapshot, listed.as_deref());
-            ids.learn(&names, run.cycle().start, until(run)).await;
+            ids.refresh(&names, run.cycle().start, until(run)).await;
         }
         let domains = snapshot.domains.iter();
         Ok(domains
@@ -101,28 +101,40 @@ impl LocalInstances {
             .collect())
     }
 
-    /// The servers with what is noted on them, if that is wanted and Nova tells it. An instance is measured in any case.
-    async fn noted(&self, run: &DiscoveryRun, snapshot: &Snapshot) -> Option<Arc<Listed>> {
+    /// Returns the servers with their user metadata, if it is enabled and available. Instances are measured without it too.
+    async fn servers_with_metadata(
+        &self,
+        run: &DiscoveryRun,
+        snapshot: &Snapshot,
+    ) -> Option<Arc<ServerList>> {
         let servers = self.0.nova.servers.as_ref()?;
         let listed = servers
             .of_cycle(run.cycle().start, until(run), Some(snapshot))
             .await;
-        let listed = listed.map_err(|trouble| Failure::from(trouble).chain());
-        self.0.metadata_told(listed.as_ref().err().map(String::as_str));
+        let listed = listed.map_err(|error| Failure::from(error).chain());
+        self.0.report_metadata(listed.as_ref().err().map(String::as_str));
         listed.ok()
     }
 
-    /// The instance that a domain is, with its key; nothing if it is not Nova's.
-    fn instance(&self, domain: &Domain, listed: Option<&Listed>) -> Option<(String, Instance)> {
+    /// Returns a domain's instance and its key; `None` if Nova did not create the domain.
+    fn instance(&self, domain: &Domain, listed: Option<&ServerList>) -> Option<(String, Instance)> {
         let definition = domain.definition.as_ref()?.as_ref().as_ref().ok()?;
         let nova = definition.nova.as_ref()?;
         let key = domain.stats.uuid.to_string();
         let server = nova.as_ref().map_err(ToString::to_string).map(|nova| {
-            let told = listed.and_then(|listed| listed.servers.get(&key));
-            let flavor_id = self.0.flavor_id(&nova.flavor, told.map(AsRef::as_ref));
-            let noted = told.map(|server| &server.metadata);
+            let server = listed.and_then(|listed| listed.servers.get(&key));
+            let flavor_id = self.0.flavor_id(&nova.flavor, server.map(AsRef::as_ref));
+            let user_metadata = server.map(|server| &server.metadata);
             let (host, options) = (&self.0.host, &self.0.options);
-            Server::written(host, &domain.stats, definition, nova, &flavor_id, noted, options)
+            Server::from_domain(
+                host,
+                &domain.stats,
+                definition,
+                nova,
+                &flavor_id,
+                user_metadata,
+                options,
+            )
         });
         let instance = Instance {
             identity: Identity::Uuid(domain.stats.uuid),
@@ -133,25 +145,25 @@ impl LocalInstances {
     }
 }
 
-/// The names of flavors whose ids nothing tells yet.
-fn without_id<'a>(snapshot: &'a Snapshot, listed: Option<&Listed>) -> BTreeSet<&'a str> {
+/// Returns the names of flavors without a known id.
+fn without_id<'a>(snapshot: &'a Snapshot, listed: Option<&ServerList>) -> BTreeSet<&'a str> {
     let name = |domain: &'a Domain| {
         let definition = domain.definition.as_ref()?.as_ref().as_ref().ok()?;
         let flavor = &definition.nova.as_ref()?.as_ref().ok()?.flavor;
-        let told = listed.and_then(|listed| listed.servers.get(&domain.stats.uuid.to_string()));
-        let is_told = told.is_some_and(|server| server.flavor_id().is_some());
-        (flavor.id.is_none() && !is_told).then_some(flavor.name.as_str())
+        let server = listed.and_then(|listed| listed.servers.get(&domain.stats.uuid.to_string()));
+        let has_id = server.is_some_and(|server| server.flavor_id().is_some());
+        (flavor.id.is_none() && !has_id).then_some(flavor.name.as_str())
     };
     snapshot.domains.iter().filter_map(name).collect()
 }
 
-/// How long Nova is waited for.
+/// Returns the deadline of requests to Nova.
 fn until(run: &DiscoveryRun) -> Instant {
     let now = Instant::now();
-    now + run.deadline().saturating_duration_since(now) / NOVAS_PART
+    now + run.deadline().saturating_duration_since(now) / NOVA_TIME_DIVISOR
 }
 
-/// The discovery `local_node`: this host, by its name.
+/// The discovery `local_node`: this host.
 pub(crate) struct LocalNode(pub(crate) Arc<str>);
 
 #[async_trait]
@@ -167,7 +179,7 @@ fn without_parameter(name: &str, run: &DiscoveryRun) -> Result<(), Failure> {
     match run.parameter() {
         None | Some("") => Ok(()),
         Some(_) => Err(Failure::permanent(format!(
-            "the discovery `{name}` takes no parameter"
+            "the discovery `{name}` accepts no parameter"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! What the plugin says: one typed function for each event of importance.
+//! Log events of the plugin: one typed function each.
 
 use nephoscope_model::Timestamp;
 use uuid::Uuid;
@@ -6,62 +6,56 @@ use uuid::Uuid;
 use crate::session;
 use crate::xml::XmlError;
 
-pub(crate) fn call_left_behind(uri: &str) {
+pub(crate) fn call_hung(uri: &str) {
     tracing::warn!(
         uri,
-        "a call of libvirt's did not end in its third of the time: a domain is locked, or libvirt hangs; asked again without waiting"
+        "a libvirt call hangs: a domain is locked, or libvirt does not respond; repeating the call without waiting for busy domains"
     );
 }
 
-pub(crate) fn definition_odd(domain: &Uuid, error: &XmlError) {
-    tracing::warn!(%domain, "the definition of a domain cannot be read, so it is not measured: {error}");
+pub(crate) fn definition_invalid(domain: &Uuid, error: &XmlError) {
+    tracing::warn!(%domain, "cannot parse the definition of a domain; it is not measured: {error}");
 }
 
-pub(crate) fn definition_not_read(domain: &Uuid, error: &session::Error) {
-    tracing::warn!(%domain, "libvirt does not give the definition of a domain: {error}");
+pub(crate) fn definition_failed(domain: &Uuid, error: &session::Error) {
+    tracing::warn!(%domain, "cannot read the definition of a domain: {error}");
 }
 
-pub(crate) fn definitions_not_read(count: usize, error: &nephoscope_plugin::BlockingError) {
-    tracing::warn!(
-        count,
-        "definitions of domains could not be read in this cycle: {error}"
-    );
+pub(crate) fn definitions_failed(count: usize, error: &nephoscope_plugin::BlockingError) {
+    tracing::warn!(count, "cannot read definitions of domains in this cycle: {error}");
 }
 
 pub(crate) fn flavor_without_id(flavor: &str) {
     tracing::warn!(
         flavor,
-        "Nova wrote no id of the flavor (it does since 2025.2), and has not told one: the name stands in its place, for all such instances"
+        "the flavor's id is unknown (Nova writes it since 2025.2); samples of its instances have the flavor's name instead"
     );
 }
 
-pub(crate) fn flavors_not_listed(error: &str) {
-    tracing::debug!(
-        error,
-        "Nova does not list its flavors; it is asked again in a while"
-    );
+pub(crate) fn flavor_list_failed(error: &str) {
+    tracing::debug!(error, "cannot list flavors; Nova is queried again after a pause");
 }
 
-pub(crate) fn image_not_told(error: &str) {
+pub(crate) fn image_unavailable(error: &str) {
     tracing::warn!(
         error,
-        "an image is not known: samples of its instances have its id alone, until Glance tells more"
+        "cannot get an image from Glance; samples of its instances have only the image's id"
     );
 }
 
-pub(crate) fn servers_not_listed(error: &str, asked: Timestamp) {
+pub(crate) fn server_list_failed(error: &str, listed: Timestamp) {
     tracing::warn!(
         error,
-        last = %asked,
-        "Nova does not list the servers of this host: its last list stands, and newer instances are not measured"
+        last = %listed,
+        "cannot list the servers of this host; the last list is used, and newer instances are not measured"
     );
 }
 
-pub(crate) fn no_server_here(host: &str, domains: usize) {
+pub(crate) fn no_servers_of_host(host: &str, domains: usize) {
     tracing::warn!(
         host,
         domains,
-        "Nova has no server on this host, and libvirt has domains that Nova made: is `agent.host` the name by which Nova knows it?"
+        "Nova lists no server on this host, but libvirt has domains of Nova; `agent.host` must be the host's name in Nova"
     );
 }
 
@@ -69,9 +63,9 @@ pub(crate) fn servers_listed_again() {
     tracing::info!("Nova lists the servers of this host again");
 }
 
-pub(crate) fn metadata_not_told(error: &str) {
+pub(crate) fn metadata_unavailable(error: &str) {
     tracing::warn!(
         error,
-        "Nova does not tell what is noted on the instances of this host: samples have no `user_metadata` until it does"
+        "cannot get the metadata of this host's instances from Nova; samples have no `user_metadata`"
     );
 }

@@ -1,13 +1,14 @@
-//! The calls into libvirt, and all unsafe code of the crate.
+//! The libvirt bindings: all unsafe code of the crate.
 //!
-//! The library is loaded when it is first needed, so that one program starts on hosts with and without it; it is
-//! never unloaded. Functions and structures are those of libvirt's public C interface, which has only grown since
-//! 0.10: every function that is used here is in libvirt 4.5 and newer. Errors are read on the thread on which the call
-//! failed, as libvirt keeps them.
+//! The library is loaded at its first use, so that one binary runs on hosts with and without it; it is never unloaded.
+//! Functions and structures are those of libvirt's public C interface, which has only been extended since 0.10: libvirt
+//! 4.5 and newer have every function that is used here. Errors are read on the thread of the failed call, because libvirt
+//! stores them per thread.
 //!
-//! What a call gives is copied into types of Rust before it returns. No pointer of libvirt's leaves this module but the
+//! Results are copied into Rust types. No pointer of libvirt leaves this module, except the pointer to a connection, which
+//! [`Connection`] owns.
 //! one to a connection, which [`Connection`] owns.
-#![allow(unsafe_code, reason = "a C library can be called in no other way")]
+#![allow(unsafe_code, reason = "calls into a C library are unsafe")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
@@ -27,25 +28,25 @@ mod objects;
 
 use objects::Objects;
 
-/// The name under which every version since 0.0.1 is installed.
+/// The soname of all libvirt versions since 0.0.1.
 const FILE: &str = "libvirt.so.0";
 
-/// A connection without an answer for this many seconds is asked whether it is alive ...
+/// A silent connection gets a keepalive request after this many seconds ...
 const KEEPALIVE_SECONDS: c_int = 10;
 
-/// ... and closed after so many questions without an answer: calls that wait on it end then.
+/// ... and is closed after this many requests without an answer; pending calls then fail.
 const KEEPALIVE_COUNT: c_uint = 3;
 
-/// What the event loop waits for after a failure of its own, which libvirt does not explain.
+/// The pause of the event loop after one of its own failures.
 const EVENT_LOOP_PAUSE: Duration = Duration::from_secs(1);
 
-/// `VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT`: leave out what a domain that is busy would have to be waited for.
+/// `VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT`: omit values that would wait for a busy domain.
 const STATS_NOWAIT: c_uint = 1 << 29;
 
 /// `VIR_ERR_NO_DOMAIN`.
 const NO_DOMAIN: c_int = 42;
 
-/// `virDomainEventID`s, with the callbacks that they want.
+/// `virDomainEventID`s.
 const EVENT_LIFECYCLE: c_int = 0;
 const EVENT_TRAY_CHANGE: c_int = 10;
 const EVENT_DEVICE_REMOVED: c_int = 15;
@@ -92,7 +93,7 @@ struct StatsRecord {
 type GenericCallback = unsafe extern "C" fn();
 type FreeCallback = unsafe extern "C" fn(*mut c_void);
 
-/// Declares the functions that are taken from the library.
+/// Declares the functions to load from the library.
 macro_rules! functions {
     ($($field:ident = $name:literal: fn($($argument:ty),*) $(-> $result:ty)?;)+) => {
         struct Functions {
@@ -137,11 +138,11 @@ functions! {
 pub(crate) struct Library(Functions);
 
 impl Library {
-    /// The library, loaded by the first that asks; each that asks after a failure tries again.
+    /// Loads the library at the first call. A call after a failure tries again.
     ///
     /// # Errors
     ///
-    /// What the loader says, when there is no libvirt or one that lacks a function.
+    /// The loader's error: libvirt is missing, or lacks a function.
     pub(crate) fn load() -> Result<&'static Self, String> {
         static LOADED: Mutex<Option<&'static Library>> = Mutex::new(None);
         let mut loaded = LOADED.lock();
@@ -149,23 +150,23 @@ impl Library {
             return Ok(library);
         }
         let before = Objects::loaded();
-        // SAFETY: libvirt's initialisers only set up what is its own.
+        // SAFETY: libvirt's initialisers only set up libvirt's own state.
         let library = unsafe { libloading::Library::new(FILE) }.map_err(|error| error.to_string())?;
         let functions = Functions::of(&library).map_err(|error| error.to_string())?;
-        // Its threads and callbacks are there until the end of the program.
+        // Its threads and callbacks exist until the process ends.
         std::mem::forget(library);
         let library: &'static Self = Box::leak(Box::new(Self(functions)));
         library.start_events()?;
-        Objects::loaded().without(&before).give_back();
+        Objects::loaded().without(&before).release();
         *loaded = Some(library);
         Ok(library)
     }
 
-    /// Silences libvirt, which writes to standard error otherwise, and runs its event loop on a thread of its own:
-    /// events and keepalive need one, and it has to be there before the first connection.
+    /// Silences libvirt, which writes to standard error by default, and runs its event loop on a thread: events and
+    /// keepalive need one, and it must exist before the first connection.
     fn start_events(&'static self) -> Result<(), String> {
-        // SAFETY: a function that does nothing with what it is given may be called with anything.
-        unsafe { (self.0.set_error_function)(ptr::null_mut(), Some(say_nothing)) };
+        // SAFETY: the function ignores its arguments.
+        unsafe { (self.0.set_error_function)(ptr::null_mut(), Some(ignore_error)) };
         // SAFETY: called once in the process, before any connection.
         if unsafe { (self.0.register_event_loop)() } < 0 {
             return Err(self.error().message);
@@ -185,35 +186,35 @@ impl Library {
         Ok(())
     }
 
-    /// Why the last call on this thread failed.
+    /// Returns the error of the last call on this thread.
     fn error(&self) -> Error {
-        // SAFETY: both only read what libvirt keeps for this thread; the text stands until the next call, and is copied.
+        // SAFETY: both only read libvirt's state of this thread; the text is valid until the next call, and is copied.
         let (code, message) = unsafe { ((self.0.last_error_code)(), text((self.0.last_error_message)())) };
         Error {
             is_gone: code == NO_DOMAIN,
-            message: message.unwrap_or_else(|| "libvirt does not say why".to_owned()),
+            message: message.unwrap_or_else(|| "libvirt reports no reason".to_owned()),
         }
     }
 }
 
-/// A read-only connection to a hypervisor. It is closed when it is dropped, by a thread of its own: that asks the
-/// daemon, which may hang.
+/// A read-only connection to a hypervisor. Dropping it closes it on a new thread, because closing waits for the daemon,
+/// which may hang.
 pub(crate) struct Connection {
     library: &'static Library,
     handle: NonNull<VirConnect>,
     events: Vec<c_int>,
 }
 
-// SAFETY: libvirt's connections may be used by any thread, and by several at once.
+// SAFETY: libvirt's connections may be used from any thread, and from several at once.
 unsafe impl Send for Connection {}
 
 impl Connection {
-    /// Connects to what `uri` names, and from then on tells `changes` of domains whose definition changes.
+    /// Connects to `uri`, and reports changed definitions to `changes`.
     ///
     /// Blocks until the daemon answers.
     pub(crate) fn open(library: &'static Library, uri: &str, changes: &Arc<Changes>) -> Result<Self, Error> {
-        let uri = CString::new(uri).map_err(|_| Error::new("the URI has a NUL in it"))?;
-        // SAFETY: the text ends with a NUL and outlives the call.
+        let uri = CString::new(uri).map_err(|_| Error::new("the URI contains a NUL"))?;
+        // SAFETY: the text is NUL-terminated and outlives the call.
         let handle = unsafe { (library.0.open)(uri.as_ptr()) };
         let handle = NonNull::new(handle).ok_or_else(|| library.error())?;
         let mut connection = Self {
@@ -223,17 +224,17 @@ impl Connection {
         };
         // SAFETY: the connection is open. A driver without a daemon (`test:///`) has no keepalive and needs none.
         unsafe { (library.0.set_keepalive)(handle.as_ptr(), KEEPALIVE_SECONDS, KEEPALIVE_COUNT) };
-        // What was changed while nobody listened is not known.
+        // Changes before the connection are unknown.
         changes.add_all();
         connection.listen(changes);
         Ok(connection)
     }
 
-    /// Registers the callbacks. A driver that does not have an event leaves its changes to the periodic check.
+    /// Registers the callbacks. Changes without an event of the driver are detected by the periodic check.
     fn listen(&mut self, changes: &Arc<Changes>) {
         let functions = &self.library.0;
-        // SAFETY: libvirt calls each with the arguments that its event has (the headers name the type of the callback
-        // beside the event's number); C casts them to this one type, too.
+        // SAFETY: libvirt calls each callback with the arguments of its event (the headers document the type of the callback
+        // with the event's number); C code casts them to this type too.
         let callbacks: [(c_int, GenericCallback); 5] = unsafe {
             use std::mem::transmute;
             type Plain =
@@ -262,8 +263,8 @@ impl Connection {
                 library: self.library,
                 changes: changes.clone(),
             }));
-            // SAFETY: the connection is open, a null domain means all, and the listener is freed by `drop_listener`
-            // alone, once the callback is gone.
+            // SAFETY: the connection is open, a null domain means all domains, and only `drop_listener` frees the listener,
+            // after the callback is removed.
             let id = unsafe {
                 (functions.register_event)(
                     self.handle.as_ptr(),
@@ -275,7 +276,7 @@ impl Connection {
                 )
             };
             if id < 0 {
-                // SAFETY: libvirt did not keep the listener, which was a box.
+                // SAFETY: libvirt did not store the listener, which was created by `Box::into_raw`.
                 drop(unsafe { Box::from_raw(listener) });
             } else {
                 self.events.push(id);
@@ -289,7 +290,7 @@ impl Session for Connection {
         let functions = &self.library.0;
         let flags = if nowait { STATS_NOWAIT } else { 0 };
         let mut records: *mut *mut StatsRecord = ptr::null_mut();
-        // SAFETY: the connection is open, and `records` may be written to.
+        // SAFETY: the connection is open, and `records` is writable.
         let count =
             unsafe { (functions.all_stats)(self.handle.as_ptr(), groups.bits(), &raw mut records, flags) };
         let Ok(count) = usize::try_from(count) else {
@@ -298,7 +299,7 @@ impl Session for Connection {
         let _list = StatsList { functions, records };
         let mut all = Vec::with_capacity(count);
         for index in 0..count {
-            // SAFETY: the list has `count` records, which stand with their domains until it is freed.
+            // SAFETY: the list has `count` records, which are valid with their domains until it is freed.
             let (record, stats) = unsafe {
                 let record = &**records.add(index);
                 (record, self.library.domain(record.domain))
@@ -306,9 +307,9 @@ impl Session for Connection {
             let Some(mut stats) = stats else {
                 continue;
             };
-            // SAFETY: the record is one of libvirt's.
+            // SAFETY: libvirt created the record.
             for parameter in unsafe { record.parameters() } {
-                // SAFETY: the parameter is, too.
+                // SAFETY: libvirt created the parameter.
                 if let Some((name, value)) = unsafe { parameter.read() } {
                     stats.set(name, value);
                 }
@@ -320,16 +321,16 @@ impl Session for Connection {
 
     fn definition(&mut self, uuid: &Uuid) -> Result<String, Error> {
         let functions = &self.library.0;
-        // SAFETY: the connection is open, and an UUID has the 16 bytes that are read.
+        // SAFETY: the connection is open, and a UUID has the 16 bytes that are read.
         let domain = unsafe { (functions.lookup)(self.handle.as_ptr(), uuid.as_bytes().as_ptr()) };
         let domain = NonNull::new(domain).ok_or_else(|| self.library.error())?;
-        // SAFETY: the domain is there until it is freed, below; no flag means no secrets. The text is ours.
+        // SAFETY: the domain is valid until it is freed below; without flags, no secrets are included. The caller owns the text.
         let (xml, definition) = unsafe {
             let xml = (functions.definition)(domain.as_ptr(), 0);
             (xml, text(xml))
         };
         let definition = definition.ok_or_else(|| self.library.error());
-        // SAFETY: the text and the domain are ours, and neither is used any more; freeing null does nothing.
+        // SAFETY: the caller owns the text and the domain, and neither is used any more; freeing null does nothing.
         unsafe {
             libc::free(xml.cast());
             (functions.free_domain)(domain.as_ptr());
@@ -345,35 +346,35 @@ impl Drop for Connection {
             handle: self.handle,
             events: std::mem::take(&mut self.events),
         };
-        // Without a thread, the connection stays open; the process has worse troubles.
+        // If no thread can be created, the connection leaks; the process has more severe problems.
         let _ = thread::Builder::new()
             .name("libvirt-close".to_owned())
             .spawn(move || closing.close());
     }
 }
 
-/// A connection that nobody uses any more.
+/// A connection that is no longer used.
 struct Closing {
     library: &'static Library,
     handle: NonNull<VirConnect>,
     events: Vec<c_int>,
 }
 
-// SAFETY: as a connection's.
+// SAFETY: as for a connection.
 unsafe impl Send for Closing {}
 
 impl Closing {
     fn close(self) {
         for event in self.events {
-            // SAFETY: the connection is open, and the callback is registered. (It would keep the connection open.)
+            // SAFETY: the connection is open, and the callback is registered. (It holds a reference to the connection.)
             unsafe { (self.library.0.deregister_event)(self.handle.as_ptr(), event) };
         }
-        // SAFETY: the connection is open, and nobody uses it after this.
+        // SAFETY: the connection is open, and is not used after this.
         unsafe { (self.library.0.close)(self.handle.as_ptr()) };
     }
 }
 
-/// Frees statistics when they have been read.
+/// Frees statistics when dropped.
 struct StatsList<'a> {
     functions: &'a Functions,
     records: *mut *mut StatsRecord,
@@ -381,19 +382,19 @@ struct StatsList<'a> {
 
 impl Drop for StatsList<'_> {
     fn drop(&mut self) {
-        // SAFETY: the list is libvirt's, and nothing of it is used after this; null is an empty list.
+        // SAFETY: libvirt created the list, and nothing of it is used after this; null is an empty list.
         unsafe { (self.functions.free_stats)(self.records) };
     }
 }
 
 impl Library {
-    /// What a domain's handle tells without asking the daemon; nothing if it is not sound.
+    /// Reads a domain's handle without a request to the daemon; `None` if the handle is invalid.
     ///
     /// # Safety
     ///
-    /// The domain is one of libvirt's, and stands during the call.
+    /// libvirt created the domain, and it is valid during the call.
     unsafe fn domain(&self, domain: *mut VirDomain) -> Option<DomainStats> {
-        // SAFETY: the domain stands; the name is its own, and is copied.
+        // SAFETY: the domain is valid; its name is copied.
         let (name, id, uuid) = unsafe {
             (
                 text((self.0.name)(domain)),
@@ -401,34 +402,34 @@ impl Library {
                 self.uuid(domain),
             )
         };
-        // A domain that does not run has the id -1.
+        // An inactive domain has the id -1.
         let id = (id != c_uint::MAX).then_some(id);
         Some(DomainStats::new(uuid?, name?, id))
     }
 
-    /// The UUID of a domain.
+    /// Returns the UUID of a domain.
     ///
     /// # Safety
     ///
     /// As for [`Library::domain`].
     unsafe fn uuid(&self, domain: *mut VirDomain) -> Option<Uuid> {
         let mut bytes = [0; 16];
-        // SAFETY: the domain stands, and there is room for the 16 bytes.
+        // SAFETY: the domain is valid, and the buffer has 16 bytes.
         let outcome = unsafe { (self.0.uuid)(domain, bytes.as_mut_ptr()) };
         (outcome == 0).then(|| Uuid::from_bytes(bytes))
     }
 }
 
 impl StatsRecord {
-    /// Its parameters.
+    /// Returns the parameters.
     ///
     /// # Safety
     ///
-    /// The record has been made by libvirt.
+    /// libvirt created the record.
     unsafe fn parameters(&self) -> &[TypedParameter] {
         match usize::try_from(self.count) {
             Ok(count) if !self.parameters.is_null() => {
-                // SAFETY: the record has that many parameters, which stand as long as it does.
+                // SAFETY: the record has that many parameters, which are valid as long as it is.
                 unsafe { std::slice::from_raw_parts(self.parameters, count) }
             }
             _ => &[],
@@ -437,15 +438,15 @@ impl StatsRecord {
 }
 
 impl TypedParameter {
-    /// The name and the value; nothing for what is no statistic.
+    /// Returns name and value; `None` for an unknown type.
     ///
     /// # Safety
     ///
-    /// The parameter has been made by libvirt.
+    /// libvirt created the parameter.
     unsafe fn read(&self) -> Option<(&str, Value<'_>)> {
-        // SAFETY: libvirt ends the name with a NUL within the field.
+        // SAFETY: libvirt terminates the name with a NUL within the field.
         let name = unsafe { CStr::from_ptr(self.field.as_ptr()) }.to_str().ok()?;
-        // SAFETY: the kind (`virTypedParameterType`) says which of the values it is.
+        // SAFETY: the kind (`virTypedParameterType`) selects the member of the union.
         let value = unsafe {
             match self.kind {
                 1 => Value::Signed(self.value.int.into()),
@@ -462,47 +463,47 @@ impl TypedParameter {
     }
 }
 
-/// A copy of one of libvirt's texts; bytes that are no UTF-8 are replaced.
+/// Copies a text of libvirt; invalid UTF-8 is replaced.
 ///
 /// # Safety
 ///
-/// The pointer is null, or one to a text that ends with a NUL and stands during the call.
+/// The pointer is null, or points to a NUL-terminated text that is valid during the call.
 unsafe fn text(pointer: *const c_char) -> Option<String> {
     if pointer.is_null() {
         return None;
     }
-    // SAFETY: it is not null, and so such a text.
+    // SAFETY: it is not null, so it points to such a text.
     let text = unsafe { CStr::from_ptr(pointer) };
     Some(text.to_string_lossy().into_owned())
 }
 
-/// Gives free memory back to the system. What a hundred domains take in a cycle, for the answer itself and what is made of
-/// it, is two megabytes, on threads that are mostly other ones the next time.
-pub(crate) fn give_back() {
+/// Returns free memory to the system. A hundred domains need two megabytes per cycle, for the answer and its copies, mostly
+/// on different threads each time.
+pub(crate) fn release_memory() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: the allocator does this between allocations of any thread.
+    // SAFETY: the allocator locks its arenas.
     unsafe {
         libc::malloc_trim(0)
     };
 }
 
-/// What a callback is given.
+/// The argument of a callback.
 struct Listener {
     library: &'static Library,
     changes: Arc<Changes>,
 }
 
-unsafe extern "C" fn say_nothing(_: *mut c_void, _: *mut c_void) {}
+unsafe extern "C" fn ignore_error(_: *mut c_void, _: *mut c_void) {}
 
-/// Tells of a domain whose definition may have changed.
+/// Reports a domain whose definition may have changed.
 ///
 /// # Safety
 ///
-/// For callbacks: `listener` is what was registered with them, and `domain` stands during the call.
-unsafe fn tell(domain: *mut VirDomain, listener: *mut c_void) {
-    // SAFETY: the listener is freed when the callback is gone, and only ever read.
+/// For callbacks: `listener` is their registered argument, and `domain` is valid during the call.
+unsafe fn notify(domain: *mut VirDomain, listener: *mut c_void) {
+    // SAFETY: the listener is freed after the callback is removed, and only read.
     let listener = unsafe { &*listener.cast::<Listener>() };
-    // SAFETY: the domain stands during the call.
+    // SAFETY: the domain is valid during the call.
     if let Some(uuid) = unsafe { listener.library.uuid(domain) } {
         listener.changes.add(uuid);
     }
@@ -515,8 +516,8 @@ unsafe extern "C" fn on_lifecycle(
     _: c_int,
     listener: *mut c_void,
 ) -> c_int {
-    // SAFETY: called by libvirt with what was registered.
-    unsafe { tell(domain, listener) };
+    // SAFETY: libvirt passes the registered argument.
+    unsafe { notify(domain, listener) };
     0
 }
 
@@ -527,8 +528,8 @@ unsafe extern "C" fn on_tray(
     _: c_int,
     listener: *mut c_void,
 ) {
-    // SAFETY: called by libvirt with what was registered.
-    unsafe { tell(domain, listener) }
+    // SAFETY: libvirt passes the registered argument.
+    unsafe { notify(domain, listener) }
 }
 
 unsafe extern "C" fn on_device(
@@ -537,8 +538,8 @@ unsafe extern "C" fn on_device(
     _: *const c_char,
     listener: *mut c_void,
 ) {
-    // SAFETY: called by libvirt with what was registered.
-    unsafe { tell(domain, listener) }
+    // SAFETY: libvirt passes the registered argument.
+    unsafe { notify(domain, listener) }
 }
 
 unsafe extern "C" fn on_metadata(
@@ -548,11 +549,11 @@ unsafe extern "C" fn on_metadata(
     _: *const c_char,
     listener: *mut c_void,
 ) {
-    // SAFETY: called by libvirt with what was registered.
-    unsafe { tell(domain, listener) }
+    // SAFETY: libvirt passes the registered argument.
+    unsafe { notify(domain, listener) }
 }
 
 unsafe extern "C" fn drop_listener(listener: *mut c_void) {
-    // SAFETY: it was a box, and libvirt is done with it.
+    // SAFETY: it was created by `Box::into_raw`, and libvirt no longer uses it.
     drop(unsafe { Box::from_raw(listener.cast::<Listener>()) });
 }

@@ -1,40 +1,40 @@
-//! Groups of statistics: what one call may be asked for, so that it asks QEMU for no more than somebody wants.
+//! Groups of statistics: a call requests only the groups of enabled meters from QEMU.
 
 use std::ffi::c_uint;
 use std::ops::BitOr;
 
-/// Some groups of `virDomainStatsTypes`.
+/// A set of `virDomainStatsTypes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Groups(c_uint);
 
 impl Groups {
-    /// Whether the domain runs. It costs nothing, and is always asked for.
+    /// The domain's state. It costs nothing, and is always requested.
     pub(crate) const STATE: Self = Self(1);
     /// CPU time of the whole domain.
     pub(crate) const CPU: Self = Self(1 << 1);
-    /// Memory; asks QEMU.
+    /// Memory; needs QEMU.
     pub(crate) const BALLOON: Self = Self(1 << 2);
     /// CPU time of each virtual CPU.
     pub(crate) const VCPU: Self = Self(1 << 3);
     /// Network interfaces.
     pub(crate) const INTERFACE: Self = Self(1 << 4);
-    /// Disks; asks QEMU.
+    /// Disks; needs QEMU.
     pub(crate) const BLOCK: Self = Self(1 << 5);
     /// Performance events.
     pub(crate) const PERF: Self = Self(1 << 6);
 
-    /// As libvirt takes them.
+    /// Returns the bits of libvirt's flags.
     pub(crate) fn bits(self) -> c_uint {
         self.0
     }
 
-    /// These and those.
+    /// Returns the union.
     #[must_use]
     pub(crate) const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// Whether all of these are among them.
+    /// Whether the set contains all of `others`.
     pub(crate) fn contains(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }

@@ -1,4 +1,4 @@
-//! Counters of interfaces in the cycle before, for meters of change.
+//! Counters of interfaces in the previous cycle, for meters of change.
 
 use std::collections::HashMap;
 
@@ -6,21 +6,21 @@ use nephoscope_model::{CycleId, ScheduleId, Timestamp, Volume};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-/// Of how many schedules counters are kept; more than anyone polls one host's instances on.
-const MOST_SCHEDULES: usize = 16;
+/// The maximum number of schedules whose counters are stored.
+const MAX_SCHEDULES: usize = 16;
 
-/// For how many cycles the counters of an interface are kept that is not seen.
-const KEPT: u64 = 10;
+/// For how many cycles the counters of an absent interface are stored.
+const MAX_ABSENT_CYCLES: u64 = 10;
 
-/// The counters of each interface, by schedule: schedules do not disturb each other.
+/// The counters of each interface, by schedule: schedules do not affect each other.
 #[derive(Debug, Default)]
-pub(crate) struct History(Mutex<Vec<OfSchedule>>);
+pub(crate) struct History(Mutex<Vec<ScheduleCounters>>);
 
 #[derive(Debug)]
-struct OfSchedule {
+struct ScheduleCounters {
     schedule: ScheduleId,
     start: Timestamp,
-    /// Counts cycles.
+    /// The number of the schedule's cycle.
     turn: u64,
     interfaces: HashMap<(Uuid, String), Reading>,
 }
@@ -32,7 +32,7 @@ struct Reading {
     now: Counters,
 }
 
-/// The bytes that went through an interface, and when that was read.
+/// The bytes of an interface, and when they were read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Counters {
     /// Seconds on the monotonic clock.
@@ -41,13 +41,13 @@ pub(crate) struct Counters {
     pub(crate) tx: Option<u64>,
 }
 
-/// What has changed since the cycle before.
+/// The change since the previous cycle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Change {
-    /// Bytes: 0 in the first cycle, and the counter itself when it began anew.
+    /// Bytes: 0 in the first cycle, and the counter itself after a reset.
     pub(crate) rx: Option<u64>,
     pub(crate) tx: Option<u64>,
-    /// Nothing in the first cycle.
+    /// `None` in the first cycle.
     seconds: Option<f64>,
 }
 
@@ -64,7 +64,7 @@ impl Change {
         }
     }
 
-    /// Bytes a second.
+    /// Returns bytes per second.
     pub(crate) fn rate(&self, bytes: Option<u64>) -> Option<Volume> {
         let seconds = self.seconds.filter(|seconds| *seconds > 0.0)?;
         Some(Volume::from(bytes? as f64 / seconds))
@@ -72,22 +72,22 @@ impl Change {
 }
 
 impl History {
-    /// What has changed for an interface, whose counters are remembered. A cycle that is polled twice is measured against
-    /// the one before both times.
+    /// Stores the counters of an interface and returns the change. A repeated poll of a cycle is compared with the same
+    /// previous cycle.
     pub(crate) fn change(&self, cycle: &CycleId, domain: Uuid, device: &str, now: Counters) -> Change {
         let mut schedules = self.0.lock();
-        let Some(of) = OfSchedule::find(&mut schedules, cycle) else {
+        let Some(entry) = ScheduleCounters::find(&mut schedules, cycle) else {
             return Change::between(None, &now);
         };
-        let turn = of.turn;
-        match of.interfaces.get_mut(&(domain, device.to_owned())) {
+        let turn = entry.turn;
+        match entry.interfaces.get_mut(&(domain, device.to_owned())) {
             None => {
                 let reading = Reading {
                     turn,
                     before: None,
                     now,
                 };
-                of.interfaces.insert((domain, device.to_owned()), reading);
+                entry.interfaces.insert((domain, device.to_owned()), reading);
                 Change::between(None, &now)
             }
             Some(reading) => {
@@ -102,14 +102,14 @@ impl History {
     }
 }
 
-impl OfSchedule {
-    /// That of the cycle's schedule, in the cycle's turn; the one used last stands last.
+impl ScheduleCounters {
+    /// Returns the entry of the cycle's schedule, advanced to the cycle; the most recently used entry is last.
     fn find<'a>(all: &'a mut Vec<Self>, cycle: &CycleId) -> Option<&'a mut Self> {
-        let known = all.iter().position(|of| of.schedule == cycle.schedule);
-        let mut of = match known {
+        let known = all.iter().position(|entry| entry.schedule == cycle.schedule);
+        let mut entry = match known {
             Some(index) => all.remove(index),
             None => {
-                if all.len() >= MOST_SCHEDULES {
+                if all.len() >= MAX_SCHEDULES {
                     all.remove(0);
                 }
                 Self {
@@ -120,13 +120,13 @@ impl OfSchedule {
                 }
             }
         };
-        if of.start != cycle.start {
-            of.start = cycle.start;
-            of.turn += 1;
-            let oldest = of.turn.saturating_sub(KEPT);
-            of.interfaces.retain(|_, reading| reading.turn >= oldest);
+        if entry.start != cycle.start {
+            entry.start = cycle.start;
+            entry.turn += 1;
+            let oldest = entry.turn.saturating_sub(MAX_ABSENT_CYCLES);
+            entry.interfaces.retain(|_, reading| reading.turn >= oldest);
         }
-        all.push(of);
+        all.push(entry);
         all.last_mut()
     }
 }
@@ -160,19 +160,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_change_is_none_and_a_counter_that_begins_anew_counts_itself() {
+    fn the_first_change_is_zero_and_a_reset_counter_counts_from_zero() {
         let history = History::default();
         assert_eq!(rx(&history, &cycle("a", 1), 0.0, 100), (Some(0), None));
         let after = rx(&history, &cycle("a", 2), 10.0, 150);
         assert_eq!(after, (Some(50), Some(Volume::Float(5.0))));
-        // Polled twice: against the one before both times.
+        // A repeated poll is compared with the same previous cycle.
         let again = rx(&history, &cycle("a", 2), 20.0, 200);
         assert_eq!(again, (Some(100), Some(Volume::Float(5.0))));
         assert_eq!(rx(&history, &cycle("a", 3), 30.0, 190).0, Some(190));
     }
 
     #[test]
-    fn schedules_domains_and_interfaces_do_not_disturb_each_other() {
+    fn schedules_domains_and_interfaces_do_not_affect_each_other() {
         let history = History::default();
         rx(&history, &cycle("a", 1), 0.0, 100);
         assert_eq!(rx(&history, &cycle("b", 1), 0.0, 120).0, Some(0));
@@ -184,18 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_for_long_is_forgotten() {
+    fn absent_interfaces_and_unused_schedules_are_dropped() {
         let history = History::default();
         rx(&history, &cycle("a", 0), 0.0, 100);
         let other = Uuid::from_bytes([2; 16]);
-        for number in 1..=KEPT as i64 {
+        for number in 1..=MAX_ABSENT_CYCLES as i64 {
             history.change(&cycle("a", number), other, "tap-2", counters(0.0, 1));
         }
-        assert_eq!(rx(&history, &cycle("a", KEPT as i64), 1.0, 150).0, Some(50));
-        for number in 1..=MOST_SCHEDULES {
+        assert_eq!(
+            rx(&history, &cycle("a", MAX_ABSENT_CYCLES as i64), 1.0, 150).0,
+            Some(50)
+        );
+        for number in 1..=MAX_SCHEDULES {
             history.change(&cycle(&format!("s{number}"), 1), other, "tap-2", counters(0.0, 1));
         }
         assert_eq!(rx(&history, &cycle("a", 11), 2.0, 160).0, Some(0));
-        assert_eq!(history.0.lock().len(), MOST_SCHEDULES);
+        assert_eq!(history.0.lock().len(), MAX_SCHEDULES);
     }
 }

@@ -1,11 +1,10 @@
-//! The hypervisor of this host: one call for everything in a cycle, which never blocks the agent.
+//! The hypervisor of this host: one call per cycle for all domains, which never blocks the agent.
 //!
-//! A domain whose QEMU does not answer blocks the call that asks for it. So the call has a third of the time. Then its
-//! thread and its connection are left behind, and it is made again on a new connection, without waiting for what is busy:
-//! the domain that is locked gives what does not need its QEMU, and the others everything. As long as the call that was
-//! left behind still runs, cycles begin with the one that does not wait, so that no further one is left behind for the
-//! same domain. A connection that cannot even be opened is told by a name of its own: then libvirt itself hangs, and
-//! nothing is asked until it comes back.
+//! A domain whose QEMU does not respond blocks the call for all domains. The call therefore has a third of the time. Then its
+//! thread and its connection are abandoned, and the call is repeated on a new connection with NOWAIT: the locked domain
+//! yields the values that do not need its QEMU, and the others yield all. While the first call hangs, cycles start with the
+//! NOWAIT call, so that no further call hangs on the same domain. Opening a connection is a call of its own name: if it
+//! hangs, libvirt itself hangs, and no calls are made until it recovers.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -26,29 +25,29 @@ use crate::session::{self, Opener, Session};
 use crate::snapshot::{Domain, Snapshot};
 use crate::stats::{DomainStats, Shape};
 
-/// The call that waits for domains that are busy.
+/// The call that waits for busy domains.
 const STATS: &str = "libvirt.stats";
 
-/// The call that does not. Each that is left behind has a name of its own: as many domains may lock up one after the
-/// other before nothing is asked any more. Whoever sees that should look for what they have in common, mostly storage.
+/// The NOWAIT calls. Each one that hangs occupies its name: this many more domains may lock up before no more calls are
+/// made. The usual cause of several locked domains is shared storage.
 const NOWAIT: [&str; 3] = ["libvirt.nowait", "libvirt.nowait-2", "libvirt.nowait-3"];
 
 const OPEN: &str = "libvirt.open";
 
 const DEFINITIONS: &str = "libvirt.definitions";
 
-/// The call that waits has this part of the time.
-const PART: u32 = 3;
+/// The call that waits gets this fraction (1/n) of the time.
+const WAIT_DIVISOR: u32 = 3;
 
-/// How often a connection is tried in a cycle.
+/// How often connecting is tried per cycle.
 const TRIES: u32 = 5;
 
-/// The wait after the first try; it doubles after each.
+/// The pause after the first try; it doubles after each.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// Why there is no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Trouble {
+pub(crate) enum SnapshotError {
     /// No connection.
     #[error("libvirt cannot be reached at {uri}")]
     NoConnection {
@@ -56,41 +55,45 @@ pub(crate) enum Trouble {
         #[source]
         source: session::Error,
     },
-    /// A connection, but no statistics.
-    #[error("libvirt gives no statistics")]
-    Refused(#[source] session::Error),
-    /// A call that does not end.
-    #[error("libvirt does not answer")]
-    Hangs(#[source] BlockingError),
+    /// Connected, but no statistics.
+    #[error("cannot get statistics from libvirt")]
+    StatsFailed(#[source] session::Error),
+    /// A call hangs.
+    #[error("libvirt does not respond")]
+    Hung(#[source] BlockingError),
 }
 
-impl From<&Trouble> for Failure {
-    fn from(trouble: &Trouble) -> Self {
-        let failure = match trouble {
-            Trouble::NoConnection { .. } | Trouble::Hangs(_) => Failure::unreachable(trouble.to_string()),
-            Trouble::Refused(_) => Failure::transient(trouble.to_string()),
+impl From<&SnapshotError> for Failure {
+    fn from(error: &SnapshotError) -> Self {
+        let failure = match error {
+            SnapshotError::NoConnection { .. } | SnapshotError::Hung(_) => {
+                Failure::unreachable(error.to_string())
+            }
+            SnapshotError::StatsFailed(_) => Failure::transient(error.to_string()),
         };
-        match trouble.clone() {
-            Trouble::NoConnection { source, .. } | Trouble::Refused(source) => failure.caused_by(source),
-            Trouble::Hangs(source) => failure.caused_by(source),
+        match error.clone() {
+            SnapshotError::NoConnection { source, .. } | SnapshotError::StatsFailed(source) => {
+                failure.caused_by(source)
+            }
+            SnapshotError::Hung(source) => failure.caused_by(source),
         }
     }
 }
 
-/// The hypervisor, for all plugins of the family.
+/// The hypervisor, shared by all plugins of the family.
 pub(crate) struct Hypervisor {
     uri: String,
     opener: Arc<Opener>,
     definitions: Arc<Definitions>,
     blocking: BlockingPool,
-    /// The connection that nobody uses at the moment.
-    kept: Mutex<Option<Box<dyn Session>>>,
-    /// Held by the one call that may wait.
-    waiting: tokio::sync::Mutex<()>,
+    /// The connection while it is idle.
+    idle: Mutex<Option<Box<dyn Session>>>,
+    /// Locked by the one call that may wait.
+    wait_lock: tokio::sync::Mutex<()>,
 }
 
 impl Hypervisor {
-    /// `opener` makes the connections, which tell `changes` of definitions that change.
+    /// Creates the hypervisor. `opener` connects, and reports changed definitions to `changes`.
     pub(crate) fn new(
         options: &Options,
         opener: Arc<Opener>,
@@ -103,29 +106,33 @@ impl Hypervisor {
             opener,
             definitions: Arc::new(Definitions::new(changes, check)),
             blocking,
-            kept: Mutex::default(),
-            waiting: tokio::sync::Mutex::default(),
+            idle: Mutex::default(),
+            wait_lock: tokio::sync::Mutex::default(),
         }
     }
 
-    /// The domains as all plugins of a cycle see them, with at least these statistics.
+    /// Returns the snapshot that all plugins of a cycle share, with at least these statistics.
     pub(crate) async fn of_cycle(
         &self,
         cache: &CycleCache,
         groups: Groups,
         deadline: Instant,
-    ) -> Arc<Result<Snapshot, Trouble>> {
+    ) -> Arc<Result<Snapshot, SnapshotError>> {
         let make = || self.snapshot(groups, deadline);
         let snapshot = cache.get_or_init("libvirt", make).await;
         match snapshot.as_ref() {
-            // Whoever made it did not know what is wanted.
+            // The plugin that created the snapshot requested other groups.
             Ok(made) if !made.groups.contains(groups) => cache.get_or_init("libvirt, more", make).await,
             _ => snapshot,
         }
     }
 
-    /// The domains now.
-    pub(crate) async fn snapshot(&self, groups: Groups, deadline: Instant) -> Result<Snapshot, Trouble> {
+    /// Queries the domains.
+    pub(crate) async fn snapshot(
+        &self,
+        groups: Groups,
+        deadline: Instant,
+    ) -> Result<Snapshot, SnapshotError> {
         let mut stats = self.stats(groups, deadline).await?;
         let at = monotonic_seconds();
         let due = self.definitions.due(&stats);
@@ -144,16 +151,16 @@ impl Hypervisor {
         })
     }
 
-    async fn stats(&self, groups: Groups, deadline: Instant) -> Result<Vec<DomainStats>, Trouble> {
+    async fn stats(&self, groups: Groups, deadline: Instant) -> Result<Vec<DomainStats>, SnapshotError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let until = Instant::now() + left / PART;
+        let until = Instant::now() + left / WAIT_DIVISOR;
         let abandoned = self.blocking.abandoned();
         if !abandoned.iter().any(|name| name == STATS) {
-            // Where another cycle's call still waits, this one has waited as long as it may.
-            if let Ok(_waiting) = timeout_at(until, self.waiting.lock()).await {
-                match self.ask(STATS, groups, until).await {
-                    Err(Trouble::Hangs(BlockingError::TimedOut | BlockingError::StillRunning)) => {
-                        events::call_left_behind(&shown(&self.uri));
+            // If another cycle's call still waits, the time for waiting is used up.
+            if let Ok(_lock) = timeout_at(until, self.wait_lock.lock()).await {
+                match self.call(STATS, groups, until).await {
+                    Err(SnapshotError::Hung(BlockingError::TimedOut | BlockingError::StillRunning)) => {
+                        events::call_hung(&shown(&self.uri));
                     }
                     answer => return answer,
                 }
@@ -162,24 +169,23 @@ impl Hypervisor {
         let free = NOWAIT
             .into_iter()
             .find(|name| !abandoned.iter().any(|known| known == name));
-        let name = free.ok_or(Trouble::Hangs(BlockingError::StillRunning))?;
-        // What is left is for definitions and reports.
+        let name = free.ok_or(SnapshotError::Hung(BlockingError::StillRunning))?;
+        // The remaining time is for definitions and reports.
         let left = deadline.saturating_duration_since(Instant::now());
-        self.ask(name, groups, Instant::now() + left / 2).await
+        self.call(name, groups, Instant::now() + left / 2).await
     }
 
-    /// Makes the call on the kept connection, or a new one; once more on a new one where the kept one turns out to be
-    /// dead.
-    async fn ask(
+    /// Makes the call on the idle connection or a new one; if the idle one is dead, once more on a new one.
+    async fn call(
         &self,
         name: &'static str,
         groups: Groups,
         until: Instant,
-    ) -> Result<Vec<DomainStats>, Trouble> {
+    ) -> Result<Vec<DomainStats>, SnapshotError> {
         loop {
-            let kept = self.kept.lock().take();
-            let is_new = kept.is_none();
-            let mut session = match kept {
+            let idle = self.idle.lock().take();
+            let is_new = idle.is_none();
+            let mut session = match idle {
                 Some(session) => session,
                 None => self.open(until).await?,
             };
@@ -191,51 +197,51 @@ impl Hypervisor {
                 .blocking
                 .call(name, until, call)
                 .await
-                .map_err(Trouble::Hangs)?;
+                .map_err(SnapshotError::Hung)?;
             match answer {
                 Ok(stats) => {
-                    *self.kept.lock() = Some(session);
+                    *self.idle.lock() = Some(session);
                     return Ok(stats);
                 }
-                Err(error) if is_new => return Err(Trouble::Refused(error)),
+                Err(error) if is_new => return Err(SnapshotError::StatsFailed(error)),
                 Err(_) => {}
             }
         }
     }
 
-    /// A new connection, tried again while there is time: libvirt may just be starting.
-    async fn open(&self, until: Instant) -> Result<Box<dyn Session>, Trouble> {
+    /// Opens a connection, with retries while there is time: libvirt may be starting.
+    async fn open(&self, until: Instant) -> Result<Box<dyn Session>, SnapshotError> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             let opener = self.opener.clone();
             let opened = self.blocking.call(OPEN, until, move || opener()).await;
-            let source = match opened.map_err(Trouble::Hangs)? {
+            let source = match opened.map_err(SnapshotError::Hung)? {
                 Ok(session) => return Ok(session),
                 Err(source) => source,
             };
             let wait_now = wait + self.jitter(wait, attempt);
             if attempt >= TRIES || Instant::now() + wait_now >= until {
                 let uri = shown(&self.uri);
-                return Err(Trouble::NoConnection { uri, source });
+                return Err(SnapshotError::NoConnection { uri, source });
             }
             sleep(wait_now).await;
             wait *= 2;
         }
-        // The loop has no end of its own.
-        Err(Trouble::Hangs(BlockingError::TimedOut))
+        // Unreachable: the loop returns.
+        Err(SnapshotError::Hung(BlockingError::TimedOut))
     }
 
-    /// Up to a quarter of a wait, so that what waits for the same does not come all at once.
+    /// Returns up to a quarter of a pause, so that concurrent retries are spread.
     fn jitter(&self, wait: Duration, attempt: u32) -> Duration {
         let mut hasher = DefaultHasher::new();
         (std::ptr::from_ref(self).addr(), attempt).hash(&mut hasher);
         wait.mul_f64((hasher.finish() % 256) as f64 / 1024.0)
     }
 
-    /// Reads definitions on the kept connection. What is not read by the deadline is due again in the next cycle.
+    /// Reads definitions on the idle connection. Those that are not read by the deadline are due in the next cycle.
     async fn read(&self, due: Vec<(Uuid, Shape)>, deadline: Instant) {
-        let Some(mut session) = self.kept.lock().take() else {
-            // Another cycle has taken it; it is back when the next one asks.
+        let Some(mut session) = self.idle.lock().take() else {
+            // Another cycle uses it; it is idle again in the next cycle.
             return;
         };
         let count = due.len();
@@ -245,19 +251,19 @@ impl Hypervisor {
                 match session.definition(&domain) {
                     Ok(text) => definitions.put(domain, shape, &text),
                     Err(error) if error.is_gone => definitions.forget(&domain),
-                    Err(error) => events::definition_not_read(&domain, &error),
+                    Err(error) => events::definition_failed(&domain, &error),
                 }
             }
             session
         };
         match self.blocking.call(DEFINITIONS, deadline, call).await {
-            Ok(session) => *self.kept.lock() = Some(session),
-            Err(error) => events::definitions_not_read(count, &error),
+            Ok(session) => *self.idle.lock() = Some(session),
+            Err(error) => events::definitions_failed(count, &error),
         }
     }
 }
 
-/// The URI without what may be a name and a password.
+/// Returns the URI without user and password.
 pub(crate) fn shown(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else {
         return uri.to_owned();
@@ -269,7 +275,7 @@ pub(crate) fn shown(uri: &str) -> String {
     }
 }
 
-/// The time on the monotonic clock.
+/// Returns the time of the monotonic clock.
 pub(crate) fn monotonic_seconds() -> f64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
@@ -280,14 +286,14 @@ mod tests {
     use super::*;
     use crate::testing::lab::{Fault, Lab, instance};
 
-    /// So long that a hang is found out soon, and calls that answer have time enough.
+    /// Long enough for calls that answer, and short enough for tests of hanging ones.
     const SHORT: Duration = Duration::from_secs(3);
 
     fn all(_: &str) -> bool {
         true
     }
 
-    /// How many samples came, and what went wrong.
+    /// Returns the number of samples, and the errors.
     async fn cycle(lab: &Lab, number: i64) -> (usize, String) {
         let polled = lab.cycle_within(number, SHORT, all).await;
         (
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cycle_is_one_call_on_the_kept_connection() {
+    async fn a_cycle_is_one_call_on_the_idle_connection() {
         let lab = Lab::new([instance()]);
         assert_eq!(cycle(&lab, 1).await, fine(49));
         assert_eq!(lab.calls(), "open, stats, definition instance-0000000a");
@@ -312,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_wanted_is_asked_for() {
+    async fn only_groups_of_wanted_meters_are_requested() {
         let lab = Lab::new([instance()]);
         let polled = lab
             .cycle_within(1, SHORT, |meter| meter.starts_with("network."))
@@ -329,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_locked_domain_costs_one_call_and_cycles_go_on_without_waiting_until_it_is_free() {
+    async fn a_locked_domain_hangs_one_call_and_cycles_do_not_wait_until_it_is_free() {
         let lab = Lab::new([instance()]);
         cycle(&lab, 1).await;
         lab.calls();
@@ -341,7 +347,7 @@ mod tests {
             assert_eq!(cycle(&lab, number).await, fine(53));
             assert_eq!(lab.calls(), "stats nowait");
         }
-        assert_eq!(lab.blocking.abandoned(), [STATS], "there is never a second one");
+        assert_eq!(lab.blocking.abandoned(), [STATS], "no second call hangs");
         drop(release);
         while !lab.blocking.abandoned().is_empty() {
             tokio::task::yield_now().await;
@@ -351,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn domains_that_lock_up_one_after_the_other_cost_a_call_each_until_nothing_is_asked() {
+    async fn domains_that_lock_up_one_after_another_hang_one_call_each_up_to_the_limit() {
         let lab = Lab::new([instance()]);
         cycle(&lab, 1).await;
         let mut releases = Vec::new();
@@ -362,26 +368,26 @@ mod tests {
         };
         let silent = (
             0,
-            "libvirt does not answer: the call did not end by its deadline".to_owned(),
+            "libvirt does not respond: the call did not end by its deadline".to_owned(),
         );
         lock();
         lock();
         assert_eq!(cycle(&lab, 2).await, silent);
-        assert_eq!(cycle(&lab, 3).await, fine(53), "both are known to be locked");
+        assert_eq!(cycle(&lab, 3).await, fine(53), "both calls are known to hang");
         for number in 4..6 {
             lock();
             assert_eq!(cycle(&lab, number).await, silent);
         }
         let refused = (
             0,
-            "libvirt does not answer: an earlier call still hangs".to_owned(),
+            "libvirt does not respond: an earlier call still hangs".to_owned(),
         );
         assert_eq!(cycle(&lab, 6).await, refused);
         assert_eq!(lab.blocking.abandoned().len(), 1 + NOWAIT.len());
     }
 
     #[tokio::test]
-    async fn a_daemon_that_hangs_costs_two_threads_and_is_asked_again_when_it_is_back() {
+    async fn a_hanging_daemon_occupies_two_threads_and_is_queried_again_when_it_recovers() {
         let lab = Lab::new([instance()]);
         cycle(&lab, 1).await;
         let (first, one) = Fault::hang();
@@ -392,7 +398,7 @@ mod tests {
             cycle(&lab, 2).await,
             (
                 0,
-                "libvirt does not answer: the call did not end by its deadline".to_owned()
+                "libvirt does not respond: the call did not end by its deadline".to_owned()
             )
         );
         for number in 3..6 {
@@ -400,7 +406,7 @@ mod tests {
                 cycle(&lab, number).await,
                 (
                     0,
-                    "libvirt does not answer: an earlier call still hangs".to_owned()
+                    "libvirt does not respond: an earlier call still hangs".to_owned()
                 )
             );
         }
@@ -413,7 +419,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_has_died_is_made_anew_in_the_same_cycle() {
+    async fn a_dead_connection_is_replaced_in_the_same_cycle() {
         let lab = Lab::new([instance()]);
         cycle(&lab, 1).await;
         lab.calls();
@@ -423,7 +429,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_daemon_that_starts_is_waited_for_and_one_that_is_away_is_not_for_long() {
+    async fn connecting_is_retried_a_few_times() {
         let refused = || Fault::Fails("connection refused");
         let lab = Lab::new([instance()]);
         lab.host.lock().at_open.push_back(refused());
@@ -441,18 +447,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_is_refused_on_a_new_connection_fails_the_cycle_and_no_more() {
+    async fn a_failed_call_on_a_new_connection_fails_only_its_cycle() {
         let lab = Lab::new([instance()]);
         lab.host.lock().at_stats.push_back(Fault::Fails("access denied"));
         assert_eq!(
             cycle(&lab, 1).await,
-            (0, "libvirt gives no statistics: access denied".to_owned())
+            (0, "cannot get statistics from libvirt: access denied".to_owned())
         );
         assert_eq!(cycle(&lab, 2).await, fine(49));
     }
 
     #[tokio::test]
-    async fn a_definition_that_hangs_costs_what_is_not_known_yet() {
+    async fn a_hanging_definition_delays_only_unknown_definitions() {
         let mut second = instance();
         second.uuid = crate::identity::uuid("22222222-2222-2222-2222-222222222222").unwrap();
         let lab = Lab::new([instance(), second]);
@@ -468,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_is_shown_without_names_and_passwords() {
+    fn a_uri_is_shown_without_user_and_password() {
         for (uri, expected) in [
             ("qemu:///system", "qemu:///system"),
             (

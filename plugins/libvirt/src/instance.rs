@@ -1,9 +1,9 @@
-//! An instance of Nova, and what its samples say of it.
+//! An instance of Nova, and the attributes of its samples.
 
+mod from_domain;
+mod from_nova;
 mod metadata;
-mod told;
 mod user_metadata;
-mod written;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,36 +13,36 @@ use nephoscope_model::{Map, ResourceBody, Subject, Value};
 use crate::definition::{Definition, Disk, Interface, NovaMetadata};
 use crate::identity::Identity;
 use crate::instance::metadata::put;
-use crate::nova::{Listed, NovaServer};
+use crate::nova::{NovaServer, ServerList};
 use crate::options::Options;
 use crate::stats::DomainStats;
 
-/// An instance, wherever what is known of it comes from: a pollster needs nothing but this and the hypervisor.
+/// An instance, whatever its source: a pollster needs only this and the hypervisor.
 #[derive(Debug)]
 pub(crate) struct Instance {
     /// How its domain is found.
     pub(crate) identity: Identity,
-    /// Who says that there is one.
+    /// Where the instance was discovered.
     pub(crate) source: Source,
-    /// What its samples say of it; or why nothing can be said.
+    /// The attributes of its samples; or why they are unknown.
     pub(crate) server: Result<Server, String>,
 }
 
-/// Who says that there is an instance.
+/// Where an instance was discovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     /// Its domain.
     Domain,
-    /// Nova. It may have no domain, or not yet.
+    /// Nova. The instance may have no domain yet.
     Nova,
 }
 
-/// What samples say of an instance.
+/// The attributes of an instance's samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Server {
-    /// Of its samples; with a resource id and the metadata of the instance as a whole.
+    /// The subject of its samples, with the resource id and metadata of the whole instance.
     pub(crate) subject: Arc<Subject>,
-    /// The name of its domain, which is part of the resource id of an interface.
+    /// The name of its domain, which is part of an interface's resource id.
     pub(crate) domain: String,
     /// GiB.
     pub(crate) disk: i64,
@@ -60,22 +60,25 @@ impl ResourceBody for Instance {
 }
 
 impl Server {
-    /// From what Nova wrote into the domain's definition. `flavor_id` is the flavor's, wherever it is from; `noted` is what the
-    /// owner noted on the instance, if that was asked for.
-    pub(crate) fn written(
+    /// From Nova's metadata in the domain's definition. `user_metadata` is the user's metadata of the server, if it is enabled.
+    pub(crate) fn from_domain(
         host: &str,
         stats: &DomainStats,
         definition: &Definition,
         nova: &NovaMetadata,
         flavor_id: &str,
-        noted: Option<&Map>,
+        user_metadata: Option<&Map>,
         options: &Options,
     ) -> Self {
         let mut subject = Subject::new(stats.uuid.to_string());
         subject.project_id = nova.project.as_deref().map(Arc::from);
         subject.user_id = nova.user.as_deref().map(Arc::from);
-        subject.metadata = written::metadata(host, stats, definition, nova, flavor_id);
-        user_metadata::add(&mut subject.metadata, noted.into_iter().flatten(), options);
+        subject.metadata = from_domain::metadata(host, stats, definition, nova, flavor_id);
+        user_metadata::add(
+            &mut subject.metadata,
+            user_metadata.into_iter().flatten(),
+            options,
+        );
         Self {
             subject: subject.shared(),
             domain: stats.name.clone(),
@@ -84,17 +87,21 @@ impl Server {
         }
     }
 
-    /// From what Nova tells when it is asked.
+    /// From Nova's answer.
     ///
     /// # Errors
     ///
-    /// Why that is not enough.
-    pub(crate) fn told(server: &NovaServer, listed: &Listed, options: &Options) -> Result<Self, String> {
+    /// Required attributes are missing.
+    pub(crate) fn from_nova(
+        server: &NovaServer,
+        listed: &ServerList,
+        options: &Options,
+    ) -> Result<Self, String> {
         let flavor = listed.flavor(server)?;
         let mut subject = Subject::new(server.id.as_str());
         subject.project_id = server.tenant_id.as_deref().map(Arc::from);
         subject.user_id = server.user_id.as_deref().map(Arc::from);
-        subject.metadata = told::metadata(server, flavor, listed.image(server));
+        subject.metadata = from_nova::metadata(server, flavor, listed.image(server));
         user_metadata::add(&mut subject.metadata, &server.metadata, options);
         Ok(Self {
             subject: subject.shared(),
@@ -104,14 +111,14 @@ impl Server {
         })
     }
 
-    /// The subject of samples with further metadata.
+    /// Returns the subject with further metadata.
     pub(crate) fn with(&self, key: &'static str, value: impl Into<Value>) -> Arc<Subject> {
         let mut subject = self.subject.as_ref().clone();
         put(&mut subject.metadata, key, value.into());
         subject.shared()
     }
 
-    /// The subject of a disk's samples.
+    /// Returns the subject of a disk's samples.
     pub(crate) fn disk(&self, disk: &Disk) -> Arc<Subject> {
         let mut subject = self.subject.as_ref().clone();
         subject.resource_id = format!("{}-{}", self.subject.resource_id, disk.device).into();
@@ -119,8 +126,7 @@ impl Server {
         subject.shared()
     }
 
-    /// The subject of an interface's samples. (That `name` is the interface's there, and not the domain's, is
-    /// ceilometer's doing.)
+    /// Returns the subject of an interface's samples. (Its `name` is the interface's, not the domain's, as in ceilometer.)
     pub(crate) fn interface(&self, interface: &Interface) -> Arc<Subject> {
         let mut subject = self.subject.as_ref().clone();
         subject.resource_id = match &interface.filter {

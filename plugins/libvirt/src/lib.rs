@@ -1,10 +1,9 @@
 //! The instances of this host, measured by libvirt.
 //!
-//! Meters, resource ids and metadata are those of ceilometer's compute agent; how they come about is not. One call brings
-//! the statistics of all domains, of those groups that wanted meters need (`groups`, `meter`). Definitions, with what
-//! Nova wrote into them, are read when they have changed (`definitions`). No call is waited for longer than a cycle
-//! lets it, and a domain that is locked costs nobody but itself (`hypervisor`). Where the options want it, Nova says which
-//! instances there are and what is noted on them (`nova`).
+//! Meters, resource ids and metadata are those of ceilometer's compute agent. One call returns the statistics of all
+//! domains, limited to the groups of enabled meters (`groups`, `meter`). Definitions, with Nova's metadata, are read after
+//! changes (`definitions`). No call outlasts its cycle, and a locked domain affects no other domain (`hypervisor`). With the
+//! corresponding options, Nova lists the instances and their user metadata (`nova`).
 //!
 //! libvirt is loaded when the family is built; all unsafe code is in `ffi`.
 

@@ -1,4 +1,4 @@
-//! What is measured of one instance: its samples, from statistics and definition.
+//! The samples of one instance, from its statistics and definition.
 
 use std::sync::Arc;
 
@@ -15,32 +15,32 @@ use crate::stats::{BlockStats, DomainStats};
 /// `VIR_DOMAIN_SHUTOFF`.
 const SHUT_OFF: u64 = 5;
 
-/// The meters that a poll wants.
+/// The enabled meters of a poll.
 pub(crate) struct Wanted {
     rows: Vec<&'static Row>,
-    /// What libvirt must be asked for.
+    /// The groups that libvirt must return.
     pub(crate) groups: Groups,
 }
 
 impl Wanted {
     pub(crate) fn of(options: &Options, wants: impl Fn(&str) -> bool) -> Self {
         let is_wanted =
-            |row: &&Row| (row.when != When::Former || options.meters_of_19) && wants(row.meter.name);
+            |row: &&Row| (row.when != When::Legacy || options.legacy_meters) && wants(row.meter.name);
         let rows: Vec<_> = TABLE.iter().filter(is_wanted).collect();
         let groups = rows.iter().fold(Groups::STATE, |groups, row| groups | row.groups);
         Self { rows, groups }
     }
 }
 
-/// Samples of one instance: meter, whose, value.
+/// Samples of one instance: meter, subject, value.
 #[derive(Default)]
 pub(crate) struct Measured {
     pub(crate) samples: Vec<(&'static str, Arc<Subject>, Volume)>,
-    /// QEMU did not answer: what only it knows is missing.
+    /// QEMU did not respond: its values are missing.
     pub(crate) is_locked: bool,
 }
 
-/// How an instance is measured in a cycle.
+/// The parameters of a cycle's measurements.
 pub(crate) struct Measure<'a> {
     pub(crate) wanted: &'a Wanted,
     pub(crate) options: &'a Options,
@@ -56,7 +56,7 @@ impl Measure<'_> {
         let applies = |row: &&&Row| match row.when {
             When::Always => true,
             When::Reported => !is_shut_off || self.options.report_stopped_instance_metrics,
-            When::Active | When::Former => !is_shut_off,
+            When::Active | When::Legacy => !is_shut_off,
         };
         let rows: Vec<&Row> = self.wanted.rows.iter().filter(applies).copied().collect();
         let mut measured = Measured {
@@ -69,7 +69,7 @@ impl Measure<'_> {
         measured
     }
 
-    /// What is known of an instance whose domain is not there, or not known.
+    /// Returns the samples of an instance without a known domain.
     pub(crate) fn without_domain(&self, server: &Server) -> Measured {
         let value = |row: &&'static Row| match row.value {
             Of::Server(value) => Some((row.meter.name, server.subject.clone(), value(server).into())),
@@ -166,15 +166,15 @@ impl Measure<'_> {
         }
     }
 
-    /// Whether QEMU was not asked, since the domain is busy with a call that does not end. Disks tell it best; where there
-    /// is none to tell, the balloon does.
+    /// Whether QEMU was not queried because the domain is busy with a hanging call. The disks are the best indicator; without
+    /// disks, the balloon is.
     fn is_locked(&self, stats: &DomainStats, definition: &Definition) -> bool {
         if !stats.is_active() {
             return false;
         }
         if self.wanted.groups.contains(Groups::BLOCK) {
-            let asked = definition.disks.iter().filter(|disk| disk.is_qemus);
-            let blocks: Vec<_> = asked.filter_map(|disk| block(stats, &disk.device)).collect();
+            let qemu_disks = definition.disks.iter().filter(|disk| disk.is_qemu);
+            let blocks: Vec<_> = qemu_disks.filter_map(|disk| block(stats, &disk.device)).collect();
             if !blocks.is_empty() {
                 return blocks.iter().all(|block| block.read.requests.is_none());
             }

@@ -1,4 +1,4 @@
-//! The meters: names, types and units are ceilometer's, and each says where its value comes from.
+//! The meters: names, types and units are ceilometer's; each has a function that computes its value.
 
 use nephoscope_model::{MeterDef, Volume};
 
@@ -11,12 +11,12 @@ use crate::stats::{BlockStats, DomainStats, NetStats};
 /// KiB in a MiB.
 const KIB: f64 = 1024.0;
 
-/// A meter, and how it is measured.
+/// A meter, and how its value is computed.
 pub(crate) struct Row {
     pub(crate) meter: MeterDef,
-    /// What libvirt must be asked for.
+    /// The groups that libvirt must return.
     pub(crate) groups: Groups,
-    /// Which instances have it.
+    /// Which instances have the meter.
     pub(crate) when: When,
     pub(crate) value: Of,
 }
@@ -24,29 +24,29 @@ pub(crate) struct Row {
 /// Which instances have a meter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Those that are not shut off.
+    /// Instances that are not shut off.
     Active,
-    /// Those that are shut off too, if `report_stopped_instance_metrics` is set.
+    /// Also instances that are shut off, if `report_stopped_instance_metrics` is set.
     Reported,
-    /// All.
+    /// All instances.
     Always,
-    /// Those that are not shut off, if `meters_of_19` is set.
-    Former,
+    /// Instances that are not shut off, if `legacy_meters` is set.
+    Legacy,
 }
 
-/// Whose value a meter is. `None` is a value that the hypervisor does not tell.
+/// The source of a meter's value. `None`: the hypervisor does not report the value.
 pub(crate) enum Of {
-    /// The instance's, by what is known of it.
+    /// The instance, from its attributes.
     Server(fn(&Server) -> i64),
-    /// The instance's, by its domain.
+    /// The instance, from its domain.
     Domain(fn(&DomainStats, &Options) -> Option<Volume>),
-    /// The instance's, with the number of its virtual CPUs in the metadata.
+    /// The instance, with the number of its vCPUs in the metadata.
     Cpu(fn(&DomainStats, &Options) -> Option<Volume>),
-    /// Each disk's.
+    /// Each disk.
     Disk(fn(&BlockStats) -> Option<Volume>),
-    /// Each interface's.
+    /// Each interface.
     Interface(fn(&NetStats) -> Option<Volume>),
-    /// Each interface's, by what has changed since the cycle before.
+    /// Each interface, from the change since the previous cycle.
     Change(fn(&Change) -> Option<Volume>),
 }
 
@@ -59,7 +59,7 @@ const fn row(meter: MeterDef, groups: Groups, when: When, value: Of) -> Row {
     }
 }
 
-use When::{Active, Always, Former, Reported};
+use When::{Active, Always, Legacy, Reported};
 
 /// All meters.
 pub(crate) const TABLE: &[Row] = &[
@@ -67,7 +67,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "power.state",
             "",
-            "State of the domain, as libvirt numbers it: 1 running, 3 paused, 5 shut off",
+            "State of the domain by libvirt's number: 1 running, 3 paused, 5 shut off",
         ),
         Groups::STATE,
         Reported,
@@ -80,13 +80,13 @@ pub(crate) const TABLE: &[Row] = &[
         Of::Cpu(|domain, options| whole(cpu_time(domain, options.count_steal_time))),
     ),
     row(
-        MeterDef::gauge("vcpus", "vcpu", "Virtual CPUs that are online"),
+        MeterDef::gauge("vcpus", "vcpu", "Online vCPUs"),
         Groups::VCPU,
         Reported,
         Of::Domain(|domain, _| whole(domain.vcpu_current)),
     ),
     row(
-        MeterDef::gauge("memory", "MiB", "Memory that the instance has at the moment"),
+        MeterDef::gauge("memory", "MiB", "Present memory of the instance"),
         Groups::BALLOON,
         Reported,
         Of::Domain(|domain, _| mebibytes(memory(domain))),
@@ -95,7 +95,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "memory.available",
             "MiB",
-            "Memory that the guest can use at most, as it says itself",
+            "Memory usable by the guest, reported by the guest",
         ),
         Groups::BALLOON,
         Active,
@@ -105,50 +105,42 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "memory.usage",
             "MiB",
-            "Memory that the guest uses, as it says itself",
+            "Memory used by the guest, reported by the guest",
         ),
         Groups::BALLOON,
         Active,
         Of::Domain(|domain, _| memory_usage(domain)),
     ),
     row(
-        MeterDef::gauge(
-            "memory.resident",
-            "MiB",
-            "Memory of the host that the instance takes",
-        ),
+        MeterDef::gauge("memory.resident", "MiB", "Host memory used by the instance"),
         Groups::BALLOON,
         Active,
         Of::Domain(|domain, _| mebibytes(domain.balloon.rss)),
     ),
     row(
-        MeterDef::cumulative(
-            "memory.swap.in",
-            "MiB",
-            "What the guest has read from its swap space",
-        ),
+        MeterDef::cumulative("memory.swap.in", "MiB", "Memory that the guest has swapped in"),
         Groups::BALLOON,
         Active,
         Of::Domain(|domain, _| mebibytes(swap(domain).map(|(swap_in, _)| swap_in))),
     ),
     row(
-        MeterDef::cumulative(
-            "memory.swap.out",
-            "MiB",
-            "What the guest has written to its swap space",
-        ),
+        MeterDef::cumulative("memory.swap.out", "MiB", "Memory that the guest has swapped out"),
         Groups::BALLOON,
         Active,
         Of::Domain(|domain, _| mebibytes(swap(domain).map(|(_, swap_out)| swap_out))),
     ),
     row(
-        MeterDef::gauge("perf.cpu.cycles", "", "CPU cycles, if the domain counts them"),
+        MeterDef::gauge("perf.cpu.cycles", "", "CPU cycles, if the perf event is enabled"),
         Groups::PERF,
         Active,
         Of::Domain(|domain, _| whole(domain.perf.cpu_cycles)),
     ),
     row(
-        MeterDef::gauge("perf.instructions", "", "Instructions, if the domain counts them"),
+        MeterDef::gauge(
+            "perf.instructions",
+            "",
+            "Instructions, if the perf event is enabled",
+        ),
         Groups::PERF,
         Active,
         Of::Domain(|domain, _| whole(domain.perf.instructions)),
@@ -157,20 +149,28 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "perf.cache.references",
             "",
-            "Cache references, if the domain counts them",
+            "Cache references, if the perf event is enabled",
         ),
         Groups::PERF,
         Active,
         Of::Domain(|domain, _| whole(domain.perf.cache_references)),
     ),
     row(
-        MeterDef::gauge("perf.cache.misses", "", "Cache misses, if the domain counts them"),
+        MeterDef::gauge(
+            "perf.cache.misses",
+            "",
+            "Cache misses, if the perf event is enabled",
+        ),
         Groups::PERF,
         Active,
         Of::Domain(|domain, _| whole(domain.perf.cache_misses)),
     ),
     row(
-        MeterDef::cumulative("disk.device.read.requests", "request", "Reads of the disk"),
+        MeterDef::cumulative(
+            "disk.device.read.requests",
+            "request",
+            "Read requests of the disk",
+        ),
         Groups::BLOCK,
         Active,
         Of::Disk(|disk| whole(disk.read.requests)),
@@ -182,7 +182,11 @@ pub(crate) const TABLE: &[Row] = &[
         Of::Disk(|disk| whole(disk.read.bytes)),
     ),
     row(
-        MeterDef::cumulative("disk.device.write.requests", "request", "Writes to the disk"),
+        MeterDef::cumulative(
+            "disk.device.write.requests",
+            "request",
+            "Write requests of the disk",
+        ),
         Groups::BLOCK,
         Active,
         Of::Disk(|disk| whole(disk.write.requests)),
@@ -197,7 +201,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::cumulative(
             "disk.device.read.latency",
             "ns",
-            "Time that reads of the disk have taken",
+            "Total time of reads of the disk",
         ),
         Groups::BLOCK,
         Active,
@@ -207,7 +211,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::cumulative(
             "disk.device.write.latency",
             "ns",
-            "Time that writes to the disk have taken",
+            "Total time of writes to the disk",
         ),
         Groups::BLOCK,
         Active,
@@ -217,7 +221,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "disk.device.capacity",
             "B",
-            "Size of the disk as the guest sees it, or of its container if that is larger",
+            "Size of the disk in the guest, or of its image on the host if that is larger",
         ),
         Groups::BLOCK,
         Reported,
@@ -227,18 +231,14 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "disk.device.allocation",
             "B",
-            "Space of the host that the disk takes",
+            "Allocated space of the disk on the host",
         ),
         Groups::BLOCK,
         Reported,
         Of::Disk(|disk| whole(disk.allocation)),
     ),
     row(
-        MeterDef::gauge(
-            "disk.device.usage",
-            "B",
-            "Size of the disk's container on the host",
-        ),
+        MeterDef::gauge("disk.device.usage", "B", "Size of the disk's image on the host"),
         Groups::BLOCK,
         Reported,
         Of::Disk(|disk| whole(disk.physical)),
@@ -273,7 +273,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::cumulative(
             "network.incoming.packets.drop",
             "packet",
-            "Packets received by the interface and dropped",
+            "Received packets that the interface dropped",
         ),
         Groups::INTERFACE,
         Active,
@@ -299,7 +299,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::cumulative(
             "network.outgoing.packets.error",
             "packet",
-            "Packets that the interface could not send because of errors",
+            "Packets that the interface failed to send because of errors",
         ),
         Groups::INTERFACE,
         Active,
@@ -309,7 +309,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::cumulative(
             "network.outgoing.packets.drop",
             "packet",
-            "Packets to send that the interface dropped",
+            "Outgoing packets that the interface dropped",
         ),
         Groups::INTERFACE,
         Active,
@@ -319,7 +319,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::delta(
             "network.incoming.bytes.delta",
             "B",
-            "Bytes received by the interface since the cycle before; 0 in the first",
+            "Bytes received by the interface since the previous cycle; 0 in the first cycle",
         ),
         Groups::INTERFACE,
         Active,
@@ -329,7 +329,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::delta(
             "network.outgoing.bytes.delta",
             "B",
-            "Bytes sent by the interface since the cycle before; 0 in the first",
+            "Bytes sent by the interface since the previous cycle; 0 in the first cycle",
         ),
         Groups::INTERFACE,
         Active,
@@ -339,7 +339,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "network.incoming.bytes.rate",
             "B/s",
-            "Bytes received by the interface each second since the cycle before; none in the first",
+            "Bytes received by the interface per second since the previous cycle; no sample in the first cycle",
         ),
         Groups::INTERFACE,
         Active,
@@ -349,7 +349,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "network.outgoing.bytes.rate",
             "B/s",
-            "Bytes sent by the interface each second since the cycle before; none in the first",
+            "Bytes sent by the interface per second since the previous cycle; no sample in the first cycle",
         ),
         Groups::INTERFACE,
         Active,
@@ -359,7 +359,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "disk.ephemeral.size",
             "GiB",
-            "Size of the ephemeral disks, by the flavor",
+            "Size of the ephemeral disks of the flavor",
         ),
         Groups::STATE,
         Always,
@@ -369,7 +369,7 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "disk.root.size",
             "GiB",
-            "Size of the root disk, by the flavor: its disk without what is ephemeral",
+            "Size of the flavor's disk without the ephemeral disks",
         ),
         Groups::STATE,
         Always,
@@ -379,35 +379,35 @@ pub(crate) const TABLE: &[Row] = &[
         MeterDef::gauge(
             "cpu_l3_cache",
             "B",
-            "Cache that the instance uses, if the domain counts it; only with `meters_of_19`",
+            "L3 cache used by the instance, if the perf event is enabled; only with `legacy_meters`",
         ),
         Groups::PERF,
-        Former,
+        Legacy,
         Of::Domain(|domain, _| whole(domain.perf.cmt)),
     ),
     row(
         MeterDef::gauge(
             "memory.bandwidth.total",
             "B/s",
-            "Traffic to all memory, if the domain counts it; only with `meters_of_19`",
+            "Total memory bandwidth, if the perf event is enabled; only with `legacy_meters`",
         ),
         Groups::PERF,
-        Former,
+        Legacy,
         Of::Domain(|domain, _| whole(domain.perf.mbmt)),
     ),
     row(
         MeterDef::gauge(
             "memory.bandwidth.local",
             "B/s",
-            "Traffic to local memory, if the domain counts it; only with `meters_of_19`",
+            "Local memory bandwidth, if the perf event is enabled; only with `legacy_meters`",
         ),
         Groups::PERF,
-        Former,
+        Legacy,
         Of::Domain(|domain, _| whole(domain.perf.mbml)),
     ),
 ];
 
-/// The meters for the registry.
+/// The meters for the registration.
 pub(crate) const METERS: [MeterDef; TABLE.len()] = {
     let mut meters = [TABLE[0].meter; TABLE.len()];
     let mut index = 0;
@@ -426,31 +426,30 @@ fn mebibytes(kibibytes: Option<u64>) -> Option<Volume> {
     kibibytes.map(|kibibytes| Volume::from(kibibytes as f64 / KIB))
 }
 
-/// The CPU time, in nanoseconds, by ceilometer's rule: the times of the virtual CPUs with those in which they waited for
-/// a CPU of the host. Where some that are online do not tell both, the time of the whole domain, which has no such
-/// waits in it.
+/// Returns the CPU time in nanoseconds, by ceilometer's rule: the sum of the vCPUs' times including their steal times. If
+/// some online vCPUs do not report both, the time of the whole domain, which excludes steal time.
 fn cpu_time(domain: &DomainStats, count_steal_time: bool) -> Option<u64> {
     if !count_steal_time {
         return domain.cpu_time;
     }
     let maximum = usize::try_from(domain.vcpu_maximum.unwrap_or(0)).unwrap_or(usize::MAX);
-    let mut told = 0;
+    let mut complete = 0;
     let mut sum = 0_u64;
     for vcpu in domain.vcpus.iter().take(maximum) {
         if let (Some(time), Some(wait)) = (vcpu.time, vcpu.wait) {
-            told += 1;
+            complete += 1;
             sum = sum.saturating_add(time).saturating_add(wait);
         }
     }
     match domain.vcpu_current {
-        Some(current) if current == told => Some(sum),
+        Some(current) if current == complete => Some(sum),
         Some(_) => domain.cpu_time,
-        // Ceilometer says 0 where nothing is known.
-        None => (told > 0).then_some(sum),
+        // Ceilometer publishes 0 if nothing is known.
+        None => (complete > 0).then_some(sum),
     }
 }
 
-/// What the balloon leaves the guest; all that it will have for one that does not run.
+/// Returns the balloon's current size; the maximum for an inactive domain.
 fn memory(domain: &DomainStats) -> Option<u64> {
     if domain.is_active() {
         domain.balloon.current
@@ -465,12 +464,12 @@ fn memory_usage(domain: &DomainStats) -> Option<Volume> {
     Some(Volume::from((available as f64 - free as f64) / KIB))
 }
 
-/// Both or none.
+/// Returns both values or none.
 fn swap(domain: &DomainStats) -> Option<(u64, u64)> {
     domain.balloon.swap_in.zip(domain.balloon.swap_out)
 }
 
-/// Ceilometer has none where it cannot have all three sizes of a disk.
+/// Ceilometer publishes no capacity if one of the disk's three sizes is missing.
 fn capacity(disk: &BlockStats) -> Option<u64> {
     disk.capacity
         .map(|capacity| capacity.max(disk.physical.unwrap_or(0)))
@@ -491,8 +490,8 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_is_what_ceilometer_says() {
-        // The cases were run through ceilometer.
+    fn cpu_time_is_that_of_ceilometer() {
+        // The expected values were computed by ceilometer.
         let two = domain(&[
             ("vcpu.current", 2),
             ("vcpu.maximum", 4),
@@ -527,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_usage_prefers_what_is_usable() {
+    fn memory_usage_prefers_usable_memory() {
         let all = [
             ("balloon.available", 2_000_000),
             ("balloon.unused", 1_000_000),
@@ -540,8 +539,8 @@ mod tests {
     }
 
     #[test]
-    fn there_are_ceilometers_thirty_six_meters_and_three_of_19() {
-        let former = TABLE.iter().filter(|row| row.when == Former).count();
-        assert_eq!((METERS.len(), former), (39, 3));
+    fn there_are_ceilometers_thirty_six_meters_and_three_legacy_ones() {
+        let legacy = TABLE.iter().filter(|row| row.when == Legacy).count();
+        assert_eq!((METERS.len(), legacy), (39, 3));
     }
 }

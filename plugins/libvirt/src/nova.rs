@@ -1,4 +1,4 @@
-//! What Nova says of the instances of this host when it is asked.
+//! Requests to Nova about the instances of this host.
 
 mod age;
 mod api;
@@ -13,7 +13,7 @@ mod text;
 pub(crate) use api::{Api, FLAVOR, FLAVORS, Flavor, IMAGE, Image, SERVERS};
 pub(crate) use flavor_ids::FlavorIds;
 pub(crate) use server::NovaServer;
-pub(crate) use servers::{Listed, Servers};
+pub(crate) use servers::{ServerList, Servers};
 
 use std::sync::Arc;
 
@@ -22,22 +22,22 @@ use nephoscope_plugin::{BuildContext, BuildError, Call, CallRate};
 
 use crate::options::{Method, Options};
 
-/// What is asked of Nova; nothing where what it wrote is enough.
+/// The clients of Nova; empty if Nova's metadata in the domains is sufficient.
 #[derive(Default)]
-pub(crate) struct Asked {
-    /// The servers of this host, where they are what instances are known by, or their metadata is wanted.
+pub(crate) struct NovaClients {
+    /// The servers of this host, if Nova is the source of instances, or their metadata is enabled.
     pub(crate) servers: Option<Servers>,
-    /// The ids of flavors, where Nova did not write them.
+    /// The ids of flavors, if Nova did not write them into domains.
     pub(crate) flavor_ids: Option<FlavorIds>,
 }
 
-impl Asked {
-    /// What the options want to know, as far as the configuration names a cloud. That it does not is said once where the
-    /// options need one.
+impl NovaClients {
+    /// Creates the clients that the options require, if the configuration names a cloud. Missing credentials are logged once
+    /// if the options require them.
     ///
     /// # Errors
     ///
-    /// The option of the family `openstack` that is wrong.
+    /// An option of the family `openstack` is invalid.
     pub(crate) fn of(context: &BuildContext, options: &Options) -> Result<Self, BuildError> {
         let servers = |session: &Arc<Session>| {
             let host = context.host().clone();
@@ -50,7 +50,7 @@ impl Asked {
             }),
             Method::LibvirtMetadata => {
                 if options.fetch_extra_metadata {
-                    // It says that there are no credentials.
+                    // Logs that there are no credentials.
                     Session::of(context)?;
                 }
                 let Some(session) = Session::if_configured(context)? else {
@@ -67,7 +67,7 @@ impl Asked {
         }
     }
 
-    /// How often a call that goes to Nova, Glance or Keystone is made; nothing for one that these options never make.
+    /// Returns the rate of a call to Nova, Glance or Keystone; `None` for one that is never sent with these options.
     pub(crate) fn rate(&self, call: &Call) -> Option<CallRate> {
         let by_name = self.flavor_ids.is_some() && (*call == FLAVORS || *call == TOKEN);
         let of_servers = || self.servers.as_ref()?.rate(call);

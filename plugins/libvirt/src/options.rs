@@ -6,38 +6,37 @@ use nephoscope_plugin::{HumanDuration, OptionsError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the instances of this host are found and measured.
+/// Discovery and measurement of this host's instances.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
-    /// The hypervisor, as libvirt names it: `qemu:///system`, `qemu+unix:///system?socket=/run/libvirt/virtqemud-sock-ro`,
+    /// The libvirt URI of the hypervisor: `qemu:///system`, `qemu+unix:///system?socket=/run/libvirt/virtqemud-sock-ro`,
     /// `qemu+tls://host/system`, `test:///default`. The connection is read-only.
     pub(crate) uri: String,
-    /// Who says which instances there are, and what is known of them: their domains, by what Nova wrote into them
-    /// (`libvirt_metadata`), or Nova itself (`naive` and `workload_partitioning`, which are the same), by `plugins: {openstack: ...}`.
+    /// The source of instances and their attributes: Nova's metadata in the domains (`libvirt_metadata`), or Nova's API
+    /// (`naive` and `workload_partitioning`, which are equivalent), which requires `plugins: {openstack: ...}`.
     pub(crate) instance_discovery_method: Method,
-    /// How long the last answer of Nova's is good enough. With 0 it is asked for what has changed in every cycle.
+    /// The minimum interval between requests to Nova for changed servers. 0: every cycle.
     pub(crate) resource_update_interval: HumanDuration,
-    /// After this time Nova is asked for everything again, and not for changes alone: servers, flavors and images.
+    /// After this time everything is requested from Nova again, not only changes: servers, flavors and images.
     pub(crate) resource_cache_expiry: HumanDuration,
-    /// Asks Nova for what owners have noted on their instances (`user_metadata`), also with `libvirt_metadata`.
+    /// Whether user metadata of instances (`user_metadata`) is requested from Nova, also with `libvirt_metadata`.
     pub(crate) fetch_extra_metadata: bool,
-    /// What is noted on an instance under keys that begin so is published as `user_metadata`, without that beginning.
+    /// Metadata of an instance whose keys have these prefixes is published as `user_metadata`, without the prefix.
     pub(crate) reserved_metadata_namespace: Vec<String>,
-    /// What is noted on an instance under these keys is, too.
+    /// Metadata of an instance with these keys is published as `user_metadata` too.
     pub(crate) reserved_metadata_keys: Vec<String>,
-    /// Longer texts in `user_metadata` are cut to so many characters.
+    /// The maximum length of texts in `user_metadata`, in characters; longer ones are truncated.
     pub(crate) reserved_metadata_length: u32,
-    /// Samples of `power.state`, `vcpus`, `memory` and `disk.device.{capacity,allocation,usage}` of instances that are shut
-    /// off, too. Sizes of disks by the flavor are always sampled.
+    /// Whether instances that are shut off have samples of `power.state`, `vcpus`, `memory` and
+    /// `disk.device.{capacity,allocation,usage}`. The disk sizes of the flavor are always sampled.
     pub(crate) report_stopped_instance_metrics: bool,
-    /// `cpu` counts the time in which a virtual CPU had work and the host did something else, as ceilometer does.
-    /// Without, it is the time that was used.
+    /// Whether `cpu` includes steal time, in which a vCPU was runnable and the host ran something else, as in ceilometer.
     pub(crate) count_steal_time: bool,
-    /// Samples of `cpu_l3_cache` and `memory.bandwidth.{total,local}`, which ceilometer had until 2024, where a domain counts
-    /// them.
-    pub(crate) meters_of_19: bool,
-    /// How long the definition of a domain is taken for unchanged where no event of libvirt's says that it has changed.
+    /// Whether the meters `cpu_l3_cache` and `memory.bandwidth.{total,local}`, which ceilometer had until 2024, are sampled if
+    /// a domain's perf events are enabled.
+    pub(crate) legacy_meters: bool,
+    /// The maximum age of a cached definition of a domain if libvirt sends no event about a change.
     pub(crate) definition_check: HumanDuration,
 }
 
@@ -54,30 +53,30 @@ impl Default for Options {
             reserved_metadata_length: 256,
             report_stopped_instance_metrics: false,
             count_steal_time: true,
-            meters_of_19: false,
+            legacy_meters: false,
             definition_check: HumanDuration(Duration::from_secs(3600)),
         }
     }
 }
 
-/// Ceilometer's names for how instances are found.
+/// The source of instances, with ceilometer's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Method {
-    /// By what Nova wrote into the definitions of the domains.
+    /// Nova's metadata in the definitions of the domains.
     LibvirtMetadata,
-    /// By asking Nova.
+    /// Nova's API.
     Naive,
-    /// By asking Nova.
+    /// Nova's API.
     WorkloadPartitioning,
 }
 
 impl Options {
-    /// That the URI is one.
+    /// Checks the URI.
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// The URI is invalid.
     pub(crate) fn check_uri(&self) -> Result<(), OptionsError> {
         let has_scheme = self.uri.split_once("://").is_some_and(|(scheme, _)| {
             !scheme.is_empty()
@@ -90,7 +89,7 @@ impl Options {
         }
         Err(OptionsError::new(
             "uri",
-            "a URI of libvirt's is expected, `qemu:///system` for example",
+            "expected a libvirt URI, for example `qemu:///system`",
         ))
     }
 }

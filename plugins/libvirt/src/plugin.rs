@@ -1,4 +1,4 @@
-//! What this crate registers: the family, its discoveries and its pollster.
+//! The registrations of the crate: the family, its discoveries and its pollster.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ const NAMESPACES: &[&str] = &["compute"];
 
 const LOCAL_INSTANCES: &str = "local_instances";
 
-/// What is measured at: polls of one hypervisor share a limit.
+/// The endpoint whose concurrency limit all polls of the hypervisor share.
 const ENDPOINT: &str = "libvirt";
 
 const STATS: CallDef =
     CallDef::new(LIBVIRT, "virConnectGetAllDomainStats", "all domains").role("read-only socket");
 
 register!(Registration::Family(
-    FamilyPlugin::new(FAMILY, "The instances of this host, measured by libvirt")
+    FamilyPlugin::new(FAMILY, "Instances of this host, measured by libvirt")
         .options(OptionsSpec::of::<Options>())
 ));
 
@@ -38,7 +38,7 @@ register!(Registration::Discovery(
         Family::build(context)?
     ))))
     .namespaces(NAMESPACES)
-    .description("Lists the instances of this host: by what Nova wrote into their domains, or by asking Nova")
+    .description("Lists the instances of this host, from Nova's metadata in their domains or from Nova's API")
     .scope(Scope::Host)
     .partition(PartitionMode::Listing)
     .calls(&[
@@ -46,11 +46,11 @@ register!(Registration::Discovery(
         CallDef::new(
             LIBVIRT,
             "virDomainGetXMLDesc",
-            "a domain, when its definition has changed"
+            "a domain, after a change of its definition"
         )
         .role("read-only socket")
         .rate(CallRate::PerResource),
-        // As far as the options want it.
+        // Depending on the options.
         SERVERS,
         FLAVOR,
         FLAVORS,
@@ -64,7 +64,7 @@ register!(Registration::Discovery(
         context.host().clone()
     ))))
     .namespaces(NAMESPACES)
-    .description("Lists this host, as one resource whose key is the host's name")
+    .description("Lists this host as one resource, whose key is the host's name")
     .scope(Scope::Host)
     .partition(PartitionMode::Listing)
 ));
@@ -78,6 +78,6 @@ register!(Registration::Pollster(
     .meters(&METERS)
     .default_discovery(LOCAL_INSTANCES)
     .endpoint(ENDPOINT)
-    // The discovery's, which brings what is wanted.
+    // The discovery makes this call for both.
     .calls(&[STATS])
 ));

@@ -1,4 +1,4 @@
-//! Measures the instances of this host.
+//! The pollster of this host's instances.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use nephoscope_model::Resource;
 use nephoscope_plugin::{Failure, FailureKind, PollRun, Pollster};
 
 use crate::family::Family;
-use crate::hypervisor::{self, Trouble};
+use crate::hypervisor::{self, SnapshotError};
 use crate::instance::{Instance, Source};
 use crate::measure::{Measure, Measured, Wanted};
 use crate::snapshot::Snapshot;
 
-/// The pollster of all meters: one call serves them together.
+/// The pollster of all meters, which share one call.
 pub(crate) struct ComputePollster(pub(crate) Arc<Family>);
 
 #[async_trait]
@@ -38,9 +38,9 @@ impl Pollster for ComputePollster {
             for resource in page.iter() {
                 report(run, resource, snapshot, &measure).await?;
             }
-            // What Nova tells is sampled in any case.
-            if let Err(trouble) = snapshot {
-                ended = Err(trouble.into());
+            // Attributes from Nova are sampled without libvirt too.
+            if let Err(error) = snapshot {
+                ended = Err(error.into());
             }
         }
         ended
@@ -50,11 +50,11 @@ impl Pollster for ComputePollster {
 async fn report(
     run: &mut PollRun,
     resource: &Resource,
-    snapshot: Result<&Snapshot, &Trouble>,
+    snapshot: Result<&Snapshot, &SnapshotError>,
     measure: &Measure<'_>,
 ) -> Result<(), Failure> {
     let Some(instance) = resource.body::<Instance>() else {
-        run.fail(resource, Failure::not_supported("it is no instance of this host"));
+        run.fail(resource, Failure::not_supported("not an instance of this host"));
         return Ok(());
     };
     let server = match &instance.server {
@@ -74,9 +74,12 @@ async fn report(
         (_, _, Source::Domain) => Measured::default(),
     };
     if domain.is_none() && measured.samples.is_empty() {
-        // That libvirt has nothing to say ends the run.
+        // An unavailable libvirt ends the run.
         if snapshot.is_ok() {
-            run.fail(resource, Failure::not_supported("its domain is not there"));
+            run.fail(
+                resource,
+                Failure::not_supported("the instance has no domain on this host"),
+            );
         }
         return Ok(());
     }
@@ -86,10 +89,10 @@ async fn report(
     }
     report.send().await?;
     if measured.is_locked {
-        // The samples count; what is missing is said of a part of the instance.
+        // The samples are valid; the missing values are a failure of a part of the instance.
         let part = Resource::new(format!("{}.qemu", resource.key()));
         let message =
-            "locked: its QEMU does not answer, so what only QEMU knows of disks and memory is missing";
+            "locked: the instance's QEMU does not respond, so values of disks and memory are missing";
         run.fail(&part, Failure::transient(message));
     }
     Ok(())
@@ -103,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_are_those_of_ceilometer() {
-        // One that it sent of this domain, but for the parts that differ from run to run: times, the message's id, the signature.
+        // Recorded from ceilometer, except for the parts that differ per run: times, message id, signature.
         let recorded = [
             concat!(
                 r#"{"source":"openstack","counter_name":"disk.device.write.latency","counter_type":"cumulative","#,

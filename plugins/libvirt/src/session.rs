@@ -1,33 +1,33 @@
-//! What is asked of a hypervisor, whoever answers.
+//! The interface of a hypervisor.
 
 use uuid::Uuid;
 
 use crate::groups::Groups;
 use crate::stats::DomainStats;
 
-/// The service that calls of libvirt's go to.
+/// The service of libvirt's calls.
 pub(crate) const LIBVIRT: &str = "libvirt";
 
-/// A connection. Its calls block, and may never end.
+/// A connection. Its calls block, and may hang.
 pub(crate) trait Session: Send + 'static {
-    /// Statistics of all domains, running or not, in one call. With `nowait`, what a domain that is busy with something
-    /// else would have to be waited for is left out.
+    /// Returns the statistics of all domains, active or not, in one call. With `nowait`, values that would wait for a busy
+    /// domain are omitted.
     fn stats(&mut self, groups: Groups, nowait: bool) -> Result<Vec<DomainStats>, Error>;
 
-    /// The definition of a domain, as XML.
+    /// Returns the XML definition of a domain.
     fn definition(&mut self, domain: &Uuid) -> Result<String, Error>;
 }
 
-/// Makes connections. Blocks, and may never end.
+/// Connects. Blocks, and may hang.
 pub(crate) type Opener = dyn Fn() -> Result<Box<dyn Session>, Error> + Send + Sync;
 
-/// Why a call failed, as libvirt says it.
+/// The error of a libvirt call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Error {
-    /// The domain is not there any more.
+    /// Whether the domain no longer exists.
     pub(crate) is_gone: bool,
-    /// In libvirt's words.
+    /// libvirt's message.
     pub(crate) message: String,
 }
 

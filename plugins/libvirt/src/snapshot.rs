@@ -1,4 +1,4 @@
-//! The domains of this host at a moment.
+//! The domains of this host at one time.
 
 use crate::definitions::Read;
 use crate::ffi;
@@ -6,10 +6,10 @@ use crate::groups::Groups;
 use crate::identity::Identity;
 use crate::stats::DomainStats;
 
-/// The domains of this host at a moment.
+/// The domains of this host at one time.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// The groups of statistics that were asked for.
+    /// The groups of statistics that were requested.
     pub(crate) groups: Groups,
     /// Sorted by UUID.
     pub(crate) domains: Vec<Domain>,
@@ -21,12 +21,12 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct Domain {
     pub(crate) stats: DomainStats,
-    /// Nothing if it could not be read, or the domain went in the meantime.
+    /// `None` if it could not be read, or the domain has been removed meanwhile.
     pub(crate) definition: Option<Read>,
 }
 
 impl Snapshot {
-    /// The domain of an instance.
+    /// Returns the domain of an instance.
     pub(crate) fn find(&self, identity: &Identity) -> Option<&Domain> {
         match identity {
             Identity::Uuid(uuid) => {
@@ -41,9 +41,9 @@ impl Snapshot {
 }
 
 impl Drop for Snapshot {
-    /// It goes with its cycle, and with it what was made of it.
+    /// The snapshot is dropped at the end of its cycle, like everything derived from it; then its memory is released.
     fn drop(&mut self) {
         self.domains = Vec::new();
-        ffi::give_back();
+        ffi::release_memory();
     }
 }

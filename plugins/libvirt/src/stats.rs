@@ -1,13 +1,14 @@
-//! The statistics of a domain, as libvirt names them.
+//! The statistics of a domain, with libvirt's names.
 //!
-//! Names and units are documented with `virConnectGetAllDomainStats`. What a hypervisor does not tell is `None`.
+//! The documentation of `virConnectGetAllDomainStats` defines names and units. A value that the hypervisor does not report
+//! is `None`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use uuid::Uuid;
 
-/// A domain has at most so many virtual CPUs, disks and interfaces; others are left out.
-const MOST: usize = 8192;
+/// The maximum number of vCPUs, disks and interfaces of a domain; others are ignored.
+const MAX_ITEMS: usize = 8192;
 
 /// The value of a statistic.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +21,7 @@ pub(crate) enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// As a number that counts or measures.
+    /// Returns the value as a count or size.
     fn number(self) -> Option<u64> {
         match self {
             Self::Unsigned(number) => Some(number),
@@ -30,12 +31,12 @@ impl Value<'_> {
     }
 }
 
-/// A domain at a moment.
+/// The statistics of a domain at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DomainStats {
     pub(crate) uuid: Uuid,
     pub(crate) name: String,
-    /// The number that a domain has while it runs.
+    /// The id of an active domain.
     pub(crate) id: Option<u32>,
     /// `virDomainState`.
     pub(crate) state: Option<u64>,
@@ -43,23 +44,23 @@ pub(crate) struct DomainStats {
     pub(crate) cpu_time: Option<u64>,
     pub(crate) vcpu_current: Option<u64>,
     pub(crate) vcpu_maximum: Option<u64>,
-    /// By number; those that are offline have no times.
+    /// By number; offline vCPUs have no times.
     pub(crate) vcpus: Vec<VcpuStats>,
     pub(crate) balloon: BalloonStats,
     pub(crate) perf: PerfStats,
     pub(crate) nets: Vec<NetStats>,
     pub(crate) blocks: Vec<BlockStats>,
-    /// `block.count`: the group was asked for.
+    /// `block.count`: present if the group was requested.
     pub(crate) block_count: Option<u64>,
-    /// `net.count`: the group was asked for.
+    /// `net.count`: present if the group was requested.
     pub(crate) net_count: Option<u64>,
 }
 
-/// A virtual CPU; nanoseconds.
+/// A vCPU; nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct VcpuStats {
     pub(crate) time: Option<u64>,
-    /// In which it had work and the host's CPU did something else.
+    /// Steal time: the vCPU was runnable and the host's CPU ran something else.
     pub(crate) wait: Option<u64>,
 }
 
@@ -74,11 +75,11 @@ pub(crate) struct BalloonStats {
     pub(crate) rss: Option<u64>,
     pub(crate) swap_in: Option<u64>,
     pub(crate) swap_out: Option<u64>,
-    /// When the guest told last, in seconds since 1970 (0: never). It is there when QEMU was asked.
+    /// The time of the guest's last report, in seconds since 1970 (0: never). Present if QEMU was queried.
     pub(crate) last_update: Option<u64>,
 }
 
-/// Performance events; there if they are enabled for the domain.
+/// Perf events; present if they are enabled for the domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct PerfStats {
     pub(crate) cpu_cycles: Option<u64>,
@@ -87,7 +88,7 @@ pub(crate) struct PerfStats {
     pub(crate) cache_misses: Option<u64>,
     /// Cache usage in bytes.
     pub(crate) cmt: Option<u64>,
-    /// Bytes per second, from all and from local memory.
+    /// Bytes per second, of all and of local memory.
     pub(crate) mbmt: Option<u64>,
     pub(crate) mbml: Option<u64>,
 }
@@ -100,7 +101,7 @@ pub(crate) struct NetStats {
     pub(crate) tx: DirectionStats,
 }
 
-/// What went through an interface in one direction, from the guest's side.
+/// The counters of an interface in one direction, from the guest's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct DirectionStats {
     pub(crate) bytes: Option<u64>,
@@ -113,7 +114,7 @@ pub(crate) struct DirectionStats {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct BlockStats {
     pub(crate) name: String,
-    /// Whether it has a file or device of the host; one with a server behind it has none.
+    /// Whether it is a file or device of the host; network disks are not.
     pub(crate) has_path: bool,
     pub(crate) read: TransferStats,
     pub(crate) write: TransferStats,
@@ -123,7 +124,7 @@ pub(crate) struct BlockStats {
     pub(crate) physical: Option<u64>,
 }
 
-/// What a disk has read or written; nanoseconds and bytes.
+/// The counters of a disk in one direction; nanoseconds and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct TransferStats {
     pub(crate) requests: Option<u64>,
@@ -131,8 +132,8 @@ pub(crate) struct TransferStats {
     pub(crate) times: Option<u64>,
 }
 
-/// What of a domain changes together with its definition: its start, and the names of its devices. A part is nothing
-/// when it was not asked for.
+/// The parts of a domain's statistics that change with its definition: its start, and the names of its devices. A part is
+/// `None` if it was not requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Shape {
     start: Option<u64>,
@@ -160,7 +161,7 @@ impl DomainStats {
         }
     }
 
-    /// Takes a statistic; others than those that meters need are left out.
+    /// Sets a statistic; those that no meter needs are ignored.
     pub(crate) fn set(&mut self, name: &str, value: Value<'_>) {
         let Some((group, rest)) = name.split_once('.') else {
             return;
@@ -196,7 +197,7 @@ impl DomainStats {
         }
     }
 
-    /// Whether it runs, or is paused.
+    /// Whether the domain is active: running or paused.
     pub(crate) fn is_active(&self) -> bool {
         self.id.is_some()
     }
@@ -213,7 +214,7 @@ impl DomainStats {
 }
 
 impl Shape {
-    /// Whether what both know is the same.
+    /// Whether the parts that both have are equal.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
         let pairs = [
             (self.start, other.start),
@@ -225,7 +226,7 @@ impl Shape {
             .all(|(one, other)| one.zip(other).is_none_or(|(one, other)| one == other))
     }
 
-    /// This, with what only the other knows.
+    /// Returns this shape, with the parts that only the other has.
     pub(crate) fn with(&self, other: &Self) -> Self {
         Self {
             start: self.start.or(other.start),
@@ -243,11 +244,11 @@ fn hash(items: impl IntoIterator<Item = impl Hash>) -> u64 {
     hasher.finish()
 }
 
-/// The item that `3.rest` names, and the rest.
+/// Returns the item with the number in `3.rest`, and the rest.
 fn numbered<'a, T: Clone + Default>(items: &'a mut Vec<T>, name: &'a str) -> Option<(&'a mut T, &'a str)> {
     let (number, rest) = name.split_once('.')?;
     let number: usize = number.parse().ok()?;
-    if number >= MOST {
+    if number >= MAX_ITEMS {
         return None;
     }
     if number >= items.len() {
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn names_find_their_places() {
+    fn names_set_their_values() {
         let stats = stats(&[
             ("state.state", Value::Signed(1)),
             ("vcpu.2.wait", Value::Unsigned(7)),
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_far_out_is_left_out() {
+    fn invalid_and_out_of_range_values_are_ignored() {
         let stats = stats(&[
             ("cpu.time", Value::Signed(-1)),
             ("balloon.current", Value::Text("many")),
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_changes_with_devices_and_starts_alone() {
+    fn a_shape_changes_only_with_devices_and_starts() {
         let one = |path: bool, id| {
             let mut stats = stats(&[
                 ("block.count", Value::Unsigned(1)),
@@ -425,7 +426,7 @@ mod tests {
         assert!(one(true, Some(1)).agrees(&one(true, Some(1))));
         assert!(!one(true, Some(1)).agrees(&one(false, Some(1))));
         assert!(!one(true, Some(1)).agrees(&one(true, None)));
-        // What was not asked for decides nothing, and is learnt later.
+        // A part that was not requested is ignored, and added later.
         let unasked = stats(&[]).shape();
         assert!(unasked.agrees(&one(true, Some(1))));
         assert!(!unasked.with(&one(true, Some(1))).agrees(&one(false, Some(1))));

@@ -1,4 +1,4 @@
-//! What tests put in the place of a hypervisor, and the states that a domain can be found in.
+//! Replacements of a hypervisor for tests, and the states of a domain.
 
 #[cfg(test)]
 pub(crate) mod lab;

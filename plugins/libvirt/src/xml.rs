@@ -1,24 +1,24 @@
-//! A document as a small tree: what is needed of a domain's definition.
+//! An XML document as a small tree, for domain definitions.
 
 use quick_xml::NsReader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 
-/// The longest document that is read; libvirt sends no longer text.
-pub(crate) const LONGEST: usize = 4 << 20;
+/// The longest document; libvirt sends no longer text.
+pub(crate) const MAX_LENGTH: usize = 4 << 20;
 
-/// The deepest nesting that is read.
-const DEEPEST: usize = 64;
+/// The maximum nesting depth.
+const MAX_DEPTH: usize = 64;
 
-/// Why a text is no document.
+/// Why a text is not a valid document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum XmlError {
-    #[error("it is longer than {LONGEST} bytes")]
+    #[error("the document is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    #[error("it is nested deeper than {DEEPEST} elements")]
+    #[error("the document is nested deeper than {MAX_DEPTH} elements")]
     TooDeep,
-    #[error("it is no XML: {0}")]
+    #[error("invalid XML: {0}")]
     Malformed(String),
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Element {
     pub(crate) name: String,
     /// The namespace; empty without one.
     pub(crate) namespace: String,
-    /// Those without a prefix.
+    /// Attributes without a prefix.
     attributes: Vec<(String, String)>,
     pub(crate) children: Vec<Element>,
     /// The text before the first child.
@@ -43,13 +43,13 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// The outermost element of a document.
+    /// Parses a document and returns its root element.
     pub(crate) fn parse(text: &str) -> Result<Self, XmlError> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(XmlError::TooLong);
         }
         let mut reader = NsReader::from_str(text);
-        // Outside of the document stands what holds its outermost element.
+        // The first entry is the parent of the root element.
         let mut open = vec![Self::default()];
         loop {
             let (namespace, event) = reader.read_resolved_event().map_err(XmlError::malformed)?;
@@ -59,7 +59,7 @@ impl Element {
             };
             match event {
                 Event::Start(start) => {
-                    if open.len() > DEEPEST {
+                    if open.len() > MAX_DEPTH {
                         return Err(XmlError::TooDeep);
                     }
                     open.push(Self::of(&start, namespace)?);
@@ -112,7 +112,7 @@ impl Element {
         }
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
@@ -120,17 +120,17 @@ impl Element {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The first child of this name.
+    /// Returns the first child of this name.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         self.all(name).next()
     }
 
-    /// The children of this name.
+    /// Returns the children of this name.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The first element that a path of names leads to.
+    /// Returns the first element at a path of names.
     pub(crate) fn find(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |element, name| element.child(name))
     }
@@ -141,10 +141,10 @@ fn parent(open: &mut [Element]) -> Result<&mut Element, XmlError> {
 }
 
 fn unbalanced() -> XmlError {
-    XmlError::Malformed("its elements do not match".to_owned())
+    XmlError::Malformed("the tags do not match".to_owned())
 }
 
-/// The text of `&amp;` and `&#38;`; a document that declares its own names is not libvirt's.
+/// Resolves `&amp;` and `&#38;`; libvirt's documents declare no entities.
 fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
     if let Some(character) = reference.resolve_char_ref().map_err(XmlError::malformed)? {
         return Ok(character.to_string());
@@ -152,7 +152,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
     let name: &str = reference;
     match resolve_predefined_entity(name) {
         Some(text) => Ok(text.to_owned()),
-        None => Err(XmlError::Malformed(format!("`&{name};` is not known"))),
+        None => Err(XmlError::Malformed(format!("unknown entity `&{name};`"))),
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused() {
+    fn invalid_documents_are_rejected() {
         for text in [
             "",
             "text",
@@ -199,12 +199,15 @@ mod tests {
             );
         }
         assert_eq!(Element::parse(&"<a>".repeat(1000)), Err(XmlError::TooDeep));
-        assert_eq!(Element::parse(&" ".repeat(LONGEST + 1)), Err(XmlError::TooLong));
+        assert_eq!(
+            Element::parse(&" ".repeat(MAX_LENGTH + 1)),
+            Err(XmlError::TooLong)
+        );
     }
 
     proptest! {
         #[test]
-        fn no_text_is_too_much(text in "[<>a-c/&;='\" \\[\\]!#?-]{0,60}") {
+        fn no_text_causes_a_panic(text in "[<>a-c/&;='\" \\[\\]!#?-]{0,60}") {
             let _ = Element::parse(&text);
         }
     }

@@ -1,48 +1,48 @@
-//! What Nova writes into the definition of each of its domains, so that nobody needs to ask Nova.
+//! The metadata that Nova writes into the definition of each of its domains.
 //!
-//! The element is `instance` of the namespace `http://openstack.org/xmlns/libvirt/nova/1.1` (before: `1.0`).
+//! The element is `instance` of the namespace `http://openstack.org/xmlns/libvirt/nova/1.1` (formerly `1.0`).
 
 use crate::xml::Element;
 
-/// The namespaces, the newest first.
+/// The namespaces, newest first.
 const NAMESPACES: [&str; 2] = [
     "http://openstack.org/xmlns/libvirt/nova/1.1",
     "http://openstack.org/xmlns/libvirt/nova/1.0",
 ];
 
-/// Why an instance cannot be known by its metadata. Nothing is guessed: samples are billed.
+/// Why the metadata is unusable. Samples are billed: missing values are not guessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NovaError {
     /// An element is missing.
-    #[error("its Nova metadata has no `{0}`")]
+    #[error("the domain's Nova metadata has no `{0}`")]
     Missing(&'static str),
-    /// A number is none.
-    #[error("its Nova metadata has `{text}` as the flavor's `{name}`, which is no whole number")]
+    /// A number is invalid.
+    #[error("the domain's Nova metadata has the flavor `{name}` `{text}`; expected an integer")]
     NoNumber {
         /// The element.
         name: &'static str,
-        /// What it has.
+        /// The element's text.
         text: String,
     },
 }
 
-/// What Nova wrote.
+/// Nova's metadata of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NovaMetadata {
     pub(crate) name: String,
     pub(crate) project: Option<String>,
     pub(crate) user: Option<String>,
     pub(crate) flavor: NovaFlavor,
-    /// The image that it was started from; nothing when it was started from a volume.
+    /// The boot image; `None` for a server that boots from a volume.
     pub(crate) root_image: Option<String>,
-    /// What is known of the image, by the names of samples; nothing if an old Nova wrote nothing.
+    /// The image's properties, by their names in samples; `None` if an old Nova did not write them.
     pub(crate) image_meta: Option<Vec<(String, String)>>,
 }
 
 /// The flavor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NovaFlavor {
-    /// Nova before 2025.2 does not write it.
+    /// `None` if Nova is older than 2025.2.
     pub(crate) id: Option<String>,
     pub(crate) name: String,
     pub(crate) vcpus: i64,
@@ -54,12 +54,12 @@ pub(crate) struct NovaFlavor {
     pub(crate) ephemeral: i64,
     /// MiB.
     pub(crate) swap: i64,
-    /// Nothing if an old Nova wrote nothing.
+    /// `None` if an old Nova did not write them.
     pub(crate) extra_specs: Option<Vec<(String, String)>>,
 }
 
 impl NovaMetadata {
-    /// Of a domain's `metadata`; nothing if there is none of Nova's.
+    /// Reads a domain's `metadata`; `None` if it contains none of Nova's.
     pub(crate) fn of(metadata: &Element) -> Option<Result<Self, NovaError>> {
         let of_namespace = |namespace: &&str| {
             let mut instances = metadata.all("instance");
@@ -106,7 +106,7 @@ impl NovaFlavor {
     }
 }
 
-/// A number of the flavor; 0 where there is none.
+/// Returns a number of the flavor; 0 if it is missing.
 fn number(flavor: &Element, name: &'static str) -> Result<i64, NovaError> {
     let Some(element) = flavor.child(name) else {
         return Ok(0);
@@ -140,7 +140,7 @@ fn image_meta(image: &Element) -> Vec<(String, String)> {
     meta
 }
 
-/// The names and texts of elements.
+/// Returns the names and texts of elements.
 fn pairs<'a>(elements: impl Iterator<Item = &'a Element>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for element in elements {
@@ -150,7 +150,7 @@ fn pairs<'a>(elements: impl Iterator<Item = &'a Element>) -> Vec<(String, String
     pairs
 }
 
-/// A later value takes the place of an earlier one of the same name, as in a dictionary.
+/// Sets a value; replaces an earlier value of the same name.
 fn put(pairs: &mut Vec<(String, String)>, name: String, value: String) {
     match pairs.iter_mut().find(|(known, _)| *known == name) {
         Some((_, place)) => *place = value,

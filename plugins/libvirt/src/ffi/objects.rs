@@ -1,11 +1,11 @@
-//! The libraries that are loaded, and the memory that loading them took.
+//! The loaded libraries, and the memory that loading them touched.
 //!
-//! libvirt brings some fifty others. Loading looks once at most of their pages, and what was looked at counts as the
-//! program's memory from then on: 5 MB more than what is used.
+//! libvirt depends on about fifty libraries. The loader reads most of their pages once, and these pages then count as the
+//! process's resident memory: 5 MB more than what is used.
 
 use std::ffi::{c_int, c_void};
 
-/// `DT_TEXTREL` and `DT_FLAGS` with `DF_TEXTREL`: relocations are written to what is otherwise only read.
+/// `DT_TEXTREL` and `DT_FLAGS` with `DF_TEXTREL`: relocations are written to read-only segments.
 const TEXTREL: i64 = 22;
 const FLAGS: i64 = 30;
 const FLAG_TEXTREL: u64 = 4;
@@ -17,18 +17,18 @@ struct Dynamic {
     value: u64,
 }
 
-/// Libraries, by the addresses where they are.
+/// Loaded libraries, by their base addresses.
 #[derive(Default)]
 pub(super) struct Objects(Vec<Object>);
 
 struct Object {
     base: usize,
-    /// What is only read and run of it: begin and end.
+    /// Its read-only segments: start and end.
     segments: Vec<(usize, usize)>,
 }
 
 impl Objects {
-    /// What is loaded now.
+    /// Returns the libraries that are loaded now.
     pub(super) fn loaded() -> Self {
         let mut objects = Self::default();
         // SAFETY: the callback is given what it expects, and the loader calls it before this returns.
@@ -36,26 +36,24 @@ impl Objects {
         objects
     }
 
-    /// Those that are not among others.
+    /// Returns those that are not in `others`.
     pub(super) fn without(self, others: &Self) -> Self {
         let is_new = |object: &Object| !others.0.iter().any(|other| other.base == object.base);
         Self(self.0.into_iter().filter(is_new).collect())
     }
 
-    /// Lets go of the pages that were looked at; those that are used come back from the page cache. The libraries must
-    /// be ones that are never unloaded.
-    pub(super) fn give_back(&self) {
-        // SAFETY: it only asks for a number.
+    /// Releases the touched pages; used ones are loaded again from the page cache. The libraries must never be unloaded.
+    pub(super) fn release(&self) {
+        // SAFETY: the call only returns a number.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let Ok(page) = usize::try_from(page) else {
             return;
         };
         for (begin, end) in self.0.iter().flat_map(|object| &object.segments) {
-            // Whole pages only: another segment may begin on the last one.
+            // Whole pages only: another segment may start on the last one.
             let (begin, end) = (begin.next_multiple_of(page), end - end % page);
             if begin < end {
-                // SAFETY: the pages are a file's, mapped for reading only and never written to: what is in them is read
-                // again when it is wanted.
+                // SAFETY: the pages are mapped read-only from a file and never written: their contents are read again on access.
                 unsafe { libc::madvise(begin as *mut c_void, end - begin, libc::MADV_DONTNEED) };
             }
         }
@@ -63,14 +61,14 @@ impl Objects {
 }
 
 unsafe extern "C" fn add_object(info: *mut libc::dl_phdr_info, _: usize, objects: *mut c_void) -> c_int {
-    // SAFETY: the loader's description stands during the call, and the objects are those of the caller, who waits.
+    // SAFETY: the loader's description is valid during the call, and the caller owns the objects and waits.
     let (info, objects) = unsafe { (&*info, &mut *objects.cast::<Objects>()) };
     // SAFETY: the object has that many headers.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
     let base = info.dlpi_addr as usize;
     let at = |header: &libc::Elf64_Phdr| base + header.p_vaddr as usize;
     let dynamic = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC);
-    // SAFETY: the section is mapped where its header says.
+    // SAFETY: the section is mapped at the address in its header.
     if dynamic.is_some_and(|header| unsafe { writes_to_text(at(header) as *const Dynamic) }) {
         return 0;
     }
@@ -86,14 +84,14 @@ unsafe extern "C" fn add_object(info: *mut libc::dl_phdr_info, _: usize, objects
     0
 }
 
-/// Whether the loader has written to what is otherwise only read.
+/// Whether the loader has written to read-only segments.
 ///
 /// # Safety
 ///
-/// The pointer is one to a dynamic section.
+/// The pointer points to a dynamic section.
 unsafe fn writes_to_text(mut entry: *const Dynamic) -> bool {
     loop {
-        // SAFETY: the section ends with a tag of 0, and this has not seen it yet.
+        // SAFETY: the section ends with a tag of 0, which is not reached yet.
         let Dynamic { tag, value } = unsafe { &*entry };
         match *tag {
             0 => return false,

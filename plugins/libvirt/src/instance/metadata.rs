@@ -1,10 +1,10 @@
-//! What the metadata of all instances is made with.
+//! Helpers for the metadata of instances.
 
 use std::borrow::Cow;
 
 use nephoscope_model::{Map, Value};
 
-/// A later value takes the place of an earlier one, as in a dictionary.
+/// Sets a value; replaces an earlier one.
 pub(super) fn put(map: &mut Map, key: &'static str, value: Value) {
     match map.iter_mut().find(|(known, _)| known == key) {
         Some((_, place)) => *place = value,
@@ -12,8 +12,8 @@ pub(super) fn put(map: &mut Map, key: &'static str, value: Value) {
     }
 }
 
-/// What the metadata says of sizes: virtual CPUs, MiB, GiB, GiB. (That what is ephemeral is taken off the disk, which is the
-/// root disk alone, is ceilometer's doing.)
+/// Returns the sizes in the metadata: vCPUs, MiB, GiB, GiB. (`root_gb` is the root disk minus the ephemeral disk, as in
+/// ceilometer.)
 pub(super) fn sizes(vcpus: i64, ram: i64, disk: i64, ephemeral: i64) -> [(Cow<'static, str>, Value); 5] {
     [
         ("vcpus".into(), vcpus.into()),

@@ -1,4 +1,4 @@
-//! `user_metadata`: what the owner of an instance has noted on it for whoever reads its samples.
+//! `user_metadata`: metadata that users set on an instance for metering.
 
 use nephoscope_model::{Map, Value};
 
@@ -6,11 +6,11 @@ use crate::options::Options;
 
 type Entry = (std::borrow::Cow<'static, str>, Value);
 
-/// Adds what is noted under keys that begin as `reserved_metadata_namespace` says, without that beginning, then what is noted
-/// under `reserved_metadata_keys`. A key that the metadata has already is left out.
+/// Adds the values whose keys have a prefix in `reserved_metadata_namespace`, without the prefix, then those of
+/// `reserved_metadata_keys`. Keys that the metadata already contains are omitted.
 pub(super) fn add<'a>(
     metadata: &mut Map,
-    noted: impl IntoIterator<Item = &'a Entry> + Clone,
+    source: impl IntoIterator<Item = &'a Entry> + Clone,
     options: &Options,
 ) {
     let mut found = Map::new();
@@ -26,14 +26,14 @@ pub(super) fn add<'a>(
         }
     };
     for prefix in &options.reserved_metadata_namespace {
-        for (key, value) in noted.clone() {
+        for (key, value) in source.clone() {
             if let Some(rest) = key.strip_prefix(prefix.as_str()) {
                 take(rest, value);
             }
         }
     }
     for wanted in &options.reserved_metadata_keys {
-        for (key, value) in noted.clone() {
+        for (key, value) in source.clone() {
             if key == wanted {
                 take(key, value);
             }
@@ -44,7 +44,7 @@ pub(super) fn add<'a>(
     }
 }
 
-/// A text's first characters; anything else as it is.
+/// Truncates a text; returns other values unchanged.
 fn cut(value: &Value, length: u32) -> Value {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     match value {
@@ -57,26 +57,26 @@ fn cut(value: &Value, length: u32) -> Value {
 mod tests {
     use super::*;
 
-    fn added(noted: &str, options: &Options) -> String {
-        let noted: serde_json::Value = serde_json::from_str(noted).unwrap();
-        let Value::Map(noted) = noted.into() else {
+    fn added(source: &str, options: &Options) -> String {
+        let source: serde_json::Value = serde_json::from_str(source).unwrap();
+        let Value::Map(source) = source.into() else {
             panic!("no object")
         };
         let mut metadata: Map = vec![("ephemeral_gb".into(), 5.into()), ("name".into(), "n".into())];
-        add(&mut metadata, &noted, options);
+        add(&mut metadata, &source, options);
         serde_json::to_string(&Value::from(metadata.split_off(2))).unwrap()
     }
 
     #[test]
-    fn what_is_noted_for_metering_is_taken_over() {
+    fn metadata_for_metering_is_added() {
         let options = Options::default();
-        let noted = r#"{"metering.autoscale.group": "LONG", "metering.ephemeral_gb": 42, "metering.n": 7, "fqdn": "a"}"#;
-        let noted = noted.replace("LONG", &"č".repeat(512));
+        let source = r#"{"metering.autoscale.group": "LONG", "metering.ephemeral_gb": 42, "metering.n": 7, "fqdn": "a"}"#;
+        let source = source.replace("LONG", &"č".repeat(512));
         let expected = format!(
             r#"{{"user_metadata":{{"autoscale_group":"{}","n":7}}}}"#,
             "č".repeat(256)
         );
-        assert_eq!(added(&noted, &options), expected);
+        assert_eq!(added(&source, &options), expected);
         let with_key = Options {
             reserved_metadata_keys: vec!["fqdn".to_owned(), "a.b".to_owned(), "name".to_owned()],
             ..Options::default()
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn later_entries_of_one_name_take_the_place_of_earlier_ones() {
+    fn later_values_replace_earlier_ones_of_the_same_name() {
         let options = Options {
             reserved_metadata_namespace: vec!["metering.".to_owned(), "billing.".to_owned()],
             reserved_metadata_length: 2,

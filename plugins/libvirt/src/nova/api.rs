@@ -1,4 +1,4 @@
-//! What is asked of Nova and Glance, and how they answer.
+//! Requests to Nova and Glance, and their answers.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use serde::Deserialize;
 
 use crate::nova::text::text;
 
-/// Further versions leave the flavor's id out of a server (2.47 and up).
+/// Versions from 2.47 omit the flavor's id in a server.
 const MICROVERSION: &str = "2.1";
 
 static NOVA: ServiceDef = ServiceDef {
     name: "nova",
     service_type: "compute",
     root: Root::Endpoint,
-    // Every Nova has the one that is wanted.
+    // Every Nova supports the requested version.
     microversion: None,
 };
 
@@ -30,20 +30,20 @@ static GLANCE: ServiceDef = ServiceDef {
 /// The servers of this host, or those that have changed.
 pub(crate) static SERVERS: CallDef = get("nova", "/v2.1/servers/detail", CallRate::PerPage(1000));
 
-/// A flavor, each that servers of this host have.
+/// A flavor; one request per flavor of this host's servers.
 pub(crate) static FLAVOR: CallDef = get("nova", "/v2.1/flavors/{flavor}", CallRate::Hourly);
 
 /// Names and ids of all flavors.
 pub(crate) static FLAVORS: CallDef = get("nova", "/v2.1/flavors", CallRate::Hourly);
 
-/// An image, each that servers of this host have.
+/// An image; one request per image of this host's servers.
 pub(crate) static IMAGE: CallDef = get("glance", "/v2/images/{image}", CallRate::Hourly);
 
 const fn get(service: &'static str, path: &'static str, rate: CallRate) -> CallDef {
     CallDef::new(service, "GET", path).role("admin").rate(rate)
 }
 
-/// A flavor, as far as samples tell of it.
+/// The attributes of a flavor for samples.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Flavor {
     pub(crate) name: String,
@@ -57,23 +57,23 @@ pub(crate) struct Flavor {
     pub(crate) ephemeral: i64,
 }
 
-/// An image, as far as samples tell of it.
+/// The attributes of an image for samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Image {
     pub(crate) name: Value,
     pub(crate) kernel: Value,
     pub(crate) ramdisk: Value,
-    /// All texts, in the form in which Python prints values.
+    /// All values are strings, formatted as in Python.
     pub(crate) meta: Map,
 }
 
-/// What stands in the document of a flavor.
+/// The document of a flavor.
 #[derive(Deserialize)]
 struct FlavorDocument {
     flavor: Flavor,
 }
 
-/// Nova and Glance, of one session.
+/// Clients of Nova and Glance in one session.
 #[derive(Debug)]
 pub(crate) struct Api {
     nova: Service,
@@ -88,12 +88,12 @@ impl Api {
         }
     }
 
-    /// How many servers are asked for at once.
+    /// Returns the page size of server lists.
     pub(crate) fn page_size(&self) -> u32 {
         self.nova.page_size()
     }
 
-    /// The servers of a host: all, or those that have changed since a time, with those that are deleted.
+    /// Lists the servers of a host: all, or those changed since a time, including deleted ones.
     pub(crate) fn servers(&self, host: &str, since: Option<Timestamp>) -> Listing {
         let mut request = self.of_nova(&SERVERS).query("all_tenants", "True");
         if let Some(since) = since {
@@ -102,19 +102,19 @@ impl Api {
         request.query("host", host).paged().list(List::Member("servers"))
     }
 
-    /// A flavor; nothing if it is not there any more.
+    /// Returns a flavor; `None` if it no longer exists.
     pub(crate) async fn flavor(&self, id: &str) -> Result<Option<Flavor>, ApiError> {
         let request = self.of_nova(&FLAVOR).segment(id);
         Ok(found(request.document::<FlavorDocument>().await)?.map(|document| document.flavor))
     }
 
-    /// All flavors, public or not.
+    /// Lists all flavors, public and private.
     pub(crate) fn flavors(&self) -> Listing {
         let request = self.of_nova(&FLAVORS).query("is_public", "None");
         request.paged().list(List::Member("flavors"))
     }
 
-    /// An image; nothing if it is not there any more.
+    /// Returns an image; `None` if it no longer exists.
     pub(crate) async fn image(&self, id: &str) -> Result<Option<Image>, ApiError> {
         let request = self.glance.request(&IMAGE).segment(id);
         let document = found(request.document::<serde_json::Map<_, _>>().await)?;
@@ -129,7 +129,7 @@ impl Api {
     }
 }
 
-/// That there is nothing of this name is an answer.
+/// Converts the status 404 to `None`.
 fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match answer {
         Ok(document) => Ok(Some(document)),
@@ -139,8 +139,8 @@ fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
 }
 
 impl Flavor {
-    /// What ceilometer says of a flavor that is not there any more.
-    pub(crate) fn gone(id: &str) -> Self {
+    /// Returns ceilometer's placeholder for a deleted flavor.
+    pub(crate) fn deleted(id: &str) -> Self {
         Self {
             name: format!("unknown-id-{id}"),
             vcpus: 0,
@@ -152,8 +152,8 @@ impl Flavor {
 }
 
 impl Image {
-    /// What ceilometer says of an image that is not there any more.
-    pub(crate) fn gone(id: &str) -> Self {
+    /// Returns ceilometer's placeholder for a deleted image.
+    pub(crate) fn deleted(id: &str) -> Self {
         Self {
             name: format!("unknown-id-{id}").into(),
             kernel: Value::Null,
@@ -162,8 +162,7 @@ impl Image {
         }
     }
 
-    /// By Glance's document. Samples have the names of Python's SDK for what Glance calls otherwise, and not what says where
-    /// the image is kept.
+    /// Parses Glance's document. Samples use the attribute names of Python's SDK, and omit the image's location.
     fn of(id: &str, mut document: serde_json::Map<String, serde_json::Value>) -> Self {
         const RENAMED: [(&str, &str); 4] = [
             ("protected", "is_protected"),
@@ -171,8 +170,8 @@ impl Image {
             ("os_hash_algo", "hash_algo"),
             ("os_hash_value", "hash_value"),
         ];
-        // An image that was made of a server has a property of the name of what is said first here.
-        const LEFT_OUT: [&str; 8] = [
+        // An image created from a server has a property `base_image_ref`.
+        const OMITTED: [&str; 8] = [
             "base_image_ref",
             "id",
             "metadata",
@@ -186,7 +185,7 @@ impl Image {
         let (name, kernel, ramdisk) = (take("name"), take("kernel_id"), take("ramdisk_id"));
         let mut meta: Map = Vec::with_capacity(document.len() + 1);
         for (member, value) in document {
-            if LEFT_OUT.contains(&member.as_str()) {
+            if OMITTED.contains(&member.as_str()) {
                 continue;
             }
             let renamed = RENAMED.iter().find(|(known, _)| *known == member);
@@ -194,7 +193,7 @@ impl Image {
             meta.push((key, text(&value.into()).into()));
         }
         meta.sort_by(|(one, _), (other, _)| one.cmp(other));
-        // A property may be called what another one is renamed to.
+        // A property may have the name to which another one is renamed.
         meta.dedup_by(|(one, _), (other, _)| one == other);
         meta.insert(0, ("base_image_ref".into(), id.to_owned().into()));
         Self {
@@ -211,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_property_of_an_image_comes_twice() {
+    fn image_metadata_has_no_duplicate_keys() {
         let document = r#"{"id": "img-1", "base_image_ref": "other", "protected": true, "is_protected": "x", "tags": ["a"]}"#;
         let image = Image::of("img-1", serde_json::from_str(document).unwrap());
         let meta = serde_json::to_string(&Value::from(image.meta)).unwrap();

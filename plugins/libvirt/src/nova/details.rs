@@ -1,4 +1,4 @@
-//! Flavors or images, by id: asked for when a server has them, and again when what is known of them is old.
+//! A cache of flavors or images by id: requested when a server refers to them, and again when they expire.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use nephoscope_openstack::ApiError;
 
 use crate::nova::age::is_old;
 
-/// What is known of the things of one kind. Only those that servers have are kept.
+/// The cached objects of one kind. Only those that servers refer to are stored.
 #[derive(Debug)]
 pub(crate) struct Details<T>(HashMap<String, Known<T>>);
 
 #[derive(Debug)]
 struct Known<T> {
     at: Timestamp,
-    /// What it is; or why it could not be asked for.
+    /// The object; or why it is unavailable.
     value: Result<Arc<T>, String>,
 }
 
 impl<T> Details<T> {
-    /// What the thing of this id is; or why that is not known.
+    /// Returns an object by id; or why it is unavailable.
     pub(crate) fn get(&self, id: &str) -> Result<&Arc<T>, &str> {
         match self.0.get(id).map(|known| &known.value) {
             Some(Ok(value)) => Ok(value),
             Some(Err(reason)) => Err(reason),
-            None => Err("it was not told in time"),
+            None => Err("no answer in time"),
         }
     }
 
-    /// Asks for those of `wanted` that are not known, or longer than `expiry`; forgets all others. What was told before
-    /// stands if nothing is told now. What comes is kept even if this is dropped halfway.
-    pub(crate) async fn learn<'a, F>(
+    /// Requests the `wanted` objects that are unknown or older than `expiry`; drops all others. An expired object remains in
+    /// use if the request fails. Answers are stored even if this future is dropped halfway.
+    pub(crate) async fn refresh<'a, F>(
         &mut self,
         wanted: HashSet<&'a str>,
         now: Timestamp,
@@ -49,7 +49,7 @@ impl<T> Details<T> {
             None => true,
         };
         let due: Vec<_> = wanted.into_iter().filter(is_due).collect();
-        // The budget of the service says how many are under way at once.
+        // The service's budget limits concurrency.
         let mut answers: FuturesUnordered<_> = due
             .into_iter()
             .map(|id| {

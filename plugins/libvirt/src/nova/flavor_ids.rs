@@ -1,4 +1,4 @@
-//! The ids of flavors, by name: for domains into which Nova wrote only the name, as it did before 2025.2.
+//! Ids of flavors by name, for domains with only the name, as Nova wrote them before 2025.2.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::events;
 use crate::nova::age::is_old;
 use crate::nova::api::Api;
 
-/// A name that Nova does not know is asked for again after this time: its flavor may just have been made.
+/// An unknown name is requested again after this time: its flavor may be new.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// After an attempt in vain Nova is left alone for this time.
-const PAUSE_OF_FAILURE: Duration = Duration::from_secs(60);
+/// The pause after a failed request.
+const FAILURE_PAUSE: Duration = Duration::from_secs(60);
 
-/// What Nova has told. Only names that domains have are kept.
+/// The cached ids. Only names that domains use are stored.
 pub(crate) struct FlavorIds {
     api: Api,
     expiry: Duration,
@@ -28,11 +28,11 @@ pub(crate) struct FlavorIds {
 #[derive(Default)]
 struct State {
     ids: HashMap<String, String>,
-    asked: Option<Timestamp>,
+    requested: Option<Timestamp>,
     listed: Option<Timestamp>,
 }
 
-/// An entry of Nova's listing.
+/// An entry of Nova's list.
 #[derive(Deserialize)]
 struct Entry {
     id: String,
@@ -48,21 +48,21 @@ impl FlavorIds {
         }
     }
 
-    /// The id of the flavor of this name, if Nova has told it.
+    /// Returns the id of the flavor of this name, if it is known.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         self.state.lock().ids.get(name).cloned()
     }
 
-    /// Asks Nova if there is a name that it has not told of, or that was long ago. What was told before stands if it tells
-    /// nothing now.
-    pub(crate) async fn learn(&self, names: &BTreeSet<&str>, now: Timestamp, until: Instant) {
+    /// Requests the flavors if a name is unknown or the list has expired. The previous ids remain in use if the request
+    /// fails.
+    pub(crate) async fn refresh(&self, names: &BTreeSet<&str>, now: Timestamp, until: Instant) {
         {
             let mut state = self.state.lock();
             if !self.is_due(&state, names, now) {
                 return;
             }
-            // Another cycle does not ask at the same time.
-            state.asked = Some(now);
+            // Prevents a concurrent request of another cycle.
+            state.requested = Some(now);
         }
         let error = match timeout_at(until, self.list(names)).await {
             Ok(Ok(ids)) => {
@@ -72,18 +72,18 @@ impl FlavorIds {
                 return;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it did not answer in time".to_owned(),
+            Err(_) => "no answer in time".to_owned(),
         };
-        events::flavors_not_listed(&error);
+        events::flavor_list_failed(&error);
     }
 
     fn is_due(&self, state: &State, names: &BTreeSet<&str>, now: Timestamp) -> bool {
-        let Some(asked) = state.asked else {
+        let Some(requested) = state.requested else {
             return !names.is_empty();
         };
-        let has_failed = state.listed != Some(asked);
-        let pause = if has_failed { PAUSE_OF_FAILURE } else { PAUSE };
-        if names.is_empty() || !is_old(now, Some(asked), pause) {
+        let has_failed = state.listed != Some(requested);
+        let pause = if has_failed { FAILURE_PAUSE } else { PAUSE };
+        if names.is_empty() || !is_old(now, Some(requested), pause) {
             return false;
         }
         let is_unknown = |name: &&str| !state.ids.contains_key(*name);

@@ -1,14 +1,14 @@
-//! A server, as Nova tells of it.
+//! A server in Nova's answer.
 
 use nephoscope_model::{Map, Value};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::identity::Identity;
 
-/// No id of a server, a flavor or an image is longer: a longer one is none.
-const LONGEST_ID: usize = 255;
+/// The longest id of a server, a flavor or an image; longer ones are invalid.
+const MAX_ID: usize = 255;
 
-/// What is kept of a server.
+/// The stored attributes of a server.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub(crate) struct NovaServer {
     #[serde(deserialize_with = "id")]
@@ -24,23 +24,23 @@ pub(crate) struct NovaServer {
     /// A hash of host and project.
     #[serde(rename = "hostId", default)]
     pub(crate) host_id: Value,
-    /// What its owner noted on it.
+    /// The user's metadata.
     #[serde(default, deserialize_with = "map")]
     pub(crate) metadata: Map,
-    /// Its id and links; empty where the server was started from a volume.
-    #[serde(default, deserialize_with = "map_or_nothing")]
+    /// Its id and links; empty for a server that boots from a volume.
+    #[serde(default, deserialize_with = "map_or_empty")]
     pub(crate) image: Map,
     /// Its id and links.
-    #[serde(default, deserialize_with = "map_or_nothing")]
+    #[serde(default, deserialize_with = "map_or_empty")]
     pub(crate) flavor: Map,
-    /// The name of its domain.
+    /// The name of the domain.
     #[serde(rename = "OS-EXT-SRV-ATTR:instance_name", default)]
     pub(crate) instance_name: Option<String>,
     #[serde(rename = "OS-EXT-SRV-ATTR:host", default)]
     pub(crate) host: Option<String>,
     #[serde(rename = "OS-EXT-STS:vm_state", default)]
     pub(crate) vm_state: Option<String>,
-    /// Null is sent, and is not the same as nothing.
+    /// Null is distinct from a missing member.
     #[serde(rename = "OS-EXT-STS:task_state", default, deserialize_with = "sent")]
     pub(crate) task_state: Option<Value>,
     #[serde(rename = "OS-EXT-AZ:availability_zone", default, deserialize_with = "sent")]
@@ -48,7 +48,7 @@ pub(crate) struct NovaServer {
 }
 
 impl NovaServer {
-    /// How its domain is found.
+    /// Returns how its domain is found.
     pub(crate) fn identity(&self) -> Identity {
         Identity::of(&self.id, self.instance_name.as_deref())
     }
@@ -57,13 +57,12 @@ impl NovaServer {
         id_of(&self.flavor)
     }
 
-    /// The image that it was started from.
+    /// Returns the boot image.
     pub(crate) fn image_id(&self) -> Option<&str> {
         id_of(&self.image)
     }
 
-    /// Whether it is to be measured here. (Nova's filter by host counts for its administrators only, and is passed over
-    /// for others.)
+    /// Whether the server is measured on this host. (Nova ignores the filter by host for users without the admin role.)
     pub(crate) fn is_measured_at(&self, host: &str) -> bool {
         let is_elsewhere = self
             .host
@@ -75,13 +74,13 @@ impl NovaServer {
 
 fn id_of(map: &Map) -> Option<&str> {
     let (_, id) = map.iter().find(|(key, _)| key == "id")?;
-    id.as_text().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID)
+    id.as_text().filter(|id| !id.is_empty() && id.len() <= MAX_ID)
 }
 
 fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let id = String::deserialize(from)?;
-    if id.is_empty() || id.len() > LONGEST_ID {
-        return Err(D::Error::custom("it has no id"));
+    if id.is_empty() || id.len() > MAX_ID {
+        return Err(D::Error::custom("the id is missing or longer than 255 bytes"));
     }
     Ok(id)
 }
@@ -98,12 +97,12 @@ fn map<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
     }
 }
 
-/// Nova writes an empty text for no image.
-fn map_or_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
+/// Nova sends an empty string for no image.
+fn map_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
     match Value::deserialize(from)? {
         Value::Map(map) => Ok(map),
         Value::Null => Ok(Map::new()),
         Value::Text(text) if text.is_empty() => Ok(Map::new()),
-        _ => Err(D::Error::custom("expected an object, or an empty text")),
+        _ => Err(D::Error::custom("expected an object or an empty string")),
     }
 }

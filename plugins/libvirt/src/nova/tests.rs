@@ -1,4 +1,4 @@
-//! Instances that Nova tells of, against a cloud that answers as Nova does.
+//! Tests of instances from Nova with a simulated cloud.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::testing::lab::{FakeDomain, Lab, Polled, instance};
 
 const SERVERS: &str = "/compute/v2.1/servers/detail";
 
-/// The usual instance's.
+/// The id of the default instance.
 const ID: &str = "11111111-1111-1111-1111-111111111111";
 
 fn naive() -> Options {
@@ -25,12 +25,12 @@ fn naive() -> Options {
     }
 }
 
-/// A lab on a host of the cloud's.
+/// Creates a lab on a host of the cloud.
 fn lab(cloud: &Cloud, options: Options, domains: impl IntoIterator<Item = FakeDomain>) -> Lab {
-    Lab::beside("host-0", cloud.options(), options, domains)
+    Lab::on_host("host-0", cloud.options(), options, domains)
 }
 
-/// The domain of the cloud's server of this number.
+/// Returns the domain of a server of the cloud.
 fn domain(number: u32) -> FakeDomain {
     let mut domain = instance();
     domain.uuid = identity::uuid(&id(number)).unwrap();
@@ -42,7 +42,7 @@ fn id(number: u32) -> String {
     format!("00000001-0000-4000-8000-{number:012x}")
 }
 
-/// The instances that have samples of this meter, by the last digit of their ids.
+/// Returns the last digits of the ids of instances with samples of this meter.
 fn with(polled: &Polled, meter: &str) -> String {
     let samples = polled
         .samples
@@ -55,20 +55,20 @@ fn with(polled: &Polled, meter: &str) -> String {
     ids.into_iter().collect()
 }
 
-/// Those that are measured; what went wrong.
+/// Runs a cycle and returns the measured instances and the errors.
 async fn cycle(lab: &Lab, number: i64) -> (String, String) {
     let polled = lab.cycle(number).await;
-    let mut troubles = polled.failures.clone();
-    troubles.extend(polled.error.clone());
-    (with(&polled, "cpu"), troubles.join("\n"))
+    let mut errors = polled.failures.clone();
+    errors.extend(polled.error.clone());
+    (with(&polled, "cpu"), errors.join("\n"))
 }
 
 fn fine(ids: &str) -> (String, String) {
     (ids.to_owned(), String::new())
 }
 
-/// What Nova was asked for servers since this was last asked: `all`, or since which second of the day.
-fn asked(cloud: &Cloud) -> String {
+/// Returns the server lists requested since the last call: `all`, or the start of the changes.
+fn requested(cloud: &Cloud) -> String {
     let urls = cloud.urls(Service::Nova);
     cloud.forget_counts();
     let listings = urls.iter().filter(|url| url.starts_with(SERVERS));
@@ -79,7 +79,7 @@ fn asked(cloud: &Cloud) -> String {
     kinds.collect::<Vec<_>>().join(", ")
 }
 
-/// A server as in the example of ceilometer's documentation of Nova's answers.
+/// Returns the server of an example in ceilometer's reference.
 fn server() -> Value {
     json!({
         "id": "srv-1", "name": "vm1", "status": "ACTIVE", "tenant_id": "t1", "user_id": "u1", "hostId": "hash1",
@@ -91,8 +91,8 @@ fn server() -> Value {
     })
 }
 
-/// With another value, or without it.
-fn but(mut server: Value, key: &str, value: Value) -> Value {
+/// Returns the server with another value.
+fn with_value(mut server: Value, key: &str, value: Value) -> Value {
     server[key] = value;
     server
 }
@@ -117,21 +117,21 @@ fn image() -> Value {
     })
 }
 
-/// A cloud with these servers, one flavor and one image.
+/// Starts a cloud with these servers, one flavor and one image.
 async fn cloud_of(servers: impl IntoIterator<Item = Value>) -> Cloud {
     let cloud = Cloud::start(Size::of(0)).await;
-    tell(&cloud, servers);
+    set_servers(&cloud, servers);
     cloud.answers("/compute/v2.1/flavors/fl-1", flavor());
     cloud.answers("/image/v2/images/img-1", image());
     cloud
 }
 
-fn tell(cloud: &Cloud, servers: impl IntoIterator<Item = Value>) {
+fn set_servers(cloud: &Cloud, servers: impl IntoIterator<Item = Value>) {
     let servers: Vec<_> = servers.into_iter().collect();
     cloud.answers(SERVERS, json!({ "servers": servers }));
 }
 
-/// The metadata of an instance that Nova tells of so.
+/// Returns the metadata of a server's samples.
 async fn metadata(server: Value) -> String {
     let cloud = cloud_of([server]).await;
     let polled = lab(&cloud, naive(), [instance()]).cycle(1).await;
@@ -144,7 +144,7 @@ async fn metadata(server: Value) -> String {
 
 #[tokio::test]
 async fn the_metadata_is_that_of_ceilometer() {
-    // Recorded; but for the name of the domain, which is this one's.
+    // Recorded from ceilometer, except for the name of the domain.
     let expected = concat!(
         r#"{"display_name":"vm1","name":"instance-0000000a","instance_id":"srv-1","instance_type":"m1.small","#,
         r#""host":"hash1","instance_host":"host-0","flavor":{"id":"fl-1","links":[{"rel":"bookmark","href":"http://c/flavors/fl-1"}],"#,
@@ -162,7 +162,7 @@ async fn the_metadata_is_that_of_ceilometer() {
 async fn the_samples_are_those_of_the_same_domain() {
     let usual = Lab::new([instance()]).cycle(1).await;
     for id in [ID, "srv-1"] {
-        let cloud = cloud_of([but(server(), "id", json!(id))]).await;
+        let cloud = cloud_of([with_value(server(), "id", json!(id))]).await;
         let mut polled = lab(&cloud, naive(), [instance()]).cycle(1).await;
         let sample = &polled.samples[0];
         assert_eq!(sample.subject.project_id.as_deref(), Some("t1"));
@@ -177,14 +177,14 @@ async fn the_samples_are_those_of_the_same_domain() {
 }
 
 #[tokio::test]
-async fn a_server_says_what_it_says() {
-    let volume = metadata(but(server(), "image", json!(""))).await;
+async fn metadata_contains_the_server_s_attributes() {
+    let volume = metadata(with_value(server(), "image", json!(""))).await;
     assert!(
         volume.contains(r#""image":null,"image_ref":null,"image_ref_url":null,"OS-EXT-AZ:availability_zone":"az1","kernel_id":null,"ramdisk_id":null"#),
         "{volume}"
     );
-    let names = but(server(), "name", json!("číslo 番号 \u{1f600}"));
-    let names = but(
+    let names = with_value(server(), "name", json!("číslo 番号 \u{1f600}"));
+    let names = with_value(
         names,
         "metadata",
         json!({ "metering.druh": "ž", "metering.host": "taken" }),
@@ -192,7 +192,7 @@ async fn a_server_says_what_it_says() {
     let names = metadata(names).await;
     assert!(names.contains(r#""display_name":"číslo 番号 😀""#), "{names}");
     assert!(names.contains(r#""user_metadata":{"druh":"ž"}}"#), "{names}");
-    let busy = metadata(but(server(), "OS-EXT-STS:task_state", json!("rebooting"))).await;
+    let busy = metadata(with_value(server(), "OS-EXT-STS:task_state", json!("rebooting"))).await;
     assert!(
         busy.contains(r#""state":"active","task_state":"rebooting""#),
         "{busy}"
@@ -219,10 +219,10 @@ async fn a_server_says_what_it_says() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_said_as_ceilometer_says_it() {
-    // The simulator has neither.
-    let gone = but(server(), "flavor", json!({ "id": "42" }));
-    let gone = but(gone, "image", json!({ "id": "img/../x" }));
+async fn deleted_flavors_and_images_have_ceilometer_s_placeholders() {
+    // The simulated cloud has neither.
+    let gone = with_value(server(), "flavor", json!({ "id": "42" }));
+    let gone = with_value(gone, "image", json!({ "id": "img/../x" }));
     let text = metadata(gone).await;
     assert!(
         text.contains(r#""flavor":{"id":"42","name":"unknown-id-42","vcpus":0,"ram":0,"disk":0,"ephemeral":0}"#)
@@ -234,7 +234,7 @@ async fn what_is_gone_is_said_as_ceilometer_says_it() {
 }
 
 #[tokio::test]
-async fn changes_are_asked_for_and_what_is_deleted_is_not_measured_any_more() {
+async fn changes_are_requested_and_deleted_servers_are_no_longer_measured() {
     // Four servers on each of two hosts.
     let cloud = Cloud::start(Size::of(8)).await;
     let lab = lab(&cloud, naive(), (0..14).map(domain));
@@ -248,20 +248,20 @@ async fn changes_are_asked_for_and_what_is_deleted_is_not_measured_any_more() {
     /compute/v2.1/flavors/4
     /compute/v2.1/servers/detail?all_tenants=True&host=host-0&limit=1000
     ");
-    asked(&cloud);
+    requested(&cloud);
     assert_eq!(cycle(&lab, 11).await, fine("0246"));
     insta::assert_snapshot!(cloud.urls(Service::Nova).join("\n"), @"/compute/v2.1/servers/detail?all_tenants=True&changes-since=1970-01-01T00%3A00%3A40%2B00%3A00&host=host-0&limit=1000");
     insta::assert_snapshot!(cloud.counted(), @"nova GET /v2.1/servers/detail 200 x 1");
-    asked(&cloud);
+    requested(&cloud);
     cloud.churn(2);
     assert_eq!(cycle(&lab, 12).await, fine("2468"));
-    assert_eq!(asked(&cloud), "00%3A00%3A50");
+    assert_eq!(requested(&cloud), "00%3A00%3A50");
     cloud.churn(3);
     assert_eq!(cycle(&lab, 13).await, fine("68ac"));
 }
 
 #[tokio::test]
-async fn everything_is_asked_for_again_when_it_has_expired() {
+async fn the_full_list_is_requested_again_when_it_has_expired() {
     let cloud = Cloud::start(Size::of(8)).await;
     let options = Options {
         resource_update_interval: HumanDuration::from_secs(25),
@@ -272,7 +272,7 @@ async fn everything_is_asked_for_again_when_it_has_expired() {
     let mut all = Vec::new();
     for number in 10..20 {
         assert_eq!(cycle(&lab, number).await, fine("0246"), "{number}");
-        all.push(asked(&cloud));
+        all.push(requested(&cloud));
     }
     assert_eq!(
         all,
@@ -290,24 +290,24 @@ async fn everything_is_asked_for_again_when_it_has_expired() {
         ]
     );
     assert_eq!(cycle(&lab, 5).await, fine("0246"));
-    assert_eq!(asked(&cloud), "all", "the clock was set back");
+    assert_eq!(requested(&cloud), "all", "the clock was set back");
 }
 
 #[tokio::test]
-async fn schedules_that_meet_on_an_edge_ask_once() {
+async fn concurrent_schedules_share_one_request() {
     let cloud = Cloud::start(Size::of(8)).await;
     let lab = lab(&cloud, naive(), (0..8).map(domain));
     let (one, other) = tokio::join!(cycle(&lab, 11), cycle(&lab, 11));
     assert_eq!((one, other), (fine("0246"), fine("0246")));
-    assert_eq!(asked(&cloud), "all");
+    assert_eq!(requested(&cloud), "all");
     cycle(&lab, 14).await;
-    assert_eq!(asked(&cloud), "00%3A00%3A50");
-    assert_eq!(cycle(&lab, 13).await, fine("0246"), "one that comes late");
-    assert_eq!(asked(&cloud), "");
+    assert_eq!(requested(&cloud), "00%3A00%3A50");
+    assert_eq!(cycle(&lab, 13).await, fine("0246"), "a late cycle");
+    assert_eq!(requested(&cloud), "");
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_keeps_the_last_list_and_is_tried_again_as_a_whole() {
+async fn a_failed_refresh_uses_the_previous_list_and_is_repeated_as_a_whole() {
     let cloud = Cloud::start(Size::of(8)).await;
     let options = Options {
         resource_cache_expiry: HumanDuration::from_secs(30),
@@ -323,30 +323,34 @@ async fn a_refresh_that_fails_keeps_the_last_list_and_is_tried_again_as_a_whole(
         }
         cloud.heal();
     }
-    asked(&cloud);
+    requested(&cloud);
     assert_eq!(cycle(&lab, 5).await, fine("2468"));
-    assert_eq!(asked(&cloud), "all");
+    assert_eq!(requested(&cloud), "all");
 }
 
 #[tokio::test]
-async fn a_first_list_that_fails_is_a_failed_discovery() {
+async fn a_failed_first_list_fails_the_discovery() {
     let cloud = Cloud::start(Size::of(8)).await;
     cloud.fault(Fault::of(Service::Nova, FaultKind::Status(500)));
     let lab = lab(&cloud, naive(), [domain(0)]);
-    let (ids, trouble) = cycle(&lab, 1).await;
+    let (ids, errors) = cycle(&lab, 1).await;
     assert_eq!(ids, "");
-    insta::assert_snapshot!(trouble, @"Nova does not list the servers of this host: nova answered 500 to GET /v2.1/servers/detail: It fails because it was told to.");
+    insta::assert_snapshot!(errors, @"cannot list the servers of this host: nova answered 500 to GET /v2.1/servers/detail: It fails because it was told to.");
     cloud.heal();
-    assert_eq!(cycle(&lab, 2).await, fine("0"), "the next cycle asks again");
+    assert_eq!(
+        cycle(&lab, 2).await,
+        fine("0"),
+        "the next cycle repeats the request"
+    );
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_costs_no_sample() {
+async fn a_rejected_token_loses_no_sample() {
     let cloud = Cloud::start(Size::of(8)).await;
     let lab = lab(&cloud, naive(), (0..8).map(domain));
     assert_eq!(cycle(&lab, 1).await, fine("0246"));
     cloud.expire_tokens();
-    // So young a token is not refused for its age: no other one is asked for, and the last list stands.
+    // A fresh token is not renewed, and the previous list is used.
     assert_eq!(cycle(&lab, 2).await, fine("0246"));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(61)).await;
@@ -361,27 +365,27 @@ async fn a_token_that_is_refused_costs_no_sample() {
 }
 
 #[tokio::test]
-async fn a_nova_that_hangs_has_a_part_of_the_time_and_not_of_each_cycle() {
+async fn a_hanging_nova_delays_one_cycle_by_a_part_of_its_time() {
     let cloud = Cloud::start(Size::of(8)).await;
     let lab = lab(&cloud, naive(), (0..8).map(domain));
     assert_eq!(cycle(&lab, 11).await, fine("0246"));
-    asked(&cloud);
+    requested(&cloud);
     cloud.fault(Fault::of(Service::Nova, FaultKind::Hang));
     let polled = lab.cycle_within(12, Duration::from_secs(2), |_| true).await;
     assert_eq!((with(&polled, "cpu").as_str(), &polled.error), ("0246", &None));
-    assert_eq!(asked(&cloud), "00%3A00%3A50");
+    assert_eq!(requested(&cloud), "00%3A00%3A50");
     for number in 13..18 {
-        // It would take longer than the test has if Nova were waited for.
+        // The test would time out if each cycle waited for Nova.
         assert_eq!(cycle(&lab, number).await, fine("0246"));
     }
-    assert_eq!(asked(&cloud), "");
+    assert_eq!(requested(&cloud), "");
     cloud.heal();
     assert_eq!(cycle(&lab, 18).await, fine("0246"));
-    assert_eq!(asked(&cloud), "00%3A00%3A50");
+    assert_eq!(requested(&cloud), "00%3A00%3A50");
 }
 
 #[tokio::test]
-async fn a_glance_that_hangs_costs_no_sample_and_is_not_waited_for_in_each_cycle() {
+async fn a_hanging_glance_loses_no_sample_and_delays_one_cycle() {
     let cloud = Cloud::start(Size::of(8)).await;
     let lab = lab(&cloud, naive(), (0..8).map(domain));
     cloud.fault(Fault::of(Service::Glance, FaultKind::Hang));
@@ -401,41 +405,41 @@ async fn all_pages_are_read() {
     let cloud = Cloud::start(Size::of(25)).await;
     let mut openstack = cloud.options();
     openstack["page_size"] = json!(5);
-    let lab = Lab::beside("host-1", openstack, naive(), [domain(1), domain(23)]);
+    let lab = Lab::on_host("host-1", openstack, naive(), [domain(1), domain(23)]);
     let polled = lab.cycle(1).await;
     let of = |meter: &str| {
         let samples = polled.samples.iter();
         samples.filter(|sample| &*sample.meter.name == meter).count()
     };
     assert_eq!((of("disk.root.size"), of("cpu")), (12, 2));
-    assert_eq!(asked(&cloud), "all, all, all");
+    assert_eq!(requested(&cloud), "all, all, all");
 }
 
 #[tokio::test]
-async fn a_server_whose_domain_has_left_is_novas_to_place() {
+async fn a_disappeared_domain_triggers_a_full_list() {
     let servers = [
-        but(server(), "id", json!(id(1))),
-        but(server(), "id", json!(id(2))),
+        with_value(server(), "id", json!(id(1))),
+        with_value(server(), "id", json!(id(2))),
     ];
     let cloud = cloud_of(servers.clone()).await;
     let lab = lab(&cloud, naive(), [domain(1), domain(2)]);
     assert_eq!(cycle(&lab, 10).await, fine("12"));
-    asked(&cloud);
-    // It was migrated: Nova's answer for this host has nothing of it, neither now nor as a change.
+    requested(&cloud);
+    // The server has migrated: Nova's answers for this host no longer contain it, not even as a change.
     lab.host.lock().domains.pop();
-    tell(&cloud, servers.into_iter().take(1));
+    set_servers(&cloud, servers.into_iter().take(1));
     let polled = lab.cycle(11).await;
     assert_eq!(with(&polled, "disk.root.size"), "1");
-    assert_eq!(asked(&cloud), "all");
+    assert_eq!(requested(&cloud), "all");
     lab.cycle(12).await;
-    assert_eq!(asked(&cloud), "00%3A00%3A50");
+    assert_eq!(requested(&cloud), "00%3A00%3A50");
 }
 
 #[tokio::test]
-async fn a_server_without_a_domain_has_the_sizes_of_its_flavor() {
+async fn a_server_without_a_domain_has_samples_of_its_flavor() {
     let cloud = cloud_of([
-        but(server(), "id", json!(id(1))),
-        but(server(), "id", json!(id(2))),
+        with_value(server(), "id", json!(id(1))),
+        with_value(server(), "id", json!(id(2))),
     ])
     .await;
     let lab = lab(&cloud, naive(), [domain(1)]);
@@ -449,12 +453,15 @@ async fn a_server_without_a_domain_has_the_sizes_of_its_flavor() {
         .await;
     assert_eq!(
         polled.failures,
-        [format!("{}: not_supported: its domain is not there", id(2))]
+        [format!(
+            "{}: not_supported: the instance has no domain on this host",
+            id(2)
+        )]
     );
 }
 
 #[tokio::test]
-async fn without_libvirt_what_nova_tells_is_sampled() {
+async fn without_libvirt_attributes_from_nova_are_sampled() {
     let cloud = cloud_of([server()]).await;
     let lab = lab(&cloud, naive(), [instance()]);
     lab.host
@@ -465,23 +472,23 @@ async fn without_libvirt_what_nova_tells_is_sampled() {
     insta::assert_snapshot!(polled.lines().join("\n"), @"
     disk.ephemeral.size 5 srv-1
     disk.root.size 15 srv-1
-    error: libvirt gives no statistics: access denied
+    error: cannot get statistics from libvirt: access denied
     ");
 }
 
 #[tokio::test]
-async fn odd_servers_cost_themselves_alone() {
-    let server = |number: u32| but(server(), "id", json!(id(number)));
+async fn invalid_servers_affect_no_other_server() {
+    let server = |number: u32| with_value(server(), "id", json!(id(number)));
     let cloud = cloud_of([
         json!(7),
-        but(server(1), "id", json!("")),
-        but(server(2), "flavor", json!([])),
+        with_value(server(1), "id", json!("")),
+        with_value(server(2), "flavor", json!([])),
         without(server(3), "flavor"),
-        but(server(4), "flavor", json!({ "id": "broken" })),
-        but(server(5), "OS-EXT-SRV-ATTR:host", json!("host-1")),
-        but(server(6), "OS-EXT-STS:vm_state", json!("error")),
-        but(server(7), "OS-EXT-STS:vm_state", json!("deleted")),
-        but(server(8), "OS-EXT-SRV-ATTR:host", json!("HOST-0")),
+        with_value(server(4), "flavor", json!({ "id": "broken" })),
+        with_value(server(5), "OS-EXT-SRV-ATTR:host", json!("host-1")),
+        with_value(server(6), "OS-EXT-STS:vm_state", json!("error")),
+        with_value(server(7), "OS-EXT-STS:vm_state", json!("deleted")),
+        with_value(server(8), "OS-EXT-SRV-ATTR:host", json!("HOST-0")),
         server(9),
     ])
     .await;
@@ -490,16 +497,16 @@ async fn odd_servers_cost_themselves_alone() {
         json!({ "flavor": { "name": "b" } }),
     );
     let lab = lab(&cloud, naive(), (1..10).map(domain));
-    let (ids, troubles) = cycle(&lab, 1).await;
+    let (ids, errors) = cycle(&lab, 1).await;
     assert_eq!(ids, "89");
-    insta::assert_snapshot!(troubles, @"
-    00000001-0000-4000-8000-000000000003: transient: Nova tells no flavor of it
-    00000001-0000-4000-8000-000000000004: transient: its flavor is not known: the answer of nova to GET /v2.1/flavors/{flavor} cannot be read: it does not have the expected form (line 1, column 22)
+    insta::assert_snapshot!(errors, @"
+    00000001-0000-4000-8000-000000000003: transient: the server has no flavor in Nova's answer
+    00000001-0000-4000-8000-000000000004: transient: the server's flavor is unknown: the answer of nova to GET /v2.1/flavors/{flavor} cannot be read: it does not have the expected form (line 1, column 22)
     ");
 }
 
 #[tokio::test]
-async fn images_that_are_not_told_cost_no_sample() {
+async fn missing_images_lose_no_sample() {
     let cloud = cloud_of([server()]).await;
     cloud.answers("/image/v2/images/img-1", json!("x"));
     let lab = lab(&cloud, naive(), [instance()]);
@@ -515,7 +522,7 @@ async fn images_that_are_not_told_cost_no_sample() {
 }
 
 #[tokio::test]
-async fn flavors_and_images_are_asked_for_once() {
+async fn flavors_and_images_are_requested_once() {
     let cloud = Cloud::start(Size::of(20)).await;
     let lab = lab(&cloud, naive(), (0..20).map(domain));
     for number in 1..5 {
@@ -530,34 +537,34 @@ async fn flavors_and_images_are_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_host_cannot_have_all_servers_of_a_cloud() {
+async fn an_implausible_number_of_servers_is_rejected() {
     let servers: Vec<_> = (0..16_385)
         .map(|number| json!({ "id": number.to_string() }))
         .collect();
     let cloud = Cloud::start(Size::of(0)).await;
-    tell(&cloud, servers);
-    let (_, trouble) = cycle(&lab(&cloud, naive(), []), 1).await;
-    assert_eq!(trouble, "Nova lists more than 16384 servers of this host");
+    set_servers(&cloud, servers);
+    let (_, errors) = cycle(&lab(&cloud, naive(), []), 1).await;
+    assert_eq!(errors, "Nova lists more than 16384 servers of this host");
 }
 
 #[tokio::test]
-async fn without_credentials_only_nova_is_not_asked() {
-    let none = Lab::beside("host-0", json!({}), naive(), [instance()]);
-    let (ids, trouble) = cycle(&none, 1).await;
+async fn without_credentials_only_requests_to_nova_fail() {
+    let none = Lab::on_host("host-0", json!({}), naive(), [instance()]);
+    let (ids, errors) = cycle(&none, 1).await;
     assert_eq!(ids, "");
     assert_eq!(
-        trouble,
-        "Nova does not list the servers of this host: no credentials for OpenStack are configured"
+        errors,
+        "cannot list the servers of this host: no credentials for OpenStack are configured"
     );
     let options = Options {
         fetch_extra_metadata: true,
         ..Options::default()
     };
-    let lab = Lab::beside("host-0", json!({}), options, [instance()]);
+    let lab = Lab::on_host("host-0", json!({}), options, [instance()]);
     assert_eq!(lab.cycle(1).await.samples.len(), 49);
 }
 
-/// The usual instance, as Nova wrote it before 2025.2, with a flavor of this name.
+/// The default instance in the format of Nova before 2025.2, with a flavor of this name.
 fn old(flavor: &str) -> FakeDomain {
     let mut domain = instance();
     domain.define(r#"name="m1.small" id="fl-1""#, &format!(r#"name="{flavor}""#));
@@ -570,13 +577,13 @@ fn flavor_id(polled: &Polled) -> String {
 }
 
 #[tokio::test]
-async fn the_id_of_a_flavor_is_asked_for_where_nova_did_not_write_it() {
+async fn a_flavor_s_id_is_requested_if_nova_did_not_write_it() {
     let cloud = Cloud::start(Size::of(4)).await;
     let written = lab(&cloud, Options::default(), [instance()]);
     assert_eq!(flavor_id(&written.cycle(1).await), "fl-1");
-    assert_eq!(cloud.counted(), "", "nobody is asked");
+    assert_eq!(cloud.counted(), "", "no requests are sent");
 
-    // One that is not public.
+    // A flavor that is not public.
     let old = lab(&cloud, Options::default(), [old("m1.size-4")]);
     for number in 1..60 {
         assert_eq!(flavor_id(&old.cycle(number).await), "4");
@@ -594,7 +601,7 @@ async fn the_id_of_a_flavor_is_asked_for_where_nova_did_not_write_it() {
 }
 
 #[tokio::test]
-async fn the_name_of_a_flavor_stands_for_its_id_until_nova_tells_it() {
+async fn an_unknown_flavor_id_is_replaced_by_the_flavor_s_name() {
     let cloud = Cloud::start(Size::of(4)).await;
     let unknown = lab(&cloud, Options::default(), [old("gone")]);
     for number in [1, 2, 60] {
@@ -615,14 +622,14 @@ async fn the_name_of_a_flavor_stands_for_its_id_until_nova_tells_it() {
     assert_eq!(
         flavor_id(&failing.cycle(6).await),
         "m1.size-3",
-        "it is left alone for a while"
+        "requests pause after a failure"
     );
     assert_eq!(flavor_id(&failing.cycle(7).await), "3");
 }
 
 #[tokio::test]
-async fn what_is_noted_on_an_instance_is_asked_for_where_it_is_wanted() {
-    let noted = but(server(), "id", json!(ID));
+async fn user_metadata_is_requested_if_it_is_enabled() {
+    let noted = with_value(server(), "id", json!(ID));
     let cloud = cloud_of([noted.clone()]).await;
     let options = Options {
         fetch_extra_metadata: true,
@@ -637,7 +644,7 @@ async fn what_is_noted_on_an_instance_is_asked_for_where_it_is_wanted() {
         )
     };
     let hidden = |metadata: String| {
-        // The hash of the host's name is another one.
+        // The host's name and so its hash differ.
         let (before, after) = metadata.split_once(r#""host":""#).unwrap();
         format!("{before}{}", after.split_once('"').unwrap().1)
     };
@@ -646,24 +653,24 @@ async fn what_is_noted_on_an_instance_is_asked_for_where_it_is_wanted() {
     let lab = lab(&cloud, options, [instance(), other]);
     let polled = lab.cycle(1).await;
     assert_eq!(hidden(polled.metadata()), hidden(with_group("g1")));
-    assert_eq!(
-        with(&polled, "cpu"),
-        "12",
-        "also those that Nova does not tell of"
-    );
+    assert_eq!(with(&polled, "cpu"), "12", "also servers that Nova does not list");
     insta::assert_snapshot!(cloud.counted(), @"
     keystone POST /v3/auth/tokens 201 x 1
     nova GET /v2.1/servers/detail 200 x 1
     ");
-    tell(
+    set_servers(
         &cloud,
-        [but(noted, "metadata", json!({ "metering.server_group": "g2" }))],
+        [with_value(
+            noted,
+            "metadata",
+            json!({ "metering.server_group": "g2" }),
+        )],
     );
     assert_eq!(hidden(lab.cycle(2).await.metadata()), hidden(with_group("g2")));
 }
 
 #[tokio::test]
-async fn a_nova_that_hangs_does_not_hold_up_what_is_known_without_it() {
+async fn a_hanging_nova_does_not_delay_instances_from_domains() {
     let cloud = Cloud::start(Size::of(4)).await;
     let options = Options {
         fetch_extra_metadata: true,
@@ -685,9 +692,9 @@ async fn a_nova_that_hangs_does_not_hold_up_what_is_known_without_it() {
 }
 
 #[tokio::test]
-async fn a_nova_that_fails_costs_what_is_noted_and_no_sample() {
-    let cloud = cloud_of([but(
-        but(server(), "id", json!(ID)),
+async fn a_failing_nova_loses_user_metadata_and_no_sample() {
+    let cloud = cloud_of([with_value(
+        with_value(server(), "id", json!(ID)),
         "flavor",
         json!({ "id": "by-server" }),
     )])
@@ -706,13 +713,13 @@ async fn a_nova_that_fails_costs_what_is_noted_and_no_sample() {
     assert_eq!(
         flavor_id(&lab.cycle(1).await),
         "by-server",
-        "no name is looked up"
+        "the server's flavor id is used"
     );
     assert!(!cloud.counted().contains("flavors"), "{}", cloud.counted());
 }
 
 #[tokio::test]
-async fn only_what_the_options_want_is_counted_as_called() {
+async fn only_calls_that_the_options_require_have_a_rate() {
     let cloud = Cloud::start(Size::of(0)).await;
     let noting = Options {
         fetch_extra_metadata: true,

@@ -1,8 +1,8 @@
-//! Values as Python turns them into text, which is what ceilometer publishes of an image.
+//! Values formatted as Python strings, which ceilometer publishes for images.
 
 use nephoscope_model::Value;
 
-/// `str(value)`.
+/// Returns `str(value)`.
 pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone().into_owned(),
@@ -22,7 +22,7 @@ fn literal(out: &mut String, value: &Value) {
         Value::Bool(false) => out.push_str("False"),
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Uint(number) => out.push_str(&number.to_string()),
-        // As Python does, but for very large and very small ones, which images do not have.
+        // Differs from Python for very large and very small numbers, which images do not have.
         Value::Float(number) => out.push_str(&format!("{number:?}")),
         Value::Text(text) => quoted(out, text),
         Value::List(items) => {
@@ -52,7 +52,7 @@ fn comma(out: &mut String, index: usize) {
     }
 }
 
-/// In single quotes, unless only double ones save an escape.
+/// Quotes a text as Python does: in double quotes if it contains only single ones.
 fn quoted(out: &mut String, text: &str) {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_written_as_python_writes_them() {
-        // Each was printed by Python.
+    fn values_are_formatted_as_in_python() {
+        // The expected values were printed by Python.
         for (json, expected) in [
             ("null", "None"),
             ("true", "True"),

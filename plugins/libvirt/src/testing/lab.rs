@@ -1,4 +1,4 @@
-//! A hypervisor of the tests' own, with the domains that a test gives it, behind the plugins as they are.
+//! A fake hypervisor with a test's domains, used by the real plugins.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use crate::groups::Groups;
 use crate::hypervisor::Hypervisor;
 use crate::identity;
 use crate::meter::METERS;
-use crate::nova::Asked;
+use crate::nova::NovaClients;
 use crate::options::Options;
 use crate::pollster::ComputePollster;
 use crate::session::{Error, Opener, Session};
 use crate::stats::DomainStats;
 use crate::testing::recorded;
 
-/// Long enough that no call of a test that is to answer comes near it.
+/// Longer than any call of a test that should answer.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// A domain as libvirt would tell of it.
+/// A domain of the fake hypervisor.
 #[derive(Debug, Clone)]
 pub(crate) struct FakeDomain {
     pub(crate) uuid: Uuid,
@@ -45,7 +45,7 @@ pub(crate) struct FakeDomain {
 }
 
 impl FakeDomain {
-    /// From what `virsh domstats` prints of it, and its definition.
+    /// Creates a domain from the output of `virsh domstats` and its definition.
     pub(crate) fn new(uuid: &str, name: &str, stats: &str, definition: &str) -> Self {
         let pairs = stats.lines().filter_map(|line| line.trim().split_once('='));
         Self {
@@ -65,28 +65,28 @@ impl FakeDomain {
         self.stats.push((name.to_owned(), value.to_string()));
     }
 
-    /// Takes away the statistics whose names begin like this.
+    /// Removes the statistics whose names have this prefix.
     pub(crate) fn remove(&mut self, prefix: &str) {
         self.stats.retain(|(name, _)| !name.starts_with(prefix));
     }
 
-    /// Replaces a part of the definition, which must be there.
+    /// Replaces a part of the definition, which must contain it.
     pub(crate) fn define(&mut self, from: &str, to: &str) {
         let definition = self.definition.as_mut().unwrap();
         assert!(definition.contains(from), "{from}");
         *definition = definition.replacen(from, to, 1);
     }
 
-    fn told(&self, groups: Groups) -> DomainStats {
-        let mut told = DomainStats::new(self.uuid, self.name.clone(), self.id);
+    fn stats(&self, groups: Groups) -> DomainStats {
+        let mut stats = DomainStats::new(self.uuid, self.name.clone(), self.id);
         for (name, value) in &self.stats {
-            recorded::read(&format!("{name}={value}"), groups, &mut told);
+            recorded::read(&format!("{name}={value}"), groups, &mut stats);
         }
-        told
+        stats
     }
 }
 
-/// What happens at the next calls of a kind, until the usual again.
+/// The effect of the next call of a kind.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// It fails.
@@ -96,13 +96,13 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// A hang, and what ends it.
+    /// Returns a hang, and a sender whose drop ends it.
     pub(crate) fn hang() -> (Self, SyncSender<()>) {
         let (end, hang) = sync_channel(0);
         (Self::Hangs(hang), end)
     }
 
-    fn happen(self) -> Error {
+    fn into_error(self) -> Error {
         match self {
             Self::Fails(message) => Error::new(message),
             Self::Hangs(hang) => {
@@ -113,7 +113,7 @@ impl Fault {
     }
 }
 
-/// What a test sees and steers.
+/// The state of the fake hypervisor.
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     pub(crate) domains: Vec<FakeDomain>,
@@ -122,7 +122,7 @@ pub(crate) struct Host {
     pub(crate) at_open: VecDeque<Fault>,
     pub(crate) at_stats: VecDeque<Fault>,
     pub(crate) at_definition: VecDeque<Fault>,
-    /// What statistics were asked for last.
+    /// The groups of the last statistics call.
     pub(crate) groups: Option<Groups>,
 }
 
@@ -138,10 +138,10 @@ impl Session for FakeSession {
             host.at_stats.pop_front()
         };
         if let Some(fault) = fault {
-            return Err(fault.happen());
+            return Err(fault.into_error());
         }
         let host = self.0.lock();
-        Ok(host.domains.iter().map(|domain| domain.told(groups)).collect())
+        Ok(host.domains.iter().map(|domain| domain.stats(groups)).collect())
     }
 
     fn definition(&mut self, uuid: &Uuid) -> Result<String, Error> {
@@ -153,13 +153,13 @@ impl Session for FakeSession {
             (host.at_definition.pop_front(), domain.definition)
         };
         match fault {
-            Some(fault) => Err(fault.happen()),
+            Some(fault) => Err(fault.into_error()),
             None => definition,
         }
     }
 }
 
-/// An agent's plugins on a host of the test's.
+/// The plugins of an agent with a fake hypervisor.
 pub(crate) struct Lab {
     pub(crate) host: Arc<Mutex<Host>>,
     pub(crate) changes: Arc<Changes>,
@@ -173,11 +173,11 @@ impl Lab {
     }
 
     pub(crate) fn with(options: Options, domains: impl IntoIterator<Item = FakeDomain>) -> Self {
-        Self::beside("cmp-a", json!({}), options, domains)
+        Self::on_host("cmp-a", json!({}), options, domains)
     }
 
-    /// On the host of this name, in a cloud that is reached with these options.
-    pub(crate) fn beside(
+    /// Creates a lab on a host of this name, in a cloud with these options.
+    pub(crate) fn on_host(
         name: &str,
         openstack: serde_json::Value,
         options: Options,
@@ -196,7 +196,7 @@ impl Lab {
                 host.at_open.pop_front()
             };
             match fault {
-                Some(fault) => Err(fault.happen()),
+                Some(fault) => Err(fault.into_error()),
                 None => Ok(Box::new(FakeSession(opened.clone())) as Box<dyn Session>),
             }
         });
@@ -206,7 +206,7 @@ impl Lab {
             CallCounts::default(),
         );
         let context = BuildContext::new(name.into(), "libvirt", families, blocking.clone());
-        let nova = Asked::of(&context, &options).unwrap();
+        let nova = NovaClients::of(&context, &options).unwrap();
         Self {
             family: Arc::new(Family::new(name.into(), options, hypervisor, nova)),
             host,
@@ -215,17 +215,17 @@ impl Lab {
         }
     }
 
-    /// The calls since this was last asked.
+    /// Returns and clears the calls.
     pub(crate) fn calls(&self) -> String {
         std::mem::take(&mut self.host.lock().calls).join(", ")
     }
 
-    /// Lists and polls all meters, as the engine does in the cycle of this number.
+    /// Discovers and polls all meters, as the engine does in a cycle.
     pub(crate) async fn cycle(&self, number: i64) -> Polled {
         self.cycle_within(number, LONG, |_| true).await
     }
 
-    /// As [`Lab::cycle`], with a deadline, for meters that are wanted.
+    /// As [`Lab::cycle`], with a deadline and a selection of meters.
     pub(crate) async fn cycle_within(
         &self,
         number: i64,
@@ -286,17 +286,17 @@ impl Lab {
     }
 }
 
-/// What came of a cycle.
+/// The results of a cycle.
 #[derive(Debug, Default)]
 pub(crate) struct Polled {
     pub(crate) samples: Vec<Sample>,
-    /// Resources and what was said of them.
+    /// Resources and their failures.
     pub(crate) failures: Vec<String>,
     pub(crate) error: Option<String>,
 }
 
 impl Polled {
-    /// One line for each sample, then what went wrong.
+    /// Returns a line for each sample, then the errors.
     pub(crate) fn lines(&self) -> Vec<String> {
         let samples = self.samples.iter();
         let mut lines: Vec<_> = samples
@@ -310,7 +310,7 @@ impl Polled {
         lines
     }
 
-    /// How this differs from another: what is missing of each resource, and what is new or has another value.
+    /// Returns the differences to another result: the missing samples per resource, and the new or changed ones.
     pub(crate) fn against(&self, usual: &Self) -> String {
         let has = |polled: &Self, like: &Sample| polled.samples.iter().any(|sample| same(sample, like));
         let mut resources: Vec<&str> = Vec::new();
@@ -344,7 +344,7 @@ impl Polled {
             .replace("11111111-1111-1111-1111-111111111111", "ID")
     }
 
-    /// The metadata of the instance, as JSON.
+    /// Returns the metadata of the instance as JSON.
     pub(crate) fn metadata(&self) -> String {
         let sample = self
             .samples
@@ -355,7 +355,7 @@ impl Polled {
     }
 }
 
-/// Whether both are of the same meter and resource.
+/// Whether both have the same meter and resource.
 fn same(one: &Sample, other: &Sample) -> bool {
     (&one.meter.name, &one.subject.resource_id) == (&other.meter.name, &other.subject.resource_id)
 }

@@ -1,7 +1,7 @@
-//! A hypervisor whose answers were recorded, for tests on machines that have none: `recorded:///FOLDER`.
+//! A hypervisor with recorded answers, for tests on machines without libvirt: `recorded:///FOLDER`.
 //!
-//! The folder has one of the name of each domain, with `identity.txt` (its UUID and, if it runs, its id), `domstats.txt` (as
-//! `virsh domstats` prints it) and `domain.xml`.
+//! The folder contains a folder per domain with `identity.txt` (UUID and, if the domain is active, id), `domstats.txt`
+//! (output of `virsh domstats`) and `domain.xml`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::identity;
 use crate::session::{Error, Session};
 use crate::stats::{DomainStats, Value};
 
-/// What URIs of recorded answers begin with.
+/// The prefix of URIs of recorded answers.
 pub(crate) const SCHEME: &str = "recorded://";
 
 /// A folder of recorded answers.
@@ -52,12 +52,12 @@ impl Session for Recorded {
     fn definition(&mut self, uuid: &Uuid) -> Result<String, Error> {
         let domains = self.domains()?;
         let found = domains.into_iter().find(|(_, stats)| stats.uuid == *uuid);
-        let (folder, _) = found.ok_or_else(|| Error::new("no such domain was recorded"))?;
+        let (folder, _) = found.ok_or_else(|| Error::new("the domain is not recorded"))?;
         fs::read_to_string(folder.join("domain.xml")).map_err(failed)
     }
 }
 
-/// Takes in what `virsh domstats` prints of a domain, as far as it is of these groups.
+/// Parses the output of `virsh domstats`, limited to these groups.
 pub(crate) fn read(text: &str, groups: Groups, stats: &mut DomainStats) {
     for line in text.lines() {
         let Some((name, value)) = line.trim().split_once('=') else {
@@ -84,7 +84,10 @@ fn identity(folder: &Path) -> Result<DomainStats, Error> {
     let uuid = words.next().and_then(identity::uuid);
     let name = folder.file_name().and_then(|name| name.to_str());
     let (Some(uuid), Some(name)) = (uuid, name) else {
-        return Err(Error::new(format!("{} names no domain", folder.display())));
+        return Err(Error::new(format!(
+            "{}: identity.txt contains no UUID",
+            folder.display()
+        )));
     };
     let id = words.next().and_then(|id| id.parse().ok());
     Ok(DomainStats::new(uuid, name.to_owned(), id))

@@ -1,4 +1,4 @@
-//! The states that a domain can be found in: what is sampled of each. The table in docs/compute.md has the same rows.
+//! The samples of each state of a domain. The table in docs/compute.md has the same rows.
 
 mod state;
 mod table;
@@ -23,7 +23,7 @@ fn neighbour() -> FakeDomain {
     domain
 }
 
-/// The samples of the usual instance after these steps.
+/// Returns the samples of the default instance after these steps.
 async fn polled(steps: impl Iterator<Item = &'static Step> + Clone) -> Polled {
     let switches = steps.clone().filter_map(|step| match step {
         Switch(option, value) => Some(((*option).to_owned(), json!(value))),
@@ -48,7 +48,7 @@ async fn polled(steps: impl Iterator<Item = &'static Step> + Clone) -> Polled {
     polled
         .samples
         .retain(|sample| !sample.meter.name.ends_with(".rate"));
-    // Whatever a domain is like, another is not touched by it.
+    // No state affects another domain.
     let theirs = |text: &str| text.contains("22222222");
     let neighbours = polled
         .samples
@@ -58,7 +58,7 @@ async fn polled(steps: impl Iterator<Item = &'static Step> + Clone) -> Polled {
 }
 
 #[tokio::test]
-async fn samples_differ_from_the_usual_ones_by_what_the_table_says() {
+async fn samples_differ_from_the_usual_ones_as_in_the_table() {
     for state in STATES {
         let usual = polled(state.steps.iter().filter(|step| matches!(step, Cycle))).await;
         let found = polled(state.steps.iter()).await;
@@ -68,7 +68,7 @@ async fn samples_differ_from_the_usual_ones_by_what_the_table_says() {
         assert_eq!(
             ids.len(),
             found.samples.len(),
-            "{}: two samples have one id",
+            "{}: two samples have the same id",
             state.name
         );
     }
@@ -76,7 +76,7 @@ async fn samples_differ_from_the_usual_ones_by_what_the_table_says() {
 
 #[tokio::test]
 async fn the_usual_samples_are_those_of_ceilometer() {
-    // Volumes and ids are those that ceilometer gave for the same domain, and so is their number.
+    // The number of samples, their volumes and ids are ceilometer's for the same domain.
     let polled = polled([].iter()).await;
     assert_eq!(polled.samples.len(), 49);
     insta::assert_snapshot!(polled.against(&Polled::default()), @"
@@ -132,9 +132,9 @@ async fn the_usual_samples_are_those_of_ceilometer() {
     ");
 }
 
-/// The rows of the table in docs/compute.md, by the names of the states.
+/// The rows of the table in docs/compute.md have the names of the states.
 #[test]
-fn every_state_stands_in_the_documentation() {
+fn every_state_is_documented() {
     let documentation = include_str!("../../../../docs/compute.md");
     let (_, table) = documentation.split_once("| state | samples |").unwrap();
     let rows = table

@@ -1,20 +1,20 @@
-//! Waiting for what has to happen.
+//! Waiting for conditions.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of each condition.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether it has happened.
-const LOOK: Duration = Duration::from_millis(20);
+/// The interval of checks.
+const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits until something has happened.
+/// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut has_happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIME_LIMIT;
     while !has_happened() {
-        assert!(Instant::now() < deadline, "waited for {what} in vain");
-        sleep(LOOK).await;
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
+        sleep(INTERVAL).await;
     }
 }

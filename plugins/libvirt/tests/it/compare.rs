@@ -1,4 +1,4 @@
-//! Samples beside what `virsh` says of the same domains.
+//! Comparison of samples with the output of `virsh` for the same domains.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use nephoscope_plugin::model::{Sample, Value};
 use nephoscope_tests::libvirt::Daemon;
 
-/// Whom to ask.
+/// A source of `virsh` output.
 pub(crate) enum Virsh<'a> {
-    /// The real one.
+    /// The real `virsh`.
     Of(&'a Daemon),
-    /// What it has answered before.
+    /// Recorded output.
     Recorded(PathBuf),
 }
 
-/// The answers that were recorded.
+/// Returns the folder of recorded output.
 pub(crate) fn recorded() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded")
 }
 
 impl Virsh<'_> {
-    /// What `virsh COMMAND NAME` prints.
-    pub(crate) fn say(&self, command: &str, name: &str) -> String {
+    /// Returns the output of `virsh COMMAND NAME`.
+    pub(crate) fn output(&self, command: &str, name: &str) -> String {
         match self {
             Self::Of(daemon) => {
                 let words: Vec<_> = command.split(' ').chain([name]).collect();
@@ -35,7 +35,7 @@ impl Virsh<'_> {
         }
     }
 
-    /// The names of all domains.
+    /// Returns the names of all domains.
     pub(crate) fn names(&self) -> Vec<String> {
         match self {
             Self::Of(daemon) => {
@@ -53,9 +53,9 @@ impl Virsh<'_> {
         }
     }
 
-    /// The statistics of a domain by name.
+    /// Returns the statistics of a domain by name.
     pub(crate) fn stats(&self, name: &str) -> BTreeMap<String, String> {
-        let text = self.say("domstats", name);
+        let text = self.output("domstats", name);
         let pairs = text.lines().filter_map(|line| line.trim().split_once('='));
         pairs
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -63,7 +63,7 @@ impl Virsh<'_> {
     }
 }
 
-/// Writes down what a real `virsh` says of all domains, for machines that have none.
+/// Records the output of a real `virsh` for all domains, for machines without libvirt.
 pub(crate) fn record(daemon: &Daemon, folder: &Path) {
     let _ = fs::remove_dir_all(folder);
     let virsh = Virsh::Of(daemon);
@@ -74,36 +74,36 @@ pub(crate) fn record(daemon: &Daemon, folder: &Path) {
             let text = text.replace(daemon.path("").to_str().unwrap(), "/var/lib/nova/");
             fs::write(folder.join(file), text.trim_end().to_owned() + "\n").unwrap();
         };
-        let (uuid, id) = (virsh.say("domuuid", &name), virsh.say("domid", &name));
+        let (uuid, id) = (virsh.output("domuuid", &name), virsh.output("domid", &name));
         write("identity.txt", format!("{} {}", uuid.trim(), id.trim()));
-        write("domain.xml", virsh.say("dumpxml", &name));
+        write("domain.xml", virsh.output("dumpxml", &name));
         for command in ["domstats", "domblklist --details", "domiflist", "dommemstat"] {
             if command == "dommemstat" && id.trim() == "-" {
                 continue;
             }
             let file = format!("{}.txt", command.split(' ').next().unwrap());
-            write(&file, virsh.say(command, &name));
+            write(&file, virsh.output(command, &name));
         }
     }
 }
 
-/// How a meter stands to a statistic.
-enum Like {
+/// The relation of a meter to a statistic.
+enum Unit {
     /// The same number.
     Same,
     /// KiB to MiB.
     Mebibytes,
 }
 
-/// Meters of an instance, and the statistics that they are.
-const WHOLE: [(&str, &str, Like); 4] = [
-    ("power.state", "state.state", Like::Same),
-    ("vcpus", "vcpu.current", Like::Same),
-    ("memory", "balloon.current", Like::Mebibytes),
-    ("memory.resident", "balloon.rss", Like::Mebibytes),
+/// Meters of an instance, and their statistics.
+const WHOLE: [(&str, &str, Unit); 4] = [
+    ("power.state", "state.state", Unit::Same),
+    ("vcpus", "vcpu.current", Unit::Same),
+    ("memory", "balloon.current", Unit::Mebibytes),
+    ("memory.resident", "balloon.rss", Unit::Mebibytes),
 ];
 
-/// Meters of a disk, and the ends of the names of the statistics that they are.
+/// Meters of a disk, and the ends of the names of their statistics.
 const DISK: [(&str, &str); 8] = [
     ("disk.device.read.requests", "rd.reqs"),
     ("disk.device.read.bytes", "rd.bytes"),
@@ -127,7 +127,7 @@ const INTERFACE: [(&str, &str); 8] = [
     ("network.outgoing.packets.drop", "tx.drop"),
 ];
 
-/// The samples of one instance beside what `virsh` said before and after.
+/// The samples of one instance, and the output of `virsh` before and after the poll.
 pub(crate) struct Comparison<'a> {
     pub(crate) name: &'a str,
     pub(crate) uuid: &'a str,
@@ -137,14 +137,14 @@ pub(crate) struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Fails where a sample is not what `virsh` says; how many were compared.
+    /// Asserts that the samples match the output of `virsh`. Returns the number of compared samples.
     pub(crate) fn assert(&self, virsh: &Virsh<'_>) -> usize {
         let mut compared = 0;
-        for (meter, statistic, like) in WHOLE {
+        for (meter, statistic, unit) in WHOLE {
             let volume = self.volume(meter, self.uuid).expect(meter);
-            let volume = match like {
-                Like::Same => volume,
-                Like::Mebibytes => volume * 1024.0,
+            let volume = match unit {
+                Unit::Same => volume,
+                Unit::Mebibytes => volume * 1024.0,
             };
             self.assert_between(meter, statistic, volume);
             compared += 1;
@@ -162,7 +162,7 @@ impl Comparison<'_> {
         let found: Vec<_> = self.samples.iter().filter(of).collect();
         assert!(
             found.len() <= 1,
-            "{meter} of {resource} is there {} times",
+            "{meter} of {resource} exists {} times",
             found.len()
         );
         found.first().map(|sample| sample.volume.as_f64())
@@ -178,12 +178,12 @@ impl Comparison<'_> {
         let (before, after) = (number(&self.before), number(&self.after));
         assert!(
             (before.min(after)..=before.max(after)).contains(&volume),
-            "{}: {meter} is {volume}, and {statistic} was {before} before and {after} after",
+            "{}: {meter} is {volume}, but {statistic} was {before} before and {after} after",
             self.name
         );
     }
 
-    /// Time and wait of each virtual CPU.
+    /// Compares the CPU time with the times and waits of the vCPUs.
     fn assert_cpu(&self) {
         let sum = |stats: &BTreeMap<String, String>| -> f64 {
             let parts = stats.iter().filter(|(name, _)| {
@@ -196,9 +196,9 @@ impl Comparison<'_> {
         assert!((before..=after).contains(&volume), "{before} {volume} {after}");
     }
 
-    /// The disks that have a medium, by `virsh domblklist`, and their statistics.
+    /// Compares the disks with a medium, by `virsh domblklist`, and their statistics.
     fn assert_disks(&self, virsh: &Virsh<'_>) -> usize {
-        let list = virsh.say("domblklist --details", self.name);
+        let list = virsh.output("domblklist --details", self.name);
         let rows = list
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -220,9 +220,9 @@ impl Comparison<'_> {
         compared
     }
 
-    /// The interfaces, by `virsh domiflist`, and their statistics.
+    /// Compares the interfaces, by `virsh domiflist`, and their statistics.
     fn assert_interfaces(&self, virsh: &Virsh<'_>) -> usize {
-        let list = virsh.say("domiflist", self.name);
+        let list = virsh.output("domiflist", self.name);
         let rows = list
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -253,15 +253,15 @@ impl Comparison<'_> {
         compared
     }
 
-    /// What ceilometer would have asked for: `virDomainMemoryStats`.
+    /// Compares memory with ceilometer's source: `virDomainMemoryStats`.
     fn assert_memory(&self, virsh: &Virsh<'_>) {
-        let text = virsh.say("dommemstat", self.name);
+        let text = virsh.output("dommemstat", self.name);
         let actual = text.lines().find_map(|line| line.strip_prefix("actual "));
         let actual: f64 = actual.unwrap().trim().parse().unwrap();
         assert_eq!(self.volume("memory", self.uuid), Some(actual / 1024.0));
     }
 
-    /// The values of a metadata key.
+    /// Returns the values of a metadata key.
     fn devices(&self, key: &str) -> BTreeSet<String> {
         let values = self.samples.iter().filter_map(|sample| {
             let metadata = Value::Map(sample.subject.metadata.clone());

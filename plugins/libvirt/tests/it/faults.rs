@@ -1,6 +1,6 @@
-//! Faults: what hangs, dies and changes costs itself alone.
+//! Tests of faults: domains and daemons that hang, die and change.
 //!
-//! These need a real libvirtd; what the plugin does when its calls hang or fail is tested without one beside the code.
+//! They need a real libvirtd; unit tests cover the plugin's behavior for hanging and failing calls without one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,13 +14,13 @@ use crate::clock::until;
 use crate::random::Random;
 use crate::setup::{daemon, kit_of};
 
-/// Of a cycle with something that hangs.
+/// The deadline of a cycle with a hang.
 const SHORT: Duration = Duration::from_secs(9);
 
-/// Samples of a domain with one disk and one interface in any cycle but the first; its guest tells nothing.
+/// The samples of a domain with one disk and one interface in any cycle after the first; its guest reports nothing.
 const USUAL: usize = 28;
 
-/// Without the nine of the disk and the resident memory, which only QEMU knows.
+/// Without the nine samples of the disk and the resident memory, which need QEMU.
 const LOCKED: usize = 18;
 
 async fn poll(kit: &Kit, cycle: i64) -> Outcome {
@@ -28,13 +28,13 @@ async fn poll(kit: &Kit, cycle: i64) -> Outcome {
     setup.cycle(cycle).deadline(SHORT).poll().await
 }
 
-/// Why the instances cannot be listed.
+/// Returns why the instances cannot be listed.
 async fn failure(kit: &Kit, cycle: i64) -> Failure {
     let setup = kit.discovery("local_instances").cycle(cycle).deadline(SHORT);
     setup.list().await.unwrap_err()
 }
 
-/// How many samples an instance has.
+/// Returns the number of an instance's samples.
 fn samples_of(outcome: &Outcome, guest: &Guest) -> usize {
     let uuid = guest.uuid();
     let is_its = |id: &str| id.contains(&uuid);
@@ -45,7 +45,7 @@ fn samples_of(outcome: &Outcome, guest: &Guest) -> usize {
         .count()
 }
 
-/// How many threads wait in calls of libvirt's.
+/// Returns the number of threads in libvirt calls.
 fn calls() -> usize {
     let threads = fs::read_dir("/proc/self/task").unwrap();
     let names = threads.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).ok());
@@ -53,7 +53,7 @@ fn calls() -> usize {
 }
 
 #[tokio::test]
-async fn a_locked_domain_costs_itself_alone() {
+async fn a_locked_domain_affects_no_other_domain() {
     let Some(daemon) = daemon() else {
         return;
     };
@@ -66,7 +66,7 @@ async fn a_locked_domain_costs_itself_alone() {
     let usual = poll(&kit, 2).await;
     usual.assert_clean();
     assert_eq!(samples_of(&usual, &guests[0]), USUAL);
-    assert_eq!(wire.calls(), (1, 1), "one call in all");
+    assert_eq!(wire.calls(), (1, 1), "one call in total");
 
     daemon.signal_guest("STOP", &guests[1]);
     for cycle in 3..6 {
@@ -76,14 +76,14 @@ async fn a_locked_domain_costs_itself_alone() {
         }
         assert_eq!(samples_of(&outcome, &guests[1]), LOCKED, "cycle {cycle}");
         insta::allow_duplicates! {
-            insta::assert_snapshot!(outcome.troubles(), @"11111111-1111-4111-8111-000000000002.qemu: transient: locked: its QEMU does not answer, so what only QEMU knows of disks and memory is missing");
+            insta::assert_snapshot!(outcome.troubles(), @"11111111-1111-4111-8111-000000000002.qemu: transient: locked: the instance's QEMU does not respond, so values of disks and memory are missing");
         }
-        // One call is left behind, and never a second one.
-        until("the end of all calls but one", || calls() == 1).await;
+        // One call hangs, and never a second one.
+        until("the end of all calls except one", || calls() == 1).await;
         assert_eq!(wire.calls().0, if cycle == 3 { 2 } else { 1 }, "cycle {cycle}");
     }
     daemon.signal_guest("CONT", &guests[1]);
-    until("the end of the call that was left behind", || calls() == 0).await;
+    until("the end of the hanging call", || calls() == 0).await;
     let outcome = poll(&kit, 6).await;
     outcome.assert_clean();
     assert_eq!(samples_of(&outcome, &guests[1]), USUAL);
@@ -91,7 +91,7 @@ async fn a_locked_domain_costs_itself_alone() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_is_back() {
+async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_recovers() {
     let Some(daemon) = daemon() else {
         return;
     };
@@ -106,14 +106,14 @@ async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_is_back() {
         let failure = failure(&kit, cycle).await;
         assert_eq!(failure.kind(), FailureKind::Unreachable);
         assert!(
-            failure.chain().starts_with("libvirt does not answer"),
+            failure.chain().starts_with("libvirt does not respond"),
             "{}",
             failure.chain()
         );
         assert!(calls() <= 2, "{}", calls());
     }
     daemon.signal_daemon("CONT");
-    until("the end of the calls that were left behind", || calls() == 0).await;
+    until("the end of the hanging calls", || calls() == 0).await;
     let outcome = poll(&kit, 6).await;
     outcome.assert_clean();
     assert_eq!(outcome.samples.len(), count);
@@ -129,11 +129,11 @@ async fn a_daemon_that_hangs_or_dies_is_polled_again_when_it_is_back() {
     daemon.restart();
     let outcome = poll(&kit, 8).await;
     outcome.assert_clean();
-    assert_eq!(outcome.samples.len(), count, "the domains have gone on");
+    assert_eq!(outcome.samples.len(), count, "the domains have kept running");
 }
 
 #[tokio::test]
-async fn changes_of_definitions_are_seen_in_the_next_cycle() {
+async fn changed_definitions_are_used_in_the_next_cycle() {
     let Some(daemon) = daemon() else {
         return;
     };
@@ -144,7 +144,7 @@ async fn changes_of_definitions_are_seen_in_the_next_cycle() {
     let project = |outcome: &Outcome| outcome.samples[0].subject.project_id.clone();
     assert_eq!(project(&poll(&kit, 2).await).as_deref(), Some("p-1"));
 
-    // Nothing but an event tells of this.
+    // Only an event reports this change.
     let metadata = daemon
         .ask(&["metadata", &guest.name(), "--uri", Guest::NAMESPACE])
         .replace("p-1", "p-2");
@@ -158,7 +158,7 @@ async fn changes_of_definitions_are_seen_in_the_next_cycle() {
     ];
     daemon.tell(&[&arguments[..], &["--live", "--set", &metadata]].concat());
     let mut cycle = 2;
-    // The event may come just after a cycle has asked.
+    // The event may arrive just after a cycle's call.
     let mut seen = false;
     while !seen && cycle < 100 {
         cycle += 1;
@@ -199,11 +199,11 @@ async fn changes_of_definitions_are_seen_in_the_next_cycle() {
     assert_eq!(disks(&poll(&kit, 103).await).len(), 2);
 }
 
-/// How many operations are done on domains while they are polled.
+/// The number of operations on domains during polls.
 const OPERATIONS: usize = 1_000;
 
 #[tokio::test]
-async fn domains_that_come_and_go_during_cycles_cost_nobody_else_anything() {
+async fn domains_that_come_and_go_during_cycles_affect_no_other_domain() {
     let Some(daemon) = daemon() else {
         return;
     };
@@ -226,7 +226,7 @@ async fn domains_that_come_and_go_during_cycles_cost_nobody_else_anything() {
             "{}",
             outcome.troubles()
         );
-        // A domain that goes in the meantime may leave QEMU without an answer for a moment; nobody else does.
+        // QEMU of a domain that is being removed may not respond for a moment; the steady domains are not affected.
         for failure in &outcome.failures {
             assert!(
                 !steady.iter().any(|guest| failure.key.contains(&guest.uuid())),
@@ -240,7 +240,7 @@ async fn domains_that_come_and_go_during_cycles_cost_nobody_else_anything() {
         }
     }
     assert!(cycle > 10, "only {cycle} cycles");
-    // When all is quiet, what is listed is what is there.
+    // After the operations, the discovery lists the existing domains.
     let outcome = poll(&kit, cycle + 1).await;
     outcome.assert_clean();
     let listed: BTreeSet<_> = outcome.reported.iter().cloned().collect();
@@ -253,7 +253,7 @@ async fn domains_that_come_and_go_during_cycles_cost_nobody_else_anything() {
     }
 }
 
-/// Operations in the language of `virsh`. Some fail, since what they want is not there: that is part of it.
+/// Returns operations as `virsh` commands. Some fail because their object is missing, which is intended.
 fn operations(daemon: &Daemon, guests: &[Guest]) -> String {
     let mut random = Random::new(1);
     let medium = daemon.path("medium.iso").display().to_string();
@@ -283,7 +283,7 @@ fn operations(daemon: &Daemon, guests: &[Guest]) -> String {
 }
 
 #[tokio::test]
-async fn of_a_hundred_domains_one_that_is_locked_costs_nobody_else_a_sample() {
+async fn one_locked_domain_of_a_hundred_loses_no_sample_of_the_others() {
     let Some(daemon) = daemon() else {
         return;
     };

@@ -1,4 +1,4 @@
-//! The calls into libvirt, again and again: `tests/run leaks` runs this under valgrind, which finds what they leave behind.
+//! Repeated calls into libvirt: `tests/run leaks` runs this test under valgrind, which detects leaks.
 
 use std::fs;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use nephoscope_tests::libvirt::Guest;
 use crate::clock::until;
 use crate::setup::{daemon, kit_of};
 
-/// Connections of each kind.
+/// The number of connections of each kind.
 const CONNECTIONS: usize = 3;
 
-/// Cycles on each.
+/// The number of cycles per connection.
 const CYCLES: i64 = 5;
 
-/// Connections are closed by threads of their own.
+/// Waits for the threads that close connections.
 async fn closed() {
     until("the end of all connections", || {
         let threads = fs::read_dir("/proc/self/task").unwrap();
@@ -25,7 +25,7 @@ async fn closed() {
     .await;
 }
 
-/// Files, sockets and pipes that this process has open.
+/// Returns the number of open file descriptors of this process.
 fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -40,7 +40,7 @@ async fn cycles(kit: &Kit) -> usize {
 }
 
 #[tokio::test]
-async fn of_a_driver_within_the_library() {
+async fn a_driver_within_the_library_leaks_nothing() {
     for _ in 0..CONNECTIONS {
         let kit = kit_of("test:///default");
         assert_eq!(cycles(&kit).await, 0, "its domain is not Nova's");
@@ -50,12 +50,12 @@ async fn of_a_driver_within_the_library() {
 }
 
 #[tokio::test]
-async fn of_a_daemon() {
+async fn a_daemon_leaks_nothing() {
     let Some(daemon) = daemon() else {
         return;
     };
     daemon.start_guests(&Guest::some(3));
-    // The library is loaded then, and its event loop has what it needs.
+    // Loads the library and initializes its event loop.
     cycles(&kit_of("test:///default")).await;
     closed().await;
     let before = open_files();
@@ -70,7 +70,7 @@ async fn of_a_daemon() {
         drop(kit);
         closed().await;
     }
-    // Events arrive, and a domain goes.
+    // Events arrive, and a domain is removed.
     let kit = kit_of(&daemon.uri());
     cycles(&kit).await;
     daemon.tell(&["destroy", &Guest::new(1).name()]);

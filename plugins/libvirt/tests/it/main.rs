@@ -1,7 +1,7 @@
-//! The plugins against a real libvirtd, with QEMU domains that need no KVM.
+//! Tests of the plugins with a real libvirtd and QEMU domains that need no KVM.
 //!
-//! The daemon has folders, sockets and a network of its own: what the machine has of libvirt is not touched. Where it
-//! cannot be started (no root, no libvirt, no QEMU), each test says so and compares recorded answers instead.
+//! The daemon has its own folders, sockets and network: the machine's libvirt is not used. If it cannot be started (no root,
+//! no libvirt, no QEMU), each test reports it and uses recorded answers instead.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Instances that Nova tells of: each sample beside what `virsh` says of the domain.
+//! Comparison of samples of instances from Nova with the output of `virsh`.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::compare::{Comparison, Virsh, recorded};
 use crate::setup::daemon;
 use crate::values::UNITLESS;
 
-/// How many domains run.
+/// The number of running domains.
 const GUESTS: u32 = 4;
 
-/// A server that has no domain here.
+/// A server without a domain on this host.
 const ABSENT: u32 = 99;
 
 fn server(number: u32, state: &str) -> Value {
@@ -27,7 +27,7 @@ fn server(number: u32, state: &str) -> Value {
     })
 }
 
-fn tell(cloud: &Cloud, servers: &[Value]) {
+fn set_servers(cloud: &Cloud, servers: &[Value]) {
     cloud.answers("/compute/v2.1/servers/detail", json!({ "servers": servers }));
 }
 
@@ -43,7 +43,7 @@ async fn poll(kit: &Kit, cycle: i64) -> Outcome {
     setup.cycle(cycle).poll().await
 }
 
-/// The numbers of the guests that have samples of this meter.
+/// Returns the numbers of the guests with samples of this meter.
 fn measured(outcome: &Outcome, meter: &str) -> BTreeSet<u32> {
     let of = |number: &u32| {
         let uuid = Guest::new(*number).uuid();
@@ -54,7 +54,7 @@ fn measured(outcome: &Outcome, meter: &str) -> BTreeSet<u32> {
 }
 
 #[tokio::test]
-async fn the_domains_of_novas_servers_are_measured() {
+async fn the_domains_of_nova_s_servers_are_measured() {
     let daemon = daemon();
     if let Some(daemon) = &daemon {
         daemon.start_guests(&Guest::some(GUESTS));
@@ -63,10 +63,10 @@ async fn the_domains_of_novas_servers_are_measured() {
         .as_ref()
         .map_or_else(|| Virsh::Recorded(recorded()), Virsh::Of);
     let cloud = Cloud::start(Size::of(1)).await;
-    // Of the last guest Nova does not know.
+    // Nova does not know the last guest.
     let mut servers: Vec<_> = (1..GUESTS).map(|number| server(number, "active")).collect();
     servers.push(server(ABSENT, "building"));
-    tell(&cloud, &servers);
+    set_servers(&cloud, &servers);
     let options = json!({ "uri": uri(daemon.as_ref()), "instance_discovery_method": "naive" });
     let kit = Kit::new("libvirt").host("cmp-a").options(options);
     let kit = kit.options_of("openstack", cloud.options());
@@ -101,22 +101,22 @@ async fn the_domains_of_novas_servers_are_measured() {
         "{line}"
     );
 
-    // One is deleted, the other has been made.
-    tell(&cloud, &[server(1, "deleted"), server(GUESTS, "active")]);
+    // One server is deleted, and another is created.
+    set_servers(&cloud, &[server(1, "deleted"), server(GUESTS, "active")]);
     let outcome = poll(&kit, 3).await;
     assert_eq!(measured(&outcome, "cpu"), (2..=GUESTS).collect());
 }
 
 #[tokio::test]
-async fn it_keeps_what_every_plugin_promises() {
+async fn the_family_conforms_with_nova() {
     let cloud = Cloud::start(Size::of(1)).await;
     let servers: Vec<_> = (1..GUESTS).map(|number| server(number, "active")).collect();
-    // Of any host: the check's has a name of its own.
+    // Of any host: the conformance check chooses the host's name.
     let servers = servers.into_iter().map(|mut server| {
         server["OS-EXT-SRV-ATTR:host"] = Value::Null;
         server
     });
-    tell(&cloud, &servers.collect::<Vec<_>>());
+    set_servers(&cloud, &servers.collect::<Vec<_>>());
     Conformance::of("libvirt")
         .options(json!({ "uri": uri(None), "instance_discovery_method": "workload_partitioning" }))
         .options_of("openstack", cloud.options())

@@ -1,4 +1,4 @@
-//! A daemon that is reached with TLS.
+//! A test of a daemon with TLS.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use nephoscope_tests::libvirt::Guest;
 use crate::setup::{daemon, kit_of};
 
 #[tokio::test]
-async fn a_daemon_is_reached_with_tls_by_who_has_a_certificate() {
+async fn a_daemon_with_tls_requires_a_trusted_certificate() {
     let Some(daemon) = daemon() else { return };
     let folder = tempfile::tempdir().unwrap();
     let certificates = Certificates::write_to(folder.path());

@@ -1,4 +1,4 @@
-//! Values: each sample beside what `virsh` says.
+//! Comparison of samples with the output of `virsh`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::compare::{Comparison, Virsh, record, recorded};
 use crate::setup::{daemon, kit_of};
 
-/// Meters whose unit is empty, as ceilometer's is.
+/// Meters with an empty unit, as in ceilometer.
 pub(crate) const UNITLESS: [&str; 5] = [
     "power.state",
     "perf.cpu.cycles",
@@ -18,7 +18,7 @@ pub(crate) const UNITLESS: [&str; 5] = [
     "perf.cache.misses",
 ];
 
-/// How many domains run.
+/// The number of running domains.
 const GUESTS: u32 = 20;
 
 async fn poll(kit: &Kit, cycle: i64) -> Outcome {
@@ -30,7 +30,7 @@ async fn poll(kit: &Kit, cycle: i64) -> Outcome {
 }
 
 #[tokio::test]
-async fn samples_are_what_virsh_says() {
+async fn samples_match_virsh() {
     let daemon = daemon();
     let (kit, virsh) = match &daemon {
         Some(daemon) => {
@@ -53,7 +53,7 @@ async fn samples_are_what_virsh_says() {
             .collect()
     };
 
-    // A cycle before: definitions are known then.
+    // A first cycle reads the definitions.
     poll(&kit, 1).await.assert_clean();
     let mut before = stats();
     let outcome = poll(&kit, 2).await;
@@ -104,7 +104,7 @@ fn virsh_uuid(virsh: &Virsh<'_>, name: &str) -> String {
     }
 }
 
-/// Some in other states: paused, shut off, not Nova's, with a medium, with a disk plugged in.
+/// Puts some guests into other states: paused, shut off, not Nova's, with a medium, with a plugged-in disk.
 fn prepare(daemon: &Daemon, guests: &[Guest]) {
     daemon.tell(&["suspend", &guests[0].name()]);
     let medium = daemon.path("medium.iso").display().to_string();
@@ -134,7 +134,7 @@ fn prepare(daemon: &Daemon, guests: &[Guest]) {
 }
 
 #[tokio::test]
-async fn it_keeps_what_every_plugin_promises() {
+async fn the_family_conforms() {
     let daemon = daemon();
     let options = match &daemon {
         Some(daemon) => {

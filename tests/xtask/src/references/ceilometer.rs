@@ -41,7 +41,7 @@ const fn known(name: &'static str, family: &'static str, verdict: Verdict) -> Kn
     }
 }
 
-const EXTRA_OF_19: Verdict = Corrected("gone from ceilometer since 2024; with `meters_of_19: true`");
+const EXTRA_OF_19: Verdict = Corrected("gone from ceilometer since 2024; with `legacy_meters: true`");
 const SHARED_ZONES: Verdict =
     Corrected("ceilometer without a coordination backend measures only one of the four `dns.zone.*`");
 const BOTH_STATUSES: Verdict =

@@ -1,44 +1,44 @@
-//! A state: what is done to the usual instance, and what is then expected of its samples.
+//! A state: changes of the default instance, and the expected differences of its samples.
 
 use crate::session::Error;
 use crate::testing::lab::{FakeDomain, Polled};
 use Step::{All, Cycle, Define, Defined, Do, Event, Id, Remove, Set, Switch};
 
-/// What is done to the usual instance.
+/// A change of the default instance.
 pub(super) enum Step {
     /// Sets statistics: words in the form of `virsh domstats`.
     Set(&'static str),
-    /// Removes the statistics whose names begin with one of these words.
+    /// Removes the statistics whose names have one of these prefixes.
     Remove(&'static str),
-    /// Replaces the first part of the definition by the second.
+    /// Replaces the first text in the definition by the second.
     Define(&'static str, &'static str),
-    /// The definition is this text, or cannot be read for this reason.
+    /// Sets the definition, or the error of reading it.
     Defined(Result<&'static str, &'static str>),
-    /// Gives the domain another id, or none.
+    /// Sets the id of the domain, or removes it.
     Id(Option<u32>),
-    /// What the other steps cannot say.
+    /// Any other change.
     Do(fn(&mut FakeDomain)),
     /// All of these.
     All(&'static [Step]),
     /// Sets an option of the family.
     Switch(&'static str, bool),
-    /// A cycle polls before the next step.
+    /// Runs a cycle before the next step.
     Cycle,
-    /// An event says that the definition has changed.
+    /// Sends an event of a changed definition.
     Event,
 }
 
-/// A state: how the usual instance gets into it, and how its samples then differ from the usual ones.
+/// A state: the steps to it, and the expected differences of the samples.
 pub(super) struct State {
     pub(super) name: &'static str,
     pub(super) steps: &'static [Step],
-    /// As [`Polled::against`] says it.
+    /// The result of [`Polled::against`].
     pub(super) differs: &'static [&'static str],
-    /// What is true of the samples, beside the difference.
+    /// A further condition on the samples.
     pub(super) also: fn(&Polled) -> bool,
 }
 
-/// A state that is found in its samples alone.
+/// Creates a state without a further condition.
 pub(super) const fn state(
     name: &'static str,
     steps: &'static [Step],
@@ -53,14 +53,14 @@ pub(super) const fn state(
 }
 
 impl State {
-    /// With something else that is true of its samples.
+    /// Adds a further condition on the samples.
     pub(super) const fn and(self, also: fn(&Polled) -> bool) -> Self {
         Self { also, ..self }
     }
 }
 
 impl Step {
-    /// Does this to a domain, as far as it is about one.
+    /// Applies the step to a domain, if it concerns one.
     pub(super) fn apply(&self, domain: &mut FakeDomain) {
         match self {
             Set(statistics) => {

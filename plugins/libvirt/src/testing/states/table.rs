@@ -14,7 +14,7 @@ const STOP: Step = All(&[
     Remove("block.0.rd block.0.wr block.1.rd block.1.wr"),
 ]);
 
-/// What the guest tells of its memory.
+/// The memory statistics of the guest.
 const GUEST: Step = Remove("balloon.available balloon.us balloon.un balloon.swap");
 
 const DISK: &str = "- ID-vda: all";
@@ -31,9 +31,9 @@ const SHUT_OFF: &[&str] = &[
 const NONE: &str =
     "- ID: all\n- ID-vda: all\n- ID-vdb: all\n- instance-0000000a-ID-tap-1: all\n- nova-f-2: all";
 const NO_GUEST: &str = "- ID: memory.available, memory.usage, memory.swap.in, memory.swap.out";
-const LOCKED: &str = "+ ID.qemu: transient: locked: its QEMU does not answer, so what only QEMU knows of disks and memory is missing";
+const LOCKED: &str = "+ ID.qemu: transient: locked: the instance's QEMU does not respond, so values of disks and memory are missing";
 
-/// A row for each state.
+/// The states.
 pub(super) const STATES: &[State] = &[
     state("running", &[], &[]),
     state("paused", &[Set("state.state=3")], &["+ power.state 3 ID"]),
@@ -75,7 +75,7 @@ pub(super) const STATES: &[State] = &[
         &[],
     ),
     state(
-        "started_anew",
+        "restarted",
         &[Cycle, Id(Some(7)), Set("net.0.rx.bytes=40")],
         &[
             "+ network.incoming.bytes 40 instance-0000000a-ID-tap-1",
@@ -83,24 +83,24 @@ pub(super) const STATES: &[State] = &[
         ],
     ),
     state("vanished_between_list_and_read", &[Do(vanish)], &[NONE]),
-    state("with_a_definition_that_is_not_given", &[Defined(Err("internal error"))], &[NONE]),
+    state("with_an_unreadable_definition", &[Defined(Err("internal error"))], &[NONE]),
     state("with_a_malformed_definition", &[Defined(Ok("<domain><devices></domain>"))], &[NONE]),
-    state("with_a_definition_that_is_too_long", &[Do(lengthen)], &[NONE]),
+    state("with_an_oversized_definition", &[Do(lengthen)], &[NONE]),
     state("without_metadata", &[Do(remove_metadata)], &[NONE]),
     state(
-        "not_novas",
+        "not_created_by_nova",
         &[Define("http://openstack.org/xmlns/libvirt/nova/1.1", "urn:another")],
         &[NONE],
     ),
     state(
         "without_an_owner",
         &[Define("<nova:owner>", "<nova:other>"), Define("</nova:owner>", "</nova:other>")],
-        &[NONE, "+ ID: transient: its Nova metadata has no `owner`"],
+        &[NONE, "+ ID: transient: the domain's Nova metadata has no `owner`"],
     ),
     state(
         "without_a_name",
         &[Define("<nova:name>web-1</nova:name>", "")],
-        &[NONE, "+ ID: transient: its Nova metadata has no `name`"],
+        &[NONE, "+ ID: transient: the domain's Nova metadata has no `name`"],
     ),
     state(
         "without_a_flavor",
@@ -108,23 +108,23 @@ pub(super) const STATES: &[State] = &[
             Define("<nova:flavor name=\"m1.small\" id=\"fl-1\">", "<nova:other>"),
             Define("</nova:flavor>", "</nova:other>"),
         ],
-        &[NONE, "+ ID: transient: its Nova metadata has no `flavor`"],
+        &[NONE, "+ ID: transient: the domain's Nova metadata has no `flavor`"],
     ),
     state(
         "with_a_flavor_without_a_name",
         &[Define("name=\"m1.small\" ", "")],
-        &[NONE, "+ ID: transient: its Nova metadata has no `flavor name`"],
+        &[NONE, "+ ID: transient: the domain's Nova metadata has no `flavor name`"],
     ),
     state(
-        "with_a_flavor_whose_size_is_no_number",
+        "with_an_invalid_flavor_size",
         &[Define("<nova:memory>2048</nova:memory>", "<nova:memory/>")],
-        &[NONE, "+ ID: transient: its Nova metadata has `` as the flavor's `memory`, which is no whole number"],
+        &[NONE, "+ ID: transient: the domain's Nova metadata has the flavor `memory` ``; expected an integer"],
     ),
-    state("with_a_flavor_whose_id_is_empty", &[Define("id=\"fl-1\"", "id=\"\"")], &[])
+    state("with_an_empty_flavor_id", &[Define("id=\"fl-1\"", "id=\"\"")], &[])
         .and(|polled| polled.metadata().contains(r#""flavor":{"id":"m1.small","name":"m1.small""#)),
-    // As Nova wrote until 2014, and until 2025.
+    // In the format of Nova until 2014, and until 2025.
     state(
-        "old",
+        "with_old_nova_metadata",
         &[
             Define("nova/1.1", "nova/1.0"),
             Define(" id=\"fl-1\"", ""),
@@ -137,7 +137,7 @@ pub(super) const STATES: &[State] = &[
     )
     .and(|polled| polled.metadata() == r#"{"display_name":"web-1","name":"instance-0000000a","instance_id":"11111111-1111-1111-1111-111111111111","instance_type":"m1.small","host":"8edaf32f904fe0a52747d82d81d30be6a00dbd088da37b45cc22dfac","instance_host":"cmp-a","flavor":{"id":"m1.small","name":"m1.small","vcpus":2,"ram":2048,"disk":20,"ephemeral":5,"swap":0},"status":"active","state":"running","task_state":"","image":{"id":"img-1"},"image_ref":"img-1","image_ref_url":null,"architecture":"x86_64","os_type":"hvm","vcpus":2,"memory_mb":2048,"disk_gb":20,"ephemeral_gb":5,"root_gb":15}"#),
     state(
-        "started_from_a_volume",
+        "booted_from_a_volume",
         &[
             Define("<nova:image uuid=\"img-1\">", "<nova:image uuid=\"\">"),
             Define("<nova:root type=\"image\" uuid=\"img-1\"/>", "<nova:root type=\"volume\" uuid=\"vol-1\"/>"),
@@ -160,7 +160,7 @@ pub(super) const STATES: &[State] = &[
     }),
     state("with_huge_metadata", &[Do(describe_at_length)], &[])
         .and(|polled| polled.metadata().contains("\"p9999\":\"xxx")),
-    // Nothing in the statistics tells it: an event does.
+    // The statistics do not show the change: an event reports it.
     state("with_another_owner", &[Cycle, Define("p-1", "p-2"), Event], &[]).and(|polled| {
         let mut samples = polled.samples.iter();
         samples.all(|sample| sample.subject.project_id.as_deref() == Some("p-2"))
@@ -194,7 +194,7 @@ pub(super) const STATES: &[State] = &[
         &[VOLUME, FILTER],
     ),
     state(
-        "with_a_hot_plugged_disk_that_is_not_defined_yet",
+        "with_a_hot_plugged_disk_not_yet_defined",
         &[Set("block.count=3 block.2.name=vdc block.2.rd.reqs=1")],
         &[],
     ),
@@ -215,7 +215,7 @@ pub(super) const STATES: &[State] = &[
         &["- ID-vdb: disk.device.allocation, disk.device.usage"],
     ),
     state(
-        "with_a_disk_that_tells_nothing",
+        "with_a_disk_without_statistics",
         &[Remove("block.0.rd block.0.wr block.0.allocation block.0.capacity block.0.physical")],
         &[DISK],
     ),
@@ -228,7 +228,7 @@ pub(super) const STATES: &[State] = &[
         &[PORT],
     ),
     state(
-        "with_an_interface_that_is_passed_through",
+        "with_a_passed_through_interface",
         &[
             Define("<interface type='bridge'>", "<interface type='hostdev'>"),
             Define("<target dev='tap-1'/>", ""),
@@ -242,7 +242,7 @@ pub(super) const STATES: &[State] = &[
         &[PORT],
     ),
     state(
-        "with_two_interfaces_of_one_filter",
+        "with_two_interfaces_with_one_filter",
         &[Define("<target dev='tap-1'/>", "<target dev='tap-1'/><filterref filter='nova-f-2'/>")],
         &[PORT,"+ network.incoming.bytes 100 nova-f-2","+ network.incoming.packets 10 nova-f-2","+ network.incoming.packets.error 1 nova-f-2","+ network.incoming.packets.drop 2 nova-f-2","+ network.outgoing.bytes 200 nova-f-2","+ network.outgoing.packets 20 nova-f-2","+ network.outgoing.packets.error 3 nova-f-2","+ network.outgoing.packets.drop 4 nova-f-2",],
     )
@@ -256,15 +256,15 @@ pub(super) const STATES: &[State] = &[
         ],
         &[NO_GUEST],
     ),
-    state("with_a_guest_that_tells_nothing", &[Set("balloon.last-update=0"), GUEST], &[NO_GUEST]),
+    state("with_a_guest_without_statistics", &[Set("balloon.last-update=0"), GUEST], &[NO_GUEST]),
     state(
-        "on_a_kernel_that_does_not_count_waits",
+        "on_a_kernel_without_steal_time",
         &[Remove("vcpu.0.wait vcpu.1.wait")],
         &["+ cpu 3300 ID"],
     ),
-    state("without_steal_time", &[Switch("count_steal_time", false)], &["+ cpu 3300 ID"]),
+    state("with_steal_time_disabled", &[Switch("count_steal_time", false)], &["+ cpu 3300 ID"]),
     state(
-        "that_counts_events",
+        "with_perf_events",
         &[
             Set("perf.cpu_cycles=1 perf.instructions=2 perf.cache_references=3 perf.cache_misses=4 perf.cmt=5"),
         ],
@@ -276,8 +276,8 @@ pub(super) const STATES: &[State] = &[
         ],
     ),
     state(
-        "that_counts_events_of_19",
-        &[Switch("meters_of_19", true), Set("perf.cmt=1 perf.mbmt=2 perf.mbml=3")],
+        "with_legacy_perf_events",
+        &[Switch("legacy_meters", true), Set("perf.cmt=1 perf.mbmt=2 perf.mbml=3")],
         &["+ cpu_l3_cache 1 ID", "+ memory.bandwidth.total 2 ID", "+ memory.bandwidth.local 3 ID"],
     ),
     state(
@@ -310,7 +310,7 @@ fn vanish(domain: &mut FakeDomain) {
 }
 
 fn lengthen(domain: &mut FakeDomain) {
-    domain.define("web-1", &"x".repeat(crate::xml::LONGEST));
+    domain.define("web-1", &"x".repeat(crate::xml::MAX_LENGTH));
 }
 
 fn remove_metadata(domain: &mut FakeDomain) {

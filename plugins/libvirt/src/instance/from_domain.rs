@@ -1,4 +1,4 @@
-//! The metadata of an instance that is known by what Nova wrote into its domain.
+//! The metadata of an instance from Nova's metadata in its domain.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::definition::{Definition, NovaFlavor, NovaMetadata};
 use crate::instance::metadata::sizes;
 use crate::stats::DomainStats;
 
-/// The words of ceilometer for `virDomainState`: what it puts under `state` and `status`.
+/// Ceilometer's names of `virDomainState`: `state` and `status`.
 const STATES: [(&str, &str); 8] = [
     ("pending", "building"),
     ("running", "active"),
@@ -21,7 +21,7 @@ const STATES: [(&str, &str); 8] = [
     ("suspended", "suspended"),
 ];
 
-/// The metadata of ceilometer's instance samples, in its order.
+/// Returns the metadata of ceilometer's instance samples, in its order.
 pub(super) fn metadata(
     host: &str,
     stats: &DomainStats,
@@ -91,7 +91,7 @@ fn texts(pairs: &[(String, String)]) -> Value {
     map.into()
 }
 
-/// Nova's `hostId`, which hides the host's name from projects: SHA-224 of the project's id and the host's name.
+/// Returns Nova's `hostId`, which hides the host's name from projects: SHA-224 of the project's id and the host's name.
 fn host_id(project: &str, host: &str) -> String {
     hex::encode(Sha224::new().chain_update(project).chain_update(host).finalize())
 }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_hidden_as_nova_does() {
+    fn the_host_id_is_that_of_nova() {
         // Computed by ceilometer.
         assert_eq!(
             host_id("p-1", "cmp-a"),

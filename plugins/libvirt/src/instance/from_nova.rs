@@ -1,11 +1,11 @@
-//! The metadata of an instance that is known by what Nova tells when it is asked.
+//! The metadata of an instance from Nova's answer.
 
 use nephoscope_model::{Map, Value};
 
 use crate::instance::metadata::{put, sizes};
 use crate::nova::{Flavor, Image, NovaServer};
 
-/// The metadata of ceilometer's instance samples, in its order.
+/// Returns the metadata of ceilometer's instance samples, in its order.
 pub(super) fn metadata(server: &NovaServer, flavor: &Flavor, image: Option<&Image>) -> Map {
     let text = |text: &Option<String>| Value::from(text.clone().unwrap_or_default());
     let mut map: Map = vec![
@@ -49,7 +49,7 @@ pub(super) fn metadata(server: &NovaServer, flavor: &Flavor, image: Option<&Imag
     map
 }
 
-/// What the server says of its flavor, and what Nova says of it.
+/// Merges the server's and Nova's attributes of the flavor.
 fn flavor_map(server: &NovaServer, flavor: &Flavor) -> Map {
     let mut map = server.flavor.clone();
     put(&mut map, "name", flavor.name.clone().into());
@@ -60,7 +60,7 @@ fn flavor_map(server: &NovaServer, flavor: &Flavor) -> Map {
     map
 }
 
-/// What the server says of its image, and its name if that is known; null for a server that was started from a volume.
+/// Merges the server's attributes of the image with its name, if known; null for a server that boots from a volume.
 fn image_map(server: &NovaServer, image: Option<&Image>) -> Value {
     if server.image.is_empty() {
         return Value::Null;
