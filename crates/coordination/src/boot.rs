@@ -1,49 +1,49 @@
-//! Time on the boot clock: it goes on while the machine sleeps, and no one sets it.
+//! Moments on the boot clock, which runs while the machine sleeps and cannot be set.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A moment on this host's boot clock (`CLOCK_BOOTTIME`). Moments of different hosts, or of one host before and after a
-/// restart, cannot be compared.
+/// A moment on this host's boot clock (`CLOCK_BOOTTIME`). Moments of different hosts, or from before and after a reboot,
+/// are not comparable.
 ///
-/// A lease runs out while its holder's machine sleeps, so leases are counted on this clock and on no other.
+/// A lease expires while its holder's machine sleeps, so leases are measured on this clock only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootTime(Duration);
 
 impl BootTime {
-    /// Now. Only clocks ask this; what tests run asks its clock.
+    /// Returns the current time. Only clock implementations call this; code under test uses its injected clock.
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::Boottime);
-        // Neither is ever negative, and nanoseconds are less than 10^9: the kernel's own clock.
+        // Neither value of the kernel's clock is negative, and nanoseconds are below 10^9.
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or(0);
         Self(Duration::new(seconds, nanoseconds))
     }
 
-    /// So long after the machine was started.
+    /// Creates the moment `since` after boot.
     pub fn after_boot(since: Duration) -> Self {
         Self(since)
     }
 
-    /// How long after the machine was started.
+    /// Returns the time since boot.
     pub fn since_boot(self) -> Duration {
         self.0
     }
 
-    /// So much later.
+    /// Returns the moment `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by))
     }
 
-    /// So much earlier; never before the machine was started.
+    /// Returns the moment `by` earlier, at the earliest boot.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(by))
     }
 
-    /// How long `earlier` has passed; zero if it is yet to come.
+    /// Returns the time since `earlier`; zero if `earlier` is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_runs_forward_and_never_below_zero() {
+    fn boot_time_is_monotonic_and_saturates_at_zero() {
         let before = BootTime::now();
         assert!(before <= BootTime::now());
         let second = Duration::from_secs(1);

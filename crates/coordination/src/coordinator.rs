@@ -1,4 +1,4 @@
-//! The trait between the engine and the backends.
+//! The trait between the engine and the coordination backends.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -12,106 +12,110 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{BootTime, Unit};
 
-/// The longest time that a backend may take for an answer of [`Coordinator::may_hand_over`].
+/// The longest time that [`Coordinator::may_hand_over`] of a backend may take.
 pub const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Divides shared work among agents.
 ///
-/// One cycle of a schedule with shared units, seen from here:
+/// The engine calls, for one cycle of a schedule with shared units:
 ///
-/// 1. [`prepare`](Coordinator::prepare), when its edge comes near;
+/// 1. [`prepare`](Coordinator::prepare), shortly before the edge;
 /// 2. [`plan`](Coordinator::plan) at the edge, and [`Plan::share`] once for each unit;
-/// 3. [`may_hand_over`](Coordinator::may_hand_over) before each batch goes to the notifier;
+/// 3. [`may_hand_over`](Coordinator::may_hand_over) before it sends a batch to the notifier;
 /// 4. [`finished`](Coordinator::finished) for each unit when the receipts of its samples have resolved, or
 ///    [`gave_up`](Coordinator::gave_up).
 ///
-/// Beside that the engine asks in a loop for [`next_work`](Coordinator::next_work). Host groups never come here.
+/// In parallel, the engine calls [`next_work`](Coordinator::next_work) in a loop. Host groups do not use a coordinator.
 #[async_trait]
 pub trait Coordinator: Send + Sync + 'static {
-    /// What this agent carries from now on; called at the start and at each reload, before the schedules change. It takes
-    /// note, and does not wait until others know: the engine asks each plan whether they do.
+    /// Registers the shared units of this agent. The engine calls it at the start and at each reload, before the schedules
+    /// change. It does not wait until other agents know the units: the engine checks each plan for that.
     async fn carry(&self, carried: Carried);
 
-    /// The edge of a cycle with shared units is at most about two seconds away: a plan can be made now. `edge` is where
-    /// the cycle's nominal start lies on the monotonic clock, `interval` the time from there to the next edge.
+    /// Announces that the edge of a cycle with shared units is at most about two seconds away, so that a plan can be made.
+    /// `edge` is the cycle's nominal start on the monotonic clock, `interval` the time until the next edge.
     ///
-    /// It must not wait. It comes again for the same cycle after a reload, and never for a cycle whose edge had passed
-    /// before it was seen (the process was stopped, the clock went forward): `plan` may come without it.
+    /// This method must not wait. It is called again for the same cycle after a reload. It is not called for a cycle whose
+    /// edge had passed before the engine saw it (the process was stopped, the clock was set forward): `plan` may be called
+    /// without it.
     fn prepare(&self, cycle: &CycleId, edge: Instant, interval: Duration);
 
-    /// Who does what in this cycle; asked once, at the edge or after it. It waits at most until one request timeout after
-    /// the edge.
+    /// Returns the assignment of this agent in this cycle. The engine calls it once, at the edge or later. It waits at most
+    /// until one request timeout after the edge.
     ///
     /// # Errors
     ///
-    /// [`NoPlan`]: this agent polls nothing shared in this cycle. So too, and at once, for a schedule of which this agent
-    /// carries no unit, and after [`stopping`](Coordinator::stopping).
+    /// [`NoPlan`]: this agent polls no shared unit in this cycle. It fails at once for a schedule without a registered
+    /// unit, and after [`stopping`](Coordinator::stopping).
     async fn plan(&self, cycle: &CycleId) -> Result<Agreed, NoPlan>;
 
-    /// Work that comes outside of the edges: a cycle in progress, and successions. A backend that has none never returns.
+    /// Waits for work outside of the edges: a cycle in progress, or a takeover. A backend without such work never returns.
     ///
-    /// One task of the engine asks in a loop, which drops the future when the agent stops: no work may be lost by that.
+    /// One task of the engine calls it in a loop and drops the future when the agent stops. Dropping the future must not
+    /// lose work.
     async fn next_work(&self) -> Work;
 
-    /// The fence: whether samples of `units` that were polled in `work` may go to the notifier. `finished` is when the last
-    /// of them was reported.
+    /// The fence: returns whether samples of `units` that were polled in `work` may be sent to the notifier. `finished` is
+    /// the time of the last sample.
     ///
-    /// It is asked for each batch, also after the work was cancelled: what was finished before the lease's deadline may
-    /// still go. While the lease is in doubt it may wait for one request timeout, which is at most [`LONGEST_ANSWER`].
+    /// The engine calls it for each batch, also after the work was cancelled: samples from before the lease's deadline may
+    /// still be sent. While the lease is unconfirmed it may wait for one request timeout, which is at most
+    /// [`MAX_ANSWER_TIME`].
     async fn may_hand_over(&self, work: &WorkId, units: &[Unit], finished: BootTime) -> bool;
 
-    /// All of this agent's share of `unit` in `work` was polled, and every sample's receipt has resolved. A poll that failed
-    /// counts as polled. Called at most once for a unit of a work, and not after `gave_up`.
+    /// Reports that this agent's share of `unit` in `work` was polled and that every sample's receipt has resolved. A
+    /// failed poll counts as polled. Called at most once for a unit of a work item, and not after `gave_up`.
     fn finished(&self, work: &WorkId, unit: &Unit);
 
-    /// This agent has not done its share of `unit` in `work`, and will not: the service cannot be reached from here, the
-    /// work was cancelled, the fence was closed, or the agent stops. The next of the ranking may. Called at most once for a
-    /// unit of a work, and not after `finished`.
+    /// Reports that this agent will not finish its share of `unit` in `work`: the service is unreachable from here, the
+    /// work was cancelled, the fence rejected it, or the agent stops. The next member of the ranking may take over. Called
+    /// at most once for a unit of a work item, and not after `finished`.
     fn gave_up(&self, work: &WorkId, unit: &Unit);
 
-    /// A cycle was skipped, since the one before still runs: it is counted, and nobody takes it over.
+    /// Reports a skipped cycle, because the previous one still runs. It is counted, and no agent takes it over.
     fn skipped(&self, cycle: &CycleId);
 
-    /// The agent begins to stop: it wants to be in no further plan. The engine begins no cycle and takes no work any more;
-    /// what a plan that exists already gives to this agent, in a cycle that was not begun, is to be given up at once.
-    /// What runs goes on.
+    /// Announces that the agent stops and must not be listed in further plans. The engine starts no more cycles and accepts
+    /// no more work. A share that an existing plan assigns to this agent, in a cycle that has not started, is given up at
+    /// once. Running work continues.
     async fn stopping(&self);
 
-    /// Leaves the pool: all that was neither finished nor given up is given up. Called once, when the last cycle has ended
-    /// and receipts were waited for. The engine drops the future at the end of the time for its stop, a second later at most.
+    /// Leaves the pool and gives up everything that is neither finished nor given up. The engine calls it once, when the
+    /// last cycle has ended and its receipts were awaited, and drops the future at most a second after the shutdown
+    /// deadline.
     async fn leave(&self);
 }
 
-/// What an agent carries.
+/// The shared units of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Carried {
-    /// The units that agents share, each once.
+    /// The shared units, each once.
     pub units: Vec<Unit>,
-    /// A digest of which meters are wanted of which of these units: agents with the same units and different digests have
-    /// configurations that differ, and what is measured of a resource depends on its owner.
+    /// A digest of the meters that are configured for these units. Agents with the same units and different digests have
+    /// different configurations, and the samples of a resource then depend on its owner.
     pub meters: u64,
-    /// The cycles in progress of the schedules with shared units, each once: where nobody has made a plan of a schedule yet, the first
-    /// may be of that cycle.
+    /// The cycles in progress of the schedules with shared units, each once. If a schedule has no plan yet, its first plan
+    /// may be for that cycle.
     pub in_progress: Vec<InProgress>,
 }
 
-/// A cycle whose edge has passed, and the next has not.
+/// A cycle between its edge and the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InProgress {
     /// The cycle.
     pub cycle: CycleId,
-    /// Where its nominal start lies on the monotonic clock.
+    /// Its nominal start on the monotonic clock.
     pub edge: Instant,
-    /// From its edge to the next.
+    /// The time from its edge to the next.
     pub interval: Duration,
 }
 
-/// The division of a work as agreed.
+/// The assignment of this agent in a work item.
 #[derive(Clone)]
 pub struct Agreed {
-    /// Who does what.
+    /// The division of the units.
     pub plan: Arc<dyn Plan>,
-    /// Cancelled when others have what was this agent's: polls of shared units end at once.
+    /// Cancelled when other agents have taken the work: polls of shared units end at once.
     pub cancelled: CancellationToken,
 }
 
@@ -123,37 +127,37 @@ impl fmt::Debug for Agreed {
     }
 }
 
-/// The division of one cycle, or of one succession in it.
+/// The division of one cycle, or of one takeover in it.
 pub trait Plan: Send + Sync {
-    /// Whether the plan lists this agent with exactly these units of its schedule. A reload takes effect for shared
-    /// units with the first plan of which this is true; until then the work goes on as it was.
+    /// Returns whether the plan lists this agent with exactly these units of its schedule. A reload takes effect for shared
+    /// units with the first plan that does; until then the previous configuration is polled.
     fn carries(&self, units: &[Unit]) -> bool;
 
-    /// What of `unit` is this agent's.
+    /// Returns this agent's share of `unit`.
     fn share(&self, unit: &Unit) -> Share;
 
-    /// Among how many agents the unit is divided, this one included.
+    /// Returns the number of agents that divide the unit, including this one.
     fn members(&self, unit: &Unit) -> NonZeroUsize;
 }
 
-/// What of a unit is one agent's.
+/// One agent's share of a unit.
 #[derive(Clone)]
 pub enum Share {
-    /// Nothing: the unit need not even be listed.
+    /// Empty: the unit need not be discovered.
     Nothing,
-    /// All of it: a unit that is divided by listing, or an agent that is alone.
+    /// The whole unit: it is partitioned by discovery, or the agent is alone.
     Everything,
-    /// The resources whose key the function says yes to. It is asked once for each resource that is listed.
+    /// The resources for whose key the function returns true. It is called once for each discovered resource.
     Resources(Arc<dyn Fn(&str) -> bool + Send + Sync>),
 }
 
 impl Share {
-    /// Whether there may be anything.
+    /// Returns whether the share is certainly empty.
     pub fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 
-    /// Whether the resource with this key belongs to it.
+    /// Returns whether the share contains the resource with this key.
     pub fn has(&self, key: &str) -> bool {
         match self {
             Self::Nothing => false,
@@ -173,17 +177,17 @@ impl fmt::Debug for Share {
     }
 }
 
-/// A cycle, or a succession in it.
+/// A cycle, or a takeover in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkId {
     /// The cycle.
     pub cycle: CycleId,
-    /// The number of the succession, unique within this process; `None` is the cycle's own work.
+    /// The number of the takeover, unique within this process; `None` for the cycle's own work.
     pub succession: Option<u64>,
 }
 
 impl WorkId {
-    /// The cycle's own work.
+    /// Creates the id of the cycle's own work.
     pub fn of(cycle: CycleId) -> Self {
         Self {
             cycle,
@@ -205,32 +209,33 @@ impl fmt::Display for WorkId {
 /// Work outside of the edges.
 #[derive(Debug, Clone)]
 pub enum Work {
-    /// The first plan of a schedule is of the cycle in progress: its shared units are polled now, unless this agent did so
-    /// already. [`Coordinator::plan`] tells the plan, as at an edge.
+    /// The first plan of a schedule is for the cycle in progress. The engine polls its shared units now, unless it already
+    /// has. [`Coordinator::plan`] returns the assignment, as at an edge.
     InProgress {
         /// The cycle.
         cycle: CycleId,
-        /// Where its nominal start lies on the monotonic clock.
+        /// Its nominal start on the monotonic clock.
         edge: Instant,
-        /// From its edge to the next.
+        /// The time from its edge to the next.
         interval: Duration,
     },
-    /// What others have left undone in a cycle is this agent's now: it is listed again and polled, beside all else that runs.
+    /// This agent takes over what other agents did not finish in a cycle. The engine discovers and polls it in parallel to
+    /// other work.
     Succession {
-        /// The cycle, and the number of the succession.
+        /// The cycle, and the number of the takeover.
         id: WorkId,
-        /// When it is too late.
+        /// The time after which the takeover is pointless.
         until: Instant,
-        /// What it is about; nothing else is touched.
+        /// The units to poll.
         units: Vec<Unit>,
-        /// [`Plan::share`] has only what became this agent's and is not done.
+        /// [`Plan::share`] contains only the resources that became this agent's and are not finished.
         agreed: Agreed,
     },
 }
 
-/// There is no plan for a cycle, or this agent is not in it.
+/// The cycle has no plan, or the plan does not list this agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoPlan {
-    /// Why, for the log and the readiness.
+    /// The reason, for the log and readiness.
     pub reason: String,
 }

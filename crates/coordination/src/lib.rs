@@ -1,10 +1,10 @@
-//! What the engine asks of a pool of agents: who polls what.
+//! The interface between the engine and a pool of agents.
 //!
-//! The engine asks one [`Coordinator`] before each cycle which part of the work is this agent's, and tells
-//! it afterwards what is finished. Host groups never ask: a host's own resources have one member by
-//! definition.
+//! Before each cycle the engine requests its share of the work from one [`Coordinator`], and reports afterwards what is
+//! finished. Host groups need no coordinator: a host's own resources have one member by definition.
 //!
-//! Here are the trait, its types, and [`Local`], the pool of one. A backend that divides work is a crate of its own.
+//! This crate contains the trait, its types, and [`Local`], the pool of one agent. A backend that divides work is a
+//! separate crate.
 
 mod boot;
 mod coordinator;

@@ -1,4 +1,4 @@
-//! The backend of an agent that is alone: everything is its own.
+//! The backend of a single agent, which owns everything.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What agents share: one listing of one group, on one schedule.
+//! A unit of work: one discovery of one group, on one schedule.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ pub enum Group {
     Shared,
 }
 
-/// What is divided: everything that one listing gives on one schedule.
+/// The resources of one discovery on one schedule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unit {
-    /// Among whom.
+    /// The agents that divide the unit.
     pub group: Group,
-    /// On which schedule.
+    /// The schedule.
     pub schedule: ScheduleId,
-    /// The discovery URL as written, or `static:` and a fixed hash of the sorted content of a `resources:` list.
+    /// The discovery URL as configured, or `static:` and a fixed hash of the sorted content of a `resources:` list.
     pub listing: Arc<str>,
-    /// Resource by resource, or as a whole.
+    /// Whether the unit is partitioned by resource or as a whole.
     pub mode: PartitionMode,
 }
 

@@ -1,4 +1,4 @@
-//! The backend as the engine sees it.
+//! The coordination backend `etcd`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +19,13 @@ use crate::protocol::{Carry, Edge, Event, Membership, PlanAnswer, Reason, Verdic
 use crate::shared::{Shared, name};
 use crate::status::{Holder, PoolStatus};
 
-/// How much longer than its patience the machine may take to say that there is no plan, which it says by itself.
+/// The time that the machine may need, beyond its timeout, to report that there is no plan.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// How long leaving may take, in times of the patience with one request: the last records, and the end of the lease.
+/// The limit for leaving, in answer timeouts: it writes the last records and revokes the lease.
 const LEAVING: u32 = 3;
 
-/// The backend that is used where `coordination.endpoints` are named.
+/// The backend for configurations with `coordination.endpoints`.
 pub struct Pool {
     shared: Arc<Shared>,
     driver: AbortHandle,
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// An agent that carries nothing yet; nothing is opened. Within a runtime, on which it lives until it leaves or is dropped.
+    /// Starts an agent without units; nothing is opened. It runs on the current runtime until it leaves or is dropped.
     pub fn start(options: PoolOptions, wall: Arc<dyn WallClock>) -> Self {
         let store = Store::new(options.store.clone());
         let shared = Arc::new(Shared::new(options, store, wall));
@@ -48,13 +48,13 @@ impl Pool {
         Self { shared, driver }
     }
 
-    /// How it stands.
+    /// Returns the status of the backend.
     pub fn status(&self) -> PoolStatus {
         self.shared.status()
     }
 
-    /// Waits until another agent has had this one's id for `patience` without a break. It waits for ever if this agent becomes a
-    /// member, or needs not be one.
+    /// Waits until another agent has had this agent's id for `patience` without interruption. Waits forever if this agent
+    /// becomes a member, or need not be one.
     pub async fn id_is_taken(&self, patience: Duration) -> Holder {
         let mut steps = self.shared.steps();
         let mut since: Option<Instant> = None;
@@ -80,7 +80,8 @@ impl Pool {
         }
     }
 
-    /// Waits until etcd has answered anything, at most this long; whether it has. At once if this agent asks nothing of etcd.
+    /// Waits at most this long until etcd has answered anything; returns whether it has. Returns true at once if this agent
+    /// needs no etcd.
     pub async fn etcd_answers(&self, within: Duration) -> bool {
         let answered = async {
             let mut steps = self.shared.steps();
@@ -91,7 +92,7 @@ impl Pool {
                 }
                 tokio::select! {
                     _ = steps.changed() => {}
-                    // An answer need not be news for the machine.
+                    // An answer of etcd need not cause a step of the machine.
                     () = sleep(Duration::from_millis(100)) => {}
                 }
             }
@@ -159,7 +160,7 @@ impl Coordinator for Pool {
         };
         timeout(self.shared.options.agent.patience() + GRACE, asked)
             .await
-            .unwrap_or_else(|_| Err(no_plan("the question for the plan got no answer".to_owned())))
+            .unwrap_or_else(|_| Err(no_plan("the plan request timed out".to_owned())))
     }
 
     async fn next_work(&self) -> Work {

@@ -8,16 +8,16 @@ use tokio::time::{Instant, sleep};
 
 use crate::protocol::Now;
 
-/// A sleep is checked this often: the boot clock goes on while the machine sleeps, and timers do not.
+/// The interval at which a sleep is checked: the boot clock runs while the machine sleeps, and timers do not.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// The wall clock, which tests step.
+/// The wall clock, which tests can set.
 pub trait WallClock: Send + Sync + 'static {
-    /// The time of day in UTC, as the system believes it.
+    /// Returns the time of day in UTC according to the system.
     fn wall(&self) -> Timestamp;
 }
 
-/// The time on both clocks.
+/// Returns the time on both clocks.
 pub(super) fn now(wall: &dyn WallClock) -> Now {
     Now {
         boot: BootTime::now(),
@@ -25,7 +25,7 @@ pub(super) fn now(wall: &dyn WallClock) -> Now {
     }
 }
 
-/// Sleeps until a moment of the boot clock; at once if it has passed.
+/// Sleeps until a moment of the boot clock; returns at once if it has passed.
 pub(super) async fn sleep_until(moment: BootTime) {
     loop {
         let left = moment.since(BootTime::now());
@@ -36,14 +36,14 @@ pub(super) async fn sleep_until(moment: BootTime) {
     }
 }
 
-/// Where a moment of the monotonic clock lies on the boot clock, if the machine does not sleep in between.
+/// Converts a moment of the monotonic clock to the boot clock, assuming that the machine does not sleep in between.
 pub(super) fn on_boot_clock(moment: Instant) -> BootTime {
     let (now, boot) = (Instant::now(), BootTime::now());
     boot.plus(moment.saturating_duration_since(now))
         .minus(now.saturating_duration_since(moment))
 }
 
-/// Where a moment of the boot clock lies on the monotonic one.
+/// Converts a moment of the boot clock to the monotonic clock.
 pub(super) fn on_monotonic_clock(moment: BootTime) -> Instant {
     let (boot, now) = (BootTime::now(), Instant::now());
     let ahead = now + moment.since(boot);

@@ -1,4 +1,4 @@
-//! How a pool divides its work, computed from the members and plans that anybody can see.
+//! The division of a pool's work, computed from its members and plans in etcd.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::protocol::{AgentId, KeyHash, Plan, PlanMember, UnitHash};
 
 use super::view::PoolView;
 
-/// A unit of a plan, and how it is divided.
+/// A unit of a plan, and its division.
 #[derive(Debug)]
 pub struct DividedUnit<'a> {
     /// The schedule whose cycles the plan divides.
@@ -22,41 +22,41 @@ pub struct DividedUnit<'a> {
     carriers: Carriers,
 }
 
-/// What a member has of a unit.
+/// A member's share of a unit.
 #[derive(Debug, Clone, Copy)]
 pub struct MemberShare<'a> {
     /// The member as the plan lists it.
     pub member: &'a PlanMember,
-    /// Of the keys, between 0 and 1.
+    /// The share of the keys, between 0 and 1.
     pub share: f64,
-    /// Whether it is there, with the incarnation that the plan lists.
+    /// Whether the member is present with the incarnation that the plan lists.
     pub present: bool,
 }
 
-/// Who comes for a key.
+/// The members that poll a key, in their order.
 #[derive(Debug, Clone)]
 pub struct KeyOwner<'a> {
-    /// All that carry the unit, the owner first.
+    /// All candidates of the unit, the owner first.
     pub ranking: Vec<&'a PlanMember>,
-    /// Who polls what the owner leaves undone.
+    /// The member that takes over from the owner.
     pub stand_in: StandIn<'a>,
 }
 
-/// Who polls what the owner of a key leaves undone.
+/// The member that takes over a key from its owner.
 #[derive(Debug, Clone, Copy)]
 pub enum StandIn<'a> {
-    /// Nobody carries the unit.
+    /// The unit has no candidates.
     NoCarrier,
-    /// Nobody has to: the owner is there.
+    /// The owner is present.
     NotNeeded,
-    /// The owner is gone, and this one follows.
+    /// The owner is gone; this member is next.
     Next(&'a PlanMember),
-    /// All that carry the unit are gone.
+    /// All candidates are gone.
     AllGone,
 }
 
 impl PoolView {
-    /// Each unit of each plan.
+    /// Returns each unit of each plan.
     pub fn divided(&self) -> impl Iterator<Item = DividedUnit<'_>> {
         self.plans.iter().flat_map(move |(schedule, plan)| {
             let members = plan.members.iter();
@@ -71,7 +71,7 @@ impl PoolView {
         })
     }
 
-    /// Whether any plan lists a member of this id.
+    /// Returns whether any plan lists a member with this id.
     pub fn is_planned(&self, id: &AgentId) -> bool {
         let mut members = self.plans.iter().flat_map(|(_, plan)| plan.members.iter());
         members.any(|member| member.id == *id)
@@ -84,7 +84,7 @@ impl PoolView {
 }
 
 impl<'a> DividedUnit<'a> {
-    /// What each member that carries the unit has of these keys.
+    /// Returns each candidate's share of these keys.
     pub fn shares(&self, keys: &[String]) -> Vec<MemberShare<'a>> {
         let mut owned: BTreeMap<usize, u64> = BTreeMap::new();
         for owner in keys
@@ -106,7 +106,7 @@ impl<'a> DividedUnit<'a> {
         shares.collect()
     }
 
-    /// Who comes for a key, as if the member of the id `without` were not listed.
+    /// Returns the members that poll a key, as if the member with the id `without` were not listed.
     pub fn owner(&self, key: &str, without: Option<&str>) -> KeyOwner<'a> {
         let mut ranking = self.ranking(key);
         ranking.retain(|member| Some(member.id.as_str()) != without);
@@ -122,7 +122,7 @@ impl<'a> DividedUnit<'a> {
         KeyOwner { ranking, stand_in }
     }
 
-    /// To whom a key moves when its owner of this id goes; none if that one does not own it.
+    /// Returns the new owner of a key if the member with this id leaves; `None` if that member does not own the key.
     pub fn moves_from(&self, id: &AgentId, key: &str) -> Option<Option<&'a PlanMember>> {
         let mut ranking = self.ranking(key).into_iter();
         (ranking.next()?.id == *id).then(|| ranking.next())

@@ -1,4 +1,4 @@
-//! Does what the machine wants done in etcd, and wakes it when it wants to be woken.
+//! Executes the machine's requests in etcd, and runs its timer.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::reading::snapshot;
 use crate::session::Session;
 use crate::shared::{Attempt, Shared};
 
-/// The task that does the machine's requests.
+/// The task that executes the machine's requests.
 pub(super) struct Driver {
     shared: Arc<Shared>,
     prefix: Prefix,
-    /// What is under way for the present session.
+    /// The running requests of the current session.
     requests: JoinSet<()>,
     session: Option<Aborted>,
 }
 
-/// A task that ends with this.
+/// A task that is aborted when this is dropped.
 struct Aborted(AbortHandle);
 
 impl Drop for Aborted {
@@ -94,7 +94,7 @@ impl Driver {
                 });
             }
             Action::AskLease => self.shared.ask.notify_one(),
-            // Done by others, or not for etcd.
+            // Executed by the engine's side, or not a request.
             Action::Revoke
             | Action::Begin { .. }
             | Action::Succeed { .. }
@@ -103,13 +103,13 @@ impl Driver {
         }
     }
 
-    /// Ends the membership, after the writes that are under way.
+    /// Revokes the presence lease, after the running writes.
     async fn revoke(&mut self) {
         let written = async { while self.requests.join_next().await.is_some() {} };
-        // No longer than a request may take: all were begun before.
+        // All writes have started, so each ends within the timeout.
         let _ = timeout(self.shared.options.agent.patience(), written).await;
         if let Some(leases) = self.shared.leases() {
-            // If it cannot be had, the lease ends by itself.
+            // If the revocation fails, the lease expires.
             let _ = self.shared.store.revoke(leases.presence).await;
         }
         self.session = None;
@@ -117,7 +117,7 @@ impl Driver {
     }
 }
 
-/// Makes a write. Nothing if it is not known what became of it.
+/// Executes a write. Returns `None` if the outcome is unknown.
 async fn write(
     shared: &Shared,
     prefix: &Prefix,
@@ -153,7 +153,7 @@ async fn write(
     };
     let result = shared.store.transact(transaction).await;
     match &result {
-        // The presence lease is gone with what it stands for; the session asks for the records' lease anew.
+        // Without the presence lease the membership is over; the session replaces a lost record lease.
         Err(StoreError::LeaseGone) if !key.under_presence() => shared.longer.notify_one(),
         Err(StoreError::LeaseGone | StoreError::AnotherHistory { .. }) => shared.ask.notify_one(),
         _ => {}

@@ -1,4 +1,4 @@
-//! What the backend says: one typed function for each event of importance.
+//! The log events of the backend: one typed function for each important event.
 
 use nephoscope_model::ScheduleId;
 
@@ -14,10 +14,10 @@ pub(super) fn notice(notice: &Notice) {
     }
 }
 
-/// Something does not work that worked before, or fails in another way.
+/// An operation starts to fail, or fails with a different error.
 pub(super) fn trouble(what: &'static str, error: &StoreError) {
     match error {
-        // Somebody has to do something; all else may pass.
+        // An operator must act; other errors may resolve themselves.
         StoreError::PermissionDenied { .. }
         | StoreError::Credentials { .. }
         | StoreError::NoSpace
@@ -33,21 +33,21 @@ pub(super) fn over(what: &'static str) {
 
 pub(super) fn left_out(stops_polling: bool) {
     let shared = if stops_polling {
-        "nothing shared is polled here"
+        "this agent polls no shared resources"
     } else {
-        "what is shared is polled by the last plans that are known"
+        "this agent polls shared resources by the last known plans"
     };
     tracing::error!(
-        "coordination: this agent has been out of the pool for a whole cycle, and goes on trying to join: {shared}"
+        "coordination: this agent was not a member of the pool for a whole cycle and keeps trying to join; {shared}"
     );
 }
 
 pub(super) fn foreign_key(bad: &BadValue) {
-    tracing::warn!("coordination: passed over in etcd: {bad}");
+    tracing::warn!("coordination: ignored a key in etcd: {bad}");
 }
 
 pub(super) fn not_written(bad: &dyn std::fmt::Display) {
-    tracing::error!("coordination: failed to write a value that is too large: {bad}");
+    tracing::error!("coordination: failed to write a value: {bad}");
 }
 
 pub(super) fn not_remembered(error: &MemoryError) {
@@ -55,18 +55,18 @@ pub(super) fn not_remembered(error: &MemoryError) {
         .map(ToString::to_string)
         .unwrap_or_default();
     tracing::warn!(
-        "coordination: {error}: {cause}; after a crash this agent has to wait for the end of its own lease"
+        "coordination: {error}: {cause}; after a crash this agent must wait until its own lease expires"
     );
 }
 
 pub(super) fn work_refused(schedule: &ScheduleId) {
-    tracing::error!(%schedule, "coordination: the engine takes no more work, a succession is left to others");
+    tracing::error!(%schedule, "coordination: the engine's work queue is full; other agents take over instead");
 }
 
 pub(super) fn quota(bytes: u64, quota: u64) {
     tracing::warn!(
         bytes,
         quota,
-        "coordination: etcd's database has reached 80 % of its quota: compact and defragment it, and turn on auto-compaction"
+        "coordination: etcd's database has reached 80 % of its quota: compact and defragment it, and enable auto-compaction"
     );
 }

@@ -1,10 +1,10 @@
-//! The backend `etcd`: agents that share an etcd divide work by the protocol of the pool.
+//! The coordination backend `etcd`: agents that share an etcd divide work by the pool's protocol.
 //!
-//! All decisions are the machine's ([`crate::protocol`]). What is here does its input and output: [`Pool`] is asked by the engine
-//! and asks the machine, under a lock that is never held across a wait; one task, the driver, does what the machine wants done in etcd;
-//! another one, the session, holds the leases and the watches of one membership.
+//! The machine ([`crate::protocol`]) makes all decisions. The rest of this crate does its I/O: the engine calls [`Pool`],
+//! which queries the machine under a lock that is never held across an await; one task, the driver, executes the machine's
+//! requests in etcd; another task, the session, maintains the leases and watches of one membership.
 //!
-//! Nothing is opened as long as the agent carries no shared unit.
+//! No connection is opened while the agent has no shared unit.
 
 mod backend;
 mod clock;

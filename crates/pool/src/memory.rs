@@ -1,4 +1,4 @@
-//! What a membership leaves behind, so that the next process of the same agent need not wait for the end of its lease.
+//! The stored membership of an agent, so that its next process need not wait until the old lease expires.
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,53 +11,54 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::etcd::LeaseId;
 
-/// What is written is much shorter.
+/// The maximum size of the file; the written content is much shorter.
 const MAX_BYTES: u64 = 4096;
 
-/// Why the file was not read or written.
+/// The error of reading or writing the file.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// The file cannot be used.
-    #[error("cannot use {}", path.display())]
+    #[error("cannot access {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The I/O error.
         #[source]
         source: io::Error,
     },
-    /// It holds something else.
-    #[error("{} holds no membership", path.display())]
+    /// The file has unexpected content.
+    #[error("{} does not contain a membership", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The parse error.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// The last membership of this agent. Whoever holds the folder that the file is in may end its lease: the process that had it is gone.
+/// The last membership of this agent. The process that has locked the file's directory may revoke its lease: the process
+/// that had it is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerMember {
     /// `agent.id`.
     pub id: String,
     /// Its presence lease.
     pub lease: i64,
-    /// Which membership it was, for people.
+    /// Its incarnation, for people.
     pub incarnation: String,
-    /// The id of etcd's cluster: in another one the lease is not ours.
+    /// The id of etcd's cluster: in another cluster the lease id is meaningless.
     pub cluster: Option<u64>,
 }
 
 impl FormerMember {
-    /// The lease, if it can be one of the cluster with this id.
+    /// Returns the lease, unless it belongs to another cluster.
     pub(super) fn lease_in(&self, cluster: Option<u64>) -> Option<LeaseId> {
         let other = self.cluster.is_some() && cluster.is_some() && self.cluster != cluster;
         (!other).then_some(LeaseId(self.lease))
     }
 
-    /// Reads the file; nothing if it is not there.
+    /// Reads the file; returns `None` if it does not exist.
     pub(super) async fn read(path: &Path) -> Result<Option<Self>, MemoryError> {
         let failed = |source| MemoryError::File {
             path: path.to_owned(),
@@ -80,7 +81,7 @@ impl FormerMember {
         })
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     pub(super) async fn write(&self, path: &Path) -> Result<(), MemoryError> {
         let failed = |source| MemoryError::File {
             path: path.to_owned(),
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_written_is_read_and_what_is_damaged_is_told() {
+    async fn a_membership_is_read_back_and_corrupt_content_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("member.json");
         assert_eq!(FormerMember::read(&path).await.unwrap(), None);

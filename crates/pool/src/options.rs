@@ -1,25 +1,25 @@
-//! What the backend has to know.
+//! The options of the backend.
 
 use std::path::PathBuf;
 
 use crate::etcd::StoreOptions;
 use crate::protocol;
 
-/// etcd's own default for `--quota-backend-bytes`.
+/// etcd's default for `--quota-backend-bytes`.
 pub const DEFAULT_QUOTA: u64 = 2 * 1024 * 1024 * 1024;
 
-/// What a [`crate::Pool`] has to know.
+/// The options of a [`crate::Pool`].
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
-    /// The agent, as the protocol sees it.
+    /// The options of the protocol.
     pub agent: protocol::Options,
-    /// Where etcd is.
+    /// The options of the etcd client.
     pub store: StoreOptions,
-    /// What the keys of the pool begin with.
+    /// The prefix of the pool's keys.
     pub prefix: String,
-    /// A file that outlives a restart, in a folder that no other process uses. Without it, the key of a process that was killed
-    /// has to end with its lease before the next one can join.
+    /// A file that survives a restart, in a directory that no other process uses. Without it, the next process of a killed
+    /// agent joins only after the old lease has expired.
     pub memory: Option<PathBuf>,
-    /// The size at which etcd takes no more writes, if etcd does not tell it, in bytes.
+    /// The database size at which etcd rejects writes, in bytes, if etcd does not report it.
     pub quota: u64,
 }

@@ -1,22 +1,23 @@
-//! How long this agent has been out of the pool, as the edges of its cycles see it.
+//! Tracks how long this agent has been outside of the pool, as seen at the edges of its cycles.
 
 use std::time::Duration;
 
 use nephoscope_coordination::BootTime;
 
-/// Edges are a whole number of intervals apart, but for what two readings of the clocks differ by.
+/// Two readings of the clocks may shorten the distance of two edges by a part `1/SLACK` of the interval.
 const SLACK: u32 = 4;
 
-/// Since when an agent is out of the pool, and whether that was told.
+/// The time since when an agent is outside of the pool, and whether it was reported.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
-    /// The first edge that saw it outside; `None` while it is in the pool.
+    /// The first edge at which it was outside; `None` while it is in the pool.
     since: Option<BootTime>,
     told: bool,
 }
 
 impl Outside {
-    /// An edge of a schedule of this interval sees the agent outside. Whether it has been there for a whole cycle: `true` once.
+    /// Records that the agent is outside at an edge of a schedule with this interval. Returns `true` once, when it was
+    /// outside for a whole cycle.
     pub(super) fn seen(&mut self, edge: BootTime, interval: Duration) -> bool {
         let since = *self.since.get_or_insert(edge);
         let whole = edge.since(since) >= interval - interval / SLACK;
@@ -35,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_once_by_the_second_edge_also_where_that_reads_a_little_early() {
+    fn the_second_edge_reports_once_even_if_it_is_slightly_early() {
         for second in [17_990, 18_000, 18_010] {
             let mut outside = Outside::default();
             let told = [10_000, second, 26_000, 34_000].map(|edge| outside.seen(at(edge), INTERVAL));
@@ -44,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_with_longer_cycles_waits_for_its_own() {
+    fn a_schedule_with_longer_cycles_waits_for_its_own_interval() {
         let mut outside = Outside::default();
         assert!(!outside.seen(at(10_000), INTERVAL));
         assert!(!outside.seen(at(12_000), Duration::from_secs(60)));

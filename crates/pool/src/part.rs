@@ -1,4 +1,4 @@
-//! A division as the engine asks for it.
+//! A division as the plan of the engine's interface.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use nephoscope_coordination::{Plan, Share, Unit};
 
 use crate::protocol::{Division, KeyHash, Portion, UnitHash, UnitSet};
 
-/// This agent's part in a work.
+/// This agent's assignment in a work item.
 pub(super) struct Part {
     pub(super) division: Arc<Division>,
     pub(super) group_prefix: Arc<str>,

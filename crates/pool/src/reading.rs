@@ -1,10 +1,10 @@
-//! What stands in etcd, as the machine reads it.
+//! Converts etcd's entries to the machine's.
 
 use crate::etcd;
 use crate::events;
 use crate::protocol::{Content, Entry, Prefix, Revision, Snapshot};
 
-/// What the machine can read of entries of etcd.
+/// Converts the entries that the machine can read.
 pub(super) fn snapshot(prefix: &Prefix, revision: i64, entries: Vec<etcd::Entry>) -> Snapshot {
     let entries = entries.into_iter().filter_map(|entry| read_entry(prefix, &entry));
     Snapshot {
@@ -13,7 +13,7 @@ pub(super) fn snapshot(prefix: &Prefix, revision: i64, entries: Vec<etcd::Entry>
     }
 }
 
-/// An entry as the machine reads it. Keys that are none of the protocol's are passed over.
+/// Converts an entry. Keys that are not part of the protocol are ignored.
 fn read_entry(prefix: &Prefix, entry: &etcd::Entry) -> Option<Entry> {
     let (created, modified) = (Revision(entry.created), Revision(entry.modified));
     match prefix.entry(&entry.key, Some(&entry.value), created, modified) {
@@ -25,7 +25,7 @@ fn read_entry(prefix: &Prefix, entry: &etcd::Entry) -> Option<Entry> {
     }
 }
 
-/// A change as the machine reads it.
+/// Converts a change.
 pub(super) fn changed(prefix: &Prefix, change: etcd::Change) -> Option<Entry> {
     match change {
         etcd::Change::Put(entry) => read_entry(prefix, &entry),

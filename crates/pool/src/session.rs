@@ -1,4 +1,4 @@
-//! One membership, or an attempt at one: its leases, its watches.
+//! One membership, or an attempt at one: its leases and its watches.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::protocol::{self, Event, Incarnation, Prefix, Request, record_ttl};
 use crate::reading::{changed, snapshot};
 use crate::shared::{Attempt, Leases, Shared};
 
-/// A lease is kept alive this often while it lasts: two keepalives may be lost.
+/// The keepalives per TTL of a lease: two of them may be lost.
 const BEATS: u32 = 3;
 
-/// The pause after a keepalive that failed.
+/// The pause after a failed keepalive.
 const BEAT_AGAIN: Duration = Duration::from_millis(200);
 
-/// How often etcd is asked how it is.
+/// The interval at which the health of etcd is read.
 const HEALTH: Duration = Duration::from_secs(60);
 
-/// How many attempts to watch must fail in a row until etcd counts as lost: the first is of the watch that broke.
+/// The number of failed attempts to watch in a row after which etcd counts as lost: the first one is the broken watch.
 const LOST_AFTER: u32 = 2;
 
-/// One attempt at a membership, and the membership that comes of it.
+/// An attempt to join, and the resulting membership.
 pub(super) struct Session {
     shared: Arc<Shared>,
     number: u64,
     prefix: Prefix,
 }
 
-/// What a membership stands on.
+/// The leases and watches of a membership.
 struct Ground {
     leases: Leases,
     record_ttl: Duration,
@@ -52,9 +52,9 @@ impl Session {
         }
     }
 
-    /// Joins `after` a pause, and then keeps the leases alive and the watches standing until it is aborted.
+    /// Joins `after` a pause, then maintains the leases and watches until it is aborted.
     pub(super) async fn run(self, after: Duration) {
-        // Agents that failed together do not come back together: up to a quarter sooner, and none later.
+        // Agents that failed together must not come back together: the pause is shortened by up to a quarter.
         let spread = f64::from(Uuid::new_v4().as_u128() as u16) / f64::from(u16::MAX) / 4.0;
         sleep(after.mul_f64(1.0 - spread)).await;
         let ground = match self.join().await {
@@ -87,13 +87,13 @@ impl Session {
         self.shared.step_of(Some(self.number), event);
     }
 
-    /// Ends the former membership, asks for leases, and makes the watches stand.
+    /// Revokes the previous leases, requests new ones, and opens the watches.
     async fn join(&self) -> Result<Ground, StoreError> {
         let (store, memory) = (&self.shared.store, self.shared.options.memory.as_deref());
         let ttl = self.shared.options.agent.lease_ttl;
         let sent = BootTime::now();
         let (presence, _) = store.grant(ttl).await?;
-        // Its key stands under this agent's id, and nobody can join under this id as long as it does.
+        // The old key exists under this agent's id, and blocks the new one until its lease ends.
         let remembered = self.remembered(memory).await;
         for former in self.shared.former().into_iter().chain(remembered) {
             store.revoke(former).await?;
@@ -123,7 +123,7 @@ impl Session {
                 Some(News::Changes(_) | News::Resumed) => {}
                 None => {
                     return Err(StoreError::Unreachable {
-                        reason: "the agent stops".to_owned(),
+                        reason: "the agent is stopping".to_owned(),
                     });
                 }
             }
@@ -141,7 +141,7 @@ impl Session {
         })
     }
 
-    /// The presence lease of the last membership that is remembered on disk: of this process, or of one that was killed.
+    /// Returns the presence lease of the last stored membership: of this process, or of a killed one.
     async fn remembered(&self, memory: Option<&Path>) -> Option<LeaseId> {
         let remembered = match FormerMember::read(memory?).await {
             Ok(remembered) => remembered?,
@@ -153,7 +153,7 @@ impl Session {
         remembered.lease_in(self.shared.store.cluster())
     }
 
-    /// How long the records have to live.
+    /// Returns the required TTL of records.
     fn record_ttl(&self) -> Duration {
         let wait = self.shared.options.agent.succession_wait();
         record_ttl(self.shared.longest_interval(), wait)
@@ -169,7 +169,7 @@ impl Session {
         self.shared.store.follow(&prefixes)
     }
 
-    /// Keeps the presence lease alive, and tells of each acknowledgement.
+    /// Keeps the presence lease alive, and reports each acknowledgement.
     async fn keep_presence(&self, lease: LeaseId, sent: BootTime) {
         let period = self.shared.options.agent.lease_ttl / BEATS;
         let mut heart = Heart::new(self.shared.store.clone(), lease);
@@ -188,7 +188,7 @@ impl Session {
                 }
                 Ok(Beat::Gone) | Err(StoreError::AnotherHistory { .. }) => {
                     self.tell(Event::LeaseGone);
-                    // Another session begins.
+                    // A new session starts.
                     return;
                 }
                 Err(_) => {
@@ -202,7 +202,7 @@ impl Session {
         }
     }
 
-    /// Keeps the records' lease alive, and gets another one if it is gone or too short.
+    /// Keeps the record lease alive, and replaces it if it is gone or too short.
     async fn keep_records(&self, mut leases: Leases, mut ttl: Duration) {
         let mut heart = Heart::new(self.shared.store.clone(), leases.record);
         let mut next = Instant::now() + ttl / BEATS;
@@ -236,7 +236,7 @@ impl Session {
         }
     }
 
-    /// Tells of everything that changes.
+    /// Reports all changes.
     async fn follow(&self, mut follow: Follow) {
         let (mut failures, mut told) = (0, false);
         while let Some(news) = follow.next().await {
@@ -259,7 +259,7 @@ impl Session {
                     }
                 }
                 News::Resumed if told => {
-                    // The machine takes nothing for known any more: it is told everything.
+                    // The machine has discarded its knowledge: read everything again.
                     follow = self.watches();
                 }
                 News::Resumed => {
@@ -270,7 +270,7 @@ impl Session {
                     failures += 1;
                     let wiped = matches!(error, StoreError::AnotherHistory { .. });
                     if wiped {
-                        // The lease was there and is not any more; the other task finds out as well, later.
+                        // The lease is gone with the old etcd; makes the other task detect it now.
                         self.shared.ask.notify_one();
                     }
                     if failures < LOST_AFTER || wiped || matches!(error, StoreError::Compacted) {
@@ -285,7 +285,7 @@ impl Session {
         }
     }
 
-    /// Asks etcd now and then how it is.
+    /// Reads the health of etcd periodically.
     async fn look_after_etcd(&self) {
         loop {
             if let Ok(health) = self.shared.store.health().await {
@@ -296,7 +296,7 @@ impl Session {
     }
 }
 
-/// Whether an error means that nothing is known of etcd.
+/// Returns whether an error means that etcd is unreachable.
 fn lost(error: &StoreError) -> bool {
     matches!(
         error,

@@ -1,4 +1,4 @@
-//! The machine under its lock, and what it wants done.
+//! The machine behind its lock, and its pending actions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,28 +21,28 @@ use crate::protocol::{
 };
 use crate::status::{Counts, MemberView, PoolStatus, Trouble};
 
-/// Work that waits for the engine. When that much waits, the engine stands still: what comes then is given up at once, so that others
-/// take it, with one ERROR each.
+/// The maximum length of the engine's work queue. If it is full, the engine hangs: further work is given up at once, so
+/// that other agents take over, with one ERROR each.
 pub const MAX_WAITING_WORK: usize = 1_024;
 
-/// Cycles of one schedule that can still be cut off; an older one has ended long ago.
+/// The maximum number of cancellable cycles per schedule; older ones have ended.
 const MAX_TOKENS: usize = 16;
 
-/// What the engine's side and etcd's side of the backend have in common.
+/// The state that the engine's side and etcd's side of the backend share.
 pub(super) struct Shared {
     pub(super) options: PoolOptions,
     pub(super) store: Store,
     core: Mutex<Core>,
     wall: Arc<dyn WallClock>,
-    /// Counts the steps of the machine: who waits for an answer asks again after each.
+    /// Counts the machine's steps: a waiting caller asks again after each.
     stepped: watch::Sender<u64>,
-    /// The driver has something to do, or its next tick has changed.
+    /// The driver has a request, or its next tick has changed.
     pub(super) wake: Notify,
-    /// Work came for the engine.
+    /// The engine has new work.
     work: Notify,
-    /// The lease is to be asked for now.
+    /// The presence lease must be renewed now.
     pub(super) ask: Notify,
-    /// The records have to live longer than their lease is made for.
+    /// The records need a lease with a longer TTL.
     pub(super) longer: Notify,
     /// The agent has left the pool.
     pub(super) left: CancellationToken,
@@ -50,13 +50,13 @@ pub(super) struct Shared {
 
 struct Core {
     machine: Machine,
-    /// Counts the memberships and attempts at one: what an older one has to say is not heard.
+    /// Counts the sessions: events of older ones are ignored.
     session: u64,
     requests: VecDeque<Action>,
     work: VecDeque<Work>,
     tokens: BTreeMap<ScheduleId, BTreeMap<Timestamp, CancellationToken>>,
     leases: Option<Leases>,
-    /// The presence lease of the last membership, as long as it was not ended: the key of this agent may hang on it.
+    /// The presence lease of the last membership until it is revoked: this agent's key may be attached to it.
     former: Option<LeaseId>,
     /// The longest interval of a schedule with shared units so far.
     longest: Duration,
@@ -74,7 +74,7 @@ pub(super) struct Leases {
     pub(super) record: LeaseId,
 }
 
-/// What is tried with etcd.
+/// An operation on etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Attempt {
     Join,
@@ -131,12 +131,12 @@ impl Shared {
         clock::now(&*self.wall)
     }
 
-    /// Tells the machine what happened.
+    /// Processes an event.
     pub(super) fn step(&self, event: Event) {
         self.step_of(None, event);
     }
 
-    /// Tells the machine what happened in a session, unless there is a newer one.
+    /// Processes an event of a session, unless there is a newer one.
     pub(super) fn step_of(&self, session: Option<u64>, event: Event) {
         {
             let mut core = self.core.lock();
@@ -205,7 +205,7 @@ impl Shared {
                 events::notice(&notice);
             }
             Action::Join { .. } => {
-                // From here on nothing of the former membership counts.
+                // From here on the previous membership is void.
                 core.session += 1;
                 if let Some(leases) = core.leases.take() {
                     core.former = Some(leases.presence);
@@ -254,14 +254,14 @@ impl Shared {
         Agreed { plan, cancelled }
     }
 
-    /// Asks the machine something, which may make it want something done.
+    /// Queries the machine, which may cause new actions.
     pub(super) fn ask<T>(&self, question: impl FnOnce(&mut Machine, Now) -> T) -> T {
         let answer = question(&mut self.core.lock().machine, self.now());
         self.wake.notify_one();
         answer
     }
 
-    /// As [`Shared::ask`], for a question whose answer is a division of `cycle`.
+    /// As [`Shared::query`], for a query that returns a division of `cycle`.
     pub(super) fn ask_for_part<T>(
         &self,
         cycle: &CycleId,
@@ -275,12 +275,12 @@ impl Shared {
         Ok(agreed)
     }
 
-    /// For who waits until the machine knows more.
+    /// Returns a receiver that is notified after each step of the machine.
     pub(super) fn steps(&self) -> watch::Receiver<u64> {
         self.stepped.subscribe()
     }
 
-    /// The next work for the engine. Nothing is lost when it is not waited for to the end.
+    /// Waits for the engine's next work. Cancel safe.
     pub(super) async fn next_work(&self) -> Work {
         loop {
             let notified = self.work.notified();
@@ -291,7 +291,7 @@ impl Shared {
         }
     }
 
-    /// What the driver has to do next, and in which session.
+    /// Returns the driver's next request and its session.
     pub(super) fn next_request(&self) -> Option<(u64, Action)> {
         let mut core = self.core.lock();
         let request = core.requests.pop_front()?;
@@ -309,7 +309,7 @@ impl Shared {
         self.core.lock().leases
     }
 
-    /// The presence lease of this process' last membership, unless it was ended.
+    /// Returns the presence lease of this process's last membership, unless it was revoked.
     pub(super) fn former(&self) -> Option<LeaseId> {
         self.core.lock().former
     }
@@ -318,7 +318,7 @@ impl Shared {
         self.core.lock().former = None;
     }
 
-    /// Takes the leases of a session, unless there is a newer one.
+    /// Stores the leases of a session, unless there is a newer one.
     pub(super) fn set_leases(&self, session: u64, leases: Leases) {
         let mut core = self.core.lock();
         if session == core.session {
@@ -326,7 +326,7 @@ impl Shared {
         }
     }
 
-    /// The interval of a schedule with shared units.
+    /// Records the interval of a schedule with shared units.
     pub(super) fn interval(&self, interval: Duration) {
         let mut core = self.core.lock();
         if interval > core.longest {
@@ -336,8 +336,8 @@ impl Shared {
         }
     }
 
-    /// An edge of a schedule with shared units is near. Whoever has been out of the pool for as long as a cycle takes says so, once:
-    /// an operator may have to act, however well all else goes on.
+    /// Records that an edge of a schedule with shared units is near. An agent that was outside of the pool for a whole
+    /// cycle logs an ERROR, once: an operator may have to act, even if polling continues.
     pub(super) fn edge_is_near(&self, edge: BootTime, interval: Duration) {
         let mut core = self.core.lock();
         let status = core.machine.status(BootTime::now());
@@ -359,13 +359,13 @@ impl Shared {
         self.core.lock().longest
     }
 
-    /// Something was tried, and this came of it.
+    /// Records the result of an operation.
     pub(super) fn tried<T>(&self, attempt: Attempt, result: Result<T, StoreError>) -> Option<T> {
         let mut core = self.core.lock();
         match result {
             Ok(value) => {
-                // Whoever gets an answer need not try everything else to know that etcd answers. Reads are made when something is
-                // missing, which may be long after the last one was denied: who can write again is told anew if it is.
+                // Any success shows that etcd answers. Reads happen only when something is missing, possibly long after the
+                // last one was denied: a successful write clears a denied read, which is reported again if it recurs.
                 core.troubles.retain(|tried, (error, _)| {
                     let implied = attempt == Attempt::Write && *tried == Attempt::Read;
                     let stays =
@@ -391,7 +391,7 @@ impl Shared {
         }
     }
 
-    /// etcd was asked how it is.
+    /// Records the health of etcd.
     pub(super) fn set_health(&self, health: Health) {
         let was_filling = self.status().is_filling();
         self.core.lock().health = Some(health);
@@ -468,7 +468,7 @@ fn machine(options: protocol::Options) -> Machine {
     Machine::with_rules(options, protocol::Rules::of_environment())
 }
 
-/// A work as the machine names it.
+/// Converts the id of a work item to the machine's name.
 pub(super) fn name(work: &WorkId) -> WorkName {
     WorkName {
         schedule: work.cycle.schedule.clone(),

@@ -1,4 +1,4 @@
-//! How the backend stands, for readiness, metrics, the admin API and people.
+//! The status of the backend, for readiness, metrics, the admin API and people.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,29 +9,29 @@ use nephoscope_model::ScheduleId;
 use crate::etcd::{Health, StoreError};
 use crate::protocol::{AgentId, Incarnation, Member, Status};
 
-/// How the backend stands.
+/// The status of the backend.
 #[derive(Debug, Clone)]
 pub struct PoolStatus {
-    /// How the agent stands in its pool.
+    /// The status of the agent in its pool.
     pub agent: Status,
-    /// What does not work with etcd, and since when.
+    /// The failing operations on etcd.
     pub troubles: Vec<Trouble>,
-    /// How etcd was when it was last asked.
+    /// The last known health of etcd.
     pub health: Option<Health>,
-    /// The size at which etcd takes no more writes.
+    /// The database size at which etcd rejects writes.
     pub quota: u64,
     /// The id of etcd's cluster, once it is known.
     pub cluster: Option<u64>,
-    /// How long ago the keepalive was sent that etcd acknowledged last.
+    /// The time since the last acknowledged keepalive was sent.
     pub lease_age: Option<Duration>,
-    /// The members as this agent knows them.
+    /// The members that this agent knows.
     pub members: Vec<MemberView>,
-    /// What happened so far.
+    /// Counters since the start of the process.
     pub counts: Counts,
 }
 
 impl PoolStatus {
-    /// Whether etcd's database has reached 80 % of its quota.
+    /// Returns whether etcd's database has reached 80 % of its quota.
     pub fn is_filling(&self) -> bool {
         let quota = self.quota;
         self.health
@@ -40,18 +40,18 @@ impl PoolStatus {
     }
 }
 
-/// A member as this agent knows it.
+/// A member that this agent knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberView {
     /// `agent.id`.
     pub id: AgentId,
-    /// Which membership.
+    /// Its incarnation.
     pub incarnation: Incarnation,
     /// Its host.
     pub host: Arc<str>,
-    /// Whether it stops.
+    /// Whether it is stopping.
     pub leaving: bool,
-    /// How many units it carries, by schedule.
+    /// The number of its units, by schedule.
     pub units: BTreeMap<ScheduleId, usize>,
 }
 
@@ -71,51 +71,51 @@ impl MemberView {
     }
 }
 
-/// Something that does not work with etcd.
+/// An operation on etcd that currently fails.
 #[derive(Debug, Clone)]
 pub struct Trouble {
-    /// What was tried, to complete "failed to ...".
+    /// The operation, as a completion of "failed to ...".
     pub what: &'static str,
-    /// Why it failed.
+    /// The error.
     pub error: StoreError,
-    /// For how long it has been so.
+    /// How long it has been failing.
     pub lasts: Duration,
 }
 
 impl Trouble {
-    /// The word for it in readiness and metrics.
+    /// Returns the name of the error in readiness and metrics.
     pub fn name(&self) -> &'static str {
         self.error.name()
     }
 }
 
-/// What happened since the process was started.
+/// Counters since the start of the process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Times that this agent became a member.
     pub joined: u64,
-    /// Memberships that were lost while the agent lived.
+    /// Memberships that were lost while the agent was running.
     pub lost: u64,
-    /// Successions that this agent took on.
+    /// Takeovers that this agent started.
     pub successions: u64,
-    /// Cycles that were cut off, since others had what was this agent's.
+    /// Cycles that were cancelled because other members had this agent's share.
     pub cancelled: u64,
     /// Cycles without a plan in time.
     pub without_plan: u64,
-    /// Batches that the fence held back.
+    /// Batches that the fence rejected.
     pub fenced: u64,
-    /// Requests to etcd besides keepalives: writes, reads, joins.
+    /// Requests to etcd except keepalives: writes, reads, joins.
     pub requests: u64,
     /// Requests that failed.
     pub failed: u64,
-    /// Keys and changes that came from watches.
+    /// Changes of keys that watches delivered.
     pub watched: u64,
 }
 
-/// The agent that has this one's id.
+/// The error that another agent uses this agent's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`agent.id` is in use by an agent on host {host}; stop that one, or give this one another id")]
+#[error("`agent.id` is already in use by an agent on host {host}; stop that agent, or configure another id")]
 pub struct Holder {
-    /// Its host.
+    /// The host of the other agent.
     pub host: String,
 }

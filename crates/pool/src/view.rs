@@ -1,4 +1,4 @@
-//! A pool as anybody sees it who can read its keys.
+//! A pool as any client with read access to its keys sees it.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use crate::etcd::{LeaseId, Store, StoreError};
 use crate::protocol::{AgentId, Content, Key, Member, Plan, Prefix, Value};
 use crate::reading::snapshot;
 
-/// The members and plans of a pool, as they stand together.
+/// The members and plans of a pool at one revision.
 #[derive(Debug, Clone, Default)]
 pub struct PoolView {
     /// By id.
     pub members: Vec<SeenMember>,
     /// By schedule.
     pub plans: Vec<(ScheduleId, Plan)>,
-    /// Keys whose values cannot be read, and why.
+    /// Keys with invalid values, and the reasons.
     pub bad: Vec<String>,
 }
 
-/// A member as its key says.
+/// A member according to its key.
 #[derive(Debug, Clone)]
 pub struct SeenMember {
     /// Its id.
     pub id: AgentId,
-    /// What it says of itself.
+    /// Its value.
     pub member: Member,
-    /// How long ago its lease was renewed, to the second; nothing if the lease has ended meanwhile.
+    /// The time since its lease was renewed, in whole seconds; `None` if the lease has ended meanwhile.
     pub lease_age: Option<Duration>,
 }
 
 impl PoolView {
-    /// Reads it.
+    /// Reads the pool.
     ///
     /// # Errors
     ///

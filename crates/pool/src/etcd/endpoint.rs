@@ -1,4 +1,4 @@
-//! One endpoint, and the connection to it: made when first needed, and anew after it broke.
+//! One endpoint and its connection, which is made when first needed and replaced when it breaks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,31 +12,31 @@ use super::error::{self, StoreError};
 use super::options::StoreOptions;
 use super::tls;
 
-/// How long a connection on which a watch is open may be silent until it is asked for a sign of life. etcd closes connections that
-/// are asked more often than every 5 s (`--grpc-keepalive-min-time`), if nothing else passes.
+/// The time after which a silent connection with an open watch is pinged. etcd closes connections that are pinged more
+/// often than every 5 s without other traffic (`--grpc-keepalive-min-time`).
 ///
-/// This notices a dead connection of who only watches. A member notices sooner, by its lease.
+/// The ping detects a dead connection of a client that only watches. A member detects it earlier, through its lease.
 const PING_AFTER: Duration = Duration::from_secs(6);
 
-/// How long that sign of life may take.
+/// The time limit for the answer to a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An endpoint of etcd.
+/// An etcd endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// As configured, which shows no secret: an endpoint has no user information.
+    /// The configured URL. It contains no secret: an endpoint has no user information.
     pub(super) url: String,
     state: watch::Sender<State>,
 }
 
-/// A connection that was seen to work. Clones are the same connection.
+/// A working connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) client: Client,
-    /// Cancelled when somebody found the connection broken: streams on it are to be given up too, since a stream alone does
-    /// not notice that the other side has gone.
+    /// Cancelled when a caller finds the connection broken. Streams on it must end too, because a stream alone does not
+    /// detect that its peer is gone.
     pub(super) broken: CancellationToken,
-    /// From which endpoint of the store.
+    /// The index of the endpoint in the store.
     pub(super) endpoint: usize,
 }
 
@@ -66,7 +66,8 @@ impl Endpoint {
         }
     }
 
-    /// The connection, made if there is none. Making one goes on when this wait ends, so that slow is not the same as never.
+    /// Returns the connection, and makes it if there is none. The attempt continues when this wait ends, so that a slow
+    /// endpoint connects eventually.
     pub(super) async fn connection(
         self: &Arc<Self>,
         index: usize,
@@ -90,7 +91,7 @@ impl Endpoint {
         if begin {
             let (this, options) = (self.clone(), options.clone());
             tokio::spawn(async move {
-                // However the attempt ends, by a panic too, who waits is told.
+                // Waiters must be woken when the attempt ends, also by a panic.
                 let guard = Undecided(&this.state);
                 let state = match connect(&this.url, index, &options).await {
                     Ok(connection) => State::Connected(Box::new(connection)),
@@ -105,11 +106,11 @@ impl Endpoint {
                 State::Connected(connection) => Ok(Connection::clone(connection)),
                 State::Failed(error) => Err(error.clone()),
                 State::None | State::Connecting => {
-                    Err(self.unreachable("the attempt to connect was given up"))
+                    Err(self.unreachable("the connection attempt was aborted"))
                 }
             },
-            Ok(Err(_)) => Err(self.unreachable("the attempt to connect was given up")),
-            Err(_) => Err(self.unreachable("connecting takes longer")),
+            Ok(Err(_)) => Err(self.unreachable("the connection attempt was aborted")),
+            Err(_) => Err(self.unreachable("the connection attempt is still in progress")),
         }
     }
 
@@ -120,7 +121,7 @@ impl Endpoint {
     }
 }
 
-/// Takes back an attempt that ended without a result.
+/// Resets the state when an attempt ends without a result.
 struct Undecided<'a>(&'a watch::Sender<State>);
 
 impl Drop for Undecided<'_> {
@@ -145,7 +146,7 @@ async fn connect(url: &str, index: usize, options: &StoreOptions) -> Result<Conn
             broken: CancellationToken::new(),
             endpoint: index,
         }),
-        // Nothing of a caller's was sent yet.
+        // No request of the caller was sent yet.
         Ok(Err(StoreError::Unanswered { reason })) => Err(StoreError::Unreachable { reason }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(unreachable(format!(
@@ -159,10 +160,10 @@ async fn client(url: &str, options: &StoreOptions) -> Result<Client, StoreError>
     let mut with = ConnectOptions::new()
         .with_connect_timeout(options.connect_timeout)
         .with_keep_alive(PING_AFTER, PING_TIMEOUT)
-        // Without an open stream nobody waits, and etcd would take pings for an attack.
+        // Without an open stream no caller waits, and etcd would treat pings as an attack.
         .with_keep_alive_while_idle(false)
         .with_tcp_keepalive(PING_AFTER)
-        // Without it, a member that lost its cluster answers watches with silence.
+        // Otherwise a member that lost its cluster does not answer watches.
         .with_require_leader(true);
     if url.starts_with("https:") {
         with = with.with_tls(tls::read(&options.tls).await?);
@@ -172,19 +173,19 @@ async fn client(url: &str, options: &StoreOptions) -> Result<Client, StoreError>
         with = with.with_user(&user.name, user.password.expose());
     }
     let mut client = match Client::connect([url], Some(with)).await {
-        // The user is set up before etcd begins to ask for one.
+        // The user is configured before authentication is enabled in etcd.
         Err(error) if error::asks_for_no_user(&error) => Client::connect([url], Some(anonymous)).await,
         connected => connected,
     }
     .map_err(|error| refused(&error, url))?;
-    // The client connects when it is first used. A write must not be what finds out.
+    // The client connects at its first use. A write must not be that first use.
     client.status().await.map_err(|error| refused(&error, url))?;
     Ok(client)
 }
 
 fn refused(error: &Error, url: &str) -> StoreError {
     match error {
-        // Of building the channel: nothing was sent, and the URL is checked before.
+        // From building the channel: nothing was sent, and the URL was validated before.
         Error::TransportError(cause) => StoreError::Tls {
             reason: error::with_causes(url, Some(cause)),
         },

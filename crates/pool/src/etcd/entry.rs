@@ -1,19 +1,19 @@
-//! What stands in etcd, and how it changes.
+//! Entries in etcd, and their changes.
 
 use super::numbers::Revision;
 
-/// A key with its value.
+/// A key with its value and metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The whole key, with the prefix.
+    /// The full key, including the prefix.
     pub key: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
-    /// At which revision the key was created.
+    /// The revision of its creation.
     pub created: Revision,
-    /// At which revision it was last written.
+    /// The revision of its last write.
     pub modified: Revision,
-    /// The lease that it hangs on, or 0.
+    /// The attached lease, or 0.
     pub lease: i64,
 }
 
@@ -31,25 +31,25 @@ impl From<etcd_client::KeyValue> for Entry {
     }
 }
 
-/// All entries under one or more prefixes, as they stood together.
+/// All entries under one or more prefixes at one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     /// Sorted by key within each prefix.
     pub entries: Vec<Entry>,
-    /// At which revision.
+    /// The revision.
     pub revision: Revision,
 }
 
-/// An entry that has changed. After a broken connection one may come twice; its revision tells.
+/// A changed entry. After a broken connection a change may be repeated; its revision identifies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It was written.
+    /// The entry was written.
     Put(Entry),
-    /// It was deleted, or its lease ended.
+    /// The entry was deleted, or its lease expired.
     Deleted {
         /// The key.
         key: Vec<u8>,
-        /// At which revision.
+        /// The revision of the deletion.
         revision: Revision,
     },
 }

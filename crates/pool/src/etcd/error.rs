@@ -1,4 +1,4 @@
-//! Why etcd did not do what it was asked for, as far as the protocol makes a difference.
+//! Errors of etcd, as far as the protocol distinguishes them.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -6,86 +6,86 @@ use std::time::Duration;
 
 use etcd_client::Error;
 
-/// Why a call to etcd failed.
+/// The error of a call to etcd.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// No endpoint could be asked: a write has not happened.
+    /// No endpoint is reachable: a write was not executed.
     #[error("cannot reach etcd: {reason}")]
     Unreachable {
-        /// What happened at each endpoint.
+        /// The error of each endpoint.
         reason: String,
     },
-    /// An endpoint was asked, and no answer came: a write may have happened, or may happen yet.
+    /// An endpoint received the request and did not answer: a write may have been executed, or may still be.
     #[error("no answer from etcd: {reason}")]
     Unanswered {
-        /// From whom, and how long it was waited for or what broke.
+        /// The endpoint, and the timeout or the broken connection.
         reason: String,
     },
-    /// The endpoints that can be reached belong to a cluster without a majority: a write has not happened.
+    /// The reachable endpoints belong to a cluster without a majority: a write was not executed.
     #[error("etcd has no leader: {reason}")]
     NoLeader {
-        /// etcd's own words.
+        /// etcd's message.
         reason: String,
     },
-    /// The user may not do this under the prefix.
+    /// The user has no permission for this under the prefix.
     #[error(
         "etcd does not permit this, give the user a role with readwrite permission on the prefix: {reason}"
     )]
     PermissionDenied {
-        /// etcd's own words.
+        /// etcd's message.
         reason: String,
     },
-    /// etcd does not know the user, or not with this password.
+    /// etcd does not know the user, or the password is wrong.
     #[error("etcd does not accept `user` and `password`: {reason}")]
     Credentials {
-        /// etcd's own words.
+        /// etcd's message.
         reason: String,
     },
-    /// etcd takes no writes since its database has reached its quota.
-    #[error("etcd is full (alarm NOSPACE), compact and defragment it, then disarm the alarm")]
+    /// etcd rejects writes because its database has reached the quota.
+    #[error("etcd's database exceeds its quota (alarm NOSPACE); compact and defragment it, then disarm the alarm")]
     NoSpace,
-    /// The lease of a write is gone.
-    #[error("the lease is gone")]
+    /// The lease of a write does not exist.
+    #[error("the lease does not exist")]
     LeaseGone,
-    /// What was to be read from is compacted.
+    /// The requested revision is compacted.
     #[error("etcd has compacted the revision")]
     Compacted,
-    /// etcd is not the one that it was: it was wiped, restored or exchanged. Everything that was known from it is void. The next call
-    /// goes to the new one as if it were the first.
+    /// etcd was wiped, restored or replaced. All previous knowledge of it is void. The next call uses the new etcd as if it
+    /// were the first.
     #[error("etcd has lost its history: {reason}")]
     AnotherHistory {
-        /// How it was noticed.
+        /// How it was detected.
         reason: String,
     },
-    /// The answer is larger than anything that the pool writes.
-    #[error("what etcd has under {under} is too large: more than {limit}")]
+    /// The answer is larger than any data of a pool.
+    #[error("the data under {under} in etcd exceeds {limit}")]
     TooLarge {
-        /// Which keys.
+        /// The keys.
         under: String,
-        /// The bound.
+        /// The limit.
         limit: &'static str,
     },
-    /// A file that `tls` names, or what is in it.
+    /// A file in `tls` cannot be used.
     #[error("`coordination.tls` cannot be used: {reason}")]
     Tls {
-        /// Which option, and what is wrong.
+        /// The option and the error.
         reason: String,
     },
-    /// Anything else that etcd says.
-    #[error("etcd refuses: {reason}")]
+    /// Any other error of etcd.
+    #[error("etcd rejected the request: {reason}")]
     Refused {
-        /// etcd's own words.
+        /// etcd's message.
         reason: String,
     },
 }
 
 impl StoreError {
-    /// Whether a write may have happened although it failed, or may happen later.
+    /// Returns whether a failed write may have been executed, or may still be.
     pub fn may_have_happened(&self) -> bool {
         matches!(self, Self::Unanswered { .. })
     }
 
-    /// Whether it may be over without anybody's doing: it is no fault of the configuration, and etcd is not full.
+    /// Returns whether the error may resolve itself: it is neither a configuration error nor an exceeded quota.
     pub fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -98,7 +98,7 @@ impl StoreError {
         )
     }
 
-    /// The word for it in readiness and metrics.
+    /// Returns the name of the error in readiness and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "etcd_unreachable",
@@ -123,27 +123,28 @@ impl StoreError {
     }
 }
 
-/// What an attempt at one endpoint came to.
+/// The error of an attempt at one endpoint.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: StoreError,
     pub(super) cure: Cure,
 }
 
-/// What may help after a failed attempt.
+/// How a failed attempt can be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cure {
-    /// Nothing: the answer is an answer.
+    /// Not at all: the answer is final.
     None,
-    /// Another endpoint, or the same one a little later; the connection is sound.
+    /// At another endpoint, or at the same one later; the connection is healthy.
     Elsewhere,
-    /// Another connection: this one is broken.
+    /// Over a new connection: this one is broken.
     Reconnect,
-    /// Another connection to the same endpoint, which gets a new token. The request was refused before it did anything.
+    /// Over a new connection to the same endpoint, which gets a new token. The request was rejected before it had an
+    /// effect.
     Authenticate,
 }
 
-/// Codes of gRPC, as numbers: the crate that names them is not ours to depend on.
+/// gRPC status codes as numbers: the crate that names them is not a dependency.
 mod code {
     pub(super) const CANCELLED: i32 = 1;
     pub(super) const UNKNOWN: i32 = 2;
@@ -159,7 +160,7 @@ mod code {
     pub(super) const UNAUTHENTICATED: i32 = 16;
 }
 
-/// etcd's texts (`api/v3rpc/rpctypes/error.go` of etcd), as far as the codes do not say enough.
+/// etcd's messages (`api/v3rpc/rpctypes/error.go` of etcd), where the codes are ambiguous.
 mod text {
     pub(super) const PREFIX: &str = "etcdserver: ";
     pub(super) const NO_LEADER: &str = "etcdserver: no leader";
@@ -171,23 +172,23 @@ mod text {
     pub(super) const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
     pub(super) const LEASE_EXISTS: &str = "etcdserver: lease already exists";
     pub(super) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
-    /// Of etcd-client.
+    /// From etcd-client.
     pub(super) const KEEPALIVE_NOT_FOUND: &str = "lease not found";
-    /// Of tonic, for a message above the limit of the client.
+    /// From tonic, for a message above the client's limit.
     pub(super) const MESSAGE_TOO_LARGE: &str = "message length too large";
 }
 
-/// Whether etcd says that it asks for no users at all.
+/// Returns whether etcd reports that authentication is not enabled.
 pub(super) fn asks_for_no_user(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message() == text::AUTH_NOT_ENABLED)
 }
 
-/// Whether a lease of this id is there already.
+/// Returns whether a lease with this id already exists.
 pub(super) fn lease_exists(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message() == text::LEASE_EXISTS)
 }
 
-/// What an error of the client means, at `endpoint`.
+/// Classifies a client error at `endpoint`.
 pub(super) fn failed(error: &Error, endpoint: &str) -> Failed {
     let of = |error, cure| Failed { error, cure };
     let status = match error {
@@ -195,7 +196,7 @@ pub(super) fn failed(error: &Error, endpoint: &str) -> Failed {
         Error::LeaseKeepAliveError(text) if text == text::KEEPALIVE_NOT_FOUND => {
             return of(StoreError::LeaseGone, Cure::None);
         }
-        // Of a channel that is closed, and of streams that ended without a word.
+        // From a closed channel, or a stream that ended without a status.
         _ => {
             let reason = format!("{endpoint}: {error}");
             return of(StoreError::Unanswered { reason }, Cure::Reconnect);
@@ -221,7 +222,7 @@ pub(super) fn failed(error: &Error, endpoint: &str) -> Failed {
             };
             of(error, Cure::None)
         }
-        // A leader that changes, a disk that is slow, a server that is busy: etcd's own words, over a sound connection.
+        // The leader changes, the disk is slow, the server is busy: etcd's message, over a healthy connection.
         (code::UNAVAILABLE | code::UNKNOWN | code::DEADLINE_EXCEEDED | code::RESOURCE_EXHAUSTED, _)
             if message.starts_with(text::PREFIX) =>
         {
@@ -241,7 +242,7 @@ pub(super) fn failed(error: &Error, endpoint: &str) -> Failed {
     }
 }
 
-/// The text of a status, and of what is behind it: a connection that was refused, a certificate that nobody signed.
+/// Returns the text of a status and of its sources, such as a refused connection or an untrusted certificate.
 pub(super) fn with_causes(message: &str, mut cause: Option<&(dyn std::error::Error + 'static)>) -> String {
     let mut text = message.to_owned();
     while let Some(error) = cause {

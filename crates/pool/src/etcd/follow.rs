@@ -1,4 +1,4 @@
-//! Everything under some prefixes, and how it changes: read once, then watched, and read again where that is needed.
+//! All entries under some prefixes and their changes: reads them once, watches them, and reads them again when needed.
 
 use std::time::Duration;
 
@@ -14,36 +14,36 @@ use super::error::StoreError;
 use super::numbers::Revision;
 use super::store::Store;
 
-/// How many news wait for who follows. When that many wait, no more are taken from etcd, which keeps them: a follower that is this slow
-/// is told of its delay by the age of what it reads, not by a loss.
+/// The number of events that wait for the receiver. Further events stay in etcd: a slow receiver gets late events and loses
+/// none.
 pub const MAX_WAITING_NEWS: usize = 16;
 
 /// The pauses between attempts to watch.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// What follows some prefixes. Ends when it is dropped.
+/// A subscription to some prefixes. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Follow {
     news: mpsc::Receiver<News>,
     task: AbortHandle,
 }
 
-/// What is new under the prefixes.
+/// An event of a subscription.
 #[derive(Debug)]
 pub enum News {
-    /// Everything, from now on watched: at first, and whenever changes may have been missed (a revision that was compacted, another etcd).
-    /// What is not in it is gone.
+    /// All entries, which are watched from now on. Sent first, and whenever changes may have been missed (a compacted
+    /// revision, another etcd). An entry that is missing here is gone.
     Snapshot(Snapshot),
-    /// What has changed, in order.
+    /// Changes, in order.
     Changes(Vec<Change>),
-    /// Changes are not seen for now. Comes again with each attempt that fails.
+    /// The watch is broken. Repeated with each failed attempt.
     Broken(StoreError),
-    /// Changes are seen again, and none was missed.
+    /// The watch works again, and missed no change.
     Resumed,
 }
 
 impl Follow {
-    /// What is new. Nothing is lost when it is not waited for to the end. It gives nothing only when the runtime ends.
+    /// Waits for the next event. Cancel safe. Returns `None` only when the runtime ends.
     pub async fn next(&mut self) -> Option<News> {
         self.news.recv().await
     }
@@ -56,7 +56,8 @@ impl Drop for Follow {
 }
 
 impl Store {
-    /// Follows all keys that begin with one of `prefixes`, none of which is part of another. Changes under one prefix come in order.
+    /// Subscribes to all keys that begin with one of `prefixes`, none of which contains another. Changes under one prefix
+    /// arrive in order.
     pub fn follow(&self, prefixes: &[&[u8]]) -> Follow {
         let (sender, news) = mpsc::channel(MAX_WAITING_NEWS);
         let follower = Follower {
@@ -78,29 +79,29 @@ struct Follower {
     news: mpsc::Sender<News>,
     /// Changes when etcd turns out to be another one.
     history: watch::Receiver<u64>,
-    /// Of which etcd the revisions are that were seen.
+    /// The generation of etcd that the seen revisions belong to.
     number: u64,
-    /// Whether the last watch was refused for want of permission.
+    /// Whether the last watch was rejected for lack of permission.
     denied: bool,
 }
 
-/// Nobody follows any more.
+/// The receiver was dropped.
 struct Over;
 
-/// Up to which revision the changes under each prefix are known.
+/// The last known revision under each prefix.
 type Seen = Vec<Revision>;
 
-/// Up to where changes are known, and why no further. Without the former, everything is to be read anew.
+/// The last known revisions, and the reason for the interruption. Without revisions, everything must be read again.
 struct Interrupted {
     seen: Option<Seen>,
     error: StoreError,
 }
 
-/// A watch that stands.
+/// An open watch.
 struct Standing {
     connection: Connection,
     stream: WatchStream,
-    /// What came while it was set up.
+    /// Responses that arrived while the watch was opened.
     early: Vec<WatchResponse>,
     seen: Seen,
 }
@@ -138,7 +139,7 @@ impl Follower {
         }
     }
 
-    /// Reads everything unless it is known up to `seen`, and opens a watch from there.
+    /// Reads everything unless changes are known up to `seen`, and opens a watch from there.
     async fn stand(&mut self, seen: Option<Seen>) -> Result<(Standing, Option<Snapshot>), Interrupted> {
         let anew = |error| Interrupted { seen: None, error };
         let (snapshot, seen) = match seen {
@@ -169,7 +170,8 @@ impl Follower {
                 .check(before, response.header(), false)
                 .map_err(interrupted)?;
             if response.created() && seen.iter().any(|seen| revision < *seen) {
-                // A member that lags behind, or an etcd that has forgotten: a watch from a revision to come says nothing until it comes.
+                // The member lags behind, or etcd was wiped: a watch from a future revision stays silent until that
+                // revision.
                 let key = self.prefixes.first().map_or(&[][..], Vec::as_slice);
                 self.store.get(key).await.map_err(interrupted)?;
             }
@@ -184,7 +186,7 @@ impl Follower {
         Ok((standing, snapshot))
     }
 
-    /// Hands on changes until the watch ends.
+    /// Forwards changes until the watch ends.
     async fn read(&mut self, standing: Standing) -> Result<Interrupted, Over> {
         let Standing {
             connection,
@@ -209,7 +211,7 @@ impl Follower {
                 message = next => message,
                 () = connection.broken.cancelled() => Ok(None),
                 Ok(()) = self.history.changed() => {
-                    let reason = "another call has noticed".to_owned();
+                    let reason = "another call detected it".to_owned();
                     return Ok(Interrupted { seen: None, error: StoreError::AnotherHistory { reason } });
                 }
                 () = self.news.closed() => return Err(Over),
@@ -241,8 +243,8 @@ impl Follower {
             let changes = changes(&response);
             let watched = usize::try_from(response.watch_id() - 1).ok();
             if let Some(seen) = watched.and_then(|place| seen.get_mut(place)) {
-                // Of a change in several messages, all are to be seen again if the watch breaks between them. What a new watch
-                // says of itself is no news of its keys.
+                // If a change spans several messages, all of them must be seen again if the watch breaks in between. The
+                // creation of a watch reports no change of its keys.
                 let complete = !response.0.fragment && !response.created();
                 let last = changes.last().map(Change::revision);
                 let reached = last.or_else(|| response.header().map(|header| header.revision()));
@@ -254,7 +256,7 @@ impl Follower {
         }
     }
 
-    /// Why etcd ends the watch, if it does.
+    /// Returns the error with which etcd ends the watch, if it does.
     fn refused(&mut self, connection: &Connection, response: &WatchResponse) -> Option<StoreError> {
         if !response.canceled() {
             return None;
@@ -268,7 +270,7 @@ impl Follower {
             response.cancel_reason()
         );
         if response.cancel_reason().contains("permission denied") {
-            // etcd says the same of a token that has expired: a new connection has a new one.
+            // etcd sends the same message for an expired token: a new connection has a new token.
             connection.broken.cancel();
             if std::mem::replace(&mut self.denied, true) {
                 return Some(StoreError::PermissionDenied { reason });
@@ -278,7 +280,8 @@ impl Follower {
     }
 }
 
-/// Opens one stream with a watch of each prefix, whose numbers are those of the prefixes, from 1. Ends when all stand, or one is refused.
+/// Opens one stream with a watch for each prefix, numbered from 1 like the prefixes. Returns when all watches are open or
+/// one is rejected.
 async fn open(
     mut client: Client,
     prefixes: &[Vec<u8>],
@@ -294,7 +297,7 @@ async fn open(
                 .with_start_revision(seen + 1)
                 .with_watch_id(number)
                 .with_progress_notify()
-                // Large changes come in several messages, each within the client's limit.
+                // Large changes span several messages, each within the client's limit.
                 .with_fragment();
             (prefix.clone(), Some(options))
         });
@@ -330,7 +333,7 @@ impl Change {
 fn changes(response: &WatchResponse) -> Vec<Change> {
     let events = response.events().iter().filter_map(|event| {
         let entry = Entry::from(event.kv()?.clone());
-        // Not `event_type()`, which panics at a kind that it does not know.
+        // `event_type()` panics for an unknown type.
         match EventType::try_from(event.0.r#type) {
             Ok(EventType::Put) => Some(Change::Put(entry)),
             Ok(EventType::Delete) => Some(Change::Deleted {

@@ -1,29 +1,29 @@
-//! How etcd itself is doing.
+//! The health of etcd.
 
 use super::error::StoreError;
 use super::store::Store;
 
-/// What the member that answered says of itself and its cluster.
+/// The status of one member and its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// The endpoint that answered.
     pub endpoint: String,
-    /// The version of etcd.
+    /// Its version of etcd.
     pub version: String,
-    /// The size of the database's file, which the quota is about, in bytes.
+    /// The size of the database file, which counts against the quota, in bytes.
     pub database_bytes: u64,
-    /// How much of it is in use; the rest is free after a defragmentation.
+    /// The bytes in use; a defragmentation frees the rest.
     pub used_bytes: u64,
-    /// The quota, if etcd tells it (from 3.6 on).
+    /// The quota, if etcd reports it (3.6 or newer).
     pub quota_bytes: Option<u64>,
-    /// Whether etcd takes no writes since the quota was reached.
+    /// Whether etcd rejects writes because the quota was reached.
     pub no_space: bool,
     /// Whether the member knows a leader.
     pub has_leader: bool,
 }
 
 impl Store {
-    /// How etcd is doing, according to one member.
+    /// Reads the health of etcd from one member.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl Store {
         let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(Health {
             endpoint: self.url(connection.endpoint).to_owned(),
-            // Not longer than a version is.
+            // Limits the length of the text.
             version: status.version().chars().take(32).collect(),
             database_bytes: bytes(status.db_size()),
             used_bytes: bytes(status.raft_used_db_size()),

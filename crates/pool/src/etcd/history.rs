@@ -1,4 +1,4 @@
-//! Notices that etcd is not the one that it was.
+//! Detects a wiped, restored or replaced etcd.
 
 use etcd_client::ResponseHeader;
 use parking_lot::Mutex;
@@ -7,18 +7,19 @@ use tokio::sync::watch;
 use super::error::StoreError;
 use super::numbers::Revision;
 
-/// What is known of etcd's past.
+/// The known history of etcd.
 ///
-/// A linearizable answer never has a smaller revision than one that was there before it was asked for, and all members of a cluster
-/// name the same cluster. What contradicts this is another etcd, or one that was wiped or restored: since a cluster's id is made
-/// of its members' names and addresses, a wiped etcd has the same one.
+/// The revision of a linearizable answer is never smaller than a revision that was known before the request, and all
+/// members of a cluster report the same cluster id. An answer that contradicts this comes from another etcd, or from one
+/// that was wiped or restored. A cluster's id is derived from its members' names and addresses, so a wiped etcd has the
+/// same id.
 ///
-/// A wiped etcd whose revision has overtaken the old one before anybody looked shows neither. But then the leases of the pool are gone,
-/// and members join anew.
+/// A wiped etcd whose revision has already exceeded the old one shows neither sign. But then the pool's leases are gone,
+/// and the members join again.
 #[derive(Debug)]
 pub(super) struct History {
     known: Mutex<Known>,
-    /// Counts how many etcds there were.
+    /// Counts the etcds.
     number: watch::Sender<u64>,
 }
 
@@ -29,7 +30,7 @@ struct Known {
     number: u64,
 }
 
-/// What was known when a request was sent.
+/// The known state when a request was sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
     revision: Revision,
@@ -44,7 +45,7 @@ impl History {
         }
     }
 
-    /// To be asked for when a request is sent.
+    /// Returns the baseline for a request that is about to be sent.
     pub(super) fn before(&self) -> Before {
         let known = self.known.lock();
         Before {
@@ -53,17 +54,18 @@ impl History {
         }
     }
 
-    /// Which etcd it is, counted from 0.
+    /// Returns the generation of etcd, counted from 0.
     pub(super) fn number(&self) -> watch::Receiver<u64> {
         self.number.subscribe()
     }
 
-    /// The cluster's id, once it is known.
+    /// Returns the id of etcd's cluster, once it is known.
     pub(super) fn cluster(&self) -> Option<u64> {
         self.known.lock().cluster
     }
 
-    /// Compares an answer with the past. `linearizable` says whether its revision is of the whole cluster rather than of one member.
+    /// Compares an answer with the history. `linearizable` is true if its revision is the cluster's rather than one
+    /// member's.
     pub(super) fn check(
         &self,
         before: Before,
@@ -75,10 +77,10 @@ impl History {
         };
         let (cluster, revision) = (header.cluster_id(), header.revision());
         let mut known = self.known.lock();
-        // An answer of the etcd before this one says nothing on this one.
+        // An answer of the previous etcd says nothing about the current one.
         if before.number != known.number {
             return Err(StoreError::AnotherHistory {
-                reason: "it was noticed while this was under way".to_owned(),
+                reason: "it was detected during this call".to_owned(),
             });
         }
         let reason = match known.cluster {

@@ -1,4 +1,4 @@
-//! Keeps a lease alive, and knows for how long it surely is.
+//! Keeps a lease alive, and tracks until when it is certainly valid.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::numbers::LeaseId;
 use super::store::Store;
 
-/// Keeps one lease alive, one beat at a time.
+/// Keeps one lease alive, one keepalive at a time.
 #[derive(Debug)]
 pub struct Heart {
     store: Store,
@@ -19,8 +19,8 @@ pub struct Heart {
     stream: Option<Stream>,
 }
 
-/// A stream of keepalives. Answers carry no number: so there is never more than one question under way, and a stream whose answer was not
-/// waited for is not used again.
+/// A stream of keepalives. Answers carry no request number, so at most one request is pending, and a stream with an
+/// abandoned request is not used again.
 #[derive(Debug)]
 struct Stream {
     connection: Connection,
@@ -28,20 +28,20 @@ struct Stream {
     answers: LeaseKeepAliveStream,
 }
 
-/// What etcd says of the lease.
+/// The state of a lease according to etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
-    /// It lives, for at least its TTL after `sent`.
+    /// It exists, for at least its TTL after `sent`.
     Alive {
-        /// When the keepalive that etcd acknowledged was sent, on the boot-time clock.
+        /// The time at which the acknowledged keepalive was sent, on the boot clock.
         sent: Duration,
     },
-    /// It does not exist, or exists no more.
+    /// It does not exist, or no longer.
     Gone,
 }
 
 impl Heart {
-    /// For a lease that was granted.
+    /// Creates a keeper for a granted lease.
     pub fn new(store: Store, lease: LeaseId) -> Self {
         Self {
             store,
@@ -50,22 +50,22 @@ impl Heart {
         }
     }
 
-    /// The lease.
+    /// Returns the lease.
     pub fn lease(&self) -> LeaseId {
         self.lease
     }
 
-    /// Sends a keepalive and waits for its answer, at most one request timeout, at whichever endpoint answers.
+    /// Sends a keepalive and waits at most one request timeout for its answer, from any endpoint.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: whether the lease lives is not known. [`StoreError::AnotherHistory`]: it is gone with its etcd.
+    /// [`StoreError`]: the state of the lease is unknown. [`StoreError::HistoryChanged`]: the lease is gone with its etcd.
     pub async fn beat(&mut self) -> Result<Beat, StoreError> {
         let limit = self.store.request_timeout();
         let deadline = Instant::now() + limit;
-        // Out of its place: if this is dropped halfway, an answer is under way that nobody may take for another's.
+        // Taken out: if this future is dropped, an answer is still pending that must not be matched to another request.
         if let Some(stream) = self.stream.take() {
-            // Where there are others, they get half of the time.
+            // With several endpoints, the others get half of the time.
             let share = if self.store.has_several_endpoints() {
                 limit / 2
             } else {
@@ -136,7 +136,7 @@ impl Heart {
     }
 }
 
-/// The time since the machine was started, with the time that it was suspended.
+/// Returns the time since boot, including suspended time.
 fn boot_time() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(

@@ -1,11 +1,11 @@
-//! The store: what etcd can do, as the protocol of the pool needs it.
+//! The store: the operations of etcd that the pool's protocol needs.
 //!
-//! A [`Store`] has one client for each endpoint and goes to another endpoint by itself, since etcd-client's own balancer
-//! goes on asking members that are dead (measured with 0.21: more than half of all requests fail with one of three alive).
-//! Every call has a deadline. Nothing is opened before the first call.
+//! A [`Store`] has one client for each endpoint and fails over itself, because etcd-client's own balancer keeps sending
+//! requests to dead members (measured with 0.21: more than half of all requests fail with one of three members alive).
+//! Every call has a deadline. No connection is opened before the first call.
 //!
-//! What comes from etcd is untrusted: anyone with access to the prefix can write there. So what is read has bounds
-//! ([`MAX_READ_BYTES`], [`MAX_READ_KEYS`]), and what it says is for others to judge.
+//! Data in etcd is untrusted: anyone with access to the prefix can write there. Reads are therefore bounded
+//! ([`MAX_READ_BYTES`], [`MAX_READ_KEYS`]), and callers validate the content.
 
 mod endpoint;
 mod entry;

@@ -1,8 +1,8 @@
-//! The numbers that etcd gives.
+//! Numbers that etcd assigns.
 
-/// A revision of etcd's store: each write makes a greater one.
+/// A revision of etcd's store, which increases with every write.
 pub type Revision = i64;
 
-/// A lease of etcd: keys that hang on it go when it ends.
+/// A lease of etcd. Its keys are deleted when it expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseId(pub i64);

@@ -1,4 +1,4 @@
-//! Where etcd is, who we are to it, and how long it may take.
+//! Endpoints, credentials and timeouts of etcd.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use nephoscope_plugin::Secret;
 
-/// What a [`crate::etcd::Store`] needs to know.
+/// The options of a [`crate::etcd::Store`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// `http://host:port` or `https://host:port`, each member of one etcd cluster. At least one.
+    /// `http://host:port` or `https://host:port` of each member of one etcd cluster. At least one.
     pub endpoints: Vec<String>,
-    /// Name and password, if etcd asks for them.
+    /// The user, if authentication is enabled in etcd.
     pub user: Option<User>,
-    /// For endpoints with `https`: whom we trust, and what we show.
+    /// The certificates for `https` endpoints.
     pub tls: TlsFiles,
-    /// How long one call may take, with all its attempts at all endpoints.
+    /// The time limit of one call, including all attempts at all endpoints.
     pub request_timeout: Duration,
-    /// How long it may take to connect to one endpoint: TCP, TLS, and the check of the password, which etcd makes slow on purpose.
+    /// The time limit for connecting to one endpoint: TCP, TLS, and the password check, which etcd makes slow on purpose.
     pub connect_timeout: Duration,
 }
 
@@ -38,16 +38,16 @@ impl fmt::Debug for User {
     }
 }
 
-/// Files in PEM form. They are read again at every connection, so that renewed certificates are taken.
+/// PEM files. They are read at every connection, so that renewed certificates take effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The authorities that may sign etcd's certificate. Without it those of the system.
+    /// The authorities that may sign etcd's certificate. Default: those of the system.
     pub ca: Option<PathBuf>,
-    /// Our certificate, followed by those of intermediate authorities, and its key.
+    /// The client certificate, followed by intermediate certificates, and its key.
     pub identity: Option<Identity>,
 }
 
-/// A certificate and its key, both as files.
+/// The files of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The certificate.

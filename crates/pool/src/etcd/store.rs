@@ -1,4 +1,4 @@
-//! Calls to etcd, each with a deadline, at whichever endpoint answers.
+//! Calls to etcd, each with a deadline, at any endpoint that answers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,25 +21,25 @@ use super::numbers::{LeaseId, Revision};
 use super::options::StoreOptions;
 use super::transaction::{Outcome, Transaction, Write};
 
-/// How many keys one read may give. A pool of a thousand members on a hundred schedules has fewer; more is not a pool's.
+/// The maximum number of keys in one read. A pool of a thousand members on a hundred schedules has fewer.
 pub const MAX_READ_KEYS: usize = 250_000;
 
-/// How many bytes of keys and values one read may give.
+/// The maximum number of bytes of keys and values in one read.
 pub const MAX_READ_BYTES: usize = 64 * 1024 * 1024;
 
-/// How many keys are asked for at once. Fewer, when they do not fit into a message.
+/// The number of keys in one page; fewer, if they do not fit into a message.
 const PAGE: i64 = 1_000;
 
-/// A read that found its revision compacted between two pages begins anew, this often.
+/// The number of attempts at a read whose revision is compacted between two pages.
 const READS: usize = 3;
 
-/// When the first endpoint is silent for as long, the next one is asked as well. Of a read the first answer counts.
+/// The time without an answer after which the next endpoint is tried in parallel. The first answer to a read is used.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The pauses between two rounds through all endpoints.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
-/// etcd. Clones share their connections.
+/// A client of etcd. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -49,32 +49,32 @@ pub struct Store {
 struct Shared {
     options: Arc<StoreOptions>,
     endpoints: Vec<Arc<Endpoint>>,
-    /// The endpoint that answered last.
+    /// The index of the endpoint that answered last.
     preferred: AtomicUsize,
     history: History,
 }
 
-/// What etcd answered.
+/// An answer of etcd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// To the question.
+    /// The result.
     pub value: T,
-    /// As of which revision.
+    /// The revision of the store.
     pub revision: Revision,
 }
 
-/// A running attempt: where, and what it came to.
+/// A running attempt: the endpoint's index and the result.
 type Attempt<'a, T> = Pin<Box<dyn Future<Output = (usize, Result<(Connection, T), Failed>)> + Send + 'a>>;
 
 impl Store {
-    /// A store of which nothing is opened yet.
+    /// Creates a store without opening a connection.
     pub fn new(options: StoreOptions) -> Self {
         let endpoints: Vec<_> = options
             .endpoints
             .iter()
             .map(|url| Arc::new(Endpoint::new(url)))
             .collect();
-        // Agents are spread over the endpoints.
+        // Distributes agents over the endpoints.
         let first = Uuid::new_v4().as_u128() as usize % endpoints.len().max(1);
         Self {
             shared: Arc::new(Shared {
@@ -86,17 +86,17 @@ impl Store {
         }
     }
 
-    /// How long one call may take.
+    /// Returns the time limit of one call.
     pub fn request_timeout(&self) -> Duration {
         self.shared.options.request_timeout
     }
 
-    /// The id of etcd's cluster, once etcd has answered.
+    /// Returns the id of etcd's cluster, once etcd has answered.
     pub fn cluster(&self) -> Option<u64> {
         self.shared.history.cluster()
     }
 
-    /// What a key holds, as of now: a linearizable read.
+    /// Reads a key (linearizable).
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Store {
         Ok(Answer { value, revision })
     }
 
-    /// All entries under a prefix as they stand together, as of now: a linearizable read, in as many pages as it takes.
+    /// Reads all entries under a prefix at one revision (linearizable), in as many pages as needed.
     ///
     /// # Errors
     ///
@@ -119,11 +119,11 @@ impl Store {
         self.ranges(&[prefix]).await
     }
 
-    /// All entries under any of several prefixes, none of which is part of another, as they stand together: as [`Store::range`].
+    /// Reads all entries under several prefixes, none of which contains another, at one revision. See [`Store::range`].
     ///
     /// # Errors
     ///
-    /// As [`Store::range`], the bounds for each prefix.
+    /// As [`Store::range`]; the limits apply to each prefix.
     pub async fn ranges(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
         let mut outcome = Err(StoreError::Compacted);
         for _ in 0..READS {
@@ -145,7 +145,7 @@ impl Store {
         Ok(all)
     }
 
-    /// At a revision, or at the present one if it is 0.
+    /// Reads at a revision, or at the current one if it is 0.
     async fn pages(&self, prefix: &[u8], revision: Revision) -> Result<Snapshot, StoreError> {
         let end = end_of(prefix);
         let mut snapshot = Snapshot {
@@ -169,7 +169,7 @@ impl Store {
             };
             let mut response = match self.ask(get).await {
                 Ok((_, response)) => response,
-                // A page of large values.
+                // The values are large: use smaller pages.
                 Err(StoreError::TooLarge { .. }) if page > 1 => {
                     page = (page / 4).max(1);
                     continue;
@@ -201,11 +201,11 @@ impl Store {
         }
     }
 
-    /// Writes a value, whatever was there.
+    /// Writes a value unconditionally.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have happened nevertheless ([`StoreError::may_have_happened`]).
+    /// [`StoreError`]; the write may have been executed nevertheless ([`StoreError::may_have_happened`]).
     pub async fn put(
         &self,
         key: &[u8],
@@ -224,11 +224,11 @@ impl Store {
         Ok(self.transact(transaction).await?.revision)
     }
 
-    /// Makes writes together, if conditions hold.
+    /// Executes writes in one transaction if its conditions hold.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it may have happened nevertheless ([`StoreError::may_have_happened`]).
+    /// [`StoreError`]; the writes may have been executed nevertheless ([`StoreError::may_have_happened`]).
     pub async fn transact(&self, transaction: Transaction) -> Result<Answer<Outcome>, StoreError> {
         let before = self.before();
         let response = self.write(|mut client| {
@@ -241,14 +241,14 @@ impl Store {
         Ok(Answer { value, revision })
     }
 
-    /// A new lease, and for how long etcd grants it: at least as long as asked for, in whole seconds.
+    /// Grants a lease. Returns it and its TTL: at least the requested one, in whole seconds.
     ///
     /// # Errors
     ///
     /// [`StoreError`]
     pub async fn grant(&self, ttl: Duration) -> Result<(LeaseId, Duration), StoreError> {
         let before = self.before();
-        // With an id of our own a grant can be repeated: it is the same lease.
+        // With a client-chosen id the grant can be repeated: it is the same lease.
         let id = LeaseId((Uuid::new_v4().as_u128() as i64 & i64::MAX).max(1));
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let granted = self.ask(move |mut client| async move {
@@ -265,7 +265,7 @@ impl Store {
         Ok((id, Duration::from_secs(u64::try_from(granted).unwrap_or(seconds))))
     }
 
-    /// Ends a lease, and deletes what hangs on it. One that is gone already is fine.
+    /// Revokes a lease and deletes its keys. A missing lease is not an error.
     ///
     /// # Errors
     ///
@@ -278,7 +278,7 @@ impl Store {
         }
     }
 
-    /// How much longer a lease lives if nobody keeps it alive, to the second; nothing if it is gone.
+    /// Returns the remaining time of a lease in whole seconds; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -300,7 +300,7 @@ impl Store {
         }
     }
 
-    /// How long ago a lease was granted or kept alive, to the second; nothing if it is gone.
+    /// Returns the time since a lease was granted or kept alive, in whole seconds; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -321,7 +321,7 @@ impl Store {
         }
     }
 
-    // ---- for the other modules of the store
+    // ---- for the store's other modules
 
     pub(super) fn before(&self) -> Before {
         self.shared.history.before()
@@ -331,7 +331,7 @@ impl Store {
         self.shared.history.number()
     }
 
-    /// Compares an answer with what was known before; its revision.
+    /// Compares an answer with the known history and returns its revision.
     pub(super) fn check(
         &self,
         before: Before,
@@ -346,7 +346,7 @@ impl Store {
         self.shared.endpoints.len() > 1
     }
 
-    /// What an error of a stream means, whose connection is given up if it is broken.
+    /// Classifies a stream's error, and marks the connection as broken if it is.
     pub(super) fn failed(&self, connection: &Connection, error: &Error) -> StoreError {
         let failed = error::failed(error, self.url(connection.endpoint));
         if matches!(failed.cure, Cure::Reconnect | Cure::Authenticate) {
@@ -362,7 +362,7 @@ impl Store {
             .map_or("etcd", |endpoint| &endpoint.url)
     }
 
-    /// Asks for something that may be asked for twice: one endpoint after the other, beginning with the one that answered last, until one
+    /// Sends an idempotent request to one endpoint after the other, starting with the one that answered last, until one
     /// answers or the time is over.
     pub(super) async fn ask<T, F, R>(&self, request: F) -> Result<(Connection, T), StoreError>
     where
@@ -434,7 +434,7 @@ impl Store {
         Err(troubles.into_error())
     }
 
-    /// One request at one endpoint, and once more if its token has expired.
+    /// Sends one request to one endpoint, and once more if its token has expired.
     fn attempt<'a, T, F, R>(&'a self, index: usize, deadline: Instant, request: &'a F) -> Attempt<'a, T>
     where
         T: Send + 'a,
@@ -492,7 +492,7 @@ impl Store {
         };
         let connection = endpoint.connection(index, &shared.options, deadline).await;
         connection.map_err(|error| {
-            // A password that is wrong is wrong everywhere, and etcd makes each attempt expensive for itself.
+            // A wrong password is wrong at every endpoint, and each attempt is expensive for etcd.
             let cure = if matches!(error, StoreError::Credentials { .. }) {
                 Cure::None
             } else {
@@ -502,7 +502,8 @@ impl Store {
         })
     }
 
-    /// Sends a write once, over a connection that is known to work; to another endpoint only if it certainly did not happen.
+    /// Sends a write once, over a connection that is known to work. Tries another endpoint only if the write was certainly
+    /// not executed.
     async fn write<T, F, R>(&self, request: F) -> Result<T, StoreError>
     where
         T: Send,
@@ -540,7 +541,7 @@ impl Store {
     }
 }
 
-/// What went wrong at several endpoints: the one that says most is told.
+/// The errors of several endpoints, of which the most informative one is reported.
 #[derive(Debug, Default)]
 struct Troubles {
     worst: Option<StoreError>,
@@ -576,7 +577,7 @@ impl Troubles {
     }
 }
 
-/// The end of the range of keys that begin with `prefix`.
+/// Returns the end of the range of keys that begin with `prefix`.
 pub(super) fn end_of(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -594,7 +595,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_ends_behind_the_last_key_with_the_prefix() {
+    fn a_range_ends_after_the_last_key_with_the_prefix() {
         assert_eq!(end_of(b"a/"), b"a0");
         assert_eq!(end_of(&[b'a', 0xff]), b"b");
         assert_eq!(end_of(&[0xff]), [0]);

@@ -1,4 +1,4 @@
-//! Reads the files of `tls`.
+//! Reads the files in `tls`.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use tokio::io::AsyncReadExt as _;
 use super::error::StoreError;
 use super::options::TlsFiles;
 
-/// A certificate file is no larger; more is some other file.
+/// The maximum size of a certificate file.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
-/// What makes TLS sessions as `files` say.
+/// Reads the files and returns the TLS options.
 pub(super) async fn read(files: &TlsFiles) -> Result<TlsOptions, StoreError> {
     let mut tls = TlsOptions::new();
     tls = match &files.ca {
@@ -39,7 +39,7 @@ async fn pem(option: &str, path: &Path) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes).await;
     read.map_err(failed)?;
-    // The client takes a file without any certificate for one with none to trust, and says so much later.
+    // The client accepts a file without certificates as an empty trust store, and fails much later.
     if bytes.len() as u64 > MAX_FILE || !String::from_utf8_lossy(&bytes).contains("-----BEGIN ") {
         return Err(other());
     }

@@ -1,40 +1,40 @@
-//! Writes that happen together, if conditions hold.
+//! Transactions: writes that are executed together if conditions hold.
 
 use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 
 use super::entry::Entry;
 use super::numbers::{LeaseId, Revision};
 
-/// Writes that happen together if all conditions hold, and reads that are made in the same moment, whether they hold or not.
+/// Writes that are executed together if all conditions hold, and reads otherwise.
 ///
-/// A transaction that got no answer is never tried again here: whether it has happened is for the caller to find out.
+/// A transaction without an answer is not retried here: the caller finds out whether it was executed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
-    /// All must hold.
+    /// Conditions; all must hold.
     pub conditions: Vec<Condition>,
-    /// Done if they do.
+    /// Writes that are executed if the conditions hold.
     pub writes: Vec<Write>,
-    /// What the keys hold before: answered only if the conditions do not hold.
+    /// Reads that are executed if they do not hold.
     pub otherwise: Vec<Read>,
 }
 
-/// What must hold.
+/// A condition of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// There is no such key.
+    /// The key does not exist.
     Absent(Vec<u8>),
     /// The key was last written at this revision.
     ModifiedAt(Vec<u8>, Revision),
-    /// The key was created at this revision: it is still the same one, whatever was written since.
+    /// The key was created at this revision; later writes do not matter.
     CreatedAt(Vec<u8>, Revision),
-    /// The key holds this.
+    /// The key has this value.
     Holds(Vec<u8>, Vec<u8>),
 }
 
-/// What is written.
+/// A write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// A value, on a lease if there is one.
+    /// Writes a value, optionally with a lease.
     Put {
         /// The key.
         key: Vec<u8>,
@@ -43,7 +43,7 @@ pub enum Write {
         /// The lease.
         lease: Option<LeaseId>,
     },
-    /// The key is deleted if it is there.
+    /// Deletes the key if it exists.
     Delete(Vec<u8>),
 }
 
@@ -51,12 +51,12 @@ pub enum Write {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read(pub Vec<u8>);
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The conditions held and the writes were made, at the revision of the answer.
+    /// The conditions held and the writes were executed, at the revision of the answer.
     Done,
-    /// They did not hold: what [`Transaction::otherwise`] read, in its order.
+    /// The conditions did not hold; contains the results of [`Transaction::otherwise`] in its order.
     Refused(Vec<Option<Entry>>),
 }
 

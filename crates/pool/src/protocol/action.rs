@@ -1,4 +1,4 @@
-//! What the machine wants done: requests to etcd, work for the engine, notices for people.
+//! The machine's actions: requests to etcd, work for the engine, notices for people.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,91 +11,91 @@ use super::ids::{Incarnation, Revision};
 use super::notice::Notice;
 use super::record::{Key, Value};
 
-/// Something to be done. Actions of one step are to be started in their order; requests need not wait for each other,
-/// except that an [`Action::Revoke`] waits for the writes before it, and writes of one key are done in their order. Each
-/// request is answered, or has failed, within [`Options::patience`](super::Options::patience).
+/// An action. The driver starts the actions of one step in their order. Requests need not wait for each other, except that
+/// an [`Action::Revoke`] waits for the writes before it, and writes to one key are executed in order. Each request is
+/// answered or has failed within [`Options::answer_timeout`](super::Options::answer_timeout).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// After `after`: forget what goes on for the former membership, revoke its presence lease if it may still be, grant
-    /// a presence lease and a record lease ([`record_ttl`](super::record_ttl)), make the watches stand, and answer with
-    /// [`Event::Session`](super::Event::Session), or with [`Event::Failed`](super::Event::Failed). The former record lease
-    /// is not kept alive any more, and never revoked: what hangs on it goes when nobody needs it.
+    /// After `after`: drop all requests of the previous membership, revoke its presence lease if it may still exist, grant
+    /// a presence lease and a record lease ([`record_ttl`](super::record_ttl)), open the watches, and answer with
+    /// [`Event::Session`](super::Event::Session), or with [`Event::Failed`](super::Event::Failed). The previous record
+    /// lease is no longer kept alive, and never revoked: its keys expire when they are no longer needed.
     Join {
-        /// A backoff; spread it by up to a quarter at random.
+        /// A backoff; shorten it by up to a quarter at random.
         after: Duration,
     },
-    /// Put a value if all conditions hold, in one transaction; answer with [`Event::Written`](super::Event::Written).
+    /// Write a value if all conditions hold, in one transaction; answer with [`Event::Written`](super::Event::Written).
     Write {
-        /// Where.
+        /// The key.
         key: Key,
-        /// What.
+        /// The value.
         value: Value,
-        /// What must hold.
+        /// The conditions.
         only_if: Vec<Condition>,
     },
-    /// Read, linearizably; answer with [`Event::Read`](super::Event::Read).
+    /// Read (linearizable); answer with [`Event::Read`](super::Event::Read).
     Read(Scope),
-    /// Send a keepalive of the presence lease now, and answer as for each other one.
+    /// Send a keepalive of the presence lease now, and answer like any other keepalive.
     AskLease,
-    /// Revoke the presence lease, and close. Nothing follows.
+    /// Revoke the presence lease, and close. No action follows.
     Revoke,
 
-    /// For the engine: run the cycle in progress; [`Machine::plan`](super::Machine::plan) has its plan.
+    /// For the engine: run the cycle in progress; [`Machine::plan`](super::Machine::plan) returns its plan.
     Begin {
         /// The cycle.
         cycle: CycleId,
-        /// Where its nominal start lies on the boot clock.
+        /// Its nominal start on the boot clock.
         edge: BootTime,
-        /// From there to the next edge.
+        /// The time until the next edge.
         interval: Duration,
     },
-    /// For the engine: poll what became ours in a cycle, beside all else.
+    /// For the engine: poll what this agent takes over in a cycle, in parallel to other work.
     Succeed {
         /// The cycle.
         cycle: CycleId,
-        /// The number of this succession.
+        /// The number of this takeover.
         succession: u64,
-        /// When it is too late, on the boot clock.
+        /// The time after which the takeover is pointless, on the boot clock.
         until: BootTime,
-        /// What it is about.
+        /// The units to poll.
         units: Vec<Unit>,
-        /// Says what of it is ours.
+        /// The division of these units.
         division: Arc<Division>,
     },
-    /// For the engine: others have what was ours in this cycle; its polls of shared units end, all works of it.
+    /// For the engine: other agents have this agent's share of the cycle; cancel the polls of shared units of all its work.
     Cancel(CycleId),
 
-    /// For people: something worth a log line and a metric.
+    /// For people: a log line and a metric.
     Notice(Notice),
 }
 
-/// What must hold for a write. [`Revision::NONE`] means that there is no such key.
+/// A condition of a write. [`Revision::NONE`] means that the key does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// The key was last changed in this revision.
+    /// The key was last changed at this revision.
     Unchanged(Key, Revision),
-    /// The key came into being in this revision, whatever changed since.
+    /// The key was created at this revision; later changes do not matter.
     Created(Key, Revision),
 }
 
-/// What is read.
+/// The keys of a read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// All of `members/`.
+    /// All keys under `members/`.
     Members,
     /// The key `plans/<schedule>`.
     Plan(ScheduleId),
-    /// All of `marks/<schedule>/`.
+    /// All keys under `marks/<schedule>/`.
     Marks(ScheduleId),
 }
 
 impl Key {
-    /// Whether the key hangs on the presence lease; all others hang on the record lease.
+    /// Returns whether the key is attached to the presence lease; all others are attached to the record lease.
     pub fn under_presence(&self) -> bool {
         matches!(self, Self::Member(_))
     }
 
-    /// The membership that a key of marks or give-ups belongs to.
+    /// Returns the membership that a key of marks or give-ups belongs to.
     pub fn incarnation(&self) -> Option<Incarnation> {
         match self {
             Self::Marks(_, incarnation) | Self::GiveUps(_, incarnation) => Some(*incarnation),

@@ -1,33 +1,33 @@
-//! What cannot be read, and why.
+//! Invalid keys and values.
 
 use super::member::Versions;
 
-/// A key or value that cannot be read.
+/// An invalid key or value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub struct BadValue {
-    /// The key as it stands in etcd; bytes that are no text are escaped.
+    /// The key in etcd; bytes that are not UTF-8 text are escaped.
     pub key: String,
-    /// What is wrong.
+    /// The reason.
     pub reason: BadReason,
 }
 
-/// What is wrong with a key or value.
+/// The reason why a key or value is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum BadReason {
-    /// The key is none of the protocol's.
+    /// The key is not part of the protocol.
     #[error("not a key of the protocol")]
     Key,
-    /// There is too much of something.
+    /// A limit is exceeded.
     #[error("more than {1} {0}")]
     TooMuch(&'static str, usize),
-    /// It is no JSON, or not of the form of its kind.
+    /// The value is not JSON, or lacks the form of its kind.
     #[error("{0}")]
     Form(String),
-    /// A field has a value that cannot be.
-    #[error("`{0}` has a value that cannot be")]
+    /// A field has an invalid value.
+    #[error("`{0}` has an invalid value")]
     Field(&'static str),
-    /// It was written in versions that this program does not know.
+    /// It was written in versions that this program does not support.
     #[error("written in protocol {} with hash {}", .0.protocol, .0.hash)]
     Versions(Versions),
 }

@@ -1,19 +1,19 @@
-//! The comparison of the wall clock with those of the other members.
+//! Compares the wall clock with the other members' clocks.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use nephoscope_model::Timestamp;
 
-/// How many plans count as recent.
+/// The number of plans that count as recent.
 const RECENT: usize = 5;
 
-/// How far the wall clock is from those that wrote the recent plans.
+/// The differences between the wall clock and the writers' clocks of recent plans.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Clocks {
-    /// In microseconds, ours ahead is positive; the newest last.
+    /// In microseconds, positive if this clock is ahead; the newest last.
     recent: VecDeque<i64>,
-    /// Whether a plan of another member has ever agreed, in this membership.
+    /// Whether a plan of another member has agreed with this clock in this membership.
     agreed: bool,
 }
 
@@ -25,33 +25,33 @@ pub(super) struct Difference {
 }
 
 impl Clocks {
-    /// A plan arrived that another member wrote just now.
+    /// Records a plan that another member has just written.
     pub(super) fn arrived(&mut self, now: Timestamp, written: Timestamp, limit: Duration) {
         let micros = now.as_micros().saturating_sub(written.as_micros());
         self.push(micros);
         self.agreed |= Duration::from_micros(micros.unsigned_abs()) <= limit;
     }
 
-    /// A plan of this agent's own was taken: it agrees with its own clock.
+    /// Records this agent's own plan, which agrees with its own clock.
     pub(super) fn wrote(&mut self) {
         self.push(0);
     }
 
-    /// A new membership begins: the clock has to be seen to agree anew.
+    /// Starts a new membership: the clock must be verified again.
     pub(super) fn restart(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether a plan of another member has agreed with this clock.
+    /// Returns whether a plan of another member has agreed with this clock.
     pub(super) fn agreed(&self) -> bool {
         self.agreed
     }
 
-    /// How far this clock is from the median of the recent plans', if it is further than `limit`.
+    /// Returns the difference from the median of the recent plans' clocks, if it exceeds `limit`.
     pub(super) fn off(&self, limit: Duration) -> Option<Difference> {
         let mut sorted: Vec<_> = self.recent.iter().copied().collect();
         sorted.sort_unstable();
-        // Of two in the middle the one that is nearer to ours: one against one is no majority.
+        // Of two middle values, uses the one closer to this clock: one against one is not a majority.
         let (lower, upper) = (sorted.len().checked_sub(1)? / 2, sorted.len() / 2);
         let middle = sorted.get(lower..=upper)?;
         let median = middle

@@ -1,4 +1,4 @@
-//! A cycle as one agent goes through it.
+//! A cycle from the view of one agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,92 +13,92 @@ use super::mark::Step;
 use super::member::UnitSet;
 use super::plan::Plan;
 
-/// A cycle, from when its edge comes near until nobody can take anything of it over any more.
+/// A cycle, from shortly before its edge until nothing of it can be taken over any more.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Cycle {
     pub(super) edge: Edge,
-    /// Until when the engine's question for the plan waits.
+    /// The time until which the engine's request for the plan waits.
     pub(super) patience: BootTime,
-    /// Not before this a missing plan is written; `None` if not by this agent.
+    /// The earliest time at which this agent writes a missing plan; `None` if it may not.
     pub(super) write_from: Option<BootTime>,
-    /// A write failed: not before this it is written again.
+    /// The earliest retry after a failed write.
     pub(super) not_before: Option<BootTime>,
-    /// This agent has tried to write the plan.
+    /// Whether this agent has tried to write the plan.
     pub(super) written: bool,
-    /// The plan was asked for since the edge.
+    /// Whether the plan was read since the edge.
     pub(super) read: bool,
-    /// It was said that there is no plan in time.
+    /// Whether the missing plan was reported.
     pub(super) noted: bool,
     pub(super) stage: Stage,
 }
 
-/// How far an agent is with a cycle.
+/// The stage of a cycle at one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
-    /// The engine has not asked yet, or waits for the answer.
+    /// The engine has not requested the plan yet, or waits for it.
     Coming,
-    /// The engine was told that it has nothing to do, for want of a plan. A plan that comes late can change that.
+    /// The engine was told that there is no plan and has nothing to do. A late plan can change that.
     Idle,
-    /// The engine skipped it, or does not begin it since the agent stops, or was told for good that it has nothing to do.
+    /// The engine skipped the cycle, or does not start it because the agent stops, or it has no share.
     Over,
     /// The engine works on it.
     Begun(Box<Begun>),
 }
 
-/// What an agent does in a cycle.
+/// An agent's work in a cycle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Begun {
-    /// The cycle's own work.
+    /// The division of the cycle's own work.
     pub(super) division: Arc<Division>,
-    /// The plan of the cycle and this agent's number in it; `None` as long as the cycle runs by former plans.
+    /// The plan of the cycle and this agent's number in it; `None` while the cycle runs by earlier plans.
     pub(super) plan: Option<(Arc<Plan>, usize)>,
-    /// The membership that the work is done under, if there was one.
+    /// The membership at the start of the work, if there was one.
     pub(super) incarnation: Option<Incarnation>,
     pub(super) fate: Fate,
     pub(super) units: BTreeMap<UnitHash, Progress>,
 }
 
-/// What became of the membership that a cycle was begun under.
+/// The state of the membership under which a cycle was started.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Fate {
-    /// As far as is known it lasts.
+    /// It is valid as far as is known.
     Lasting,
-    /// It is lost; whether others have the work is not known yet.
+    /// It is lost; whether other members have the work is not known yet.
     Lost {
         /// The lease's deadline.
         deadline: BootTime,
     },
-    /// It is lost, and it is known which units nobody else can have.
+    /// It is lost, and the units without another candidate are known.
     Judged {
         /// The lease's deadline.
         deadline: BootTime,
-        /// Units of which this agent is the last carrier of the plan.
+        /// Units of which this agent is the last candidate in the plan.
         alone: UnitSet,
     },
 }
 
-/// How far one unit is.
+/// The progress of one unit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Progress {
-    /// Works of which this agent has not said that they are finished; `None` is the cycle's own.
+    /// Work items that are not finished; `None` is the cycle's own.
     pub(super) running: BTreeSet<Option<u64>>,
-    /// What was taken on, in the order of time; empty as long as there is no plan.
+    /// The claimed steps in order; empty while there is no plan.
     pub(super) steps: Vec<Taken>,
-    /// It was left to others, for a membership that is lost.
+    /// The unit was left to other members because the membership is lost.
     pub(super) left: bool,
 }
 
-/// A part of a unit that was taken on.
+/// A claimed part of a unit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Taken {
-    /// Which members of the plan were out, by number.
+    /// The numbers of the plan's members that were out.
     pub(super) out: BTreeSet<u32>,
-    /// The works that it consists of.
+    /// The work items of the step.
     pub(super) works: BTreeSet<Option<u64>>,
 }
 
 impl Progress {
-    /// The cycle's own work, which is no step of a plan that others follow.
+    /// Creates the progress of the cycle's own work, which is not a step of a shared plan.
     pub(super) fn own() -> Self {
         Self {
             running: BTreeSet::from([None]),
@@ -109,7 +109,7 @@ impl Progress {
 }
 
 impl Cycle {
-    /// A cycle whose plan is waited for so long after its edge.
+    /// Creates a cycle that waits this long after its edge for its plan.
     pub(super) fn new(edge: Edge, patience: Duration) -> Self {
         Self {
             patience: edge.edge.plus(patience),
@@ -143,7 +143,7 @@ impl Cycle {
 }
 
 impl Begun {
-    /// What is said of it in the marks.
+    /// Returns the marks of this cycle.
     pub(super) fn marks(&self) -> BTreeMap<UnitHash, Vec<Step>> {
         let marked = |progress: &Progress| -> Vec<Step> {
             let step = |taken: &Taken| Step {
@@ -157,17 +157,17 @@ impl Begun {
             .iter()
             .map(|(unit, progress)| (*unit, marked(progress)))
             .collect();
-        // What says nothing need not be written.
+        // A unit without a finished step needs no mark.
         marks.retain(|_, steps: &mut Vec<Step>| steps.iter().any(|step| step.finished));
         marks
     }
 
-    /// Whether every work of every unit is finished.
+    /// Returns whether all work of all units is finished.
     pub(super) fn finished(&self) -> bool {
         self.units.values().all(|progress| progress.running.is_empty())
     }
 
-    /// What this agent polls of a unit in the cycle's own work.
+    /// Returns this agent's claim on a unit in the cycle's own work.
     pub(super) fn claim(&self, unit: UnitHash) -> Option<Arc<Claim>> {
         let mut claims = self.division.claims.values();
         claims

@@ -1,4 +1,4 @@
-//! What of a cycle is one agent's: a plan, who is out, and what is done already, as the engine asks for it.
+//! One agent's share of a cycle, computed from the plan, the members that are out, and the finished steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,33 +13,33 @@ use super::member::UnitSet;
 use super::plan::Plan;
 use super::ranking::{KeyHash, MemberHash, first, ranked};
 
-/// What one agent has to do in one work. Immutable, and cheap to ask from many threads.
+/// One agent's share of a work item. Immutable, and cheap to query from many threads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Division {
     /// The units that the plan lists for this agent.
     pub(super) listed: UnitSet,
-    /// What of each unit. A unit that is not here is none of this agent's business.
+    /// The claim on each unit. This agent does not poll other units.
     pub(super) claims: BTreeMap<Unit, (UnitHash, Arc<Claim>)>,
 }
 
-/// What of a unit is one agent's.
+/// One agent's portion of a unit.
 #[derive(Debug, Clone)]
 pub enum Portion {
-    /// Nothing: it need not even be listed.
+    /// Empty: the unit need not be discovered.
     Nothing,
-    /// The whole listing.
+    /// The whole discovery.
     Everything,
     /// The resources that the claim owns.
     Resources(Arc<Claim>),
 }
 
 impl Division {
-    /// Whether the plan lists this agent with exactly these units of the schedule (hashed as [`UnitHash::of`] does).
+    /// Returns whether the plan lists this agent with exactly these units of the schedule (hashed by [`UnitHash::of`]).
     pub fn carries(&self, units: &UnitSet) -> bool {
         self.listed == *units
     }
 
-    /// What of a unit is this agent's.
+    /// Returns this agent's portion of a unit.
     pub fn portion(&self, unit: &Unit) -> Portion {
         let Some((_, claim)) = self.claims.get(unit) else {
             return Portion::Nothing;
@@ -51,7 +51,7 @@ impl Division {
         }
     }
 
-    /// Among how many agents a unit is divided, at least 1.
+    /// Returns the number of agents that divide a unit, at least 1.
     pub fn members(&self, unit: &Unit) -> usize {
         self.claims
             .get(unit)
@@ -59,17 +59,17 @@ impl Division {
             .max(1)
     }
 
-    /// The units of which something may be this agent's.
+    /// Returns the units of which this agent may have a portion.
     pub fn units(&self) -> impl Iterator<Item = &Unit> {
         self.claims.keys()
     }
 }
 
-/// Which resources of a unit are one agent's.
+/// The resources of a unit that one agent owns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim {
     kind: Kind,
-    /// What this agent polls of the unit in the same cycle anyhow.
+    /// The claim that this agent already polls in the same cycle.
     except: Option<Arc<Claim>>,
 }
 
@@ -77,26 +77,26 @@ pub struct Claim {
 enum Kind {
     /// By the plan of the cycle.
     Planned(Planned),
-    /// By plans of former cycles, since that of this one cannot be had: owned under any of them.
+    /// By plans of earlier cycles, because this cycle's plan is unavailable: resources that are owned under any of them.
     Former(Vec<(Carriers, usize)>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Planned {
     carriers: Carriers,
-    /// The place of this agent among the carriers.
+    /// The position of this agent among the candidates.
     me: usize,
-    /// Who is out, by place.
+    /// The members that are out, by position.
     out: BTreeSet<usize>,
-    /// Who was out at the step before this one: what was this agent's then, is no part of this step.
+    /// The members that were out at the previous step. Resources that this agent owned then are not part of this step.
     before: Option<BTreeSet<usize>>,
-    /// Who of those that are out is so by death, since the cycle began.
+    /// The members that are out because they died since the cycle started.
     dead: BTreeSet<usize>,
-    /// What those that are out have finished.
+    /// The steps that the members that are out have marked.
     done: BTreeMap<usize, Vec<Taken>>,
 }
 
-/// A step of one that is out, by places.
+/// A step of a member that is out, by positions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Taken {
     out: BTreeSet<usize>,
@@ -104,7 +104,7 @@ struct Taken {
 }
 
 impl Claim {
-    /// Whether the resource with this key is this agent's.
+    /// Returns whether this agent owns the resource with this key.
     pub fn owns(&self, key: KeyHash) -> bool {
         let owned = match &self.kind {
             Kind::Planned(planned) => planned.owns(key),
@@ -126,7 +126,8 @@ impl Claim {
         }
     }
 
-    /// What is owned under any of these plans' carriers, each with this agent's place among them.
+    /// Creates a claim on the resources that are owned under any of these plans' candidates, each with this agent's
+    /// position.
     pub(super) fn former(plans: Vec<(Carriers, usize)>) -> Self {
         Self {
             kind: Kind::Former(plans),
@@ -134,14 +135,14 @@ impl Claim {
         }
     }
 
-    /// Without what `except` has.
+    /// Excludes the resources of `except`.
     pub(super) fn without(mut self, except: Option<Arc<Self>>) -> Self {
         self.except = except;
         self
     }
 }
 
-/// The steps of a unit that a claim is made of. Members are named by their numbers in the plan.
+/// The inputs of a claim on a unit. Members are identified by their numbers in the plan.
 pub(super) struct Grounds<'a> {
     pub(super) me: usize,
     pub(super) out: &'a BTreeSet<u32>,
@@ -152,7 +153,7 @@ pub(super) struct Grounds<'a> {
 }
 
 impl<'a> Grounds<'a> {
-    /// Of a share of the plan, with that of those that are `out` from the beginning.
+    /// Creates the basis of this agent's share of the plan, including that of the members that are `out` from the start.
     pub(super) fn share(me: usize, out: &'a BTreeSet<u32>) -> Self {
         static NOBODY: BTreeSet<u32> = BTreeSet::new();
         Self {
@@ -166,7 +167,7 @@ impl<'a> Grounds<'a> {
 }
 
 impl Claim {
-    /// Whether it surely has all that a plan with these carriers gives to this agent, if nobody is out.
+    /// Returns whether the claim certainly includes this agent's share of a plan with these candidates if no member is out.
     pub(super) fn includes_share(&self, carriers: &Carriers) -> bool {
         match &self.kind {
             Kind::Planned(_) => false,
@@ -174,7 +175,7 @@ impl Claim {
         }
     }
 
-    /// A claim on the grounds of a plan; `None` if this agent does not carry the unit, or is itself out.
+    /// Creates a claim by a plan; `None` if this agent is not a candidate of the unit, or is itself out.
     pub(super) fn planned(carriers: Carriers, grounds: &Grounds<'_>) -> Option<Self> {
         let places = |numbers: &BTreeSet<u32>| -> BTreeSet<usize> {
             numbers
@@ -220,7 +221,7 @@ impl Planned {
             return first(&self.carriers.hashes, key) == Some(self.me);
         }
         let order = ranked(&self.carriers.hashes, key);
-        // Those that come before this agent must all be out.
+        // All members ahead of this agent must be out.
         let mut ahead = Vec::new();
         for place in order {
             if place == self.me {
@@ -241,7 +242,7 @@ impl Planned {
         !self.done_by(&ahead)
     }
 
-    /// Whether one of those ahead has finished what became its own when all before it were out.
+    /// Returns whether a member ahead has finished the step in which it owned the resource.
     fn done_by(&self, ahead: &[usize]) -> bool {
         ahead.iter().enumerate().any(|(at, place)| {
             let Some(steps) = self.done.get(place) else {
@@ -256,21 +257,21 @@ impl Planned {
     }
 }
 
-/// The members of a plan that carry a unit, in the order of their ids.
+/// The members of a plan that have a unit, sorted by id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Carriers {
     hashes: Vec<MemberHash>,
-    /// Their numbers in the plan; ascending.
+    /// Their numbers in the plan, ascending.
     numbers: Vec<usize>,
 }
 
 impl Carriers {
-    /// Those of `plan` that carry `unit`.
+    /// Returns the members of `plan` that have `unit`.
     pub fn of(plan: &Plan, unit: UnitHash) -> Self {
         Self::filtered(plan, |units| units.contains(&unit))
     }
 
-    /// Those of `plan` whose units satisfy `carries`.
+    /// Returns the members of `plan` whose units satisfy `predicate`.
     pub(super) fn filtered(plan: &Plan, carries: impl Fn(&UnitSet) -> bool) -> Self {
         let mut carriers = Self::default();
         for (number, member) in plan.members.iter().enumerate() {
@@ -282,12 +283,12 @@ impl Carriers {
         carriers
     }
 
-    /// The number in the plan of the one that owns the resource with this key.
+    /// Returns the number of the member that owns the resource with this key.
     pub fn owner(&self, key: KeyHash) -> Option<usize> {
         first(&self.hashes, key).and_then(|place| self.numbers.get(place).copied())
     }
 
-    /// The numbers in the plan in the order of their ranking for `key`.
+    /// Returns the numbers of the members in the order of their ranking for `key`.
     pub fn ranking(&self, key: KeyHash) -> Vec<usize> {
         let places = ranked(&self.hashes, key);
         places
@@ -296,12 +297,12 @@ impl Carriers {
             .collect()
     }
 
-    /// The numbers in the plan.
+    /// Returns the numbers of the members.
     pub fn numbers(&self) -> &[usize] {
         &self.numbers
     }
 
-    /// The place of the member with this number.
+    /// Returns the position of the member with this number.
     pub(super) fn place(&self, number: usize) -> Option<usize> {
         self.numbers.binary_search(&number).ok()
     }

@@ -1,4 +1,4 @@
-//! What happens to an agent: everything that the machine knows of the world comes as an [`Event`].
+//! The machine's inputs: everything that it learns arrives as an [`Event`].
 
 use std::time::Duration;
 
@@ -12,87 +12,85 @@ use super::record::{Entry, Key};
 /// The time of a step, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Now {
-    /// The boot clock: leases, edges and all waits.
+    /// The boot clock, for leases, edges and timeouts.
     pub boot: BootTime,
-    /// The wall clock: what is written into plans, and compared with it.
+    /// The wall clock, which plans record and which is compared with theirs.
     pub wall: Timestamp,
 }
 
-/// Something that happened.
+/// An input of the machine.
 ///
-/// Answers come at most once for each request that the machine made. After an [`Action::Join`](super::Action::Join) was
-/// taken up, no answer to an older request may come any more, and no event of an older watch or lease.
+/// Each request is answered at most once. After the driver has accepted an [`Action::Join`](super::Action::Join), no answer
+/// to an older request may arrive, and no event of an older watch or lease.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The time that [`Machine::next_tick`](super::Machine::next_tick) named has come. Harmless at any other time.
+    /// The time of [`Machine::next_tick`](super::Machine::next_tick) has come. Harmless at any other time.
     Tick,
 
-    /// What [`Action::Join`](super::Action::Join) asked for is done: both leases are granted, and the watches stand.
+    /// [`Action::Join`](super::Action::Join) succeeded: both leases are granted, and the watches are open.
     Session(Session),
-    /// A watch broke, and stands again; everything was read anew. Also after etcd could not be reached.
+    /// A watch broke and was reopened after everything was read again. Also sent after etcd was unreachable.
     Synced(Snapshot),
     /// A watched key changed.
     Watched(Entry),
-    /// etcd acknowledged the presence lease; `sent` is when the request was *sent*.
+    /// etcd acknowledged the presence lease; `sent` is the time at which the request was *sent*.
     KeptAlive {
         /// On the boot clock.
         sent: BootTime,
     },
-    /// etcd said that the presence lease does not exist.
+    /// etcd reported that the presence lease does not exist.
     LeaseGone,
-    /// Nothing is known any more of what happens in etcd: no endpoint answers. Ends with [`Event::Synced`] or
-    /// [`Event::Session`].
+    /// No endpoint of etcd answers, so its current state is unknown. Ends with [`Event::Synced`] or [`Event::Session`].
     StoreLost,
 
     /// The answer to [`Action::Read`](super::Action::Read).
     Read(Scope, Snapshot),
     /// The answer to [`Action::Write`](super::Action::Write).
     Written(Key, Written),
-    /// The request named was not answered within its deadline, or refused (no permission, no space): whether it was done
-    /// is not known.
+    /// The request was not answered within its deadline, or was rejected (no permission, no space): its outcome is unknown.
     Failed(Request),
 
-    /// What this agent carries from now on; at the start, and after each reload.
+    /// The shared units of this agent from now on; sent at the start and after each reload.
     Carry(Carry),
-    /// The edge of a cycle with shared units comes.
+    /// The edge of a cycle with shared units is near.
     Prepare(Edge),
-    /// All of this agent's share of `unit` in a work was polled, and every receipt has resolved.
+    /// This agent's share of `unit` in a work item was polled, and every receipt has resolved.
     Finished {
-        /// Which work.
+        /// The work item.
         work: WorkName,
-        /// Which unit.
+        /// The unit.
         unit: Unit,
     },
-    /// This agent has not done its share of `unit` in a work, and will not.
+    /// This agent will not finish its share of `unit` in a work item.
     GaveUp {
-        /// Which work.
+        /// The work item.
         work: WorkName,
-        /// Which unit.
+        /// The unit.
         unit: Unit,
     },
-    /// A cycle was skipped by the engine: nobody takes it over.
+    /// The engine skipped a cycle: no agent takes it over.
     Skipped(CycleId),
-    /// Samples wait at the fence ([`Verdict::Ask`](super::Verdict::Ask)): ask etcd whether the lease still is.
+    /// Samples wait at the fence ([`Verdict::Unconfirmed`](super::Verdict::Unconfirmed)): confirm the lease with etcd.
     Doubt,
-    /// The agent begins to stop: it is to be in no further plan.
+    /// The agent stops and must not be listed in further plans.
     Stopping,
-    /// The agent leaves: what is neither finished nor given up is given up. The last event of a machine, but for the
-    /// answers to what it asks for then.
+    /// The agent leaves and gives up everything unfinished. The last event of a machine, except for the answers to its last
+    /// requests.
     Leave,
 }
 
-/// A membership that can begin.
+/// A session with leases and watches, on which a membership can start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Session {
-    /// 128 fresh random bits.
+    /// 128 random bits.
     pub incarnation: Incarnation,
-    /// When the presence lease was asked for, on the boot clock: it cannot have begun earlier.
+    /// The time at which the presence lease was requested, on the boot clock: it cannot have started earlier.
     pub sent: BootTime,
-    /// All members, plans and give-ups. The watches begin right after it.
+    /// All members, plans and give-ups. The watches start directly after this revision.
     pub snapshot: Snapshot,
 }
 
-/// Keys as they stood at one revision of the store. A key of the scope that is not among them is not there.
+/// The keys of a scope at one revision. A key of the scope that is missing here does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     /// The store's revision.
@@ -101,58 +99,58 @@ pub struct Snapshot {
     pub entries: Vec<Entry>,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Written {
-    /// It was done, in this revision.
+    /// The write was executed, at this revision.
     Done(Revision),
-    /// A condition did not hold; this is how the key stands instead.
+    /// A condition did not hold; contains the current state of the key.
     Refused(Snapshot),
 }
 
 /// A request, as failures name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
-    /// [`Action::Join`](super::Action::Join), anything of it.
+    /// Any part of [`Action::Join`](super::Action::Join).
     Join,
     /// [`Action::Write`](super::Action::Write) of this key.
     Write(Key),
     /// [`Action::Read`](super::Action::Read) of this scope.
     Read(Scope),
-    /// [`Action::AskLease`](super::Action::AskLease).
+    /// [`Action::RenewLease`](super::Action::RenewLease).
     AskLease,
 }
 
-/// What an agent carries.
+/// The shared units of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Carry {
     /// The shared units.
     pub units: Vec<Unit>,
-    /// A digest of the meters that are wanted of them.
+    /// A digest of the meters that are configured for them.
     pub meters: u64,
-    /// Cycles in progress of these schedules, as far as they are known: a schedule's first plan may be of one. A cycle
-    /// that was prepared need not be named.
+    /// The known cycles in progress of these schedules: a schedule's first plan may be for one of them. A prepared cycle
+    /// need not be included.
     pub in_progress: Vec<Edge>,
 }
 
-/// A cycle and its place on the boot clock.
+/// A cycle and its edge on the boot clock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Edge {
     /// The cycle.
     pub cycle: CycleId,
-    /// Where its nominal start lies.
+    /// Its nominal start.
     pub edge: BootTime,
-    /// From there to the next edge.
+    /// The time from there to the next edge.
     pub interval: Duration,
 }
 
-/// A work of the engine: a cycle's own (`succession` is `None`), or something that came later in it.
+/// A work item of the engine: a cycle's own (`takeover` is `None`), or a takeover in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkName {
     /// The schedule of the cycle.
     pub schedule: ScheduleId,
     /// Its nominal start.
     pub start: Timestamp,
-    /// The number of the succession, unique within a process.
+    /// The number of the takeover, unique within a process.
     pub succession: Option<u64>,
 }

@@ -1,10 +1,10 @@
-//! The one hash of the protocol: SipHash-1-3 under the key 0.
+//! The protocol's hash function: SipHash-1-3 with key 0.
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// One hash of several texts, each with its length in front, so that no two lists read alike.
+/// Hashes several texts, each with its length in front, so that different lists have different inputs.
 pub(super) fn hash_fields(fields: &[&str]) -> u64 {
     let mut bytes = Vec::new();
     for field in fields {
@@ -14,7 +14,7 @@ pub(super) fn hash_fields(fields: &[&str]) -> u64 {
     hash(&bytes)
 }
 
-/// The hash of bytes.
+/// Hashes bytes.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(bytes);

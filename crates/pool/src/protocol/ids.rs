@@ -1,4 +1,4 @@
-//! The names that the protocol gives to agents, their memberships, units and versions of keys.
+//! Identifiers of agents, memberships, units and revisions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use nephoscope_coordination::Unit;
 
 use super::hash::hash_fields;
 
-/// The longest `agent.id`, in bytes.
+/// The maximum length of `agent.id`, in bytes.
 pub const MAX_AGENT_ID: usize = 128;
 
 /// `agent.id`: 1 to [`MAX_AGENT_ID`] characters of `A-Z a-z 0-9 . _ -`.
@@ -15,14 +15,14 @@ pub const MAX_AGENT_ID: usize = 128;
 pub struct AgentId(Arc<str>);
 
 impl AgentId {
-    /// Checks the text; `None` if it is no id.
+    /// Validates the text; returns `None` if it is not an id.
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=MAX_AGENT_ID).contains(&text.len());
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         (fits && text.bytes().all(allowed)).then(|| Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -34,13 +34,13 @@ impl fmt::Display for AgentId {
     }
 }
 
-/// One membership: 128 random bits, drawn anew at every join and rejoin, so that what a plan gave to a member that
-/// was gone in between is never taken for its successor's. Written as 32 hexadecimal digits.
+/// The id of one membership: 128 random bits, drawn at every join, so that a plan's share for a former membership is never
+/// confused with its successor's. Written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u128);
 
 impl Incarnation {
-    /// From exactly 32 lowercase hexadecimal digits.
+    /// Parses exactly 32 lowercase hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         hex(text, 32).map(Self)
     }
@@ -58,19 +58,19 @@ impl fmt::Debug for Incarnation {
     }
 }
 
-/// A unit as the keys name it, beside its schedule: a hash of the group's prefix, the listing and the partition mode.
-/// Written as 16 hexadecimal digits.
+/// The id of a unit within its schedule: a hash of the group's prefix, the discovery and the partition mode. Written as 16
+/// hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitHash(pub u64);
 
 impl UnitHash {
-    /// The hash of a unit in the groups of `group_prefix` (`coordination.group_prefix`). The schedule is not hashed:
-    /// unit hashes stand under their schedule wherever they are written.
+    /// Hashes a unit in the groups of `group_prefix` (`coordination.group_prefix`). The schedule is not hashed: unit hashes
+    /// are always stored with their schedule.
     pub fn of(group_prefix: &str, unit: &Unit) -> Self {
         Self(hash_fields(&[group_prefix, &unit.listing, unit.mode.as_str()]))
     }
 
-    /// From exactly 16 lowercase hexadecimal digits.
+    /// Parses exactly 16 lowercase hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         hex(text, 16).and_then(|bits| u64::try_from(bits).ok()).map(Self)
     }
@@ -88,12 +88,12 @@ impl fmt::Debug for UnitHash {
     }
 }
 
-/// A revision of etcd's store: grows with every change of any key. [`Revision::NONE`] stands for "there is no such key".
+/// A revision of etcd's store, which increases with every change. [`Revision::NONE`] means that the key does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub i64);
 
 impl Revision {
-    /// What etcd compares as the revision of a key that is not there.
+    /// The revision that etcd compares for a key that does not exist.
     pub const NONE: Self = Self(0);
 }
 
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_id_has_harmless_characters_only() {
+    fn an_agent_id_has_safe_characters_only() {
         for good in ["a", "node-1.example.org", "A_b.C-9", &"x".repeat(128)] {
             assert!(AgentId::new(good).is_some(), "{good}");
         }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_names_have_one_spelling() {
+    fn hexadecimal_ids_have_one_spelling() {
         let incarnation = Incarnation(0xab);
         assert_eq!(Incarnation::parse(&incarnation.to_string()), Some(incarnation));
         assert_eq!(Incarnation::parse("000000000000000000000000000000AB"), None);

@@ -1,48 +1,48 @@
-//! The presence lease as its holder may count on it.
+//! The validity of the presence lease from its holder's view.
 
 use std::time::Duration;
 
 use nephoscope_coordination::BootTime;
 
-/// The least margin between what a holder counts on and what etcd granted.
+/// The minimum margin between the granted TTL and the time that the holder relies on.
 pub const LEAST_MARGIN: Duration = Duration::from_millis(200);
 
-/// The presence lease, counted from the *sending* of the last request that etcd acknowledged: etcd cannot have begun to
-/// count earlier. On the boot clock, which goes on while the machine sleeps.
+/// The presence lease, measured from the *sending* of the last request that etcd acknowledged: etcd cannot have started to
+/// count earlier. On the boot clock, which runs while the machine sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
     sent: BootTime,
     ttl: Duration,
 }
 
-/// How a lease stands.
+/// The state of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// It cannot have run out.
+    /// It cannot have expired.
     Held,
-    /// It may have run out; etcd has to be asked.
+    /// It may have expired; etcd must be asked.
     Doubtful,
 }
 
 impl Lease {
-    /// A lease of `ttl` that was asked for at `sent`.
+    /// Creates a lease of `ttl` that was requested at `sent`.
     pub fn new(sent: BootTime, ttl: Duration) -> Self {
         Self { sent, ttl }
     }
 
-    /// A keepalive that was sent at `sent` was acknowledged.
+    /// Records the acknowledgement of a keepalive that was sent at `sent`.
     pub fn kept_alive(&mut self, sent: BootTime) {
         self.sent = self.sent.max(sent);
     }
 
-    /// Until when it is held: a margin of a tenth, at least [`LEAST_MARGIN`], before it may run out. The margin is for clocks
-    /// that do not run alike, and for the way from the fence to the notifier.
+    /// Returns the time until which the lease is confirmed: a margin of a tenth, at least [`MIN_MARGIN`], before it may
+    /// expire. The margin covers clock drift and the path from the fence to the notifier.
     pub fn deadline(&self) -> BootTime {
         let margin = (self.ttl / 10).max(LEAST_MARGIN);
         self.sent.plus(self.ttl.saturating_sub(margin))
     }
 
-    /// How it stands.
+    /// Returns its state.
     pub fn standing(&self, now: BootTime) -> Standing {
         if now < self.deadline() {
             Standing::Held
@@ -52,8 +52,8 @@ impl Lease {
     }
 }
 
-/// How long records (plans, marks, give-ups) outlive the last sign of life of their writer: long enough to be read by all
-/// successors in a cycle of the longest interval.
+/// Returns the TTL of records (plans, marks, give-ups) after the last keepalive of their writer: long enough for all
+/// takeovers in a cycle of the longest interval.
 pub fn record_ttl(longest_interval: Duration, succession_wait: Duration) -> Duration {
     let succession = longest_interval.saturating_add(succession_wait.saturating_mul(5));
     longest_interval

@@ -1,4 +1,4 @@
-//! A member of the pool: what an agent says of itself under its presence lease.
+//! A member of the pool: the value that an agent writes under its presence lease.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,46 +7,46 @@ use nephoscope_model::ScheduleId;
 
 use super::ids::{Incarnation, UnitHash};
 
-/// The units of one schedule that a member carries.
+/// The units of one schedule that a member has.
 pub type UnitSet = BTreeSet<UnitHash>;
 
-/// The value of `members/<agent.id>`. The key stands as long as the presence lease: whose key is present and not leaving
-/// is a member.
+/// The value of `members/<agent.id>`. The key exists as long as the presence lease. An agent is a member if its key exists
+/// and is not marked as leaving.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Member {
-    /// This membership.
+    /// The incarnation of this membership.
     pub incarnation: Incarnation,
-    /// The versions that it speaks.
+    /// The versions that it supports.
     pub versions: Versions,
     /// Its host, for people.
     pub host: Arc<str>,
-    /// It stops, and wants to be in no further plan.
+    /// Whether it is stopping and must not be listed in further plans.
     pub leaving: bool,
-    /// What it carries, by schedule. Schedules of which it carries nothing are left out.
+    /// Its units by schedule. Schedules without units are omitted.
     pub schedules: BTreeMap<ScheduleId, UnitSet>,
-    /// A digest of the meters that it wants; members whose digests differ have configurations that differ.
+    /// A digest of its configured meters; members with different digests have different configurations.
     pub meters: u64,
 }
 
-/// The highest versions that a member speaks, or the ones that a plan is made in.
+/// The highest versions that a member supports, or the versions in which a plan is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Versions {
-    /// Of keys, values and rules.
+    /// The version of keys, values and rules.
     pub protocol: u32,
-    /// Of the ranking ([`super::ranking`]).
+    /// The version of the ranking ([`super::ranking`]).
     pub hash: u32,
 }
 
 impl Versions {
-    /// What this program speaks.
+    /// The versions of this program.
     pub const OURS: Self = Self { protocol: 1, hash: 1 };
 
-    /// Whether this program can follow a plan that is made in these versions.
+    /// Returns whether this program can follow a plan in these versions.
     pub fn known(self) -> bool {
         self == Self::OURS
     }
 
-    /// The lower of both, each.
+    /// Returns the lower value of each version.
     #[must_use]
     pub fn lowest(self, other: Self) -> Self {
         Self {

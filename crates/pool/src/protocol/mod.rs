@@ -1,21 +1,21 @@
-//! The protocol's decisions as a pure state machine: events in, actions out; no I/O, no clock, nothing random.
+//! The protocol as a pure state machine: events in, actions out; without I/O, clock or randomness.
 //!
-//! [`Machine`] is one agent. Whoever drives it tells it what happens ([`Event`]), with the time of both clocks, does what
-//! it wants done ([`Action`]), and wakes it when it asks for that ([`Machine::next_tick`]). The program, the unit tests and
-//! the model run the same machine. The rules, and why they hold, are in `docs/coordination.md`.
+//! [`Machine`] is one agent. Its driver feeds it events ([`Event`]) with the time of both clocks, executes its actions
+//! ([`Action`]), and wakes it when requested ([`Machine::next_tick`]). The program, the unit tests and the model run the
+//! same machine. The rules and their reasons are in `docs/coordination.md`.
 //!
-//! | module | |
+//! | module | content |
 //! | --- | --- |
 //! | [`machine`] | the machine |
 //! | [`event`], [`action`] | its input and output |
-//! | [`division`] | what of a cycle is one agent's |
-//! | [`ranking`] | in which order members come for a resource |
-//! | [`member`], [`plan`], [`mark`] | what stands in etcd |
-//! | [`record`], [`wire`] | under which keys, in which form |
-//! | [`lease`] | until when a holder may count on it |
-//! | [`notice`], [`status`] | what people get to know |
-//! | [`ownership`] | who owns what, computed without etcd |
-//! | [`process`] | what a process leaves to the next one |
+//! | [`division`] | one agent's share of a cycle |
+//! | [`ranking`] | the order of members for a resource |
+//! | [`member`], [`plan`], [`mark`] | the values in etcd |
+//! | [`record`], [`wire`] | their keys and encoding |
+//! | [`lease`] | the validity of the lease for its holder |
+//! | [`notice`], [`status`] | log and readiness |
+//! | [`ownership`] | owners, computed without etcd |
+//! | [`process`] | the membership file of the previous process |
 
 use std::time::Duration;
 
@@ -67,28 +67,30 @@ pub use rules::Rules;
 pub use status::{Membership, Reason, ScheduleStatus, Status};
 pub use wire::Prefix;
 
-/// How long a request to etcd is waited for at least before an agent goes on without an answer. A plan that is not there this long
-/// after the edge counts as lost. Where `coordination.request_timeout` is longer, it takes its place: [`Options::patience`].
+/// The minimum time to wait for an answer of etcd before an agent continues without it. A plan that is missing this long
+/// after the edge counts as lost. A longer `coordination.request_timeout` replaces it: [`Options::answer_timeout`].
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest `coordination.request_timeout`: the engine waits no longer for an answer that depends on a request.
+/// The maximum `coordination.request_timeout`: the engine waits no longer for an answer that depends on a request.
 pub const LONGEST_REQUEST_TIMEOUT: Duration = LONGEST_ANSWER;
-/// How long a new member writes no plan: it and those that joined with it get to know each other first.
+/// How long a new member writes no plan: it waits for other agents that join at the same time.
 pub const JOIN_SETTLE: Duration = Duration::from_secs(2);
-/// How much later than the one before it each member of the ranking writes a plan that is still missing.
+/// The delay between the ranked writers of a missing plan.
 pub const WRITER_STEP: Duration = Duration::from_millis(50);
 /// The longest time before the edge at which a plan is written.
 pub const LONGEST_LEAD: Duration = Duration::from_secs(1);
-/// How many deaths on one share are followed by a succession: a resource that kills its agent must not kill the pool.
+/// The maximum number of deaths on one share that are followed by a takeover: a resource that kills its agent must not kill
+/// the pool.
 pub const MAX_DEATHS: usize = 3;
 /// The longest pause between two attempts to join.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// How long before its edge a plan is written.
+/// Returns how long before its edge a plan is written.
 pub fn lead(interval: Duration) -> Duration {
     LONGEST_LEAD.min(interval / 10)
 }
 
-/// How long it takes until a death is known to all, and what was left undone is taken over: the lease ends, and the marks are read.
+/// Returns the time until a death is known to all members and its work is taken over: the lease expires, and the marks are
+/// read.
 pub fn succession_wait(lease_ttl: Duration, patience: Duration) -> Duration {
     lease_ttl.saturating_add(patience)
 }

@@ -1,4 +1,4 @@
-//! What the machine says to people: one variant for each line of the log that matters.
+//! The machine's notices: one variant for each important log line.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,73 +9,72 @@ use super::bad::BadValue;
 use super::ids::{AgentId, Incarnation};
 use super::member::Versions;
 
-/// Something that happened, for the log and the metrics. Repeated only when it happens anew.
+/// A notice for the log and the metrics. It is repeated only when the event happens again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Notice {
-    /// INFO: this agent is a member.
+    /// INFO: this agent has joined the pool.
     Joined(Incarnation),
-    /// WARN: the membership was lost although this agent lives; it joins again.
+    /// WARN: the membership was lost while the agent runs; it joins again.
     LostMembership,
-    /// ERROR: the id of this agent belongs to another one that lives.
+    /// ERROR: another running agent uses this agent's id.
     IdTaken {
-        /// The host of the other one.
+        /// The host of the other agent.
         host: String,
     },
-    /// WARN: nothing is known of etcd any more.
+    /// WARN: etcd is unreachable.
     StoreLost,
-    /// INFO: etcd is back.
+    /// INFO: etcd is reachable again.
     StoreBack,
-    /// WARN: there was no plan in time; the cycle runs by what this agent owned in the last two plans (`continue`), or not
-    /// at all (`pause`).
+    /// WARN: the cycle has no plan in time; the agent polls by the last two plans (`continue`), or not at all (`pause`).
     NoPlanInTime(CycleId),
-    /// INFO: this agent takes over what others left undone.
+    /// INFO: this agent takes over other members' unfinished work.
     Succession {
-        /// In which cycle.
+        /// The cycle.
         cycle: CycleId,
-        /// Who was there before and is not any more.
+        /// The members that are out.
         gone: Vec<AgentId>,
     },
-    /// WARN: a cycle is finished although its membership is lost, since nobody else can have it.
+    /// WARN: a cycle is finished although its membership is lost, because no other member has its units.
     FinishedAlone(CycleId),
-    /// WARN: work was cut off, since its membership is lost and others have it.
+    /// WARN: work was cancelled because its membership is lost and other members have it.
     Cancelled(CycleId),
-    /// ERROR: the wall clock differs from those of others; this agent writes no plan.
+    /// ERROR: the wall clock differs from the other members' clocks; this agent writes no plan.
     ClockOff {
-        /// How far.
+        /// The difference.
         by: Duration,
-        /// Whether ours is ahead.
+        /// Whether this clock is ahead.
         ahead: bool,
     },
     /// INFO: the wall clock agrees again.
     ClockAgrees,
-    /// ERROR: plans are made in versions that this program does not know.
+    /// ERROR: plans are written in versions that this program does not support.
     UnknownVersions {
-        /// Of which schedule.
+        /// The schedule.
         schedule: ScheduleId,
-        /// Which ones.
+        /// The versions.
         versions: Versions,
     },
-    /// ERROR: something in etcd cannot be read.
+    /// ERROR: a key in etcd is invalid.
     Bad(BadValue),
-    /// WARN: members with the same units want different meters of them.
+    /// WARN: members with the same units have different meters configured.
     Drift,
-    /// INFO: they want the same again.
+    /// INFO: they have the same meters again.
     NoDrift,
 }
 
-/// How much a notice matters.
+/// The severity of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Gravity {
     /// A change of state.
     Info,
-    /// Something that was mended.
+    /// A problem that was recovered.
     Warn,
     /// Data was lost, or an operator must act.
     Error,
 }
 
 impl Notice {
-    /// How much it matters.
+    /// Returns the severity.
     pub fn gravity(&self) -> Gravity {
         match self {
             Self::Joined(_)
@@ -99,13 +98,13 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Joined(incarnation) => write!(out, "joined the pool as {incarnation}"),
-            Self::LostMembership => out.write_str("lost the membership of the pool, joining again"),
+            Self::Joined(incarnation) => write!(out, "joined the pool with incarnation {incarnation}"),
+            Self::LostMembership => out.write_str("lost the pool membership, joining again"),
             Self::IdTaken { host } => {
-                write!(out, "the id of this agent is in use by an agent on host {host}")
+                write!(out, "agent.id is already in use by an agent on host {host}")
             }
-            Self::StoreLost => out.write_str("etcd cannot be reached"),
-            Self::StoreBack => out.write_str("etcd is back"),
+            Self::StoreLost => out.write_str("etcd is unreachable"),
+            Self::StoreBack => out.write_str("etcd is reachable again"),
             Self::NoPlanInTime(cycle) => write!(out, "no plan in time for {cycle}"),
             Self::Succession { cycle, gone } => {
                 write!(out, "taking over in {cycle} from")?;
@@ -117,13 +116,13 @@ impl fmt::Display for Notice {
             Self::FinishedAlone(cycle) => {
                 write!(
                     out,
-                    "finishing {cycle} without a membership, since nobody else can have it"
+                    "finishing {cycle} after losing the membership; no other member has its units"
                 )
             }
             Self::Cancelled(cycle) => {
                 write!(
                     out,
-                    "cut off {cycle}, since the membership is lost and others have it"
+                    "cancelled {cycle}; the membership is lost and other members have its units"
                 )
             }
             Self::ClockOff { by, ahead } => {
@@ -135,16 +134,16 @@ impl fmt::Display for Notice {
                 )
             }
             Self::ClockAgrees => {
-                out.write_str("the clock of this host agrees with those of the other members")
+                out.write_str("the clock of this host agrees with the clocks of the other members")
             }
             Self::UnknownVersions { schedule, versions } => write!(
                 out,
-                "the plans of {schedule} are made in protocol {} with hash {}, which this version does not know",
+                "plans of {schedule} are written in protocol {} with hash {}, which this version does not support",
                 versions.protocol, versions.hash
             ),
-            Self::Bad(bad) => write!(out, "cannot read {bad}"),
-            Self::Drift => out.write_str("members with the same units want different meters"),
-            Self::NoDrift => out.write_str("members with the same units want the same meters"),
+            Self::Bad(bad) => write!(out, "invalid key in etcd: {bad}"),
+            Self::Drift => out.write_str("members with the same units have different meters configured"),
+            Self::NoDrift => out.write_str("members with the same units have the same meters configured again"),
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Who owns which key, computed without etcd: for `nephoscope partition`.
+//! Owners of keys, computed without etcd, for `nephoscope partition`.
 
 use super::ids::AgentId;
 use super::ranking::{KeyHash, MemberHash, first, ranked};
 
-/// Members that all carry the same units.
+/// Members that all have the same units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ownership {
-    /// In the order of their ids, each once.
+    /// Sorted by id, without duplicates.
     ids: Vec<AgentId>,
     hashes: Vec<MemberHash>,
 }
 
 impl Ownership {
-    /// Among these members, in any order.
+    /// Creates the ownership among these members, in any order.
     pub fn among(members: impl IntoIterator<Item = AgentId>) -> Self {
         let mut ids: Vec<_> = members.into_iter().collect();
         ids.sort_unstable();
@@ -21,17 +21,17 @@ impl Ownership {
         Self { ids, hashes }
     }
 
-    /// The members, in the order of their ids.
+    /// Returns the members, sorted by id.
     pub fn members(&self) -> &[AgentId] {
         &self.ids
     }
 
-    /// The owner of the resource with this key; `None` if there are no members.
+    /// Returns the owner of the resource with this key; `None` if there are no members.
     pub fn owner(&self, key: &str) -> Option<&AgentId> {
         first(&self.hashes, KeyHash::of(key)).and_then(|place| self.ids.get(place))
     }
 
-    /// The owner first, then who would follow if those before were out.
+    /// Returns the owner, followed by the members that would take over.
     pub fn ranking(&self, key: &str) -> Vec<&AgentId> {
         let places = ranked(&self.hashes, KeyHash::of(key));
         places
@@ -51,7 +51,7 @@ mod tests {
         Ownership::among((0..count).filter_map(|number| AgentId::new(&format!("node-{number}"))))
     }
 
-    /// The largest share over the mean one, for one set of keys.
+    /// Returns the largest share divided by the mean share, for one set of keys.
     fn imbalance(members: &Ownership, set: usize) -> f64 {
         let mut shares: BTreeMap<&AgentId, usize> = BTreeMap::new();
         for key in 0..10_000 {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_share_of_one_that_leaves_moves() {
+    fn only_the_share_of_a_leaving_member_moves() {
         let before = members(10);
         let left = before.members()[3].clone();
         let after = Ownership::among(before.members().iter().filter(|id| **id != left).cloned());

@@ -1,4 +1,4 @@
-//! The plan of a cycle: the members that divide it, the same for all of them.
+//! The plan of a cycle: the members that divide it.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use nephoscope_model::Timestamp;
 use super::ids::{AgentId, Incarnation};
 use super::member::{UnitSet, Versions};
 
-/// The value of `plans/<schedule>`: it is overwritten for every cycle, only ever with a greater start, and never changed.
+/// The value of `plans/<schedule>`. It is overwritten for every cycle, only with a greater start, and never changed
+/// otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Plan {
-    /// The nominal start of the cycle that it divides.
+    /// The nominal start of the divided cycle.
     pub start: Timestamp,
-    /// What its writer's wall clock said. Only clocks are compared by it; no order is.
+    /// The time of writing by the writer's wall clock. Used only to compare clocks, never for ordering.
     pub written: Timestamp,
-    /// Who wrote it, for people and for the comparison of clocks.
+    /// The writer, for people and for the comparison of clocks.
     pub writer: AgentId,
     /// The lowest versions of its members.
     pub versions: Versions,
-    /// Members that carry a unit of the schedule, each once, in the order of their ids. A member's place here is its number
-    /// in marks.
+    /// The members that have a unit of the schedule, sorted by id. A member's index is its number in marks.
     pub members: Arc<[PlanMember]>,
 }
 
@@ -28,14 +28,14 @@ pub struct Plan {
 pub struct PlanMember {
     /// Its id.
     pub id: AgentId,
-    /// The membership that the plan counts on. Another one under the same id is not in the plan.
+    /// The listed membership. Another membership with the same id is not in the plan.
     pub incarnation: Incarnation,
-    /// What it carries of the schedule.
+    /// Its units of the schedule.
     pub units: Arc<UnitSet>,
 }
 
 impl Plan {
-    /// The number of the member with this id and incarnation.
+    /// Returns the number of the member with this id and incarnation.
     pub fn position(&self, id: &AgentId, incarnation: Incarnation) -> Option<usize> {
         let at = self.members.binary_search_by(|member| member.id.cmp(id)).ok()?;
         (self.members.get(at)?.incarnation == incarnation).then_some(at)

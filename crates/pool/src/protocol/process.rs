@@ -1,13 +1,13 @@
-//! What a process leaves to the next one of the same agent: `state_dir/member.json`.
+//! The membership file of a process for the next process of the same agent: `state_dir/member.json`.
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AgentId, Incarnation};
 
-/// The largest file that is read, in bytes.
+/// The maximum size of a file that is read, in bytes.
 pub const MAX_FILE: usize = 4_096;
 
-/// The membership of a process, written when it begins. Whoever holds the lock on it may end that membership.
+/// The membership of a process, written at its start. The process that holds the lock may revoke it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberFile {
     /// `agent.id`.
@@ -16,35 +16,35 @@ pub struct MemberFile {
     pub lease: i64,
     /// The membership.
     pub incarnation: Incarnation,
-    /// The id of the etcd cluster: lease ids of another one mean nothing.
+    /// The id of the etcd cluster: lease ids of another cluster are meaningless.
     pub cluster: u64,
 }
 
-/// Why a member file is of no use.
+/// The error of reading a member file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MemberFileError {
-    /// It is larger than any that is written.
-    #[error("read a member file of more than {MAX_FILE} bytes")]
+    /// The file is larger than any valid one.
+    #[error("member file exceeds {MAX_FILE} bytes")]
     TooLarge,
-    /// It is no member file.
-    #[error("read the member file: {0}")]
+    /// The content is not a member file.
+    #[error("invalid member file: {0}")]
     Form(String),
-    /// A field has a value that cannot be.
-    #[error("read the member file: `{0}` has a value that cannot be")]
+    /// A field has an invalid value.
+    #[error("invalid member file: `{0}` has an invalid value")]
     Field(&'static str),
 }
 
-/// What a process does before it joins.
+/// The previous membership of an agent, before it joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Predecessor {
-    /// There was none that it knows of: if the id is taken, it waits for the key to go.
+    /// None is known: if the id is in use, the agent waits until the key expires.
     Unknown,
-    /// This lease is of its predecessor, which is dead, since the lock is free: revoke it, and join at once.
+    /// The lease of the dead previous process (the lock is free): revoke it and join at once.
     Lease(i64),
 }
 
 impl MemberFile {
-    /// The bytes of the file.
+    /// Encodes the file.
     pub fn encode(&self) -> Vec<u8> {
         let form = Form {
             id: self.id.to_string(),
@@ -52,15 +52,15 @@ impl MemberFile {
             incarnation: self.incarnation.to_string(),
             cluster: self.cluster.to_string(),
         };
-        // Four strings are always JSON.
+        // Four strings always serialize.
         serde_json::to_vec(&form).unwrap_or_default()
     }
 
-    /// Reads the bytes of a file.
+    /// Decodes a file.
     ///
     /// # Errors
     ///
-    /// If they are no member file; the process joins without it then.
+    /// The content is not a member file; the process then joins without it.
     pub fn decode(bytes: &[u8]) -> Result<Self, MemberFileError> {
         if bytes.len() > MAX_FILE {
             return Err(MemberFileError::TooLarge);
@@ -79,7 +79,7 @@ impl MemberFile {
         })
     }
 
-    /// What the membership in this file is to a process with this id, at this cluster.
+    /// Returns whether the membership in this file belongs to a process with this id, at this cluster.
     pub fn predecessor(&self, id: &AgentId, cluster: u64) -> Predecessor {
         if self.id == *id && self.cluster == cluster {
             Predecessor::Lease(self.lease)
@@ -89,7 +89,7 @@ impl MemberFile {
     }
 }
 
-/// Numbers of 64 bits stand as texts: JSON has no such numbers everywhere.
+/// 64-bit numbers are stored as strings, because not every JSON parser supports them.
 #[derive(Serialize, Deserialize)]
 struct Form {
     id: String,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_reads_as_it_was_written() {
+    fn a_file_round_trips() {
         assert_eq!(MemberFile::decode(&file().encode()), Ok(file()));
     }
 
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_an_error() {
+    fn a_corrupt_file_is_an_error() {
         let bytes = file().encode();
         for end in 0..bytes.len() {
             assert!(MemberFile::decode(&bytes[..end]).is_err());

@@ -1,4 +1,4 @@
-//! The keys of the protocol and what stands under them.
+//! The keys of the protocol and their values.
 
 use nephoscope_model::ScheduleId;
 
@@ -21,39 +21,39 @@ pub enum Key {
     GiveUps(ScheduleId, Incarnation),
 }
 
-/// What stands under a key.
+/// The value of a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
-    /// Under [`Key::Member`].
+    /// Of [`Key::Member`].
     Member(Member),
-    /// Under [`Key::Plan`].
+    /// Of [`Key::Plan`].
     Plan(Plan),
-    /// Under [`Key::Marks`].
+    /// Of [`Key::Marks`].
     Marks(Marks),
-    /// Under [`Key::GiveUps`].
+    /// Of [`Key::GiveUps`].
     GiveUps(GiveUps),
 }
 
-/// A key as it stands in etcd, or as a watch saw it change.
+/// A key in etcd, or its change in a watch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// Which key.
+    /// The key.
     pub key: Key,
-    /// The revision of this change: of the put, or of the deletion.
+    /// The revision of this change: the put or the deletion.
     pub revision: Revision,
-    /// The revision at which the key came into being; [`Revision::NONE`] for a deletion.
+    /// The revision of the key's creation; [`Revision::NONE`] for a deletion.
     pub created: Revision,
-    /// What stands there; anybody may have written it.
+    /// The untrusted content.
     pub content: Content,
 }
 
-/// What stands under a key, if anything.
+/// The content of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Content {
-    /// A value that is sound, and of the kind that the key says.
+    /// A valid value of the key's kind.
     Value(Value),
-    /// Something that cannot be read.
+    /// An invalid value.
     Bad(BadValue),
-    /// The key was deleted, by hand or with its lease.
+    /// The key was deleted, or its lease expired.
     Deleted,
 }

@@ -1,23 +1,23 @@
-//! The safety rules, each of which can be taken out by a test to see that it is needed.
+//! The safety rules. A test can disable each to show that it is needed.
 
-/// Which rules hold. In the program all of them do: nothing outside of tests makes another value.
+/// The enabled rules. The program enables all of them: only tests create other values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(
     not(any(test, feature = "model")),
     allow(unreachable_pub, reason = "only tests see it from outside")
 )]
 pub struct Rules {
-    /// What a member that is out left undone belongs to the next of the ranking.
+    /// The unfinished work of a member that is out belongs to the next member of the ranking.
     pub succession: bool,
-    /// Nothing is handed over for a membership that is lost while others have its work.
+    /// No sample is handed over for a lost membership while other members have its work.
     pub fence: bool,
-    /// Only members that carry a unit are ranked for its resources.
+    /// Only members with a unit are ranked for its resources.
     pub units: bool,
-    /// A plan is written only where the plan that is known still stands, with a greater start.
+    /// A plan is written only if the known plan is unchanged, and with a greater start.
     pub monotony: bool,
-    /// A membership that begins anew has a new incarnation.
+    /// Every membership has a new incarnation.
     pub new_incarnation: bool,
-    /// A plan is written only while its writer's own key stands.
+    /// A plan is written only while its writer's own key exists.
     pub writer_key: bool,
 }
 
@@ -26,7 +26,7 @@ pub struct Rules {
     allow(unreachable_pub, reason = "only tests see it from outside")
 )]
 impl Rules {
-    /// All of them.
+    /// All rules.
     pub const ALL: Self = Self {
         succession: true,
         fence: true,
@@ -37,13 +37,13 @@ impl Rules {
     };
 }
 
-/// The environment variable that names a rule which does not hold, for the program with the feature `model`.
+/// The environment variable with the name of a disabled rule, for the program with the feature `model`.
 #[cfg(feature = "model")]
 const VARIABLE: &str = "NEPHOSCOPE_WITHOUT_RULE";
 
 #[cfg(feature = "model")]
 impl Rules {
-    /// All of them but the one that the environment names.
+    /// Returns all rules except the one in the environment.
     pub(crate) fn of_environment() -> Self {
         let mut rules = Self::ALL;
         match std::env::var(VARIABLE).as_deref() {

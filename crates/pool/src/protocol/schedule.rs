@@ -1,4 +1,4 @@
-//! A schedule as one agent knows it: its last plans, its cycles, and what is under way in etcd for it.
+//! An agent's state of one schedule: its last plans, its cycles, and its pending requests to etcd.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use super::ids::Revision;
 use super::mark::GiveUps;
 use super::plan::Plan;
 
-/// How many plans are remembered: those that count while etcd cannot be asked.
+/// The number of remembered plans, which are used while etcd is unreachable.
 const REMEMBERED: usize = 2;
 
-/// How many cycles are kept that can still be taken over. More are only there where the interval is much shorter than the
-/// lease; of the oldest of them nothing is taken over then.
+/// The maximum number of cycles that can still be taken over. More exist only if the interval is much shorter than the
+/// lease; then nothing is taken over in the oldest of them.
 pub(super) const MAX_CYCLES: usize = 64;
 
 /// The state of one schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Schedule {
-    /// The last interval that is known.
+    /// The last known interval.
     pub(super) interval: Option<Duration>,
     pub(super) cycles: BTreeMap<Timestamp, Cycle>,
     /// The last plans, the newest last.
     pub(super) plans: VecDeque<Remembered>,
-    /// The plan that is being written, and the revision of the one that it is to replace.
+    /// The plan that is being written, and the revision of the plan that it replaces.
     pub(super) writing: Option<(Arc<Plan>, Revision)>,
-    /// The plan is being read.
+    /// Whether the plan is being read.
     pub(super) reading: bool,
     pub(super) marks: Upkeep,
-    /// What was given up in the cycles that are kept.
+    /// The units that were given up in these cycles.
     pub(super) given_up: GiveUps,
     pub(super) give_ups: Upkeep,
     pub(super) succession: Succession,
-    /// The newest cycle had no plan in time, and whether it was polled nevertheless.
+    /// Set if the newest cycle had no plan in time: whether it was polled nevertheless.
     pub(super) missed: Option<bool>,
 }
 
-/// A plan that is remembered.
+/// A known plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Remembered {
     pub(super) plan: Arc<Plan>,
@@ -48,32 +48,32 @@ pub(super) struct Remembered {
     pub(super) me: Option<usize>,
 }
 
-/// A key that is written whole whenever its value changes, one write after the other.
+/// The pending write of a record, which is written as a whole, one write after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Upkeep {
-    /// Since there is something to write: when it is to be written at the latest.
+    /// The latest time of the next write, if the value has changed.
     pub(super) due: Option<BootTime>,
-    /// A write is under way.
+    /// Whether a write is pending.
     pub(super) writing: bool,
 }
 
-/// What is done about members that went out.
+/// The state of a schedule's takeover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) enum Succession {
-    /// Nothing.
+    /// No member went out.
     #[default]
     Quiet,
-    /// Marks are read at this time: those that go out together are taken together.
+    /// Marks are read at this time: members that go out together are handled together.
     Gathering(BootTime),
     /// Marks are being read.
     Reading,
-    /// Marks are being read, and meanwhile others went out: what is read is too old.
+    /// Marks are being read, and other members went out meanwhile: the result will be outdated.
     ReadingAgain,
 }
 
 impl Schedule {
-    /// Remembers a plan if it is newer than those that are known: of a later cycle, or, where the key came into being
-    /// `anew`, of any other one.
+    /// Stores a plan if it is newer than the known ones: of a later cycle or, if the key was `recreated`, of any other
+    /// cycle. Returns whether it was stored.
     pub(super) fn remember(&mut self, plan: Arc<Plan>, me: Option<usize>, anew: bool) -> bool {
         let newer =
             |last: &Remembered| last.plan.start < plan.start || (anew && last.plan.start > plan.start);
@@ -87,7 +87,7 @@ impl Schedule {
         true
     }
 
-    /// The plan of the cycle that starts at `start`.
+    /// Returns the plan of the cycle that starts at `start`.
     pub(super) fn plan_of(&self, start: Timestamp) -> Option<&Arc<Plan>> {
         let mut plans = self.plans.iter();
         plans
@@ -97,37 +97,38 @@ impl Schedule {
 }
 
 impl Schedule {
-    /// A membership begins: nothing that was asked for before is answered any more.
+    /// Starts a membership: earlier requests are not answered any more.
     pub(super) fn forget_requests(&mut self) {
         self.writing = None;
         self.reading = false;
         self.succession = Succession::Quiet;
         self.marks = Upkeep::default();
         self.give_ups = Upkeep::default();
-        // What was given up under another membership says nothing about this one.
+        // Units that were given up under another membership say nothing about this one.
         self.given_up = GiveUps::default();
     }
 }
 
 impl Upkeep {
-    /// There is something to write: now if it was `all` of a cycle, else with what follows in the next third of it.
+    /// Schedules a write: at once if the cycle is `complete`, otherwise within a third of the interval, together with later
+    /// changes.
     pub(super) fn wanted(&mut self, now: BootTime, interval: Duration, all: bool) {
         let due = if all { now } else { now.plus(interval / 3) };
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
-    /// There is something to write now.
+    /// Schedules a write at this time.
     pub(super) fn now(&mut self, now: BootTime) {
         self.due = Some(now);
     }
 
-    /// A write begins.
+    /// Marks the write as started.
     pub(super) fn begin(&mut self) {
         self.due = None;
         self.writing = true;
     }
 
-    /// Whether a write is to be begun.
+    /// Returns whether a write must be started.
     pub(super) fn is_due(&self, now: BootTime) -> bool {
         !self.writing && self.due.is_some_and(|due| due <= now)
     }

@@ -1,4 +1,4 @@
-//! How an agent stands in its pool, for readiness, metrics and people.
+//! The status of an agent in its pool, for readiness, metrics and people.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::ids::{AgentId, Incarnation};
 use super::lease::Standing;
 use super::member::Versions;
 
-/// How an agent stands in its pool.
+/// The status of an agent in its pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// Whether it is a member.
     pub membership: Membership,
-    /// What is not as it should be, each once; empty if all is well.
+    /// The current problems, each once; empty if there are none.
     pub reasons: Vec<Reason>,
-    /// How many members there are, as far as is known, this agent and those who leave included.
+    /// The number of known members, including this agent and leaving ones.
     pub members: usize,
     /// The schedules with shared units that this agent carries.
     pub schedules: Vec<ScheduleStatus>,
@@ -25,78 +25,78 @@ pub struct Status {
 /// Whether an agent is a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
-    /// It carries nothing that is shared, and needs none.
+    /// It has no shared units and needs no membership.
     None,
-    /// It is about to join.
+    /// It is joining.
     Joining,
     /// It is a member.
     Member {
-        /// As which one.
+        /// Its incarnation.
         incarnation: Incarnation,
-        /// How its lease stands.
+        /// The state of its lease.
         lease: Standing,
-        /// It stops.
+        /// Whether it is stopping.
         leaving: bool,
     },
     /// It has left.
     Left,
 }
 
-/// A schedule as an agent knows it.
+/// An agent's view of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleStatus {
-    /// Which one.
+    /// The schedule.
     pub schedule: ScheduleId,
-    /// The nominal start of the newest plan that is known.
+    /// The nominal start of the newest known plan.
     pub plan: Option<Timestamp>,
-    /// How many members it lists.
+    /// The number of members in the plan.
     pub members: usize,
-    /// Whether it lists this agent.
+    /// Whether the plan lists this agent.
     pub listed: bool,
 }
 
-/// Something that is not as it should be.
+/// A problem of the agent in its pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// It is no member yet, or no longer, and joins.
+    /// It is not a member yet, or no longer, and is joining.
     NotJoined,
-    /// Its id belongs to another agent that lives.
+    /// Another running agent uses its id.
     IdTaken {
-        /// The host of the other one.
+        /// The host of the other agent.
         host: String,
     },
-    /// etcd cannot be reached; with `on_loss: continue` polling goes on.
+    /// etcd is unreachable; with `on_loss: continue` polling continues.
     StoreLost {
         /// Whether shared units are polled meanwhile.
         polling: bool,
     },
-    /// The lease has not been acknowledged for so long that it may be gone.
+    /// The lease was not acknowledged for so long that it may have expired.
     LeaseDoubtful,
-    /// The clock differs from those of the other members: this agent writes no plan.
+    /// The clock differs from the other members' clocks: this agent writes no plan.
     ClockOff {
-        /// How far.
+        /// The difference.
         by: Duration,
     },
-    /// Plans of a schedule are made in versions that this program does not know: nothing of it is polled.
+    /// Plans of a schedule are written in versions that this program does not support: its shared units are not polled.
     UnknownVersions {
-        /// Which schedule.
+        /// The schedule.
         schedule: ScheduleId,
-        /// Which versions.
+        /// The versions.
         versions: Versions,
     },
     /// The last cycle of a schedule had no plan in time.
     NoPlan {
-        /// Which schedule.
+        /// The schedule.
         schedule: ScheduleId,
         /// Whether it was polled nevertheless.
         polled: bool,
     },
-    /// A key in etcd cannot be read.
+    /// A key in etcd is invalid.
     BadKey {
-        /// Which key.
+        /// The key.
         key: String,
     },
-    /// A member with the same units wants different meters of them.
+    /// A member with the same units has different meters configured.
     Drift {
         /// One such member.
         member: AgentId,
@@ -104,11 +104,11 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether due shared units are not polled because of this: the agent is not ready.
+    /// Returns whether due shared units are not polled because of this, so that the agent is not ready.
     pub fn stops_polling(&self) -> bool {
         match self {
             Self::NotJoined | Self::IdTaken { .. } | Self::UnknownVersions { .. } => true,
-            // Shared units are polled by the plans of others; but an operator must set the clock.
+            // Shared units are polled by other members' plans, but an operator must set the clock.
             Self::ClockOff { .. } => true,
             Self::StoreLost { polling } => !polling,
             Self::NoPlan { polled, .. } => !polled,
@@ -116,7 +116,7 @@ impl Reason {
         }
     }
 
-    /// The word for it in readiness and metrics.
+    /// Returns the name of the reason in readiness and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::NotJoined => "not_joined",
@@ -136,22 +136,22 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJoined => out.write_str("not a member of the pool"),
-            Self::IdTaken { host } => write!(out, "agent.id is in use by an agent on host {host}"),
+            Self::IdTaken { host } => write!(out, "agent.id is already in use by an agent on host {host}"),
             Self::StoreLost { polling: true } => {
-                out.write_str("etcd cannot be reached, polling by the last plans")
+                out.write_str("etcd is unreachable, polling by the last plans")
             }
             Self::StoreLost { polling: false } => {
-                out.write_str("etcd cannot be reached, shared units are not polled")
+                out.write_str("etcd is unreachable, shared units are not polled")
             }
             Self::LeaseDoubtful => out.write_str("the lease was not acknowledged in time"),
             Self::ClockOff { by } => write!(
                 out,
-                "the clock differs by {:.3} s from those of the other members",
+                "the clock differs by {:.3} s from the clocks of the other members",
                 by.as_secs_f64()
             ),
             Self::UnknownVersions { schedule, versions } => write!(
                 out,
-                "plans of {schedule} are made in protocol {} with hash {}, which this version does not know",
+                "plans of {schedule} are written in protocol {} with hash {}, which this version does not support",
                 versions.protocol, versions.hash
             ),
             Self::NoPlan {
@@ -168,9 +168,9 @@ impl fmt::Display for Reason {
                 out,
                 "no plan in time for the last cycle of {schedule}, not polled"
             ),
-            Self::BadKey { key } => write!(out, "cannot read {key}"),
+            Self::BadKey { key } => write!(out, "invalid key in etcd: {key}"),
             Self::Drift { member } => {
-                write!(out, "{member} has the same units, but wants other meters of them")
+                write!(out, "{member} has the same units but different meters configured")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of the keys in etcd: members, plans and give-ups, each with the revision that it is known at.
+//! The known keys in etcd: members, plans and give-ups, each with its revision.
 
 use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,11 +15,10 @@ use super::member::Member;
 use super::plan::Plan;
 use super::record::{Content, Entry, Key, Value};
 
-/// How many memberships that are over are remembered. One that is forgotten counts as over again after the next read of all
-/// members.
+/// The number of ended memberships to remember. A forgotten one counts as ended again after the next read of all members.
 const MAX_DEPARTED: usize = 4_096;
 
-/// What is known of etcd. Knowledge only grows: what is older than what is known is left out.
+/// The known state of etcd. Entries older than the known ones are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct View {
     members: BTreeMap<AgentId, Slot<Member>>,
@@ -28,8 +27,8 @@ pub(super) struct View {
     departed: Departed,
 }
 
-/// Memberships that are known to be over. That a member is not seen says nothing: what is known of members may be older
-/// than the plan that lists it.
+/// Memberships that are known to have ended. An unseen member is not necessarily gone: the known members may be older than
+/// the plan that lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Departed {
     all: BTreeSet<Incarnation>,
@@ -51,7 +50,7 @@ impl Departed {
     }
 }
 
-/// A key that stands.
+/// An existing key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Slot<T> {
     pub(super) created: Revision,
@@ -60,7 +59,7 @@ pub(super) struct Slot<T> {
 }
 
 impl View {
-    /// Takes in one key; `false` if it says nothing new.
+    /// Applies one entry; returns `false` if it is not newer.
     pub(super) fn apply(&mut self, entry: Entry) -> bool {
         let Entry {
             key,
@@ -97,12 +96,12 @@ impl View {
                 };
                 put(&mut self.give_ups, (schedule, of), created, revision, value)
             }
-            // Marks are read when they are needed, and forgotten.
+            // Marks are read when they are needed, and not stored.
             Key::Marks(..) => false,
         }
     }
 
-    /// Takes in all members, plans and give-ups as they stand.
+    /// Replaces all members, plans and give-ups by a snapshot.
     pub(super) fn replace(&mut self, snapshot: Snapshot) {
         self.replace_members(snapshot.revision, &snapshot.entries);
         let newer = |revision: Revision| revision > snapshot.revision;
@@ -113,7 +112,7 @@ impl View {
         }
     }
 
-    /// Another store may answer from now on, with revisions of its own, and this is what stands in it.
+    /// Replaces everything by a snapshot of a possibly different store with its own revisions.
     pub(super) fn begin(&mut self, snapshot: Snapshot) {
         let known: Vec<_> = self
             .members()
@@ -131,7 +130,7 @@ impl View {
         }
     }
 
-    /// Members that are older than `revision` and not among these entries are gone.
+    /// Removes members that are older than `revision` and missing in these entries.
     fn replace_members(&mut self, revision: Revision, entries: &[Entry]) {
         let stands = |id: &AgentId| {
             entries
@@ -153,7 +152,8 @@ impl View {
         }
     }
 
-    /// All members were read at `revision`: those of a plan that is not newer, and that do not stand, are gone.
+    /// Records that all members were read at `revision`: members of a plan that is not newer, and that were not read, are
+    /// gone.
     pub(super) fn settle(&mut self, plan: &Plan) {
         for member in plan.members.iter() {
             if !self.holds(&member.id, member.incarnation) {
@@ -162,7 +162,7 @@ impl View {
         }
     }
 
-    /// Whether a membership is known to be over.
+    /// Returns whether a membership is known to have ended.
     pub(super) fn is_gone(&self, id: &AgentId, incarnation: Incarnation) -> bool {
         !self.holds(id, incarnation) && self.departed.all.contains(&incarnation)
     }
@@ -172,7 +172,7 @@ impl View {
         value.as_ref().ok().map(|member| member.incarnation)
     }
 
-    /// Takes in the keys of a scope as they stand.
+    /// Replaces the keys of a scope by a snapshot.
     pub(super) fn replace_scope(&mut self, scope: &Scope, snapshot: Snapshot) {
         match scope {
             Scope::Members => self.replace_members(snapshot.revision, &snapshot.entries),
@@ -190,19 +190,19 @@ impl View {
         }
     }
 
-    /// The members that can be read.
+    /// Returns the members with valid values.
     pub(super) fn members(&self) -> impl Iterator<Item = (&AgentId, &Arc<Member>)> {
         self.members
             .iter()
             .filter_map(|(id, slot)| Some((id, slot.value.as_ref().ok()?)))
     }
 
-    /// How the key of a member stands.
+    /// Returns the entry of a member.
     pub(super) fn member(&self, id: &AgentId) -> Option<&Slot<Member>> {
         self.members.get(id)
     }
 
-    /// Whether a member's key holds this incarnation.
+    /// Returns whether a member's key has this incarnation.
     pub(super) fn holds(&self, id: &AgentId, incarnation: Incarnation) -> bool {
         let slot = self.members.get(id);
         slot.is_some_and(|slot| {
@@ -212,23 +212,23 @@ impl View {
         })
     }
 
-    /// Whether this key is the oldest of all members'.
+    /// Returns whether this member's key is the oldest.
     pub(super) fn oldest(&self, id: &AgentId) -> bool {
         let oldest = self.members.iter().min_by_key(|(_, slot)| slot.created);
         oldest.is_some_and(|(oldest, _)| oldest == id)
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub(super) fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// How the plan of a schedule stands.
+    /// Returns the entry of a schedule's plan.
     pub(super) fn plan(&self, schedule: &ScheduleId) -> Option<&Slot<Plan>> {
         self.plans.get(schedule)
     }
 
-    /// Whether a membership gave up a unit in a cycle.
+    /// Returns whether a membership gave up a unit in a cycle.
     pub(super) fn gave_up(
         &self,
         schedule: &ScheduleId,
@@ -242,7 +242,7 @@ impl View {
             .is_some_and(|units| units.contains(&unit))
     }
 
-    /// The keys that cannot be read.
+    /// Returns the invalid keys.
     pub(super) fn bad(&self) -> impl Iterator<Item = &BadValue> {
         let members = self.members.values().filter_map(|slot| slot.value.as_ref().err());
         let plans = self.plans.values().filter_map(|slot| slot.value.as_ref().err());
@@ -255,12 +255,12 @@ impl View {
 }
 
 impl Content {
-    /// What stands there instead of the value that the key is for: nothing, or something bad.
+    /// Returns the error of an invalid value; `None` if the key was deleted.
     fn bad<T>(self) -> Option<Result<T, BadValue>> {
         match self {
             Self::Deleted => None,
             Self::Bad(bad) => Some(Err(bad)),
-            // Only a driver that mixes up keys makes this.
+            // Only a driver that confuses keys does this.
             Self::Value(_) => Some(Err(BadValue {
                 key: String::new(),
                 reason: BadReason::Key,

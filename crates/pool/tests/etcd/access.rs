@@ -1,4 +1,4 @@
-//! Who may speak with etcd: TLS, users, tokens, permissions.
+//! Access to etcd: TLS, users, tokens, permissions.
 
 use nephoscope_plugin::Secret;
 use nephoscope_pool::etcd::{Identity, Store, StoreError, StoreOptions, TlsFiles, User};
@@ -33,7 +33,7 @@ fn with_user(etcd: &Etcd, name: &str, password: &str) -> Store {
 }
 
 #[tokio::test]
-async fn tls_with_a_certificate_of_the_client() {
+async fn tls_with_a_client_certificate() {
     let etcd = Etcd::build().tls().start();
     let store = Store::new(tls(&etcd));
     store.put(b"p/a", b"1", None).await.unwrap();
@@ -59,14 +59,14 @@ async fn tls_with_a_certificate_of_the_client() {
         matches!(&error, StoreError::Unreachable { reason } if reason.contains("certificate")),
         "{error}"
     );
-    // No certificate of ours.
+    // No client certificate.
     let error = refused(TlsFiles {
         identity: None,
         ..right.clone()
     });
     let error = error.await;
     assert!(matches!(&error, StoreError::Unreachable { .. }), "{error}");
-    // Files that are none.
+    // Files that are not certificates.
     for (ca, key) in [
         ("/nowhere.pem".into(), certificates.client_key.clone()),
         ("/dev/zero".into(), certificates.client_key.clone()),
@@ -89,7 +89,7 @@ async fn tls_with_a_certificate_of_the_client() {
 #[tokio::test]
 async fn a_user_with_a_password() {
     let mut etcd = Etcd::start();
-    // Set up here before etcd asks for it: no reason to fail.
+    // Before authentication is enabled, the user is ignored.
     let early = with_user(&etcd, "agent", "secret");
     early.put(b"p/a", b"1", None).await.unwrap();
     etcd.protect("agent", "secret", "p/");
@@ -111,7 +111,7 @@ async fn a_user_with_a_password() {
         assert!(matches!(error, StoreError::Credentials { .. }), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
-    // Another prefix, by every kind of call.
+    // Another prefix, for each type of call.
     let error = store.get(b"other").await.unwrap_err();
     assert!(matches!(error, StoreError::PermissionDenied { .. }), "{error}");
     let error = store.put(b"other", b"1", None).await.unwrap_err();
@@ -121,7 +121,7 @@ async fn a_user_with_a_password() {
 }
 
 #[tokio::test]
-async fn permission_that_is_taken_and_given_back() {
+async fn a_revoked_permission_is_reported_and_used_when_granted_again() {
     let mut etcd = Etcd::start();
     etcd.protect("agent", "secret", "p/");
     let store = with_user(&etcd, "agent", "secret");
@@ -148,7 +148,7 @@ async fn tokens_that_expire_are_replaced_for_calls_leases_and_watches() {
     store.put(b"p/a", b"1", None).await.unwrap();
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
-    // A lease of which nothing is heard ends some time after the token.
+    // A lease without keepalives expires after the token.
     let (lease, _) = store.grant(std::time::Duration::from_secs(4)).await.unwrap();
     etcd.with(|mut client| {
         let options = etcd_client::PutOptions::new().with_lease(lease.0);
@@ -156,7 +156,7 @@ async fn tokens_that_expire_are_replaced_for_calls_leases_and_watches() {
     });
     assert_eq!(text(&changes(&mut follow).await), ["p/lease="]);
     assert_eq!(text(&changes(&mut follow).await), ["p/lease is gone"]);
-    // The token of the store is older than it may be.
+    // The store's token has expired.
     store.put(b"p/a", b"2", None).await.unwrap();
     let mut late = store.follow(&[b"p/"]);
     snapshot(&mut late).await;
@@ -164,7 +164,7 @@ async fn tokens_that_expire_are_replaced_for_calls_leases_and_watches() {
 }
 
 #[tokio::test]
-async fn a_changed_password_is_told_as_such() {
+async fn a_changed_password_is_reported_as_a_credentials_error() {
     let mut etcd = Etcd::start();
     etcd.protect("agent", "secret", "p/");
     let store = with_user(&etcd, "agent", "secret");

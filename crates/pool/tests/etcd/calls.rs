@@ -1,4 +1,4 @@
-//! What the store does when nothing is wrong.
+//! Calls to a healthy etcd.
 
 use nephoscope_pool::etcd::{Condition, Outcome, Read, Store, StoreError, Transaction, Write};
 use nephoscope_tests::Etcd;
@@ -14,7 +14,7 @@ fn put(key: &str, value: &str) -> Write {
 }
 
 #[tokio::test]
-async fn what_is_written_is_read_and_transactions_keep_their_conditions() {
+async fn writes_are_read_back_and_transactions_check_their_conditions() {
     let etcd = Etcd::start();
     let store = store(&etcd);
     assert_eq!(store.cluster(), None, "nothing is opened before the first call");
@@ -65,7 +65,7 @@ async fn what_is_written_is_read_and_transactions_keep_their_conditions() {
 }
 
 #[tokio::test]
-async fn a_range_of_many_pages_is_one_moment_and_a_range_without_end_is_refused() {
+async fn a_range_of_many_pages_is_consistent_and_an_unbounded_range_is_rejected() {
     let etcd = Etcd::start();
     let store = store(&etcd);
     etcd.with(|mut client| async move {
@@ -81,7 +81,7 @@ async fn a_range_of_many_pages_is_one_moment_and_a_range_without_end_is_refused(
     assert_eq!(snapshot.entries.len(), 2500);
     assert!(snapshot.entries.is_sorted_by_key(|entry| &entry.key));
 
-    // Each page of a thousand would be far above what one message may have.
+    // Each page of a thousand keys would exceed the message limit by far.
     etcd.with(|mut client| async move {
         for number in 0..70 {
             client
@@ -109,7 +109,7 @@ async fn health_has_the_size_of_the_database() {
 }
 
 #[tokio::test]
-async fn a_store_without_endpoints_says_so() {
+async fn a_store_without_endpoints_returns_an_error() {
     let error = Store::new(options(Vec::new())).get(b"p").await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Endpoints that are dead, frozen, cut off, slow, or without their leader.
+//! Endpoints that are dead, frozen, cut off, slow, or without a leader.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use nephoscope_tests::{Etcd, Proxy, Weather};
 use crate::stores::{at_last, changes, options, snapshot, soon, store, text, until};
 
 #[tokio::test]
-async fn dead_endpoints_cost_no_call() {
+async fn dead_endpoints_fail_no_call() {
     let etcd = Etcd::start();
     let dead = Proxy::to(etcd.nodes[0].port);
     dead.set(Weather::Cut);
@@ -19,7 +19,7 @@ async fn dead_endpoints_cost_no_call() {
         etcd.url(silent.port),
         etcd.endpoints()[0].clone(),
     ];
-    // Whichever of the endpoints a store begins with.
+    // Each store starts with a random endpoint.
     for _ in 0..8 {
         let store = Store::new(options(endpoints.clone()));
         for number in 0..10 {
@@ -33,12 +33,12 @@ async fn dead_endpoints_cost_no_call() {
 }
 
 #[tokio::test]
-async fn a_cluster_goes_on_without_one_of_its_nodes() {
+async fn a_cluster_works_without_one_of_its_nodes() {
     let mut etcd = Etcd::cluster();
     let store = store(&etcd);
     let mut follow = store.follow(&[b"p/"]);
     assert!(snapshot(&mut follow).await.entries.is_empty());
-    // Each node once: among them the one that the store talks to, and the leader.
+    // Each node once, which includes the store's endpoint and the leader.
     for index in 0..3 {
         etcd.nodes[index].kill();
         let value = format!("without {index}");
@@ -55,13 +55,13 @@ async fn a_cluster_goes_on_without_one_of_its_nodes() {
 }
 
 #[tokio::test]
-async fn a_frozen_leader_is_passed_over() {
+async fn a_frozen_leader_is_replaced() {
     let etcd = Etcd::cluster();
     let store = store(&etcd);
     store.put(b"p/a", b"before", None).await.unwrap();
     let leader = etcd.leader();
     etcd.nodes[leader].freeze();
-    // The others elect one; what was asked of the frozen one meanwhile is not known to have happened.
+    // The other nodes elect a leader; the outcome of earlier requests to the frozen one is unknown.
     at_last("a write", || store.put(b"p/a", b"after", None)).await;
     let entry = at_last("a read", || store.get(b"p/a")).await.value.unwrap();
     assert_eq!(entry.value, b"after");
@@ -73,7 +73,7 @@ async fn a_frozen_leader_is_passed_over() {
 }
 
 #[tokio::test]
-async fn without_a_majority_a_call_ends_by_its_deadline_and_names_the_reason() {
+async fn without_a_majority_a_call_fails_by_its_deadline_with_the_reason() {
     let mut etcd = Etcd::cluster();
     let store = store(&etcd);
     store.put(b"p/a", b"1", None).await.unwrap();
@@ -81,7 +81,7 @@ async fn without_a_majority_a_call_ends_by_its_deadline_and_names_the_reason() {
     etcd.nodes[1].kill();
     let error = soon("an error", async {
         loop {
-            // The node that is left takes a moment to notice.
+            // The remaining node needs a moment to notice.
             match store.put(b"p/a", b"2", None).await {
                 Err(error @ StoreError::NoLeader { .. }) => return error,
                 Err(_) => {}
@@ -95,7 +95,7 @@ async fn without_a_majority_a_call_ends_by_its_deadline_and_names_the_reason() {
 }
 
 #[tokio::test]
-async fn a_write_without_an_answer_says_that_it_may_have_happened() {
+async fn a_write_without_an_answer_reports_an_unknown_outcome() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
@@ -103,7 +103,7 @@ async fn a_write_without_an_answer_says_that_it_may_have_happened() {
     proxy.set(Weather::HalfOpen);
     let error = store.put(b"p/a", b"2", None).await.unwrap_err();
     assert!(error.may_have_happened(), "{error}");
-    // Nothing can be asked now: the next write has not happened.
+    // No endpoint is reachable now: the next write is certainly not executed.
     let error = store.put(b"p/a", b"3", None).await.unwrap_err();
     assert!(!error.may_have_happened(), "{error}");
     proxy.set(Weather::Fair);
@@ -112,19 +112,19 @@ async fn a_write_without_an_answer_says_that_it_may_have_happened() {
 }
 
 #[tokio::test]
-async fn a_slow_network_is_no_failure() {
+async fn a_slow_network_causes_no_failure() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
     proxy.set(Weather::Slow(Duration::from_millis(100)));
-    // The first call may end before the connection stands, which takes several times there and back.
+    // The first call may time out before the connection is established, which needs several round trips.
     at_last("a write", || store.put(b"p/a", b"1", None)).await;
     store.put(b"p/a", b"2", None).await.unwrap();
     assert_eq!(store.get(b"p/a").await.unwrap().value.unwrap().value, b"2");
 }
 
 #[tokio::test]
-async fn nobody_listens_anywhere() {
+async fn no_endpoint_listens() {
     let mut etcd = Etcd::start();
     etcd.kill_all();
     let error = store(&etcd).get(b"p").await.unwrap_err();

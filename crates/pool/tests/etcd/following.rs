@@ -1,4 +1,4 @@
-//! Watches that break, lag, and are overtaken by compaction.
+//! Watches that break, lag, and encounter compaction.
 
 use nephoscope_pool::etcd::{News, Store, StoreError};
 use nephoscope_tests::{Etcd, Proxy, Weather};
@@ -6,7 +6,7 @@ use nephoscope_tests::{Etcd, Proxy, Weather};
 use crate::stores::{broken, changes, keys, options, snapshot, soon, store, text};
 
 #[tokio::test]
-async fn what_is_there_is_told_first_and_then_every_change() {
+async fn a_subscription_starts_with_a_snapshot_and_continues_with_every_change() {
     let etcd = Etcd::start();
     etcd.write("p/a", "1");
     etcd.write("pq", "another prefix");
@@ -43,7 +43,7 @@ async fn several_prefixes_are_read_together_and_followed_together() {
             seen,
             [format!("p/members/a={round}"), format!("p/plans/a={round}")]
         );
-        // Each is taken up where it was left, and nothing comes twice.
+        // Each watch resumes where it broke, and no change is repeated.
         proxy.set(Weather::Cut);
         broken(&mut follow).await;
         proxy.set(Weather::Fair);
@@ -51,7 +51,7 @@ async fn several_prefixes_are_read_together_and_followed_together() {
 }
 
 #[tokio::test]
-async fn a_watch_that_was_cut_misses_nothing() {
+async fn a_broken_watch_misses_no_change() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
@@ -70,11 +70,11 @@ async fn a_watch_that_was_cut_misses_nothing() {
             match follow.next().await.unwrap() {
                 News::Resumed => return,
                 News::Broken(_) => {}
-                news => panic!("before it is said that the watch stands: {news:?}"),
+                news => panic!("before the watch has resumed: {news:?}"),
             }
         }
     };
-    soon("the watch to stand", resumed).await;
+    soon("the watch to resume", resumed).await;
     let mut seen = Vec::new();
     while seen.len() < 3 {
         seen.extend(text(&changes(&mut follow).await));
@@ -83,13 +83,13 @@ async fn a_watch_that_was_cut_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_watch_notices_that_the_other_side_is_silent() {
+async fn a_watch_detects_a_silent_peer() {
     let etcd = Etcd::start();
     let store = store(&etcd);
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.freeze_all();
-    // Nothing else is asked of etcd: the watch alone has to notice.
+    // No other request is sent to etcd: the watch alone must detect it.
     let error = broken(&mut follow).await;
     assert!(matches!(error, StoreError::Unanswered { .. }), "{error}");
     etcd.thaw_all();
@@ -98,7 +98,7 @@ async fn a_watch_notices_that_the_other_side_is_silent() {
 }
 
 #[tokio::test]
-async fn a_silent_watch_is_given_up_as_soon_as_a_call_finds_the_connection_dead() {
+async fn a_silent_watch_ends_as_soon_as_a_call_finds_the_connection_dead() {
     let etcd = Etcd::start();
     let proxies = [Proxy::to(etcd.nodes[0].port), Proxy::to(etcd.nodes[0].port)];
     let store = Store::new(options(
@@ -122,7 +122,7 @@ async fn a_silent_watch_is_given_up_as_soon_as_a_call_finds_the_connection_dead(
 }
 
 #[tokio::test]
-async fn what_was_compacted_during_a_pause_is_read_again() {
+async fn changes_that_were_compacted_while_disconnected_cause_a_new_snapshot() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
@@ -144,12 +144,13 @@ async fn what_was_compacted_during_a_pause_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_flood_of_changes_arrives_whole_however_slow_the_follower() {
+async fn a_flood_of_changes_arrives_completely_at_a_slow_receiver() {
     let etcd = Etcd::start();
     let store = store(&etcd);
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
-    // Sixty megabytes in large steps: more than the queue and the windows of the connection hold, and than one message may have.
+    // Sixty megabytes in large steps: more than the queue and the connection's windows can buffer, and more than one
+    // message may contain.
     etcd.with(|mut client| async move {
         for number in 0..60 {
             client

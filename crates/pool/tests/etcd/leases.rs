@@ -1,4 +1,4 @@
-//! Leases that live, end, and are in doubt.
+//! Leases that are kept alive, end, or are uncertain.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::stores::{changes, options, snapshot, store, text, until};
 const TTL: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_lease_lives_from_the_sending_of_each_beat_and_ends_when_revoked() {
+async fn a_lease_is_measured_from_the_sending_of_each_keepalive_and_ends_when_revoked() {
     let etcd = Etcd::start();
     let store = store(&etcd);
     let (lease, granted) = store.grant(TTL).await.unwrap();
@@ -26,13 +26,13 @@ async fn a_lease_lives_from_the_sending_of_each_beat_and_ends_when_revoked() {
         let Beat::Alive { sent } = heart.beat().await.unwrap() else {
             panic!("the lease is gone");
         };
-        assert!(sent > last, "each beat counts from its own sending");
+        assert!(sent > last, "each keepalive is measured from its own sending");
         last = sent;
     }
     assert!(store.time_to_live(lease).await.unwrap().unwrap() <= TTL);
     store.revoke(lease).await.unwrap();
     assert_eq!(text(&changes(&mut follow).await), ["p/a is gone"]);
-    // On the stream that is open, on a new one, and again.
+    // On the open stream, on a new one, and again.
     assert_eq!(heart.beat().await.unwrap(), Beat::Gone);
     assert_eq!(heart.beat().await.unwrap(), Beat::Gone);
     assert_eq!(store.time_to_live(lease).await.unwrap(), None);
@@ -46,7 +46,7 @@ async fn a_lease_lives_from_the_sending_of_each_beat_and_ends_when_revoked() {
 }
 
 #[tokio::test]
-async fn a_short_lease_ends_by_itself() {
+async fn a_short_lease_expires() {
     let etcd = Etcd::start();
     let store = store(&etcd);
     let (lease, granted) = store.grant(Duration::from_secs(1)).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_short_lease_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn a_beat_that_is_dropped_halfway_does_not_count_for_the_next_one() {
+async fn the_answer_to_a_dropped_keepalive_is_not_used_for_the_next_one() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
@@ -66,7 +66,7 @@ async fn a_beat_that_is_dropped_halfway_does_not_count_for_the_next_one() {
     let mut heart = Heart::new(store.clone(), lease);
     heart.beat().await.unwrap();
     proxy.set(Weather::HalfOpen);
-    // Polled once, so that it has set out; its answer comes later than anybody waits for it.
+    // Polled once, so that it was sent; its answer arrives after the future was dropped.
     {
         let mut beat = std::pin::pin!(heart.beat());
         assert!(futures::poll!(beat.as_mut()).is_pending());
@@ -74,15 +74,15 @@ async fn a_beat_that_is_dropped_halfway_does_not_count_for_the_next_one() {
     store.revoke(lease).await.unwrap_err();
     etcd.with(|mut client| async move { client.lease_revoke(lease.0).await });
     proxy.set(Weather::Fair);
-    // The answer that is under way may say that the lease lived. The next beat asks for itself.
+    // The pending answer may report an existing lease. The next keepalive must not use it.
     assert_eq!(
-        until("a beat", async || heart.beat().await.ok()).await,
+        until("a keepalive", async || heart.beat().await.ok()).await,
         Beat::Gone
     );
 }
 
 #[tokio::test]
-async fn a_beat_goes_to_another_endpoint_when_one_falls_silent() {
+async fn a_keepalive_uses_another_endpoint_when_one_is_silent() {
     let etcd = Etcd::start();
     let proxies = [Proxy::to(etcd.nodes[0].port), Proxy::to(etcd.nodes[0].port)];
     let store = Store::new(options(
@@ -100,14 +100,14 @@ async fn a_beat_goes_to_another_endpoint_when_one_falls_silent() {
     let error = heart.beat().await.unwrap_err();
     assert!(
         !matches!(error, StoreError::LeaseGone),
-        "whether it lives is not known: {error}"
+        "the state of the lease is unknown: {error}"
     );
     proxies[0].set(Weather::Fair);
-    until("a beat", async || heart.beat().await.ok()).await;
+    until("a keepalive", async || heart.beat().await.ok()).await;
 }
 
 #[tokio::test]
-async fn a_lease_outlives_a_leader() {
+async fn a_lease_survives_the_loss_of_the_leader() {
     let mut etcd = Etcd::cluster();
     let store = store(&etcd);
     let (lease, _) = store.grant(TTL).await.unwrap();
@@ -115,6 +115,6 @@ async fn a_lease_outlives_a_leader() {
     heart.beat().await.unwrap();
     let leader = etcd.leader();
     etcd.nodes[leader].kill();
-    let beat = until("a beat", async || heart.beat().await.ok()).await;
+    let beat = until("a keepalive", async || heart.beat().await.ok()).await;
     assert!(matches!(beat, Beat::Alive { .. }));
 }

@@ -1,6 +1,6 @@
-//! The store against a real etcd, in every trouble that etcd can be in.
+//! The store with a real etcd, in each of etcd's failures.
 //!
-//! Nothing here sleeps: a test waits for what has to happen, and fails after [`nephoscope_tests::PATIENCE`].
+//! No test sleeps: it waits for an event, and fails after [`nephoscope_tests::PATIENCE`].
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Agents of a pool, on a real etcd: the backend as the engine uses it.
+//! Agents of a pool with a real etcd: the backend as the engine uses it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ async fn joined(pool: &Pool) {
     until("to be a member", member).await;
 }
 
-/// The cycle after the next edge but so many, and where its edge lies.
+/// Returns the cycle `ahead` cycles after the next edge, and its edge.
 fn cycle(ahead: i64) -> (CycleId, Instant) {
     let (now, wall) = (Instant::now(), SystemWall.wall().as_millis());
     let every = i64::try_from(INTERVAL.as_millis()).unwrap();
@@ -97,7 +97,8 @@ fn cycle(ahead: i64) -> (CycleId, Instant) {
     (cycle, edge)
 }
 
-/// Goes through cycles with some agents until they all have a plan that lists as many members; what each has in it.
+/// Runs cycles with some agents until all have a plan with this number of members. Returns the cycle and each agent's
+/// assignment.
 async fn agreed(pools: &[&Pool], members: usize) -> (CycleId, Vec<Agreed>) {
     let attempt = async || {
         let (cycle, edge) = cycle(0);
@@ -117,7 +118,7 @@ async fn agreed(pools: &[&Pool], members: usize) -> (CycleId, Vec<Agreed>) {
     until("a plan with all members", attempt).await
 }
 
-/// Who has each of the keys.
+/// Returns the owners of each key.
 fn owners(all: &[Agreed]) -> BTreeMap<String, Vec<usize>> {
     let mut owners: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (agent, agreed) in all.iter().enumerate() {
@@ -133,7 +134,7 @@ fn owners(all: &[Agreed]) -> BTreeMap<String, Vec<usize>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_without_shared_units_opens_nothing() {
+async fn an_agent_without_shared_units_opens_no_connection() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let pool = Pool::start(
@@ -141,7 +142,7 @@ async fn an_agent_without_shared_units_opens_nothing() {
         Arc::new(SystemWall),
     );
     pool.carry(Carried::default()).await;
-    assert!(pool.etcd_answers(REQUEST).await, "nothing is asked of it");
+    assert!(pool.etcd_answers(REQUEST).await, "it needs no answer of etcd");
     pool.stopping().await;
     pool.leave().await;
     assert!(proxy.sent().is_empty());
@@ -149,7 +150,7 @@ async fn an_agent_without_shared_units_opens_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_divide_everything_and_a_leaver_hands_over_at_once() {
+async fn members_divide_all_keys_and_others_take_over_from_a_leaving_member_at_once() {
     let etcd = Etcd::start();
     let pools = [agent(&etcd, "a"), agent(&etcd, "b"), agent(&etcd, "c")];
     for pool in &pools {
@@ -167,7 +168,7 @@ async fn members_divide_everything_and_a_leaver_hands_over_at_once() {
             "each agent has some"
         );
     }
-    // One stops with nothing done: the others take over what was its.
+    // One member stops with all of its share unfinished: the others take it over.
     let work = WorkId::of(cycle);
     assert!(pools[2].may_hand_over(&work, &[unit()], BootTime::now()).await);
     pools[2].stopping().await;
@@ -175,7 +176,7 @@ async fn members_divide_everything_and_a_leaver_hands_over_at_once() {
     assert_eq!(pools[2].status().agent.membership, Membership::Left);
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for pool in &pools[..2] {
-        let Work::Succession { agreed, .. } = soon("a succession", pool.next_work()).await else {
+        let Work::Succession { agreed, .. } = soon("a takeover", pool.next_work()).await else {
             panic!("other work");
         };
         let share = agreed.plan.share(&unit());
@@ -195,7 +196,7 @@ async fn members_divide_everything_and_a_leaver_hands_over_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_plan_of_a_schedule_is_of_the_cycle_in_progress() {
+async fn the_first_plan_of_a_schedule_is_for_the_cycle_in_progress() {
     const HOUR: Duration = Duration::from_secs(3600);
     let etcd = Etcd::start();
     let a = agent(&etcd, "a");
@@ -219,16 +220,16 @@ async fn the_first_plan_of_a_schedule_is_of_the_cycle_in_progress() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_dead_agent_left_undone_is_taken_over() {
+async fn unfinished_work_of_a_dead_agent_is_taken_over() {
     let etcd = Etcd::start();
     let (a, b) = (agent(&etcd, "a"), agent(&etcd, "b"));
     carry(&a).await;
     carry(&b).await;
     let (_, all) = agreed(&[&a, &b], 2).await;
     let owners = owners(&all);
-    // As a crash: nothing is said to anybody.
+    // Like a crash: nothing is revoked.
     drop(b);
-    let Work::Succession { agreed, units, .. } = soon("a succession", a.next_work()).await else {
+    let Work::Succession { agreed, units, .. } = soon("a takeover", a.next_work()).await else {
         panic!("other work");
     };
     assert_eq!(units, [unit()]);
@@ -240,14 +241,14 @@ async fn what_a_dead_agent_left_undone_is_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_belongs_to_one_living_agent() {
+async fn an_id_belongs_to_one_running_agent() {
     let etcd = Etcd::start();
     let first = agent(&etcd, "a");
     carry(&first).await;
     joined(&first).await;
     let second = agent(&etcd, "a");
     carry(&second).await;
-    let holder = soon("to be refused", second.id_is_taken(2 * TTL)).await;
+    let holder = soon("to be rejected", second.id_is_taken(2 * TTL)).await;
     assert_eq!(holder.host, "host-a");
     let reasons: Vec<_> = second
         .status()
@@ -257,21 +258,21 @@ async fn an_id_belongs_to_one_living_agent() {
         .map(|reason| reason.name())
         .collect();
     assert_eq!(reasons, ["id_taken"]);
-    // It goes on trying, and has it when the other one has gone.
+    // It keeps trying, and joins when the other agent has left.
     first.stopping().await;
     first.leave().await;
     joined(&second).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restarted_agent_ends_its_own_lease_and_joins_at_once() {
+async fn a_restarted_agent_revokes_its_old_lease_and_joins_at_once() {
     let etcd = Etcd::start();
     let folder = tempfile::tempdir().unwrap();
     let memory: PathBuf = folder.path().join("member.json");
     let start = || {
         let mut options = pool_options(etcd.endpoints(), "a");
         options.memory = Some(memory.clone());
-        // Nothing of this test waits for the end of a lease.
+        // This test must not wait until a lease expires.
         options.agent.lease_ttl = Duration::from_secs(600);
         Pool::start(options, Arc::new(SystemWall))
     };
@@ -289,7 +290,7 @@ async fn a_restarted_agent_ends_its_own_lease_and_joins_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_agent_comes_back_after_etcd_was_wiped() {
+async fn every_agent_rejoins_after_etcd_was_wiped() {
     let mut etcd = Etcd::start();
     let (a, b) = (agent(&etcd, "a"), agent(&etcd, "b"));
     carry(&a).await;
@@ -301,7 +302,7 @@ async fn every_agent_comes_back_after_etcd_was_wiped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_was_revoked_by_hand_is_replaced() {
+async fn a_manually_revoked_lease_is_replaced() {
     let etcd = Etcd::start();
     let a = agent(&etcd, "a");
     carry(&a).await;
@@ -312,7 +313,7 @@ async fn a_lease_that_was_revoked_by_hand_is_replaced() {
         (a.status().counts.joined == 2).then_some(())
     })
     .await;
-    // The lease of the records too: the next plan is written nevertheless.
+    // The same for the record lease: the next plan is still written.
     agreed(&[&a], 1).await;
     let plan = etcd.read("pool/plans/");
     let lease = plan[0].lease();
@@ -321,7 +322,7 @@ async fn a_lease_that_was_revoked_by_hand_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_etcd_an_agent_goes_on_with_what_it_had() {
+async fn without_etcd_an_agent_keeps_its_last_share() {
     let etcd = Etcd::start();
     let proxies = [Proxy::to(etcd.nodes[0].port), Proxy::to(etcd.nodes[0].port)];
     let start = |proxy: &Proxy, id, on_loss| {
@@ -336,7 +337,7 @@ async fn without_etcd_an_agent_goes_on_with_what_it_had() {
     let (_, all) = agreed(&[&a, &b], 2).await;
     let before = owners(&all);
     proxies.iter().for_each(|proxy| proxy.set(Weather::HalfOpen));
-    until("to notice", async || {
+    until("the agents to notice", async || {
         let lost = |pool: &Pool| {
             pool.status()
                 .agent
@@ -363,13 +364,13 @@ async fn without_etcd_an_agent_goes_on_with_what_it_had() {
     );
     proxies.iter().for_each(|proxy| proxy.set(Weather::Fair));
     agreed(&[&a, &b], 2).await;
-    until("to be well", async || {
+    until("the failures to end", async || {
         a.status().troubles.is_empty().then_some(())
     })
     .await;
 }
 
-/// How many keys stand, and how many bytes in them; and, without what was before, how much of the database is in use.
+/// Returns the number of keys and their bytes, and the bytes of the database in use after compaction and defragmentation.
 async fn live(etcd: &Etcd) -> (usize, usize, u64) {
     let entries = etcd.read("pool/");
     let bytes = entries
@@ -382,7 +383,7 @@ async fn live(etcd: &Etcd) -> (usize, usize, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_and_live_bytes_do_not_grow_with_time() {
+async fn keys_and_live_bytes_do_not_grow_over_time() {
     let etcd = Etcd::start();
     let pools = ["a", "b", "c"].map(|id| agent(&etcd, id));
     for pool in &pools {
@@ -400,15 +401,15 @@ async fn keys_and_live_bytes_do_not_grow_with_time() {
         }
         (keys, bytes, used)
     };
-    // A mark lists the cycles that can still be taken over: a lease and a second, in cycles.
+    // Marks contain the cycles that can still be taken over, which is a lease and a second.
     let before = cycles(5).await;
     let after = cycles(12).await;
     println!("keys, bytes, bytes of the database in use: {before:?}, later {after:?}");
     assert_eq!(
         after.0, before.0,
-        "three members, a plan, three marks: no further keys"
+        "three members, a plan, three marks: no other keys"
     );
-    // Now and then a mark lists one cycle more; twelve more would be twice as much.
+    // Sometimes marks contain one more cycle; twelve more cycles would double their size.
     assert!(after.1 < before.1 + before.1 / 4, "{before:?} {after:?}");
     assert!(after.2 < before.2 + before.2 / 2, "{before:?} {after:?}");
 }

@@ -1,4 +1,4 @@
-//! Stores for a test, and waits for what one has to say.
+//! Stores for tests, and helpers that wait for their events.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use nephoscope_pool::etcd::{Change, Follow, News, Snapshot, Store, StoreError, S
 use nephoscope_tests::{Etcd, PATIENCE};
 use tokio::time::timeout;
 
-/// How long one call may take. Longer than an agent's default, for a machine that does much else.
+/// The time limit of one call. Longer than an agent's default, for a busy machine.
 pub(crate) const REQUEST: Duration = Duration::from_secs(3);
 
 pub(crate) fn options(endpoints: Vec<String>) -> StoreOptions {
@@ -24,14 +24,14 @@ pub(crate) fn store(etcd: &Etcd) -> Store {
     Store::new(options(etcd.endpoints()))
 }
 
-/// Waits for something that has to happen.
+/// Waits for a future that must complete.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future)
         .await
         .unwrap_or_else(|_| panic!("waited for {what}"))
 }
 
-/// Calls again until it succeeds.
+/// Repeats a call until it succeeds.
 pub(crate) async fn at_last<T, R>(what: &str, mut call: impl FnMut() -> R) -> T
 where
     R: Future<Output = Result<T, StoreError>>,
@@ -39,21 +39,21 @@ where
     until(what, async || call().await.ok()).await
 }
 
-/// Calls again until it gives something.
+/// Repeats a call until it returns a value.
 pub(crate) async fn until<T>(what: &str, mut call: impl AsyncFnMut() -> Option<T>) -> T {
     let calls = async {
         loop {
             if let Some(result) = call().await {
                 return result;
             }
-            // Others may run; what is waited for is the outcome of the next call.
+            // Yields to other tasks; the outcome of the next call decides.
             tokio::task::yield_now().await;
         }
     };
     soon(what, calls).await
 }
 
-/// Waits for everything under the prefix, whatever is said before.
+/// Waits for a snapshot and skips other events.
 pub(crate) async fn snapshot(follow: &mut Follow) -> Snapshot {
     let snapshot = async {
         loop {
@@ -65,13 +65,13 @@ pub(crate) async fn snapshot(follow: &mut Follow) -> Snapshot {
     soon("a snapshot", snapshot).await
 }
 
-/// Waits for changes, whatever is said before but a snapshot.
+/// Waits for changes; a snapshot is an error.
 pub(crate) async fn changes(follow: &mut Follow) -> Vec<Change> {
     let changes = async {
         loop {
             match follow.next().await.unwrap() {
                 News::Changes(changes) => return changes,
-                News::Snapshot(snapshot) => panic!("read anew: {snapshot:?}"),
+                News::Snapshot(snapshot) => panic!("read again: {snapshot:?}"),
                 News::Broken(_) | News::Resumed => {}
             }
         }
@@ -79,7 +79,7 @@ pub(crate) async fn changes(follow: &mut Follow) -> Vec<Change> {
     soon("changes", changes).await
 }
 
-/// Waits until the watch is said to be broken.
+/// Waits until the watch is reported as broken.
 pub(crate) async fn broken(follow: &mut Follow) -> StoreError {
     let broken = async {
         loop {
@@ -91,7 +91,7 @@ pub(crate) async fn broken(follow: &mut Follow) -> StoreError {
     soon("the watch to break", broken).await
 }
 
-/// The keys and values of puts, and the keys of deletions, as text.
+/// Formats the keys and values of puts, and the keys of deletions.
 pub(crate) fn text(changes: &[Change]) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let shown = changes.iter().map(|change| match change {
@@ -101,7 +101,7 @@ pub(crate) fn text(changes: &[Change]) -> Vec<String> {
     shown.collect()
 }
 
-/// The keys of a snapshot, as text.
+/// Returns the keys of a snapshot as text.
 pub(crate) fn keys(snapshot: &Snapshot) -> Vec<String> {
     let keys = snapshot.entries.iter().map(|entry| entry.key.clone());
     keys.map(|key| String::from_utf8(key).unwrap()).collect()

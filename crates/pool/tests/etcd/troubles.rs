@@ -1,4 +1,4 @@
-//! An etcd that is full, that was wiped, that is another one.
+//! An etcd that is full, wiped, restarted or replaced.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use nephoscope_tests::Etcd;
 use crate::stores::{at_last, changes, keys, snapshot, soon, store, text, until};
 
 #[tokio::test]
-async fn a_full_etcd_says_so_and_goes_on_when_it_has_room() {
+async fn an_exceeded_quota_is_reported_and_writes_work_again_after_it_is_resolved() {
     let etcd = Etcd::build().quota(2 * 1024 * 1024).start();
     let store = store(&etcd);
     let (lease, _) = store.grant(Duration::from_secs(60)).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_full_etcd_says_so_and_goes_on_when_it_has_room() {
     );
     let health = store.health().await.unwrap();
     assert!(health.no_space, "{health:?}");
-    // Reads and leases go on.
+    // Reads and keepalives still work.
     assert!(!store.range(b"p/").await.unwrap().entries.is_empty());
     assert!(matches!(heart.beat().await.unwrap(), Beat::Alive { .. }));
 
@@ -57,7 +57,7 @@ async fn a_full_etcd_says_so_and_goes_on_when_it_has_room() {
 }
 
 #[tokio::test]
-async fn a_wiped_etcd_is_told_as_such_and_used_from_then_on() {
+async fn a_wiped_etcd_is_detected_and_used_from_then_on() {
     let mut etcd = Etcd::start();
     let store = store(&etcd);
     for _ in 0..10 {
@@ -70,8 +70,8 @@ async fn a_wiped_etcd_is_told_as_such_and_used_from_then_on() {
     assert_eq!(keys(&snapshot(&mut follow).await), ["p/old"]);
     let cluster = store.cluster();
     etcd.wipe();
-    // Its id is the same: what tells is that it knows less than before.
-    let error = until("to be told", async || {
+    // Its cluster id is unchanged: its smaller revision reveals it.
+    let error = until("the wiped etcd to be detected", async || {
         store.get(b"p/old").await.err().filter(is_another)
     })
     .await;
@@ -81,10 +81,10 @@ async fn a_wiped_etcd_is_told_as_such_and_used_from_then_on() {
     assert_eq!(
         keys(&snapshot(&mut follow).await),
         [""; 0],
-        "the old keys are gone for who follows"
+        "the old keys are gone in the subscription"
     );
     assert_eq!(
-        until("a beat", async || heart.beat().await.ok()).await,
+        until("a keepalive", async || heart.beat().await.ok()).await,
         Beat::Gone
     );
     store.put(b"p/new", b"2", None).await.unwrap();
@@ -92,7 +92,7 @@ async fn a_wiped_etcd_is_told_as_such_and_used_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_follower_alone_notices_a_wiped_etcd() {
+async fn a_subscription_alone_detects_a_wiped_etcd() {
     let mut etcd = Etcd::start();
     for _ in 0..10 {
         etcd.write("p/old", "1");
@@ -104,13 +104,13 @@ async fn a_follower_alone_notices_a_wiped_etcd() {
 }
 
 #[tokio::test]
-async fn another_cluster_at_the_same_address_is_told_as_such() {
+async fn another_cluster_at_the_same_address_is_detected() {
     let mut etcd = Etcd::start();
     let store = store(&etcd);
     store.put(b"p/old", b"1", None).await.unwrap();
     let cluster = store.cluster().unwrap();
     etcd.exchange();
-    let error = until("to be told", async || {
+    let error = until("the other cluster to be detected", async || {
         store.get(b"p/old").await.err().filter(is_another)
     })
     .await;
@@ -132,7 +132,7 @@ async fn a_restarted_etcd_is_the_same_one() {
     etcd.kill_all();
     etcd.start_all();
     assert!(matches!(
-        until("a beat", async || heart.beat().await.ok()).await,
+        until("a keepalive", async || heart.beat().await.ok()).await,
         Beat::Alive { .. }
     ));
     at_last("a write", || store.put(b"p/a", b"2", Some(lease))).await;

@@ -1,4 +1,4 @@
-//! The cycles of an agent: when they begin, by which plan, and what the engine says of them.
+//! An agent's cycles: when they start, by which plan, and what the engine reports.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,13 +23,13 @@ use super::presence::Presence;
 use super::{Machine, Nothing, OnLoss, Out, Place, PlanAnswer};
 
 impl Machine {
-    /// The edge of a cycle comes.
+    /// Announces the edge of a cycle.
     pub(super) fn prepare(&mut self, edge: Edge) {
         let patience = self.options.plan_patience(edge.interval);
         let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
         schedule.interval = Some(edge.interval);
         match schedule.cycles.get_mut(&edge.cycle.start) {
-            // A reload, or a step of the wall clock: where the edge lies is known better now.
+            // After a reload or a step of the wall clock the new edge is more accurate.
             Some(cycle) if cycle.stage == Stage::Coming => *cycle = Cycle::new(edge, patience),
             Some(_) => {}
             None => {
@@ -40,7 +40,7 @@ impl Machine {
         }
     }
 
-    /// A cycle was in progress when this agent began to carry its schedule.
+    /// Records a cycle that was in progress when this agent registered its schedule.
     pub(super) fn in_progress(&mut self, edge: Edge) {
         let patience = self.options.plan_patience(edge.interval);
         let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
@@ -53,7 +53,7 @@ impl Machine {
         });
     }
 
-    /// Who does what in this cycle; asked at the edge or later, until the answer is not [`PlanAnswer::Wait`].
+    /// Returns the assignment in this cycle. Called at the edge or later, until the answer is not [`PlanAnswer::Wait`].
     pub fn plan(&mut self, now: Now, cycle: &CycleId) -> PlanAnswer {
         if self.stopping || matches!(self.presence, Presence::Left) {
             return PlanAnswer::Nothing(Nothing::Stopping);
@@ -87,7 +87,7 @@ impl Machine {
         let (stage, answer) = match answer {
             Ok(begun) => {
                 let division = begun.division.clone();
-                // Others have all of it, as long as they stand.
+                // Other members have all of it while their memberships last.
                 let none = division.claims.is_empty() && begun.fate != Fate::Lasting;
                 let answer = if none {
                     PlanAnswer::Nothing(Nothing::NotListed)
@@ -102,13 +102,13 @@ impl Machine {
         if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start) {
             known.stage = stage;
         }
-        // Whoever was not passed over at the edge is succeeded.
+        // Members that were not skipped at the edge are taken over from.
         self.look_for_outs = true;
         answer
     }
 
-    /// The cycle as it was prepared; or, if it was not, since its edge had passed before it was seen, as the wall clock
-    /// places it. `None` if nothing is known of the schedule's interval.
+    /// Returns the prepared cycle. If the cycle was not prepared because its edge had passed before it was seen, derives it
+    /// from the wall clock. `None` if the schedule's interval is unknown.
     fn known_cycle(&mut self, now: Now, cycle: &CycleId) -> Option<&mut Cycle> {
         let schedule = self.schedules.get_mut(&cycle.schedule)?;
         let interval = schedule.interval;
@@ -126,7 +126,7 @@ impl Machine {
                     interval,
                 };
                 let mut known = Cycle::new(edge, patience);
-                // What happened meanwhile may not have arrived yet.
+                // Events from the meantime may not have arrived yet.
                 known.patience = now.boot.plus(patience);
                 Some(place.insert(known))
             }
@@ -137,7 +137,8 @@ impl Machine {
         self.schedules.get_mut(schedule)?.cycles.get_mut(&start)
     }
 
-    /// By the plan of the cycle: this agent's share, and that of those that were known to be gone before the edge.
+    /// Starts a cycle by its plan: this agent's share, including that of the members that were known to be gone before the
+    /// edge.
     fn begin_by_plan(
         &self,
         cycle: &CycleId,
@@ -175,7 +176,7 @@ impl Machine {
         })
     }
 
-    /// By a plan that counts on a membership that is lost since: what nobody else can have, is done nevertheless.
+    /// Starts a cycle whose plan lists a membership that was lost since: polls the units without another candidate.
     fn begin_alone(&self, cycle: &CycleId, plan: Arc<Plan>, me: usize) -> Result<Begun, Nothing> {
         if self.options.on_loss == OnLoss::Pause {
             return Err(Nothing::NotListed);
@@ -204,7 +205,7 @@ impl Machine {
         })
     }
 
-    /// There is no plan in time: by what this agent owned under the last two.
+    /// Starts a cycle without a plan: polls what this agent owned under the last two plans.
     fn begin_by_former_plans(&self, cycle: &CycleId) -> Result<Begun, Nothing> {
         if self.options.on_loss == OnLoss::Pause {
             return Err(Nothing::Paused);
@@ -248,7 +249,7 @@ impl Machine {
         })
     }
 
-    /// The claims of this agent on each of its units of a plan.
+    /// Computes this agent's claims on each of its units of a plan.
     pub(super) fn division(
         &self,
         schedule: &ScheduleId,
@@ -271,7 +272,7 @@ impl Machine {
         Division { listed, claims }
     }
 
-    /// The members of a plan among which a unit is divided.
+    /// Returns the members of a plan that divide a unit.
     pub(super) fn carriers(&self, plan: &Plan, unit: UnitHash) -> Carriers {
         if self.rules.units {
             Carriers::of(plan, unit)
@@ -280,7 +281,7 @@ impl Machine {
         }
     }
 
-    /// Units of this agent in a plan of which no other carrier's membership still stands.
+    /// Returns this agent's units of a plan for which no other candidate's membership exists.
     pub(super) fn alone_in(&self, plan: &Plan, me: usize) -> UnitSet {
         let gone = self.gone(plan, me);
         let mine = plan.members.get(me).map(|member| member.units.clone());
@@ -294,7 +295,7 @@ impl Machine {
         mine.filter(|unit| !others_have(unit)).collect()
     }
 
-    /// Members of a plan whose membership is known to be over, by number; never this agent.
+    /// Returns the numbers of the members of a plan whose membership is known to be over, never this agent's.
     pub(super) fn gone(&self, plan: &Plan, me: usize) -> BTreeSet<usize> {
         let members = plan.members.iter().enumerate();
         members
@@ -303,8 +304,8 @@ impl Machine {
             .collect()
     }
 
-    /// For each of this agent's units of a plan, who of its carriers is out of the cycle: gone, or gave the unit up. Units
-    /// of which nobody is out are not there.
+    /// Returns, for each of this agent's units of a plan, the candidates that are out of the cycle: gone, or gave the unit
+    /// up. Units without such members are omitted.
     pub(super) fn outs(
         &self,
         schedule: &ScheduleId,
@@ -339,8 +340,8 @@ impl Machine {
         outs
     }
 
-    /// Until when something of a cycle may be taken over: a death at its end is known after a lease and a second, and so is
-    /// that of each successor.
+    /// Returns the time until which a cycle may be taken over. A death at its end is known after a lease and an answer
+    /// timeout, and so is the death of each successor.
     pub(super) fn until(&self, cycle: &Cycle) -> BootTime {
         let plan = cycle.begun().and_then(|begun| begun.plan.as_ref());
         let deaths = plan.map_or(0, |(plan, me)| self.gone(plan, *me).len());
@@ -350,7 +351,7 @@ impl Machine {
             .plus(self.options.succession_wait().saturating_mul(waits))
     }
 
-    /// Forgets what is over.
+    /// Drops expired cycles.
     pub(super) fn prune(&mut self, now: BootTime) {
         let mut over = Vec::new();
         for (name, schedule) in &self.schedules {
@@ -368,7 +369,7 @@ impl Machine {
         }
     }
 
-    /// The engine has done its share of a unit.
+    /// Records that the engine finished its share of a unit.
     pub(super) fn finished(&mut self, now: Now, work: &WorkName, unit: &Unit) {
         let hash = UnitHash::of(&self.options.group_prefix, unit);
         let Some(schedule) = self.schedules.get_mut(&work.schedule) else {
@@ -387,11 +388,11 @@ impl Machine {
         }
     }
 
-    /// The engine will not do its share of a unit.
+    /// Records that the engine gave up its share of a unit.
     pub(super) fn gave_up(&mut self, now: Now, work: &WorkName, unit: &Unit) {
         let hash = UnitHash::of(&self.options.group_prefix, unit);
         let cycle = self.cycle_mut(&work.schedule, work.start);
-        // For a membership that is lost there is nobody to tell: others know that it is.
+        // For a lost membership no record is needed: other members know that it is lost.
         match cycle {
             Some(cycle) if cycle.begun().is_some() && !cycle.lasts() => {
                 let begun = cycle.begun_mut();
@@ -413,7 +414,7 @@ impl Machine {
         }
     }
 
-    /// The engine skipped a cycle.
+    /// Records that the engine skipped a cycle.
     pub(super) fn skipped(&mut self, cycle: &CycleId) {
         if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start)
             && known.begun().is_none()
@@ -422,7 +423,7 @@ impl Machine {
         }
     }
 
-    /// An agent that stops begins nothing: what plans give to it in cycles that it has not begun, it gives up at once.
+    /// A stopping agent starts no cycles: gives up its share of plans whose cycles it has not started.
     pub(super) fn stop_what_is_not_begun(&mut self, now: Now) {
         if !self.stopping {
             return;
@@ -450,11 +451,11 @@ impl Machine {
         }
     }
 
-    /// Says once of each cycle that it had no plan in time. The edge of the next one may be near already.
+    /// Reports each cycle without a plan in time, once. The edge of the next cycle may already be near.
     pub(super) fn note_missing_plans(&mut self, now: Now, out: &mut Out) {
         let on_loss = self.options.on_loss;
         for (name, schedule) in &mut self.schedules {
-            // An agent that never saw a plan has just come.
+            // An agent that never saw a plan has just joined.
             let Some(newest) = schedule.plans.back().map(|known| known.plan.start) else {
                 continue;
             };
@@ -477,7 +478,7 @@ impl Machine {
         }
     }
 
-    /// A plan that comes late: what it gives to this agent beyond what it has begun anyhow.
+    /// Follows a late plan: polls this agent's share that it has not started yet.
     pub(super) fn catch_up(&mut self, now: Now, out: &mut Out) {
         if self.stopping || !self.holds_lease(now.boot) {
             return;
@@ -518,7 +519,7 @@ impl Machine {
             .and_then(|schedule| schedule.cycles.get(&cycle.start)?.begun())
             .cloned();
         let Some(before) = before else {
-            // Nothing of it has begun: it begins now, and the engine asks for the plan.
+            // Nothing of it has started: start it now, and the engine requests the plan.
             if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start) {
                 known.stage = Stage::Coming;
             }
@@ -575,14 +576,14 @@ impl Machine {
         }
     }
 
-    /// What this agent gave up in a cycle.
+    /// Returns the units that this agent gave up in a cycle.
     pub(super) fn given_up(&self, schedule: &ScheduleId, start: Timestamp) -> UnitSet {
         let schedule = self.schedules.get(schedule);
         let units = schedule.and_then(|schedule| schedule.given_up.cycles.get(&start));
         units.cloned().unwrap_or_default()
     }
 
-    /// Whether the plans of a schedule are made in versions that this program does not know.
+    /// Returns whether the current plan of a schedule is written in versions that this program does not support.
     pub(super) fn unknown_versions(&self, schedule: &ScheduleId) -> bool {
         self.view.plan(schedule).is_some_and(|slot| {
             slot.value

@@ -1,4 +1,4 @@
-//! The fence: what may go to the notifier, as long as the membership lasts, and after it was lost.
+//! The fence: which samples may be sent to the notifier, while the membership lasts and after it was lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::super::{Lease, Standing};
 use super::{Machine, OnLoss, Out, Verdict};
 
 impl Machine {
-    /// The fence: whether samples of `units` that were polled in `work`, the last of them at `finished`, may go to the
+    /// Decides whether samples of `units` that were polled in `work`, the last of them at `finished`, may be sent to the
     /// notifier.
     pub fn may_hand_over(
         &self,
@@ -28,7 +28,7 @@ impl Machine {
         if !self.rules.fence {
             return Verdict::HandOver;
         }
-        // Of a cycle that is over so long that nobody can take it over, nobody knows any more who has it.
+        // The cycle can no longer be taken over, so the owner of its resources is unknown.
         let Some(begun) = self.begun(work) else {
             return Verdict::Refuse;
         };
@@ -43,7 +43,8 @@ impl Machine {
                 let held = lease.standing(now) == Standing::Held;
                 (lease.deadline(), held.then_some(true))
             }
-            // It was begun without a membership, by former plans: no plan of the cycle gives it to others.
+            // The cycle was started without a membership, by earlier plans: no plan of the cycle assigns it to other
+            // members.
             (Fate::Lasting, None) => return Verdict::HandOver,
         };
         match certain {
@@ -56,7 +57,7 @@ impl Machine {
         }
     }
 
-    /// The same, when an answer was waited for in vain: `on_loss` decides. Until etcd answers, nothing asks again.
+    /// Decides when etcd did not answer in time, by `on_loss`. Until etcd answers, later samples do not wait.
     pub fn unanswered(&mut self, now: BootTime, work: &WorkName, units: &[Unit], finished: BootTime) -> bool {
         if self.may_hand_over(now, work, units, finished) == Verdict::Ask {
             self.unanswered = true;
@@ -72,8 +73,7 @@ impl Machine {
             .begun()
     }
 
-    /// Decides, as far as it is known now who stands in the pool, what becomes of cycles that were begun under a
-    /// membership that is lost.
+    /// Decides about cycles that were started under a lost membership, by the current members of the pool.
     pub(super) fn judge(&mut self, out: &mut Out) {
         let mut judged = Vec::new();
         for (name, schedule) in &self.schedules {
@@ -113,8 +113,8 @@ impl Machine {
         }
     }
 
-    /// What was left to others is this agent's again where they may not do it: they lost their memberships too before they
-    /// could take it over; or etcd is away, and they may never have learned that it was left to them.
+    /// Takes back units that were left to other members which may not poll them: they lost their memberships too before
+    /// they could take over, or etcd is unreachable and they may never have learned about it.
     pub(super) fn take_back(&mut self, now: Now, out: &mut Out) {
         let away = self.is_away(now.boot);
         let outs = self.look_for_outs && self.incarnation().is_some();
@@ -155,7 +155,7 @@ impl Machine {
                 continue;
             };
             match &mut begun.fate {
-                // To be judged again when etcd is back.
+                // Resolved again when etcd is back.
                 Fate::Judged { deadline, .. } if away => begun.fate = Fate::Lost { deadline: *deadline },
                 Fate::Judged { alone, .. } => alone.extend(new.iter().copied()),
                 Fate::Lasting | Fate::Lost { .. } => {}
@@ -188,12 +188,12 @@ impl Machine {
         }
     }
 
-    /// Whether etcd is away for so long that this agent's membership, if it has one, may have ended meanwhile.
+    /// Returns whether etcd is unreachable for so long that this agent's membership may have ended.
     pub(super) fn is_away(&self, now: BootTime) -> bool {
         !self.store && !self.holds_lease(now)
     }
 
-    /// Units of a begun cycle that nobody else can have.
+    /// Returns the units of a started cycle that no other member can poll.
     fn alone_of(
         &self,
         schedule: &nephoscope_model::ScheduleId,
@@ -203,7 +203,7 @@ impl Machine {
         if let Some((plan, me)) = &begun.plan {
             return self.alone_in(plan, *me);
         }
-        // It runs by former plans. Where a plan of the cycle came to be after all, others follow that.
+        // The cycle runs by earlier plans. If a plan of the cycle exists after all, other members follow it.
         let plan = self
             .schedules
             .get(schedule)
@@ -216,14 +216,14 @@ impl Machine {
 }
 
 impl Cycle {
-    /// Whether the membership that it was begun under lasts.
+    /// Returns whether the membership under which the cycle was started is still valid.
     pub(super) fn lasts(&self) -> bool {
         self.begun().is_some_and(|begun| begun.fate == Fate::Lasting)
     }
 }
 
 impl Lease {
-    /// Whether it cannot have run out.
+    /// Returns whether it cannot have expired.
     pub fn held(&self, now: BootTime) -> bool {
         self.standing(now) == Standing::Held
     }

@@ -1,4 +1,4 @@
-//! How an agent becomes a member, stays one, and becomes one again.
+//! The membership of an agent: join, renewal and loss.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use super::super::{LONGEST_BACKOFF, Standing};
 use super::presence::{Own, Presence};
 use super::{Machine, OnLoss, Out};
 
-/// The first pause between two attempts to join; doubled with each.
+/// The first pause between two attempts to join; doubled after each.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 
-/// After how long a write of this agent's key that failed is done again.
+/// The pause after a failed write of this agent's key.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How many former incarnations are remembered: as many as the last two plans can name, and some.
+/// The number of former incarnations to remember: more than the last two plans can list.
 const FORMER: usize = 4;
 
 impl Machine {
-    /// This agent's membership, if it has one or is about to.
+    /// Returns this agent's current or starting membership.
     pub(super) fn incarnation(&self) -> Option<Incarnation> {
         match &self.presence {
             Presence::Announcing { incarnation, .. } | Presence::Member { incarnation, .. } => {
@@ -43,7 +43,7 @@ impl Machine {
         }
     }
 
-    /// Whether this agent is a member, and knows that it is.
+    /// Returns whether this agent is a member with a confirmed lease.
     pub(super) fn holds_lease(&self, now: BootTime) -> bool {
         match &self.presence {
             Presence::Member { lease, .. } => lease.standing(now) == Standing::Held,
@@ -51,7 +51,7 @@ impl Machine {
         }
     }
 
-    /// This agent's key, and the revision in which it came into being.
+    /// Returns this agent's key.
     pub(super) fn own_key(&self) -> Key {
         Key::Member(self.options.id.clone())
     }
@@ -77,7 +77,7 @@ impl Machine {
         self.join(doubled.min(longest), out);
     }
 
-    /// Leases are granted, watches stand: the key is put, last of all.
+    /// Leases are granted and watches are open: writes the key as the last step.
     pub(super) fn begin_membership(&mut self, now: Now, session: Session, out: &mut Out) {
         if !matches!(self.presence, Presence::Joining) {
             return;
@@ -96,7 +96,7 @@ impl Machine {
             lease: Lease::new(sent, self.options.lease_ttl),
         };
         self.store_back(out);
-        // Another store may answer than before, and its revisions say nothing about what was known.
+        // Another store may answer now, whose revisions are unrelated to the known ones.
         self.view.begin(snapshot.clone());
         self.clocks.restart();
         self.own = Own::default();
@@ -118,7 +118,7 @@ impl Machine {
         });
     }
 
-    /// What this agent says of itself.
+    /// Returns the value of this agent's key.
     fn member(&self, incarnation: Incarnation) -> Member {
         Member {
             incarnation,
@@ -190,14 +190,14 @@ impl Machine {
     pub(super) fn member_not_written(&mut self, now: Now, out: &mut Out) {
         self.own.writing = None;
         match self.presence {
-            // It may have been done, under a lease that is revoked now.
+            // The write may have been executed, under a lease that is revoked now.
             Presence::Announcing { .. } => self.join_again(out),
             Presence::Member { .. } => self.own.retry = Some(now.boot.plus(RETRY)),
             Presence::None | Presence::Joining | Presence::Left => {}
         }
     }
 
-    /// Writes this agent's key anew where what it says has changed.
+    /// Updates this agent's key if its value has changed.
     pub(super) fn keep_member(&mut self, now: Now, out: &mut Out) {
         let Presence::Member {
             incarnation, created, ..
@@ -227,7 +227,7 @@ impl Machine {
         });
     }
 
-    /// `false` if this agent counts as a member, and its key does not stand as it was made.
+    /// Returns `false` if this agent is a member and its key is not the one that it created.
     pub(super) fn member_still_stands(&self) -> bool {
         let Presence::Member {
             incarnation, created, ..
@@ -239,7 +239,7 @@ impl Machine {
         slot.is_some_and(|slot| slot.created == *created) && self.view.holds(&self.options.id, *incarnation)
     }
 
-    /// The membership is over although this agent lives: it begins another one.
+    /// Ends the membership of a running agent, and joins again.
     pub(super) fn lose_membership(&mut self, out: &mut Out) {
         let (Some(incarnation), Some(lease)) = (self.incarnation(), self.lease().copied()) else {
             return;
@@ -297,7 +297,7 @@ impl Machine {
         self.unanswered = false;
     }
 
-    /// Leaves: what is not finished is given up, then the key goes.
+    /// Leaves the pool: gives up unfinished work, then revokes the lease.
     pub(super) fn leave(&mut self, out: &mut Out) {
         if let Some(incarnation) = self.incarnation() {
             self.give_up_the_rest();

@@ -1,7 +1,7 @@
 //! The machine: one agent's part in the protocol.
 //!
-//! Each event is taken in where it belongs; then `advance` looks at everything that is due, and says what is
-//! to be done. So it does not matter in which order things become known.
+//! Each event updates the state; then `advance` checks everything that is due and returns actions. The order in which facts
+//! become known therefore does not matter.
 
 mod cycles;
 mod fence;
@@ -38,14 +38,14 @@ use super::{LONGEST_REQUEST_TIMEOUT, REQUEST_TIMEOUT, succession_wait};
 
 use self::presence::{Own, Presence};
 
-/// What the machine has to know of its agent.
+/// The machine's options.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Options {
     /// `agent.id`.
     pub id: AgentId,
     /// `agent.host`, for people.
     pub host: Arc<str>,
-    /// `coordination.group_prefix`: units of different prefixes are different units.
+    /// `coordination.group_prefix`: units with different prefixes are different units.
     pub group_prefix: Arc<str>,
     /// `coordination.lease_ttl`.
     pub lease_ttl: Duration,
@@ -56,60 +56,60 @@ pub struct Options {
 }
 
 impl Options {
-    /// How long an answer of etcd is waited for before this agent goes on without it: at the fence, and until something that was
-    /// left undone is taken over.
+    /// Returns how long this agent waits for an answer of etcd before it continues without it: at the fence, and before a
+    /// takeover.
     pub fn patience(&self) -> Duration {
         self.request_timeout
             .clamp(REQUEST_TIMEOUT, LONGEST_REQUEST_TIMEOUT)
     }
 
-    /// How long after the edge of a cycle its plan is waited for: half of the cycle is left for what is polled without one.
+    /// Returns how long after the edge of a cycle its plan is awaited: half of the cycle remains for polling without it.
     pub fn plan_patience(&self, interval: Duration) -> Duration {
         self.patience().min(interval / 2).max(REQUEST_TIMEOUT)
     }
 
-    /// How long it takes until a death is known to all, and what was left undone is taken over.
+    /// Returns the time until a death is known to all members and its work is taken over.
     pub fn succession_wait(&self) -> Duration {
         succession_wait(self.lease_ttl, self.patience())
     }
 }
 
-/// What is done while etcd cannot be asked.
+/// The policy while etcd is unreachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnLoss {
-    /// Poll what is owned under either of the last two plans.
+    /// Poll the resources that are owned under either of the last two plans.
     Continue,
     /// Poll no shared unit.
     Pause,
 }
 
-/// Who does what in a cycle.
+/// The answer to a request for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanAnswer {
-    /// This is this agent's part, for the work without a succession. The cycle counts as begun.
+    /// This agent's share, for the cycle's own work. The cycle is started.
     Agreed(Arc<Division>),
-    /// It is not known yet: ask again after the next step of the machine.
+    /// The plan is not known yet: ask again after the next step of the machine.
     Wait,
-    /// This agent polls nothing shared in this cycle, unless an [`Action::Begin`] comes later.
+    /// This agent polls no shared unit in this cycle, unless an [`Action::Begin`] follows.
     Nothing(Nothing),
 }
 
-/// Why an agent polls nothing shared in a cycle.
+/// The reason why an agent polls no shared unit in a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Nothing {
-    /// It carries no unit of the schedule.
+    /// It has no unit of the schedule.
     #[error("no shared unit of the schedule")]
     NotCarried,
     /// It stops, or has left.
-    #[error("the agent stops")]
+    #[error("the agent is stopping")]
     Stopping,
-    /// The plan does not list it: it joined after the plan was made, or lost its membership since.
+    /// The plan does not list it: it joined after the plan was written, or lost its membership since.
     #[error("this agent is not in the plan of the cycle")]
     NotListed,
-    /// The plan is made in versions that this program does not know.
-    #[error("the plan is made in a version that this program does not know")]
+    /// The plan is written in versions that this program does not support.
+    #[error("the plan is written in a version that this program does not support")]
     UnknownVersions,
-    /// There is no plan in time, and it owns nothing under the last two.
+    /// There is no plan in time, and it owns no unit under the last two.
     #[error("there is no plan of the cycle, and this agent had no share in the last two")]
     NoPlan,
     /// There is no plan in time, and `on_loss` is `pause`.
@@ -117,15 +117,15 @@ pub enum Nothing {
     Paused,
 }
 
-/// What the fence says.
+/// The decision of the fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// The samples may go to the notifier.
+    /// The samples may be sent to the notifier.
     HandOver,
-    /// They may not: others have what they are of.
+    /// They may not: other members have their resources.
     Refuse,
-    /// It is not known. Give the machine an [`Event::Doubt`], ask again after each step, and after
-    /// [`Options::patience`] settle it with [`Machine::unanswered`].
+    /// It is unknown. Send the machine an [`Event::ConfirmLease`], ask again after each step, and decide after
+    /// [`Options::answer_timeout`] with [`Machine::unanswered`].
     Ask,
 }
 
@@ -134,58 +134,58 @@ pub enum Verdict {
 pub struct Machine {
     options: Options,
     rules: Rules,
-    /// The time of the last step: what was due then is done.
+    /// The time of the last step.
     now: BootTime,
 
     presence: Presence,
-    /// The incarnations that this process had before, the newest last.
+    /// The previous incarnations of this process, the newest last.
     former: Vec<Incarnation>,
-    /// How often joining failed in a row.
+    /// The number of failed attempts to join in a row.
     attempts: u32,
-    /// The host of the agent that has the id of this one.
+    /// The host of the agent that uses this agent's id.
     taken: Option<String>,
-    /// Writes of this agent's own key, after it was made.
+    /// Updates of this agent's key.
     own: Own,
 
     /// Whether etcd answers, as far as is known.
     store: bool,
-    /// A keepalive beside the regular ones is under way.
+    /// Whether an additional keepalive is pending.
     asking: bool,
-    /// An answer at the fence was waited for in vain, and nothing was heard since.
+    /// Whether an answer at the fence timed out, and none arrived since.
     unanswered: bool,
     view: View,
-    /// All members are being read.
+    /// Whether all members are being read.
     reading_members: bool,
-    /// When somebody was last seen to go out of a cycle: by the loss of its key, or by giving up.
+    /// When a member last went out of a cycle: its key disappeared, or it gave up a unit.
     last_out: BootTime,
-    /// Whether somebody may have gone out of a cycle since it was last looked at.
+    /// Whether a member may have gone out of a cycle since the last check.
     look_for_outs: bool,
 
     carried: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
     meters: u64,
-    /// Units by their hashes: those that are carried, and those that were and may still be in plans.
+    /// Units by their hashes: registered ones, and former ones that may still be in plans.
     units: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
     schedules: BTreeMap<ScheduleId, Schedule>,
     next_succession: u64,
     stopping: bool,
 
     clocks: Clocks,
-    /// What was said of the clock last.
+    /// The last reported state of the clock.
     clock_off: bool,
-    /// What was said of drift last.
+    /// The last reported state of the configurations.
     drift: bool,
 }
 
-/// What a step has to do.
+/// The actions of a step.
 type Out = Vec<Action>;
 
 impl Machine {
-    /// An agent that carries nothing yet.
+    /// Creates the machine of an agent without units.
     pub fn new(options: Options) -> Self {
         Self::with(options, Rules::ALL)
     }
 
-    /// An agent for which some rules do not hold: to see a test fail that must.
+    /// Creates a machine with disabled rules, for tests that must fail without them.
     #[cfg(any(test, feature = "model"))]
     pub fn with_rules(options: Options, rules: Rules) -> Self {
         Self::with(options, rules)
@@ -221,7 +221,7 @@ impl Machine {
         }
     }
 
-    /// Takes in what happened, and says what is to be done, in this order.
+    /// Processes an event and returns the actions in their order.
     pub fn step(&mut self, now: Now, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
         self.now = self.now.max(now.boot);
@@ -255,7 +255,7 @@ impl Machine {
         out
     }
 
-    /// When an [`Event::Tick`] is due next. Ask again after each step.
+    /// Returns the time of the next [`Event::Tick`]. Query it again after each step.
     pub fn next_tick(&self) -> Option<BootTime> {
         let schedules = self.schedules.values();
         let due = schedules.flat_map(|schedule| {
@@ -276,7 +276,7 @@ impl Machine {
             .min()
     }
 
-    /// All that is due, whatever made it so.
+    /// Handles everything that is due.
     fn advance(&mut self, now: Now, out: &mut Out) {
         if !self.member_still_stands() {
             self.lose_membership(out);
@@ -299,7 +299,7 @@ impl Machine {
         self.compare_meters(out);
     }
 
-    /// Takes in what this agent carries.
+    /// Registers this agent's units.
     fn carry(&mut self, carry: Carry, out: &mut Out) {
         let Carry {
             units,
@@ -326,7 +326,7 @@ impl Machine {
         }
     }
 
-    /// A watch was interrupted, and stands again.
+    /// A watch was interrupted and is open again.
     fn synced(&mut self, now: Now, snapshot: Snapshot, out: &mut Out) {
         self.store_back(out);
         self.view.replace(snapshot.clone());
@@ -337,7 +337,7 @@ impl Machine {
         self.settle_plans(snapshot.revision);
     }
 
-    /// All members were read at `revision`: whoever is listed by a plan that is not newer, and does not stand, is gone.
+    /// All members were read at `revision`: members of plans that are not newer, and that were not read, are gone.
     fn settle_plans(&mut self, revision: Revision) {
         for (name, schedule) in &self.schedules {
             if self.view.plan(name).is_some_and(|slot| slot.revision > revision) {
@@ -349,8 +349,8 @@ impl Machine {
         }
     }
 
-    /// Reads the members where a plan lists one of which nothing is known: it may be newer than what is known, or gone
-    /// before the plan was written.
+    /// Reads the members if a plan lists an unknown one: it may be newer than the known state, or gone before the plan was
+    /// written.
     fn read_unknown_members(&mut self, out: &mut Out) {
         if self.reading_members || !self.store || self.incarnation().is_none() {
             return;
@@ -373,10 +373,10 @@ impl Machine {
         }
     }
 
-    /// One key changed.
+    /// Applies a change of one key.
     fn learn(&mut self, now: Now, entry: Entry, fresh: bool, out: &mut Out) {
         let outs = match (&entry.key, &entry.content) {
-            // Whoever comes does not go; but who comes back under the same key has gone in between.
+            // A new member is not out; one that returns under the same key was gone in between.
             (Key::Member(id), Content::Value(Value::Member(member))) => self
                 .view
                 .members()
@@ -393,7 +393,7 @@ impl Machine {
         self.took_in(now, &entry, fresh, out);
     }
 
-    /// What follows from a key that is in the view now.
+    /// Handles the consequences of an entry that is in the view.
     fn took_in(&mut self, now: Now, entry: &Entry, fresh: bool, out: &mut Out) {
         if let Content::Bad(bad) = &entry.content {
             out.push(Action::Notice(Notice::Bad(bad.clone())));
@@ -456,7 +456,7 @@ impl Machine {
         }
     }
 
-    /// How this agent stands in a plan.
+    /// Returns this agent's place in a plan.
     fn place_in(&self, plan: &Plan) -> Place {
         let number = |incarnation| plan.position(&self.options.id, incarnation);
         if let Some(number) = self.incarnation().and_then(number) {
@@ -470,14 +470,14 @@ impl Machine {
     }
 }
 
-/// How this agent stands in a plan.
+/// This agent's place in a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// By its membership, with this number.
+    /// Listed with its current membership, with this number.
     Current(usize),
-    /// By one that it lost, with this number.
+    /// Listed with a lost membership, with this number.
     Former(usize),
-    /// Not at all.
+    /// Not listed.
     None,
 }
 
@@ -490,7 +490,7 @@ impl Place {
     }
 }
 
-/// What only the model asks.
+/// Queries of the model.
 #[cfg(test)]
 impl Machine {
     pub(in crate::protocol) fn runs_by_former_plans(&self, schedule: &ScheduleId, start: Timestamp) -> bool {

@@ -1,4 +1,4 @@
-//! Plans: who writes them, when, and how they are learned of.
+//! Writing and reading of plans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use super::super::{JOIN_SETTLE, LONGEST_LEAD, WRITER_STEP, lead};
 use super::presence::Presence;
 use super::{Machine, Out};
 
-/// After how long a plan that could not be written is written again, if nobody else has.
+/// The pause after a failed write of a plan.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// How long after the edge a plan may still be written: it reaches those that wait for it in the rest of their patience.
+/// How long after the edge a plan may still be written: it reaches the members within the rest of their timeout.
 const LATEST: Duration = Duration::from_millis(500);
 
 impl Machine {
-    /// Writes the plans that are due by the ranking of their writers.
+    /// Writes the plans whose turn it is, by the ranking of their writers.
     pub(super) fn write_plans(&mut self, now: Now, out: &mut Out) {
         let mut due = Vec::new();
         let mut turns = Vec::new();
@@ -51,7 +51,7 @@ impl Machine {
         }
     }
 
-    /// From when until when it is on this agent to write the plan of a cycle.
+    /// Returns the time range in which this agent writes the plan of a cycle.
     fn turn(&self, name: &ScheduleId, start: Timestamp, cycle: &Cycle) -> Option<(BootTime, BootTime)> {
         let Presence::Member { since, .. } = &self.presence else {
             return None;
@@ -70,7 +70,7 @@ impl Machine {
         }
         let until = match slot {
             Some(_) => cycle.edge.edge.plus(LATEST),
-            // The first plan of all may be of the cycle in progress, if enough of it is left.
+            // The first plan of a schedule may be for the cycle in progress, if enough of it is left.
             None => cycle.edge.edge.plus((cycle.edge.interval / 2).max(LATEST)),
         };
         let rank = u32::try_from(self.rank(name, start)?).ok()?;
@@ -85,15 +85,15 @@ impl Machine {
         if !may_begin {
             return None;
         }
-        // The oldest member writes whatever its clock, or else a pool whose plans came late once would wait for ever; but
-        // if its clock seems wrong, only what nobody else has written.
+        // The oldest member writes regardless of its clock; otherwise a pool whose plans came late once would have no plans
+        // any more. If its clock seems wrong, it writes only plans that no other member has written by the edge.
         if !agrees {
             from = from.max(cycle.edge.edge);
         }
         (from < until).then_some((from, until))
     }
 
-    /// The rank of this agent among those that can write the plan of a cycle.
+    /// Returns this agent's rank among the possible writers of a cycle's plan.
     fn rank(&self, schedule: &ScheduleId, start: Timestamp) -> Option<usize> {
         let listed: Vec<&AgentId> = self.listed(schedule).map(|(id, _)| id).collect();
         let hashes: Vec<_> = listed.iter().map(|id| MemberHash::of(id)).collect();
@@ -105,7 +105,7 @@ impl Machine {
             .position(|place| listed.get(place).is_some_and(|id| **id == self.options.id))
     }
 
-    /// The members that a plan of this schedule lists.
+    /// Returns the members that a plan of this schedule lists.
     fn listed(
         &self,
         schedule: &ScheduleId,
@@ -135,7 +135,7 @@ impl Machine {
         }
         let mut versions = Versions::OURS;
         let mut members = Vec::new();
-        // Members of one configuration share a set.
+        // Members with the same configuration share a set.
         let mut sets: Vec<Arc<super::super::member::UnitSet>> = Vec::new();
         for (id, member) in self.listed(name) {
             versions = versions.lowest(member.versions);
@@ -224,7 +224,7 @@ impl Machine {
                     self.took_in(now, &entry, false, out);
                 }
                 if stands == expected {
-                    // Then it was the other condition: this agent's own key is not there.
+                    // The other condition failed: this agent's own key does not exist.
                     self.lose_membership(out);
                 }
             }
@@ -242,7 +242,7 @@ impl Machine {
         }
     }
 
-    /// What follows from a plan that is in the view now.
+    /// Handles the consequences of a plan that is in the view.
     pub(super) fn took_in_plan(&mut self, now: Now, name: &ScheduleId, fresh: bool, out: &mut Out) {
         let Some(slot) = self.view.plan(name) else {
             return;
@@ -270,7 +270,7 @@ impl Machine {
         }
     }
 
-    /// Reads plans that are not there at their edge.
+    /// Reads plans that are missing at their edge.
     pub(super) fn read_missing_plans(&mut self, now: Now, out: &mut Out) {
         if !self.store || self.incarnation().is_none() {
             return;
@@ -294,7 +294,7 @@ impl Machine {
         }
     }
 
-    /// How far the clock may be from those of others, by the interval of a schedule.
+    /// Returns the allowed difference of clocks for the interval of a schedule.
     pub(super) fn clock_limit(&self, name: &ScheduleId) -> Duration {
         let interval = self.schedules.get(name).and_then(|schedule| schedule.interval);
         interval.map_or(LONGEST_LEAD, lead)

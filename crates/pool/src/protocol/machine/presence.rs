@@ -1,4 +1,4 @@
-//! Whether an agent is a member, and the writes of its key.
+//! The presence of an agent, and the updates of its key.
 
 use nephoscope_coordination::BootTime;
 
@@ -9,30 +9,30 @@ use super::super::member::Member;
 /// Whether an agent is a member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Presence {
-    /// It needs not be.
+    /// It has no shared units.
     None,
-    /// It has asked for leases and watches.
+    /// It has requested leases and watches.
     Joining,
-    /// It has them, and puts its key.
+    /// It has leases and watches, and writes its key.
     Announcing { incarnation: Incarnation, lease: Lease },
-    /// Its key stands.
+    /// Its key is written.
     Member {
         incarnation: Incarnation,
         lease: Lease,
-        /// Since when.
+        /// The start of the membership.
         since: BootTime,
-        /// The revision in which the key came into being.
+        /// The revision of the key's creation.
         created: Revision,
     },
-    /// It left, for good.
+    /// It left permanently.
     Left,
 }
 
-/// Writes of this agent's own key, after it was made.
+/// Updates of this agent's key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Own {
-    /// What is being written.
+    /// The value that is being written.
     pub(super) writing: Option<Member>,
-    /// A write failed: not before this it is done again.
+    /// The earliest retry after a failed write.
     pub(super) retry: Option<BootTime>,
 }

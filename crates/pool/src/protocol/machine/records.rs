@@ -1,4 +1,4 @@
-//! Marks and give-ups: what this agent writes of its own cycles.
+//! Marks and give-ups: an agent's records about its own cycles.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::super::schedule::Schedule;
 use super::presence::Presence;
 use super::{Machine, Out};
 
-/// After how long a record that could not be written is written again.
+/// The pause after a failed write of a record.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
@@ -62,7 +62,7 @@ impl Machine {
         }
     }
 
-    /// Gives up all that is begun and not finished.
+    /// Gives up all started and unfinished units.
     pub(super) fn give_up_the_rest(&mut self) {
         for schedule in self.schedules.values_mut() {
             for (start, cycle) in &schedule.cycles {
@@ -82,7 +82,7 @@ impl Machine {
         }
     }
 
-    /// The last records of a membership, as far as they are not written.
+    /// Writes the last records of a membership, if they are not written.
     pub(super) fn last_records(&mut self, incarnation: Incarnation, out: &mut Out) {
         for (name, schedule) in &mut self.schedules {
             if schedule.marks.due.is_some() || schedule.marks.writing {

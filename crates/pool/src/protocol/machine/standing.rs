@@ -1,4 +1,4 @@
-//! How an agent stands in its pool, as people see it.
+//! The status of an agent in its pool.
 
 use nephoscope_coordination::BootTime;
 
@@ -13,7 +13,7 @@ use super::presence::Presence;
 use super::{Machine, OnLoss, Out, Place};
 
 impl Machine {
-    /// How this agent stands.
+    /// Returns the agent's status.
     pub fn status(&self, now: BootTime) -> Status {
         Status {
             membership: self.membership(now),
@@ -23,7 +23,7 @@ impl Machine {
         }
     }
 
-    /// The members, as far as they are known and can be read.
+    /// Returns the known members with valid keys.
     pub fn members(&self) -> impl Iterator<Item = (&AgentId, &Member)> {
         self.view.members().map(|(id, member)| (id, &**member))
     }
@@ -107,7 +107,7 @@ impl Machine {
         status.collect()
     }
 
-    /// A member with the same units that wants other meters of them.
+    /// Returns a member with the same units and different meters.
     fn drifting(&self) -> Option<AgentId> {
         let own = self.view.member(&self.options.id)?.value.as_ref().ok()?;
         let mut others = self.view.members();
@@ -126,7 +126,7 @@ impl Machine {
         limits.min().unwrap_or(super::super::LONGEST_LEAD)
     }
 
-    /// Says when the clock begins and ends to differ.
+    /// Reports when the clock starts or stops to differ.
     pub(super) fn compare_clocks(&mut self, out: &mut Out) {
         let off = self.clocks.off(self.strictest_clock_limit());
         if off.is_some() == self.clock_off {
@@ -142,7 +142,7 @@ impl Machine {
         }));
     }
 
-    /// Says when members begin and end to want different meters.
+    /// Reports when the members' meters start or stop to differ.
     pub(super) fn compare_meters(&mut self, out: &mut Out) {
         let drift = self.drifting().is_some();
         if drift == self.drift {

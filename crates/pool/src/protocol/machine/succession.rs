@@ -1,4 +1,4 @@
-//! Succession: what members that are out left undone belongs to the next of the ranking, in the same cycle.
+//! Takeover: the unfinished work of members that are out belongs to the next member of the ranking, in the same cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use super::super::record::{Content, Key, Value};
 use super::super::schedule::Succession;
 use super::{Machine, Out};
 
-/// How long is waited for others that go out at the same time, so that what they leave is listed once.
+/// The time to wait for other members that go out at the same time, so that their work is discovered once.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// After how long marks that could not be read are read again.
+/// The pause after a failed read of marks.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
-    /// Looks whether members went out of cycles that can still be taken over, and reads the marks of those cycles' schedules.
+    /// Checks whether members went out of cycles that can still be taken over, and reads the marks of those schedules.
     pub(super) fn look_for_successions(&mut self, now: Now, out: &mut Out) {
         if !self.rules.succession || self.stopping || !self.holds_lease(now.boot) {
             return;
@@ -75,14 +75,14 @@ impl Machine {
         })
     }
 
-    /// The marks of a schedule as they stand, read after it was known who is out.
+    /// Handles the marks of a schedule, read after it was known which members are out.
     pub(super) fn read_marks(&mut self, now: Now, name: &ScheduleId, snapshot: Snapshot, out: &mut Out) {
         let Some(schedule) = self.schedules.get_mut(name) else {
             return;
         };
         match schedule.succession {
             Succession::Reading => schedule.succession = Succession::Quiet,
-            // Those that went out meanwhile may have marked more since.
+            // The members that went out meanwhile may have marked more since.
             Succession::ReadingAgain => {
                 schedule.succession = Succession::Gathering(now.boot);
                 return;
@@ -122,7 +122,7 @@ impl Machine {
         }
     }
 
-    /// Takes over in one cycle.
+    /// Takes over unfinished work in one cycle.
     fn succeed(
         &mut self,
         cycle: &CycleId,
@@ -161,7 +161,7 @@ impl Machine {
             );
             let passed_over = taken.first().map(|step| &step.out);
             let marks = marks_of(marks, &plan, cycle.start, unit, &out);
-            // Who had nothing left to do, or said that it does it no more, has not died of a resource: it stopped.
+            // A member that had finished everything, or gave up, has not died on a resource: it stopped.
             let stopped = |number: &u32| {
                 let ended = |steps: &&[Step]| !steps.is_empty() && steps.iter().all(|step| step.finished);
                 let member = plan.members.get(*number as usize);
@@ -175,7 +175,7 @@ impl Machine {
                 .filter(|number| !passed_over.is_some_and(|out| out.contains(number)))
                 .filter(|number| !stopped(number))
                 .collect();
-            // What has been done by each one's own share leaves nothing to anybody.
+            // If every member that is out has finished its own share, nothing is left to take over.
             let all_done = out.iter().all(|number| {
                 let first = marks.get(number).and_then(|steps| steps.first());
                 first.is_some_and(|step| step.finished)
@@ -224,13 +224,13 @@ impl Machine {
     }
 }
 
-/// Whether somebody is out of a unit who was not when the last step of it was taken.
+/// Returns whether a member is out of a unit that was not out at the last step of the unit.
 fn is_new(begun: &Begun, unit: UnitHash, out: &BTreeSet<u32>) -> bool {
     let last = begun.units.get(&unit).and_then(|progress| progress.steps.last());
     !last.is_some_and(|step| out.is_subset(&step.out))
 }
 
-/// What those that are out have marked of a unit in a cycle.
+/// Returns the marks of the members that are out, for a unit in a cycle.
 fn marks_of<'a>(
     marks: &'a BTreeMap<Incarnation, Marks>,
     plan: &super::super::Plan,

@@ -1,4 +1,4 @@
-//! The machine by its own events, where the model does not look: what it says, what it asks for, and when.
+//! Tests of single events of the machine that the model does not cover: notices, requests and timing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ fn written(revision: i64) -> Event {
     Event::Written(Key::Member(id("b")), Written::Done(Revision(revision)))
 }
 
-/// A member beside an older one, with a plan for the cycle at 10 s that it has taken its share of.
+/// A member with an older one in the pool, which has started its share of the plan for the cycle at 10 s.
 fn polling(on_loss: OnLoss) -> Machine {
     let mut machine = machine(on_loss);
     machine.step(now(0), carry());
@@ -174,7 +174,7 @@ fn notices(actions: Vec<Action>) -> Vec<String> {
 }
 
 #[test]
-fn an_agent_with_nothing_shared_asks_for_nothing() {
+fn an_agent_without_shared_units_requests_nothing() {
     let mut machine = machine(OnLoss::Continue);
     let carry = Carry {
         units: Vec::new(),
@@ -190,7 +190,7 @@ fn an_agent_with_nothing_shared_asks_for_nothing() {
 }
 
 #[test]
-fn the_key_is_put_when_the_watches_stand_and_only_if_the_id_is_free() {
+fn the_key_is_written_after_the_watches_opened_and_only_if_the_id_is_free() {
     let mut machine = machine(OnLoss::Continue);
     assert_eq!(
         machine.step(now(0), carry()),
@@ -219,7 +219,7 @@ fn the_key_is_put_when_the_watches_stand_and_only_if_the_id_is_free() {
     );
     assert_eq!(
         notices(actions),
-        ["the id of this agent is in use by an agent on host host-a"]
+        ["agent.id is already in use by an agent on host host-a"]
     );
     let taken = Reason::IdTaken {
         host: "host-a".to_owned(),
@@ -227,7 +227,7 @@ fn the_key_is_put_when_the_watches_stand_and_only_if_the_id_is_free() {
     assert!(taken.stops_polling());
     assert_eq!(machine.status(now(200).boot).reasons, [taken]);
 
-    // It goes on trying, less often, and does not repeat itself.
+    // It keeps trying, less often, and does not repeat its notice.
     machine.step(now(500), session(500, 3, snapshot(5, vec![holder])));
     let actions = machine.step(now(600), refused);
     assert_eq!(
@@ -239,7 +239,7 @@ fn the_key_is_put_when_the_watches_stand_and_only_if_the_id_is_free() {
 }
 
 #[test]
-fn alone_it_writes_the_plan_before_the_edge_and_not_in_its_first_two_seconds() {
+fn a_single_member_writes_the_plan_before_the_edge_but_not_in_its_first_two_seconds() {
     let mut machine = machine(OnLoss::Continue);
     machine.step(now(0), carry());
     machine.step(now(0), session(0, 2, snapshot(5, Vec::new())));
@@ -280,7 +280,7 @@ fn alone_it_writes_the_plan_before_the_edge_and_not_in_its_first_two_seconds() {
 }
 
 #[test]
-fn a_first_plan_may_be_of_the_cycle_in_progress() {
+fn a_first_plan_may_be_for_the_cycle_in_progress() {
     let mut machine = machine(OnLoss::Continue);
     let carry = Carry {
         units: vec![unit()],
@@ -315,7 +315,7 @@ fn a_first_plan_may_be_of_the_cycle_in_progress() {
 }
 
 #[test]
-fn the_fence_asks_after_the_deadline_only() {
+fn the_fence_confirms_the_lease_only_after_the_deadline() {
     let mut machine = polling(OnLoss::Continue);
     // The last keepalive was sent at 8 s; a tenth of 5 s is the margin.
     let verdict = |machine: &Machine, at, finished| {
@@ -350,19 +350,19 @@ fn the_fence_asks_after_the_deadline_only() {
 }
 
 #[test]
-fn without_an_answer_the_option_decides() {
+fn without_an_answer_on_loss_decides() {
     for (on_loss, expected) in [(OnLoss::Continue, true), (OnLoss::Pause, false)] {
         let mut machine = polling(on_loss);
         let late = now(13_000).boot;
         assert_eq!(machine.unanswered(late, &work(10_000), &[unit()], late), expected);
-        // It was asked once: the next batch does not wait.
+        // The second call does not wait.
         let again = machine.may_hand_over(late, &work(10_000), &[unit()], late);
         assert_eq!(again == Verdict::HandOver, expected);
     }
 }
 
 #[test]
-fn a_lost_membership_cuts_off_what_others_have() {
+fn a_lost_membership_cancels_units_that_others_have() {
     let mut machine = polling(OnLoss::Continue);
     let actions = machine.step(now(11_000), Event::LeaseGone);
     assert!(actions.contains(&Action::Join {
@@ -386,7 +386,7 @@ fn a_lost_membership_cuts_off_what_others_have() {
 }
 
 #[test]
-fn a_lost_membership_finishes_what_nobody_else_has() {
+fn a_lost_membership_finishes_units_without_another_candidate() {
     let mut machine = polling(OnLoss::Continue);
     machine.step(now(11_000), Event::LeaseGone);
     let actions = machine.step(now(11_200), session(11_100, 3, snapshot(9, Vec::new())));
@@ -399,7 +399,7 @@ fn a_lost_membership_finishes_what_nobody_else_has() {
 }
 
 #[test]
-fn a_cycle_without_a_plan_is_said_also_when_the_next_edge_is_near() {
+fn a_cycle_without_a_plan_is_reported_even_when_the_next_edge_is_near() {
     let mut machine = polling(OnLoss::Continue);
     machine.step(now(18_000), Event::Prepare(edge(20_000)));
     assert_eq!(machine.plan(now(20_000), &cycle(20_000)), PlanAnswer::Wait);
@@ -418,7 +418,7 @@ fn a_cycle_without_a_plan_is_said_also_when_the_next_edge_is_near() {
 }
 
 #[test]
-fn what_was_left_to_others_is_taken_back_when_etcd_goes_away_and_left_again_when_it_is_back() {
+fn units_left_to_others_are_taken_back_while_etcd_is_unreachable() {
     let mut machine = polling(OnLoss::Continue);
     machine.step(now(11_000), Event::LeaseGone);
     let stands = snapshot(9, vec![others_key(5)]);
@@ -431,7 +431,7 @@ fn what_was_left_to_others_is_taken_back_when_etcd_goes_away_and_left_again_when
     machine.step(now(11_200), gave_up);
     machine.step(now(11_300), written(10));
 
-    // As long as its lease is held, this agent knows no less than others do.
+    // While its lease is confirmed, this agent knows as much as the others.
     machine.step(now(11_400), Event::StoreLost);
     let deadline = 11_100 + 4_500;
     assert_eq!(machine.next_tick(), Some(now(deadline).boot));
@@ -443,7 +443,7 @@ fn what_was_left_to_others_is_taken_back_when_etcd_goes_away_and_left_again_when
         _ => None,
     });
     let back = WorkName {
-        succession: Some(taken.expect("its share is its own again")),
+        succession: Some(taken.expect("a takeover of its own share")),
         ..work(10_000)
     };
     let late = now(17_000).boot;
@@ -496,7 +496,8 @@ fn a_finished_share_is_marked_once_and_a_dead_members_share_is_taken_over() {
     assert!(taken, "{actions:?}");
 }
 
-/// What a member takes over of a hundred resources of a cycle after each of five others in its plan has done this and is gone.
+/// Returns how many of a hundred resources a member takes over after each of five other members of its plan has left this
+/// record and is gone.
 fn taken_over(ends: impl Fn(Incarnation) -> Option<Entry>) -> usize {
     let others = ["a", "c", "d", "e", "f"];
     let incarnation = |name: &str| Incarnation(u128::from(name.as_bytes()[0]));
@@ -558,7 +559,7 @@ fn hundred() -> impl Iterator<Item = KeyHash> {
     (0..100).map(|number| KeyHash::of(&format!("r{number}")))
 }
 
-/// How many of the hundred this member has by the plan.
+/// Returns how many of the hundred resources this member owns by the plan.
 fn owned_by(name: &str) -> usize {
     let names = ["a", "b", "c", "d", "e", "f"];
     let hashes = names.map(|name| MemberHash::of(&id(name)));
@@ -567,7 +568,7 @@ fn owned_by(name: &str) -> usize {
 }
 
 #[test]
-fn many_that_stop_leave_everything_and_what_is_behind_many_dead_is_left_alone() {
+fn shares_of_many_stopped_members_are_taken_over_but_not_of_many_dead_ones() {
     let stopped = taken_over(|incarnation| {
         let given_up = GiveUps {
             cycles: [(now(10_000).wall, units())].into(),
@@ -578,7 +579,7 @@ fn many_that_stop_leave_everything_and_what_is_behind_many_dead_is_left_alone() 
     assert_eq!(stopped, 100 - owned_by("b"));
     let dead = taken_over(|_| None);
     assert!(dead < stopped, "{dead} of {stopped}");
-    // One died, and all others had finished what was theirs.
+    // One died, and all others had finished their share.
     let left_by_one = taken_over(|incarnation| {
         let step = Step {
             out: BTreeSet::new(),
@@ -596,7 +597,7 @@ fn many_that_stop_leave_everything_and_what_is_behind_many_dead_is_left_alone() 
 }
 
 #[test]
-fn a_clock_that_differs_is_said_once_and_stops_no_polling_of_others_plans() {
+fn a_clock_skew_is_reported_once_and_plans_are_still_followed() {
     let mut machine = polling(OnLoss::Continue);
     let mut told = Vec::new();
     for number in 0..4_u64 {
@@ -622,7 +623,7 @@ fn a_clock_that_differs_is_said_once_and_stops_no_polling_of_others_plans() {
 }
 
 #[test]
-fn plans_of_unknown_versions_are_not_followed() {
+fn plans_in_unknown_versions_are_not_followed() {
     let mut machine = polling(OnLoss::Continue);
     let versions = Versions { protocol: 2, hash: 1 };
     let bad = BadValue {
@@ -634,7 +635,7 @@ fn plans_of_unknown_versions_are_not_followed() {
     let told = notices(machine.step(now(19_000), Event::Watched(planned)));
     assert!(
         told.iter()
-            .any(|told| told.ends_with("which this version does not know")),
+            .any(|told| told.ends_with("which this version does not support")),
         "{told:?}"
     );
     assert_eq!(
@@ -644,7 +645,7 @@ fn plans_of_unknown_versions_are_not_followed() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_and_its_member_counts_as_gone() {
+fn an_invalid_key_is_reported_and_its_member_counts_as_gone() {
     let mut machine = polling(OnLoss::Continue);
     let bad = BadValue {
         key: "members/a".to_owned(),
@@ -656,7 +657,7 @@ fn what_cannot_be_read_is_said_and_its_member_counts_as_gone() {
     ));
     assert_eq!(
         told,
-        ["cannot read members/a: `incarnation` has a value that cannot be"]
+        ["invalid key in etcd: members/a: `incarnation` has an invalid value"]
     );
     let reasons = machine.status(now(11_000).boot).reasons;
     assert_eq!(
@@ -673,11 +674,11 @@ fn what_cannot_be_read_is_said_and_its_member_counts_as_gone() {
 }
 
 #[test]
-fn different_meters_of_the_same_units_are_drift() {
+fn different_meters_for_the_same_units_are_a_config_mismatch() {
     let mut machine = polling(OnLoss::Continue);
     let other = entry(Key::Member(id("a")), 9, Content::Value(member(1, 7)));
     let told = notices(machine.step(now(11_000), Event::Watched(other)));
-    assert_eq!(told, ["members with the same units want different meters"]);
+    assert_eq!(told, ["members with the same units have different meters configured"]);
     assert_eq!(
         machine.status(now(11_000).boot).reasons,
         [Reason::Drift { member: id("a") }]
@@ -685,7 +686,7 @@ fn different_meters_of_the_same_units_are_drift() {
 }
 
 #[test]
-fn who_leaves_marks_gives_up_the_rest_and_revokes_last() {
+fn a_leaving_agent_gives_up_unfinished_units_and_revokes_its_lease_last() {
     let mut machine = polling(OnLoss::Continue);
     let actions = machine.step(now(11_000), Event::Stopping);
     assert!(
@@ -703,11 +704,11 @@ fn who_leaves_marks_gives_up_the_rest_and_revokes_last() {
 }
 
 #[test]
-fn with_etcd_away_a_cycle_runs_at_its_edge_by_the_last_plans() {
+fn without_etcd_a_cycle_starts_at_its_edge_by_the_last_plans() {
     let mut machine = polling(OnLoss::Continue);
     assert_eq!(
         notices(machine.step(now(12_000), Event::StoreLost)),
-        ["etcd cannot be reached"]
+        ["etcd is unreachable"]
     );
     machine.step(now(18_000), Event::Prepare(edge(20_000)));
     assert!(matches!(
@@ -734,7 +735,7 @@ fn with_etcd_away_a_cycle_runs_at_its_edge_by_the_last_plans() {
 }
 
 #[test]
-fn a_plan_is_waited_for_as_long_as_a_request_may_take() {
+fn a_plan_is_awaited_as_long_as_a_request_may_take() {
     let waits_until = |request_timeout, interval| {
         let mut machine = Machine::new(Options {
             request_timeout: Duration::from_millis(request_timeout),
@@ -753,15 +754,15 @@ fn a_plan_is_waited_for_as_long_as_a_request_may_take() {
     };
     assert_eq!(waits_until(1_000, 10), Some(11_000));
     assert_eq!(waits_until(2_500, 10), Some(12_500));
-    // What is sent to etcd 500 ms after the edge arrives in the rest of a second.
+    // A plan that is sent to etcd 500 ms after the edge arrives within the rest of a second.
     assert_eq!(waits_until(200, 10), Some(11_000));
-    // Half of the cycle is left for what is polled without a plan.
+    // Half of the cycle remains for polling without a plan.
     assert_eq!(waits_until(2_500, 4), Some(12_000));
     assert_eq!(waits_until(60_000, 60), Some(20_000));
 }
 
 #[test]
-fn what_was_left_undone_is_taken_over_as_late_as_its_marks_may_be_read() {
+fn takeovers_are_possible_as_long_as_marks_may_be_read() {
     let until = |request_timeout| {
         let options = Options {
             request_timeout: Duration::from_millis(request_timeout),

@@ -1,4 +1,4 @@
-//! etcd as the protocol sees it: keys with revisions, transactions, leases that take their keys with them.
+//! A model of etcd: keys with revisions, transactions, and leases.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) struct Etcd {
     pub(super) up: bool,
     revision: i64,
     keys: BTreeMap<Key, Stored>,
-    /// Until when each lease lasts.
+    /// The expiry time of each lease.
     pub(super) leases: BTreeMap<LeaseNumber, u64>,
     next_lease: LeaseNumber,
 }
@@ -27,7 +27,7 @@ struct Stored {
     created: Revision,
     revision: Revision,
     value: Value,
-    /// `None` for records, whose lease outlasts the model's time.
+    /// `None` for records, whose lease outlasts the modelled time.
     lease: Option<LeaseNumber>,
 }
 
@@ -51,7 +51,7 @@ impl Etcd {
         lease
     }
 
-    /// Ends a lease; what watches see of it.
+    /// Ends a lease; returns the changes for watches.
     pub(super) fn revoke(&mut self, lease: LeaseNumber) -> Vec<Entry> {
         if self.leases.remove(&lease).is_none() {
             return Vec::new();
@@ -80,7 +80,7 @@ impl Etcd {
             .collect()
     }
 
-    /// A transaction. `None` if the lease that the key is to hang on does not exist.
+    /// Executes a transaction. Returns `None` if the lease of the key does not exist.
     pub(super) fn write(
         &mut self,
         key: Key,
@@ -122,7 +122,7 @@ impl Etcd {
         Some((Written::Done(revision), entry))
     }
 
-    /// All that agents watch.
+    /// Returns all keys that agents watch.
     pub(super) fn watched(&self) -> Snapshot {
         let keys = self.keys.keys();
         let watched = keys.filter(|key| !matches!(key, Key::Marks(..)));
@@ -141,7 +141,7 @@ impl Etcd {
         self.snapshot_of(keys.filter_map(|key| self.entry(key)).collect())
     }
 
-    /// Everything is lost, as if it had been started anew in an empty folder.
+    /// Loses everything, as if etcd was started in an empty directory.
     pub(super) fn wipe(&mut self) {
         *self = Self {
             next_lease: self.next_lease,
@@ -156,12 +156,12 @@ impl Etcd {
         }
     }
 
-    /// Whether a membership stands.
+    /// Returns whether a membership exists.
     pub(super) fn holds(&self, id: &AgentId, incarnation: Incarnation) -> bool {
         self.incarnation(id) == Some(incarnation)
     }
 
-    /// The membership that stands under an id.
+    /// Returns the membership under an id.
     pub(super) fn incarnation(&self, id: &AgentId) -> Option<Incarnation> {
         match &self.keys.get(&Key::Member(id.clone()))?.value {
             Value::Member(member) => Some(member.incarnation),

@@ -1,5 +1,5 @@
-//! The model: the very machine that agents run, with a model of etcd, of the engine and of all faults, searched for a way to
-//! break what `docs/coordination.md` promises.
+//! The model: the unchanged machine of each agent, with models of etcd, the engine and all faults, which is searched for
+//! violations of the guarantees in `docs/coordination.md`.
 
 mod etcd;
 mod moves;

@@ -1,4 +1,4 @@
-//! How the world goes on: one move after the other.
+//! The moves of the world.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::protocol::{
 };
 
 impl World {
-    /// The members of `setup` have joined and know each other; nothing has happened yet.
+    /// Creates a world in which the members of `setup` have joined and know each other.
     pub(super) fn new(setup: &Setup) -> Self {
         let mut world = Self::empty(setup);
         for agent in 0..setup.members {
@@ -32,7 +32,7 @@ impl World {
         world
     }
 
-    /// All that can happen now.
+    /// Returns all possible moves.
     pub(super) fn moves(&self, setup: &Setup) -> Vec<Move> {
         let mut moves = Vec::new();
         if self.violation.is_some() {
@@ -87,7 +87,7 @@ impl World {
                     Kind::Down if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Wipe if self.etcd.up => moves.push(Move::Fault(*kind, 0)),
                     Kind::Down | Kind::Wipe => {}
-                    // What strikes one agent while others go on could as well have struck before they did.
+                    // A fault of one agent commutes with the moves of the others.
                     _ => moves.extend(
                         (0..self.agents.len())
                             .filter(|agent| quiet || self.step_of(*agent).is_some())
@@ -101,7 +101,7 @@ impl World {
         moves
     }
 
-    /// What may happen between two moments, when all is done that the first one brought.
+    /// Adds moves that happen between two moments, after all steps of the first one.
     fn quiet_moves(&self, moves: &mut Vec<Move>) {
         for (index, agent) in self.agents.iter().enumerate() {
             if !agent.started {
@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Whether no slow link has to let its messages through before this time.
+    /// Returns whether no slow link must deliver its messages before this time.
     fn may_wait(&self, time: u64) -> bool {
         let mut processes = self.agents.iter().filter_map(|agent| agent.process.as_ref());
         processes.all(|process| process.link != Link::Slow || process.paused || time <= process.slow_until)
@@ -146,7 +146,7 @@ impl World {
             Kind::Crash => true,
             Kind::Pause => !process.paused,
             Kind::Cut => process.link != Link::Cut,
-            // Only while something is on its way: without it, it is no fault yet.
+            // Only with pending messages: otherwise the fault has no effect yet.
             Kind::Delay => {
                 process.link == Link::Up
                     && !(process.requests.is_empty()
@@ -191,7 +191,7 @@ impl World {
 
     // ---- time
 
-    /// The next moment at which something is due.
+    /// Returns the next moment at which something is due.
     pub(super) fn next_time(&self, setup: &Setup) -> Option<u64> {
         let mut times = BTreeSet::new();
         for cycle in 1..=setup.cycles {
@@ -223,7 +223,7 @@ impl World {
         times.into_iter().find(|time| *time > self.now)
     }
 
-    /// Whether a lease is kept alive by a process that runs and reaches etcd.
+    /// Returns whether a running process with a connection to etcd keeps a lease alive.
     fn kept(&self, lease: u32) -> bool {
         self.agents.iter().any(|agent| {
             agent.process.as_ref().is_some_and(|process| {
@@ -247,7 +247,7 @@ impl World {
                 agent.missed.extend(self.now / INTERVAL..=time / INTERVAL);
             }
         }
-        // Keepalives come so often that none of them matters.
+        // Keepalives are so frequent that no single one matters.
         for agent in 0..self.agents.len() {
             let Some(process) = &self.agents[agent].process else {
                 continue;
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// What the moment brings to one agent.
+    /// Triggers an agent's timers at this moment.
     fn wake(&mut self, setup: &Setup, agent: usize) {
         let (now, up) = (self.now, self.etcd.up);
         let Some(process) = self.agents[agent]
@@ -303,7 +303,7 @@ impl World {
             while let Some(sent) = process.requests.front()
                 && sent.at + REQUEST <= now
             {
-                // Whoever cannot revoke its lease goes nevertheless.
+                // An agent that cannot revoke its lease stops nevertheless.
                 gone |= sent.request == Outgoing::Revoke;
                 failed.extend(sent.request.name());
                 process.requests.pop_front();
@@ -354,7 +354,7 @@ impl World {
 
     // ---- steps of agents
 
-    /// The next step of the first agent from `from` on that has one.
+    /// Returns the next step of the first agent, from `from` on, that has one.
     pub(super) fn next_step(&self, from: usize) -> Option<(usize, Step)> {
         (from..self.agents.len()).find_map(|index| self.step_of(index).map(|step| (index, step)))
     }
@@ -398,7 +398,8 @@ impl World {
         process.works.iter().find_map(ready)
     }
 
-    /// Steps that may happen now or later: those of slow links, and what a process sent before it was paused.
+    /// Returns steps that may happen now or later: those of slow links, and requests that a process sent before it was
+    /// paused.
     fn slow_steps(&self, agent: usize) -> Vec<Step> {
         let mut steps = Vec::new();
         let Some(process) = &self.agents[agent].process else {
@@ -407,7 +408,7 @@ impl World {
         if !self.etcd.up {
             return steps;
         }
-        // What takes longer than a request may is given up on its way.
+        // A message that takes longer than a request's timeout is dropped.
         let young = process
             .requests
             .front()
@@ -442,7 +443,7 @@ impl World {
         }
     }
 
-    /// Etcd does the first request of an agent.
+    /// Executes an agent's first request in etcd.
     fn execute(&mut self, agent: usize) {
         let Some(sent) = self.process(agent).requests.pop_front() else {
             return;
@@ -514,7 +515,7 @@ impl World {
         }
     }
 
-    /// A write, with what must hold of it.
+    /// Executes a write and checks its invariants.
     fn write(
         &mut self,
         key: Key,
@@ -550,7 +551,7 @@ impl World {
         Some(written)
     }
 
-    /// Watches see what changed.
+    /// Delivers changes to the watches.
     fn publish(&mut self, entries: Vec<Entry>) {
         for agent in &mut self.agents {
             if let Some(process) = &mut agent.process
@@ -567,7 +568,7 @@ impl World {
 
     // ---- the engine
 
-    /// The engine asks for the plans of cycles that began.
+    /// Requests the plans of started cycles, as the engine does.
     fn ask_for_plans(&mut self, setup: &Setup, agent: usize) {
         let now = self.times();
         let Some(process) = self.agents[agent]
@@ -597,7 +598,7 @@ impl World {
         }
     }
 
-    /// A work goes on by one step.
+    /// Advances a work item by one step.
     fn work(&mut self, setup: &Setup, agent: usize, name: &WorkName) {
         let now = self.now;
         let Some(work) = self.process(agent).works.get(name).cloned() else {
@@ -633,7 +634,7 @@ impl World {
         }
     }
 
-    /// No answer came at the fence.
+    /// Decides at the fence without an answer.
     fn settle(&mut self, setup: &Setup, agent: usize, name: &WorkName) {
         let now = self.now;
         let Some(work) = self.process(agent).works.get(name).cloned() else {
@@ -690,7 +691,7 @@ impl World {
         self.set_stage(agent, name, Stage::Handed);
     }
 
-    /// Looks whether a sample may be handed over, by what is true in the world.
+    /// Checks whether a sample may be handed over, by the true state of the world.
     #[allow(clippy::too_many_arguments, reason = "one sample's circumstances")]
     fn judge(
         &mut self,
@@ -702,7 +703,7 @@ impl World {
         unit: usize,
         resource: usize,
     ) {
-        // What etcd forgot, nobody can be judged by.
+        // After a wipe the true state is unknown.
         if self.seen.contains(&(Kind::Wipe as u8)) {
             return;
         }
@@ -755,7 +756,7 @@ impl World {
         let Some(process) = &self.agents[agent].process else {
             return;
         };
-        // Let the others know first; then all that runs has ended.
+        // First other members must know; then all running work has ended.
         let told = process.requests.is_empty() && process.replies.is_empty() && process.watch.is_empty();
         if stopped && !process.paused && process.works.is_empty() && told && !process.machine.has_left() {
             self.event(setup, agent, Event::Leave);
@@ -771,7 +772,7 @@ impl World {
         }
     }
 
-    /// The machine of an agent gets an event, and what it wants done is begun.
+    /// Feeds an event to an agent's machine, and starts its actions.
     fn event(&mut self, setup: &Setup, agent: usize, event: Event) {
         let now = self.times();
         if let Event::KeptAlive { sent } = &event {
@@ -786,7 +787,7 @@ impl World {
         }
     }
 
-    /// The deadline of the membership that a keepalive was for.
+    /// Updates the deadline of the current membership.
     fn acknowledge(&mut self, agent: usize, sent: u64) {
         let current = incarnation(agent, self.agents[agent].memberships);
         let until = self.deadlines.entry(current).or_default();
@@ -798,7 +799,7 @@ impl World {
         match action {
             Action::Join { after } => {
                 let process = self.process(agent);
-                // What goes on for the former membership is forgotten, by the agent.
+                // The agent drops everything of the previous membership.
                 process.requests.clear();
                 process.replies.clear();
                 process.watch.clear();
@@ -871,7 +872,7 @@ impl World {
             in_progress: in_progress.into_iter().collect(),
         };
         self.event(setup, agent, Event::Carry(carry));
-        // An edge that is near was announced already.
+        // A near edge was already announced.
         for cycle in 1..=setup.cycles {
             if (edge_of(cycle) - AHEAD..edge_of(cycle)).contains(&self.now) {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
@@ -881,7 +882,7 @@ impl World {
 
     fn strike(&mut self, kind: Kind, agent: usize) {
         self.faults -= 1;
-        // Who was stopped before, and ran on for a moment, has kept its lease, and seems to live.
+        // An agent that was paused before, and ran for a moment, has renewed its lease and seems alive.
         let stopped_before =
             self.seen.contains(&(Kind::Pause as u8)) && !self.agents[agent].missed.is_empty();
         if matches!(kind, Kind::Pause | Kind::Crash) && stopped_before {
@@ -891,7 +892,7 @@ impl World {
         self.seen.insert(kind as u8);
         match kind {
             Kind::Crash => {
-                // What it was to do in cycles that it began, or is in the plan of, others have to do.
+                // Other agents must take over its cycles: those that it has started, or whose plan lists it.
                 let now = self.now;
                 self.agents[agent]
                     .missed
@@ -930,7 +931,7 @@ impl World {
             }
             Kind::Wipe => {
                 self.etcd.wipe();
-                // It was started anew: nothing that was on its way arrives.
+                // etcd was restarted: pending messages are lost.
                 for agent in 0..self.agents.len() {
                     self.agents[agent].straggler = None;
                     if let Some(process) = &mut self.agents[agent].process {
@@ -946,7 +947,7 @@ impl World {
         }
     }
 
-    /// What is on its way is lost, whether it was done or not; a keepalive finds it out.
+    /// Pending messages are lost, executed or not; a keepalive detects it.
     fn cut_off(&mut self, agent: usize) {
         let now = self.now;
         let process = self.process(agent);
@@ -974,7 +975,7 @@ impl World {
                 let now = self.now;
                 let process = self.process(agent);
                 process.paused = false;
-                // What has piled up meanwhile is read before the process goes on, or only later.
+                // The process continues either after or before it reads its pending messages.
                 if hasty && process.link == Link::Up {
                     self.slow_down(agent);
                 }
@@ -989,7 +990,7 @@ impl World {
                     if (begin - AHEAD..begin).contains(&now) && !seen {
                         self.event(setup, agent, Event::Prepare(edge(cycle)));
                     }
-                    // A cycle whose edge was slept through is begun when the engine sees it.
+                    // The engine starts a cycle late if its edge passed while the process was paused.
                     if (begin..end).contains(&now)
                         && !self.process(agent).machine.has_begun(&name.schedule, name.start)
                     {
@@ -1011,7 +1012,8 @@ impl World {
                         *until = self.now + TTL;
                     }
                 }
-                // Those that are dead by then, or stopped, seem to live that much longer: by etcd, or by a keepalive that arrives now.
+                // Agents that are dead or paused by then seem alive for longer: through etcd, or through a keepalive that
+                // arrives now.
                 let mut processes = self.agents.iter().filter_map(|agent| agent.process.as_ref());
                 if extend || processes.any(|process| process.paused && process.lease.is_some()) {
                     let current = self.now / INTERVAL;
@@ -1036,7 +1038,7 @@ impl World {
         }
     }
 
-    /// An agent reaches etcd again: its keepalive tells whether its lease still is, then it reads everything anew.
+    /// Reconnects an agent: its keepalive checks the lease, then it reads everything again.
     fn reconnect(&mut self, agent: usize) {
         if self.process(agent).lease.is_some() {
             self.send(agent, Outgoing::Renew);

@@ -1,4 +1,4 @@
-//! What is promised of every end of the model's time.
+//! The guarantees that hold at the end of the modelled time.
 
 use super::scenery::*;
 use super::setup::*;
@@ -7,7 +7,7 @@ use crate::protocol::machine::OnLoss;
 use crate::protocol::{AgentId, Plan, PlanMember, UnitHash};
 
 impl World {
-    /// A move, with what it is about.
+    /// Describes a move.
     pub(super) fn told(&self, action: &Move) -> String {
         let Move::Run(agent, step) = action else {
             return format!("{action:?}");
@@ -25,7 +25,7 @@ impl World {
         format!("{agent} {step:?} {about}")
     }
 
-    /// Whether nothing more can happen by itself.
+    /// Returns whether nothing more can happen without a fault.
     pub(super) fn ended(&self, setup: &Setup) -> bool {
         self.next_step(0).is_none()
             && !self.is_slow()
@@ -37,7 +37,7 @@ impl World {
         processes.any(|process| process.link == Link::Slow && !process.paused)
     }
 
-    /// What is lost or doubled against the promises; `None` if all is well.
+    /// Returns a lost or duplicate sample that violates the guarantees.
     pub(super) fn broken_promise(&self, setup: &Setup) -> Option<String> {
         for cycle in 1..=setup.cycles {
             for unit in 0..units(setup).len() {
@@ -56,12 +56,12 @@ impl World {
         None
     }
 
-    /// Whether the table of promises promises a sample. Where there is a plan of the cycle: if one of its carriers ran, and,
-    /// under `pause`, reached etcd, from the edge until the end. Where there is none: if all of the last plan's did.
+    /// Returns whether the table of guarantees covers a sample. If the cycle has a plan: one of its candidates ran and,
+    /// under `pause`, reached etcd, from the edge until the end. If it has none: all candidates of the last plan did.
     fn promises_coverage(&self, setup: &Setup, cycle: u64, unit: usize) -> bool {
         let unit = UnitHash::of("", &units(setup)[unit]);
         let Some((start, plan)) = self.plans.iter().rfind(|(start, _)| cycle_at(**start) <= cycle) else {
-            // From the first plan on.
+            // The guarantees start with the first plan.
             return false;
         };
         let carriers: Vec<_> = plan
@@ -70,10 +70,10 @@ impl World {
             .filter(|member| member.units.contains(&unit))
             .collect();
         let before = self.plans.values().rfind(|before| before.start < *start);
-        // What nobody could know, when etcd cannot be asked: a share that the plan gives to one who had less before, since
-        // it, or another one, was not in the plan before, or not any more in this one.
+        // Unknowable without etcd: a share of a plan that went to a member with a smaller share before, because this or
+        // another member was added or removed.
         let listed = |plan: &Plan, id: &AgentId| plan.members.iter().any(|member| member.id == *id);
-        // A process that was started since knows nothing of the plan before.
+        // A process that was started since does not know the previous plan.
         let knew = |before: &Plan, id: &AgentId| {
             before
                 .members
@@ -98,14 +98,14 @@ impl World {
                 !self.agents[agent].missed.contains(&cycle) && self.ran_since(agent, cycle)
             })
         };
-        // A membership that lasts covers what others leave undone. Without one, each does its own share only.
+        // A lasting membership covers the others' unfinished work. Without one, each agent polls only its own share.
         let lasts = |member: &&PlanMember| self.etcd.holds(&member.id, member.incarnation);
         let all = !carriers.is_empty()
             && carriers
                 .iter()
                 .all(|member| ran(member) && self.is_of_running_process(member));
         let planned = cycle_at(*start) == cycle;
-        // A death is known in time only if etcd tells it in time.
+        // A death is known in time only if etcd reports it in time.
         let away = [cycle, cycle + 1, cycle + 2]
             .iter()
             .any(|cycle| self.down.contains(cycle));
@@ -114,13 +114,13 @@ impl World {
         one || (all && !(unreached && less) && setup.on_loss == OnLoss::Continue)
     }
 
-    /// Whether a membership is of the process that its agent has now, or had last.
+    /// Returns whether a membership belongs to the current or last process of its agent.
     fn is_of_running_process(&self, member: &PlanMember) -> bool {
         let agent = (0..self.agents.len()).find(|agent| agent_id(*agent) == member.id);
         agent.is_some_and(|agent| member.incarnation > incarnation(agent, self.agents[agent].crashed))
     }
 
-    /// Whether an agent ran on until the last succession of a cycle was over.
+    /// Returns whether an agent ran until the last takeover of a cycle was over.
     fn ran_since(&self, agent: usize, cycle: u64) -> bool {
         let agent = &self.agents[agent];
         !agent.missed.contains(&(cycle + 1)) && !agent.missed.contains(&(cycle + 2))

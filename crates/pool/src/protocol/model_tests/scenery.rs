@@ -1,4 +1,4 @@
-//! What stands fixed in the model: times, names, resources.
+//! Constants of the model: times, names, resources.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) const TTL: u64 = 5_000;
 pub(super) const REQUEST: u64 = 1_000;
 /// How long before an edge the engine announces it.
 pub(super) const AHEAD: u64 = 2_000;
-/// Wall-clock time at the beginning of the model's time, in milliseconds.
+/// Wall-clock time at the start of the modelled time, in milliseconds.
 const WALL: i64 = 1_700_000_000_000;
 
 pub(super) fn schedule() -> ScheduleId {
@@ -24,7 +24,7 @@ pub(super) fn schedule() -> ScheduleId {
     SCHEDULE.get_or_init(|| ScheduleId::new("every:8:0")).clone()
 }
 
-/// Where the edge of a cycle lies; cycles count from 1.
+/// Returns the edge of a cycle; cycles count from 1.
 pub(super) fn edge_of(cycle: u64) -> u64 {
     cycle * INTERVAL
 }
@@ -49,7 +49,7 @@ pub(super) fn millis(time: BootTime) -> u64 {
     time.since_boot().as_millis() as u64
 }
 
-/// Until when a lease that was asked for at `sent` is held.
+/// Returns the time until which a lease that was requested at `sent` is confirmed.
 pub(super) fn deadline(sent: u64) -> u64 {
     millis(Lease::new(boot(sent), Duration::from_millis(TTL)).deadline())
 }
@@ -59,7 +59,7 @@ pub(super) fn agent_id(agent: usize) -> AgentId {
     IDS.get_or_init(|| ["a", "b", "c"].into_iter().filter_map(AgentId::new).collect())[agent].clone()
 }
 
-/// The incarnation of an agent's nth membership.
+/// Returns the incarnation of an agent's nth membership.
 pub(super) fn incarnation(agent: usize, membership: u32) -> Incarnation {
     Incarnation((agent as u128 + 1) << 64 | u128::from(membership))
 }
@@ -75,7 +75,7 @@ pub(super) fn options(setup: &Setup, id: AgentId) -> Options {
     }
 }
 
-/// The units of the model; only the first agent carries the second one.
+/// Returns the units of the model; only the first agent has the second one.
 pub(super) fn units(setup: &Setup) -> Vec<Unit> {
     let unit = |listing: &str| Unit {
         group: Group::Shared,
@@ -98,7 +98,7 @@ pub(super) fn carried(setup: &Setup, agent: usize) -> Vec<Unit> {
     units
 }
 
-/// One resource for each agent that it owns; and for three agents, all three come behind each other in turn.
+/// Returns one resource for each agent as its owner; with three agents, the rankings are rotations of each other.
 pub(super) fn keys(setup: &Setup) -> &'static [Arc<str>] {
     static TWO: OnceLock<Vec<Arc<str>>> = OnceLock::new();
     static THREE: OnceLock<Vec<Arc<str>>> = OnceLock::new();
@@ -127,13 +127,13 @@ pub(super) fn name_of(cycle: u64, succession: Option<u64>) -> WorkName {
     }
 }
 
-/// Which cycle starts at a time.
+/// Returns the cycle that starts at a time.
 pub(super) fn cycle_at(start: Timestamp) -> u64 {
     (start.as_millis() - WALL) as u64 / INTERVAL
 }
 
 impl Setup {
-    /// When all successions are over, whatever happened.
+    /// Returns the time at which all takeovers are over.
     pub(super) fn end(&self) -> u64 {
         edge_of(self.cycles + 1) + 4 * (TTL + 1_000)
     }

@@ -1,4 +1,4 @@
-//! The searches: exhaustive where that can be, by random walks beyond.
+//! The searches: exhaustive if possible, random walks otherwise.
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
@@ -27,11 +27,11 @@ impl Model for Setup {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("nothing happens that must not", |_, world: &World| {
+            Property::always("no invariant is violated", |_, world: &World| {
                 world.violation.is_none()
             }),
             Property::always(
-                "every promise is kept in the end",
+                "every guarantee holds at the end",
                 |setup: &Setup, world: &World| !world.ended(setup) || world.broken_promise(setup).is_none(),
             ),
             Property::sometimes("the end is reached", |setup: &Setup, world: &World| {
@@ -41,13 +41,13 @@ impl Model for Setup {
     }
 }
 
-/// No search may need more: it would be cut, and fail.
+/// The maximum number of states; a larger search is aborted and fails.
 const MOST_STATES: usize = 8_000_000;
 
-/// What a search came to.
+/// The result of a search.
 struct Found {
     states: usize,
-    /// The first property that does not hold, with the way there.
+    /// The first violated property, with the path to it.
     broken: Option<String>,
 }
 
@@ -61,7 +61,7 @@ fn search(setup: Setup) -> Found {
     let states = checker.unique_state_count();
     assert!(
         checker.state_count() < MOST_STATES,
-        "the search was cut after {states} states"
+        "the search was aborted after {states} states"
     );
     let broken = checker
         .discoveries()
@@ -140,8 +140,8 @@ fn without_faults() {
     );
 }
 
-/// Two agents through each single fault: from two members, from one with the other joining at any time, before there is a
-/// plan, under `pause`, and with a unit that only one of them carries.
+/// Two agents with each single fault: two members; one member while the other joins at any time; before the first plan;
+/// under `pause`; with a unit that only one of them has.
 #[test]
 fn two_agents_survive_each_fault() {
     for kind in Kind::ALL {
@@ -184,7 +184,7 @@ fn two_agents_survive_each_fault() {
     }
 }
 
-/// All pairs of faults, divided by their kinds, so that the searches can run beside each other.
+/// All pairs of faults, divided by their kinds, so that the searches can run in parallel.
 fn two_faults(first: &'static [Kind], others: &'static [Kind]) {
     let what = format!("2 agents, 2 cycles, 2 faults, first {first:?}, then {others:?}");
     holds(
@@ -219,52 +219,52 @@ fn two_agents_survive_two_faults_a_lost_lease_first() {
 }
 
 #[test]
-fn two_agents_survive_etcd_away_and_a_crash() {
+fn two_agents_survive_an_unreachable_etcd_and_a_crash() {
     two_faults(&[Kind::Down], &[Kind::Crash]);
 }
 
 #[test]
-fn two_agents_survive_etcd_away_and_a_pause() {
+fn two_agents_survive_an_unreachable_etcd_and_a_pause() {
     two_faults(&[Kind::Down], &[Kind::Pause]);
 }
 
 #[test]
-fn two_agents_survive_etcd_away_and_a_broken_link() {
+fn two_agents_survive_an_unreachable_etcd_and_a_broken_link() {
     two_faults(&[Kind::Down], &[Kind::Cut, Kind::Delay, Kind::Watch]);
 }
 
 #[test]
-fn two_agents_survive_etcd_away_and_a_lost_lease_or_worse() {
+fn two_agents_survive_an_unreachable_etcd_and_a_lost_lease_or_worse() {
     two_faults(&[Kind::Down], &[Kind::Expire, Kind::Down, Kind::Wipe]);
 }
 
 #[test]
-fn two_agents_survive_a_crash_and_etcd_away() {
+fn two_agents_survive_a_crash_and_an_unreachable_etcd() {
     two_faults(&[Kind::Crash], &[Kind::Down]);
 }
 
 #[test]
-fn two_agents_survive_a_pause_and_etcd_away() {
+fn two_agents_survive_a_pause_and_an_unreachable_etcd() {
     two_faults(&[Kind::Pause], &[Kind::Down]);
 }
 
 #[test]
-fn two_agents_survive_a_broken_link_and_etcd_away() {
+fn two_agents_survive_a_broken_link_and_an_unreachable_etcd() {
     two_faults(&[Kind::Cut, Kind::Delay, Kind::Watch], &[Kind::Down]);
 }
 
 #[test]
-fn two_agents_survive_a_lost_lease_and_etcd_away() {
+fn two_agents_survive_a_lost_lease_and_an_unreachable_etcd() {
     two_faults(&[Kind::Expire], &[Kind::Down]);
 }
 
 #[test]
-fn two_agents_survive_etcd_emptied_and_another_fault() {
+fn two_agents_survive_a_wiped_etcd_and_another_fault() {
     two_faults(&[Kind::Wipe], Kind::ALL);
 }
 
 #[test]
-fn two_agents_survive_a_fault_and_etcd_emptied() {
+fn two_agents_survive_a_fault_and_a_wiped_etcd() {
     two_faults(Kind::OF_AGENTS, &[Kind::Wipe]);
 }
 
@@ -290,9 +290,9 @@ fn three_agents_survive_a_fault() {
     );
 }
 
-/// Beyond what can be searched: three agents, three cycles, all faults, any order.
+/// Too large for a search: three agents, three cycles, all faults, any order.
 #[test]
-fn random_walks_find_nothing() {
+fn random_walks_find_no_violation() {
     const STEPS: usize = 200_000;
     let mut random = Random(0x5eed);
     let (mut steps, mut ends) = (0, 0);
@@ -317,7 +317,7 @@ fn random_walks_find_nothing() {
         let mut told = Vec::new();
         loop {
             let mut moves = world.moves(&setup);
-            // Faults and starts are offered at every step: taken as often as others, all would come at the beginning.
+            // Faults and starts are possible at every step: chosen as often as other moves, all would happen at the start.
             let rare =
                 |action: &Move| matches!(action, Move::Fault(..) | Move::Start(_) | Move::Straggler(_));
             if random.below(8) != 0 && moves.iter().any(|action| !rare(action)) {
@@ -361,12 +361,12 @@ impl Random {
     }
 }
 
-/// Without the rule, the model finds what goes wrong.
+/// Asserts that the model finds a violation without the rule.
 fn needs(rule: &str, setup: Setup) {
     let found = search(setup);
     let broken = found
         .broken
-        .unwrap_or_else(|| panic!("without {rule} nothing goes wrong in {} states", found.states));
+        .unwrap_or_else(|| panic!("without {rule} the model finds no violation in {} states", found.states));
     println!("without {rule}: {}", broken.lines().next().unwrap_or_default());
 }
 

@@ -1,48 +1,48 @@
-//! What is modelled: how many agents, and which faults.
+//! The setup of a model: its agents and faults.
 
 use crate::protocol::Rules;
 use crate::protocol::machine::OnLoss;
 
-/// What is modelled.
+/// The setup of a model.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) agents: usize,
-    /// How many of them are members when it begins; the others start when they like.
+    /// How many of them are members at the start; the others start at any time.
     pub(super) members: usize,
-    /// Whether the first cycle begins before anything can go wrong: then the pool has a plan. If not, it has none yet.
+    /// Whether the first cycle starts before faults are possible, so that the pool has a plan.
     pub(super) warm: bool,
-    /// How many cycles there are.
+    /// The number of cycles.
     pub(super) cycles: u64,
     pub(super) faults: u8,
-    /// The kinds of which the first fault is, and those of which the others are: a search can be divided by them.
+    /// The kinds of the first fault and of the others, by which a search can be divided.
     pub(super) first: &'static [Kind],
     pub(super) others: &'static [Kind],
     pub(super) on_loss: OnLoss,
     pub(super) rules: Rules,
-    /// The first agent carries a second unit that no other one does.
+    /// The first agent has a second unit that no other agent has.
     pub(super) uneven: bool,
-    /// How many agents may stop as they should.
+    /// The number of agents that may stop gracefully.
     pub(super) stops: u8,
-    /// Steps of different agents come in any order.
+    /// Steps of different agents may happen in any order.
     pub(super) orders: bool,
 }
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
-    /// A process ends at once. It may start again, at any later moment.
+    /// A process is killed. It may start again at any later time.
     Crash,
-    /// A process stops for a while; what it has sent travels on.
+    /// A process is stopped for a while; its sent messages still arrive.
     Pause,
-    /// Nothing gets through between an agent and etcd for a while; what was on its way is lost.
+    /// The connection between an agent and etcd is lost for a while; pending messages are lost.
     Cut,
-    /// What travels between an agent and etcd is held up for a while; keepalives get through.
+    /// Messages between an agent and etcd are delayed for a while; keepalives arrive.
     Delay,
-    /// An agent's watch loses what is on its way, and breaks.
+    /// An agent's watch loses its pending events and breaks.
     Watch,
-    /// An agent's lease ends before its time.
+    /// An agent's lease ends early.
     Expire,
-    /// Nobody reaches etcd for a while.
+    /// No agent reaches etcd for a while.
     Down,
     /// etcd loses everything.
     Wipe,
@@ -60,7 +60,7 @@ impl Kind {
         Self::Wipe,
     ];
 
-    /// Those that befall agents and their messages, and leave etcd as it is.
+    /// The faults of agents and their messages, which do not affect etcd.
     pub(super) const OF_AGENTS: &'static [Self] = &[
         Self::Crash,
         Self::Pause,

@@ -1,8 +1,8 @@
-//! Agents with their engines, etcd, and what can happen between them.
+//! The world of the model: agents with their engines, etcd, and their messages.
 //!
-//! Time is that of one clock, and goes from one moment at which something is due to the next. Without a fault every message
-//! arrives, and every poll ends, before time goes on; so what happens is determined, but for the faults: when they strike,
-//! what they hit, and when they end. A fault strikes between any two steps.
+//! Time is a single clock and advances to the next moment at which something is due. Without a fault every message arrives,
+//! and every poll ends, before time advances. The run is therefore determined by the faults: when they occur, what they
+//! affect, and when they end. A fault may occur between any two steps.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::protocol::{
     Condition, Division, Entry, Event, Incarnation, Key, Machine, Plan, Request, Scope, Value, WorkName,
 };
 
-/// One thing that happens.
+/// A move.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Move {
-    /// Time goes on to the next moment at which something is due.
+    /// Time advances to the next moment at which something is due.
     Advance,
-    /// An agent, or its link to etcd, does its next step.
+    /// An agent, or its link to etcd, takes its next step.
     Run(usize, Step),
     Fault(Kind, usize),
-    /// What a process sent before its crash arrives after it.
+    /// A message that a process sent before its crash arrives after it.
     Straggler(usize),
     /// A fault ends.
     Recover(Recovery),
@@ -35,16 +35,16 @@ pub(super) enum Move {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Recovery {
-    /// With `hasty`, the process goes on before it gets what has come for it meanwhile.
+    /// With `hasty`, the process continues before it reads its pending messages.
     Resume {
         agent: usize,
         hasty: bool,
     },
-    /// What was held up gets through.
+    /// Delayed messages are delivered.
     Release(usize),
     Heal(usize),
     Restart(usize),
-    /// etcd is back; its leases go on as they were, or begin anew as after the choice of a new leader.
+    /// etcd is back; its leases continue, or are extended as after the election of a new leader.
     Up {
         extend: bool,
     },
@@ -53,15 +53,15 @@ pub(super) enum Recovery {
 /// A step of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Step {
-    /// The first of its requests is done by etcd.
+    /// etcd executes the agent's first request.
     Execute,
-    /// It gets the first answer.
+    /// The agent receives the first answer.
     Reply,
-    /// It gets the first event of its watch.
+    /// The agent receives the first event of its watch.
     Watch,
-    /// It reads everything anew after its watch broke.
+    /// The agent reads everything again after its watch broke.
     Resync,
-    /// A work goes on.
+    /// A work item advances.
     Work(WorkName),
 }
 
@@ -72,36 +72,36 @@ pub(super) struct World {
     pub(super) agents: Vec<Agent>,
     pub(super) faults: u8,
     pub(super) stops: u8,
-    /// Cycles during which nobody reached etcd, at some time.
+    /// Cycles during which etcd was unreachable for all at some time.
     pub(super) down: BTreeSet<u64>,
-    /// Cycles in which leases were prolonged of agents that do not run: that may become known when it is too late.
+    /// Cycles in which leases of stopped agents were extended: their end may become known too late.
     pub(super) prolonged: BTreeSet<u64>,
-    /// Which kinds of faults there were.
+    /// The kinds of faults that occurred.
     pub(super) seen: BTreeSet<u8>,
-    /// Every plan that was ever written, by start; of two only the first.
+    /// The first plan that was written for each start.
     pub(super) plans: BTreeMap<Timestamp, Plan>,
-    /// The deadline of each membership's lease, as far as it was acknowledged.
+    /// The deadline of each membership's lease, as acknowledged.
     pub(super) deadlines: BTreeMap<Incarnation, u64>,
-    /// Who handed over what: by cycle, unit and resource, the agents in the order of time.
+    /// The agents that handed over each sample, in order, by cycle, unit and resource.
     pub(super) samples: BTreeMap<(u64, usize, usize), Vec<usize>>,
-    /// What must not happen, and did.
+    /// The first violated invariant.
     pub(super) violation: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Agent {
     pub(super) process: Option<Process>,
-    /// How many memberships it began.
+    /// The number of its memberships.
     pub(super) memberships: u32,
     /// The lease in `state_dir/member.json`.
     pub(super) lease: Option<LeaseNumber>,
-    /// A write that was on its way when the process ended.
+    /// A write that was pending when the process ended.
     pub(super) straggler: Option<(Key, Value, Vec<Condition>)>,
     /// Its memberships up to this one ended with a process.
     pub(super) crashed: u32,
     pub(super) started: bool,
     pub(super) stopped: bool,
-    /// Cycles during which it did not run, or could not be expected to poll.
+    /// Cycles during which it did not run, or was not required to poll.
     pub(super) missed: BTreeSet<u64>,
 }
 
@@ -110,19 +110,20 @@ pub(super) struct Process {
     pub(super) machine: Machine,
     pub(super) paused: bool,
     pub(super) link: Link,
-    /// Until when the link may be slow: a request that takes longer has failed, and a watch that says nothing so long is broken.
+    /// The time until which the link may be slow: a request that takes longer has failed, and a watch that is silent for
+    /// longer is broken.
     pub(super) slow_until: u64,
     pub(super) requests: VecDeque<Sent>,
     pub(super) replies: VecDeque<Event>,
     pub(super) watch: VecDeque<Entry>,
-    /// Whether the watch stands.
+    /// Whether the watch is open.
     pub(super) watching: bool,
     pub(super) lease: Option<LeaseNumber>,
     pub(super) join_at: Option<u64>,
     pub(super) works: BTreeMap<WorkName, Work>,
-    /// Cycles of which the engine waits for the plan.
+    /// Cycles whose plan the engine is waiting for.
     pub(super) asks: BTreeSet<u64>,
-    /// Etcd does not answer, and the machine knows.
+    /// Whether the machine knows that etcd does not answer.
     pub(super) lost: bool,
 }
 
@@ -139,7 +140,7 @@ pub(super) enum Outgoing {
     Read(Scope),
     Renew,
     Revoke,
-    /// It was done, and the answer was lost: only its failure will be known.
+    /// The request was executed and its answer was lost: only its failure will be known.
     Lost(Request),
 }
 

@@ -1,4 +1,4 @@
-//! The form of give-ups.
+//! The encoding of give-ups.
 
 use nephoscope_model::Timestamp;
 use serde::{Deserialize, Serialize};

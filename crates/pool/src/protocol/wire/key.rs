@@ -1,4 +1,4 @@
-//! Under which key of etcd each record is.
+//! The encoding of keys.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const PLANS: &str = "plans/";
 const MARKS: &str = "marks/";
 const GIVE_UPS: &str = "gaveup/";
 
-/// What is encoded of a schedule in a key.
+/// The percent-encoded characters of a schedule.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
@@ -24,12 +24,12 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b':');
 
-/// The prefix under which all keys of a pool stand.
+/// The prefix of all keys of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix(Arc<str>);
 
 impl Prefix {
-    /// Keys stand right behind `prefix`, which gets a `/` at its end unless it is empty or has one.
+    /// Creates a prefix. A `/` is appended unless it is empty or ends with one.
     pub fn new(prefix: &str) -> Self {
         if prefix.is_empty() || prefix.ends_with('/') {
             Self(prefix.into())
@@ -38,7 +38,7 @@ impl Prefix {
         }
     }
 
-    /// The key in etcd.
+    /// Returns the key in etcd.
     pub fn key(&self, key: &Key) -> String {
         match key {
             Key::Member(id) => format!("{}{MEMBERS}{id}", self.0),
@@ -48,36 +48,36 @@ impl Prefix {
         }
     }
 
-    /// What all keys of members begin with.
+    /// Returns the prefix of the members' keys.
     pub fn members(&self) -> String {
         format!("{}{MEMBERS}", self.0)
     }
 
-    /// What all keys of plans begin with.
+    /// Returns the prefix of the plans' keys.
     pub fn plans(&self) -> String {
         format!("{}{PLANS}", self.0)
     }
 
-    /// What all keys of give-ups begin with.
+    /// Returns the prefix of the give-ups' keys.
     pub fn give_ups(&self) -> String {
         format!("{}{GIVE_UPS}", self.0)
     }
 
-    /// What all keys of marks begin with.
+    /// Returns the prefix of the marks' keys.
     pub fn marks(&self) -> String {
         format!("{}{MARKS}", self.0)
     }
 
-    /// What all keys of marks of one schedule begin with.
+    /// Returns the prefix of one schedule's marks.
     pub fn marks_of(&self, schedule: &ScheduleId) -> String {
         format!("{}{MARKS}{}/", self.0, encoded(schedule))
     }
 
-    /// What a key in etcd stands for.
+    /// Parses a key in etcd.
     ///
     /// # Errors
     ///
-    /// [`BadReason::Key`], for a key of which the protocol would not be the writer.
+    /// [`InvalidReason::Key`] if the protocol does not write this key.
     pub fn parse(&self, key: &[u8]) -> Result<Key, BadValue> {
         let parsed = std::str::from_utf8(key)
             .ok()
@@ -89,11 +89,11 @@ impl Prefix {
         })
     }
 
-    /// A key with its value as a range or a watch gives them; `None` as the value is a deletion.
+    /// Decodes a key and its value from a range or a watch; a value of `None` is a deletion.
     ///
     /// # Errors
     ///
-    /// If the key is none of the protocol's. A bad value is no error here: it is in the entry.
+    /// The key is not part of the protocol. An invalid value is not an error: the entry contains it.
     pub fn entry(
         &self,
         key: &[u8],
@@ -139,13 +139,13 @@ fn parse_key(text: &str) -> Option<Key> {
     of(rest).map(|(schedule, incarnation)| Key::GiveUps(schedule, incarnation))
 }
 
-/// A schedule as a part of a key: letters, digits and a few signs are as they are, every other byte is `%` and two uppercase
-/// digits.
+/// Encodes a schedule as a part of a key: letters, digits and a few signs are unchanged, other bytes become `%` and two
+/// uppercase digits.
 fn encoded(schedule: &ScheduleId) -> PercentEncode<'_> {
     utf8_percent_encode(schedule.as_str(), ENCODED)
 }
 
-/// Only what [`encoded`] writes is read, so that a schedule has one key.
+/// Accepts only the output of [`encoded`], so that a schedule has one key.
 fn decoded(text: &str) -> Option<ScheduleId> {
     let schedule = percent_decode_str(text).decode_utf8().ok()?;
     let fits = (1..=MAX_SCHEDULE).contains(&schedule.len());

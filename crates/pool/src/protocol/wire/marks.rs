@@ -1,4 +1,4 @@
-//! The form of marks.
+//! The encoding of marks.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ struct MarkedForm {
 
 #[derive(Serialize, Deserialize)]
 struct StepForm {
-    /// Those that the step before has not.
+    /// The members that are not in the previous step.
     out: Vec<u32>,
     finished: bool,
 }
@@ -82,7 +82,7 @@ fn steps_form(steps: &[Step]) -> Vec<StepForm> {
 fn steps_of(forms: Vec<StepForm>) -> Result<Vec<Step>, BadReason> {
     bounded(forms.len(), "steps", MAX_STEPS)?;
     let mut steps: Vec<Step> = Vec::with_capacity(forms.len());
-    // What is listed once is held once a step: the product must stay small too.
+    // A member counts once in each step that contains it: the product must be bounded too.
     let mut held = 0;
     for form in forms {
         let mut out = steps.last().map(|step| step.out.clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The form of a member.
+//! The encoding of a member.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl From<&Member> for MemberForm {
 
 impl MemberForm {
     pub(super) fn check(self, versions: Versions) -> Result<Member, BadReason> {
-        bounded(self.host.len(), "bytes in the name of a host", MAX_HOST)?;
+        bounded(self.host.len(), "bytes in the host name", MAX_HOST)?;
         bounded(self.schedules.len(), "schedules", MAX_SCHEDULES)?;
         let mut schedules = BTreeMap::new();
         for (schedule, units) in self.schedules {

@@ -1,4 +1,5 @@
-//! Keys and values as they are in etcd. What is read is untrusted: it is bounded, checked, and refused with key and reason.
+//! The encoding of keys and values. Data in etcd is untrusted: it is bounded and validated, and rejected with key and
+//! reason.
 
 mod bounds;
 mod give_ups;

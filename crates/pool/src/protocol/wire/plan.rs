@@ -1,4 +1,4 @@
-//! The form of a plan.
+//! The encoding of a plan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct PlanForm {
 struct PlanMemberForm {
     id: String,
     incarnation: String,
-    /// Which of the sets.
+    /// The index of the set.
     units: usize,
 }
 

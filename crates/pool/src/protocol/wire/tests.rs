@@ -1,4 +1,4 @@
-//! Keys and values, read and written.
+//! Tests of encoding and decoding.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn schedule() -> ScheduleId {
 }
 
 #[test]
-fn keys_look_like_this() {
+fn keys_have_this_format() {
     let keys = [
         Key::Member(AgentId::new("node-1").unwrap()),
         Key::Plan(ScheduleId::new("every:300:0")),
@@ -58,7 +58,7 @@ fn a_plan_lists_each_set_of_units_once() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_reason() {
+fn an_invalid_value_has_a_reason() {
     let reasons = [
         r#"{"protocol":2,"hash":1,"anything":[]}"#,
         r#"{"protocol":1,"hash":1,"start":0,"written":0,"writer":"a","sets":[],"members":[{"id":"a","incarnation":"x","units":0}]}"#,
@@ -69,8 +69,8 @@ fn what_cannot_be_read_is_told_with_its_reason() {
     .map(|value| decode(&Key::Plan(schedule()), value.as_bytes()).unwrap_err().to_string());
     insta::assert_snapshot!(reasons.join("\n"), @r"
     written in protocol 2 with hash 1
-    `incarnation` has a value that cannot be
-    `writer` has a value that cannot be
+    `incarnation` has an invalid value
+    `writer` has an invalid value
     missing field `start` at line 1 column 23
     EOF while parsing a list at line 1 column 1
     ");
@@ -115,7 +115,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn a_key_reads_as_it_was_written(key in any_key()) {
+    fn a_key_round_trips(key in any_key()) {
         let written = prefix().key(&key);
         prop_assert_eq!(prefix().parse(written.as_bytes()), Ok(key));
     }
@@ -143,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn a_member_reads_as_it_was_written(
+    fn a_member_round_trips(
         incarnation in any::<u128>(), host in "[ -~]{0,20}", leaving in any::<bool>(), meters in any::<u64>(),
         schedules in btree_map("[ -~]{1,20}".prop_map(ScheduleId::new), units(), 0..4),
     ) {
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_reads_as_it_was_written(
+    fn a_plan_round_trips(
         start in start(), written in start(),
         members in btree_map("[a-z]{1,8}", (any::<u128>(), units()), 0..6),
     ) {
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn marks_and_give_ups_read_as_they_were_written(
+    fn marks_and_give_ups_round_trip(
         marks in marks(), cycles in btree_map(start(), units(), 0..4),
     ) {
         let marks = Value::Marks(marks);

@@ -1,4 +1,4 @@
-//! The form of a set of units.
+//! The encoding of a set of units.
 
 use super::bounds::{MAX_UNITS, bounded};
 use crate::protocol::bad::BadReason;

@@ -1,4 +1,4 @@
-//! Values as JSON.
+//! The JSON encoding of values.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ use crate::protocol::bad::BadReason;
 use crate::protocol::member::Versions;
 use crate::protocol::record::{Key, Value};
 
-/// The bytes of a value.
+/// Encodes a value.
 ///
 /// # Errors
 ///
-/// If it is larger than [`MAX_VALUE`].
+/// It is larger than [`MAX_VALUE`].
 pub fn encode(value: &Value) -> Result<Vec<u8>, BadReason> {
     let written = match value {
         Value::Member(member) => serde_json::to_vec(&MemberForm::from(member)),
@@ -30,16 +30,16 @@ pub fn encode(value: &Value) -> Result<Vec<u8>, BadReason> {
     Ok(bytes)
 }
 
-/// The value that `bytes` are, of the kind that goes with `key`.
+/// Decodes a value of the key's kind.
 ///
 /// # Errors
 ///
-/// Whatever is wrong with them; nobody is trusted to have written them.
+/// The bytes are invalid; they are untrusted.
 pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, BadReason> {
     if bytes.len() > MAX_VALUE {
         return Err(BadReason::TooMuch("bytes", MAX_VALUE));
     }
-    // Of a version that is not known, no more is read than that.
+    // Of an unknown version only the version is read.
     let versions: VersionsForm = form(bytes)?;
     let versions = Versions::from(versions);
     if let Key::Member(_) = key {
