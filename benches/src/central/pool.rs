@@ -71,7 +71,7 @@ pub(crate) struct Record {
     pub(crate) duration: f64,
     pub(crate) samples: u64,
     pub(crate) polls: Vec<Poll>,
-    succession: Option<u64>,
+    takeover: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -294,5 +294,5 @@ pub(crate) fn records(program: &Program) -> Result<Vec<Record>, Trouble> {
     let answer = program.json("/api/v1/cycles");
     let records: Records = serde_json::from_value(answer).during("read the cycles of an agent")?;
     let own = records.cycles.into_iter();
-    Ok(own.filter(|record| record.succession.is_none()).collect())
+    Ok(own.filter(|record| record.takeover.is_none()).collect())
 }

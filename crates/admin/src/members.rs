@@ -74,7 +74,7 @@ struct Trouble {
 struct Counts {
     joined: u64,
     lost: u64,
-    successions: u64,
+    takeovers: u64,
     cancelled: u64,
     without_plan: u64,
     fenced: u64,
@@ -153,7 +153,7 @@ impl From<PoolStatus> for Pool {
             counts: Counts {
                 joined: status.counts.joined,
                 lost: status.counts.lost,
-                successions: status.counts.successions,
+                takeovers: status.counts.takeovers,
                 cancelled: status.counts.cancelled,
                 without_plan: status.counts.without_plan,
                 fenced: status.counts.fenced,

@@ -155,7 +155,7 @@ impl Look {
         } else {
             self.dim(&failed)
         };
-        let late = match (record.succession, record.lateness) {
+        let late = match (record.takeover, record.lateness) {
             (Some(_), _) => self.caution("left undone by another agent"),
             (None, None) => self.dim("cycle in progress"),
             (None, Some(late)) => {
@@ -225,7 +225,7 @@ mod tests {
             failures,
             listings: Vec::new(),
             polls: Vec::new(),
-            succession: None,
+            takeover: None,
             no_plan: None,
         }
     }
@@ -273,7 +273,7 @@ mod tests {
             next: None,
             running: false,
             cycles: 0,
-            successions: 0,
+            takeovers: 0,
             overruns: 0,
             missed: 0,
             repeated: 0,

@@ -183,7 +183,7 @@ pub struct WorkId {
     /// The cycle.
     pub cycle: CycleId,
     /// The number of the takeover, unique within this process; `None` for the cycle's own work.
-    pub succession: Option<u64>,
+    pub takeover: Option<u64>,
 }
 
 impl WorkId {
@@ -191,7 +191,7 @@ impl WorkId {
     pub fn of(cycle: CycleId) -> Self {
         Self {
             cycle,
-            succession: None,
+            takeover: None,
         }
     }
 }
@@ -199,8 +199,8 @@ impl WorkId {
 impl fmt::Display for WorkId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.cycle)?;
-        match self.succession {
-            Some(number) => write!(out, " succession {number}"),
+        match self.takeover {
+            Some(number) => write!(out, " takeover {number}"),
             None => Ok(()),
         }
     }
@@ -221,7 +221,7 @@ pub enum Work {
     },
     /// This agent takes over what other agents did not finish in a cycle. The engine discovers and polls it in parallel to
     /// other work.
-    Succession {
+    Takeover {
         /// The cycle, and the number of the takeover.
         id: WorkId,
         /// The time after which the takeover is pointless.

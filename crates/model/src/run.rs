@@ -21,8 +21,8 @@ pub struct Run {
     pub namespaces: Arc<[Arc<str>]>,
     /// The sources that want its samples, in the order of the file.
     pub sources: Arc<[Arc<str>]>,
-    /// The number of the succession, where the run is one: it polls beside the cycle what another agent has left, and no more.
-    pub succession: Option<u64>,
+    /// The number of the takeover, where the run is one: it polls beside the cycle what another agent has left, and no more.
+    pub takeover: Option<u64>,
 }
 
 impl Run {
@@ -34,7 +34,7 @@ impl Run {
             pollster: pollster.into(),
             namespaces: Arc::default(),
             sources: Arc::default(),
-            succession: None,
+            takeover: None,
         }
     }
 
@@ -58,13 +58,13 @@ impl Run {
         self.cycle.schedule == other.cycle.schedule
             && self.pollster == other.pollster
             && self.sources == other.sources
-            && self.succession.is_some() == other.succession.is_some()
+            && self.takeover.is_some() == other.takeover.is_some()
     }
 
-    /// Makes it a succession.
+    /// Makes it a takeover.
     #[must_use]
-    pub fn succession(mut self, number: Option<u64>) -> Self {
-        self.succession = number;
+    pub fn takeover(mut self, number: Option<u64>) -> Self {
+        self.takeover = number;
         self
     }
 }

@@ -52,7 +52,7 @@ pub trait Publisher: Send + Sync + 'static {
     }
 
     /// A run begins that may bring samples. `owns` says whether this agent polls the resource with a key, by the plan of the run's
-    /// cycle; a resource that it does not own is another agent's from now on. For a succession it is not called.
+    /// cycle; a resource that it does not own is another agent's from now on. For a takeover it is not called.
     ///
     /// It is called at once, before batches of earlier runs that still wait, and must not block.
     fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {

@@ -12,7 +12,7 @@ pub enum RunOutcome {
     /// measured, unless it is in [`RunEnd::failed`].
     Complete,
     /// The pollster has ended by itself, and there may be resources that it was not given: a listing failed or was cut off, or the
-    /// run is a succession, which covers a part.
+    /// run is a takeover, which covers a part.
     Partial,
     /// The run was ended before the pollster had: by its deadline, since the agent stops, or since others have its part.
     CutOff,

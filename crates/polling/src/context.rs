@@ -93,8 +93,8 @@ impl EngineContext {
 pub struct CycleFrame {
     pub(crate) cycle: CycleId,
     pub(crate) begun: Begun,
-    /// The number of the succession, if this is one.
-    pub(crate) succession: Option<u64>,
+    /// The number of the takeover, if this is one.
+    pub(crate) takeover: Option<u64>,
     pub(crate) interval: Duration,
     pub(crate) deadline: Instant,
 }

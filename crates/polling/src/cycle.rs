@@ -1,4 +1,4 @@
-//! One cycle of a task, or a succession in it: the listings, the runs, and the record at the end.
+//! One cycle of a task, or a takeover in it: the listings, the runs, and the record at the end.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -76,7 +76,7 @@ pub enum Planned {
         task: Arc<TaskDef>,
         /// Who does what.
         agreed: Agreed,
-        /// The units that a succession is about; `None` is all.
+        /// The units that a takeover is about; `None` is all.
         only: Option<Vec<Unit>>,
     },
     /// Nothing shared is polled, and why.
@@ -164,7 +164,7 @@ impl<'a> Cycle<'a> {
     fn new(states: &'a RunStates, context: Arc<CycleContext>) -> Self {
         let work = Arc::new(WorkId {
             cycle: context.frame.cycle.clone(),
-            succession: context.frame.succession,
+            takeover: context.frame.takeover,
         });
         Self {
             states,
@@ -398,7 +398,7 @@ impl<'a> Cycle<'a> {
             failures,
             listings,
             polls: Vec::new(),
-            succession: self.context.frame.succession,
+            takeover: self.context.frame.takeover,
             no_plan,
         };
         let mut receipts = Vec::new();

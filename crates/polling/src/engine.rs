@@ -390,7 +390,7 @@ impl Inner {
                 let context = self.context(CycleFrame {
                     cycle: start.cycle.clone(),
                     begun,
-                    succession: None,
+                    takeover: None,
                     interval: start.interval,
                     deadline,
                 });
@@ -515,7 +515,7 @@ impl Inner {
     }
 
     fn context(&self, frame: CycleFrame) -> Arc<CycleContext> {
-        let limits = match frame.succession {
+        let limits = match frame.takeover {
             None => &self.limits,
             Some(_) => &self.limits_beside,
         };
@@ -567,7 +567,7 @@ pub async fn once(
         let frame = CycleFrame {
             cycle: start.cycle.clone(),
             begun: Begun::now(parts.clock.as_ref()),
-            succession: None,
+            takeover: None,
             interval,
             deadline: edge + interval - margin(interval),
         };

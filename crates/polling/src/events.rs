@@ -111,11 +111,11 @@ pub(crate) fn work_lost(work: &WorkId) {
     tracing::warn!(%work, "others have what was this agent's of it: unfinished polls of shared resources end");
 }
 
-pub(crate) fn succession(work: &WorkId, units: usize) {
+pub(crate) fn takeover(work: &WorkId, units: usize) {
     tracing::info!(%work, units, "polled in the place of others");
 }
 
-pub(crate) fn succession_not_begun(work: &WorkId, reason: &str) {
+pub(crate) fn takeover_not_begun(work: &WorkId, reason: &str) {
     tracing::warn!(%work, "not polled in the place of others: {reason}");
 }
 

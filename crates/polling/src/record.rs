@@ -142,8 +142,8 @@ pub struct CycleRecord {
     pub listings: Vec<ListingRecord>,
     /// Its polls.
     pub polls: Vec<PollRecord>,
-    /// The number of the succession, where this is no cycle of its own, but what others have left undone in one.
-    pub succession: Option<u64>,
+    /// The number of the takeover, where this is no cycle of its own, but what others have left undone in one.
+    pub takeover: Option<u64>,
     /// Why shared units were not polled, if so.
     pub no_plan: Option<String>,
 }

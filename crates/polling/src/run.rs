@@ -50,7 +50,7 @@ const GRACE: Duration = Duration::from_millis(50);
 pub struct RunState {
     /// Resources that are set aside.
     pub set_aside: SetAside,
-    /// Runs that block their threads and were left behind: one, unless a succession ran beside a cycle.
+    /// Runs that block their threads and were left behind: one, unless a takeover ran beside a cycle.
     left_behind: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -129,10 +129,10 @@ impl Run {
                     .map(|(name, _)| name.clone())
                     .collect::<Arc<[_]>>(),
             )
-            .succession(context.frame.succession),
+            .takeover(context.frame.takeover),
         );
-        // A succession is about some units only: what it has not is still this agent's or another's as before.
-        if observer.follows && context.frame.succession.is_none() {
+        // A takeover is about some units only: what it has not is still this agent's or another's as before.
+        if observer.follows && context.frame.takeover.is_none() {
             context
                 .engine
                 .notifier
@@ -245,7 +245,7 @@ impl Worker {
             _ if fenced || self.cancellation.is_cancelled() => RunOutcome::CutOff,
             Some(failure) if failure.kind() == FailureKind::Stopped => RunOutcome::CutOff,
             Some(_) => RunOutcome::Failed,
-            None if self.context.frame.succession.is_some() => RunOutcome::Partial,
+            None if self.context.frame.takeover.is_some() => RunOutcome::Partial,
             None if self.observer.incomplete.load(Ordering::Relaxed) => RunOutcome::Partial,
             None => RunOutcome::Complete,
         };
@@ -485,8 +485,8 @@ impl PageFilter for Observer {
         if set_aside.is_empty() {
             return true;
         }
-        // A succession is a part of a cycle, and none of those that are counted.
-        let skipped = match self.context.frame.succession {
+        // A takeover is a part of a cycle, and none of those that are counted.
+        let skipped = match self.context.frame.takeover {
             None => set_aside.skips(hash),
             Some(_) => set_aside.holds(hash),
         };

@@ -19,7 +19,7 @@ use crate::task::{RunDef, TaskDef};
 pub(crate) struct Slot {
     pub(crate) schedule: Schedule,
     pub(crate) tasks: Mutex<Generations>,
-    /// Whether a cycle of its own runs (a succession is none).
+    /// Whether a cycle of its own runs (a takeover is none).
     pub(crate) running: AtomicBool,
     /// The start of the last cycle in which shared units were begun; locked while the coordinator is asked for a plan.
     pub(crate) begun: tokio::sync::Mutex<Option<Timestamp>>,
@@ -28,7 +28,7 @@ pub(crate) struct Slot {
     pub(crate) overruns: AtomicU64,
     pub(crate) overrunning: AtomicBool,
     cycles: AtomicU64,
-    successions: AtomicU64,
+    takeovers: AtomicU64,
     lateness: Mutex<Histogram>,
     last: Mutex<Option<Arc<CycleRecord>>>,
 }
@@ -45,7 +45,7 @@ impl Slot {
             overruns: AtomicU64::new(0),
             overrunning: AtomicBool::new(false),
             cycles: AtomicU64::new(0),
-            successions: AtomicU64::new(0),
+            takeovers: AtomicU64::new(0),
             lateness: Mutex::default(),
             last: Mutex::default(),
         }
@@ -83,8 +83,8 @@ impl Slot {
 
     /// Counts a cycle that has ended.
     pub(crate) fn count(&self, record: &Arc<CycleRecord>) {
-        if record.succession.is_some() {
-            self.successions.fetch_add(1, Ordering::Relaxed);
+        if record.takeover.is_some() {
+            self.takeovers.fetch_add(1, Ordering::Relaxed);
             return;
         }
         self.cycles.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +94,7 @@ impl Slot {
         *self.last.lock() = Some(record.clone());
     }
 
-    /// The record of the last cycle that has ended, successions aside.
+    /// The record of the last cycle that has ended, takeovers aside.
     pub(crate) fn last(&self) -> Option<Arc<CycleRecord>> {
         self.last.lock().clone()
     }
@@ -109,7 +109,7 @@ impl Slot {
             next: scheduler.next(task.schedule.id()).map(|next| next.to_string()),
             running: self.running.load(Ordering::Relaxed),
             cycles: self.cycles.load(Ordering::Relaxed),
-            successions: self.successions.load(Ordering::Relaxed),
+            takeovers: self.takeovers.load(Ordering::Relaxed),
             overruns: self.overruns.load(Ordering::Relaxed),
             missed: self.counters.missed.load(Ordering::Relaxed),
             repeated: self.counters.repeated.load(Ordering::Relaxed),

@@ -130,8 +130,8 @@ pub struct TaskStatus {
     pub running: bool,
     /// Cycles that have ended.
     pub cycles: u64,
-    /// Successions that have ended: what others had left undone in a cycle.
-    pub successions: u64,
+    /// Takeovers that have ended: what others had left undone in a cycle.
+    pub takeovers: u64,
     /// Cycles that were skipped, since the one before still ran.
     pub overruns: u64,
     /// Edges that were passed over by a step of the clock or a stop of the process.

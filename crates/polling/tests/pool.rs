@@ -608,7 +608,7 @@ async fn a_cycle_that_is_skipped_is_told() {
 // ---- work outside of the edges
 
 #[tokio::test(start_paused = true)]
-async fn a_succession_polls_what_others_left_beside_a_cycle_that_runs() {
+async fn a_takeover_polls_what_others_left_beside_a_cycle_that_runs() {
     let pool = Pool::with(&["a", "x"]);
     let doubles =
         pooled()
@@ -617,9 +617,9 @@ async fn a_succession_polls_what_others_left_beside_a_cycle_that_runs() {
     let mut bench = bench_in(&pool, hanging(doubles, "hang", "things")).await;
     until(&bench, 3.0).await;
     assert!(bench.engine.tasks()[0].running);
-    pool.succession(1, 0, &["others"], &["y"], 5).await;
+    pool.takeover(1, 0, &["others"], &["y"], 5).await;
     let record = bench.cycle().await;
-    assert_eq!((start_of(&record), record.succession), (0, Some(1)));
+    assert_eq!((start_of(&record), record.takeover), (0, Some(1)));
     assert_eq!(
         (record.resources, record.lateness),
         (1, None),
@@ -634,26 +634,26 @@ async fn a_succession_polls_what_others_left_beside_a_cycle_that_runs() {
     );
     let record = bench.cycle().await;
     assert_eq!(
-        (start_of(&record), record.succession),
+        (start_of(&record), record.takeover),
         (0, None),
         "the cycle itself was not touched"
     );
     let task = &bench.engine.tasks()[0];
-    assert_eq!((task.cycles, task.successions, task.overruns), (1, 1, 0));
+    assert_eq!((task.cycles, task.takeovers, task.overruns), (1, 1, 0));
     let told = pool.told();
     assert!(told.contains(&"finished others of 0".to_owned()), "{told:?}");
     assert!(told.contains(&"finished others of 0/1".to_owned()), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn samples_of_a_succession_have_the_ids_that_the_owner_gives_them() {
+async fn samples_of_a_takeover_have_the_ids_that_the_owner_gives_them() {
     let mut ids = Vec::new();
     for share in [&["b"][..], &[][..]] {
         let pool = Pool::with(share);
         let mut bench = bench_in(&pool, pooled()).await;
         bench.cycle().await;
         if share.is_empty() {
-            pool.succession(7, 0, &["things"], &["b"], 5).await;
+            pool.takeover(7, 0, &["things"], &["b"], 5).await;
             bench.cycle().await;
         }
         bench.delivered().await;
@@ -666,7 +666,7 @@ async fn samples_of_a_succession_have_the_ids_that_the_owner_gives_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_succession_finds_resources_that_its_cycle_did_not_know() {
+async fn a_takeover_finds_resources_that_its_cycle_did_not_know() {
     let listings = Arc::new(AtomicUsize::new(0));
     let counted = listings.clone();
     let doubles = Doubles::default()
@@ -683,24 +683,24 @@ async fn a_succession_finds_resources_that_its_cycle_did_not_know() {
     let pool = Pool::with(&["a"]);
     let mut bench = bench_in(&pool, doubles).await;
     bench.cycle().await;
-    pool.succession(1, 0, &["things"], &["new"], 5).await;
+    pool.takeover(1, 0, &["things"], &["new"], 5).await;
     bench.cycle().await;
     assert_eq!(delivered(&bench).await, ["good a", "good new"]);
     assert_eq!(listings.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hung_poll_in_a_succession_ends_with_it_and_delays_no_cycle() {
+async fn a_hung_poll_in_a_takeover_ends_with_it_and_delays_no_cycle() {
     let pool = Pool::with(&["a"]);
     let mut bench = bench_in(&pool, hanging(pooled(), "hang", "things")).await;
     // The end of the cycle and the time of a lease: it reaches into the next one.
     until(&bench, 8.0).await;
     let until = Instant::now() + secs(7);
-    pool.succession(1, 0, &["things"], &["b"], 7).await;
+    pool.takeover(1, 0, &["things"], &["b"], 7).await;
     let records = [bench.cycle().await, bench.cycle().await];
     let of: Vec<_> = records
         .iter()
-        .map(|record| (start_of(record), record.succession))
+        .map(|record| (start_of(record), record.takeover))
         .collect();
     assert_eq!(of, [(0, None), (0, Some(1))]);
     assert!(Instant::now() <= until + Duration::from_millis(200));
@@ -720,7 +720,7 @@ async fn a_hung_poll_in_a_succession_ends_with_it_and_delays_no_cycle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hung_polls_of_a_succession_take_no_places_from_a_cycle() {
+async fn hung_polls_of_a_takeover_take_no_places_from_a_cycle() {
     let pool = Pool::with(&["a"]);
     let limits = nephoscope_polling::limits::LimitOptions {
         polls: 1,
@@ -752,27 +752,27 @@ async fn hung_polls_of_a_succession_take_no_places_from_a_cycle() {
         .apply(&Arc::new(doubles.0), [source("all", 10, &["*"])])
         .await;
     bench.cycle().await;
-    pool.succession(1, 0, &["things"], &["b"], 15).await;
+    pool.takeover(1, 0, &["things"], &["b"], 15).await;
     let next = bench.cycle().await;
-    assert_eq!((start_of(&next), next.succession, next.samples), (10, None, 1));
+    assert_eq!((start_of(&next), next.takeover, next.samples), (10, None, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_succession_ends_when_it_is_lost_or_the_agent_stops_and_is_given_up() {
+async fn a_takeover_ends_when_it_is_lost_or_the_agent_stops_and_is_given_up() {
     for stops in [false, true] {
         let pool = Pool::with(&["a"]);
         let doubles = Doubles::default().listing("things", Scope::Shared, &["a", "b"]);
         let mut bench = bench_in(&pool, hanging(doubles, "hang", "things")).await;
         bench.cycle().await;
         pool.told();
-        let lost = pool.succession(3, 0, &["things"], &["b"], 9).await;
+        let lost = pool.takeover(3, 0, &["things"], &["b"], 9).await;
         sleep(secs(1)).await;
         if stops {
             let told = stopped(&bench, &pool).await;
             assert!(told.contains(&"gave up things of 0/3".to_owned()), "{told:?}");
         } else {
             lost.cancel();
-            while bench.cycle().await.succession.is_none() {}
+            while bench.cycle().await.takeover.is_none() {}
             let told = pool.told();
             assert!(told.contains(&"gave up things of 0/3".to_owned()), "{told:?}");
         }
@@ -786,7 +786,7 @@ async fn what_the_configuration_does_not_name_is_given_up_at_once() {
     bench.cycle().await;
     bench.delivered().await;
     pool.told();
-    pool.succession(1, 0, &["things", "strangers"], &["b"], 5).await;
+    pool.takeover(1, 0, &["things", "strangers"], &["b"], 5).await;
     bench.cycle().await;
     bench.delivered().await;
     all_idle().await;
@@ -795,7 +795,7 @@ async fn what_the_configuration_does_not_name_is_given_up_at_once() {
         ["gave up strangers of 0/1", "finished things of 0/1"]
     );
     // Its time is over.
-    pool.succession(2, 0, &["things"], &["b"], 0).await;
+    pool.takeover(2, 0, &["things"], &["b"], 0).await;
     all_idle().await;
     assert_eq!(pool.told(), ["gave up things of 0/2"]);
 }
@@ -817,7 +817,7 @@ async fn the_cycle_in_progress_is_run_once_when_its_plan_comes() {
     pool.give(in_progress()).await;
     let record = bench.cycle().await;
     assert_eq!(
-        (start_of(&record), record.succession, record.lateness),
+        (start_of(&record), record.takeover, record.lateness),
         (0, None, None)
     );
     assert_eq!(

@@ -155,7 +155,7 @@ impl Session {
 
     /// Returns the required TTL of records.
     fn record_ttl(&self) -> Duration {
-        let wait = self.shared.options.agent.succession_wait();
+        let wait = self.shared.options.agent.takeover_wait();
         record_ttl(self.shared.longest_interval(), wait)
     }
 

@@ -170,23 +170,23 @@ impl Shared {
                     },
                 );
             }
-            Action::Succeed {
+            Action::TakeOver {
                 cycle,
-                succession,
+                takeover,
                 until,
                 units,
                 division,
             } => {
-                core.counts.successions += 1;
+                core.counts.takeovers += 1;
                 let agreed = self.agreed(core, &cycle, division);
                 let id = WorkId {
                     cycle,
-                    succession: Some(succession),
+                    takeover: Some(takeover),
                 };
                 let until = clock::on_monotonic_clock(until);
                 self.give(
                     core,
-                    Work::Succession {
+                    Work::Takeover {
                         id,
                         until,
                         units,
@@ -226,7 +226,7 @@ impl Shared {
             self.work.notify_one();
             return;
         }
-        let Work::Succession { id, units, .. } = work else {
+        let Work::Takeover { id, units, .. } = work else {
             return;
         };
         events::work_refused(&id.cycle.schedule);
@@ -473,6 +473,6 @@ pub(super) fn name(work: &WorkId) -> WorkName {
     WorkName {
         schedule: work.cycle.schedule.clone(),
         start: work.cycle.start,
-        succession: work.succession,
+        takeover: work.takeover,
     }
 }

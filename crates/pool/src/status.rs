@@ -97,7 +97,7 @@ pub struct Counts {
     /// Memberships that were lost while the agent was running.
     pub lost: u64,
     /// Takeovers that this agent started.
-    pub successions: u64,
+    pub takeovers: u64,
     /// Cycles that were cancelled because other members had this agent's share.
     pub cancelled: u64,
     /// Cycles without a plan in time.

@@ -16,7 +16,7 @@ const BACK: i64 = 6;
 
 /// Reads the files of `file://` publishers.
 ///
-/// A sample does not name its cycle, and its time does not tell it, since a succession may be polled in the next one. But its
+/// A sample does not name its cycle, and its time does not tell it, since a takeover may be polled in the next one. But its
 /// message id is made of the cycle: it is computed for each cycle that it can be of.
 pub struct Files<'a> {
     schedules: &'a [Schedule],

@@ -210,7 +210,7 @@ fn a_double_without_a_reason_is_found() {
 }
 
 #[test]
-fn with_succession_switched_off_a_death_leaves_a_gap_that_is_found() {
+fn with_takeover_switched_off_a_death_leaves_a_gap_that_is_found() {
     let run = healthy().dead("a", 1, 3.0);
     assert_eq!(
         found(&run),

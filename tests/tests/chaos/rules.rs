@@ -40,7 +40,7 @@ fn without(rule: &'static str, kind: Kind, found: oracle::Kind) {
 #[test]
 fn the_oracle_sees_each_safety_rule_that_does_not_hold() {
     let rules = [
-        ("succession", Kind::Kill, oracle::Kind::Missing),
+        ("takeover", Kind::Kill, oracle::Kind::Missing),
         ("fence", Kind::Pause, oracle::Kind::AfterFence),
         ("units", Kind::RollingReload, oracle::Kind::Missing),
         ("monotony", Kind::Slow, oracle::Kind::PlanChanged),

@@ -122,7 +122,7 @@ pub(crate) mod tests {
                 next: None,
                 running: true,
                 cycles: 2,
-                successions: 1,
+                takeovers: 1,
                 overruns: 1,
                 missed: 0,
                 repeated: 0,

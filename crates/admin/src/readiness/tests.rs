@@ -30,7 +30,7 @@ fn facts() -> Facts {
             next: None,
             running: false,
             cycles: 0,
-            successions: 0,
+            takeovers: 0,
             overruns: 0,
             missed: 0,
             repeated: 0,
@@ -101,7 +101,7 @@ fn record(schedule: &str, no_plan: Option<&str>, failure: Option<&str>) -> Arc<C
             .into_iter()
             .collect(),
         polls: Vec::new(),
-        succession: None,
+        takeover: None,
         no_plan: no_plan.map(str::to_owned),
     })
 }

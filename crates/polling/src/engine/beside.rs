@@ -54,12 +54,12 @@ impl Inner {
                         edge,
                         interval,
                     } => inner.in_progress(cycle, edge, interval).await,
-                    Work::Succession {
+                    Work::Takeover {
                         id,
                         until,
                         units,
                         agreed,
-                    } => inner.succession(&id, until, units, agreed).await,
+                    } => inner.takeover(&id, until, units, agreed).await,
                 }
             },
             &runtime,
@@ -90,7 +90,7 @@ impl Inner {
         let context = self.context(CycleFrame {
             cycle: cycle.clone(),
             begun: Begun::now(self.parts.clock.as_ref()),
-            succession: None,
+            takeover: None,
             interval,
             deadline,
         });
@@ -110,7 +110,7 @@ impl Inner {
     }
 
     /// What became this agent's of a cycle that others have left undone.
-    async fn succession(
+    async fn takeover(
         self: Arc<Self>,
         work: &WorkId,
         until: Instant,
@@ -119,7 +119,7 @@ impl Inner {
     ) {
         let coordinator = &self.parts.coordinator;
         let give_up = |units: &[Unit], reason: &str| {
-            events::succession_not_begun(work, reason);
+            events::takeover_not_begun(work, reason);
             units.iter().for_each(|unit| coordinator.gave_up(work, unit));
         };
         let Some(slot) = self.slot(&work.cycle) else {
@@ -138,7 +138,7 @@ impl Inner {
         if units.is_empty() {
             return;
         }
-        events::succession(work, units.len());
+        events::takeover(work, units.len());
         let start = Start {
             cycle: work.cycle.clone(),
             edge: Instant::now(),
@@ -148,7 +148,7 @@ impl Inner {
         let context = self.context(CycleFrame {
             cycle: work.cycle.clone(),
             begun: Begun::now(self.parts.clock.as_ref()),
-            succession: work.succession,
+            takeover: work.takeover,
             interval: start.interval,
             deadline: until,
         });

@@ -124,7 +124,7 @@ impl Pool {
     }
 
     /// What is left undone in the cycle of this start: these keys of these listings, until so many seconds from now.
-    pub(crate) async fn succession(
+    pub(crate) async fn takeover(
         &self,
         number: u64,
         start: i64,
@@ -141,9 +141,9 @@ impl Pool {
         };
         let id = WorkId {
             cycle: cycle(start),
-            succession: Some(number),
+            takeover: Some(number),
         };
-        self.give(Work::Succession {
+        self.give(Work::Takeover {
             id,
             until: Instant::now() + Duration::from_secs(until),
             units,
@@ -186,10 +186,10 @@ pub(crate) fn unit(listing: &str) -> Unit {
     }
 }
 
-/// `10` is the work of the cycle that starts 10 s after the edge, `10/2` its succession number 2.
+/// `10` is the work of the cycle that starts 10 s after the edge, `10/2` its takeover number 2.
 fn short(work: &WorkId) -> String {
     let start = work.cycle.start.as_millis() / 1000 - EDGE;
-    match work.succession {
+    match work.takeover {
         Some(number) => format!("{start}/{number}"),
         None => start.to_string(),
     }

@@ -50,11 +50,11 @@ pub enum Action {
         interval: Duration,
     },
     /// For the engine: poll what this agent takes over in a cycle, in parallel to other work.
-    Succeed {
+    TakeOver {
         /// The cycle.
         cycle: CycleId,
         /// The number of this takeover.
-        succession: u64,
+        takeover: u64,
         /// The time after which the takeover is pointless, on the boot clock.
         until: BootTime,
         /// The units to poll.

@@ -152,5 +152,5 @@ pub struct WorkName {
     /// Its nominal start.
     pub start: Timestamp,
     /// The number of the takeover, unique within a process.
-    pub succession: Option<u64>,
+    pub takeover: Option<u64>,
 }

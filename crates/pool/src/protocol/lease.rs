@@ -54,10 +54,10 @@ impl Lease {
 
 /// Returns the TTL of records (plans, marks, give-ups) after the last keepalive of their writer: long enough for all
 /// takeovers in a cycle of the longest interval.
-pub fn record_ttl(longest_interval: Duration, succession_wait: Duration) -> Duration {
-    let succession = longest_interval.saturating_add(succession_wait.saturating_mul(5));
+pub fn record_ttl(longest_interval: Duration, takeover_wait: Duration) -> Duration {
+    let takeover = longest_interval.saturating_add(takeover_wait.saturating_mul(5));
     longest_interval
         .saturating_mul(3)
-        .max(succession)
+        .max(takeover)
         .max(Duration::from_secs(60))
 }

@@ -91,6 +91,6 @@ pub fn lead(interval: Duration) -> Duration {
 
 /// Returns the time until a death is known to all members and its work is taken over: the lease expires, and the marks are
 /// read.
-pub fn succession_wait(lease_ttl: Duration, patience: Duration) -> Duration {
+pub fn takeover_wait(lease_ttl: Duration, patience: Duration) -> Duration {
     lease_ttl.saturating_add(patience)
 }

@@ -28,7 +28,7 @@ pub enum Notice {
     /// WARN: the cycle has no plan in time; the agent polls by the last two plans (`continue`), or not at all (`pause`).
     NoPlanInTime(CycleId),
     /// INFO: this agent takes over other members' unfinished work.
-    Succession {
+    Takeover {
         /// The cycle.
         cycle: CycleId,
         /// The members that are out.
@@ -79,7 +79,7 @@ impl Notice {
         match self {
             Self::Joined(_)
             | Self::StoreBack
-            | Self::Succession { .. }
+            | Self::Takeover { .. }
             | Self::ClockAgrees
             | Self::NoDrift => Gravity::Info,
             Self::LostMembership
@@ -106,7 +106,7 @@ impl fmt::Display for Notice {
             Self::StoreLost => out.write_str("etcd is unreachable"),
             Self::StoreBack => out.write_str("etcd is reachable again"),
             Self::NoPlanInTime(cycle) => write!(out, "no plan in time for {cycle}"),
-            Self::Succession { cycle, gone } => {
+            Self::Takeover { cycle, gone } => {
                 write!(out, "taking over in {cycle} from")?;
                 for (at, id) in gone.iter().enumerate() {
                     write!(out, "{}{id}", if at == 0 { " " } else { ", " })?;

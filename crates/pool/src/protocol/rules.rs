@@ -8,7 +8,7 @@
 )]
 pub struct Rules {
     /// The unfinished work of a member that is out belongs to the next member of the ranking.
-    pub succession: bool,
+    pub takeover: bool,
     /// No sample is handed over for a lost membership while other members have its work.
     pub fence: bool,
     /// Only members with a unit are ranked for its resources.
@@ -28,7 +28,7 @@ pub struct Rules {
 impl Rules {
     /// All rules.
     pub const ALL: Self = Self {
-        succession: true,
+        takeover: true,
         fence: true,
         units: true,
         monotony: true,
@@ -47,7 +47,7 @@ impl Rules {
     pub(crate) fn of_environment() -> Self {
         let mut rules = Self::ALL;
         match std::env::var(VARIABLE).as_deref() {
-            Ok("succession") => rules.succession = false,
+            Ok("takeover") => rules.takeover = false,
             Ok("fence") => rules.fence = false,
             Ok("units") => rules.units = false,
             Ok("monotony") => rules.monotony = false,

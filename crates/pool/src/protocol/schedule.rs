@@ -35,7 +35,7 @@ pub(super) struct Schedule {
     /// The units that were given up in these cycles.
     pub(super) given_up: GiveUps,
     pub(super) give_ups: Upkeep,
-    pub(super) succession: Succession,
+    pub(super) takeover: TakeoverState,
     /// Set if the newest cycle had no plan in time: whether it was polled nevertheless.
     pub(super) missed: Option<bool>,
 }
@@ -59,10 +59,10 @@ pub(super) struct Upkeep {
 
 /// The state of a schedule's takeover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) enum Succession {
+pub(super) enum TakeoverState {
     /// No member went out.
     #[default]
-    Quiet,
+    Idle,
     /// Marks are read at this time: members that go out together are handled together.
     Gathering(BootTime),
     /// Marks are being read.
@@ -101,7 +101,7 @@ impl Schedule {
     pub(super) fn forget_requests(&mut self) {
         self.writing = None;
         self.reading = false;
-        self.succession = Succession::Quiet;
+        self.takeover = TakeoverState::Idle;
         self.marks = Upkeep::default();
         self.give_ups = Upkeep::default();
         // Units that were given up under another membership say nothing about this one.

@@ -176,7 +176,7 @@ async fn members_divide_all_keys_and_others_take_over_from_a_leaving_member_at_o
     assert_eq!(pools[2].status().agent.membership, Membership::Left);
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for pool in &pools[..2] {
-        let Work::Succession { agreed, .. } = soon("a takeover", pool.next_work()).await else {
+        let Work::Takeover { agreed, .. } = soon("a takeover", pool.next_work()).await else {
             panic!("other work");
         };
         let share = agreed.plan.share(&unit());
@@ -192,7 +192,7 @@ async fn members_divide_all_keys_and_others_take_over_from_a_leaving_member_at_o
     assert_eq!(taken.keys().cloned().collect::<Vec<_>>(), lost);
     assert!(taken.values().all(|count| *count == 1));
     let members = etcd.read("pool/members/");
-    assert_eq!(members.len(), 2, "its key has gone");
+    assert_eq!(members.len(), 2, "its key is deleted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,7 +229,7 @@ async fn unfinished_work_of_a_dead_agent_is_taken_over() {
     let owners = owners(&all);
     // Like a crash: nothing is revoked.
     drop(b);
-    let Work::Succession { agreed, units, .. } = soon("a takeover", a.next_work()).await else {
+    let Work::Takeover { agreed, units, .. } = soon("a takeover", a.next_work()).await else {
         panic!("other work");
     };
     assert_eq!(units, [unit()]);
@@ -237,7 +237,7 @@ async fn unfinished_work_of_a_dead_agent_is_taken_over() {
     for (key, agents) in owners {
         assert_eq!(share.has(&key), agents == [1], "{key}");
     }
-    assert_eq!(a.status().counts.successions, 1);
+    assert_eq!(a.status().counts.takeovers, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,12 +19,12 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |snapshot, series| tasks(snapshot, series, |task| task.cycles),
     },
     Family {
-        name: "nephoscope_successions",
+        name: "nephoscope_takeovers",
         unit: None,
         kind: Kind::Counter,
         labels: SCHEDULE,
         help: "Parts of cycles that were polled because another agent had left them undone",
-        read: |snapshot, series| tasks(snapshot, series, |task| task.successions),
+        read: |snapshot, series| tasks(snapshot, series, |task| task.takeovers),
     },
     Family {
         name: "nephoscope_cycles_overrun",

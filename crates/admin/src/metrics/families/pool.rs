@@ -61,12 +61,12 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.lost)),
     },
     Family {
-        name: "nephoscope_pool_successions",
+        name: "nephoscope_pool_takeovers",
         unit: None,
         kind: Kind::Counter,
         labels: &[],
         help: "Times that this agent took over what others left undone",
-        read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.successions)),
+        read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.takeovers)),
     },
     Family {
         name: "nephoscope_pool_cancelled_cycles",

@@ -283,7 +283,7 @@ mod tests {
             failures: counts,
             listings: Vec::new(),
             polls: vec![poll],
-            succession: None,
+            takeover: None,
             no_plan: None,
         };
         let lines = failures(

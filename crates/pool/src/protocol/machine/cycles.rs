@@ -348,7 +348,7 @@ impl Machine {
         let waits = u32::try_from(1 + deaths.min(MAX_DEATHS)).unwrap_or(u32::MAX);
         cycle
             .end()
-            .plus(self.options.succession_wait().saturating_mul(waits))
+            .plus(self.options.takeover_wait().saturating_mul(waits))
     }
 
     /// Drops expired cycles.
@@ -380,7 +380,7 @@ impl Machine {
             return;
         };
         if let Some(progress) = begun.units.get_mut(&hash) {
-            progress.running.remove(&work.succession);
+            progress.running.remove(&work.takeover);
         }
         if begun.plan.is_some() && begun.fate == Fate::Lasting {
             let all = begun.finished();
@@ -511,7 +511,7 @@ impl Machine {
 
     fn catch_up_with(&mut self, edge: &Edge, plan: Arc<Plan>, me: usize, until: BootTime, out: &mut Out) {
         let cycle = &edge.cycle;
-        let number = self.next_succession;
+        let number = self.next_takeover;
         let nobody = BTreeSet::new();
         let before = self
             .schedules
@@ -565,10 +565,10 @@ impl Machine {
         }
         self.look_for_outs = true;
         if !division.claims.is_empty() {
-            self.next_succession += 1;
-            out.push(Action::Succeed {
+            self.next_takeover += 1;
+            out.push(Action::TakeOver {
                 cycle: cycle.clone(),
-                succession: number,
+                takeover: number,
                 until,
                 units: division.claims.keys().cloned().collect(),
                 division: Arc::new(division),

@@ -149,7 +149,7 @@ impl Machine {
             }
         }
         for (name, start, cycle, plan, me, new, until) in back {
-            let number = self.next_succession;
+            let number = self.next_takeover;
             let nobody = BTreeSet::new();
             let Some(begun) = self.cycle_mut(&name, start).and_then(Cycle::begun_mut) else {
                 continue;
@@ -176,11 +176,11 @@ impl Machine {
             if division.claims.is_empty() {
                 continue;
             }
-            self.next_succession += 1;
+            self.next_takeover += 1;
             out.push(Action::Notice(Notice::FinishedAlone(cycle.clone())));
-            out.push(Action::Succeed {
+            out.push(Action::TakeOver {
                 cycle,
-                succession: number,
+                takeover: number,
                 until,
                 units: division.claims.keys().cloned().collect(),
                 division: Arc::new(division),

@@ -10,7 +10,7 @@ mod planning;
 mod presence;
 mod records;
 mod standing;
-mod succession;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +34,7 @@ use super::record::{Content, Entry, Key, Value};
 use super::rules::Rules;
 use super::schedule::Schedule;
 use super::view::View;
-use super::{LONGEST_REQUEST_TIMEOUT, REQUEST_TIMEOUT, succession_wait};
+use super::{LONGEST_REQUEST_TIMEOUT, REQUEST_TIMEOUT, takeover_wait};
 
 use self::presence::{Own, Presence};
 
@@ -69,8 +69,8 @@ impl Options {
     }
 
     /// Returns the time until a death is known to all members and its work is taken over.
-    pub fn succession_wait(&self) -> Duration {
-        succession_wait(self.lease_ttl, self.patience())
+    pub fn takeover_wait(&self) -> Duration {
+        takeover_wait(self.lease_ttl, self.patience())
     }
 }
 
@@ -166,7 +166,7 @@ pub struct Machine {
     /// Units by their hashes: registered ones, and former ones that may still be in plans.
     units: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
     schedules: BTreeMap<ScheduleId, Schedule>,
-    next_succession: u64,
+    next_takeover: u64,
     stopping: bool,
 
     clocks: Clocks,
@@ -213,7 +213,7 @@ impl Machine {
             meters: 0,
             units: BTreeMap::new(),
             schedules: BTreeMap::new(),
-            next_succession: 1,
+            next_takeover: 1,
             stopping: false,
             clocks: Clocks::default(),
             clock_off: false,
@@ -263,8 +263,8 @@ impl Machine {
                 let edge = (!cycle.read).then_some(cycle.edge.edge);
                 [cycle.write_from, edge, Some(cycle.patience)]
             });
-            let gathering = match schedule.succession {
-                super::schedule::Succession::Gathering(until) => Some(until),
+            let gathering = match schedule.takeover {
+                super::schedule::TakeoverState::Gathering(until) => Some(until),
                 _ => None,
             };
             cycles.chain([schedule.marks.due, schedule.give_ups.due, gathering])
@@ -293,7 +293,7 @@ impl Machine {
         self.note_missing_plans(now, out);
         self.catch_up(now, out);
         self.take_back(now, out);
-        self.look_for_successions(now, out);
+        self.start_takeovers(now, out);
         self.keep_records(now, out);
         self.compare_clocks(out);
         self.compare_meters(out);

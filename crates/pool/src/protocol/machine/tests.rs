@@ -57,7 +57,7 @@ fn work(start: u64) -> WorkName {
     WorkName {
         schedule: schedule(),
         start: now(start).wall,
-        succession: None,
+        takeover: None,
     }
 }
 
@@ -437,13 +437,13 @@ fn units_left_to_others_are_taken_back_while_etcd_is_unreachable() {
     assert_eq!(machine.next_tick(), Some(now(deadline).boot));
     let actions = machine.step(now(deadline), Event::Tick);
     let taken = actions.iter().find_map(|action| match action {
-        Action::Succeed {
-            succession, units, ..
-        } if units[..] == [unit()] => Some(*succession),
+        Action::TakeOver {
+            takeover, units, ..
+        } if units[..] == [unit()] => Some(*takeover),
         _ => None,
     });
     let back = WorkName {
-        succession: Some(taken.expect("a takeover of its own share")),
+        takeover: Some(taken.expect("a takeover of its own share")),
         ..work(10_000)
     };
     let late = now(17_000).boot;
@@ -491,7 +491,7 @@ fn a_finished_share_is_marked_once_and_a_dead_members_share_is_taken_over() {
         Event::Read(Scope::Marks(schedule()), snapshot(9, Vec::new())),
     );
     let taken = actions.iter().any(|action| {
-        matches!(action, Action::Succeed { units, until, .. } if units[..] == [unit()] && *until == now(32_000).boot)
+        matches!(action, Action::TakeOver { units, until, .. } if units[..] == [unit()] && *until == now(32_000).boot)
     });
     assert!(taken, "{actions:?}");
 }
@@ -544,7 +544,7 @@ fn taken_over(ends: impl Fn(Incarnation) -> Option<Entry>) -> usize {
     let read = Event::Read(Scope::Marks(schedule()), snapshot(9, marks));
     let actions = machine.step(now(11_110), read);
     let taken = actions.iter().find_map(|action| match action {
-        Action::Succeed { division, .. } => Some(division.clone()),
+        Action::TakeOver { division, .. } => Some(division.clone()),
         _ => None,
     });
     let owns = |division: &Division, key| {

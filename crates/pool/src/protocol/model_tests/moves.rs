@@ -820,14 +820,14 @@ impl World {
                 let number = cycle_at(cycle.start);
                 self.process(agent).asks.insert(number);
             }
-            Action::Succeed {
+            Action::TakeOver {
                 cycle,
-                succession,
+                takeover,
                 units,
                 division,
                 ..
             } => {
-                let name = name_of(cycle_at(cycle.start), Some(succession));
+                let name = name_of(cycle_at(cycle.start), Some(takeover));
                 let mut work = Work::new(division, false);
                 work.units = units.into_iter().collect();
                 self.process(agent).works.insert(name, work);

@@ -119,11 +119,11 @@ pub(super) fn keys(setup: &Setup) -> &'static [Arc<str>] {
     })
 }
 
-pub(super) fn name_of(cycle: u64, succession: Option<u64>) -> WorkName {
+pub(super) fn name_of(cycle: u64, takeover: Option<u64>) -> WorkName {
     WorkName {
         schedule: schedule(),
         start: wall(edge_of(cycle)),
-        succession,
+        takeover,
     }
 }
 

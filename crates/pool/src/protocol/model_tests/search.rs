@@ -371,13 +371,13 @@ fn needs(rule: &str, setup: Setup) {
 }
 
 #[test]
-fn succession_is_needed() {
+fn takeover_is_needed() {
     let rules = Rules {
-        succession: false,
+        takeover: false,
         ..Rules::ALL
     };
     needs(
-        "succession",
+        "takeover",
         Setup {
             rules,
             faults: 1,

@@ -15,7 +15,7 @@ use super::super::ids::{Incarnation, UnitHash};
 use super::super::mark::{Marks, Step};
 use super::super::notice::Notice;
 use super::super::record::{Content, Key, Value};
-use super::super::schedule::Succession;
+use super::super::schedule::TakeoverState;
 use super::{Machine, Out};
 
 /// The time to wait for other members that go out at the same time, so that their work is discovered once.
@@ -26,8 +26,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// Checks whether members went out of cycles that can still be taken over, and reads the marks of those schedules.
-    pub(super) fn look_for_successions(&mut self, now: Now, out: &mut Out) {
-        if !self.rules.succession || self.stopping || !self.holds_lease(now.boot) {
+    pub(super) fn start_takeovers(&mut self, now: Now, out: &mut Out) {
+        if !self.rules.takeover || self.stopping || !self.holds_lease(now.boot) {
             return;
         }
         if self.look_for_outs {
@@ -38,10 +38,10 @@ impl Machine {
                     continue;
                 }
                 if let Some(schedule) = self.schedules.get_mut(&name) {
-                    schedule.succession = match schedule.succession {
-                        Succession::Quiet => Succession::Gathering(now.boot.plus(GATHER)),
-                        Succession::Gathering(until) => Succession::Gathering(until),
-                        Succession::Reading | Succession::ReadingAgain => Succession::ReadingAgain,
+                    schedule.takeover = match schedule.takeover {
+                        TakeoverState::Idle => TakeoverState::Gathering(now.boot.plus(GATHER)),
+                        TakeoverState::Gathering(until) => TakeoverState::Gathering(until),
+                        TakeoverState::Reading | TakeoverState::ReadingAgain => TakeoverState::ReadingAgain,
                     };
                 }
             }
@@ -50,10 +50,10 @@ impl Machine {
             return;
         }
         for (name, schedule) in &mut self.schedules {
-            if let Succession::Gathering(until) = schedule.succession
+            if let TakeoverState::Gathering(until) = schedule.takeover
                 && until <= now.boot
             {
-                schedule.succession = Succession::Reading;
+                schedule.takeover = TakeoverState::Reading;
                 out.push(Action::Read(Scope::Marks(name.clone())));
             }
         }
@@ -80,14 +80,14 @@ impl Machine {
         let Some(schedule) = self.schedules.get_mut(name) else {
             return;
         };
-        match schedule.succession {
-            Succession::Reading => schedule.succession = Succession::Quiet,
+        match schedule.takeover {
+            TakeoverState::Reading => schedule.takeover = TakeoverState::Idle,
             // The members that went out meanwhile may have marked more since.
-            Succession::ReadingAgain => {
-                schedule.succession = Succession::Gathering(now.boot);
+            TakeoverState::ReadingAgain => {
+                schedule.takeover = TakeoverState::Gathering(now.boot);
                 return;
             }
-            Succession::Quiet | Succession::Gathering(_) => return,
+            TakeoverState::Idle | TakeoverState::Gathering(_) => return,
         }
         if !self.holds_lease(now.boot) {
             self.look_for_outs = true;
@@ -112,18 +112,18 @@ impl Machine {
             .map(|cycle| (cycle.edge.cycle.clone(), self.until(cycle)))
             .collect();
         for (cycle, until) in open {
-            self.succeed(&cycle, until, &marks, out);
+            self.take_over(&cycle, until, &marks, out);
         }
     }
 
     pub(super) fn marks_not_read(&mut self, now: Now, name: &ScheduleId) {
         if let Some(schedule) = self.schedules.get_mut(name) {
-            schedule.succession = Succession::Gathering(now.boot.plus(RETRY));
+            schedule.takeover = TakeoverState::Gathering(now.boot.plus(RETRY));
         }
     }
 
     /// Takes over unfinished work in one cycle.
-    fn succeed(
+    fn take_over(
         &mut self,
         cycle: &CycleId,
         until: BootTime,
@@ -141,7 +141,7 @@ impl Machine {
         let Some((plan, me)) = begun.plan.clone() else {
             return;
         };
-        let number = self.next_succession;
+        let number = self.next_takeover;
         let given_up = self.given_up(name, cycle.start);
         let gone = self.gone(&plan, me);
         let outs = self.outs(name, &plan, me);
@@ -206,17 +206,17 @@ impl Machine {
         if division.claims.is_empty() {
             return;
         }
-        self.next_succession += 1;
+        self.next_takeover += 1;
         let gone = newly
             .iter()
             .filter_map(|number| Some(plan.members.get(*number as usize)?.id.clone()));
-        actions.push(Action::Notice(Notice::Succession {
+        actions.push(Action::Notice(Notice::Takeover {
             cycle: cycle.clone(),
             gone: gone.collect(),
         }));
-        actions.push(Action::Succeed {
+        actions.push(Action::TakeOver {
             cycle: cycle.clone(),
-            succession: number,
+            takeover: number,
             until,
             units: division.claims.keys().cloned().collect(),
             division: Arc::new(division),
