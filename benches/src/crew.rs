@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Carried, Coordinator as _, Group, Unit, WorkId};
+use nephoscope_coordination::{Coordinator as _, Group, Registration, Unit, WorkId};
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 use nephoscope_pool::etcd::{StoreOptions, TlsFiles};
 use nephoscope_pool::protocol::{AgentId, Membership, OnLoss, Options};
@@ -75,7 +75,7 @@ impl Crew {
         let unit = |number| Unit {
             group: Group::Shared,
             schedule: ScheduleId::new(format!("every:{}:{number}", INTERVAL.as_secs())),
-            listing: "volumes://".into(),
+            discovery: "volumes://".into(),
             mode: PartitionMode::Resource,
         };
         let mut crew = Self {
@@ -119,7 +119,7 @@ impl Crew {
                 agent,
                 store,
                 prefix: "nephoscope/".to_owned(),
-                memory: None,
+                member_file: None,
                 quota: DEFAULT_QUOTA,
             };
             self.pools.push(Arc::new(Pool::start(options, Arc::new(Wall))));
@@ -128,12 +128,12 @@ impl Crew {
         let new = self.pools.get(before..).unwrap_or_default();
         self.runtime.block_on(async {
             for pool in new {
-                let carried = Carried {
+                let registration = Registration {
                     units: self.units.clone(),
                     meters: 1,
                     in_progress: Vec::new(),
                 };
-                pool.carry(carried).await;
+                pool.register(registration).await;
             }
         });
         self.until("members to join", |pool| {
@@ -203,10 +203,10 @@ async fn one_cycle(pools: Vec<Arc<Pool>>, cycle: CycleId, edge: Instant, unit: U
         pool.prepare(&cycle, edge, INTERVAL);
         let (cycle, unit) = (cycle.clone(), unit.clone());
         members.spawn(async move {
-            let agreed = pool.plan(&cycle).await;
+            let assignment = pool.plan(&cycle).await;
             let now = Instant::now();
             sleep_until(edge + POLLS).await;
-            if agreed.is_err() {
+            if assignment.is_err() {
                 return f64::INFINITY;
             }
             pool.finished(&WorkId::of(cycle), &unit);

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nephoscope_coordination::{Agreed, BootTime, Carried, Coordinator, Local, NoPlan, Unit, Work, WorkId};
+use nephoscope_coordination::{
+    Assignment, BootTime, Coordinator, Local, NoPlan, Registration, Unit, Work, WorkId,
+};
 use nephoscope_model::{Batch, CycleId, Meter, MeterDef, Subject, Timestamp};
 use nephoscope_plugin::{Accepted, Failure, PollRun, Pollster, PublishError, Publisher};
 use nephoscope_polling::plugins::LoadedPollster;
@@ -48,15 +50,15 @@ pub(crate) struct Starts {
 
 #[async_trait]
 impl Coordinator for Starts {
-    async fn carry(&self, carried: Carried) {
-        Local.carry(carried).await;
+    async fn register(&self, registration: Registration) {
+        Local.register(registration).await;
     }
 
     fn prepare(&self, cycle: &CycleId, edge: Instant, interval: Duration) {
         Local.prepare(cycle, edge, interval);
     }
 
-    async fn plan(&self, cycle: &CycleId) -> Result<Agreed, NoPlan> {
+    async fn plan(&self, cycle: &CycleId) -> Result<Assignment, NoPlan> {
         self.times.add(cycle.start);
         Local.plan(cycle).await
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nephoscope_pool::PoolStatus;
-use nephoscope_pool::protocol::{Membership, Standing};
+use nephoscope_pool::protocol::{LeaseState, Membership};
 use serde::Serialize;
 
 use crate::state::AdminState;
@@ -22,7 +22,7 @@ struct Pool {
     membership: &'static str,
     incarnation: Option<String>,
     /// Whether the lease may have run out.
-    lease_doubtful: bool,
+    lease_unconfirmed: bool,
     /// Since the keepalive was sent that etcd acknowledged last.
     lease_age: Option<f64>,
     members: Vec<Member>,
@@ -60,11 +60,11 @@ struct Etcd {
     database_bytes: Option<u64>,
     used_bytes: Option<u64>,
     quota_bytes: u64,
-    troubles: Vec<Trouble>,
+    failures: Vec<Failure>,
 }
 
 #[derive(Serialize)]
-struct Trouble {
+struct Failure {
     code: &'static str,
     text: String,
     for_seconds: f64,
@@ -98,7 +98,7 @@ pub(crate) fn members(state: &AdminState) -> Members {
 
 impl From<PoolStatus> for Pool {
     fn from(status: PoolStatus) -> Self {
-        let (membership, incarnation, lease_doubtful) = match status.agent.membership {
+        let (membership, incarnation, lease_unconfirmed) = match status.agent.membership {
             Membership::None => ("none", None, false),
             Membership::Joining => ("joining", None, false),
             Membership::Left => ("left", None, false),
@@ -108,7 +108,11 @@ impl From<PoolStatus> for Pool {
                 leaving,
             } => {
                 let word = if leaving { "leaving" } else { "member" };
-                (word, Some(incarnation.to_string()), lease == Standing::Doubtful)
+                (
+                    word,
+                    Some(incarnation.to_string()),
+                    lease == LeaseState::Unconfirmed,
+                )
             }
         };
         let members = status.members.into_iter().map(|member| Member {
@@ -128,16 +132,16 @@ impl From<PoolStatus> for Pool {
             members: schedule.members,
             listed: schedule.listed,
         });
-        let troubles = status.troubles.iter().map(|trouble| Trouble {
-            code: trouble.name(),
-            text: format!("failed to {}: {}", trouble.what, trouble.error),
-            for_seconds: trouble.lasts.as_secs_f64(),
+        let failures = status.failures.iter().map(|failure| Failure {
+            code: failure.name(),
+            text: format!("failed to {}: {}", failure.operation, failure.error),
+            for_seconds: failure.duration.as_secs_f64(),
         });
         let health = status.health.as_ref();
         Self {
             membership,
             incarnation,
-            lease_doubtful,
+            lease_unconfirmed,
             lease_age: status.lease_age.map(|age| age.as_secs_f64()),
             members: members.collect(),
             schedules: schedules.collect(),
@@ -148,7 +152,7 @@ impl From<PoolStatus> for Pool {
                 database_bytes: health.map(|health| health.database_bytes),
                 used_bytes: health.map(|health| health.used_bytes),
                 quota_bytes: status.quota,
-                troubles: troubles.collect(),
+                failures: failures.collect(),
             },
             counts: Counts {
                 joined: status.counts.joined,

@@ -10,10 +10,10 @@ use nephoscope_model::Timestamp;
 use nephoscope_polling::clock::{Clock as _, SystemClock};
 use nephoscope_pool::etcd::{Identity, StoreOptions, TlsFiles, User};
 use nephoscope_pool::protocol::{self, AgentId};
-use nephoscope_pool::{Holder, Pool, PoolOptions, WallClock};
+use nephoscope_pool::{DuplicateId, Pool, PoolOptions, WallClock};
 
 /// What is kept of the last membership, in the state folder.
-const MEMORY: &str = "member.json";
+const MEMBER_FILE: &str = "member.json";
 
 /// How long etcd may take to answer for the first time, where coordination is required.
 pub(crate) const FIRST_ANSWER: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ pub(crate) enum CoordinationError {
     Id(String),
     /// Another agent that lives has the id.
     #[error("join the pool: {0}")]
-    IdTaken(#[from] Holder),
+    DuplicateId(#[from] DuplicateId),
     /// etcd does not answer, and it is required to.
     #[error("reach etcd within {} s (`--require-coordination`){}", FIRST_ANSWER.as_secs(), because(.0))]
     NoAnswer(Option<String>),
@@ -76,7 +76,7 @@ impl Coordination {
             agent,
             store: store_options(section),
             prefix: section.prefix.clone(),
-            memory: Some(state.join(MEMORY)),
+            member_file: Some(state.join(MEMBER_FILE)),
             quota: section.quota.0,
         };
         Ok(Self::Pool {
@@ -110,11 +110,11 @@ impl Coordination {
             if !required || pool.etcd_answers(FIRST_ANSWER).await {
                 std::future::pending::<()>().await;
             }
-            let trouble = pool.status().troubles.into_iter().next();
-            CoordinationError::NoAnswer(trouble.map(|trouble| trouble.error.to_string()))
+            let failure = pool.status().failures.into_iter().next();
+            CoordinationError::NoAnswer(failure.map(|failure| failure.error.to_string()))
         };
         tokio::select! {
-            holder = pool.id_is_taken(patience) => holder.into(),
+            holder = pool.duplicate_id(patience) => holder.into(),
             error = silent => error,
         }
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{BootTime, Unit};
 
 /// The longest time that [`Coordinator::may_hand_over`] of a backend may take.
-pub const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+pub const MAX_ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Divides shared work among agents.
 ///
@@ -30,7 +30,7 @@ pub const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 pub trait Coordinator: Send + Sync + 'static {
     /// Registers the shared units of this agent. The engine calls it at the start and at each reload, before the schedules
     /// change. It does not wait until other agents know the units: the engine checks each plan for that.
-    async fn carry(&self, carried: Carried);
+    async fn register(&self, registration: Registration);
 
     /// Announces that the edge of a cycle with shared units is at most about two seconds away, so that a plan can be made.
     /// `edge` is the cycle's nominal start on the monotonic clock, `interval` the time until the next edge.
@@ -47,7 +47,7 @@ pub trait Coordinator: Send + Sync + 'static {
     ///
     /// [`NoPlan`]: this agent polls no shared unit in this cycle. It fails at once for a schedule without a registered
     /// unit, and after [`stopping`](Coordinator::stopping).
-    async fn plan(&self, cycle: &CycleId) -> Result<Agreed, NoPlan>;
+    async fn plan(&self, cycle: &CycleId) -> Result<Assignment, NoPlan>;
 
     /// Waits for work outside of the edges: a cycle in progress, or a takeover. A backend without such work never returns.
     ///
@@ -88,7 +88,7 @@ pub trait Coordinator: Send + Sync + 'static {
 
 /// The shared units of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Carried {
+pub struct Registration {
     /// The shared units, each once.
     pub units: Vec<Unit>,
     /// A digest of the meters that are configured for these units. Agents with the same units and different digests have
@@ -112,16 +112,16 @@ pub struct InProgress {
 
 /// The assignment of this agent in a work item.
 #[derive(Clone)]
-pub struct Agreed {
+pub struct Assignment {
     /// The division of the units.
     pub plan: Arc<dyn Plan>,
     /// Cancelled when other agents have taken the work: polls of shared units end at once.
     pub cancelled: CancellationToken,
 }
 
-impl fmt::Debug for Agreed {
+impl fmt::Debug for Assignment {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Agreed")
+        out.debug_struct("Assignment")
             .field("cancelled", &self.cancelled)
             .finish_non_exhaustive()
     }
@@ -131,7 +131,7 @@ impl fmt::Debug for Agreed {
 pub trait Plan: Send + Sync {
     /// Returns whether the plan lists this agent with exactly these units of its schedule. A reload takes effect for shared
     /// units with the first plan that does; until then the previous configuration is polled.
-    fn carries(&self, units: &[Unit]) -> bool;
+    fn lists(&self, units: &[Unit]) -> bool;
 
     /// Returns this agent's share of `unit`.
     fn share(&self, unit: &Unit) -> Share;
@@ -144,24 +144,24 @@ pub trait Plan: Send + Sync {
 #[derive(Clone)]
 pub enum Share {
     /// Empty: the unit need not be discovered.
-    Nothing,
+    None,
     /// The whole unit: it is partitioned by discovery, or the agent is alone.
-    Everything,
+    All,
     /// The resources for whose key the function returns true. It is called once for each discovered resource.
     Resources(Arc<dyn Fn(&str) -> bool + Send + Sync>),
 }
 
 impl Share {
     /// Returns whether the share is certainly empty.
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing)
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
     }
 
     /// Returns whether the share contains the resource with this key.
-    pub fn has(&self, key: &str) -> bool {
+    pub fn contains(&self, key: &str) -> bool {
         match self {
-            Self::Nothing => false,
-            Self::Everything => true,
+            Self::None => false,
+            Self::All => true,
             Self::Resources(owns) => owns(key),
         }
     }
@@ -170,8 +170,8 @@ impl Share {
 impl fmt::Debug for Share {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Nothing => "Nothing",
-            Self::Everything => "Everything",
+            Self::None => "None",
+            Self::All => "All",
             Self::Resources(_) => "Resources",
         })
     }
@@ -229,7 +229,7 @@ pub enum Work {
         /// The units to poll.
         units: Vec<Unit>,
         /// [`Plan::share`] contains only the resources that became this agent's and are not finished.
-        agreed: Agreed,
+        assignment: Assignment,
     },
 }
 

@@ -13,7 +13,7 @@ mod unit;
 
 pub use boot::BootTime;
 pub use coordinator::{
-    Agreed, Carried, Coordinator, InProgress, LONGEST_ANSWER, NoPlan, Plan, Share, Work, WorkId,
+    Assignment, Coordinator, InProgress, MAX_ANSWER_TIME, NoPlan, Plan, Registration, Share, Work, WorkId,
 };
 pub use local::Local;
 pub use unit::{Group, Unit};

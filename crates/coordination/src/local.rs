@@ -9,7 +9,7 @@ use nephoscope_model::CycleId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Agreed, BootTime, Carried, Coordinator, NoPlan, Plan, Share, Unit, Work, WorkId};
+use crate::{Assignment, BootTime, Coordinator, NoPlan, Plan, Registration, Share, Unit, Work, WorkId};
 
 /// `coordination: {backend: local}`: a pool of one.
 #[derive(Debug, Default, Clone, Copy)]
@@ -17,13 +17,13 @@ pub struct Local;
 
 #[async_trait]
 impl Coordinator for Local {
-    async fn carry(&self, _carried: Carried) {}
+    async fn register(&self, _registration: Registration) {}
 
     fn prepare(&self, _cycle: &CycleId, _edge: Instant, _interval: Duration) {}
 
-    async fn plan(&self, _cycle: &CycleId) -> Result<Agreed, NoPlan> {
-        Ok(Agreed {
-            plan: Arc::new(Everything),
+    async fn plan(&self, _cycle: &CycleId) -> Result<Assignment, NoPlan> {
+        Ok(Assignment {
+            plan: Arc::new(WholePlan),
             cancelled: CancellationToken::new(),
         })
     }
@@ -48,15 +48,15 @@ impl Coordinator for Local {
 }
 
 /// The plan of a pool of one.
-struct Everything;
+struct WholePlan;
 
-impl Plan for Everything {
-    fn carries(&self, _units: &[Unit]) -> bool {
+impl Plan for WholePlan {
+    fn lists(&self, _units: &[Unit]) -> bool {
         true
     }
 
     fn share(&self, _unit: &Unit) -> Share {
-        Share::Everything
+        Share::All
     }
 
     fn members(&self, _unit: &Unit) -> NonZeroUsize {

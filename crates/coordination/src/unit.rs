@@ -10,7 +10,7 @@ use nephoscope_model::{PartitionMode, ScheduleId};
 pub enum Group {
     /// This host's own resources: one member by definition, no coordination.
     Host,
-    /// All agents of the pool that carry the unit.
+    /// All agents of the pool that have the unit.
     Shared,
 }
 
@@ -22,13 +22,13 @@ pub struct Unit {
     /// The schedule.
     pub schedule: ScheduleId,
     /// The discovery URL as configured, or `static:` and a fixed hash of the sorted content of a `resources:` list.
-    pub listing: Arc<str>,
+    pub discovery: Arc<str>,
     /// Whether the unit is partitioned by resource or as a whole.
     pub mode: PartitionMode,
 }
 
 impl fmt::Display for Unit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} on {} by {}", self.listing, self.schedule, self.mode)
+        write!(out, "{} on {} by {}", self.discovery, self.schedule, self.mode)
     }
 }

@@ -305,7 +305,7 @@ impl Pool<'_> {
         if let Origin::Static(resources) = &listing.origin {
             return resources.len() as u64;
         }
-        let text = &*listing.unit.listing;
+        let text = &*listing.unit.discovery;
         self.said(&[text, DiscoveryUrl::parse(text).name()])
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use nephoscope_coordination::{Agreed, Group, Unit, WorkId};
+use nephoscope_coordination::{Assignment, Group, Unit, WorkId};
 use nephoscope_notifier::{Outcome, ReceiptSet};
 use nephoscope_plugin::{FailureKind, PartitionMode};
 use nephoscope_sources::Schedule;
@@ -71,11 +71,11 @@ pub enum Planned {
     /// There are none.
     NotNeeded,
     /// Everybody knows who does what.
-    Agreed {
+    Assigned {
         /// Whose shared runs.
         task: Arc<TaskDef>,
         /// Who does what.
-        agreed: Agreed,
+        assignment: Assignment,
         /// The units that a takeover is about; `None` is all.
         only: Option<Vec<Unit>>,
     },
@@ -138,9 +138,13 @@ pub async fn run_cycle(
             no_plan = Some(reason);
             CancellationToken::new()
         }
-        Planned::Agreed { task, agreed, only } => {
-            cycle.begin_shared(&task, &agreed, only.as_deref());
-            agreed.cancelled
+        Planned::Assigned {
+            task,
+            assignment,
+            only,
+        } => {
+            cycle.begin_shared(&task, &assignment, only.as_deref());
+            assignment.cancelled
         }
     };
     drop(ahead);
@@ -234,7 +238,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// Begins the runs on what agents share.
-    fn begin_shared(&mut self, task: &TaskDef, agreed: &Agreed, only: Option<&[Unit]>) {
+    fn begin_shared(&mut self, task: &TaskDef, assignment: &Assignment, only: Option<&[Unit]>) {
         let part = |def: &ListingDef| {
             let unit = &def.unit;
             let is_meant = only.is_none_or(|only| only.contains(unit));
@@ -242,9 +246,9 @@ impl<'a> Cycle<'a> {
                 _ if !is_meant => Part::nothing(),
                 Group::Host => Part::whole(),
                 Group::Shared => Part {
-                    share: agreed.plan.share(unit),
+                    share: assignment.plan.share(unit),
                     members: match unit.mode {
-                        PartitionMode::Resource => agreed.plan.members(unit),
+                        PartitionMode::Resource => assignment.plan.members(unit),
                         PartitionMode::Listing => NonZeroUsize::MIN,
                     },
                 },
@@ -256,7 +260,7 @@ impl<'a> Cycle<'a> {
             let mut listings: Vec<_> = def
                 .listings()
                 .filter_map(|index| self.listing(task, index, part))
-                .filter(|listing| listing.unit().group == Group::Shared && !listing.part().share.is_nothing())
+                .filter(|listing| listing.unit().group == Group::Shared && !listing.part().share.is_empty())
                 .collect();
             listings.sort_by(|one, other| one.unit().cmp(other.unit()));
             listings.dedup_by(|one, other| one.unit() == other.unit());
@@ -301,12 +305,12 @@ impl<'a> Cycle<'a> {
         let fallback = input
             .fallback
             .and_then(|index| self.listing(task, index, &part))
-            .filter(|listing| !listing.part().share.is_nothing());
+            .filter(|listing| !listing.part().share.is_empty());
         let listings: Vec<_> = input
             .listings
             .iter()
             .filter_map(|index| self.listing(task, *index, &part))
-            .filter(|listing| fallback.is_some() || !listing.part().share.is_nothing())
+            .filter(|listing| fallback.is_some() || !listing.part().share.is_empty())
             .collect();
         InputReaders {
             listings: listings.iter().map(|listing| listing.reader()).collect(),

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use nephoscope_coordination::{Carried, InProgress};
+use nephoscope_coordination::{InProgress, Registration};
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_notifier::Notifier;
 use nephoscope_plugin::BlockingPool;
@@ -133,7 +133,7 @@ impl Engine {
         let inner = &self.0;
         let _changing = inner.changing.lock().await;
         let tasks = TaskDef::plan(sources, &plugins, &source_classes(&inner.parts.notifier));
-        let carried = Carried {
+        let registration = Registration {
             units: tasks
                 .iter()
                 .flat_map(|task| task.shared_units().cloned())
@@ -145,7 +145,7 @@ impl Engine {
                 .filter_map(|task| in_progress(&task.schedule, &*inner.parts.clock))
                 .collect(),
         };
-        inner.parts.coordinator.carry(carried).await;
+        inner.parts.coordinator.register(registration).await;
         let mut applied = Applied::default();
         let entries: Vec<_> = {
             *inner.plugins.lock() = plugins;
@@ -426,7 +426,7 @@ impl Inner {
         let newest = slot.newest();
         if newest.runs.is_empty() {
             let planned = planned.await;
-            if matches!(&planned, Planned::Agreed { task, .. } if !task.runs.is_empty()) {
+            if matches!(&planned, Planned::Assigned { task, .. } if !task.runs.is_empty()) {
                 let states = &slot.states;
                 let end = run_cycle(
                     &slot.schedule,
@@ -479,12 +479,12 @@ impl Inner {
             answer = timeout_at(deadline, self.parts.coordinator.plan(cycle)) => answer,
         };
         let reason = match answer {
-            Ok(Ok(agreed)) => {
+            Ok(Ok(assignment)) => {
                 *begun = Some(cycle.start);
-                let task = slot.choose(agreed.plan.as_ref());
-                return Planned::Agreed {
+                let task = slot.choose(assignment.plan.as_ref());
+                return Planned::Assigned {
                     task,
-                    agreed,
+                    assignment,
                     only: None,
                 };
             }
@@ -577,9 +577,9 @@ pub async fn once(
             let states = RunStates::default();
             let planned = async {
                 match coordinator.plan(&start.cycle).await {
-                    Ok(agreed) => Planned::Agreed {
+                    Ok(assignment) => Planned::Assigned {
                         task: task.clone(),
-                        agreed,
+                        assignment,
                         only: None,
                     },
                     Err(no_plan) => Planned::None(no_plan.reason),

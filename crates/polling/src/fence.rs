@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Coordinator, LONGEST_ANSWER, Unit, WorkId};
+use nephoscope_coordination::{Coordinator, MAX_ANSWER_TIME, Unit, WorkId};
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 
 /// How long the fence waits for a coordinator's answer: longer than a backend may take. A backend that takes even longer does
 /// not know, and then the batch does not go.
-const PATIENCE: Duration = LONGEST_ANSWER.saturating_add(Duration::from_secs(1));
+const PATIENCE: Duration = MAX_ANSWER_TIME.saturating_add(Duration::from_secs(1));
 
 /// The fence of one run.
 #[derive(Clone)]

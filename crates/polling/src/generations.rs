@@ -57,7 +57,7 @@ impl Generations {
     pub fn choose(&mut self, plan: &dyn Plan) -> Arc<TaskDef> {
         let listed = |task: &TaskDef| {
             let units: Vec<Unit> = task.shared_units().cloned().collect();
-            plan.carries(&units)
+            plan.lists(&units)
         };
         if listed(&self.newest) {
             self.older.clear();

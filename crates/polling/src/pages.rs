@@ -24,7 +24,7 @@ impl InputReaders {
     /// Whether this agent polls the resource with this key, if it is listed.
     pub(crate) fn own(&self, key: &str) -> bool {
         let mut readers = self.listings.iter().chain(&self.fallback);
-        readers.any(|reader| reader.listing().part().share.has(key))
+        readers.any(|reader| reader.listing().part().share.contains(key))
     }
 }
 

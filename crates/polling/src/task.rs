@@ -305,7 +305,7 @@ impl<'a> Planner<'a> {
         let unit = Unit {
             group: Group::Shared,
             schedule: self.schedule.id().clone(),
-            listing: static_name(&source.resources).into(),
+            discovery: static_name(&source.resources).into(),
             mode: partition.unwrap_or(PartitionMode::Resource),
         };
         self.add(ListingDef {
@@ -326,7 +326,7 @@ impl<'a> Planner<'a> {
         let unit = Unit {
             group,
             schedule: self.schedule.id().clone(),
-            listing: url.text().into(),
+            discovery: url.text().into(),
             mode: partition.unwrap_or(declared),
         };
         let origin = match found {

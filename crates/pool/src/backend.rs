@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nephoscope_coordination::{
-    Agreed, BootTime, Carried, Coordinator, InProgress, NoPlan, Unit, Work, WorkId,
+    Assignment, BootTime, Coordinator, InProgress, NoPlan, Registration, Unit, Work, WorkId,
 };
 use nephoscope_model::CycleId;
 use tokio::task::AbortHandle;
@@ -15,15 +15,15 @@ use crate::clock::{self, WallClock};
 use crate::driver::Driver;
 use crate::etcd::Store;
 use crate::options::PoolOptions;
-use crate::protocol::{Carry, Edge, Event, Membership, PlanAnswer, Reason, Verdict};
+use crate::protocol::{Edge, Event, Membership, PlanAnswer, Reason, RegisteredUnits, Verdict};
 use crate::shared::{Shared, name};
-use crate::status::{Holder, PoolStatus};
+use crate::status::{DuplicateId, PoolStatus};
 
 /// The time that the machine may need, beyond its timeout, to report that there is no plan.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// The limit for leaving, in answer timeouts: it writes the last records and revokes the lease.
-const LEAVING: u32 = 3;
+const LEAVE_TIMEOUTS: u32 = 3;
 
 /// The backend for configurations with `coordination.endpoints`.
 pub struct Pool {
@@ -55,26 +55,26 @@ impl Pool {
 
     /// Waits until another agent has had this agent's id for `patience` without interruption. Waits forever if this agent
     /// becomes a member, or need not be one.
-    pub async fn id_is_taken(&self, patience: Duration) -> Holder {
+    pub async fn duplicate_id(&self, patience: Duration) -> DuplicateId {
         let mut steps = self.shared.steps();
         let mut since: Option<Instant> = None;
         loop {
-            let status = self.shared.ask(|machine, now| machine.status(now.boot));
-            let taken = status.reasons.into_iter().find_map(|reason| match reason {
-                Reason::IdTaken { host } => Some(host),
+            let status = self.shared.query(|machine, now| machine.status(now.boot));
+            let holder = status.reasons.into_iter().find_map(|reason| match reason {
+                Reason::DuplicateId { host } => Some(host),
                 _ => None,
             });
             if matches!(status.membership, Membership::Member { .. } | Membership::Left) {
                 return std::future::pending().await;
             }
-            let Some(host) = taken else {
+            let Some(host) = holder else {
                 since = None;
                 let _ = steps.changed().await;
                 continue;
             };
             let since = *since.get_or_insert_with(Instant::now);
             if since.elapsed() >= patience {
-                return Holder { host };
+                return DuplicateId { host };
             }
             let _ = timeout_at(since + patience, steps.changed()).await;
         }
@@ -86,7 +86,7 @@ impl Pool {
         let answered = async {
             let mut steps = self.shared.steps();
             loop {
-                let status = self.shared.ask(|machine, now| machine.status(now.boot));
+                let status = self.shared.query(|machine, now| machine.status(now.boot));
                 if self.shared.store.cluster().is_some() || status.membership == Membership::None {
                     return;
                 }
@@ -109,7 +109,7 @@ impl Drop for Pool {
 
 #[async_trait]
 impl Coordinator for Pool {
-    async fn carry(&self, carried: Carried) {
+    async fn register(&self, registration: Registration) {
         let edge = |known: InProgress| {
             self.shared.interval(known.interval);
             Edge {
@@ -118,10 +118,10 @@ impl Coordinator for Pool {
                 interval: known.interval,
             }
         };
-        let in_progress = carried.in_progress.into_iter().map(edge).collect();
-        self.shared.step(Event::Carry(Carry {
-            units: carried.units,
-            meters: carried.meters,
+        let in_progress = registration.in_progress.into_iter().map(edge).collect();
+        self.shared.step(Event::Register(RegisteredUnits {
+            units: registration.units,
+            meters: registration.meters,
             in_progress,
         }));
     }
@@ -137,28 +137,28 @@ impl Coordinator for Pool {
         }));
     }
 
-    async fn plan(&self, cycle: &CycleId) -> Result<Agreed, NoPlan> {
+    async fn plan(&self, cycle: &CycleId) -> Result<Assignment, NoPlan> {
         let no_plan = |reason: String| NoPlan { reason };
         let mut steps = self.shared.steps();
-        let asked = async {
+        let answered = async {
             loop {
                 steps.borrow_and_update();
-                let answer = self
-                    .shared
-                    .ask_for_part(cycle, |machine, now| match machine.plan(now, cycle) {
-                        PlanAnswer::Agreed(division) => Ok(division),
-                        PlanAnswer::Wait => Err(None),
-                        PlanAnswer::Nothing(why) => Err(Some(why)),
-                    });
+                let answer =
+                    self.shared
+                        .query_assignment(cycle, |machine, now| match machine.plan(now, cycle) {
+                            PlanAnswer::Assigned(division) => Ok(division),
+                            PlanAnswer::Wait => Err(None),
+                            PlanAnswer::NoShare(why) => Err(Some(why)),
+                        });
                 match answer {
-                    Ok(agreed) => return Ok(agreed),
+                    Ok(assignment) => return Ok(assignment),
                     Err(Some(why)) => return Err(no_plan(why.to_string())),
                     Err(None) => {}
                 }
                 let _ = steps.changed().await;
             }
         };
-        timeout(self.shared.options.agent.patience() + GRACE, asked)
+        timeout(self.shared.options.agent.answer_timeout() + GRACE, answered)
             .await
             .unwrap_or_else(|_| Err(no_plan("the plan request timed out".to_owned())))
     }
@@ -169,33 +169,35 @@ impl Coordinator for Pool {
 
     async fn may_hand_over(&self, work: &WorkId, units: &[Unit], finished: BootTime) -> bool {
         let work = name(work);
-        let ask = || {
+        let query = || {
             self.shared
-                .ask(|machine, now| machine.may_hand_over(now.boot, &work, units, finished))
+                .query(|machine, now| machine.may_hand_over(now.boot, &work, units, finished))
         };
         let decided = |verdict| match verdict {
-            Verdict::HandOver => Some(true),
-            Verdict::Refuse => Some(false),
-            Verdict::Ask => None,
+            Verdict::Allow => Some(true),
+            Verdict::Reject => Some(false),
+            Verdict::Unconfirmed => None,
         };
-        let mut verdict = decided(ask());
+        let mut verdict = decided(query());
         if verdict.is_none() {
             let mut steps = self.shared.steps();
-            self.shared.step(Event::Doubt);
+            self.shared.step(Event::ConfirmLease);
             let answered = async {
                 loop {
                     steps.borrow_and_update();
-                    if let Some(verdict) = decided(ask()) {
+                    if let Some(verdict) = decided(query()) {
                         return verdict;
                     }
                     let _ = steps.changed().await;
                 }
             };
-            verdict = timeout(self.shared.options.agent.patience(), answered).await.ok();
+            verdict = timeout(self.shared.options.agent.answer_timeout(), answered)
+                .await
+                .ok();
         }
         let may = verdict.unwrap_or_else(|| {
             self.shared
-                .ask(|machine, now| machine.unanswered(now.boot, &work, units, finished))
+                .query(|machine, now| machine.unanswered(now.boot, &work, units, finished))
         });
         if !may {
             self.shared.count_fenced();
@@ -224,7 +226,7 @@ impl Coordinator for Pool {
     async fn leave(&self) {
         self.shared.step(Event::Leave);
         let _ = timeout(
-            LEAVING * self.shared.options.agent.patience(),
+            LEAVE_TIMEOUTS * self.shared.options.agent.answer_timeout(),
             self.shared.left.cancelled(),
         )
         .await;

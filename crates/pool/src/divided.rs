@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nephoscope_model::ScheduleId;
 
-use crate::protocol::division::Carriers;
+use crate::protocol::division::Candidates;
 use crate::protocol::{AgentId, KeyHash, Plan, PlanMember, UnitHash};
 
 use super::view::PoolView;
@@ -19,7 +19,7 @@ pub struct DividedUnit<'a> {
     /// The unit.
     pub unit: UnitHash,
     view: &'a PoolView,
-    carriers: Carriers,
+    candidates: Candidates,
 }
 
 /// A member's share of a unit.
@@ -39,14 +39,14 @@ pub struct KeyOwner<'a> {
     /// All candidates of the unit, the owner first.
     pub ranking: Vec<&'a PlanMember>,
     /// The member that takes over from the owner.
-    pub stand_in: StandIn<'a>,
+    pub successor: Successor<'a>,
 }
 
 /// The member that takes over a key from its owner.
 #[derive(Debug, Clone, Copy)]
-pub enum StandIn<'a> {
+pub enum Successor<'a> {
     /// The unit has no candidates.
-    NoCarrier,
+    NoCandidate,
     /// The owner is present.
     NotNeeded,
     /// The owner is gone; this member is next.
@@ -66,7 +66,7 @@ impl PoolView {
                 plan,
                 unit,
                 view: self,
-                carriers: Carriers::of(plan, unit),
+                candidates: Candidates::of(plan, unit),
             })
         })
     }
@@ -89,11 +89,11 @@ impl<'a> DividedUnit<'a> {
         let mut owned: BTreeMap<usize, u64> = BTreeMap::new();
         for owner in keys
             .iter()
-            .filter_map(|key| self.carriers.owner(KeyHash::of(key)))
+            .filter_map(|key| self.candidates.owner(KeyHash::of(key)))
         {
             *owned.entry(owner).or_default() += 1;
         }
-        let numbers = self.carriers.numbers().iter();
+        let numbers = self.candidates.numbers().iter();
         let shares = numbers.filter_map(|number| {
             let member = self.plan.members.get(*number)?;
             let count = owned.get(number).copied().unwrap_or(0);
@@ -110,16 +110,16 @@ impl<'a> DividedUnit<'a> {
     pub fn owner(&self, key: &str, without: Option<&str>) -> KeyOwner<'a> {
         let mut ranking = self.ranking(key);
         ranking.retain(|member| Some(member.id.as_str()) != without);
-        let here = ranking.iter().position(|member| self.view.is_present(member));
-        let stand_in = match here {
-            _ if ranking.is_empty() => StandIn::NoCarrier,
-            Some(0) => StandIn::NotNeeded,
+        let present = ranking.iter().position(|member| self.view.is_present(member));
+        let successor = match present {
+            _ if ranking.is_empty() => Successor::NoCandidate,
+            Some(0) => Successor::NotNeeded,
             Some(place) => ranking
                 .get(place)
-                .map_or(StandIn::AllGone, |next| StandIn::Next(next)),
-            None => StandIn::AllGone,
+                .map_or(Successor::AllGone, |next| Successor::Next(next)),
+            None => Successor::AllGone,
         };
-        KeyOwner { ranking, stand_in }
+        KeyOwner { ranking, successor }
     }
 
     /// Returns the new owner of a key if the member with this id leaves; `None` if that member does not own the key.
@@ -129,7 +129,7 @@ impl<'a> DividedUnit<'a> {
     }
 
     fn ranking(&self, key: &str) -> Vec<&'a PlanMember> {
-        let numbers = self.carriers.ranking(KeyHash::of(key)).into_iter();
+        let numbers = self.candidates.ranking(KeyHash::of(key)).into_iter();
         numbers
             .filter_map(|number| self.plan.members.get(number))
             .collect()

@@ -14,7 +14,7 @@ use crate::protocol::{
 };
 use crate::reading::snapshot;
 use crate::session::Session;
-use crate::shared::{Attempt, Shared};
+use crate::shared::{Operation, Shared};
 
 /// The task that executes the machine's requests.
 pub(super) struct Driver {
@@ -22,13 +22,13 @@ pub(super) struct Driver {
     prefix: Prefix,
     /// The running requests of the current session.
     requests: JoinSet<()>,
-    session: Option<Aborted>,
+    session: Option<AbortOnDrop>,
 }
 
 /// A task that is aborted when this is dropped.
-struct Aborted(AbortHandle);
+struct AbortOnDrop(AbortHandle);
 
-impl Drop for Aborted {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -70,7 +70,7 @@ impl Driver {
                 self.requests.abort_all();
                 self.requests.detach_all();
                 let run = Session::new(shared, session, self.prefix.clone()).run(after);
-                self.session = Some(Aborted(tokio::spawn(run).abort_handle()));
+                self.session = Some(AbortOnDrop(tokio::spawn(run).abort_handle()));
             }
             Action::Write { key, value, only_if } => {
                 let prefix = self.prefix.clone();
@@ -86,14 +86,14 @@ impl Driver {
                 let prefix = self.prefix.clone();
                 self.requests.spawn(async move {
                     let read = read(&shared, &prefix, &scope).await;
-                    let event = match shared.tried(Attempt::Read, read) {
+                    let event = match shared.record_result(Operation::Read, read) {
                         Some(snapshot) => Event::Read(scope, snapshot),
                         None => Event::Failed(Request::Read(scope)),
                     };
                     shared.step_of(Some(session), event);
                 });
             }
-            Action::AskLease => self.shared.ask.notify_one(),
+            Action::RenewLease => self.shared.renew_lease.notify_one(),
             // Executed by the engine's side, or not a request.
             Action::Revoke
             | Action::Begin { .. }
@@ -107,7 +107,7 @@ impl Driver {
     async fn revoke(&mut self) {
         let written = async { while self.requests.join_next().await.is_some() {} };
         // All writes have started, so each ends within the timeout.
-        let _ = timeout(self.shared.options.agent.patience(), written).await;
+        let _ = timeout(self.shared.options.agent.answer_timeout(), written).await;
         if let Some(leases) = self.shared.leases() {
             // If the revocation fails, the lease expires.
             let _ = self.shared.store.revoke(leases.presence).await;
@@ -128,7 +128,7 @@ async fn write(
     let bytes = match wire::encode(value) {
         Ok(bytes) => bytes,
         Err(reason) => {
-            events::not_written(&reason);
+            events::write_failed(&reason);
             return None;
         }
     };
@@ -154,16 +154,16 @@ async fn write(
     let result = shared.store.transact(transaction).await;
     match &result {
         // Without the presence lease the membership is over; the session replaces a lost record lease.
-        Err(StoreError::LeaseGone) if !key.under_presence() => shared.longer.notify_one(),
-        Err(StoreError::LeaseGone | StoreError::AnotherHistory { .. }) => shared.ask.notify_one(),
+        Err(StoreError::LeaseGone) if !key.under_presence() => shared.extend_records.notify_one(),
+        Err(StoreError::LeaseGone | StoreError::HistoryChanged { .. }) => shared.renew_lease.notify_one(),
         _ => {}
     }
-    let answer = shared.tried(Attempt::Write, result)?;
+    let answer = shared.record_result(Operation::Write, result)?;
     Some(match answer.value {
         etcd::Outcome::Done => Written::Done(Revision(answer.revision)),
-        etcd::Outcome::Refused(stands) => {
-            let stands = stands.into_iter().flatten().collect();
-            Written::Refused(snapshot(prefix, answer.revision, stands))
+        etcd::Outcome::Rejected(current) => {
+            let current = current.into_iter().flatten().collect();
+            Written::Rejected(snapshot(prefix, answer.revision, current))
         }
     })
 }

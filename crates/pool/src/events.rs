@@ -3,35 +3,35 @@
 use nephoscope_model::ScheduleId;
 
 use crate::etcd::StoreError;
-use crate::memory::MemoryError;
-use crate::protocol::{BadValue, Gravity, Notice};
+use crate::protocol::{InvalidRecord, Notice, Severity};
+use crate::stored_membership::StoredMembershipError;
 
 pub(super) fn notice(notice: &Notice) {
-    match notice.gravity() {
-        Gravity::Error => tracing::error!("coordination: {notice}"),
-        Gravity::Warn => tracing::warn!("coordination: {notice}"),
-        Gravity::Info => tracing::info!("coordination: {notice}"),
+    match notice.severity() {
+        Severity::Error => tracing::error!("coordination: {notice}"),
+        Severity::Warn => tracing::warn!("coordination: {notice}"),
+        Severity::Info => tracing::info!("coordination: {notice}"),
     }
 }
 
 /// An operation starts to fail, or fails with a different error.
-pub(super) fn trouble(what: &'static str, error: &StoreError) {
+pub(super) fn etcd_failed(operation: &'static str, error: &StoreError) {
     match error {
         // An operator must act; other errors may resolve themselves.
         StoreError::PermissionDenied { .. }
         | StoreError::Credentials { .. }
         | StoreError::NoSpace
         | StoreError::Tls { .. }
-        | StoreError::TooLarge { .. } => tracing::error!("coordination: failed to {what}: {error}"),
-        _ => tracing::warn!("coordination: failed to {what}: {error}"),
+        | StoreError::TooLarge { .. } => tracing::error!("coordination: failed to {operation}: {error}"),
+        _ => tracing::warn!("coordination: failed to {operation}: {error}"),
     }
 }
 
-pub(super) fn over(what: &'static str) {
-    tracing::info!("coordination: can {what} again");
+pub(super) fn etcd_recovered(operation: &'static str) {
+    tracing::info!("coordination: can {operation} again");
 }
 
-pub(super) fn left_out(stops_polling: bool) {
+pub(super) fn outside_for_a_cycle(stops_polling: bool) {
     let shared = if stops_polling {
         "this agent polls no shared resources"
     } else {
@@ -42,15 +42,15 @@ pub(super) fn left_out(stops_polling: bool) {
     );
 }
 
-pub(super) fn foreign_key(bad: &BadValue) {
-    tracing::warn!("coordination: ignored a key in etcd: {bad}");
+pub(super) fn ignored_key(invalid: &InvalidRecord) {
+    tracing::warn!("coordination: ignored a key in etcd: {invalid}");
 }
 
-pub(super) fn not_written(bad: &dyn std::fmt::Display) {
-    tracing::error!("coordination: failed to write a value: {bad}");
+pub(super) fn write_failed(invalid: &dyn std::fmt::Display) {
+    tracing::error!("coordination: failed to write a value: {invalid}");
 }
 
-pub(super) fn not_remembered(error: &MemoryError) {
+pub(super) fn member_file_failed(error: &StoredMembershipError) {
     let cause = std::error::Error::source(error)
         .map(ToString::to_string)
         .unwrap_or_default();
@@ -59,11 +59,11 @@ pub(super) fn not_remembered(error: &MemoryError) {
     );
 }
 
-pub(super) fn work_refused(schedule: &ScheduleId) {
+pub(super) fn work_queue_full(schedule: &ScheduleId) {
     tracing::error!(%schedule, "coordination: the engine's work queue is full; other agents take over instead");
 }
 
-pub(super) fn quota(bytes: u64, quota: u64) {
+pub(super) fn quota_low(bytes: u64, quota: u64) {
     tracing::warn!(
         bytes,
         quota,

@@ -19,7 +19,7 @@ pub struct PoolOptions {
     pub prefix: String,
     /// A file that survives a restart, in a directory that no other process uses. Without it, the next process of a killed
     /// agent joins only after the old lease has expired.
-    pub memory: Option<PathBuf>,
+    pub member_file: Option<PathBuf>,
     /// The database size at which etcd rejects writes, in bytes, if etcd does not report it.
     pub quota: u64,
 }

@@ -12,16 +12,16 @@ const SLACK: u32 = 4;
 pub(super) struct Outside {
     /// The first edge at which it was outside; `None` while it is in the pool.
     since: Option<BootTime>,
-    told: bool,
+    reported: bool,
 }
 
 impl Outside {
     /// Records that the agent is outside at an edge of a schedule with this interval. Returns `true` once, when it was
-    /// outside for a whole cycle.
+    /// outside for a whole_cycle cycle.
     pub(super) fn seen(&mut self, edge: BootTime, interval: Duration) -> bool {
         let since = *self.since.get_or_insert(edge);
-        let whole = edge.since(since) >= interval - interval / SLACK;
-        whole && !std::mem::replace(&mut self.told, true)
+        let whole_cycle = edge.since(since) >= interval - interval / SLACK;
+        whole_cycle && !std::mem::replace(&mut self.reported, true)
     }
 }
 
@@ -39,8 +39,8 @@ mod tests {
     fn the_second_edge_reports_once_even_if_it_is_slightly_early() {
         for second in [17_990, 18_000, 18_010] {
             let mut outside = Outside::default();
-            let told = [10_000, second, 26_000, 34_000].map(|edge| outside.seen(at(edge), INTERVAL));
-            assert_eq!(told, [false, true, false, false], "{second}");
+            let reported = [10_000, second, 26_000, 34_000].map(|edge| outside.seen(at(edge), INTERVAL));
+            assert_eq!(reported, [false, true, false, false], "{second}");
         }
     }
 

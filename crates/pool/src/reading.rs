@@ -18,8 +18,8 @@ fn read_entry(prefix: &Prefix, entry: &etcd::Entry) -> Option<Entry> {
     let (created, modified) = (Revision(entry.created), Revision(entry.modified));
     match prefix.entry(&entry.key, Some(&entry.value), created, modified) {
         Ok(entry) => Some(entry),
-        Err(bad) => {
-            events::foreign_key(&bad);
+        Err(invalid) => {
+            events::ignored_key(&invalid);
             None
         }
     }

@@ -9,21 +9,21 @@ use tokio::time::{Instant, sleep, sleep_until as sleep_until_monotonic};
 use uuid::Uuid;
 
 use crate::clock::sleep_until;
-use crate::etcd::{Beat, Follow, Heart, LeaseId, News, StoreError};
+use crate::etcd::{Follow, FollowEvent, LeaseId, LeaseKeepAlive, Renewal, StoreError};
 use crate::events;
-use crate::memory::FormerMember;
 use crate::protocol::{self, Event, Incarnation, Prefix, Request, record_ttl};
 use crate::reading::{changed, snapshot};
-use crate::shared::{Attempt, Leases, Shared};
+use crate::shared::{Leases, Operation, Shared};
+use crate::stored_membership::StoredMembership;
 
 /// The keepalives per TTL of a lease: two of them may be lost.
-const BEATS: u32 = 3;
+const KEEPALIVES_PER_TTL: u32 = 3;
 
 /// The pause after a failed keepalive.
-const BEAT_AGAIN: Duration = Duration::from_millis(200);
+const KEEPALIVE_RETRY: Duration = Duration::from_millis(200);
 
 /// The interval at which the health of etcd is read.
-const HEALTH: Duration = Duration::from_secs(60);
+const HEALTH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The number of failed attempts to watch in a row after which etcd counts as lost: the first one is the broken watch.
 const LOST_AFTER: u32 = 2;
@@ -36,7 +36,7 @@ pub(super) struct Session {
 }
 
 /// The leases and watches of a membership.
-struct Ground {
+struct Joined {
     leases: Leases,
     record_ttl: Duration,
     sent: BootTime,
@@ -57,70 +57,70 @@ impl Session {
         // Agents that failed together must not come back together: the pause is shortened by up to a quarter.
         let spread = f64::from(Uuid::new_v4().as_u128() as u16) / f64::from(u16::MAX) / 4.0;
         sleep(after.mul_f64(1.0 - spread)).await;
-        let ground = match self.join().await {
-            Ok(ground) => ground,
+        let joined = match self.join().await {
+            Ok(joined) => joined,
             Err(error) => {
-                if lost(&error) {
-                    self.tell(Event::StoreLost);
+                if is_unreachable(&error) {
+                    self.send(Event::StoreLost);
                 }
-                self.shared.tried(Attempt::Join, Err::<(), _>(error));
-                self.tell(Event::Failed(Request::Join));
+                self.shared.record_result(Operation::Join, Err::<(), _>(error));
+                self.send(Event::Failed(Request::Join));
                 return;
             }
         };
-        self.shared.tried(Attempt::Join, Ok(()));
-        let Ground {
+        self.shared.record_result(Operation::Join, Ok(()));
+        let Joined {
             leases,
             record_ttl,
             sent,
             follow,
-        } = ground;
+        } = joined;
         tokio::join!(
             self.keep_presence(leases.presence, sent),
             self.keep_records(leases, record_ttl),
             self.follow(follow),
-            self.look_after_etcd(),
+            self.poll_health(),
         );
     }
 
-    fn tell(&self, event: Event) {
+    fn send(&self, event: Event) {
         self.shared.step_of(Some(self.number), event);
     }
 
     /// Revokes the previous leases, requests new ones, and opens the watches.
-    async fn join(&self) -> Result<Ground, StoreError> {
-        let (store, memory) = (&self.shared.store, self.shared.options.memory.as_deref());
+    async fn join(&self) -> Result<Joined, StoreError> {
+        let (store, member_file) = (&self.shared.store, self.shared.options.member_file.as_deref());
         let ttl = self.shared.options.agent.lease_ttl;
         let sent = BootTime::now();
         let (presence, _) = store.grant(ttl).await?;
         // The old key exists under this agent's id, and blocks the new one until its lease ends.
-        let remembered = self.remembered(memory).await;
-        for former in self.shared.former().into_iter().chain(remembered) {
+        let stored = self.stored_lease(member_file).await;
+        for former in self.shared.former().into_iter().chain(stored) {
             store.revoke(former).await?;
         }
-        self.shared.former_is_ended();
+        self.shared.clear_former();
         let record_ttl = self.record_ttl();
         let (record, record_ttl) = self.record_lease(record_ttl).await?;
         let leases = Leases { presence, record };
         let incarnation = Incarnation(Uuid::new_v4().as_u128());
-        if let Some(path) = memory {
-            let member = FormerMember {
+        if let Some(path) = member_file {
+            let member = StoredMembership {
                 id: self.shared.options.agent.id.to_string(),
                 lease: presence.0,
                 incarnation: incarnation.to_string(),
                 cluster: store.cluster(),
             };
             if let Err(error) = member.write(path).await {
-                events::not_remembered(&error);
+                events::member_file_failed(&error);
             }
         }
         self.shared.set_leases(self.number, leases);
         let mut follow = self.watches();
         let found = loop {
             match follow.next().await {
-                Some(News::Snapshot(found)) => break found,
-                Some(News::Broken(error)) => return Err(error),
-                Some(News::Changes(_) | News::Resumed) => {}
+                Some(FollowEvent::Snapshot(found)) => break found,
+                Some(FollowEvent::Broken(error)) => return Err(error),
+                Some(FollowEvent::Changes(_) | FollowEvent::Resumed) => {}
                 None => {
                     return Err(StoreError::Unreachable {
                         reason: "the agent is stopping".to_owned(),
@@ -128,12 +128,12 @@ impl Session {
                 }
             }
         };
-        self.tell(Event::Session(protocol::Session {
+        self.send(Event::Session(protocol::Session {
             incarnation,
             sent,
             snapshot: snapshot(&self.prefix, found.revision, found.entries),
         }));
-        Ok(Ground {
+        Ok(Joined {
             leases,
             record_ttl,
             sent,
@@ -142,15 +142,15 @@ impl Session {
     }
 
     /// Returns the presence lease of the last stored membership: of this process, or of a killed one.
-    async fn remembered(&self, memory: Option<&Path>) -> Option<LeaseId> {
-        let remembered = match FormerMember::read(memory?).await {
-            Ok(remembered) => remembered?,
+    async fn stored_lease(&self, member_file: Option<&Path>) -> Option<LeaseId> {
+        let stored = match StoredMembership::read(member_file?).await {
+            Ok(stored) => stored?,
             Err(error) => {
-                events::not_remembered(&error);
+                events::member_file_failed(&error);
                 return None;
             }
         };
-        remembered.lease_in(self.shared.store.cluster())
+        stored.lease_in(self.shared.store.cluster())
     }
 
     /// Returns the required TTL of records.
@@ -171,114 +171,117 @@ impl Session {
 
     /// Keeps the presence lease alive, and reports each acknowledgement.
     async fn keep_presence(&self, lease: LeaseId, sent: BootTime) {
-        let period = self.shared.options.agent.lease_ttl / BEATS;
-        let mut heart = Heart::new(self.shared.store.clone(), lease);
+        let period = self.shared.options.agent.lease_ttl / KEEPALIVES_PER_TTL;
+        let mut keepalive = LeaseKeepAlive::new(self.shared.store.clone(), lease);
         let mut next = sent.plus(period);
         loop {
-            let asked = tokio::select! {
+            let requested = tokio::select! {
                 () = sleep_until(next) => false,
-                () = self.shared.ask.notified() => true,
+                () = self.shared.renew_lease.notified() => true,
             };
-            let beat = heart.beat().await;
-            match &beat {
-                Ok(Beat::Alive { sent }) => {
+            let renewal = keepalive.renew().await;
+            match &renewal {
+                Ok(Renewal::Alive { sent }) => {
                     let sent = BootTime::after_boot(*sent);
                     next = sent.plus(period);
-                    self.tell(Event::KeptAlive { sent });
+                    self.send(Event::KeptAlive { sent });
                 }
-                Ok(Beat::Gone) | Err(StoreError::AnotherHistory { .. }) => {
-                    self.tell(Event::LeaseGone);
+                Ok(Renewal::Gone) | Err(StoreError::HistoryChanged { .. }) => {
+                    self.send(Event::LeaseGone);
                     // A new session starts.
                     return;
                 }
                 Err(_) => {
-                    next = BootTime::now().plus(BEAT_AGAIN);
-                    if asked {
-                        self.tell(Event::Failed(Request::AskLease));
+                    next = BootTime::now().plus(KEEPALIVE_RETRY);
+                    if requested {
+                        self.send(Event::Failed(Request::AskLease));
                     }
                 }
             }
-            self.shared.tried(Attempt::KeepAlive, beat);
+            self.shared.record_result(Operation::KeepAlive, renewal);
         }
     }
 
     /// Keeps the record lease alive, and replaces it if it is gone or too short.
     async fn keep_records(&self, mut leases: Leases, mut ttl: Duration) {
-        let mut heart = Heart::new(self.shared.store.clone(), leases.record);
-        let mut next = Instant::now() + ttl / BEATS;
+        let mut keepalive = LeaseKeepAlive::new(self.shared.store.clone(), leases.record);
+        let mut next = Instant::now() + ttl / KEEPALIVES_PER_TTL;
         loop {
             tokio::select! {
                 () = sleep_until_monotonic(next) => {}
-                () = self.shared.longer.notified() => {}
+                () = self.shared.extend_records.notified() => {}
             }
-            let wanted = self.record_ttl();
-            let beat = heart.beat().await;
-            let gone = matches!(beat, Ok(Beat::Gone) | Err(StoreError::AnotherHistory { .. }));
-            if beat.is_err() && !gone {
-                next = Instant::now() + BEAT_AGAIN * 10;
+            let required = self.record_ttl();
+            let renewal = keepalive.renew().await;
+            let gone = matches!(
+                renewal,
+                Ok(Renewal::Gone) | Err(StoreError::HistoryChanged { .. })
+            );
+            if renewal.is_err() && !gone {
+                next = Instant::now() + KEEPALIVE_RETRY * 10;
                 continue;
             }
-            if gone || wanted > ttl {
-                match self.record_lease(wanted).await {
+            if gone || required > ttl {
+                match self.record_lease(required).await {
                     Ok((lease, granted)) => {
                         ttl = granted;
                         leases.record = lease;
                         self.shared.set_leases(self.number, leases);
-                        heart = Heart::new(self.shared.store.clone(), lease);
+                        keepalive = LeaseKeepAlive::new(self.shared.store.clone(), lease);
                     }
                     Err(_) => {
-                        next = Instant::now() + BEAT_AGAIN * 10;
+                        next = Instant::now() + KEEPALIVE_RETRY * 10;
                         continue;
                     }
                 }
             }
-            next = Instant::now() + ttl / BEATS;
+            next = Instant::now() + ttl / KEEPALIVES_PER_TTL;
         }
     }
 
     /// Reports all changes.
     async fn follow(&self, mut follow: Follow) {
-        let (mut failures, mut told) = (0, false);
-        while let Some(news) = follow.next().await {
-            match news {
-                News::Snapshot(found) => {
-                    (failures, told) = (0, false);
-                    self.shared.tried(Attempt::Watch, Ok(()));
-                    self.tell(Event::Synced(snapshot(
+        let (mut failures, mut reported) = (0, false);
+        while let Some(event) = follow.next().await {
+            match event {
+                FollowEvent::Snapshot(found) => {
+                    (failures, reported) = (0, false);
+                    self.shared.record_result(Operation::Watch, Ok(()));
+                    self.send(Event::Synced(snapshot(
                         &self.prefix,
                         found.revision,
                         found.entries,
                     )));
                 }
-                News::Changes(changes) => {
+                FollowEvent::Changes(changes) => {
                     for entry in changes
                         .into_iter()
                         .filter_map(|change| changed(&self.prefix, change))
                     {
-                        self.tell(Event::Watched(entry));
+                        self.send(Event::Watched(entry));
                     }
                 }
-                News::Resumed if told => {
+                FollowEvent::Resumed if reported => {
                     // The machine has discarded its knowledge: read everything again.
                     follow = self.watches();
                 }
-                News::Resumed => {
+                FollowEvent::Resumed => {
                     failures = 0;
-                    self.shared.tried(Attempt::Watch, Ok(()));
+                    self.shared.record_result(Operation::Watch, Ok(()));
                 }
-                News::Broken(error) => {
+                FollowEvent::Broken(error) => {
                     failures += 1;
-                    let wiped = matches!(error, StoreError::AnotherHistory { .. });
+                    let wiped = matches!(error, StoreError::HistoryChanged { .. });
                     if wiped {
                         // The lease is gone with the old etcd; makes the other task detect it now.
-                        self.shared.ask.notify_one();
+                        self.shared.renew_lease.notify_one();
                     }
                     if failures < LOST_AFTER || wiped || matches!(error, StoreError::Compacted) {
                         continue;
                     }
-                    self.shared.tried(Attempt::Watch, Err::<(), _>(error));
-                    if !std::mem::replace(&mut told, true) {
-                        self.tell(Event::StoreLost);
+                    self.shared.record_result(Operation::Watch, Err::<(), _>(error));
+                    if !std::mem::replace(&mut reported, true) {
+                        self.send(Event::StoreLost);
                     }
                 }
             }
@@ -286,18 +289,18 @@ impl Session {
     }
 
     /// Reads the health of etcd periodically.
-    async fn look_after_etcd(&self) {
+    async fn poll_health(&self) {
         loop {
             if let Ok(health) = self.shared.store.health().await {
                 self.shared.set_health(health);
             }
-            sleep(HEALTH).await;
+            sleep(HEALTH_INTERVAL).await;
         }
     }
 }
 
 /// Returns whether an error means that etcd is unreachable.
-fn lost(error: &StoreError) -> bool {
+fn is_unreachable(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Unreachable { .. } | StoreError::Unanswered { .. } | StoreError::NoLeader { .. }

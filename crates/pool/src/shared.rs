@@ -4,26 +4,26 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Agreed, BootTime, Work, WorkId};
+use nephoscope_coordination::{Assignment, BootTime, Work, WorkId};
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, WallClock};
+use crate::division_plan::DivisionPlan;
 use crate::etcd::{Health, LeaseId, Store, StoreError};
 use crate::events;
 use crate::options::PoolOptions;
 use crate::outside::Outside;
-use crate::part::Part;
 use crate::protocol::{
-    self, Action, Division, Event, Machine, Membership, Notice, Now, Reason, Standing, WorkName,
+    self, Action, Division, Event, LeaseState, Machine, Membership, Notice, Now, Reason, WorkName,
 };
-use crate::status::{Counts, MemberView, PoolStatus, Trouble};
+use crate::status::{Counts, EtcdFailure, MemberView, PoolStatus};
 
 /// The maximum length of the engine's work queue. If it is full, the engine hangs: further work is given up at once, so
 /// that other agents take over, with one ERROR each.
-pub const MAX_WAITING_WORK: usize = 1_024;
+pub const MAX_QUEUED_WORK: usize = 1_024;
 
 /// The maximum number of cancellable cycles per schedule; older ones have ended.
 const MAX_TOKENS: usize = 16;
@@ -41,9 +41,9 @@ pub(super) struct Shared {
     /// The engine has new work.
     work: Notify,
     /// The presence lease must be renewed now.
-    pub(super) ask: Notify,
+    pub(super) renew_lease: Notify,
     /// The records need a lease with a longer TTL.
-    pub(super) longer: Notify,
+    pub(super) extend_records: Notify,
     /// The agent has left the pool.
     pub(super) left: CancellationToken,
 }
@@ -61,7 +61,7 @@ struct Core {
     /// The longest interval of a schedule with shared units so far.
     longest: Duration,
     acknowledged: Option<BootTime>,
-    troubles: BTreeMap<Attempt, (StoreError, BootTime)>,
+    failures: BTreeMap<Operation, (StoreError, BootTime)>,
     health: Option<Health>,
     counts: Counts,
     outside: Outside,
@@ -76,7 +76,7 @@ pub(super) struct Leases {
 
 /// An operation on etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Attempt {
+pub(super) enum Operation {
     Join,
     KeepAlive,
     Watch,
@@ -84,8 +84,8 @@ pub(super) enum Attempt {
     Write,
 }
 
-impl Attempt {
-    fn what(self) -> &'static str {
+impl Operation {
+    fn describe(self) -> &'static str {
         match self {
             Self::Join => "join the pool",
             Self::KeepAlive => "keep the lease alive",
@@ -108,7 +108,7 @@ impl Shared {
             former: None,
             longest: Duration::ZERO,
             acknowledged: None,
-            troubles: BTreeMap::new(),
+            failures: BTreeMap::new(),
             health: None,
             counts: Counts::default(),
             outside: Outside::default(),
@@ -121,8 +121,8 @@ impl Shared {
             stepped: watch::Sender::new(0),
             wake: Notify::new(),
             work: Notify::new(),
-            ask: Notify::new(),
-            longer: Notify::new(),
+            renew_lease: Notify::new(),
+            extend_records: Notify::new(),
             left: CancellationToken::new(),
         }
     }
@@ -143,17 +143,17 @@ impl Shared {
             if session.is_some_and(|session| session != core.session) {
                 return;
             }
-            core.take_note(&event);
+            core.track(&event);
             let actions = core.machine.step(self.now(), event);
             for action in actions {
-                self.take(&mut core, action);
+                self.perform(&mut core, action);
             }
         }
         self.stepped.send_modify(|steps| *steps = steps.wrapping_add(1));
         self.wake.notify_one();
     }
 
-    fn take(&self, core: &mut Core, action: Action) {
+    fn perform(&self, core: &mut Core, action: Action) {
         match action {
             Action::Begin {
                 cycle,
@@ -161,7 +161,7 @@ impl Shared {
                 interval,
             } => {
                 let edge = clock::on_monotonic_clock(edge);
-                self.give(
+                self.queue_work(
                     core,
                     Work::InProgress {
                         cycle,
@@ -178,19 +178,19 @@ impl Shared {
                 division,
             } => {
                 core.counts.takeovers += 1;
-                let agreed = self.agreed(core, &cycle, division);
+                let assignment = self.assignment(core, &cycle, division);
                 let id = WorkId {
                     cycle,
                     takeover: Some(takeover),
                 };
                 let until = clock::on_monotonic_clock(until);
-                self.give(
+                self.queue_work(
                     core,
                     Work::Takeover {
                         id,
                         until,
                         units,
-                        agreed,
+                        assignment,
                     },
                 );
             }
@@ -214,14 +214,14 @@ impl Shared {
                 core.requests.clear();
                 core.requests.push_back(action);
             }
-            Action::Write { .. } | Action::Read(_) | Action::AskLease | Action::Revoke => {
+            Action::Write { .. } | Action::Read(_) | Action::RenewLease | Action::Revoke => {
                 core.requests.push_back(action);
             }
         }
     }
 
-    fn give(&self, core: &mut Core, work: Work) {
-        if core.work.len() < MAX_WAITING_WORK {
+    fn queue_work(&self, core: &mut Core, work: Work) {
+        if core.work.len() < MAX_QUEUED_WORK {
             core.work.push_back(work);
             self.work.notify_one();
             return;
@@ -229,7 +229,7 @@ impl Shared {
         let Work::Takeover { id, units, .. } = work else {
             return;
         };
-        events::work_refused(&id.cycle.schedule);
+        events::work_queue_full(&id.cycle.schedule);
         for unit in units {
             let work = name(&id);
             let actions = core.machine.step(self.now(), Event::GaveUp { work, unit });
@@ -241,38 +241,38 @@ impl Shared {
         }
     }
 
-    fn agreed(&self, core: &mut Core, cycle: &CycleId, division: Arc<Division>) -> Agreed {
+    fn assignment(&self, core: &mut Core, cycle: &CycleId, division: Arc<Division>) -> Assignment {
         let tokens = core.tokens.entry(cycle.schedule.clone()).or_default();
         let cancelled = tokens.entry(cycle.start).or_default().clone();
         while tokens.len() > MAX_TOKENS {
             tokens.pop_first();
         }
-        let plan = Arc::new(Part {
+        let plan = Arc::new(DivisionPlan {
             division,
             group_prefix: self.options.agent.group_prefix.clone(),
         });
-        Agreed { plan, cancelled }
+        Assignment { plan, cancelled }
     }
 
     /// Queries the machine, which may cause new actions.
-    pub(super) fn ask<T>(&self, question: impl FnOnce(&mut Machine, Now) -> T) -> T {
-        let answer = question(&mut self.core.lock().machine, self.now());
+    pub(super) fn query<T>(&self, query: impl FnOnce(&mut Machine, Now) -> T) -> T {
+        let answer = query(&mut self.core.lock().machine, self.now());
         self.wake.notify_one();
         answer
     }
 
     /// As [`Shared::query`], for a query that returns a division of `cycle`.
-    pub(super) fn ask_for_part<T>(
+    pub(super) fn query_assignment<T>(
         &self,
         cycle: &CycleId,
-        question: impl FnOnce(&mut Machine, Now) -> Result<Arc<Division>, T>,
-    ) -> Result<Agreed, T> {
+        query: impl FnOnce(&mut Machine, Now) -> Result<Arc<Division>, T>,
+    ) -> Result<Assignment, T> {
         let mut core = self.core.lock();
-        let division = question(&mut core.machine, self.now())?;
-        let agreed = self.agreed(&mut core, cycle, division);
+        let division = query(&mut core.machine, self.now())?;
+        let assignment = self.assignment(&mut core, cycle, division);
         drop(core);
         self.wake.notify_one();
-        Ok(agreed)
+        Ok(assignment)
     }
 
     /// Returns a receiver that is notified after each step of the machine.
@@ -295,7 +295,7 @@ impl Shared {
     pub(super) fn next_request(&self) -> Option<(u64, Action)> {
         let mut core = self.core.lock();
         let request = core.requests.pop_front()?;
-        if !matches!(request, Action::AskLease | Action::Revoke) {
+        if !matches!(request, Action::RenewLease | Action::Revoke) {
             core.counts.requests += 1;
         }
         Some((core.session, request))
@@ -314,7 +314,7 @@ impl Shared {
         self.core.lock().former
     }
 
-    pub(super) fn former_is_ended(&self) {
+    pub(super) fn clear_former(&self) {
         self.core.lock().former = None;
     }
 
@@ -332,7 +332,7 @@ impl Shared {
         if interval > core.longest {
             core.longest = interval;
             drop(core);
-            self.longer.notify_one();
+            self.extend_records.notify_one();
         }
     }
 
@@ -343,7 +343,7 @@ impl Shared {
         let status = core.machine.status(BootTime::now());
         let is_outside = match &status.membership {
             Membership::Joining => true,
-            Membership::Member { lease, .. } => *lease != Standing::Held,
+            Membership::Member { lease, .. } => *lease != LeaseState::Confirmed,
             Membership::None | Membership::Left => false,
         };
         if !is_outside {
@@ -351,7 +351,7 @@ impl Shared {
             return;
         }
         if core.outside.seen(edge, interval) {
-            events::left_out(status.reasons.iter().any(Reason::stops_polling));
+            events::outside_for_a_cycle(status.reasons.iter().any(Reason::stops_polling));
         }
     }
 
@@ -360,32 +360,34 @@ impl Shared {
     }
 
     /// Records the result of an operation.
-    pub(super) fn tried<T>(&self, attempt: Attempt, result: Result<T, StoreError>) -> Option<T> {
+    pub(super) fn record_result<T>(&self, operation: Operation, result: Result<T, StoreError>) -> Option<T> {
         let mut core = self.core.lock();
         match result {
             Ok(value) => {
                 // Any success shows that etcd answers. Reads happen only when something is missing, possibly long after the
                 // last one was denied: a successful write clears a denied read, which is reported again if it recurs.
-                core.troubles.retain(|tried, (error, _)| {
-                    let implied = attempt == Attempt::Write && *tried == Attempt::Read;
-                    let stays =
-                        *tried != attempt && attempt != Attempt::Join && !error.may_pass() && !implied;
-                    if !stays {
-                        events::over(tried.what());
+                core.failures.retain(|failing, (error, _)| {
+                    let implied = operation == Operation::Write && *failing == Operation::Read;
+                    let still_fails = *failing != operation
+                        && operation != Operation::Join
+                        && !error.may_pass()
+                        && !implied;
+                    if !still_fails {
+                        events::etcd_recovered(failing.describe());
                     }
-                    stays
+                    still_fails
                 });
                 Some(value)
             }
             Err(error) => {
                 core.counts.failed += 1;
                 let now = BootTime::now();
-                let before = core.troubles.get(&attempt);
+                let before = core.failures.get(&operation);
                 if before.is_none_or(|(before, _)| before.name() != error.name()) {
-                    events::trouble(attempt.what(), &error);
+                    events::etcd_failed(operation.describe(), &error);
                 }
                 let since = before.map_or(now, |(_, since)| *since);
-                core.troubles.insert(attempt, (error, since));
+                core.failures.insert(operation, (error, since));
                 None
             }
         }
@@ -393,14 +395,14 @@ impl Shared {
 
     /// Records the health of etcd.
     pub(super) fn set_health(&self, health: Health) {
-        let was_filling = self.status().is_filling();
+        let was_low = self.status().is_quota_low();
         self.core.lock().health = Some(health);
         let status = self.status();
-        if status.is_filling()
-            && !was_filling
+        if status.is_quota_low()
+            && !was_low
             && let Some(health) = status.health
         {
-            events::quota(health.database_bytes, status.quota);
+            events::quota_low(health.database_bytes, status.quota);
         }
     }
 
@@ -411,17 +413,20 @@ impl Shared {
     pub(super) fn status(&self) -> PoolStatus {
         let core = self.core.lock();
         let now = BootTime::now();
-        let troubles = core.troubles.iter().map(|(attempt, (error, since))| Trouble {
-            what: attempt.what(),
-            error: error.clone(),
-            lasts: now.since(*since),
-        });
-        let told = core.health.as_ref().and_then(|health| health.quota_bytes);
+        let failures = core
+            .failures
+            .iter()
+            .map(|(operation, (error, since))| EtcdFailure {
+                operation: operation.describe(),
+                error: error.clone(),
+                duration: now.since(*since),
+            });
+        let reported = core.health.as_ref().and_then(|health| health.quota_bytes);
         PoolStatus {
             agent: core.machine.status(now),
-            troubles: troubles.collect(),
+            failures: failures.collect(),
             health: core.health.clone(),
-            quota: told.unwrap_or(self.options.quota),
+            quota: reported.unwrap_or(self.options.quota),
             cluster: self.store.cluster(),
             lease_age: core.acknowledged.map(|sent| now.since(sent)),
             members: core
@@ -435,7 +440,7 @@ impl Shared {
 }
 
 impl Core {
-    fn take_note(&mut self, event: &Event) {
+    fn track(&mut self, event: &Event) {
         match event {
             Event::KeptAlive { sent } => self.acknowledged = Some(*sent),
             Event::Session(session) => self.acknowledged = Some(session.sent),

@@ -15,7 +15,7 @@ pub struct PoolStatus {
     /// The status of the agent in its pool.
     pub agent: Status,
     /// The failing operations on etcd.
-    pub troubles: Vec<Trouble>,
+    pub failures: Vec<EtcdFailure>,
     /// The last known health of etcd.
     pub health: Option<Health>,
     /// The database size at which etcd rejects writes.
@@ -32,7 +32,7 @@ pub struct PoolStatus {
 
 impl PoolStatus {
     /// Returns whether etcd's database has reached 80 % of its quota.
-    pub fn is_filling(&self) -> bool {
+    pub fn is_quota_low(&self) -> bool {
         let quota = self.quota;
         self.health
             .as_ref()
@@ -73,16 +73,16 @@ impl MemberView {
 
 /// An operation on etcd that currently fails.
 #[derive(Debug, Clone)]
-pub struct Trouble {
+pub struct EtcdFailure {
     /// The operation, as a completion of "failed to ...".
-    pub what: &'static str,
+    pub operation: &'static str,
     /// The error.
     pub error: StoreError,
     /// How long it has been failing.
-    pub lasts: Duration,
+    pub duration: Duration,
 }
 
-impl Trouble {
+impl EtcdFailure {
     /// Returns the name of the error in readiness and metrics.
     pub fn name(&self) -> &'static str {
         self.error.name()
@@ -115,7 +115,7 @@ pub struct Counts {
 /// The error that another agent uses this agent's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`agent.id` is already in use by an agent on host {host}; stop that agent, or configure another id")]
-pub struct Holder {
+pub struct DuplicateId {
     /// The host of the other agent.
     pub host: String,
 }

@@ -16,7 +16,7 @@ pub struct PoolView {
     /// By schedule.
     pub plans: Vec<(ScheduleId, Plan)>,
     /// Keys with invalid values, and the reasons.
-    pub bad: Vec<String>,
+    pub invalid: Vec<String>,
 }
 
 /// A member according to its key.
@@ -60,7 +60,7 @@ impl PoolView {
                     });
                 }
                 (Key::Plan(schedule), Content::Value(Value::Plan(plan))) => view.plans.push((schedule, plan)),
-                (_, Content::Bad(bad)) => view.bad.push(bad.to_string()),
+                (_, Content::Invalid(invalid)) => view.invalid.push(invalid.to_string()),
                 _ => {}
             }
         }

@@ -357,7 +357,7 @@ impl Scene {
             };
             let reasons = program.get("/readyz").json()["reasons"].to_string();
             let metrics = program.get("/metrics");
-            let trouble = metrics.metric("nephoscope_etcd_trouble_seconds", &[]);
+            let trouble = metrics.metric("nephoscope_etcd_unhealthy_seconds", &[]);
             if reasons == "[]" || trouble == 0.0 {
                 self.unsaid.push(format!(
                     "{} does not reach etcd, and says {reasons}, with {trouble} s of trouble",

@@ -82,7 +82,7 @@ impl Setting {
         let unit = Unit {
             group: Group::Shared,
             schedule: ScheduleId::new(self.schedule()),
-            listing: listing.into(),
+            discovery: listing.into(),
             mode: PartitionMode::Resource,
         };
         UnitHash::of("", &unit).to_string()

@@ -43,7 +43,7 @@ fn the_oracle_sees_each_safety_rule_that_does_not_hold() {
         ("takeover", Kind::Kill, oracle::Kind::Missing),
         ("fence", Kind::Pause, oracle::Kind::AfterFence),
         ("units", Kind::RollingReload, oracle::Kind::Missing),
-        ("monotony", Kind::Slow, oracle::Kind::PlanChanged),
+        ("monotonic_plans", Kind::Slow, oracle::Kind::PlanChanged),
         ("new_incarnation", Kind::Pause, oracle::Kind::IncarnationReused),
     ];
     thread::scope(|scope| {

@@ -123,7 +123,7 @@ pub(crate) fn troubled(program: &mut Program, code: &str, metric: &str) {
     has_reason(program, code);
     let labels = [format!("reason=\"{metric}\"")];
     let labels = labels.each_ref().map(String::as_str);
-    let series = format!("nephoscope_etcd_trouble_seconds{{{}}}", labels[0]);
+    let series = format!("nephoscope_etcd_unhealthy_seconds{{{}}}", labels[0]);
     program.until(&format!("the metric {series}"), |program| {
         program.get("/metrics").body.contains(&series).then_some(())
     });

@@ -176,7 +176,7 @@ fn each_trouble_with_etcd_has_its_reason_and_goes() {
         while client.put("other", vec![b'x'; 500_000], None).await.is_ok() {}
         Ok(())
     });
-    troubled(&mut program, "etcd_full", "etcd_full");
+    troubled(&mut program, "etcd_quota_exceeded", "etcd_quota_exceeded");
     let before = samples(&lab).len();
     program.until("samples without new plans", |_| {
         (samples(&lab).len() > before).then_some(())
@@ -184,7 +184,7 @@ fn each_trouble_with_etcd_has_its_reason_and_goes() {
     etcd.relieve();
     program.until("to be well", |program| {
         let codes = codes(program);
-        codes.iter().all(|code| code == "etcd_filling").then_some(())
+        codes.iter().all(|code| code == "etcd_quota_low").then_some(())
     });
     divides_with(&mut program, 1);
     let stopped = program.stop();
@@ -206,7 +206,7 @@ fn an_etcd_that_fills_up_is_told_in_time() {
     let mut program = serving(&lab);
     divides_with(&mut program, 1);
     program.until("the warning", |program| {
-        (codes(program) == ["etcd_filling"]).then_some(())
+        (codes(program) == ["etcd_quota_low"]).then_some(())
     });
     let answer = program.get("/readyz");
     assert_eq!(answer.status, 200, "{}", answer.body);

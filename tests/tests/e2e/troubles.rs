@@ -74,7 +74,7 @@ fn without_a_majority_everything_goes_on_by_the_last_plans() {
     etcd.nodes[0].kill();
     etcd.nodes[1].kill();
     for program in [&mut a, &mut b] {
-        troubled(program, "degraded", "etcd_without_leader");
+        troubled(program, "degraded", "etcd_no_leader");
         assert!(codes(program).contains(&"etcd_unreachable".to_owned()));
         assert_eq!(program.get("/readyz").status, 200);
     }
@@ -152,8 +152,8 @@ fn more_under_the_prefix_than_a_pool_writes_is_refused_and_a_key_that_is_none_pa
     divides_with(&mut program, 1);
     // A value that no member has written: larger than any, and of no form.
     etcd.write("nephoscope/members/x", vec![b'x'; 1_400_000]);
-    program.until("the reason bad_key", |program| {
-        (codes(program) == ["bad_key"]).then_some(())
+    program.until("the reason invalid_key", |program| {
+        (codes(program) == ["invalid_key"]).then_some(())
     });
     assert_eq!(program.get("/readyz").status, 200);
     whole_cycles(&mut program, &[&lab]);
@@ -165,7 +165,7 @@ fn more_under_the_prefix_than_a_pool_writes_is_refused_and_a_key_that_is_none_pa
     let before = samples(&lab).len();
     assert!(before >= RESOURCES);
     let mut program = serving(&lab);
-    troubled(&mut program, "etcd_refuses", "etcd_too_large");
+    troubled(&mut program, "etcd_error", "etcd_too_large");
     polls_its_host(&mut program, &lab);
     assert_eq!(program.get("/readyz").status, 503);
     for number in 0..50 {

@@ -26,7 +26,7 @@ fn a_slow_network_is_no_trouble() {
     for program in &mut programs {
         is_well(program);
         let metrics = program.get("/metrics");
-        assert!(!metrics.body.contains("nephoscope_etcd_trouble_seconds{"));
+        assert!(!metrics.body.contains("nephoscope_etcd_unhealthy_seconds{"));
     }
     assert!(labs.iter().all(|lab| !samples(lab).is_empty()));
 }

@@ -97,21 +97,21 @@ reason_codes! {
         "Too many blocking calls of a plugin family hang: it may start no further ones.";
     NotJoined, NotReady, "not_joined",
         "Shared resources are not polled: this agent is not a member of its pool yet, or no longer, and joins.";
-    IdTaken, NotReady, "id_taken",
+    DuplicateId, NotReady, "duplicate_id",
         "Shared resources are not polled: another agent that lives has the same `agent.id`.";
     Paused, NotReady, "paused",
         "Shared resources are not polled: etcd cannot be reached, and `coordination.on_loss` is `pause`.";
-    ClockOff, NotReady, "clock_off",
+    ClockSkew, NotReady, "clock_skew",
         "The clock of this host differs from those of the other members: this agent writes no plan.";
     UnknownVersions, NotReady, "unknown_versions",
         "Shared resources of a schedule are not polled: its plans are made in a version that this program does not know.";
     Degraded, Degraded, "degraded",
         "etcd cannot be reached, or had no plan in time: shared resources are polled as they were divided last.";
-    LeaseDoubtful, Degraded, "lease_doubtful",
+    LeaseUnconfirmed, Degraded, "lease_unconfirmed",
         "The lease of this agent was not acknowledged in time: samples of shared resources wait for an answer.";
-    BadKey, Degraded, "bad_key",
+    InvalidKey, Degraded, "invalid_key",
         "A key of the pool in etcd cannot be read.";
-    Drift, Degraded, "drift",
+    ConfigMismatch, Degraded, "config_mismatch",
         "Members with the same units want different meters of them: their configurations differ.";
     EtcdUnreachable, Degraded, "etcd_unreachable",
         "No endpoint of etcd answers, or none that has a leader.";
@@ -121,11 +121,11 @@ reason_codes! {
         "etcd does not accept `coordination.user` and `coordination.password`, or wants them.";
     EtcdTls, Degraded, "etcd_tls",
         "A file that `coordination.tls` names cannot be used.";
-    EtcdFull, Degraded, "etcd_full",
+    EtcdQuotaExceeded, Degraded, "etcd_quota_exceeded",
         "etcd takes no writes: its database has reached its quota (alarm NOSPACE).";
-    EtcdFilling, Degraded, "etcd_filling",
+    EtcdQuotaLow, Degraded, "etcd_quota_low",
         "etcd's database has reached 80 % of its quota.";
-    EtcdRefuses, Degraded, "etcd_refuses",
+    EtcdError, Degraded, "etcd_error",
         "etcd answers with an error.";
 }
 

@@ -11,51 +11,51 @@ impl Facts {
         for found in &pool.agent.reasons {
             let code = match found {
                 PoolReason::NotJoined => ReasonCode::NotJoined,
-                PoolReason::IdTaken { .. } => ReasonCode::IdTaken,
+                PoolReason::DuplicateId { .. } => ReasonCode::DuplicateId,
                 PoolReason::StoreLost { polling: true } => ReasonCode::Degraded,
                 PoolReason::StoreLost { polling: false } => ReasonCode::Paused,
-                PoolReason::LeaseDoubtful => ReasonCode::LeaseDoubtful,
-                PoolReason::ClockOff { .. } => ReasonCode::ClockOff,
+                PoolReason::LeaseUnconfirmed => ReasonCode::LeaseUnconfirmed,
+                PoolReason::ClockSkew { .. } => ReasonCode::ClockSkew,
                 PoolReason::UnknownVersions { .. } => ReasonCode::UnknownVersions,
                 PoolReason::NoPlan { polled: true, .. } => ReasonCode::Degraded,
                 // The record of the cycle says so too, and why.
                 PoolReason::NoPlan { polled: false, .. } => continue,
-                PoolReason::BadKey { .. } => ReasonCode::BadKey,
-                PoolReason::Drift { .. } => ReasonCode::Drift,
+                PoolReason::InvalidKey { .. } => ReasonCode::InvalidKey,
+                PoolReason::ConfigMismatch { .. } => ReasonCode::ConfigMismatch,
             };
             reasons.push(reason(code, found.to_string()));
         }
-        for trouble in &pool.troubles {
-            let code = match &trouble.error {
+        for failure in &pool.failures {
+            let code = match &failure.error {
                 StoreError::PermissionDenied { .. } => ReasonCode::EtcdPermissionDenied,
                 StoreError::Credentials { .. } => ReasonCode::EtcdCredentials,
                 StoreError::Tls { .. } => ReasonCode::EtcdTls,
-                StoreError::NoSpace => ReasonCode::EtcdFull,
+                StoreError::NoSpace => ReasonCode::EtcdQuotaExceeded,
                 StoreError::Unreachable { .. }
                 | StoreError::Unanswered { .. }
                 | StoreError::NoLeader { .. } => ReasonCode::EtcdUnreachable,
                 StoreError::LeaseGone
                 | StoreError::Compacted
-                | StoreError::AnotherHistory { .. }
+                | StoreError::HistoryChanged { .. }
                 | StoreError::TooLarge { .. }
-                | StoreError::Refused { .. } => ReasonCode::EtcdRefuses,
+                | StoreError::Rejected { .. } => ReasonCode::EtcdError,
             };
             let text = format!(
                 "failed for {:.0} s to {}: {}",
-                trouble.lasts.as_secs_f64(),
-                trouble.what,
-                trouble.error
+                failure.duration.as_secs_f64(),
+                failure.operation,
+                failure.error
             );
             reasons.push(reason(code, text));
         }
-        if pool.is_filling()
+        if pool.is_quota_low()
             && let Some(health) = &pool.health
         {
             let text = format!(
                 "etcd's database has {} of {} bytes: turn on auto-compaction, compact and defragment it",
                 health.database_bytes, pool.quota
             );
-            reasons.push(reason(ReasonCode::EtcdFilling, text));
+            reasons.push(reason(ReasonCode::EtcdQuotaLow, text));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::future::ready;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use nephoscope_coordination::{Agreed, Unit, Work, WorkId};
+use nephoscope_coordination::{Assignment, Unit, Work, WorkId};
 use nephoscope_model::CycleId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -58,8 +58,8 @@ impl Inner {
                         id,
                         until,
                         units,
-                        agreed,
-                    } => inner.takeover(&id, until, units, agreed).await,
+                        assignment,
+                    } => inner.takeover(&id, until, units, assignment).await,
                 }
             },
             &runtime,
@@ -115,7 +115,7 @@ impl Inner {
         work: &WorkId,
         until: Instant,
         mut units: Vec<Unit>,
-        agreed: Agreed,
+        assignment: Assignment,
     ) {
         let coordinator = &self.parts.coordinator;
         let give_up = |units: &[Unit], reason: &str| {
@@ -152,9 +152,9 @@ impl Inner {
             interval: start.interval,
             deadline: until,
         });
-        let planned = ready(Planned::Agreed {
+        let planned = ready(Planned::Assigned {
             task,
-            agreed,
+            assignment,
             only: Some(units),
         });
         let end = run_cycle(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nephoscope_coordination::{
-    Agreed, BootTime, Carried, Coordinator, NoPlan, Plan, Share, Unit, Work, WorkId,
+    Assignment, BootTime, Coordinator, NoPlan, Plan, Registration, Share, Unit, Work, WorkId,
 };
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_plugin::PartitionMode;
@@ -147,7 +147,7 @@ impl Pool {
             id,
             until: Instant::now() + Duration::from_secs(until),
             units,
-            agreed: division.agreed(),
+            assignment: division.assignment(),
         })
         .await;
         cancelled
@@ -159,8 +159,8 @@ impl Pool {
 }
 
 impl Division {
-    fn agreed(&self) -> Agreed {
-        Agreed {
+    fn assignment(&self) -> Assignment {
+        Assignment {
             plan: Arc::new(self.clone()),
             cancelled: self.cancelled.clone(),
         }
@@ -181,7 +181,7 @@ pub(crate) fn unit(listing: &str) -> Unit {
     Unit {
         group: nephoscope_coordination::Group::Shared,
         schedule: ScheduleId::new("every:10:0"),
-        listing: listing.into(),
+        discovery: listing.into(),
         mode: PartitionMode::Resource,
     }
 }
@@ -196,12 +196,12 @@ fn short(work: &WorkId) -> String {
 }
 
 impl Plan for Division {
-    fn carries(&self, units: &[Unit]) -> bool {
+    fn lists(&self, units: &[Unit]) -> bool {
         let Some(listed) = &self.listed else {
             return true;
         };
         let mut listed: Vec<_> = listed.iter().map(|listing| (*listing).to_owned()).collect();
-        let mut asked: Vec<_> = units.iter().map(|unit| unit.listing.to_string()).collect();
+        let mut asked: Vec<_> = units.iter().map(|unit| unit.discovery.to_string()).collect();
         listed.sort();
         asked.sort();
         listed == asked
@@ -211,8 +211,8 @@ impl Plan for Division {
         let mine = self.mine.clone();
         match unit.mode {
             PartitionMode::Resource => Share::Resources(Arc::new(move |key| mine.contains(&key))),
-            PartitionMode::Listing if mine.contains(&&*unit.listing) => Share::Everything,
-            PartitionMode::Listing => Share::Nothing,
+            PartitionMode::Listing if mine.contains(&&*unit.discovery) => Share::All,
+            PartitionMode::Listing => Share::None,
         }
     }
 
@@ -223,10 +223,10 @@ impl Plan for Division {
 
 #[async_trait]
 impl Coordinator for Pool {
-    async fn carry(&self, carried: Carried) {
-        self.state.lock().meters.push(carried.meters);
-        for unit in &carried.units {
-            self.tell(format!("carry {unit}"));
+    async fn register(&self, registration: Registration) {
+        self.state.lock().meters.push(registration.meters);
+        for unit in &registration.units {
+            self.tell(format!("register {unit}"));
         }
     }
 
@@ -238,7 +238,7 @@ impl Coordinator for Pool {
             .push((start, Instant::now(), edge, interval));
     }
 
-    async fn plan(&self, _cycle: &CycleId) -> Result<Agreed, NoPlan> {
+    async fn plan(&self, _cycle: &CycleId) -> Result<Assignment, NoPlan> {
         let slow = self.state.lock().slow;
         if !slow.is_zero() {
             tokio::time::sleep(slow).await;
@@ -248,7 +248,7 @@ impl Coordinator for Pool {
             Some(reason) => Err(NoPlan {
                 reason: reason.into(),
             }),
-            None => Ok(state.division.agreed()),
+            None => Ok(state.division.assignment()),
         }
     }
 
@@ -265,11 +265,11 @@ impl Coordinator for Pool {
     }
 
     fn finished(&self, work: &WorkId, unit: &Unit) {
-        self.tell(format!("finished {} of {}", unit.listing, short(work)));
+        self.tell(format!("finished {} of {}", unit.discovery, short(work)));
     }
 
     fn gave_up(&self, work: &WorkId, unit: &Unit) {
-        self.tell(format!("gave up {} of {}", unit.listing, short(work)));
+        self.tell(format!("gave up {} of {}", unit.discovery, short(work)));
     }
 
     fn skipped(&self, cycle: &CycleId) {

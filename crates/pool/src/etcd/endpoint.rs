@@ -92,7 +92,7 @@ impl Endpoint {
             let (this, options) = (self.clone(), options.clone());
             tokio::spawn(async move {
                 // Waiters must be woken when the attempt ends, also by a panic.
-                let guard = Undecided(&this.state);
+                let guard = ResetOnDrop(&this.state);
                 let state = match connect(&this.url, index, &options).await {
                     Ok(connection) => State::Connected(Box::new(connection)),
                     Err(error) => State::Failed(error),
@@ -122,9 +122,9 @@ impl Endpoint {
 }
 
 /// Resets the state when an attempt ends without a result.
-struct Undecided<'a>(&'a watch::Sender<State>);
+struct ResetOnDrop<'a>(&'a watch::Sender<State>);
 
-impl Drop for Undecided<'_> {
+impl Drop for ResetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.send_if_modified(|state| {
             let undecided = matches!(state, State::Connecting);
@@ -174,22 +174,25 @@ async fn client(url: &str, options: &StoreOptions) -> Result<Client, StoreError>
     }
     let mut client = match Client::connect([url], Some(with)).await {
         // The user is configured before authentication is enabled in etcd.
-        Err(error) if error::asks_for_no_user(&error) => Client::connect([url], Some(anonymous)).await,
+        Err(error) if error::is_auth_disabled(&error) => Client::connect([url], Some(anonymous)).await,
         connected => connected,
     }
-    .map_err(|error| refused(&error, url))?;
+    .map_err(|error| connect_error(&error, url))?;
     // The client connects at its first use. A write must not be that first use.
-    client.status().await.map_err(|error| refused(&error, url))?;
+    client
+        .status()
+        .await
+        .map_err(|error| connect_error(&error, url))?;
     Ok(client)
 }
 
-fn refused(error: &Error, url: &str) -> StoreError {
+fn connect_error(error: &Error, url: &str) -> StoreError {
     match error {
         // From building the channel: nothing was sent, and the URL was validated before.
         Error::TransportError(cause) => StoreError::Tls {
             reason: error::with_causes(url, Some(cause)),
         },
-        Error::InvalidUri(_) | Error::InvalidArgs(_) => StoreError::Refused {
+        Error::InvalidUri(_) | Error::InvalidArgs(_) => StoreError::Rejected {
             reason: format!("{url}: {error}"),
         },
         _ => error::failed(error, url).error,

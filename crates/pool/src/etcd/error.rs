@@ -42,7 +42,9 @@ pub enum StoreError {
         reason: String,
     },
     /// etcd rejects writes because its database has reached the quota.
-    #[error("etcd's database exceeds its quota (alarm NOSPACE); compact and defragment it, then disarm the alarm")]
+    #[error(
+        "etcd's database exceeds its quota (alarm NOSPACE); compact and defragment it, then disarm the alarm"
+    )]
     NoSpace,
     /// The lease of a write does not exist.
     #[error("the lease does not exist")]
@@ -53,7 +55,7 @@ pub enum StoreError {
     /// etcd was wiped, restored or replaced. All previous knowledge of it is void. The next call uses the new etcd as if it
     /// were the first.
     #[error("etcd has lost its history: {reason}")]
-    AnotherHistory {
+    HistoryChanged {
         /// How it was detected.
         reason: String,
     },
@@ -73,7 +75,7 @@ pub enum StoreError {
     },
     /// Any other error of etcd.
     #[error("etcd rejected the request: {reason}")]
-    Refused {
+    Rejected {
         /// etcd's message.
         reason: String,
     },
@@ -94,7 +96,7 @@ impl StoreError {
                 | Self::NoLeader { .. }
                 | Self::LeaseGone
                 | Self::Compacted
-                | Self::AnotherHistory { .. }
+                | Self::HistoryChanged { .. }
         )
     }
 
@@ -102,21 +104,21 @@ impl StoreError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "etcd_unreachable",
-            Self::Unanswered { .. } => "etcd_silent",
-            Self::NoLeader { .. } => "etcd_without_leader",
+            Self::Unanswered { .. } => "etcd_no_answer",
+            Self::NoLeader { .. } => "etcd_no_leader",
             Self::PermissionDenied { .. } => "etcd_permission_denied",
             Self::Credentials { .. } => "etcd_credentials",
-            Self::NoSpace => "etcd_full",
+            Self::NoSpace => "etcd_quota_exceeded",
             Self::LeaseGone => "etcd_lease_gone",
             Self::Compacted => "etcd_compacted",
-            Self::AnotherHistory { .. } => "etcd_wiped",
+            Self::HistoryChanged { .. } => "etcd_wiped",
             Self::TooLarge { .. } => "etcd_too_large",
             Self::Tls { .. } => "etcd_tls",
-            Self::Refused { .. } => "etcd_refused",
+            Self::Rejected { .. } => "etcd_error",
         }
     }
 
-    pub(super) fn late(endpoint: &str, limit: Duration) -> Self {
+    pub(super) fn timed_out(endpoint: &str, limit: Duration) -> Self {
         Self::Unanswered {
             reason: format!("{endpoint} did not answer within {} ms", limit.as_millis()),
         }
@@ -127,16 +129,16 @@ impl StoreError {
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: StoreError,
-    pub(super) cure: Cure,
+    pub(super) retry: Retry,
 }
 
 /// How a failed attempt can be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cure {
+pub(super) enum Retry {
     /// Not at all: the answer is final.
-    None,
+    Never,
     /// At another endpoint, or at the same one later; the connection is healthy.
-    Elsewhere,
+    OtherEndpoint,
     /// Over a new connection: this one is broken.
     Reconnect,
     /// Over a new connection to the same endpoint, which gets a new token. The request was rejected before it had an
@@ -179,7 +181,7 @@ mod text {
 }
 
 /// Returns whether etcd reports that authentication is not enabled.
-pub(super) fn asks_for_no_user(error: &Error) -> bool {
+pub(super) fn is_auth_disabled(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message() == text::AUTH_NOT_ENABLED)
 }
 
@@ -190,55 +192,55 @@ pub(super) fn lease_exists(error: &Error) -> bool {
 
 /// Classifies a client error at `endpoint`.
 pub(super) fn failed(error: &Error, endpoint: &str) -> Failed {
-    let of = |error, cure| Failed { error, cure };
+    let of = |error, retry| Failed { error, retry };
     let status = match error {
         Error::GRpcStatus(status) => status,
         Error::LeaseKeepAliveError(text) if text == text::KEEPALIVE_NOT_FOUND => {
-            return of(StoreError::LeaseGone, Cure::None);
+            return of(StoreError::LeaseGone, Retry::Never);
         }
         // From a closed channel, or a stream that ended without a status.
         _ => {
             let reason = format!("{endpoint}: {error}");
-            return of(StoreError::Unanswered { reason }, Cure::Reconnect);
+            return of(StoreError::Unanswered { reason }, Retry::Reconnect);
         }
     };
     let message = status.message();
     let reason = || format!("{endpoint}: {message}");
     let number = i32::from(status.code());
     match (number, message) {
-        (_, text::NO_LEADER) => of(StoreError::NoLeader { reason: reason() }, Cure::Elsewhere),
-        (_, text::NO_SPACE) => of(StoreError::NoSpace, Cure::None),
-        (_, text::COMPACTED) => of(StoreError::Compacted, Cure::None),
-        (code::NOT_FOUND, text::LEASE_NOT_FOUND) => of(StoreError::LeaseGone, Cure::None),
-        (_, text::AUTH_FAILED) => of(StoreError::Credentials { reason: reason() }, Cure::None),
+        (_, text::NO_LEADER) => of(StoreError::NoLeader { reason: reason() }, Retry::OtherEndpoint),
+        (_, text::NO_SPACE) => of(StoreError::NoSpace, Retry::Never),
+        (_, text::COMPACTED) => of(StoreError::Compacted, Retry::Never),
+        (code::NOT_FOUND, text::LEASE_NOT_FOUND) => of(StoreError::LeaseGone, Retry::Never),
+        (_, text::AUTH_FAILED) => of(StoreError::Credentials { reason: reason() }, Retry::Never),
         (code::UNAUTHENTICATED, _) | (_, text::USER_EMPTY | text::OLD_AUTH_REVISION) => {
-            of(StoreError::Credentials { reason: reason() }, Cure::Authenticate)
+            of(StoreError::Credentials { reason: reason() }, Retry::Authenticate)
         }
-        (code::PERMISSION_DENIED, _) => of(StoreError::PermissionDenied { reason: reason() }, Cure::None),
+        (code::PERMISSION_DENIED, _) => of(StoreError::PermissionDenied { reason: reason() }, Retry::Never),
         (code::OUT_OF_RANGE, _) if message.contains(text::MESSAGE_TOO_LARGE) => {
             let error = StoreError::TooLarge {
                 under: endpoint.to_owned(),
                 limit: "4 MiB in one message",
             };
-            of(error, Cure::None)
+            of(error, Retry::Never)
         }
         // The leader changes, the disk is slow, the server is busy: etcd's message, over a healthy connection.
         (code::UNAVAILABLE | code::UNKNOWN | code::DEADLINE_EXCEEDED | code::RESOURCE_EXHAUSTED, _)
             if message.starts_with(text::PREFIX) =>
         {
-            of(StoreError::Unanswered { reason: reason() }, Cure::Elsewhere)
+            of(StoreError::Unanswered { reason: reason() }, Retry::OtherEndpoint)
         }
         (
             code::UNAVAILABLE | code::UNKNOWN | code::DEADLINE_EXCEEDED | code::CANCELLED | code::INTERNAL,
             _,
         ) => {
             let reason = format!("{endpoint}: {}", with_causes(message, status.source()));
-            of(StoreError::Unanswered { reason }, Cure::Reconnect)
+            of(StoreError::Unanswered { reason }, Retry::Reconnect)
         }
         (code::INVALID_ARGUMENT | code::FAILED_PRECONDITION, _) => {
-            of(StoreError::Refused { reason: reason() }, Cure::None)
+            of(StoreError::Rejected { reason: reason() }, Retry::Never)
         }
-        _ => of(StoreError::Refused { reason: reason() }, Cure::None),
+        _ => of(StoreError::Rejected { reason: reason() }, Retry::Never),
     }
 }
 

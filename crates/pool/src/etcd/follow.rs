@@ -16,7 +16,7 @@ use super::store::Store;
 
 /// The number of events that wait for the receiver. Further events stay in etcd: a slow receiver gets late events and loses
 /// none.
-pub const MAX_WAITING_NEWS: usize = 16;
+pub const MAX_QUEUED_EVENTS: usize = 16;
 
 /// The pauses between attempts to watch.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -24,13 +24,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// A subscription to some prefixes. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Follow {
-    news: mpsc::Receiver<News>,
+    events: mpsc::Receiver<FollowEvent>,
     task: AbortHandle,
 }
 
 /// An event of a subscription.
 #[derive(Debug)]
-pub enum News {
+pub enum FollowEvent {
     /// All entries, which are watched from now on. Sent first, and whenever changes may have been missed (a compacted
     /// revision, another etcd). An entry that is missing here is gone.
     Snapshot(Snapshot),
@@ -44,8 +44,8 @@ pub enum News {
 
 impl Follow {
     /// Waits for the next event. Cancel safe. Returns `None` only when the runtime ends.
-    pub async fn next(&mut self) -> Option<News> {
-        self.news.recv().await
+    pub async fn next(&mut self) -> Option<FollowEvent> {
+        self.events.recv().await
     }
 }
 
@@ -59,24 +59,24 @@ impl Store {
     /// Subscribes to all keys that begin with one of `prefixes`, none of which contains another. Changes under one prefix
     /// arrive in order.
     pub fn follow(&self, prefixes: &[&[u8]]) -> Follow {
-        let (sender, news) = mpsc::channel(MAX_WAITING_NEWS);
+        let (sender, events) = mpsc::channel(MAX_QUEUED_EVENTS);
         let follower = Follower {
             history: self.history(),
             store: self.clone(),
             prefixes: prefixes.iter().map(|prefix| prefix.to_vec()).collect(),
-            news: sender,
+            events: sender,
             number: 0,
             denied: false,
         };
         let task = tokio::spawn(follower.run()).abort_handle();
-        Follow { news, task }
+        Follow { events, task }
     }
 }
 
 struct Follower {
     store: Store,
     prefixes: Vec<Vec<u8>>,
-    news: mpsc::Sender<News>,
+    events: mpsc::Sender<FollowEvent>,
     /// Changes when etcd turns out to be another one.
     history: watch::Receiver<u64>,
     /// The generation of etcd that the seen revisions belong to.
@@ -86,7 +86,7 @@ struct Follower {
 }
 
 /// The receiver was dropped.
-struct Over;
+struct ReceiverDropped;
 
 /// The last known revision under each prefix.
 type Seen = Vec<Revision>;
@@ -98,7 +98,7 @@ struct Interrupted {
 }
 
 /// An open watch.
-struct Standing {
+struct OpenWatch {
     connection: Connection,
     stream: WatchStream,
     /// Responses that arrived while the watch was opened.
@@ -116,22 +116,27 @@ impl Follower {
             if std::mem::replace(&mut self.number, number) != number {
                 seen = None;
             }
-            let interrupted = match self.stand(seen).await {
-                Ok((standing, snapshot)) => {
+            let interrupted = match self.open_watch(seen).await {
+                Ok((watch_state, snapshot)) => {
                     failures = 0;
-                    let news = snapshot.map_or(News::Resumed, News::Snapshot);
-                    if self.news.send(news).await.is_err() {
+                    let event = snapshot.map_or(FollowEvent::Resumed, FollowEvent::Snapshot);
+                    if self.events.send(event).await.is_err() {
                         return;
                     }
-                    match self.read(standing).await {
+                    match self.forward(watch_state).await {
                         Ok(interrupted) => interrupted,
-                        Err(Over) => return,
+                        Err(ReceiverDropped) => return,
                     }
                 }
                 Err(interrupted) => interrupted,
             };
             seen = interrupted.seen;
-            if self.news.send(News::Broken(interrupted.error)).await.is_err() {
+            if self
+                .events
+                .send(FollowEvent::Broken(interrupted.error))
+                .await
+                .is_err()
+            {
                 return;
             }
             failures += 1;
@@ -140,29 +145,32 @@ impl Follower {
     }
 
     /// Reads everything unless changes are known up to `seen`, and opens a watch from there.
-    async fn stand(&mut self, seen: Option<Seen>) -> Result<(Standing, Option<Snapshot>), Interrupted> {
-        let anew = |error| Interrupted { seen: None, error };
+    async fn open_watch(&mut self, seen: Option<Seen>) -> Result<(OpenWatch, Option<Snapshot>), Interrupted> {
+        let reread = |error| Interrupted { seen: None, error };
         let (snapshot, seen) = match seen {
             Some(seen) => (None, seen),
             None => {
-                let snapshot = self.store.ranges(&self.prefixes).await.map_err(anew)?;
+                let snapshot = self.store.ranges(&self.prefixes).await.map_err(reread)?;
                 let seen = vec![snapshot.revision; self.prefixes.len()];
                 (Some(snapshot), seen)
             }
         };
         let resume = snapshot.is_none().then(|| seen.clone());
         let interrupted = |error| match error {
-            StoreError::Compacted | StoreError::AnotherHistory { .. } => anew(error),
+            StoreError::Compacted | StoreError::HistoryChanged { .. } => reread(error),
             error => Interrupted {
                 seen: resume.clone(),
                 error,
             },
         };
-        let before = self.store.before();
-        let opened = self.store.ask(|client| open(client, &self.prefixes, &seen)).await;
+        let before = self.store.baseline();
+        let opened = self
+            .store
+            .send(|client| open(client, &self.prefixes, &seen))
+            .await;
         let (connection, (stream, early)) = opened.map_err(interrupted)?;
         for response in &early {
-            if let Some(error) = self.refused(&connection, response) {
+            if let Some(error) = self.rejection(&connection, response) {
                 return Err(interrupted(error));
             }
             let revision = self
@@ -177,30 +185,30 @@ impl Follower {
             }
         }
         self.denied = false;
-        let standing = Standing {
+        let watch_state = OpenWatch {
             connection,
             stream,
             early,
             seen,
         };
-        Ok((standing, snapshot))
+        Ok((watch_state, snapshot))
     }
 
     /// Forwards changes until the watch ends.
-    async fn read(&mut self, standing: Standing) -> Result<Interrupted, Over> {
-        let Standing {
+    async fn forward(&mut self, watch_state: OpenWatch) -> Result<Interrupted, ReceiverDropped> {
+        let OpenWatch {
             connection,
             mut stream,
             early,
             mut seen,
-        } = standing;
+        } = watch_state;
         let url = self.store.url(connection.endpoint).to_owned();
         let ended = |what: &str| StoreError::Unanswered {
             reason: format!("{url}: {what}"),
         };
         let mut early = early.into_iter();
         loop {
-            let before = self.store.before();
+            let before = self.store.baseline();
             let next = async {
                 match early.next() {
                     Some(response) => Ok(Some(response)),
@@ -212,9 +220,9 @@ impl Follower {
                 () = connection.broken.cancelled() => Ok(None),
                 Ok(()) = self.history.changed() => {
                     let reason = "another call detected it".to_owned();
-                    return Ok(Interrupted { seen: None, error: StoreError::AnotherHistory { reason } });
+                    return Ok(Interrupted { seen: None, error: StoreError::HistoryChanged { reason } });
                 }
-                () = self.news.closed() => return Err(Over),
+                () = self.events.closed() => return Err(ReceiverDropped),
             };
             let response = match message {
                 Ok(Some(response)) => response,
@@ -236,7 +244,7 @@ impl Follower {
             if let Err(error) = self.store.check(before, response.header(), false) {
                 return Ok(Interrupted { seen: None, error });
             }
-            if let Some(error) = self.refused(&connection, &response) {
+            if let Some(error) = self.rejection(&connection, &response) {
                 let seen = (!matches!(error, StoreError::Compacted)).then_some(seen);
                 return Ok(Interrupted { seen, error });
             }
@@ -250,14 +258,14 @@ impl Follower {
                 let reached = last.or_else(|| response.header().map(|header| header.revision()));
                 *seen = (*seen).max(reached.filter(|_| complete).unwrap_or(*seen));
             }
-            if !changes.is_empty() && self.news.send(News::Changes(changes)).await.is_err() {
-                return Err(Over);
+            if !changes.is_empty() && self.events.send(FollowEvent::Changes(changes)).await.is_err() {
+                return Err(ReceiverDropped);
             }
         }
     }
 
     /// Returns the error with which etcd ends the watch, if it does.
-    fn refused(&mut self, connection: &Connection, response: &WatchResponse) -> Option<StoreError> {
+    fn rejection(&mut self, connection: &Connection, response: &WatchResponse) -> Option<StoreError> {
         if !response.canceled() {
             return None;
         }
@@ -307,14 +315,14 @@ async fn open(
         stream.watch(prefix, options).await?;
     }
     let mut early = Vec::new();
-    let mut standing = 0;
-    while standing < prefixes.len() {
+    let mut opened = 0;
+    while opened < prefixes.len() {
         let closed = || Error::WatchError("closed by etcd".to_owned());
         let response = stream.message().await?.ok_or_else(closed)?;
-        standing += usize::from(response.created());
-        let refused = response.canceled();
+        opened += usize::from(response.created());
+        let rejected = response.canceled();
         early.push(response);
-        if refused {
+        if rejected {
             break;
         }
     }

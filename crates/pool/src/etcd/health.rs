@@ -29,9 +29,9 @@ impl Store {
     ///
     /// [`StoreError`]
     pub async fn health(&self) -> Result<Health, StoreError> {
-        let before = self.before();
+        let before = self.baseline();
         let (connection, status) = self
-            .ask(|mut client| async move { client.status().await })
+            .send(|mut client| async move { client.status().await })
             .await?;
         self.check(before, status.header(), false)?;
         let bytes = |number: i64| u64::try_from(number).unwrap_or(0);

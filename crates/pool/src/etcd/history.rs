@@ -32,7 +32,7 @@ struct Known {
 
 /// The known state when a request was sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Before {
+pub(super) struct Baseline {
     revision: Revision,
     number: u64,
 }
@@ -46,9 +46,9 @@ impl History {
     }
 
     /// Returns the baseline for a request that is about to be sent.
-    pub(super) fn before(&self) -> Before {
+    pub(super) fn baseline(&self) -> Baseline {
         let known = self.known.lock();
-        Before {
+        Baseline {
             revision: known.revision,
             number: known.number,
         }
@@ -68,7 +68,7 @@ impl History {
     /// member's.
     pub(super) fn check(
         &self,
-        before: Before,
+        before: Baseline,
         header: Option<&ResponseHeader>,
         linearizable: bool,
     ) -> Result<(), StoreError> {
@@ -79,7 +79,7 @@ impl History {
         let mut known = self.known.lock();
         // An answer of the previous etcd says nothing about the current one.
         if before.number != known.number {
-            return Err(StoreError::AnotherHistory {
+            return Err(StoreError::HistoryChanged {
                 reason: "it was detected during this call".to_owned(),
             });
         }
@@ -104,6 +104,6 @@ impl History {
             number: known.number + 1,
         };
         self.number.send_replace(known.number);
-        Err(StoreError::AnotherHistory { reason })
+        Err(StoreError::HistoryChanged { reason })
     }
 }

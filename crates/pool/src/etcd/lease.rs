@@ -13,7 +13,7 @@ use super::store::Store;
 
 /// Keeps one lease alive, one keepalive at a time.
 #[derive(Debug)]
-pub struct Heart {
+pub struct LeaseKeepAlive {
     store: Store,
     lease: LeaseId,
     stream: Option<Stream>,
@@ -30,7 +30,7 @@ struct Stream {
 
 /// The state of a lease according to etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beat {
+pub enum Renewal {
     /// It exists, for at least its TTL after `sent`.
     Alive {
         /// The time at which the acknowledged keepalive was sent, on the boot clock.
@@ -40,7 +40,7 @@ pub enum Beat {
     Gone,
 }
 
-impl Heart {
+impl LeaseKeepAlive {
     /// Creates a keeper for a granted lease.
     pub fn new(store: Store, lease: LeaseId) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Heart {
     /// # Errors
     ///
     /// [`StoreError`]: the state of the lease is unknown. [`StoreError::HistoryChanged`]: the lease is gone with its etcd.
-    pub async fn beat(&mut self) -> Result<Beat, StoreError> {
+    pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
         let limit = self.store.request_timeout();
         let deadline = Instant::now() + limit;
         // Taken out: if this future is dropped, an answer is still pending that must not be matched to another request.
@@ -71,16 +71,16 @@ impl Heart {
             } else {
                 limit
             };
-            match self.beat_on(stream, Instant::now() + share).await {
+            match self.renew_on(stream, Instant::now() + share).await {
                 Err(error) if error.may_have_happened() && Instant::now() < deadline => {}
                 decided => return decided,
             }
         }
-        self.beat_anew(deadline).await
+        self.renew_on_new_stream(deadline).await
     }
 
-    async fn beat_on(&mut self, mut stream: Stream, deadline: Instant) -> Result<Beat, StoreError> {
-        let before = self.store.before();
+    async fn renew_on(&mut self, mut stream: Stream, deadline: Instant) -> Result<Renewal, StoreError> {
+        let before = self.store.baseline();
         let broken = stream.connection.broken.clone();
         let url = self.store.url(stream.connection.endpoint);
         let ended = || StoreError::Unanswered {
@@ -100,23 +100,23 @@ impl Heart {
             Ok(Ok(Some(answer))) => {
                 self.store.check(before, answer.header(), false)?;
                 if answer.ttl() <= 0 {
-                    return Ok(Beat::Gone);
+                    return Ok(Renewal::Gone);
                 }
                 self.stream = Some(stream);
-                Ok(Beat::Alive { sent })
+                Ok(Renewal::Alive { sent })
             }
             Ok(Ok(None)) => Err(ended()),
             Ok(Err(error)) => Err(self.store.failed(&stream.connection, &error)),
             Err(_) => {
                 stream.connection.broken.cancel();
-                Err(StoreError::late(url, began.elapsed()))
+                Err(StoreError::timed_out(url, began.elapsed()))
             }
         }
     }
 
-    async fn beat_anew(&mut self, deadline: Instant) -> Result<Beat, StoreError> {
+    async fn renew_on_new_stream(&mut self, deadline: Instant) -> Result<Renewal, StoreError> {
         let lease = self.lease.0;
-        let opened = self.store.ask_until(deadline, |mut client| async move {
+        let opened = self.store.send_until(deadline, |mut client| async move {
             let sent = boot_time();
             let (keeper, answers) = client.lease_keep_alive(lease).await?;
             Ok((sent, keeper, answers))
@@ -128,9 +128,9 @@ impl Heart {
                     keeper,
                     answers,
                 });
-                Ok(Beat::Alive { sent })
+                Ok(Renewal::Alive { sent })
             }
-            Err(StoreError::LeaseGone) => Ok(Beat::Gone),
+            Err(StoreError::LeaseGone) => Ok(Renewal::Gone),
             Err(error) => Err(error),
         }
     }

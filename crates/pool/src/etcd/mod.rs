@@ -22,9 +22,9 @@ mod transaction;
 
 pub use entry::{Change, Entry, Snapshot};
 pub use error::StoreError;
-pub use follow::{Follow, MAX_WAITING_NEWS, News};
+pub use follow::{Follow, FollowEvent, MAX_QUEUED_EVENTS};
 pub use health::Health;
-pub use lease::{Beat, Heart};
+pub use lease::{LeaseKeepAlive, Renewal};
 pub use numbers::{LeaseId, Revision};
 pub use options::{Identity, StoreOptions, TlsFiles, User};
 pub use store::{Answer, MAX_READ_BYTES, MAX_READ_KEYS, Store};

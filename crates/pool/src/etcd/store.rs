@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::endpoint::{Connection, Endpoint};
 use super::entry::{Entry, Snapshot};
-use super::error::{self, Cure, Failed, StoreError};
-use super::history::{Before, History};
+use super::error::{self, Failed, Retry, StoreError};
+use super::history::{Baseline, History};
 use super::numbers::{LeaseId, Revision};
 use super::options::StoreOptions;
 use super::transaction::{Outcome, Transaction, Write};
@@ -31,10 +31,10 @@ pub const MAX_READ_BYTES: usize = 64 * 1024 * 1024;
 const PAGE: i64 = 1_000;
 
 /// The number of attempts at a read whose revision is compacted between two pages.
-const READS: usize = 3;
+const MAX_READ_ATTEMPTS: usize = 3;
 
 /// The time without an answer after which the next endpoint is tried in parallel. The first answer to a read is used.
-const PATIENCE: Duration = Duration::from_millis(200);
+const HEDGE_DELAY: Duration = Duration::from_millis(200);
 
 /// The pauses between two rounds through all endpoints.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -102,9 +102,9 @@ impl Store {
     ///
     /// [`StoreError`]
     pub async fn get(&self, key: &[u8]) -> Result<Answer<Option<Entry>>, StoreError> {
-        let before = self.before();
+        let before = self.baseline();
         let get = |mut client: Client| async move { client.get(key, None).await };
-        let (_, mut response) = self.ask(get).await?;
+        let (_, mut response) = self.send(get).await?;
         let revision = self.check(before, response.header(), true)?;
         let value = response.take_kvs().into_iter().next().map(Entry::from);
         Ok(Answer { value, revision })
@@ -126,8 +126,8 @@ impl Store {
     /// As [`Store::range`]; the limits apply to each prefix.
     pub async fn ranges(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
         let mut outcome = Err(StoreError::Compacted);
-        for _ in 0..READS {
-            outcome = self.together(prefixes).await;
+        for _ in 0..MAX_READ_ATTEMPTS {
+            outcome = self.consistent_ranges(prefixes).await;
             if !matches!(outcome, Err(StoreError::Compacted)) {
                 break;
             }
@@ -135,7 +135,7 @@ impl Store {
         outcome
     }
 
-    async fn together(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
+    async fn consistent_ranges(&self, prefixes: &[impl AsRef<[u8]> + Sync]) -> Result<Snapshot, StoreError> {
         let mut all = Snapshot::default();
         for prefix in prefixes {
             let part = self.pages(prefix.as_ref(), all.revision).await?;
@@ -158,7 +158,7 @@ impl Store {
             limit,
         };
         loop {
-            let before = self.before();
+            let before = self.baseline();
             let mut options = GetOptions::new().with_range(end.clone()).with_limit(page);
             if snapshot.revision > 0 {
                 options = options.with_revision(snapshot.revision);
@@ -167,7 +167,7 @@ impl Store {
                 let (start, options) = (start.clone(), options.clone());
                 async move { client.get(start, Some(options)).await }
             };
-            let mut response = match self.ask(get).await {
+            let mut response = match self.send(get).await {
                 Ok((_, response)) => response,
                 // The values are large: use smaller pages.
                 Err(StoreError::TooLarge { .. }) if page > 1 => {
@@ -230,7 +230,7 @@ impl Store {
     ///
     /// [`StoreError`]; the writes may have been executed nevertheless ([`StoreError::may_have_happened`]).
     pub async fn transact(&self, transaction: Transaction) -> Result<Answer<Outcome>, StoreError> {
-        let before = self.before();
+        let before = self.baseline();
         let response = self.write(|mut client| {
             let transaction = transaction.clone();
             async move { client.txn(transaction.into()).await }
@@ -247,15 +247,15 @@ impl Store {
     ///
     /// [`StoreError`]
     pub async fn grant(&self, ttl: Duration) -> Result<(LeaseId, Duration), StoreError> {
-        let before = self.before();
+        let before = self.baseline();
         // With a client-chosen id the grant can be repeated: it is the same lease.
         let id = LeaseId((Uuid::new_v4().as_u128() as i64 & i64::MAX).max(1));
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
-        let granted = self.ask(move |mut client| async move {
+        let granted = self.send(move |mut client| async move {
             let options = LeaseGrantOptions::new().with_id(id.0);
-            let asked = i64::try_from(seconds).unwrap_or(i64::MAX);
-            match client.lease_grant(asked, Some(options)).await {
-                Err(error) if error::lease_exists(&error) => Ok((None, asked)),
+            let requested = i64::try_from(seconds).unwrap_or(i64::MAX);
+            match client.lease_grant(requested, Some(options)).await {
+                Err(error) if error::lease_exists(&error) => Ok((None, requested)),
                 Err(error) => Err(error),
                 Ok(mut granted) => Ok((granted.take_header(), granted.ttl())),
             }
@@ -271,7 +271,7 @@ impl Store {
     ///
     /// [`StoreError`]
     pub async fn revoke(&self, lease: LeaseId) -> Result<(), StoreError> {
-        let revoked = self.ask(move |mut client| async move { client.lease_revoke(lease.0).await });
+        let revoked = self.send(move |mut client| async move { client.lease_revoke(lease.0).await });
         match revoked.await {
             Ok(_) | Err(StoreError::LeaseGone) => Ok(()),
             Err(error) => Err(error),
@@ -284,13 +284,13 @@ impl Store {
     ///
     /// [`StoreError`]
     pub async fn time_to_live(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
-        let before = self.before();
-        let asked = self.ask(move |mut client| async move {
+        let before = self.baseline();
+        let answer = self.send(move |mut client| async move {
             client
                 .lease_time_to_live(lease.0, Some(LeaseTimeToLiveOptions::new()))
                 .await
         });
-        match asked.await {
+        match answer.await {
             Ok((_, answer)) => {
                 self.check(before, answer.header(), false)?;
                 Ok(u64::try_from(answer.ttl()).ok().map(Duration::from_secs))
@@ -306,12 +306,12 @@ impl Store {
     ///
     /// [`StoreError`]
     pub async fn lease_age(&self, lease: LeaseId) -> Result<Option<Duration>, StoreError> {
-        let asked = self.ask(move |mut client| async move {
+        let answer = self.send(move |mut client| async move {
             client
                 .lease_time_to_live(lease.0, Some(LeaseTimeToLiveOptions::new()))
                 .await
         });
-        match asked.await {
+        match answer.await {
             Ok((_, answer)) if answer.ttl() >= 0 => {
                 let age = answer.granted_ttl().saturating_sub(answer.ttl());
                 Ok(Some(Duration::from_secs(u64::try_from(age).unwrap_or(0))))
@@ -323,8 +323,8 @@ impl Store {
 
     // ---- for the store's other modules
 
-    pub(super) fn before(&self) -> Before {
-        self.shared.history.before()
+    pub(super) fn baseline(&self) -> Baseline {
+        self.shared.history.baseline()
     }
 
     pub(super) fn history(&self) -> watch::Receiver<u64> {
@@ -334,7 +334,7 @@ impl Store {
     /// Compares an answer with the known history and returns its revision.
     pub(super) fn check(
         &self,
-        before: Before,
+        before: Baseline,
         header: Option<&ResponseHeader>,
         linearizable: bool,
     ) -> Result<Revision, StoreError> {
@@ -349,7 +349,7 @@ impl Store {
     /// Classifies a stream's error, and marks the connection as broken if it is.
     pub(super) fn failed(&self, connection: &Connection, error: &Error) -> StoreError {
         let failed = error::failed(error, self.url(connection.endpoint));
-        if matches!(failed.cure, Cure::Reconnect | Cure::Authenticate) {
+        if matches!(failed.retry, Retry::Reconnect | Retry::Authenticate) {
             connection.broken.cancel();
         }
         failed.error
@@ -364,17 +364,17 @@ impl Store {
 
     /// Sends an idempotent request to one endpoint after the other, starting with the one that answered last, until one
     /// answers or the time is over.
-    pub(super) async fn ask<T, F, R>(&self, request: F) -> Result<(Connection, T), StoreError>
+    pub(super) async fn send<T, F, R>(&self, request: F) -> Result<(Connection, T), StoreError>
     where
         T: Send,
         F: Fn(Client) -> R + Send + Sync,
         R: Future<Output = Result<T, Error>> + Send,
     {
-        self.ask_until(Instant::now() + self.request_timeout(), request)
+        self.send_until(Instant::now() + self.request_timeout(), request)
             .await
     }
 
-    pub(super) async fn ask_until<T, F, R>(
+    pub(super) async fn send_until<T, F, R>(
         &self,
         deadline: Instant,
         request: F,
@@ -386,7 +386,7 @@ impl Store {
     {
         let count = self.shared.endpoints.len();
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
-        let mut troubles = Troubles::default();
+        let mut errors = EndpointErrors::default();
         for round in 1.. {
             let first = self.shared.preferred.load(Ordering::Relaxed);
             let mut running: FuturesUnordered<Attempt<'_, T>> = FuturesUnordered::new();
@@ -396,13 +396,13 @@ impl Store {
                     .next()
                     .map(|index| self.attempt(index, deadline, &request)),
             );
-            let mut next_at = Instant::now() + PATIENCE;
+            let mut next_at = Instant::now() + HEDGE_DELAY;
             while !running.is_empty() {
                 let (index, result) = tokio::select! {
                     Some(ended) = running.next() => ended,
                     () = sleep_until(next_at), if waiting.len() > 0 => {
                         running.extend(waiting.next().map(|index| self.attempt(index, deadline, &request)));
-                        next_at = Instant::now() + PATIENCE;
+                        next_at = Instant::now() + HEDGE_DELAY;
                         continue;
                     }
                 };
@@ -413,9 +413,9 @@ impl Store {
                     }
                     Err(Failed {
                         error,
-                        cure: Cure::None,
+                        retry: Retry::Never,
                     }) => return Err(error),
-                    Err(Failed { error, .. }) => troubles.add(error),
+                    Err(Failed { error, .. }) => errors.add(error),
                 }
                 if running.is_empty() {
                     running.extend(
@@ -431,7 +431,7 @@ impl Store {
             }
             sleep(pause).await;
         }
-        Err(troubles.into_error())
+        Err(errors.into_error())
     }
 
     /// Sends one request to one endpoint, and once more if its token has expired.
@@ -443,7 +443,7 @@ impl Store {
     {
         Box::pin(async move {
             let mut result = self.request(index, deadline, request).await;
-            if matches!(&result, Err(failed) if failed.cure == Cure::Authenticate) {
+            if matches!(&result, Err(failed) if failed.retry == Retry::Authenticate) {
                 result = self.request(index, deadline, request).await;
             }
             (index, result)
@@ -466,7 +466,7 @@ impl Store {
             Ok(Ok(answer)) => Ok((connection, answer)),
             Ok(Err(error)) => {
                 let failed = error::failed(&error, self.url(index));
-                if matches!(failed.cure, Cure::Reconnect | Cure::Authenticate) {
+                if matches!(failed.retry, Retry::Reconnect | Retry::Authenticate) {
                     connection.broken.cancel();
                 }
                 Err(failed)
@@ -474,8 +474,8 @@ impl Store {
             Err(_) => {
                 connection.broken.cancel();
                 Err(Failed {
-                    error: StoreError::late(self.url(index), began.elapsed()),
-                    cure: Cure::Reconnect,
+                    error: StoreError::timed_out(self.url(index), began.elapsed()),
+                    retry: Retry::Reconnect,
                 })
             }
         }
@@ -487,18 +487,18 @@ impl Store {
             let reason = "no endpoint is configured".to_owned();
             return Err(Failed {
                 error: StoreError::Unreachable { reason },
-                cure: Cure::None,
+                retry: Retry::Never,
             });
         };
         let connection = endpoint.connection(index, &shared.options, deadline).await;
         connection.map_err(|error| {
             // A wrong password is wrong at every endpoint, and each attempt is expensive for etcd.
-            let cure = if matches!(error, StoreError::Credentials { .. }) {
-                Cure::None
+            let retry = if matches!(error, StoreError::Credentials { .. }) {
+                Retry::Never
             } else {
-                Cure::Reconnect
+                Retry::Reconnect
             };
-            Failed { error, cure }
+            Failed { error, retry }
         })
     }
 
@@ -514,22 +514,22 @@ impl Store {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut authenticated = false;
         for round in 1.. {
-            let (connection, ()) = self.ask_until(deadline, |_| async { Ok(()) }).await?;
+            let (connection, ()) = self.send_until(deadline, |_| async { Ok(()) }).await?;
             let index = connection.endpoint;
-            let Failed { error, cure } = match self.request(index, deadline, &request).await {
+            let Failed { error, retry } = match self.request(index, deadline, &request).await {
                 Ok((_, answer)) => return Ok(answer),
                 Err(failed) => failed,
             };
-            let again = match cure {
-                Cure::None => false,
-                Cure::Authenticate => !std::mem::replace(&mut authenticated, true),
-                Cure::Elsewhere | Cure::Reconnect => !error.may_have_happened(),
+            let retry_write = match retry {
+                Retry::Never => false,
+                Retry::Authenticate => !std::mem::replace(&mut authenticated, true),
+                Retry::OtherEndpoint | Retry::Reconnect => !error.may_have_happened(),
             };
             let pause = backoff.pause(round);
-            if !again || Instant::now() + pause >= deadline {
+            if !retry_write || Instant::now() + pause >= deadline {
                 return Err(error);
             }
-            if cure != Cure::Authenticate {
+            if retry != Retry::Authenticate {
                 self.shared.preferred.store(
                     (index + 1) % self.shared.endpoints.len().max(1),
                     Ordering::Relaxed,
@@ -537,18 +537,18 @@ impl Store {
                 sleep(pause).await;
             }
         }
-        Err(Troubles::default().into_error())
+        Err(EndpointErrors::default().into_error())
     }
 }
 
 /// The errors of several endpoints, of which the most informative one is reported.
 #[derive(Debug, Default)]
-struct Troubles {
+struct EndpointErrors {
     worst: Option<StoreError>,
     unreachable: Vec<String>,
 }
 
-impl Troubles {
+impl EndpointErrors {
     fn add(&mut self, error: StoreError) {
         if let StoreError::Unreachable { reason } = &error {
             if !self.unreachable.contains(reason) {

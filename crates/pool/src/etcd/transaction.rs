@@ -57,7 +57,7 @@ pub enum Outcome {
     /// The conditions held and the writes were executed, at the revision of the answer.
     Done,
     /// The conditions did not hold; contains the results of [`Transaction::otherwise`] in its order.
-    Refused(Vec<Option<Entry>>),
+    Rejected(Vec<Option<Entry>>),
 }
 
 impl From<Transaction> for Txn {
@@ -101,6 +101,6 @@ impl From<&TxnResponse> for Outcome {
                 TxnOpResponse::Get(mut read) => Some(read.take_kvs().into_iter().next().map(Entry::from)),
                 TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
             });
-        Self::Refused(reads.collect())
+        Self::Rejected(reads.collect())
     }
 }

@@ -36,7 +36,7 @@ pub enum Action {
     /// Read (linearizable); answer with [`Event::Read`](super::Event::Read).
     Read(Scope),
     /// Send a keepalive of the presence lease now, and answer like any other keepalive.
-    AskLease,
+    RenewLease,
     /// Revoke the presence lease, and close. No action follows.
     Revoke,
 

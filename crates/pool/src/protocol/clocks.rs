@@ -14,12 +14,12 @@ pub(super) struct Clocks {
     /// In microseconds, positive if this clock is ahead; the newest last.
     recent: VecDeque<i64>,
     /// Whether a plan of another member has agreed with this clock in this membership.
-    agreed: bool,
+    verified: bool,
 }
 
 /// A difference of clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Difference {
+pub(super) struct Skew {
     pub(super) by: Duration,
     pub(super) ahead: bool,
 }
@@ -29,7 +29,7 @@ impl Clocks {
     pub(super) fn arrived(&mut self, now: Timestamp, written: Timestamp, limit: Duration) {
         let micros = now.as_micros().saturating_sub(written.as_micros());
         self.push(micros);
-        self.agreed |= Duration::from_micros(micros.unsigned_abs()) <= limit;
+        self.verified |= Duration::from_micros(micros.unsigned_abs()) <= limit;
     }
 
     /// Records this agent's own plan, which agrees with its own clock.
@@ -43,12 +43,12 @@ impl Clocks {
     }
 
     /// Returns whether a plan of another member has agreed with this clock.
-    pub(super) fn agreed(&self) -> bool {
-        self.agreed
+    pub(super) fn verified(&self) -> bool {
+        self.verified
     }
 
     /// Returns the difference from the median of the recent plans' clocks, if it exceeds `limit`.
-    pub(super) fn off(&self, limit: Duration) -> Option<Difference> {
+    pub(super) fn skew(&self, limit: Duration) -> Option<Skew> {
         let mut sorted: Vec<_> = self.recent.iter().copied().collect();
         sorted.sort_unstable();
         // Of two middle values, uses the one closer to this clock: one against one is not a majority.
@@ -59,7 +59,7 @@ impl Clocks {
             .copied()
             .min_by_key(|micros| micros.unsigned_abs())?;
         let by = Duration::from_micros(median.unsigned_abs());
-        (by > limit).then_some(Difference {
+        (by > limit).then_some(Skew {
             by,
             ahead: median > 0,
         })

@@ -18,7 +18,7 @@ use super::plan::Plan;
 pub(super) struct Cycle {
     pub(super) edge: Edge,
     /// The time until which the engine's request for the plan waits.
-    pub(super) patience: BootTime,
+    pub(super) plan_deadline: BootTime,
     /// The earliest time at which this agent writes a missing plan; `None` if it may not.
     pub(super) write_from: Option<BootTime>,
     /// The earliest retry after a failed write.
@@ -28,7 +28,7 @@ pub(super) struct Cycle {
     /// Whether the plan was read since the edge.
     pub(super) read: bool,
     /// Whether the missing plan was reported.
-    pub(super) noted: bool,
+    pub(super) reported: bool,
     pub(super) stage: Stage,
 }
 
@@ -36,44 +36,44 @@ pub(super) struct Cycle {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
     /// The engine has not requested the plan yet, or waits for it.
-    Coming,
+    Pending,
     /// The engine was told that there is no plan and has nothing to do. A late plan can change that.
     Idle,
     /// The engine skipped the cycle, or does not start it because the agent stops, or it has no share.
-    Over,
+    Closed,
     /// The engine works on it.
-    Begun(Box<Begun>),
+    Started(Box<Started>),
 }
 
 /// An agent's work in a cycle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Begun {
+pub(super) struct Started {
     /// The division of the cycle's own work.
     pub(super) division: Arc<Division>,
     /// The plan of the cycle and this agent's number in it; `None` while the cycle runs by earlier plans.
     pub(super) plan: Option<(Arc<Plan>, usize)>,
     /// The membership at the start of the work, if there was one.
     pub(super) incarnation: Option<Incarnation>,
-    pub(super) fate: Fate,
+    pub(super) membership: MembershipState,
     pub(super) units: BTreeMap<UnitHash, Progress>,
 }
 
 /// The state of the membership under which a cycle was started.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Fate {
+pub(super) enum MembershipState {
     /// It is valid as far as is known.
-    Lasting,
+    Valid,
     /// It is lost; whether other members have the work is not known yet.
     Lost {
         /// The lease's deadline.
         deadline: BootTime,
     },
     /// It is lost, and the units without another candidate are known.
-    Judged {
+    Resolved {
         /// The lease's deadline.
         deadline: BootTime,
         /// Units of which this agent is the last candidate in the plan.
-        alone: UnitSet,
+        sole_units: UnitSet,
     },
 }
 
@@ -83,14 +83,14 @@ pub(super) struct Progress {
     /// Work items that are not finished; `None` is the cycle's own.
     pub(super) running: BTreeSet<Option<u64>>,
     /// The claimed steps in order; empty while there is no plan.
-    pub(super) steps: Vec<Taken>,
+    pub(super) steps: Vec<ClaimedStep>,
     /// The unit was left to other members because the membership is lost.
     pub(super) left: bool,
 }
 
 /// A claimed part of a unit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Taken {
+pub(super) struct ClaimedStep {
     /// The numbers of the plan's members that were out.
     pub(super) out: BTreeSet<u32>,
     /// The work items of the step.
@@ -110,16 +110,16 @@ impl Progress {
 
 impl Cycle {
     /// Creates a cycle that waits this long after its edge for its plan.
-    pub(super) fn new(edge: Edge, patience: Duration) -> Self {
+    pub(super) fn new(edge: Edge, plan_timeout: Duration) -> Self {
         Self {
-            patience: edge.edge.plus(patience),
+            plan_deadline: edge.edge.plus(plan_timeout),
             edge,
             write_from: None,
             not_before: None,
             written: false,
             read: false,
-            noted: false,
-            stage: Stage::Coming,
+            reported: false,
+            stage: Stage::Pending,
         }
     }
 
@@ -127,28 +127,28 @@ impl Cycle {
         self.edge.edge.plus(self.edge.interval)
     }
 
-    pub(super) fn begun(&self) -> Option<&Begun> {
+    pub(super) fn started(&self) -> Option<&Started> {
         match &self.stage {
-            Stage::Begun(begun) => Some(begun),
+            Stage::Started(started) => Some(started),
             _ => None,
         }
     }
 
-    pub(super) fn begun_mut(&mut self) -> Option<&mut Begun> {
+    pub(super) fn started_mut(&mut self) -> Option<&mut Started> {
         match &mut self.stage {
-            Stage::Begun(begun) => Some(begun),
+            Stage::Started(started) => Some(started),
             _ => None,
         }
     }
 }
 
-impl Begun {
+impl Started {
     /// Returns the marks of this cycle.
     pub(super) fn marks(&self) -> BTreeMap<UnitHash, Vec<Step>> {
         let marked = |progress: &Progress| -> Vec<Step> {
-            let step = |taken: &Taken| Step {
-                out: taken.out.clone(),
-                finished: taken.works.is_disjoint(&progress.running),
+            let step = |claimed: &ClaimedStep| Step {
+                out: claimed.out.clone(),
+                finished: claimed.works.is_disjoint(&progress.running),
             };
             progress.steps.iter().map(step).collect()
         };

@@ -26,28 +26,28 @@ pub struct Division {
 #[derive(Debug, Clone)]
 pub enum Portion {
     /// Empty: the unit need not be discovered.
-    Nothing,
+    None,
     /// The whole discovery.
-    Everything,
+    All,
     /// The resources that the claim owns.
     Resources(Arc<Claim>),
 }
 
 impl Division {
     /// Returns whether the plan lists this agent with exactly these units of the schedule (hashed by [`UnitHash::of`]).
-    pub fn carries(&self, units: &UnitSet) -> bool {
+    pub fn lists(&self, units: &UnitSet) -> bool {
         self.listed == *units
     }
 
     /// Returns this agent's portion of a unit.
     pub fn portion(&self, unit: &Unit) -> Portion {
         let Some((_, claim)) = self.claims.get(unit) else {
-            return Portion::Nothing;
+            return Portion::None;
         };
         match unit.mode {
             PartitionMode::Resource => Portion::Resources(claim.clone()),
-            PartitionMode::Listing if claim.owns(KeyHash::of(&unit.listing)) => Portion::Everything,
-            PartitionMode::Listing => Portion::Nothing,
+            PartitionMode::Listing if claim.owns(KeyHash::of(&unit.discovery)) => Portion::All,
+            PartitionMode::Listing => Portion::None,
         }
     }
 
@@ -68,22 +68,22 @@ impl Division {
 /// The resources of a unit that one agent owns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim {
-    kind: Kind,
+    kind: ClaimKind,
     /// The claim that this agent already polls in the same cycle.
     except: Option<Arc<Claim>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Kind {
+enum ClaimKind {
     /// By the plan of the cycle.
     Planned(Planned),
     /// By plans of earlier cycles, because this cycle's plan is unavailable: resources that are owned under any of them.
-    Former(Vec<(Carriers, usize)>),
+    Earlier(Vec<(Candidates, usize)>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Planned {
-    carriers: Carriers,
+    candidates: Candidates,
     /// The position of this agent among the candidates.
     me: usize,
     /// The members that are out, by position.
@@ -93,12 +93,12 @@ struct Planned {
     /// The members that are out because they died since the cycle started.
     dead: BTreeSet<usize>,
     /// The steps that the members that are out have marked.
-    done: BTreeMap<usize, Vec<Taken>>,
+    done: BTreeMap<usize, Vec<MarkedStep>>,
 }
 
 /// A step of a member that is out, by positions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Taken {
+struct MarkedStep {
     out: BTreeSet<usize>,
     finished: bool,
 }
@@ -107,20 +107,20 @@ impl Claim {
     /// Returns whether this agent owns the resource with this key.
     pub fn owns(&self, key: KeyHash) -> bool {
         let owned = match &self.kind {
-            Kind::Planned(planned) => planned.owns(key),
-            Kind::Former(plans) => plans
+            ClaimKind::Planned(planned) => planned.owns(key),
+            ClaimKind::Earlier(plans) => plans
                 .iter()
-                .any(|(carriers, me)| first(&carriers.hashes, key) == Some(*me)),
+                .any(|(candidates, me)| first(&candidates.hashes, key) == Some(*me)),
         };
         owned && !self.except.as_ref().is_some_and(|except| except.owns(key))
     }
 
     fn members(&self) -> usize {
         match &self.kind {
-            Kind::Planned(planned) => planned.carriers.hashes.len() - planned.out.len(),
-            Kind::Former(plans) => plans
+            ClaimKind::Planned(planned) => planned.candidates.hashes.len() - planned.out.len(),
+            ClaimKind::Earlier(plans) => plans
                 .iter()
-                .map(|(carriers, _)| carriers.hashes.len())
+                .map(|(candidates, _)| candidates.hashes.len())
                 .min()
                 .unwrap_or(1),
         }
@@ -128,9 +128,9 @@ impl Claim {
 
     /// Creates a claim on the resources that are owned under any of these plans' candidates, each with this agent's
     /// position.
-    pub(super) fn former(plans: Vec<(Carriers, usize)>) -> Self {
+    pub(super) fn by_earlier_plans(plans: Vec<(Candidates, usize)>) -> Self {
         Self {
-            kind: Kind::Former(plans),
+            kind: ClaimKind::Earlier(plans),
             except: None,
         }
     }
@@ -143,7 +143,7 @@ impl Claim {
 }
 
 /// The inputs of a claim on a unit. Members are identified by their numbers in the plan.
-pub(super) struct Grounds<'a> {
+pub(super) struct ClaimBasis<'a> {
     pub(super) me: usize,
     pub(super) out: &'a BTreeSet<u32>,
     pub(super) before: Option<&'a BTreeSet<u32>>,
@@ -152,7 +152,7 @@ pub(super) struct Grounds<'a> {
     pub(super) marks: BTreeMap<u32, &'a [Step]>,
 }
 
-impl<'a> Grounds<'a> {
+impl<'a> ClaimBasis<'a> {
     /// Creates the basis of this agent's share of the plan, including that of the members that are `out` from the start.
     pub(super) fn share(me: usize, out: &'a BTreeSet<u32>) -> Self {
         static NOBODY: BTreeSet<u32> = BTreeSet::new();
@@ -168,47 +168,47 @@ impl<'a> Grounds<'a> {
 
 impl Claim {
     /// Returns whether the claim certainly includes this agent's share of a plan with these candidates if no member is out.
-    pub(super) fn includes_share(&self, carriers: &Carriers) -> bool {
+    pub(super) fn includes_share(&self, candidates: &Candidates) -> bool {
         match &self.kind {
-            Kind::Planned(_) => false,
-            Kind::Former(plans) => plans.iter().any(|(former, _)| former.hashes == carriers.hashes),
+            ClaimKind::Planned(_) => false,
+            ClaimKind::Earlier(plans) => plans.iter().any(|(former, _)| former.hashes == candidates.hashes),
         }
     }
 
     /// Creates a claim by a plan; `None` if this agent is not a candidate of the unit, or is itself out.
-    pub(super) fn planned(carriers: Carriers, grounds: &Grounds<'_>) -> Option<Self> {
+    pub(super) fn planned(candidates: Candidates, basis: &ClaimBasis<'_>) -> Option<Self> {
         let places = |numbers: &BTreeSet<u32>| -> BTreeSet<usize> {
             numbers
                 .iter()
-                .filter_map(|number| carriers.place(*number as usize))
+                .filter_map(|number| candidates.place(*number as usize))
                 .collect()
         };
-        let me = carriers.place(grounds.me)?;
-        let out = places(grounds.out);
+        let me = candidates.place(basis.me)?;
+        let out = places(basis.out);
         if out.contains(&me) {
             return None;
         }
-        let taken = |steps: &[Step]| -> Vec<Taken> {
-            let taken = |step: &Step| Taken {
+        let marked = |steps: &[Step]| -> Vec<MarkedStep> {
+            let marked = |step: &Step| MarkedStep {
                 out: places(&step.out),
                 finished: step.finished,
             };
-            steps.iter().map(taken).collect()
+            steps.iter().map(marked).collect()
         };
-        let done = grounds
+        let done = basis
             .marks
             .iter()
-            .filter_map(|(number, steps)| Some((carriers.place(*number as usize)?, taken(steps))))
+            .filter_map(|(number, steps)| Some((candidates.place(*number as usize)?, marked(steps))))
             .collect();
-        let (before, dead) = (grounds.before.map(places), places(grounds.dead));
+        let (before, dead) = (basis.before.map(places), places(basis.dead));
         Some(Self {
-            kind: Kind::Planned(Planned {
+            kind: ClaimKind::Planned(Planned {
                 me,
                 out,
                 before,
                 dead,
                 done,
-                carriers,
+                candidates,
             }),
             except: None,
         })
@@ -218,9 +218,9 @@ impl Claim {
 impl Planned {
     fn owns(&self, key: KeyHash) -> bool {
         if self.out.is_empty() {
-            return first(&self.carriers.hashes, key) == Some(self.me);
+            return first(&self.candidates.hashes, key) == Some(self.me);
         }
-        let order = ranked(&self.carriers.hashes, key);
+        let order = ranked(&self.candidates.hashes, key);
         // All members ahead of this agent must be out.
         let mut ahead = Vec::new();
         for place in order {
@@ -232,8 +232,8 @@ impl Planned {
             }
             ahead.push(place);
         }
-        let was_mine = |before: &BTreeSet<usize>| ahead.iter().all(|place| before.contains(place));
-        if self.before.as_ref().is_some_and(was_mine) {
+        let owned_before = |before: &BTreeSet<usize>| ahead.iter().all(|place| before.contains(place));
+        if self.before.as_ref().is_some_and(owned_before) {
             return false;
         }
         if ahead.iter().filter(|place| self.dead.contains(place)).count() > MAX_DEATHS {
@@ -259,28 +259,28 @@ impl Planned {
 
 /// The members of a plan that have a unit, sorted by id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Carriers {
+pub struct Candidates {
     hashes: Vec<MemberHash>,
     /// Their numbers in the plan, ascending.
     numbers: Vec<usize>,
 }
 
-impl Carriers {
+impl Candidates {
     /// Returns the members of `plan` that have `unit`.
     pub fn of(plan: &Plan, unit: UnitHash) -> Self {
         Self::filtered(plan, |units| units.contains(&unit))
     }
 
     /// Returns the members of `plan` whose units satisfy `predicate`.
-    pub(super) fn filtered(plan: &Plan, carries: impl Fn(&UnitSet) -> bool) -> Self {
-        let mut carriers = Self::default();
+    pub(super) fn filtered(plan: &Plan, predicate: impl Fn(&UnitSet) -> bool) -> Self {
+        let mut candidates = Self::default();
         for (number, member) in plan.members.iter().enumerate() {
-            if carries(&member.units) {
-                carriers.hashes.push(MemberHash::of(&member.id));
-                carriers.numbers.push(number);
+            if predicate(&member.units) {
+                candidates.hashes.push(MemberHash::of(&member.id));
+                candidates.numbers.push(number);
             }
         }
-        carriers
+        candidates
     }
 
     /// Returns the number of the member that owns the resource with this key.

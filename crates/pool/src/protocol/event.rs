@@ -51,7 +51,7 @@ pub enum Event {
     Failed(Request),
 
     /// The shared units of this agent from now on; sent at the start and after each reload.
-    Carry(Carry),
+    Register(RegisteredUnits),
     /// The edge of a cycle with shared units is near.
     Prepare(Edge),
     /// This agent's share of `unit` in a work item was polled, and every receipt has resolved.
@@ -71,7 +71,7 @@ pub enum Event {
     /// The engine skipped a cycle: no agent takes it over.
     Skipped(CycleId),
     /// Samples wait at the fence ([`Verdict::Unconfirmed`](super::Verdict::Unconfirmed)): confirm the lease with etcd.
-    Doubt,
+    ConfirmLease,
     /// The agent stops and must not be listed in further plans.
     Stopping,
     /// The agent leaves and gives up everything unfinished. The last event of a machine, except for the answers to its last
@@ -105,7 +105,7 @@ pub enum Written {
     /// The write was executed, at this revision.
     Done(Revision),
     /// A condition did not hold; contains the current state of the key.
-    Refused(Snapshot),
+    Rejected(Snapshot),
 }
 
 /// A request, as failures name it.
@@ -118,12 +118,12 @@ pub enum Request {
     /// [`Action::Read`](super::Action::Read) of this scope.
     Read(Scope),
     /// [`Action::RenewLease`](super::Action::RenewLease).
-    AskLease,
+    RenewLease,
 }
 
 /// The shared units of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Carry {
+pub struct RegisteredUnits {
     /// The shared units.
     pub units: Vec<Unit>,
     /// A digest of the meters that are configured for them.

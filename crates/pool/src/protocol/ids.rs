@@ -67,7 +67,7 @@ impl UnitHash {
     /// Hashes a unit in the groups of `group_prefix` (`coordination.group_prefix`). The schedule is not hashed: unit hashes
     /// are always stored with their schedule.
     pub fn of(group_prefix: &str, unit: &Unit) -> Self {
-        Self(hash_fields(&[group_prefix, &unit.listing, unit.mode.as_str()]))
+        Self(hash_fields(&[group_prefix, &unit.discovery, unit.mode.as_str()]))
     }
 
     /// Parses exactly 16 lowercase hexadecimal digits.
@@ -114,8 +114,8 @@ mod tests {
         for good in ["a", "node-1.example.org", "A_b.C-9", &"x".repeat(128)] {
             assert!(AgentId::new(good).is_some(), "{good}");
         }
-        for bad in ["", "a/b", "a b", "a\n", "ä", "a%2f", &"x".repeat(129)] {
-            assert!(AgentId::new(bad).is_none(), "{bad}");
+        for invalid in ["", "a/b", "a b", "a\n", "ä", "a%2f", &"x".repeat(129)] {
+            assert!(AgentId::new(invalid).is_none(), "{invalid}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nephoscope_coordination::BootTime;
 
 /// The minimum margin between the granted TTL and the time that the holder relies on.
-pub const LEAST_MARGIN: Duration = Duration::from_millis(200);
+pub const MIN_MARGIN: Duration = Duration::from_millis(200);
 
 /// The presence lease, measured from the *sending* of the last request that etcd acknowledged: etcd cannot have started to
 /// count earlier. On the boot clock, which runs while the machine sleeps.
@@ -17,11 +17,11 @@ pub struct Lease {
 
 /// The state of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Standing {
+pub enum LeaseState {
     /// It cannot have expired.
-    Held,
+    Confirmed,
     /// It may have expired; etcd must be asked.
-    Doubtful,
+    Unconfirmed,
 }
 
 impl Lease {
@@ -38,16 +38,16 @@ impl Lease {
     /// Returns the time until which the lease is confirmed: a margin of a tenth, at least [`MIN_MARGIN`], before it may
     /// expire. The margin covers clock drift and the path from the fence to the notifier.
     pub fn deadline(&self) -> BootTime {
-        let margin = (self.ttl / 10).max(LEAST_MARGIN);
+        let margin = (self.ttl / 10).max(MIN_MARGIN);
         self.sent.plus(self.ttl.saturating_sub(margin))
     }
 
     /// Returns its state.
-    pub fn standing(&self, now: BootTime) -> Standing {
+    pub fn state(&self, now: BootTime) -> LeaseState {
         if now < self.deadline() {
-            Standing::Held
+            LeaseState::Confirmed
         } else {
-            Standing::Doubtful
+            LeaseState::Unconfirmed
         }
     }
 }

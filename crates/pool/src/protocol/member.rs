@@ -39,11 +39,11 @@ pub struct Versions {
 
 impl Versions {
     /// The versions of this program.
-    pub const OURS: Self = Self { protocol: 1, hash: 1 };
+    pub const CURRENT: Self = Self { protocol: 1, hash: 1 };
 
     /// Returns whether this program can follow a plan in these versions.
     pub fn known(self) -> bool {
-        self == Self::OURS
+        self == Self::CURRENT
     }
 
     /// Returns the lower value of each version.

@@ -19,16 +19,16 @@
 
 use std::time::Duration;
 
-use nephoscope_coordination::LONGEST_ANSWER;
+use nephoscope_coordination::MAX_ANSWER_TIME;
 
 pub mod action;
-mod bad;
 mod clocks;
 mod cycle;
 pub mod division;
 pub mod event;
 mod hash;
 pub mod ids;
+mod invalid;
 pub mod lease;
 pub mod machine;
 pub mod mark;
@@ -48,15 +48,15 @@ mod view;
 pub mod wire;
 
 pub use action::{Action, Condition, Scope};
-pub use bad::{BadReason, BadValue};
 pub use division::{Division, Portion};
-pub use event::{Carry, Edge, Event, Now, Request, Session, Snapshot, WorkName, Written};
+pub use event::{Edge, Event, Now, RegisteredUnits, Request, Session, Snapshot, WorkName, Written};
 pub use ids::{AgentId, Incarnation, Revision, UnitHash};
-pub use lease::{Lease, Standing, record_ttl};
-pub use machine::{Machine, Nothing, OnLoss, Options, PlanAnswer, Verdict};
+pub use invalid::{InvalidReason, InvalidRecord};
+pub use lease::{Lease, LeaseState, record_ttl};
+pub use machine::{Machine, NoShare, OnLoss, Options, PlanAnswer, Verdict};
 pub use mark::{GiveUps, Marks, Step};
 pub use member::{Member, UnitSet, Versions};
-pub use notice::{Gravity, Notice};
+pub use notice::{Notice, Severity};
 pub use ownership::Ownership;
 pub use plan::{Plan, PlanMember};
 pub use process::{MemberFile, MemberFileError, Predecessor};
@@ -69,28 +69,28 @@ pub use wire::Prefix;
 
 /// The minimum time to wait for an answer of etcd before an agent continues without it. A plan that is missing this long
 /// after the edge counts as lost. A longer `coordination.request_timeout` replaces it: [`Options::answer_timeout`].
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+pub const MIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The maximum `coordination.request_timeout`: the engine waits no longer for an answer that depends on a request.
-pub const LONGEST_REQUEST_TIMEOUT: Duration = LONGEST_ANSWER;
+pub const MAX_REQUEST_TIMEOUT: Duration = MAX_ANSWER_TIME;
 /// How long a new member writes no plan: it waits for other agents that join at the same time.
 pub const JOIN_SETTLE: Duration = Duration::from_secs(2);
 /// The delay between the ranked writers of a missing plan.
 pub const WRITER_STEP: Duration = Duration::from_millis(50);
 /// The longest time before the edge at which a plan is written.
-pub const LONGEST_LEAD: Duration = Duration::from_secs(1);
+pub const MAX_LEAD: Duration = Duration::from_secs(1);
 /// The maximum number of deaths on one share that are followed by a takeover: a resource that kills its agent must not kill
 /// the pool.
 pub const MAX_DEATHS: usize = 3;
 /// The longest pause between two attempts to join.
-pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+pub const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Returns how long before its edge a plan is written.
 pub fn lead(interval: Duration) -> Duration {
-    LONGEST_LEAD.min(interval / 10)
+    MAX_LEAD.min(interval / 10)
 }
 
 /// Returns the time until a death is known to all members and its work is taken over: the lease expires, and the marks are
 /// read.
-pub fn takeover_wait(lease_ttl: Duration, patience: Duration) -> Duration {
-    lease_ttl.saturating_add(patience)
+pub fn takeover_wait(lease_ttl: Duration, answer_timeout: Duration) -> Duration {
+    lease_ttl.saturating_add(answer_timeout)
 }

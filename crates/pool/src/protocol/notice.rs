@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use nephoscope_model::{CycleId, ScheduleId};
 
-use super::bad::BadValue;
 use super::ids::{AgentId, Incarnation};
+use super::invalid::InvalidRecord;
 use super::member::Versions;
 
 /// A notice for the log and the metrics. It is repeated only when the event happens again.
@@ -17,14 +17,14 @@ pub enum Notice {
     /// WARN: the membership was lost while the agent runs; it joins again.
     LostMembership,
     /// ERROR: another running agent uses this agent's id.
-    IdTaken {
+    DuplicateId {
         /// The host of the other agent.
         host: String,
     },
     /// WARN: etcd is unreachable.
     StoreLost,
     /// INFO: etcd is reachable again.
-    StoreBack,
+    StoreRestored,
     /// WARN: the cycle has no plan in time; the agent polls by the last two plans (`continue`), or not at all (`pause`).
     NoPlanInTime(CycleId),
     /// INFO: this agent takes over other members' unfinished work.
@@ -35,11 +35,11 @@ pub enum Notice {
         gone: Vec<AgentId>,
     },
     /// WARN: a cycle is finished although its membership is lost, because no other member has its units.
-    FinishedAlone(CycleId),
+    FinishedWithoutMembership(CycleId),
     /// WARN: work was cancelled because its membership is lost and other members have it.
     Cancelled(CycleId),
     /// ERROR: the wall clock differs from the other members' clocks; this agent writes no plan.
-    ClockOff {
+    ClockSkew {
         /// The difference.
         by: Duration,
         /// Whether this clock is ahead.
@@ -55,16 +55,16 @@ pub enum Notice {
         versions: Versions,
     },
     /// ERROR: a key in etcd is invalid.
-    Bad(BadValue),
+    InvalidRecord(InvalidRecord),
     /// WARN: members with the same units have different meters configured.
-    Drift,
+    ConfigMismatch,
     /// INFO: they have the same meters again.
-    NoDrift,
+    ConfigMatches,
 }
 
 /// The severity of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Gravity {
+pub enum Severity {
     /// A change of state.
     Info,
     /// A problem that was recovered.
@@ -75,22 +75,23 @@ pub enum Gravity {
 
 impl Notice {
     /// Returns the severity.
-    pub fn gravity(&self) -> Gravity {
+    pub fn severity(&self) -> Severity {
         match self {
             Self::Joined(_)
-            | Self::StoreBack
+            | Self::StoreRestored
             | Self::Takeover { .. }
             | Self::ClockAgrees
-            | Self::NoDrift => Gravity::Info,
+            | Self::ConfigMatches => Severity::Info,
             Self::LostMembership
             | Self::StoreLost
             | Self::NoPlanInTime(_)
-            | Self::FinishedAlone(_)
+            | Self::FinishedWithoutMembership(_)
             | Self::Cancelled(_)
-            | Self::Drift => Gravity::Warn,
-            Self::IdTaken { .. } | Self::ClockOff { .. } | Self::UnknownVersions { .. } | Self::Bad(_) => {
-                Gravity::Error
-            }
+            | Self::ConfigMismatch => Severity::Warn,
+            Self::DuplicateId { .. }
+            | Self::ClockSkew { .. }
+            | Self::UnknownVersions { .. }
+            | Self::InvalidRecord(_) => Severity::Error,
         }
     }
 }
@@ -100,11 +101,11 @@ impl fmt::Display for Notice {
         match self {
             Self::Joined(incarnation) => write!(out, "joined the pool with incarnation {incarnation}"),
             Self::LostMembership => out.write_str("lost the pool membership, joining again"),
-            Self::IdTaken { host } => {
+            Self::DuplicateId { host } => {
                 write!(out, "agent.id is already in use by an agent on host {host}")
             }
             Self::StoreLost => out.write_str("etcd is unreachable"),
-            Self::StoreBack => out.write_str("etcd is reachable again"),
+            Self::StoreRestored => out.write_str("etcd is reachable again"),
             Self::NoPlanInTime(cycle) => write!(out, "no plan in time for {cycle}"),
             Self::Takeover { cycle, gone } => {
                 write!(out, "taking over in {cycle} from")?;
@@ -113,7 +114,7 @@ impl fmt::Display for Notice {
                 }
                 Ok(())
             }
-            Self::FinishedAlone(cycle) => {
+            Self::FinishedWithoutMembership(cycle) => {
                 write!(
                     out,
                     "finishing {cycle} after losing the membership; no other member has its units"
@@ -125,7 +126,7 @@ impl fmt::Display for Notice {
                     "cancelled {cycle}; the membership is lost and other members have its units"
                 )
             }
-            Self::ClockOff { by, ahead } => {
+            Self::ClockSkew { by, ahead } => {
                 let side = if *ahead { "ahead of" } else { "behind" };
                 write!(
                     out,
@@ -141,9 +142,13 @@ impl fmt::Display for Notice {
                 "plans of {schedule} are written in protocol {} with hash {}, which this version does not support",
                 versions.protocol, versions.hash
             ),
-            Self::Bad(bad) => write!(out, "invalid key in etcd: {bad}"),
-            Self::Drift => out.write_str("members with the same units have different meters configured"),
-            Self::NoDrift => out.write_str("members with the same units have the same meters configured again"),
+            Self::InvalidRecord(invalid) => write!(out, "invalid key in etcd: {invalid}"),
+            Self::ConfigMismatch => {
+                out.write_str("members with the same units have different meters configured")
+            }
+            Self::ConfigMatches => {
+                out.write_str("members with the same units have the same meters configured again")
+            }
         }
     }
 }

@@ -95,10 +95,10 @@ mod tests {
     #[test]
     fn the_ranking_is_fixed_for_all_versions() {
         let members = Ownership::among(["a", "b", "c"].into_iter().filter_map(AgentId::new));
-        let told = ["", "vm-1", "vm-2", "volume/ü"].map(|key| {
+        let rankings = ["", "vm-1", "vm-2", "volume/ü"].map(|key| {
             let ranking: Vec<_> = members.ranking(key).iter().map(|id| id.as_str()).collect();
             ranking.join("")
         });
-        insta::assert_debug_snapshot!(told);
+        insta::assert_debug_snapshot!(rankings);
     }
 }

@@ -2,8 +2,8 @@
 
 use nephoscope_model::ScheduleId;
 
-use super::bad::BadValue;
 use super::ids::{AgentId, Incarnation, Revision};
+use super::invalid::InvalidRecord;
 use super::mark::{GiveUps, Marks};
 use super::member::Member;
 use super::plan::Plan;
@@ -53,7 +53,7 @@ pub enum Content {
     /// A valid value of the key's kind.
     Value(Value),
     /// An invalid value.
-    Bad(BadValue),
+    Invalid(InvalidRecord),
     /// The key was deleted, or its lease expired.
     Deleted,
 }

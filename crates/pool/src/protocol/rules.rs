@@ -14,7 +14,7 @@ pub struct Rules {
     /// Only members with a unit are ranked for its resources.
     pub units: bool,
     /// A plan is written only if the known plan is unchanged, and with a greater start.
-    pub monotony: bool,
+    pub monotonic_plans: bool,
     /// Every membership has a new incarnation.
     pub new_incarnation: bool,
     /// A plan is written only while its writer's own key exists.
@@ -31,7 +31,7 @@ impl Rules {
         takeover: true,
         fence: true,
         units: true,
-        monotony: true,
+        monotonic_plans: true,
         new_incarnation: true,
         writer_key: true,
     };
@@ -50,7 +50,7 @@ impl Rules {
             Ok("takeover") => rules.takeover = false,
             Ok("fence") => rules.fence = false,
             Ok("units") => rules.units = false,
-            Ok("monotony") => rules.monotony = false,
+            Ok("monotonic_plans") => rules.monotonic_plans = false,
             Ok("new_incarnation") => rules.new_incarnation = false,
             Ok("writer_key") => rules.writer_key = false,
             _ => {}

@@ -13,7 +13,7 @@ use super::mark::GiveUps;
 use super::plan::Plan;
 
 /// The number of remembered plans, which are used while etcd is unreachable.
-const REMEMBERED: usize = 2;
+const MAX_KNOWN_PLANS: usize = 2;
 
 /// The maximum number of cycles that can still be taken over. More exist only if the interval is much shorter than the
 /// lease; then nothing is taken over in the oldest of them.
@@ -26,15 +26,15 @@ pub(super) struct Schedule {
     pub(super) interval: Option<Duration>,
     pub(super) cycles: BTreeMap<Timestamp, Cycle>,
     /// The last plans, the newest last.
-    pub(super) plans: VecDeque<Remembered>,
+    pub(super) plans: VecDeque<KnownPlan>,
     /// The plan that is being written, and the revision of the plan that it replaces.
     pub(super) writing: Option<(Arc<Plan>, Revision)>,
     /// Whether the plan is being read.
     pub(super) reading: bool,
-    pub(super) marks: Upkeep,
+    pub(super) marks: PendingWrite,
     /// The units that were given up in these cycles.
     pub(super) given_up: GiveUps,
-    pub(super) give_ups: Upkeep,
+    pub(super) give_ups: PendingWrite,
     pub(super) takeover: TakeoverState,
     /// Set if the newest cycle had no plan in time: whether it was polled nevertheless.
     pub(super) missed: Option<bool>,
@@ -42,7 +42,7 @@ pub(super) struct Schedule {
 
 /// A known plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Remembered {
+pub(super) struct KnownPlan {
     pub(super) plan: Arc<Plan>,
     /// This agent's number in it, by any incarnation of this process.
     pub(super) me: Option<usize>,
@@ -50,7 +50,7 @@ pub(super) struct Remembered {
 
 /// The pending write of a record, which is written as a whole, one write after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Upkeep {
+pub(super) struct PendingWrite {
     /// The latest time of the next write, if the value has changed.
     pub(super) due: Option<BootTime>,
     /// Whether a write is pending.
@@ -74,16 +74,16 @@ pub(super) enum TakeoverState {
 impl Schedule {
     /// Stores a plan if it is newer than the known ones: of a later cycle or, if the key was `recreated`, of any other
     /// cycle. Returns whether it was stored.
-    pub(super) fn remember(&mut self, plan: Arc<Plan>, me: Option<usize>, anew: bool) -> bool {
+    pub(super) fn store_plan(&mut self, plan: Arc<Plan>, me: Option<usize>, recreated: bool) -> bool {
         let newer =
-            |last: &Remembered| last.plan.start < plan.start || (anew && last.plan.start > plan.start);
+            |last: &KnownPlan| last.plan.start < plan.start || (recreated && last.plan.start > plan.start);
         if !self.plans.back().is_none_or(newer) {
             return false;
         }
-        if self.plans.len() == REMEMBERED {
+        if self.plans.len() == MAX_KNOWN_PLANS {
             self.plans.pop_front();
         }
-        self.plans.push_back(Remembered { plan, me });
+        self.plans.push_back(KnownPlan { plan, me });
         true
     }
 
@@ -102,28 +102,28 @@ impl Schedule {
         self.writing = None;
         self.reading = false;
         self.takeover = TakeoverState::Idle;
-        self.marks = Upkeep::default();
-        self.give_ups = Upkeep::default();
+        self.marks = PendingWrite::default();
+        self.give_ups = PendingWrite::default();
         // Units that were given up under another membership say nothing about this one.
         self.given_up = GiveUps::default();
     }
 }
 
-impl Upkeep {
+impl PendingWrite {
     /// Schedules a write: at once if the cycle is `complete`, otherwise within a third of the interval, together with later
     /// changes.
-    pub(super) fn wanted(&mut self, now: BootTime, interval: Duration, all: bool) {
-        let due = if all { now } else { now.plus(interval / 3) };
+    pub(super) fn schedule(&mut self, now: BootTime, interval: Duration, complete: bool) {
+        let due = if complete { now } else { now.plus(interval / 3) };
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
     /// Schedules a write at this time.
-    pub(super) fn now(&mut self, now: BootTime) {
-        self.due = Some(now);
+    pub(super) fn schedule_at(&mut self, at: BootTime) {
+        self.due = Some(at);
     }
 
     /// Marks the write as started.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn start(&mut self) {
         self.due = None;
         self.writing = true;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nephoscope_model::{ScheduleId, Timestamp};
 
 use super::ids::{AgentId, Incarnation};
-use super::lease::Standing;
+use super::lease::LeaseState;
 use super::member::Versions;
 
 /// The status of an agent in its pool.
@@ -18,7 +18,7 @@ pub struct Status {
     pub reasons: Vec<Reason>,
     /// The number of known members, including this agent and leaving ones.
     pub members: usize,
-    /// The schedules with shared units that this agent carries.
+    /// The schedules with shared units of this agent.
     pub schedules: Vec<ScheduleStatus>,
 }
 
@@ -34,7 +34,7 @@ pub enum Membership {
         /// Its incarnation.
         incarnation: Incarnation,
         /// The state of its lease.
-        lease: Standing,
+        lease: LeaseState,
         /// Whether it is stopping.
         leaving: bool,
     },
@@ -61,7 +61,7 @@ pub enum Reason {
     /// It is not a member yet, or no longer, and is joining.
     NotJoined,
     /// Another running agent uses its id.
-    IdTaken {
+    DuplicateId {
         /// The host of the other agent.
         host: String,
     },
@@ -71,9 +71,9 @@ pub enum Reason {
         polling: bool,
     },
     /// The lease was not acknowledged for so long that it may have expired.
-    LeaseDoubtful,
+    LeaseUnconfirmed,
     /// The clock differs from the other members' clocks: this agent writes no plan.
-    ClockOff {
+    ClockSkew {
         /// The difference.
         by: Duration,
     },
@@ -92,12 +92,12 @@ pub enum Reason {
         polled: bool,
     },
     /// A key in etcd is invalid.
-    BadKey {
+    InvalidKey {
         /// The key.
         key: String,
     },
     /// A member with the same units has different meters configured.
-    Drift {
+    ConfigMismatch {
         /// One such member.
         member: AgentId,
     },
@@ -107,12 +107,12 @@ impl Reason {
     /// Returns whether due shared units are not polled because of this, so that the agent is not ready.
     pub fn stops_polling(&self) -> bool {
         match self {
-            Self::NotJoined | Self::IdTaken { .. } | Self::UnknownVersions { .. } => true,
+            Self::NotJoined | Self::DuplicateId { .. } | Self::UnknownVersions { .. } => true,
             // Shared units are polled by other members' plans, but an operator must set the clock.
-            Self::ClockOff { .. } => true,
+            Self::ClockSkew { .. } => true,
             Self::StoreLost { polling } => !polling,
             Self::NoPlan { polled, .. } => !polled,
-            Self::LeaseDoubtful | Self::BadKey { .. } | Self::Drift { .. } => false,
+            Self::LeaseUnconfirmed | Self::InvalidKey { .. } | Self::ConfigMismatch { .. } => false,
         }
     }
 
@@ -120,14 +120,14 @@ impl Reason {
     pub fn name(&self) -> &'static str {
         match self {
             Self::NotJoined => "not_joined",
-            Self::IdTaken { .. } => "id_taken",
+            Self::DuplicateId { .. } => "duplicate_id",
             Self::StoreLost { .. } => "degraded",
-            Self::LeaseDoubtful => "lease_doubtful",
-            Self::ClockOff { .. } => "clock_off",
+            Self::LeaseUnconfirmed => "lease_unconfirmed",
+            Self::ClockSkew { .. } => "clock_skew",
             Self::UnknownVersions { .. } => "unknown_versions",
             Self::NoPlan { .. } => "no_plan",
-            Self::BadKey { .. } => "bad_key",
-            Self::Drift { .. } => "drift",
+            Self::InvalidKey { .. } => "invalid_key",
+            Self::ConfigMismatch { .. } => "config_mismatch",
         }
     }
 }
@@ -136,15 +136,17 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJoined => out.write_str("not a member of the pool"),
-            Self::IdTaken { host } => write!(out, "agent.id is already in use by an agent on host {host}"),
+            Self::DuplicateId { host } => {
+                write!(out, "agent.id is already in use by an agent on host {host}")
+            }
             Self::StoreLost { polling: true } => {
                 out.write_str("etcd is unreachable, polling by the last plans")
             }
             Self::StoreLost { polling: false } => {
                 out.write_str("etcd is unreachable, shared units are not polled")
             }
-            Self::LeaseDoubtful => out.write_str("the lease was not acknowledged in time"),
-            Self::ClockOff { by } => write!(
+            Self::LeaseUnconfirmed => out.write_str("the lease was not acknowledged in time"),
+            Self::ClockSkew { by } => write!(
                 out,
                 "the clock differs by {:.3} s from the clocks of the other members",
                 by.as_secs_f64()
@@ -168,8 +170,8 @@ impl fmt::Display for Reason {
                 out,
                 "no plan in time for the last cycle of {schedule}, not polled"
             ),
-            Self::BadKey { key } => write!(out, "invalid key in etcd: {key}"),
-            Self::Drift { member } => {
+            Self::InvalidKey { key } => write!(out, "invalid key in etcd: {key}"),
+            Self::ConfigMismatch { member } => {
                 write!(out, "{member} has the same units but different meters configured")
             }
         }

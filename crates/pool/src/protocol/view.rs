@@ -7,9 +7,9 @@ use std::sync::Arc;
 use nephoscope_model::{ScheduleId, Timestamp};
 
 use super::action::Scope;
-use super::bad::{BadReason, BadValue};
 use super::event::Snapshot;
 use super::ids::{AgentId, Incarnation, Revision, UnitHash};
+use super::invalid::{InvalidReason, InvalidRecord};
 use super::mark::GiveUps;
 use super::member::Member;
 use super::plan::Plan;
@@ -55,7 +55,7 @@ impl Departed {
 pub(super) struct Slot<T> {
     pub(super) created: Revision,
     pub(super) revision: Revision,
-    pub(super) value: Result<Arc<T>, BadValue>,
+    pub(super) value: Result<Arc<T>, InvalidRecord>,
 }
 
 impl View {
@@ -71,7 +71,7 @@ impl View {
             Key::Member(id) => {
                 let value = match content {
                     Content::Value(Value::Member(member)) => Some(Ok(Arc::new(member))),
-                    other => other.bad(),
+                    other => other.invalid(),
                 };
                 let before = self.incarnation(&id);
                 let new = put(&mut self.members, id.clone(), created, revision, value);
@@ -85,14 +85,14 @@ impl View {
             Key::Plan(schedule) => {
                 let value = match content {
                     Content::Value(Value::Plan(plan)) => Some(Ok(Arc::new(plan))),
-                    other => other.bad(),
+                    other => other.invalid(),
                 };
                 put(&mut self.plans, schedule, created, revision, value)
             }
             Key::GiveUps(schedule, of) => {
                 let value = match content {
                     Content::Value(Value::GiveUps(give_ups)) => Some(Ok(Arc::new(give_ups))),
-                    other => other.bad(),
+                    other => other.invalid(),
                 };
                 put(&mut self.give_ups, (schedule, of), created, revision, value)
             }
@@ -243,7 +243,7 @@ impl View {
     }
 
     /// Returns the invalid keys.
-    pub(super) fn bad(&self) -> impl Iterator<Item = &BadValue> {
+    pub(super) fn invalid(&self) -> impl Iterator<Item = &InvalidRecord> {
         let members = self.members.values().filter_map(|slot| slot.value.as_ref().err());
         let plans = self.plans.values().filter_map(|slot| slot.value.as_ref().err());
         let give_ups = self
@@ -256,14 +256,14 @@ impl View {
 
 impl Content {
     /// Returns the error of an invalid value; `None` if the key was deleted.
-    fn bad<T>(self) -> Option<Result<T, BadValue>> {
+    fn invalid<T>(self) -> Option<Result<T, InvalidRecord>> {
         match self {
             Self::Deleted => None,
-            Self::Bad(bad) => Some(Err(bad)),
+            Self::Invalid(invalid) => Some(Err(invalid)),
             // Only a driver that confuses keys does this.
-            Self::Value(_) => Some(Err(BadValue {
+            Self::Value(_) => Some(Err(InvalidRecord {
                 key: String::new(),
-                reason: BadReason::Key,
+                reason: InvalidReason::Key,
             })),
         }
     }
@@ -274,7 +274,7 @@ fn put<K: Ord, T>(
     key: K,
     created: Revision,
     revision: Revision,
-    value: Option<Result<Arc<T>, BadValue>>,
+    value: Option<Result<Arc<T>, InvalidRecord>>,
 ) -> bool {
     let place = slots.entry(key);
     if let Place::Occupied(slot) = &place

@@ -4,7 +4,7 @@ use nephoscope_plugin::Secret;
 use nephoscope_pool::etcd::{Identity, Store, StoreError, StoreOptions, TlsFiles, User};
 use nephoscope_tests::Etcd;
 
-use crate::stores::{at_last, broken, changes, options, snapshot, soon, text};
+use crate::stores::{broken, changes, eventually, options, snapshot, soon, text};
 
 fn tls(etcd: &Etcd) -> StoreOptions {
     let certificates = etcd.certificates.as_ref().unwrap();
@@ -41,7 +41,7 @@ async fn tls_with_a_client_certificate() {
     snapshot(&mut follow).await;
 
     let certificates = etcd.certificates.as_ref().unwrap();
-    let refused = |files: TlsFiles| {
+    let rejected = |files: TlsFiles| {
         let store = Store::new(StoreOptions {
             tls: files,
             ..tls(&etcd)
@@ -50,7 +50,7 @@ async fn tls_with_a_client_certificate() {
     };
     let right = tls(&etcd).tls;
     // An authority that did not sign etcd's certificate.
-    let error = refused(TlsFiles {
+    let error = rejected(TlsFiles {
         ca: Some(certificates.other_ca.clone()),
         ..right.clone()
     });
@@ -60,7 +60,7 @@ async fn tls_with_a_client_certificate() {
         "{error}"
     );
     // No client certificate.
-    let error = refused(TlsFiles {
+    let error = rejected(TlsFiles {
         identity: None,
         ..right.clone()
     });
@@ -71,7 +71,7 @@ async fn tls_with_a_client_certificate() {
         ("/nowhere.pem".into(), certificates.client_key.clone()),
         ("/dev/zero".into(), certificates.client_key.clone()),
     ] {
-        let error = refused(TlsFiles {
+        let error = rejected(TlsFiles {
             ca: Some(ca),
             identity: Some(Identity {
                 certificate: certificates.client.clone(),
@@ -93,7 +93,7 @@ async fn a_user_with_a_password() {
     let early = with_user(&etcd, "agent", "secret");
     early.put(b"p/a", b"1", None).await.unwrap();
     etcd.protect("agent", "secret", "p/");
-    at_last("the same store to log in", || early.put(b"p/a", b"2", None)).await;
+    eventually("the same store to log in", || early.put(b"p/a", b"2", None)).await;
 
     let store = with_user(&etcd, "agent", "secret");
     store.put(b"p/a", b"3", None).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_revoked_permission_is_reported_and_used_when_granted_again() {
     let error = error.await;
     assert!(matches!(error, StoreError::PermissionDenied { .. }), "{error}");
     etcd.permit("agent");
-    at_last("to be permitted", || store.get(b"p/a")).await;
+    eventually("to be permitted", || store.get(b"p/a")).await;
 }
 
 #[tokio::test]
@@ -180,5 +180,5 @@ async fn a_changed_password_is_reported_as_a_credentials_error() {
     let error = error.await;
     assert!(matches!(error, StoreError::Credentials { .. }), "{error}");
     etcd.change_password("agent", "secret");
-    at_last("to be known again", || store.put(b"p/a", b"3", None)).await;
+    eventually("to be known again", || store.put(b"p/a", b"3", None)).await;
 }

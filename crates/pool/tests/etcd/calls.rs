@@ -44,9 +44,9 @@ async fn writes_are_read_back_and_transactions_check_their_conditions() {
         Condition::Absent("p/a".into()),
         Condition::Holds("p/a".into(), "1".into()),
     ] {
-        let refused = store.transact(change(condition, "3")).await.unwrap().value;
-        let Outcome::Refused(read) = refused else {
-            panic!("done: {refused:?}");
+        let rejected = store.transact(change(condition, "3")).await.unwrap().value;
+        let Outcome::Rejected(read) = rejected else {
+            panic!("done: {rejected:?}");
         };
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].as_ref().unwrap().value, b"2");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nephoscope_pool::etcd::{Store, StoreError};
 use nephoscope_tests::{Etcd, Proxy, Weather};
 
-use crate::stores::{at_last, changes, options, snapshot, soon, store, text, until};
+use crate::stores::{changes, eventually, options, snapshot, soon, store, text, until};
 
 #[tokio::test]
 async fn dead_endpoints_fail_no_call() {
@@ -42,7 +42,7 @@ async fn a_cluster_works_without_one_of_its_nodes() {
     for index in 0..3 {
         etcd.nodes[index].kill();
         let value = format!("without {index}");
-        at_last("a write", || store.put(b"p/a", value.as_bytes(), None)).await;
+        eventually("a write", || store.put(b"p/a", value.as_bytes(), None)).await;
         let expected = format!("p/a={value}");
         until("the change", async || {
             text(&changes(&mut follow).await)
@@ -62,12 +62,16 @@ async fn a_frozen_leader_is_replaced() {
     let leader = etcd.leader();
     etcd.nodes[leader].freeze();
     // The other nodes elect a leader; the outcome of earlier requests to the frozen one is unknown.
-    at_last("a write", || store.put(b"p/a", b"after", None)).await;
-    let entry = at_last("a read", || store.get(b"p/a")).await.value.unwrap();
+    eventually("a write", || store.put(b"p/a", b"after", None)).await;
+    let entry = eventually("a read", || store.get(b"p/a")).await.value.unwrap();
     assert_eq!(entry.value, b"after");
     etcd.nodes[leader].thaw();
     assert_eq!(
-        at_last("a read", || store.get(b"p/a")).await.value.unwrap().value,
+        eventually("a read", || store.get(b"p/a"))
+            .await
+            .value
+            .unwrap()
+            .value,
         b"after"
     );
 }
@@ -91,7 +95,7 @@ async fn without_a_majority_a_call_fails_by_its_deadline_with_the_reason() {
     });
     assert!(!error.await.may_have_happened());
     etcd.start_all();
-    at_last("a write", || store.put(b"p/a", b"3", None)).await;
+    eventually("a write", || store.put(b"p/a", b"3", None)).await;
 }
 
 #[tokio::test]
@@ -107,7 +111,7 @@ async fn a_write_without_an_answer_reports_an_unknown_outcome() {
     let error = store.put(b"p/a", b"3", None).await.unwrap_err();
     assert!(!error.may_have_happened(), "{error}");
     proxy.set(Weather::Fair);
-    at_last("a write", || store.put(b"p/a", b"4", None)).await;
+    eventually("a write", || store.put(b"p/a", b"4", None)).await;
     assert_eq!(store.get(b"p/a").await.unwrap().value.unwrap().value, b"4");
 }
 
@@ -118,7 +122,7 @@ async fn a_slow_network_causes_no_failure() {
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
     proxy.set(Weather::Slow(Duration::from_millis(100)));
     // The first call may time out before the connection is established, which needs several round trips.
-    at_last("a write", || store.put(b"p/a", b"1", None)).await;
+    eventually("a write", || store.put(b"p/a", b"1", None)).await;
     store.put(b"p/a", b"2", None).await.unwrap();
     assert_eq!(store.get(b"p/a").await.unwrap().value.unwrap().value, b"2");
 }

@@ -1,6 +1,6 @@
 //! Watches that break, lag, and encounter compaction.
 
-use nephoscope_pool::etcd::{News, Store, StoreError};
+use nephoscope_pool::etcd::{FollowEvent, Store, StoreError};
 use nephoscope_tests::{Etcd, Proxy, Weather};
 
 use crate::stores::{broken, changes, keys, options, snapshot, soon, store, text};
@@ -68,9 +68,9 @@ async fn a_broken_watch_misses_no_change() {
     let resumed = async {
         loop {
             match follow.next().await.unwrap() {
-                News::Resumed => return,
-                News::Broken(_) => {}
-                news => panic!("before the watch has resumed: {news:?}"),
+                FollowEvent::Resumed => return,
+                FollowEvent::Broken(_) => {}
+                event => panic!("before the watch has resumed: {event:?}"),
             }
         }
     };
@@ -105,14 +105,14 @@ async fn a_silent_watch_ends_as_soon_as_a_call_finds_the_connection_dead() {
         proxies.iter().map(|proxy| etcd.url(proxy.port)).collect(),
     ));
     let (lease, _) = store.grant(std::time::Duration::from_secs(60)).await.unwrap();
-    let mut heart = nephoscope_pool::etcd::Heart::new(store.clone(), lease);
-    heart.beat().await.unwrap();
+    let mut keepalive = nephoscope_pool::etcd::LeaseKeepAlive::new(store.clone(), lease);
+    keepalive.renew().await.unwrap();
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     for (silent, fair) in [(0, 1), (1, 0)] {
         proxies[fair].set(Weather::Fair);
         proxies[silent].set(Weather::HalfOpen);
-        heart.beat().await.unwrap();
+        keepalive.renew().await.unwrap();
         etcd.write("p/a", format!("{silent} is silent"));
         assert_eq!(
             text(&changes(&mut follow).await),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nephoscope_pool::etcd::{Beat, Heart, LeaseId, Store, StoreError};
+use nephoscope_pool::etcd::{LeaseId, LeaseKeepAlive, Renewal, Store, StoreError};
 use nephoscope_tests::{Etcd, Proxy, Weather};
 
 use crate::stores::{changes, options, snapshot, store, text, until};
@@ -20,10 +20,10 @@ async fn a_lease_is_measured_from_the_sending_of_each_keepalive_and_ends_when_re
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
 
-    let mut heart = Heart::new(store.clone(), lease);
+    let mut keepalive = LeaseKeepAlive::new(store.clone(), lease);
     let mut last = Duration::ZERO;
     for _ in 0..3 {
-        let Beat::Alive { sent } = heart.beat().await.unwrap() else {
+        let Renewal::Alive { sent } = keepalive.renew().await.unwrap() else {
             panic!("the lease is gone");
         };
         assert!(sent > last, "each keepalive is measured from its own sending");
@@ -33,15 +33,15 @@ async fn a_lease_is_measured_from_the_sending_of_each_keepalive_and_ends_when_re
     store.revoke(lease).await.unwrap();
     assert_eq!(text(&changes(&mut follow).await), ["p/a is gone"]);
     // On the open stream, on a new one, and again.
-    assert_eq!(heart.beat().await.unwrap(), Beat::Gone);
-    assert_eq!(heart.beat().await.unwrap(), Beat::Gone);
+    assert_eq!(keepalive.renew().await.unwrap(), Renewal::Gone);
+    assert_eq!(keepalive.renew().await.unwrap(), Renewal::Gone);
     assert_eq!(store.time_to_live(lease).await.unwrap(), None);
     store.revoke(lease).await.unwrap();
     let error = store.put(b"p/a", b"2", Some(lease)).await.unwrap_err();
     assert!(matches!(error, StoreError::LeaseGone), "{error}");
     assert_eq!(
-        Heart::new(store, LeaseId(12345)).beat().await.unwrap(),
-        Beat::Gone
+        LeaseKeepAlive::new(store, LeaseId(12345)).renew().await.unwrap(),
+        Renewal::Gone
     );
 }
 
@@ -63,21 +63,21 @@ async fn the_answer_to_a_dropped_keepalive_is_not_used_for_the_next_one() {
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
     let (lease, _) = store.grant(TTL).await.unwrap();
-    let mut heart = Heart::new(store.clone(), lease);
-    heart.beat().await.unwrap();
+    let mut keepalive = LeaseKeepAlive::new(store.clone(), lease);
+    keepalive.renew().await.unwrap();
     proxy.set(Weather::HalfOpen);
     // Polled once, so that it was sent; its answer arrives after the future was dropped.
     {
-        let mut beat = std::pin::pin!(heart.beat());
-        assert!(futures::poll!(beat.as_mut()).is_pending());
+        let mut renewal = std::pin::pin!(keepalive.renew());
+        assert!(futures::poll!(renewal.as_mut()).is_pending());
     }
     store.revoke(lease).await.unwrap_err();
     etcd.with(|mut client| async move { client.lease_revoke(lease.0).await });
     proxy.set(Weather::Fair);
     // The pending answer may report an existing lease. The next keepalive must not use it.
     assert_eq!(
-        until("a keepalive", async || heart.beat().await.ok()).await,
-        Beat::Gone
+        until("a keepalive", async || keepalive.renew().await.ok()).await,
+        Renewal::Gone
     );
 }
 
@@ -89,21 +89,21 @@ async fn a_keepalive_uses_another_endpoint_when_one_is_silent() {
         proxies.iter().map(|proxy| etcd.url(proxy.port)).collect(),
     ));
     let (lease, _) = store.grant(TTL).await.unwrap();
-    let mut heart = Heart::new(store, lease);
-    heart.beat().await.unwrap();
+    let mut keepalive = LeaseKeepAlive::new(store, lease);
+    keepalive.renew().await.unwrap();
     for (silent, fair) in [(0, 1), (1, 0)] {
         proxies[fair].set(Weather::Fair);
         proxies[silent].set(Weather::HalfOpen);
-        assert!(matches!(heart.beat().await.unwrap(), Beat::Alive { .. }));
+        assert!(matches!(keepalive.renew().await.unwrap(), Renewal::Alive { .. }));
     }
     proxies[0].set(Weather::HalfOpen);
-    let error = heart.beat().await.unwrap_err();
+    let error = keepalive.renew().await.unwrap_err();
     assert!(
         !matches!(error, StoreError::LeaseGone),
         "the state of the lease is unknown: {error}"
     );
     proxies[0].set(Weather::Fair);
-    until("a keepalive", async || heart.beat().await.ok()).await;
+    until("a keepalive", async || keepalive.renew().await.ok()).await;
 }
 
 #[tokio::test]
@@ -111,10 +111,10 @@ async fn a_lease_survives_the_loss_of_the_leader() {
     let mut etcd = Etcd::cluster();
     let store = store(&etcd);
     let (lease, _) = store.grant(TTL).await.unwrap();
-    let mut heart = Heart::new(store, lease);
-    heart.beat().await.unwrap();
+    let mut keepalive = LeaseKeepAlive::new(store, lease);
+    keepalive.renew().await.unwrap();
     let leader = etcd.leader();
     etcd.nodes[leader].kill();
-    let beat = until("a keepalive", async || heart.beat().await.ok()).await;
-    assert!(matches!(beat, Beat::Alive { .. }));
+    let renewal = until("a keepalive", async || keepalive.renew().await.ok()).await;
+    assert!(matches!(renewal, Renewal::Alive { .. }));
 }

@@ -12,8 +12,8 @@
 mod access;
 mod calls;
 mod endpoints;
+mod failures;
 mod following;
 mod leases;
 mod pools;
 mod stores;
-mod troubles;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::{
-    Agreed, BootTime, Carried, Coordinator as _, Group, InProgress, Unit, Work, WorkId,
+    Assignment, BootTime, Coordinator as _, Group, InProgress, Registration, Unit, Work, WorkId,
 };
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 use nephoscope_pool::protocol::{self, AgentId, Membership, OnLoss};
@@ -39,7 +39,7 @@ fn unit() -> Unit {
     Unit {
         group: Group::Shared,
         schedule: ScheduleId::new("every:2:0"),
-        listing: "synthetic://200".into(),
+        discovery: "synthetic://200".into(),
         mode: PartitionMode::Resource,
     }
 }
@@ -59,7 +59,7 @@ fn pool_options(endpoints: Vec<String>, id: &str) -> PoolOptions {
             ..options(endpoints)
         },
         prefix: "pool/".to_owned(),
-        memory: None,
+        member_file: None,
         quota: DEFAULT_QUOTA,
     }
 }
@@ -68,14 +68,14 @@ fn agent(etcd: &Etcd, id: &str) -> Pool {
     Pool::start(pool_options(etcd.endpoints(), id), Arc::new(SystemWall))
 }
 
-async fn carry(pool: &Pool) {
+async fn register(pool: &Pool) {
     let units = vec![unit()];
-    let carried = Carried {
+    let registration = Registration {
         units,
         meters: 1,
         in_progress: Vec::new(),
     };
-    pool.carry(carried).await;
+    pool.register(registration).await;
 }
 
 async fn joined(pool: &Pool) {
@@ -99,7 +99,7 @@ fn cycle(ahead: i64) -> (CycleId, Instant) {
 
 /// Runs cycles with some agents until all have a plan with this number of members. Returns the cycle and each agent's
 /// assignment.
-async fn agreed(pools: &[&Pool], members: usize) -> (CycleId, Vec<Agreed>) {
+async fn assignments(pools: &[&Pool], members: usize) -> (CycleId, Vec<Assignment>) {
     let attempt = async || {
         let (cycle, edge) = cycle(0);
         for pool in pools {
@@ -112,20 +112,20 @@ async fn agreed(pools: &[&Pool], members: usize) -> (CycleId, Vec<Agreed>) {
         }
         let whole = all
             .iter()
-            .all(|agreed| agreed.plan.members(&unit()).get() == members);
+            .all(|assignment| assignment.plan.members(&unit()).get() == members);
         whole.then_some((cycle, all))
     };
     until("a plan with all members", attempt).await
 }
 
 /// Returns the owners of each key.
-fn owners(all: &[Agreed]) -> BTreeMap<String, Vec<usize>> {
+fn owners(all: &[Assignment]) -> BTreeMap<String, Vec<usize>> {
     let mut owners: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (agent, agreed) in all.iter().enumerate() {
-        let share = agreed.plan.share(&unit());
+    for (agent, assignment) in all.iter().enumerate() {
+        let share = assignment.plan.share(&unit());
         for key in (0..KEYS).map(|number| format!("r{number}")) {
             let has = owners.entry(key.clone()).or_default();
-            if share.has(&key) {
+            if share.contains(&key) {
                 has.push(agent);
             }
         }
@@ -141,7 +141,7 @@ async fn an_agent_without_shared_units_opens_no_connection() {
         pool_options(vec![etcd.url(proxy.port)], "a"),
         Arc::new(SystemWall),
     );
-    pool.carry(Carried::default()).await;
+    pool.register(Registration::default()).await;
     assert!(pool.etcd_answers(REQUEST).await, "it needs no answer of etcd");
     pool.stopping().await;
     pool.leave().await;
@@ -154,9 +154,9 @@ async fn members_divide_all_keys_and_others_take_over_from_a_leaving_member_at_o
     let etcd = Etcd::start();
     let pools = [agent(&etcd, "a"), agent(&etcd, "b"), agent(&etcd, "c")];
     for pool in &pools {
-        carry(pool).await;
+        register(pool).await;
     }
-    let (cycle, all) = agreed(&pools.each_ref(), 3).await;
+    let (cycle, all) = assignments(&pools.each_ref(), 3).await;
     let owners = owners(&all);
     assert!(
         owners.values().all(|agents| agents.len() == 1),
@@ -176,11 +176,11 @@ async fn members_divide_all_keys_and_others_take_over_from_a_leaving_member_at_o
     assert_eq!(pools[2].status().agent.membership, Membership::Left);
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for pool in &pools[..2] {
-        let Work::Takeover { agreed, .. } = soon("a takeover", pool.next_work()).await else {
+        let Work::Takeover { assignment, .. } = soon("a takeover", pool.next_work()).await else {
             panic!("other work");
         };
-        let share = agreed.plan.share(&unit());
-        for key in owners.keys().filter(|key| share.has(key)) {
+        let share = assignment.plan.share(&unit());
+        for key in owners.keys().filter(|key| share.contains(key)) {
             *taken.entry(key.clone()).or_default() += 1;
         }
     }
@@ -206,12 +206,12 @@ async fn the_first_plan_of_a_schedule_is_for_the_cycle_in_progress() {
         edge,
         interval: HOUR,
     };
-    let carried = Carried {
+    let registration = Registration {
         units: vec![unit()],
         meters: 1,
         in_progress: vec![in_progress],
     };
-    a.carry(carried).await;
+    a.register(registration).await;
     let Work::InProgress { cycle, interval, .. } = soon("the cycle in progress", a.next_work()).await else {
         panic!("other work");
     };
@@ -223,19 +223,22 @@ async fn the_first_plan_of_a_schedule_is_for_the_cycle_in_progress() {
 async fn unfinished_work_of_a_dead_agent_is_taken_over() {
     let etcd = Etcd::start();
     let (a, b) = (agent(&etcd, "a"), agent(&etcd, "b"));
-    carry(&a).await;
-    carry(&b).await;
-    let (_, all) = agreed(&[&a, &b], 2).await;
+    register(&a).await;
+    register(&b).await;
+    let (_, all) = assignments(&[&a, &b], 2).await;
     let owners = owners(&all);
     // Like a crash: nothing is revoked.
     drop(b);
-    let Work::Takeover { agreed, units, .. } = soon("a takeover", a.next_work()).await else {
+    let Work::Takeover {
+        assignment, units, ..
+    } = soon("a takeover", a.next_work()).await
+    else {
         panic!("other work");
     };
     assert_eq!(units, [unit()]);
-    let share = agreed.plan.share(&unit());
+    let share = assignment.plan.share(&unit());
     for (key, agents) in owners {
-        assert_eq!(share.has(&key), agents == [1], "{key}");
+        assert_eq!(share.contains(&key), agents == [1], "{key}");
     }
     assert_eq!(a.status().counts.takeovers, 1);
 }
@@ -244,11 +247,11 @@ async fn unfinished_work_of_a_dead_agent_is_taken_over() {
 async fn an_id_belongs_to_one_running_agent() {
     let etcd = Etcd::start();
     let first = agent(&etcd, "a");
-    carry(&first).await;
+    register(&first).await;
     joined(&first).await;
     let second = agent(&etcd, "a");
-    carry(&second).await;
-    let holder = soon("to be rejected", second.id_is_taken(2 * TTL)).await;
+    register(&second).await;
+    let holder = soon("to be rejected", second.duplicate_id(2 * TTL)).await;
     assert_eq!(holder.host, "host-a");
     let reasons: Vec<_> = second
         .status()
@@ -257,7 +260,7 @@ async fn an_id_belongs_to_one_running_agent() {
         .iter()
         .map(|reason| reason.name())
         .collect();
-    assert_eq!(reasons, ["id_taken"]);
+    assert_eq!(reasons, ["duplicate_id"]);
     // It keeps trying, and joins when the other agent has left.
     first.stopping().await;
     first.leave().await;
@@ -268,21 +271,21 @@ async fn an_id_belongs_to_one_running_agent() {
 async fn a_restarted_agent_revokes_its_old_lease_and_joins_at_once() {
     let etcd = Etcd::start();
     let folder = tempfile::tempdir().unwrap();
-    let memory: PathBuf = folder.path().join("member.json");
+    let member_file: PathBuf = folder.path().join("member.json");
     let start = || {
         let mut options = pool_options(etcd.endpoints(), "a");
-        options.memory = Some(memory.clone());
+        options.member_file = Some(member_file.clone());
         // This test must not wait until a lease expires.
         options.agent.lease_ttl = Duration::from_secs(600);
         Pool::start(options, Arc::new(SystemWall))
     };
     let first = start();
-    carry(&first).await;
+    register(&first).await;
     joined(&first).await;
     let before = etcd.read("pool/members/a");
     drop(first);
     let second = start();
-    carry(&second).await;
+    register(&second).await;
     joined(&second).await;
     let after = etcd.read("pool/members/a");
     assert_ne!(before[0].lease(), after[0].lease());
@@ -293,11 +296,11 @@ async fn a_restarted_agent_revokes_its_old_lease_and_joins_at_once() {
 async fn every_agent_rejoins_after_etcd_was_wiped() {
     let mut etcd = Etcd::start();
     let (a, b) = (agent(&etcd, "a"), agent(&etcd, "b"));
-    carry(&a).await;
-    carry(&b).await;
-    agreed(&[&a, &b], 2).await;
+    register(&a).await;
+    register(&b).await;
+    assignments(&[&a, &b], 2).await;
     etcd.wipe();
-    agreed(&[&a, &b], 2).await;
+    assignments(&[&a, &b], 2).await;
     assert!(a.status().counts.lost > 0 && a.status().counts.joined > 1);
 }
 
@@ -305,7 +308,7 @@ async fn every_agent_rejoins_after_etcd_was_wiped() {
 async fn a_manually_revoked_lease_is_replaced() {
     let etcd = Etcd::start();
     let a = agent(&etcd, "a");
-    carry(&a).await;
+    register(&a).await;
     joined(&a).await;
     let lease = etcd.read("pool/members/a")[0].lease();
     etcd.with(|mut client| async move { client.lease_revoke(lease).await });
@@ -314,11 +317,11 @@ async fn a_manually_revoked_lease_is_replaced() {
     })
     .await;
     // The same for the record lease: the next plan is still written.
-    agreed(&[&a], 1).await;
+    assignments(&[&a], 1).await;
     let plan = etcd.read("pool/plans/");
     let lease = plan[0].lease();
     etcd.with(|mut client| async move { client.lease_revoke(lease).await });
-    agreed(&[&a], 1).await;
+    assignments(&[&a], 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -332,9 +335,9 @@ async fn without_etcd_an_agent_keeps_its_last_share() {
     };
     let a = start(&proxies[0], "a", OnLoss::Continue);
     let b = start(&proxies[1], "b", OnLoss::Pause);
-    carry(&a).await;
-    carry(&b).await;
-    let (_, all) = agreed(&[&a, &b], 2).await;
+    register(&a).await;
+    register(&b).await;
+    let (_, all) = assignments(&[&a, &b], 2).await;
     let before = owners(&all);
     proxies.iter().for_each(|proxy| proxy.set(Weather::HalfOpen));
     until("the agents to notice", async || {
@@ -354,7 +357,7 @@ async fn without_etcd_an_agent_keeps_its_last_share() {
     let kept = a.plan(&cycle).await.unwrap();
     let share = kept.plan.share(&unit());
     for (key, agents) in before {
-        assert_eq!(share.has(&key), agents == [0], "{key}");
+        assert_eq!(share.contains(&key), agents == [0], "{key}");
     }
     let paused = b.plan(&cycle).await.unwrap_err();
     assert!(paused.reason.contains("pause"), "{paused:?}");
@@ -363,9 +366,9 @@ async fn without_etcd_an_agent_keeps_its_last_share() {
             .await
     );
     proxies.iter().for_each(|proxy| proxy.set(Weather::Fair));
-    agreed(&[&a, &b], 2).await;
+    assignments(&[&a, &b], 2).await;
     until("the failures to end", async || {
-        a.status().troubles.is_empty().then_some(())
+        a.status().failures.is_empty().then_some(())
     })
     .await;
 }
@@ -387,12 +390,12 @@ async fn keys_and_live_bytes_do_not_grow_over_time() {
     let etcd = Etcd::start();
     let pools = ["a", "b", "c"].map(|id| agent(&etcd, id));
     for pool in &pools {
-        carry(pool).await;
+        register(pool).await;
     }
     let cycles = async |count| {
         let (mut keys, mut bytes, mut used) = (0, 0, 0);
         for _ in 0..count {
-            let (cycle, _) = agreed(&pools.each_ref(), 3).await;
+            let (cycle, _) = assignments(&pools.each_ref(), 3).await;
             for pool in &pools {
                 pool.finished(&WorkId::of(cycle.clone()), &unit());
             }

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use nephoscope_pool::etcd::{Change, Follow, News, Snapshot, Store, StoreError, StoreOptions, TlsFiles};
+use nephoscope_pool::etcd::{
+    Change, Follow, FollowEvent, Snapshot, Store, StoreError, StoreOptions, TlsFiles,
+};
 use nephoscope_tests::{Etcd, PATIENCE};
 use tokio::time::timeout;
 
@@ -32,7 +34,7 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// Repeats a call until it succeeds.
-pub(crate) async fn at_last<T, R>(what: &str, mut call: impl FnMut() -> R) -> T
+pub(crate) async fn eventually<T, R>(what: &str, mut call: impl FnMut() -> R) -> T
 where
     R: Future<Output = Result<T, StoreError>>,
 {
@@ -57,7 +59,7 @@ pub(crate) async fn until<T>(what: &str, mut call: impl AsyncFnMut() -> Option<T
 pub(crate) async fn snapshot(follow: &mut Follow) -> Snapshot {
     let snapshot = async {
         loop {
-            if let News::Snapshot(snapshot) = follow.next().await.unwrap() {
+            if let FollowEvent::Snapshot(snapshot) = follow.next().await.unwrap() {
                 return snapshot;
             }
         }
@@ -70,9 +72,9 @@ pub(crate) async fn changes(follow: &mut Follow) -> Vec<Change> {
     let changes = async {
         loop {
             match follow.next().await.unwrap() {
-                News::Changes(changes) => return changes,
-                News::Snapshot(snapshot) => panic!("read again: {snapshot:?}"),
-                News::Broken(_) | News::Resumed => {}
+                FollowEvent::Changes(changes) => return changes,
+                FollowEvent::Snapshot(snapshot) => panic!("read again: {snapshot:?}"),
+                FollowEvent::Broken(_) | FollowEvent::Resumed => {}
             }
         }
     };
@@ -83,7 +85,7 @@ pub(crate) async fn changes(follow: &mut Follow) -> Vec<Change> {
 pub(crate) async fn broken(follow: &mut Follow) -> StoreError {
     let broken = async {
         loop {
-            if let News::Broken(error) = follow.next().await.unwrap() {
+            if let FollowEvent::Broken(error) = follow.next().await.unwrap() {
                 return error;
             }
         }

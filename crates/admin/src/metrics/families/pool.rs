@@ -117,7 +117,7 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.watched)),
     },
     Family {
-        name: "nephoscope_etcd_trouble",
+        name: "nephoscope_etcd_unhealthy",
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,
         labels: &["reason"],
@@ -125,13 +125,13 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |snapshot, series| {
             pool(snapshot, |pool| {
                 let mut longest: BTreeMap<&str, f64> = BTreeMap::new();
-                for trouble in &pool.troubles {
-                    let lasts = longest.entry(trouble.name()).or_default();
-                    *lasts = lasts.max(trouble.lasts.as_secs_f64());
+                for failure in &pool.failures {
+                    let duration = longest.entry(failure.name()).or_default();
+                    *duration = duration.max(failure.duration.as_secs_f64());
                 }
                 longest
                     .into_iter()
-                    .try_for_each(|(reason, lasts)| series.amount(&[reason], lasts))
+                    .try_for_each(|(reason, duration)| series.amount(&[reason], duration))
             })
         },
     },

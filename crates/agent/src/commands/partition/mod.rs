@@ -91,7 +91,7 @@ pub(crate) fn partition(origin: &Origin, args: &PartitionArgs) -> Result<Exit, P
     });
     runtimes.end();
     let view = view.map_err(PartitionError::from)?;
-    view.bad
+    view.invalid
         .iter()
         .for_each(|bad| note(&format!("cannot be read: {bad}")));
     show(&Pool { view, units }, args)

@@ -21,9 +21,9 @@ pub(super) fn units(settings: &Settings) -> BTreeMap<UnitHash, String> {
     let units = tasks.iter().flat_map(|task| task.shared_units());
     units
         .map(|unit| {
-            let name = match unit.listing.strip_prefix("static:") {
+            let name = match unit.discovery.strip_prefix("static:") {
                 Some(hash) => format!("{group}-{hash}"),
-                None => format!("{group}-global {}", hide_userinfo(&unit.listing)),
+                None => format!("{group}-global {}", hide_userinfo(&unit.discovery)),
             };
             (UnitHash::of(prefix, unit), name)
         })

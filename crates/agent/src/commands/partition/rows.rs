@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nephoscope_pool::protocol::{AgentId, UnitHash};
-use nephoscope_pool::{PoolView, SeenMember, StandIn};
+use nephoscope_pool::{PoolView, SeenMember, Successor};
 use serde::Serialize;
 
 use super::PartitionError;
@@ -117,14 +117,14 @@ impl Pool {
     pub(super) fn owners(&self, key: &str, without: Option<&str>) -> impl Iterator<Item = OwnerRow> {
         self.view.divided().map(move |unit| {
             let owner = unit.owner(key, without);
-            let why = match owner.stand_in {
-                StandIn::NoCarrier => "nobody carries the unit".to_owned(),
-                StandIn::NotNeeded => "first of its ranking in the plan".to_owned(),
-                StandIn::Next(next) => format!(
+            let why = match owner.successor {
+                Successor::NoCandidate => "nobody carries the unit".to_owned(),
+                Successor::NotNeeded => "first of its ranking in the plan".to_owned(),
+                Successor::Next(next) => format!(
                     "first of its ranking in the plan, but gone since: `{}` takes over what is left undone",
                     next.id
                 ),
-                StandIn::AllGone => {
+                Successor::AllGone => {
                     "first of its ranking in the plan, but all that carry the unit are gone".to_owned()
                 }
             };

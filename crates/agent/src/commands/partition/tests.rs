@@ -22,7 +22,7 @@ fn pool() -> Pool {
         start: Timestamp::from_millis(1_767_323_100_000),
         written: Timestamp::from_millis(1_767_323_099_000),
         writer: id("a"),
-        versions: Versions::OURS,
+        versions: Versions::CURRENT,
         members: ["a", "b", "c"]
             .map(|name| PlanMember {
                 id: id(name),
@@ -36,7 +36,7 @@ fn pool() -> Pool {
         id: id(name),
         member: Member {
             incarnation: Incarnation(1),
-            versions: Versions::OURS,
+            versions: Versions::CURRENT,
             host: format!("host-{name}").into(),
             leaving: name == "c",
             schedules: [(schedule.clone(), [UNIT].into())].into(),

@@ -10,100 +10,102 @@ use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 
 use super::super::MAX_DEATHS;
 use super::super::action::Action;
-use super::super::bad::BadReason;
-use super::super::cycle::{Begun, Cycle, Fate, Progress, Stage, Taken};
-use super::super::division::{Carriers, Claim, Division, Grounds};
+use super::super::cycle::{ClaimedStep, Cycle, MembershipState, Progress, Stage, Started};
+use super::super::division::{Candidates, Claim, ClaimBasis, Division};
 use super::super::event::{Edge, Now, WorkName};
 use super::super::ids::UnitHash;
+use super::super::invalid::InvalidReason;
 use super::super::member::UnitSet;
 use super::super::notice::Notice;
 use super::super::plan::Plan;
 use super::super::schedule::MAX_CYCLES;
 use super::presence::Presence;
-use super::{Machine, Nothing, OnLoss, Out, Place, PlanAnswer};
+use super::{Machine, NoShare, OnLoss, Out, Place, PlanAnswer};
 
 impl Machine {
     /// Announces the edge of a cycle.
     pub(super) fn prepare(&mut self, edge: Edge) {
-        let patience = self.options.plan_patience(edge.interval);
+        let timeout = self.options.plan_timeout(edge.interval);
         let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
         schedule.interval = Some(edge.interval);
         match schedule.cycles.get_mut(&edge.cycle.start) {
             // After a reload or a step of the wall clock the new edge is more accurate.
-            Some(cycle) if cycle.stage == Stage::Coming => *cycle = Cycle::new(edge, patience),
+            Some(cycle) if cycle.stage == Stage::Pending => *cycle = Cycle::new(edge, timeout),
             Some(_) => {}
             None => {
                 schedule
                     .cycles
-                    .insert(edge.cycle.start, Cycle::new(edge, patience));
+                    .insert(edge.cycle.start, Cycle::new(edge, timeout));
             }
         }
     }
 
     /// Records a cycle that was in progress when this agent registered its schedule.
     pub(super) fn in_progress(&mut self, edge: Edge) {
-        let patience = self.options.plan_patience(edge.interval);
+        let timeout = self.options.plan_timeout(edge.interval);
         let schedule = self.schedules.entry(edge.cycle.schedule.clone()).or_default();
         schedule.interval.get_or_insert(edge.interval);
         let cycle = schedule.cycles.entry(edge.cycle.start);
         cycle.or_insert_with(|| Cycle {
             stage: Stage::Idle,
             read: true,
-            ..Cycle::new(edge, patience)
+            ..Cycle::new(edge, timeout)
         });
     }
 
     /// Returns the assignment in this cycle. Called at the edge or later, until the answer is not [`PlanAnswer::Wait`].
     pub fn plan(&mut self, now: Now, cycle: &CycleId) -> PlanAnswer {
         if self.stopping || matches!(self.presence, Presence::Left) {
-            return PlanAnswer::Nothing(Nothing::Stopping);
+            return PlanAnswer::NoShare(NoShare::Stopping);
         }
-        if !self.carried.contains_key(&cycle.schedule) {
-            return PlanAnswer::Nothing(Nothing::NotCarried);
+        if !self.registered.contains_key(&cycle.schedule) {
+            return PlanAnswer::NoShare(NoShare::NotRegistered);
         }
         let Some(known) = self.known_cycle(now, cycle) else {
-            return PlanAnswer::Nothing(Nothing::NoPlan);
+            return PlanAnswer::NoShare(NoShare::NoPlan);
         };
-        if let Some(begun) = known.begun() {
-            return PlanAnswer::Agreed(begun.division.clone());
+        if let Some(started) = known.started() {
+            return PlanAnswer::Assigned(started.division.clone());
         }
-        let (edge, patience) = (known.edge.edge, known.patience);
+        let (edge, deadline) = (known.edge.edge, known.plan_deadline);
         let plan = self
             .schedules
             .get(&cycle.schedule)
             .and_then(|schedule| schedule.plan_of(cycle.start).cloned());
         let answer = match plan {
             Some(plan) => match self.place_in(&plan) {
-                Place::Current(me) => self.begin_by_plan(cycle, plan, me, edge),
-                Place::Former(me) if self.incarnation().is_some() => self.begin_alone(cycle, plan, me),
-                Place::Former(_) if now.boot < patience && self.store => return PlanAnswer::Wait,
-                Place::Former(_) => self.begin_by_former_plans(cycle),
-                Place::None => Err(Nothing::NotListed),
+                Place::Current(me) => self.start_by_plan(cycle, plan, me, edge),
+                Place::Former(me) if self.incarnation().is_some() => {
+                    self.start_without_membership(cycle, plan, me)
+                }
+                Place::Former(_) if now.boot < deadline && self.store => return PlanAnswer::Wait,
+                Place::Former(_) => self.start_by_earlier_plans(cycle),
+                Place::None => Err(NoShare::NotListed),
             },
-            None if self.unknown_versions(&cycle.schedule) => Err(Nothing::UnknownVersions),
-            None if now.boot < patience && self.store => return PlanAnswer::Wait,
-            None => self.begin_by_former_plans(cycle),
+            None if self.unknown_versions(&cycle.schedule) => Err(NoShare::UnknownVersions),
+            None if now.boot < deadline && self.store => return PlanAnswer::Wait,
+            None => self.start_by_earlier_plans(cycle),
         };
         let (stage, answer) = match answer {
-            Ok(begun) => {
-                let division = begun.division.clone();
+            Ok(started) => {
+                let division = started.division.clone();
                 // Other members have all of it while their memberships last.
-                let none = division.claims.is_empty() && begun.fate != Fate::Lasting;
-                let answer = if none {
-                    PlanAnswer::Nothing(Nothing::NotListed)
+                let nothing_left = division.claims.is_empty() && started.membership != MembershipState::Valid;
+                let answer = if nothing_left {
+                    PlanAnswer::NoShare(NoShare::NotListed)
                 } else {
-                    PlanAnswer::Agreed(division)
+                    PlanAnswer::Assigned(division)
                 };
-                (Stage::Begun(Box::new(begun)), answer)
+                (Stage::Started(Box::new(started)), answer)
             }
-            Err(nothing @ (Nothing::NoPlan | Nothing::Paused)) => (Stage::Idle, PlanAnswer::Nothing(nothing)),
-            Err(nothing) => (Stage::Over, PlanAnswer::Nothing(nothing)),
+            Err(reason @ (NoShare::NoPlan | NoShare::Paused)) => (Stage::Idle, PlanAnswer::NoShare(reason)),
+            Err(reason) => (Stage::Closed, PlanAnswer::NoShare(reason)),
         };
         if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start) {
             known.stage = stage;
         }
         // Members that were not skipped at the edge are taken over from.
-        self.look_for_outs = true;
+        self.check_outs = true;
         answer
     }
 
@@ -119,15 +121,15 @@ impl Machine {
                 let late = now.wall.as_micros().saturating_sub(cycle.start.as_micros());
                 let late = Duration::from_micros(u64::try_from(late).unwrap_or(0));
                 let interval = interval?;
-                let patience = options.plan_patience(interval);
+                let timeout = options.plan_timeout(interval);
                 let edge = Edge {
                     cycle: cycle.clone(),
                     edge: now.boot.minus(late),
                     interval,
                 };
-                let mut known = Cycle::new(edge, patience);
+                let mut known = Cycle::new(edge, timeout);
                 // Events from the meantime may not have arrived yet.
-                known.patience = now.boot.plus(patience);
+                known.plan_deadline = now.boot.plus(timeout);
                 Some(place.insert(known))
             }
         }
@@ -139,23 +141,23 @@ impl Machine {
 
     /// Starts a cycle by its plan: this agent's share, including that of the members that were known to be gone before the
     /// edge.
-    fn begin_by_plan(
+    fn start_by_plan(
         &self,
         cycle: &CycleId,
         plan: Arc<Plan>,
         me: usize,
         edge: BootTime,
-    ) -> Result<Begun, Nothing> {
-        let passed_over = if self.last_out <= edge {
+    ) -> Result<Started, NoShare> {
+        let initially_out = if self.last_out <= edge {
             self.outs(&cycle.schedule, &plan, me)
         } else {
             BTreeMap::new()
         };
         let mut units = BTreeMap::new();
-        let division = self.division(&cycle.schedule, &plan, me, |hash, carriers| {
-            let out = passed_over.get(&hash).cloned().unwrap_or_default();
-            let claim = Claim::planned(carriers, &Grounds::share(me, &out));
-            let step = Taken {
+        let division = self.division(&cycle.schedule, &plan, me, |hash, candidates| {
+            let out = initially_out.get(&hash).cloned().unwrap_or_default();
+            let claim = Claim::planned(candidates, &ClaimBasis::share(me, &out));
+            let step = ClaimedStep {
                 out,
                 works: BTreeSet::from([None]),
             };
@@ -167,51 +169,56 @@ impl Machine {
             units.insert(hash, progress);
             claim
         });
-        Ok(Begun {
+        Ok(Started {
             division: Arc::new(division),
             plan: Some((plan, me)),
             incarnation: self.incarnation(),
-            fate: Fate::Lasting,
+            membership: MembershipState::Valid,
             units,
         })
     }
 
     /// Starts a cycle whose plan lists a membership that was lost since: polls the units without another candidate.
-    fn begin_alone(&self, cycle: &CycleId, plan: Arc<Plan>, me: usize) -> Result<Begun, Nothing> {
+    fn start_without_membership(
+        &self,
+        cycle: &CycleId,
+        plan: Arc<Plan>,
+        me: usize,
+    ) -> Result<Started, NoShare> {
         if self.options.on_loss == OnLoss::Pause {
-            return Err(Nothing::NotListed);
+            return Err(NoShare::NotListed);
         }
-        let alone = self.alone_in(&plan, me);
+        let sole_units = self.sole_units_in(&plan, me);
         let nobody = BTreeSet::new();
-        let division = self.division(&cycle.schedule, &plan, me, |hash, carriers| {
-            let share = Claim::planned(carriers, &Grounds::share(me, &nobody));
-            share.filter(|_| alone.contains(&hash))
+        let division = self.division(&cycle.schedule, &plan, me, |hash, candidates| {
+            let share = Claim::planned(candidates, &ClaimBasis::share(me, &nobody));
+            share.filter(|_| sole_units.contains(&hash))
         });
         let units = plan.members.get(me).map(|member| member.units.clone());
         let left = |hash: &UnitHash| Progress {
-            left: !alone.contains(hash),
+            left: !sole_units.contains(hash),
             ..Progress::own()
         };
         let units = units.iter().flat_map(|units| units.iter());
-        Ok(Begun {
+        Ok(Started {
             units: units.map(|hash| (*hash, left(hash))).collect(),
             division: Arc::new(division),
             plan: Some((plan, me)),
             incarnation: None,
-            fate: Fate::Judged {
+            membership: MembershipState::Resolved {
                 deadline: BootTime::after_boot(Duration::ZERO),
-                alone,
+                sole_units,
             },
         })
     }
 
     /// Starts a cycle without a plan: polls what this agent owned under the last two plans.
-    fn begin_by_former_plans(&self, cycle: &CycleId) -> Result<Begun, Nothing> {
+    fn start_by_earlier_plans(&self, cycle: &CycleId) -> Result<Started, NoShare> {
         if self.options.on_loss == OnLoss::Pause {
-            return Err(Nothing::Paused);
+            return Err(NoShare::Paused);
         }
-        let schedule = self.schedules.get(&cycle.schedule).ok_or(Nothing::NoPlan)?;
-        let mut plans: BTreeMap<UnitHash, Vec<(Carriers, usize)>> = BTreeMap::new();
+        let schedule = self.schedules.get(&cycle.schedule).ok_or(NoShare::NoPlan)?;
+        let mut plans: BTreeMap<UnitHash, Vec<(Candidates, usize)>> = BTreeMap::new();
         let mut listed = None;
         for known in schedule.plans.iter().rev() {
             let Some((me, member)) = known.me.and_then(|me| Some((me, known.plan.members.get(me)?))) else {
@@ -219,25 +226,25 @@ impl Machine {
             };
             listed.get_or_insert_with(|| (*member.units).clone());
             for hash in member.units.iter() {
-                let carriers = self.carriers(&known.plan, *hash);
-                if let Some(place) = carriers.place(me) {
-                    plans.entry(*hash).or_default().push((carriers, place));
+                let candidates = self.candidates(&known.plan, *hash);
+                if let Some(place) = candidates.place(me) {
+                    plans.entry(*hash).or_default().push((candidates, place));
                 }
             }
         }
-        let known_units = self.units.get(&cycle.schedule).ok_or(Nothing::NoPlan)?;
+        let known_units = self.units.get(&cycle.schedule).ok_or(NoShare::NoPlan)?;
         let claims: BTreeMap<_, _> = plans
             .into_iter()
             .filter_map(|(hash, plans)| {
                 let unit = known_units.get(&hash)?.clone();
-                Some((unit, (hash, Arc::new(Claim::former(plans)))))
+                Some((unit, (hash, Arc::new(Claim::by_earlier_plans(plans)))))
             })
             .collect();
         if claims.is_empty() {
-            return Err(Nothing::NoPlan);
+            return Err(NoShare::NoPlan);
         }
         let units = claims.values().map(|(hash, _)| (*hash, Progress::own()));
-        Ok(Begun {
+        Ok(Started {
             units: units.collect(),
             division: Arc::new(Division {
                 listed: listed.unwrap_or_default(),
@@ -245,7 +252,7 @@ impl Machine {
             }),
             plan: None,
             incarnation: self.incarnation(),
-            fate: Fate::Lasting,
+            membership: MembershipState::Valid,
         })
     }
 
@@ -255,7 +262,7 @@ impl Machine {
         schedule: &ScheduleId,
         plan: &Plan,
         me: usize,
-        mut claim: impl FnMut(UnitHash, Carriers) -> Option<Claim>,
+        mut claim: impl FnMut(UnitHash, Candidates) -> Option<Claim>,
     ) -> Division {
         let known_units = self.units.get(schedule);
         let listed = plan.members.get(me).map(|member| (*member.units).clone());
@@ -265,7 +272,7 @@ impl Machine {
             let Some(unit) = known_units.and_then(|units| units.get(hash)) else {
                 continue;
             };
-            if let Some(claim) = claim(*hash, self.carriers(plan, *hash)) {
+            if let Some(claim) = claim(*hash, self.candidates(plan, *hash)) {
                 claims.insert(unit.clone(), (*hash, Arc::new(claim)));
             }
         }
@@ -273,20 +280,20 @@ impl Machine {
     }
 
     /// Returns the members of a plan that divide a unit.
-    pub(super) fn carriers(&self, plan: &Plan, unit: UnitHash) -> Carriers {
+    pub(super) fn candidates(&self, plan: &Plan, unit: UnitHash) -> Candidates {
         if self.rules.units {
-            Carriers::of(plan, unit)
+            Candidates::of(plan, unit)
         } else {
-            Carriers::filtered(plan, |_| true)
+            Candidates::filtered(plan, |_| true)
         }
     }
 
     /// Returns this agent's units of a plan for which no other candidate's membership exists.
-    pub(super) fn alone_in(&self, plan: &Plan, me: usize) -> UnitSet {
+    pub(super) fn sole_units_in(&self, plan: &Plan, me: usize) -> UnitSet {
         let gone = self.gone(plan, me);
         let mine = plan.members.get(me).map(|member| member.units.clone());
         let others_have = |unit: &UnitHash| {
-            self.carriers(plan, *unit)
+            self.candidates(plan, *unit)
                 .numbers()
                 .iter()
                 .any(|number| *number != me && !gone.contains(number))
@@ -319,7 +326,7 @@ impl Machine {
         };
         for unit in mine.units.iter() {
             let out: BTreeSet<u32> = self
-                .carriers(plan, *unit)
+                .candidates(plan, *unit)
                 .numbers()
                 .iter()
                 .filter(|number| **number != me)
@@ -343,7 +350,7 @@ impl Machine {
     /// Returns the time until which a cycle may be taken over. A death at its end is known after a lease and an answer
     /// timeout, and so is the death of each successor.
     pub(super) fn until(&self, cycle: &Cycle) -> BootTime {
-        let plan = cycle.begun().and_then(|begun| begun.plan.as_ref());
+        let plan = cycle.started().and_then(|started| started.plan.as_ref());
         let deaths = plan.map_or(0, |(plan, me)| self.gone(plan, *me).len());
         let waits = u32::try_from(1 + deaths.min(MAX_DEATHS)).unwrap_or(u32::MAX);
         cycle
@@ -376,15 +383,15 @@ impl Machine {
             return;
         };
         let interval = schedule.interval.unwrap_or_default();
-        let Some(begun) = schedule.cycles.get_mut(&work.start).and_then(Cycle::begun_mut) else {
+        let Some(started) = schedule.cycles.get_mut(&work.start).and_then(Cycle::started_mut) else {
             return;
         };
-        if let Some(progress) = begun.units.get_mut(&hash) {
+        if let Some(progress) = started.units.get_mut(&hash) {
             progress.running.remove(&work.takeover);
         }
-        if begun.plan.is_some() && begun.fate == Fate::Lasting {
-            let all = begun.finished();
-            schedule.marks.wanted(now.boot, interval, all);
+        if started.plan.is_some() && started.membership == MembershipState::Valid {
+            let all = started.finished();
+            schedule.marks.schedule(now.boot, interval, all);
         }
     }
 
@@ -394,9 +401,9 @@ impl Machine {
         let cycle = self.cycle_mut(&work.schedule, work.start);
         // For a lost membership no record is needed: other members know that it is lost.
         match cycle {
-            Some(cycle) if cycle.begun().is_some() && !cycle.lasts() => {
-                let begun = cycle.begun_mut();
-                if let Some(progress) = begun.and_then(|begun| begun.units.get_mut(&hash)) {
+            Some(cycle) if cycle.started().is_some() && !cycle.has_valid_membership() => {
+                let started = cycle.started_mut();
+                if let Some(progress) = started.and_then(|started| started.units.get_mut(&hash)) {
                     progress.left = true;
                 }
             }
@@ -410,21 +417,21 @@ impl Machine {
             return;
         };
         if schedule.given_up.cycles.entry(start).or_default().insert(unit) {
-            schedule.give_ups.now(now);
+            schedule.give_ups.schedule_at(now);
         }
     }
 
     /// Records that the engine skipped a cycle.
     pub(super) fn skipped(&mut self, cycle: &CycleId) {
         if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start)
-            && known.begun().is_none()
+            && known.started().is_none()
         {
-            known.stage = Stage::Over;
+            known.stage = Stage::Closed;
         }
     }
 
     /// A stopping agent starts no cycles: gives up its share of plans whose cycles it has not started.
-    pub(super) fn stop_what_is_not_begun(&mut self, now: Now) {
+    pub(super) fn give_up_unstarted_cycles(&mut self, now: Now) {
         if !self.stopping {
             return;
         }
@@ -433,12 +440,12 @@ impl Machine {
             for known in &schedule.plans {
                 let cycle = schedule.cycles.get(&known.plan.start);
                 let over = cycle.is_some_and(|cycle| now.boot >= self.until(cycle));
-                let begun = cycle.is_some_and(|cycle| cycle.begun().is_some());
+                let started = cycle.is_some_and(|cycle| cycle.started().is_some());
                 let Place::Current(me) = self.place_in(&known.plan) else {
                     continue;
                 };
                 if let Some(member) = known.plan.members.get(me)
-                    && !begun
+                    && !started
                     && !over
                 {
                     let units = member.units.iter();
@@ -459,16 +466,16 @@ impl Machine {
             let Some(newest) = schedule.plans.back().map(|known| known.plan.start) else {
                 continue;
             };
-            if !self.carried.contains_key(name) {
+            if !self.registered.contains_key(name) {
                 continue;
             }
             for (start, cycle) in &mut schedule.cycles {
-                let waiting = matches!(cycle.stage, Stage::Coming | Stage::Idle)
-                    || cycle.begun().is_some_and(|begun| begun.plan.is_none());
-                if !waiting || cycle.noted || now.boot < cycle.patience {
+                let waiting = matches!(cycle.stage, Stage::Pending | Stage::Idle)
+                    || cycle.started().is_some_and(|started| started.plan.is_none());
+                if !waiting || cycle.reported || now.boot < cycle.plan_deadline {
                     continue;
                 }
-                cycle.noted = true;
+                cycle.reported = true;
                 if newest < *start {
                     let polled = on_loss == OnLoss::Continue;
                     schedule.missed = Some(polled);
@@ -485,16 +492,16 @@ impl Machine {
         }
         let mut late = Vec::new();
         for (name, schedule) in &self.schedules {
-            if !self.carried.contains_key(name) {
+            if !self.registered.contains_key(name) {
                 continue;
             }
             for (start, cycle) in &schedule.cycles {
-                let wants = match &cycle.stage {
+                let follows = match &cycle.stage {
                     Stage::Idle => now.boot < cycle.end(),
-                    Stage::Begun(begun) => begun.plan.is_none() && now.boot < self.until(cycle),
-                    Stage::Coming | Stage::Over => false,
+                    Stage::Started(started) => started.plan.is_none() && now.boot < self.until(cycle),
+                    Stage::Pending | Stage::Closed => false,
                 };
-                if !wants {
+                if !follows {
                     continue;
                 }
                 if let Some(plan) = schedule.plan_of(*start)
@@ -516,12 +523,12 @@ impl Machine {
         let before = self
             .schedules
             .get(&cycle.schedule)
-            .and_then(|schedule| schedule.cycles.get(&cycle.start)?.begun())
+            .and_then(|schedule| schedule.cycles.get(&cycle.start)?.started())
             .cloned();
         let Some(before) = before else {
             // Nothing of it has started: start it now, and the engine requests the plan.
             if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start) {
-                known.stage = Stage::Coming;
+                known.stage = Stage::Pending;
             }
             out.push(Action::Begin {
                 cycle: cycle.clone(),
@@ -532,38 +539,38 @@ impl Machine {
         };
         let given_up = self.given_up(&cycle.schedule, cycle.start);
         let mut units = before.units.clone();
-        let mut division = self.division(&cycle.schedule, &plan, me, |hash, carriers| {
+        let mut division = self.division(&cycle.schedule, &plan, me, |hash, candidates| {
             let except = before.claim(hash);
             let has_all = except
                 .as_ref()
-                .is_some_and(|claim| claim.includes_share(&carriers));
-            let claim = Claim::planned(carriers, &Grounds::share(me, &nobody))?.without(except);
+                .is_some_and(|claim| claim.includes_share(&candidates));
+            let claim = Claim::planned(candidates, &ClaimBasis::share(me, &nobody))?.without(except);
             let progress = units.entry(hash).or_default();
             let mut works = BTreeSet::from([None]);
-            let mut wanted = None;
+            let mut claimed = None;
             if !has_all && !given_up.contains(&hash) {
                 works.insert(Some(number));
                 progress.running.insert(Some(number));
-                wanted = Some(claim);
+                claimed = Some(claim);
             }
-            progress.steps.push(Taken {
+            progress.steps.push(ClaimedStep {
                 out: nobody.clone(),
                 works,
             });
-            wanted
+            claimed
         });
         division.listed = before.division.listed.clone();
         let incarnation = self.incarnation();
-        if let Some(begun) = self
+        if let Some(started) = self
             .cycle_mut(&cycle.schedule, cycle.start)
-            .and_then(Cycle::begun_mut)
+            .and_then(Cycle::started_mut)
         {
-            begun.plan = Some((plan, me));
-            begun.incarnation = incarnation;
-            begun.fate = Fate::Lasting;
-            begun.units = units;
+            started.plan = Some((plan, me));
+            started.incarnation = incarnation;
+            started.membership = MembershipState::Valid;
+            started.units = units;
         }
-        self.look_for_outs = true;
+        self.check_outs = true;
         if !division.claims.is_empty() {
             self.next_takeover += 1;
             out.push(Action::TakeOver {
@@ -588,7 +595,7 @@ impl Machine {
         self.view.plan(schedule).is_some_and(|slot| {
             slot.value
                 .as_ref()
-                .is_err_and(|bad| matches!(bad.reason, BadReason::Versions(_)))
+                .is_err_and(|invalid| matches!(invalid.reason, InvalidReason::Versions(_)))
         })
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use nephoscope_coordination::{BootTime, Unit};
 
 use super::super::action::Action;
-use super::super::cycle::{Begun, Cycle, Fate};
-use super::super::division::{Claim, Grounds};
+use super::super::cycle::{Cycle, MembershipState, Started};
+use super::super::division::{Claim, ClaimBasis};
 use super::super::event::{Now, WorkName};
 use super::super::ids::UnitHash;
 use super::super::member::UnitSet;
 use super::super::notice::Notice;
-use super::super::{Lease, Standing};
+use super::super::{Lease, LeaseState};
 use super::{Machine, OnLoss, Out, Verdict};
 
 impl Machine {
@@ -26,81 +26,83 @@ impl Machine {
         finished: BootTime,
     ) -> Verdict {
         if !self.rules.fence {
-            return Verdict::HandOver;
+            return Verdict::Allow;
         }
         // The cycle can no longer be taken over, so the owner of its resources is unknown.
-        let Some(begun) = self.begun(work) else {
-            return Verdict::Refuse;
+        let Some(started) = self.started(work) else {
+            return Verdict::Reject;
         };
-        let (deadline, certain) = match (&begun.fate, self.lease()) {
-            (Fate::Judged { deadline, alone }, _) => {
+        let (deadline, certain) = match (&started.membership, self.lease()) {
+            (MembershipState::Resolved { deadline, sole_units }, _) => {
                 let hash = |unit| UnitHash::of(&self.options.group_prefix, unit);
-                let nobody_else = units.iter().all(|unit| alone.contains(&hash(unit)));
+                let nobody_else = units.iter().all(|unit| sole_units.contains(&hash(unit)));
                 (*deadline, Some(nobody_else))
             }
-            (Fate::Lost { deadline }, _) => (*deadline, None),
-            (Fate::Lasting, Some(lease)) => {
-                let held = lease.standing(now) == Standing::Held;
-                (lease.deadline(), held.then_some(true))
+            (MembershipState::Lost { deadline }, _) => (*deadline, None),
+            (MembershipState::Valid, Some(lease)) => {
+                let confirmed = lease.state(now) == LeaseState::Confirmed;
+                (lease.deadline(), confirmed.then_some(true))
             }
             // The cycle was started without a membership, by earlier plans: no plan of the cycle assigns it to other
             // members.
-            (Fate::Lasting, None) => return Verdict::HandOver,
+            (MembershipState::Valid, None) => return Verdict::Allow,
         };
         match certain {
-            _ if finished < deadline => Verdict::HandOver,
-            Some(true) => Verdict::HandOver,
-            Some(false) => Verdict::Refuse,
-            None if self.unanswered && self.options.on_loss == OnLoss::Continue => Verdict::HandOver,
-            None if self.unanswered => Verdict::Refuse,
-            None => Verdict::Ask,
+            _ if finished < deadline => Verdict::Allow,
+            Some(true) => Verdict::Allow,
+            Some(false) => Verdict::Reject,
+            None if self.unanswered && self.options.on_loss == OnLoss::Continue => Verdict::Allow,
+            None if self.unanswered => Verdict::Reject,
+            None => Verdict::Unconfirmed,
         }
     }
 
     /// Decides when etcd did not answer in time, by `on_loss`. Until etcd answers, later samples do not wait.
     pub fn unanswered(&mut self, now: BootTime, work: &WorkName, units: &[Unit], finished: BootTime) -> bool {
-        if self.may_hand_over(now, work, units, finished) == Verdict::Ask {
+        if self.may_hand_over(now, work, units, finished) == Verdict::Unconfirmed {
             self.unanswered = true;
         }
-        self.may_hand_over(now, work, units, finished) == Verdict::HandOver
+        self.may_hand_over(now, work, units, finished) == Verdict::Allow
     }
 
-    fn begun(&self, work: &WorkName) -> Option<&Begun> {
+    fn started(&self, work: &WorkName) -> Option<&Started> {
         self.schedules
             .get(&work.schedule)?
             .cycles
             .get(&work.start)?
-            .begun()
+            .started()
     }
 
     /// Decides about cycles that were started under a lost membership, by the current members of the pool.
-    pub(super) fn judge(&mut self, out: &mut Out) {
-        let mut judged = Vec::new();
+    pub(super) fn resolve_lost_cycles(&mut self, out: &mut Out) {
+        let mut resolved = Vec::new();
         for (name, schedule) in &self.schedules {
             for (start, cycle) in &schedule.cycles {
-                let Some(begun) = cycle.begun() else { continue };
-                let Fate::Lost { deadline } = begun.fate else {
+                let Some(started) = cycle.started() else { continue };
+                let MembershipState::Lost { deadline } = started.membership else {
                     continue;
                 };
-                let alone = match self.options.on_loss {
+                let sole_units = match self.options.on_loss {
                     OnLoss::Pause => UnitSet::new(),
-                    OnLoss::Continue => self.alone_of(name, *start, begun),
+                    OnLoss::Continue => self.sole_units_of(name, *start, started),
                 };
-                judged.push((name.clone(), *start, deadline, alone));
+                resolved.push((name.clone(), *start, deadline, sole_units));
             }
         }
-        for (name, start, deadline, alone) in judged {
+        for (name, start, deadline, sole_units) in resolved {
             let Some(cycle) = self.cycle_mut(&name, start) else {
                 continue;
             };
             let id = cycle.edge.cycle.clone();
-            let Some(begun) = cycle.begun_mut() else { continue };
-            let runs = !begun.finished();
-            let none = alone.is_empty();
-            for (unit, progress) in &mut begun.units {
-                progress.left |= none && !progress.running.is_empty() && !alone.contains(unit);
+            let Some(started) = cycle.started_mut() else {
+                continue;
+            };
+            let runs = !started.finished();
+            let none = sole_units.is_empty();
+            for (unit, progress) in &mut started.units {
+                progress.left |= none && !progress.running.is_empty() && !sole_units.contains(unit);
             }
-            begun.fate = Fate::Judged { deadline, alone };
+            started.membership = MembershipState::Resolved { deadline, sole_units };
             if !runs {
                 continue;
             }
@@ -108,7 +110,7 @@ impl Machine {
                 out.push(Action::Cancel(id.clone()));
                 out.push(Action::Notice(Notice::Cancelled(id)));
             } else {
-                out.push(Action::Notice(Notice::FinishedAlone(id)));
+                out.push(Action::Notice(Notice::FinishedWithoutMembership(id)));
             }
         }
     }
@@ -117,22 +119,27 @@ impl Machine {
     /// they could take over, or etcd is unreachable and they may never have learned about it.
     pub(super) fn take_back(&mut self, now: Now, out: &mut Out) {
         let away = self.is_away(now.boot);
-        let outs = self.look_for_outs && self.incarnation().is_some();
+        let outs = self.check_outs && self.incarnation().is_some();
         if !(outs || away) || self.stopping || self.options.on_loss == OnLoss::Pause {
             return;
         }
         let mut back = Vec::new();
         for (name, schedule) in &self.schedules {
             for (start, cycle) in &schedule.cycles {
-                let Some(begun) = cycle.begun() else { continue };
-                let (Fate::Judged { alone, .. }, Some((plan, me))) = (&begun.fate, &begun.plan) else {
+                let Some(started) = cycle.started() else { continue };
+                let (MembershipState::Resolved { sole_units, .. }, Some((plan, me))) =
+                    (&started.membership, &started.plan)
+                else {
                     continue;
                 };
                 let new: UnitSet = if away {
-                    let left = begun.units.iter().filter(|(_, progress)| progress.left);
+                    let left = started.units.iter().filter(|(_, progress)| progress.left);
                     left.map(|(unit, _)| *unit).collect()
                 } else {
-                    self.alone_in(plan, *me).difference(alone).copied().collect()
+                    self.sole_units_in(plan, *me)
+                        .difference(sole_units)
+                        .copied()
+                        .collect()
                 };
                 let until = self.until(cycle);
                 if !new.is_empty() && now.boot < until {
@@ -151,33 +158,35 @@ impl Machine {
         for (name, start, cycle, plan, me, new, until) in back {
             let number = self.next_takeover;
             let nobody = BTreeSet::new();
-            let Some(begun) = self.cycle_mut(&name, start).and_then(Cycle::begun_mut) else {
+            let Some(started) = self.cycle_mut(&name, start).and_then(Cycle::started_mut) else {
                 continue;
             };
-            match &mut begun.fate {
+            match &mut started.membership {
                 // Resolved again when etcd is back.
-                Fate::Judged { deadline, .. } if away => begun.fate = Fate::Lost { deadline: *deadline },
-                Fate::Judged { alone, .. } => alone.extend(new.iter().copied()),
-                Fate::Lasting | Fate::Lost { .. } => {}
+                MembershipState::Resolved { deadline, .. } if away => {
+                    started.membership = MembershipState::Lost { deadline: *deadline }
+                }
+                MembershipState::Resolved { sole_units, .. } => sole_units.extend(new.iter().copied()),
+                MembershipState::Valid | MembershipState::Lost { .. } => {}
             }
             let mut mine = UnitSet::new();
             for unit in &new {
-                if let Some(progress) = begun.units.get_mut(unit)
+                if let Some(progress) = started.units.get_mut(unit)
                     && std::mem::take(&mut progress.left)
                 {
                     progress.running.insert(Some(number));
                     mine.insert(*unit);
                 }
             }
-            let division = self.division(&name, &plan, me, |hash, carriers| {
-                let share = Claim::planned(carriers, &Grounds::share(me, &nobody));
+            let division = self.division(&name, &plan, me, |hash, candidates| {
+                let share = Claim::planned(candidates, &ClaimBasis::share(me, &nobody));
                 share.filter(|_| mine.contains(&hash))
             });
             if division.claims.is_empty() {
                 continue;
             }
             self.next_takeover += 1;
-            out.push(Action::Notice(Notice::FinishedAlone(cycle.clone())));
+            out.push(Action::Notice(Notice::FinishedWithoutMembership(cycle.clone())));
             out.push(Action::TakeOver {
                 cycle,
                 takeover: number,
@@ -194,14 +203,14 @@ impl Machine {
     }
 
     /// Returns the units of a started cycle that no other member can poll.
-    fn alone_of(
+    fn sole_units_of(
         &self,
         schedule: &nephoscope_model::ScheduleId,
         start: nephoscope_model::Timestamp,
-        begun: &Begun,
+        started: &Started,
     ) -> UnitSet {
-        if let Some((plan, me)) = &begun.plan {
-            return self.alone_in(plan, *me);
+        if let Some((plan, me)) = &started.plan {
+            return self.sole_units_in(plan, *me);
         }
         // The cycle runs by earlier plans. If a plan of the cycle exists after all, other members follow it.
         let plan = self
@@ -209,22 +218,23 @@ impl Machine {
             .get(schedule)
             .and_then(|schedule| schedule.plan_of(start));
         match plan.and_then(|plan| Some((plan, self.place_in(plan).number()?))) {
-            Some((plan, me)) => self.alone_in(plan, me),
-            None => begun.units.keys().copied().collect(),
+            Some((plan, me)) => self.sole_units_in(plan, me),
+            None => started.units.keys().copied().collect(),
         }
     }
 }
 
 impl Cycle {
     /// Returns whether the membership under which the cycle was started is still valid.
-    pub(super) fn lasts(&self) -> bool {
-        self.begun().is_some_and(|begun| begun.fate == Fate::Lasting)
+    pub(super) fn has_valid_membership(&self) -> bool {
+        self.started()
+            .is_some_and(|started| started.membership == MembershipState::Valid)
     }
 }
 
 impl Lease {
     /// Returns whether it cannot have expired.
-    pub fn held(&self, now: BootTime) -> bool {
-        self.standing(now) == Standing::Held
+    pub fn is_confirmed(&self, now: BootTime) -> bool {
+        self.state(now) == LeaseState::Confirmed
     }
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use nephoscope_coordination::BootTime;
 
 use super::super::action::{Action, Condition};
-use super::super::cycle::Fate;
+use super::super::cycle::MembershipState;
 use super::super::event::{Now, Session, Written};
 use super::super::ids::{Incarnation, Revision};
 use super::super::lease::Lease;
 use super::super::member::{Member, Versions};
 use super::super::notice::Notice;
 use super::super::record::{Content, Entry, Key, Value};
-use super::super::{LONGEST_BACKOFF, Standing};
-use super::presence::{Own, Presence};
+use super::super::{LeaseState, MAX_BACKOFF};
+use super::presence::{OwnKeyWrite, Presence};
 use super::{Machine, OnLoss, Out};
 
 /// The first pause between two attempts to join; doubled after each.
@@ -23,7 +23,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The number of former incarnations to remember: more than the last two plans can list.
-const FORMER: usize = 4;
+const MAX_FORMER: usize = 4;
 
 impl Machine {
     /// Returns this agent's current or starting membership.
@@ -46,7 +46,7 @@ impl Machine {
     /// Returns whether this agent is a member with a confirmed lease.
     pub(super) fn holds_lease(&self, now: BootTime) -> bool {
         match &self.presence {
-            Presence::Member { lease, .. } => lease.standing(now) == Standing::Held,
+            Presence::Member { lease, .. } => lease.state(now) == LeaseState::Confirmed,
             _ => false,
         }
     }
@@ -69,8 +69,8 @@ impl Machine {
 
     fn join_again(&mut self, out: &mut Out) {
         let intervals = self.schedules.values().filter_map(|schedule| schedule.interval);
-        let longest = intervals.min().map_or(LONGEST_BACKOFF, |interval| {
-            (interval / 4).clamp(FIRST_BACKOFF, LONGEST_BACKOFF)
+        let longest = intervals.min().map_or(MAX_BACKOFF, |interval| {
+            (interval / 4).clamp(FIRST_BACKOFF, MAX_BACKOFF)
         });
         let doubled = FIRST_BACKOFF.saturating_mul(1 << self.attempts.min(8));
         self.attempts = self.attempts.saturating_add(1);
@@ -95,18 +95,18 @@ impl Machine {
             incarnation,
             lease: Lease::new(sent, self.options.lease_ttl),
         };
-        self.store_back(out);
+        self.store_restored(out);
         // Another store may answer now, whose revisions are unrelated to the known ones.
         self.view.begin(snapshot.clone());
         self.clocks.restart();
-        self.own = Own::default();
+        self.own = OwnKeyWrite::default();
         self.reading_members = false;
         for schedule in self.schedules.values_mut() {
             schedule.forget_requests();
         }
-        self.someone_may_be_out(now.boot);
+        self.note_possible_out(now.boot);
         for entry in &snapshot.entries {
-            self.took_in(now, entry, false, out);
+            self.on_entry(now, entry, false, out);
         }
         self.settle_plans(snapshot.revision);
         let member = self.member(incarnation);
@@ -122,11 +122,11 @@ impl Machine {
     fn member(&self, incarnation: Incarnation) -> Member {
         Member {
             incarnation,
-            versions: Versions::OURS,
+            versions: Versions::CURRENT,
             host: self.options.host.clone(),
             leaving: self.stopping,
             schedules: self
-                .carried
+                .registered
                 .iter()
                 .map(|(schedule, units)| (schedule.clone(), units.keys().copied().collect()))
                 .collect(),
@@ -148,37 +148,37 @@ impl Machine {
                     created: revision,
                 };
                 self.attempts = 0;
-                self.taken = None;
-                self.put_own(member, revision, revision);
+                self.duplicate_host = None;
+                self.apply_own_key(member, revision, revision);
                 out.push(Action::Notice(Notice::Joined(incarnation)));
             }
-            (Presence::Announcing { .. }, Written::Refused(snapshot)) => {
+            (Presence::Announcing { .. }, Written::Rejected(snapshot)) => {
                 let holder = snapshot
                     .entries
                     .into_iter()
                     .find_map(|entry| match entry.content {
                         Content::Value(Value::Member(member)) => Some(member.host.to_string()),
-                        Content::Bad(bad) => Some(bad.to_string()),
+                        Content::Invalid(invalid) => Some(invalid.to_string()),
                         _ => None,
                     });
                 if let Some(host) = holder
-                    && self.taken.as_ref() != Some(&host)
+                    && self.duplicate_host.as_ref() != Some(&host)
                 {
-                    self.taken = Some(host.clone());
-                    out.push(Action::Notice(Notice::IdTaken { host }));
+                    self.duplicate_host = Some(host.clone());
+                    out.push(Action::Notice(Notice::DuplicateId { host }));
                 }
                 self.join_again(out);
             }
             (Presence::Member { created, .. }, Written::Done(revision)) => {
                 let created = *created;
-                self.put_own(member, created, revision);
+                self.apply_own_key(member, created, revision);
             }
-            (Presence::Member { .. }, Written::Refused(_)) => self.lose_membership(out),
+            (Presence::Member { .. }, Written::Rejected(_)) => self.lose_membership(out),
             (Presence::None | Presence::Joining | Presence::Left, _) => {}
         }
     }
 
-    fn put_own(&mut self, member: Member, created: Revision, revision: Revision) {
+    fn apply_own_key(&mut self, member: Member, created: Revision, revision: Revision) {
         self.view.apply(Entry {
             key: self.own_key(),
             revision,
@@ -187,7 +187,7 @@ impl Machine {
         });
     }
 
-    pub(super) fn member_not_written(&mut self, now: Now, out: &mut Out) {
+    pub(super) fn member_write_failed(&mut self, now: Now, out: &mut Out) {
         self.own.writing = None;
         match self.presence {
             // The write may have been executed, under a lease that is revoked now.
@@ -198,7 +198,7 @@ impl Machine {
     }
 
     /// Updates this agent's key if its value has changed.
-    pub(super) fn keep_member(&mut self, now: Now, out: &mut Out) {
+    pub(super) fn update_own_key(&mut self, now: Now, out: &mut Out) {
         let Presence::Member {
             incarnation, created, ..
         } = &self.presence
@@ -212,11 +212,11 @@ impl Machine {
         }
         let member = self.member(incarnation);
         let slot = self.view.member(&self.options.id);
-        let stands = slot.is_some_and(|slot| slot.value.as_ref().is_ok_and(|value| **value == member));
-        if stands {
+        let is_current = slot.is_some_and(|slot| slot.value.as_ref().is_ok_and(|value| **value == member));
+        if is_current {
             return;
         }
-        self.own = Own {
+        self.own = OwnKeyWrite {
             writing: Some(member.clone()),
             retry: None,
         };
@@ -228,7 +228,7 @@ impl Machine {
     }
 
     /// Returns `false` if this agent is a member and its key is not the one that it created.
-    pub(super) fn member_still_stands(&self) -> bool {
+    pub(super) fn own_key_exists(&self) -> bool {
         let Presence::Member {
             incarnation, created, ..
         } = &self.presence
@@ -245,29 +245,33 @@ impl Machine {
             return;
         };
         self.former.push(incarnation);
-        if self.former.len() > FORMER {
+        if self.former.len() > MAX_FORMER {
             self.former.remove(0);
         }
-        self.own = Own::default();
-        self.asking = false;
+        self.own = OwnKeyWrite::default();
+        self.renewing = false;
         self.unanswered = false;
         let deadline = lease.deadline();
         for schedule in self.schedules.values_mut() {
-            for begun in schedule.cycles.values_mut().filter_map(|cycle| cycle.begun_mut()) {
-                if begun.fate == Fate::Lasting {
-                    begun.fate = Fate::Lost { deadline };
+            for started in schedule
+                .cycles
+                .values_mut()
+                .filter_map(|cycle| cycle.started_mut())
+            {
+                if started.membership == MembershipState::Valid {
+                    started.membership = MembershipState::Lost { deadline };
                 }
             }
         }
         if self.options.on_loss == OnLoss::Pause {
-            self.judge(out);
+            self.resolve_lost_cycles(out);
         }
         out.push(Action::Notice(Notice::LostMembership));
         self.join(Duration::ZERO, out);
     }
 
     pub(super) fn kept_alive(&mut self, at: BootTime) {
-        self.asking = false;
+        self.renewing = false;
         self.unanswered = false;
         match &mut self.presence {
             Presence::Announcing { lease, .. } | Presence::Member { lease, .. } => lease.kept_alive(at),
@@ -275,10 +279,10 @@ impl Machine {
         }
     }
 
-    pub(super) fn doubt(&mut self, out: &mut Out) {
-        if !self.asking && self.lease().is_some() {
-            self.asking = true;
-            out.push(Action::AskLease);
+    pub(super) fn confirm_lease(&mut self, out: &mut Out) {
+        if !self.renewing && self.lease().is_some() {
+            self.renewing = true;
+            out.push(Action::RenewLease);
         }
     }
 
@@ -289,10 +293,10 @@ impl Machine {
         }
     }
 
-    pub(super) fn store_back(&mut self, out: &mut Out) {
+    pub(super) fn store_restored(&mut self, out: &mut Out) {
         if !self.store {
             self.store = true;
-            out.push(Action::Notice(Notice::StoreBack));
+            out.push(Action::Notice(Notice::StoreRestored));
         }
         self.unanswered = false;
     }

@@ -9,7 +9,7 @@ mod membership;
 mod planning;
 mod presence;
 mod records;
-mod standing;
+mod status;
 mod takeover;
 #[cfg(test)]
 mod tests;
@@ -26,7 +26,7 @@ use nephoscope_model::Timestamp;
 use super::action::{Action, Scope};
 use super::clocks::Clocks;
 use super::division::Division;
-use super::event::{Carry, Event, Now, Request, Snapshot, Written};
+use super::event::{Event, Now, RegisteredUnits, Request, Snapshot, Written};
 use super::ids::{AgentId, Incarnation, Revision, UnitHash};
 use super::notice::Notice;
 use super::plan::Plan;
@@ -34,9 +34,9 @@ use super::record::{Content, Entry, Key, Value};
 use super::rules::Rules;
 use super::schedule::Schedule;
 use super::view::View;
-use super::{LONGEST_REQUEST_TIMEOUT, REQUEST_TIMEOUT, takeover_wait};
+use super::{MAX_REQUEST_TIMEOUT, MIN_ANSWER_TIMEOUT, takeover_wait};
 
-use self::presence::{Own, Presence};
+use self::presence::{OwnKeyWrite, Presence};
 
 /// The machine's options.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,19 +58,19 @@ pub struct Options {
 impl Options {
     /// Returns how long this agent waits for an answer of etcd before it continues without it: at the fence, and before a
     /// takeover.
-    pub fn patience(&self) -> Duration {
+    pub fn answer_timeout(&self) -> Duration {
         self.request_timeout
-            .clamp(REQUEST_TIMEOUT, LONGEST_REQUEST_TIMEOUT)
+            .clamp(MIN_ANSWER_TIMEOUT, MAX_REQUEST_TIMEOUT)
     }
 
     /// Returns how long after the edge of a cycle its plan is awaited: half of the cycle remains for polling without it.
-    pub fn plan_patience(&self, interval: Duration) -> Duration {
-        self.patience().min(interval / 2).max(REQUEST_TIMEOUT)
+    pub fn plan_timeout(&self, interval: Duration) -> Duration {
+        self.answer_timeout().min(interval / 2).max(MIN_ANSWER_TIMEOUT)
     }
 
     /// Returns the time until a death is known to all members and its work is taken over.
     pub fn takeover_wait(&self) -> Duration {
-        takeover_wait(self.lease_ttl, self.patience())
+        takeover_wait(self.lease_ttl, self.answer_timeout())
     }
 }
 
@@ -87,19 +87,19 @@ pub enum OnLoss {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanAnswer {
     /// This agent's share, for the cycle's own work. The cycle is started.
-    Agreed(Arc<Division>),
+    Assigned(Arc<Division>),
     /// The plan is not known yet: ask again after the next step of the machine.
     Wait,
     /// This agent polls no shared unit in this cycle, unless an [`Action::Begin`] follows.
-    Nothing(Nothing),
+    NoShare(NoShare),
 }
 
 /// The reason why an agent polls no shared unit in a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Nothing {
+pub enum NoShare {
     /// It has no unit of the schedule.
     #[error("no shared unit of the schedule")]
-    NotCarried,
+    NotRegistered,
     /// It stops, or has left.
     #[error("the agent is stopping")]
     Stopping,
@@ -121,12 +121,12 @@ pub enum Nothing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The samples may be sent to the notifier.
-    HandOver,
+    Allow,
     /// They may not: other members have their resources.
-    Refuse,
+    Reject,
     /// It is unknown. Send the machine an [`Event::ConfirmLease`], ask again after each step, and decide after
     /// [`Options::answer_timeout`] with [`Machine::unanswered`].
-    Ask,
+    Unconfirmed,
 }
 
 /// One agent's part in the protocol.
@@ -143,14 +143,14 @@ pub struct Machine {
     /// The number of failed attempts to join in a row.
     attempts: u32,
     /// The host of the agent that uses this agent's id.
-    taken: Option<String>,
+    duplicate_host: Option<String>,
     /// Updates of this agent's key.
-    own: Own,
+    own: OwnKeyWrite,
 
     /// Whether etcd answers, as far as is known.
     store: bool,
     /// Whether an additional keepalive is pending.
-    asking: bool,
+    renewing: bool,
     /// Whether an answer at the fence timed out, and none arrived since.
     unanswered: bool,
     view: View,
@@ -159,9 +159,9 @@ pub struct Machine {
     /// When a member last went out of a cycle: its key disappeared, or it gave up a unit.
     last_out: BootTime,
     /// Whether a member may have gone out of a cycle since the last check.
-    look_for_outs: bool,
+    check_outs: bool,
 
-    carried: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
+    registered: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
     meters: u64,
     /// Units by their hashes: registered ones, and former ones that may still be in plans.
     units: BTreeMap<ScheduleId, BTreeMap<UnitHash, Unit>>,
@@ -171,9 +171,9 @@ pub struct Machine {
 
     clocks: Clocks,
     /// The last reported state of the clock.
-    clock_off: bool,
+    clock_skew: bool,
     /// The last reported state of the configurations.
-    drift: bool,
+    config_mismatch: bool,
 }
 
 /// The actions of a step.
@@ -200,24 +200,24 @@ impl Machine {
             presence: Presence::None,
             former: Vec::new(),
             attempts: 0,
-            taken: None,
-            own: Own::default(),
+            duplicate_host: None,
+            own: OwnKeyWrite::default(),
             store: true,
-            asking: false,
+            renewing: false,
             unanswered: false,
             view: View::default(),
             reading_members: false,
             last_out: start,
-            look_for_outs: false,
-            carried: BTreeMap::new(),
+            check_outs: false,
+            registered: BTreeMap::new(),
             meters: 0,
             units: BTreeMap::new(),
             schedules: BTreeMap::new(),
             next_takeover: 1,
             stopping: false,
             clocks: Clocks::default(),
-            clock_off: false,
-            drift: false,
+            clock_skew: false,
+            config_mismatch: false,
         }
     }
 
@@ -232,19 +232,19 @@ impl Machine {
             Event::Tick => {}
             Event::Session(session) => self.begin_membership(now, session, &mut out),
             Event::Synced(snapshot) => self.synced(now, snapshot, &mut out),
-            Event::Watched(entry) => self.learn(now, entry, true, &mut out),
+            Event::Watched(entry) => self.apply_change(now, entry, true, &mut out),
             Event::KeptAlive { sent } => self.kept_alive(sent),
             Event::LeaseGone => self.lose_membership(&mut out),
             Event::StoreLost => self.store_lost(&mut out),
             Event::Read(scope, snapshot) => self.read(now, scope, snapshot, &mut out),
             Event::Written(key, written) => self.written(now, key, written, &mut out),
             Event::Failed(request) => self.failed(now, &request, &mut out),
-            Event::Carry(carry) => self.carry(carry, &mut out),
+            Event::Register(units) => self.register(units, &mut out),
             Event::Prepare(edge) => self.prepare(edge),
             Event::Finished { work, unit } => self.finished(now, &work, &unit),
             Event::GaveUp { work, unit } => self.gave_up(now, &work, &unit),
             Event::Skipped(cycle) => self.skipped(&cycle),
-            Event::Doubt => self.doubt(&mut out),
+            Event::ConfirmLease => self.confirm_lease(&mut out),
             Event::Stopping => self.stopping = true,
             Event::Leave => {
                 self.leave(&mut out);
@@ -261,7 +261,7 @@ impl Machine {
         let due = schedules.flat_map(|schedule| {
             let cycles = schedule.cycles.values().flat_map(|cycle| {
                 let edge = (!cycle.read).then_some(cycle.edge.edge);
-                [cycle.write_from, edge, Some(cycle.patience)]
+                [cycle.write_from, edge, Some(cycle.plan_deadline)]
             });
             let gathering = match schedule.takeover {
                 super::schedule::TakeoverState::Gathering(until) => Some(until),
@@ -278,15 +278,15 @@ impl Machine {
 
     /// Handles everything that is due.
     fn advance(&mut self, now: Now, out: &mut Out) {
-        if !self.member_still_stands() {
+        if !self.own_key_exists() {
             self.lose_membership(out);
         }
         if self.incarnation().is_some() && !self.is_away(now.boot) {
-            self.judge(out);
+            self.resolve_lost_cycles(out);
         }
-        self.keep_member(now, out);
+        self.update_own_key(now, out);
         self.prune(now.boot);
-        self.stop_what_is_not_begun(now);
+        self.give_up_unstarted_cycles(now);
         self.write_plans(now, out);
         self.read_missing_plans(now, out);
         self.read_unknown_members(out);
@@ -294,45 +294,45 @@ impl Machine {
         self.catch_up(now, out);
         self.take_back(now, out);
         self.start_takeovers(now, out);
-        self.keep_records(now, out);
+        self.write_due_records(now, out);
         self.compare_clocks(out);
         self.compare_meters(out);
     }
 
     /// Registers this agent's units.
-    fn carry(&mut self, carry: Carry, out: &mut Out) {
-        let Carry {
+    fn register(&mut self, registered: RegisteredUnits, out: &mut Out) {
+        let RegisteredUnits {
             units,
             meters,
             in_progress,
-        } = carry;
+        } = registered;
         self.meters = meters;
-        self.carried.clear();
+        self.registered.clear();
         for unit in units {
             let hash = UnitHash::of(&self.options.group_prefix, &unit);
             let known = self.units.entry(unit.schedule.clone()).or_default();
             known.insert(hash, unit.clone());
-            let carried = self.carried.entry(unit.schedule.clone()).or_default();
-            carried.insert(hash, unit);
+            let registered = self.registered.entry(unit.schedule.clone()).or_default();
+            registered.insert(hash, unit);
         }
         for edge in in_progress {
             self.in_progress(edge);
         }
-        for schedule in self.carried.keys() {
+        for schedule in self.registered.keys() {
             self.schedules.entry(schedule.clone()).or_default();
         }
-        if matches!(self.presence, Presence::None) && !self.carried.is_empty() && !self.stopping {
+        if matches!(self.presence, Presence::None) && !self.registered.is_empty() && !self.stopping {
             self.join(Duration::ZERO, out);
         }
     }
 
     /// A watch was interrupted and is open again.
     fn synced(&mut self, now: Now, snapshot: Snapshot, out: &mut Out) {
-        self.store_back(out);
+        self.store_restored(out);
         self.view.replace(snapshot.clone());
-        self.someone_may_be_out(now.boot);
+        self.note_possible_out(now.boot);
         for entry in &snapshot.entries {
-            self.took_in(now, entry, false, out);
+            self.on_entry(now, entry, false, out);
         }
         self.settle_plans(snapshot.revision);
     }
@@ -374,7 +374,7 @@ impl Machine {
     }
 
     /// Applies a change of one key.
-    fn learn(&mut self, now: Now, entry: Entry, fresh: bool, out: &mut Out) {
+    fn apply_change(&mut self, now: Now, entry: Entry, fresh: bool, out: &mut Out) {
         let outs = match (&entry.key, &entry.content) {
             // A new member is not out; one that returns under the same key was gone in between.
             (Key::Member(id), Content::Value(Value::Member(member))) => self
@@ -388,24 +388,24 @@ impl Machine {
             return;
         }
         if outs {
-            self.someone_may_be_out(now.boot);
+            self.note_possible_out(now.boot);
         }
-        self.took_in(now, &entry, fresh, out);
+        self.on_entry(now, &entry, fresh, out);
     }
 
     /// Handles the consequences of an entry that is in the view.
-    fn took_in(&mut self, now: Now, entry: &Entry, fresh: bool, out: &mut Out) {
-        if let Content::Bad(bad) = &entry.content {
-            out.push(Action::Notice(Notice::Bad(bad.clone())));
+    fn on_entry(&mut self, now: Now, entry: &Entry, fresh: bool, out: &mut Out) {
+        if let Content::Invalid(invalid) = &entry.content {
+            out.push(Action::Notice(Notice::InvalidRecord(invalid.clone())));
         }
         if let Key::Plan(schedule) = &entry.key {
-            self.took_in_plan(now, schedule, fresh, out);
+            self.on_plan(now, schedule, fresh, out);
         }
     }
 
-    fn someone_may_be_out(&mut self, now: BootTime) {
+    fn note_possible_out(&mut self, now: BootTime) {
         self.last_out = now;
-        self.look_for_outs = true;
+        self.check_outs = true;
     }
 
     fn read(&mut self, now: Now, scope: Scope, snapshot: Snapshot, out: &mut Out) {
@@ -420,12 +420,12 @@ impl Machine {
                 let (entries, revision) = (snapshot.entries.clone(), snapshot.revision);
                 self.view.replace_scope(&scope, snapshot);
                 for entry in entries {
-                    self.took_in(now, &entry, false, out);
+                    self.on_entry(now, &entry, false, out);
                 }
                 if scope == Scope::Members {
                     self.reading_members = false;
                     self.settle_plans(revision);
-                    self.someone_may_be_out(now.boot);
+                    self.note_possible_out(now.boot);
                 }
             }
         }
@@ -442,17 +442,17 @@ impl Machine {
     fn failed(&mut self, now: Now, request: &Request, out: &mut Out) {
         match request {
             Request::Join => self.join_failed(out),
-            Request::Write(Key::Member(_)) => self.member_not_written(now, out),
-            Request::Write(Key::Plan(schedule)) => self.plan_not_written(now, schedule),
-            Request::Write(key @ (Key::Marks(..) | Key::GiveUps(..))) => self.record_not_written(now, key),
+            Request::Write(Key::Member(_)) => self.member_write_failed(now, out),
+            Request::Write(Key::Plan(schedule)) => self.plan_write_failed(now, schedule),
+            Request::Write(key @ (Key::Marks(..) | Key::GiveUps(..))) => self.record_write_failed(now, key),
             Request::Read(Scope::Plan(schedule)) => {
                 if let Some(state) = self.schedules.get_mut(schedule) {
                     state.reading = false;
                 }
             }
-            Request::Read(Scope::Marks(schedule)) => self.marks_not_read(now, schedule),
+            Request::Read(Scope::Marks(schedule)) => self.marks_read_failed(now, schedule),
             Request::Read(Scope::Members) => self.reading_members = false,
-            Request::AskLease => self.asking = false,
+            Request::RenewLease => self.renewing = false,
         }
     }
 
@@ -493,22 +493,22 @@ impl Place {
 /// Queries of the model.
 #[cfg(test)]
 impl Machine {
-    pub(in crate::protocol) fn runs_by_former_plans(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+    pub(in crate::protocol) fn runs_by_earlier_plans(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
         let cycle = self
             .schedules
             .get(schedule)
             .and_then(|schedule| schedule.cycles.get(&start));
         cycle
-            .and_then(|cycle| cycle.begun())
-            .is_some_and(|begun| begun.plan.is_none())
+            .and_then(|cycle| cycle.started())
+            .is_some_and(|started| started.plan.is_none())
     }
 
-    pub(in crate::protocol) fn has_begun(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
+    pub(in crate::protocol) fn has_started(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
         let cycle = self
             .schedules
             .get(schedule)
             .and_then(|schedule| schedule.cycles.get(&start));
-        cycle.is_some_and(|cycle| cycle.begun().is_some())
+        cycle.is_some_and(|cycle| cycle.started().is_some())
     }
 
     pub(in crate::protocol) fn knows_cycle(&self, schedule: &ScheduleId, start: Timestamp) -> bool {

@@ -7,17 +7,17 @@ use nephoscope_coordination::BootTime;
 use nephoscope_model::{ScheduleId, Timestamp};
 
 use super::super::action::{Action, Condition, Scope};
-use super::super::bad::BadReason;
 use super::super::cycle::{Cycle, Stage};
 use super::super::event::{Now, Written};
 use super::super::hash::hash_fields;
 use super::super::ids::{AgentId, Revision};
+use super::super::invalid::InvalidReason;
 use super::super::member::Versions;
 use super::super::notice::Notice;
 use super::super::plan::{Plan, PlanMember};
 use super::super::ranking::{KeyHash, MemberHash, ranked};
 use super::super::record::{Content, Entry, Key, Value};
-use super::super::{JOIN_SETTLE, LONGEST_LEAD, WRITER_STEP, lead};
+use super::super::{JOIN_SETTLE, MAX_LEAD, WRITER_STEP, lead};
 use super::presence::Presence;
 use super::{Machine, Out};
 
@@ -56,16 +56,16 @@ impl Machine {
         let Presence::Member { since, .. } = &self.presence else {
             return None;
         };
-        let waits = matches!(cycle.stage, Stage::Coming | Stage::Idle);
-        if !waits || self.stopping || !self.carried.contains_key(name) {
+        let waits = matches!(cycle.stage, Stage::Pending | Stage::Idle);
+        if !waits || self.stopping || !self.registered.contains_key(name) {
             return None;
         }
         let slot = self.view.plan(name);
         let planned = slot.and_then(|slot| slot.value.as_ref().ok());
-        if self.rules.monotony && planned.is_some_and(|plan| plan.start >= start) {
+        if self.rules.monotonic_plans && planned.is_some_and(|plan| plan.start >= start) {
             return None;
         }
-        if !self.rules.monotony && cycle.written {
+        if !self.rules.monotonic_plans && cycle.written {
             return None;
         }
         let until = match slot {
@@ -80,8 +80,8 @@ impl Machine {
         if let Some(not_before) = cycle.not_before {
             from = from.max(not_before);
         }
-        let agrees = self.clocks.off(self.clock_limit(name)).is_none();
-        let may_begin = self.view.oldest(&self.options.id) || (agrees && self.clocks.agreed());
+        let agrees = self.clocks.skew(self.clock_limit(name)).is_none();
+        let may_begin = self.view.oldest(&self.options.id) || (agrees && self.clocks.verified());
         if !may_begin {
             return None;
         }
@@ -133,7 +133,7 @@ impl Machine {
         if schedule.writing.is_some() {
             return;
         }
-        let mut versions = Versions::OURS;
+        let mut versions = Versions::CURRENT;
         let mut members = Vec::new();
         // Members with the same configuration share a set.
         let mut sets: Vec<Arc<super::super::member::UnitSet>> = Vec::new();
@@ -167,7 +167,7 @@ impl Machine {
         let expected = self.view.plan(name).map_or(Revision::NONE, |slot| slot.revision);
         let key = Key::Plan(name.clone());
         let mut only_if = Vec::new();
-        if self.rules.monotony {
+        if self.rules.monotonic_plans {
             only_if.push(Condition::Unchanged(key.clone(), expected));
         }
         if self.rules.writer_key {
@@ -187,11 +187,11 @@ impl Machine {
     }
 
     pub(super) fn plan_written(&mut self, now: Now, name: &ScheduleId, written: Written, out: &mut Out) {
-        let taken = self
+        let pending = self
             .schedules
             .get_mut(name)
             .and_then(|schedule| schedule.writing.take());
-        let Some((plan, expected)) = taken else {
+        let Some((plan, expected)) = pending else {
             return;
         };
         match written {
@@ -207,13 +207,13 @@ impl Machine {
                     created,
                     content: Content::Value(Value::Plan((*plan).clone())),
                 };
-                self.learn(now, entry, false, out);
+                self.apply_change(now, entry, false, out);
             }
-            Written::Refused(snapshot) => {
+            Written::Rejected(snapshot) => {
                 if let Some(cycle) = self.cycle_mut(name, plan.start) {
                     cycle.not_before = Some(now.boot.plus(RETRY));
                 }
-                let stands = snapshot
+                let current = snapshot
                     .entries
                     .iter()
                     .find(|entry| matches!(&entry.key, Key::Plan(schedule) if schedule == name))
@@ -221,9 +221,9 @@ impl Machine {
                 let entries = snapshot.entries.clone();
                 self.view.replace_scope(&Scope::Plan(name.clone()), snapshot);
                 for entry in entries {
-                    self.took_in(now, &entry, false, out);
+                    self.on_entry(now, &entry, false, out);
                 }
-                if stands == expected {
+                if current == expected {
                     // The other condition failed: this agent's own key does not exist.
                     self.lose_membership(out);
                 }
@@ -231,7 +231,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn plan_not_written(&mut self, now: Now, name: &ScheduleId) {
+    pub(super) fn plan_write_failed(&mut self, now: Now, name: &ScheduleId) {
         let Some(schedule) = self.schedules.get_mut(name) else {
             return;
         };
@@ -243,26 +243,26 @@ impl Machine {
     }
 
     /// Handles the consequences of a plan that is in the view.
-    pub(super) fn took_in_plan(&mut self, now: Now, name: &ScheduleId, fresh: bool, out: &mut Out) {
+    pub(super) fn on_plan(&mut self, now: Now, name: &ScheduleId, fresh: bool, out: &mut Out) {
         let Some(slot) = self.view.plan(name) else {
             return;
         };
         match &slot.value {
             Ok(plan) => {
                 let plan = plan.clone();
-                let anew = slot.created == slot.revision;
+                let recreated = slot.created == slot.revision;
                 let me = self.place_in(&plan).number();
                 let limit = self.clock_limit(name);
                 if fresh && plan.writer != self.options.id {
                     self.clocks.arrived(now.wall, plan.written, limit);
                 }
                 let schedule = self.schedules.entry(name.clone()).or_default();
-                if schedule.remember(plan, me, anew) {
+                if schedule.store_plan(plan, me, recreated) {
                     schedule.missed = None;
                 }
             }
-            Err(bad) => {
-                if let BadReason::Versions(versions) = bad.reason {
+            Err(invalid) => {
+                if let InvalidReason::Versions(versions) = invalid.reason {
                     let schedule = name.clone();
                     out.push(Action::Notice(Notice::UnknownVersions { schedule, versions }));
                 }
@@ -276,12 +276,12 @@ impl Machine {
             return;
         }
         for (name, schedule) in &mut self.schedules {
-            if schedule.reading || !self.carried.contains_key(name) {
+            if schedule.reading || !self.registered.contains_key(name) {
                 continue;
             }
             let known = schedule.plans.back().map(|known| known.plan.start);
             let missing = schedule.cycles.iter_mut().find(|(start, cycle)| {
-                cycle.stage == Stage::Coming
+                cycle.stage == Stage::Pending
                     && !cycle.read
                     && now.boot >= cycle.edge.edge
                     && known.is_none_or(|known| known < **start)
@@ -297,6 +297,6 @@ impl Machine {
     /// Returns the allowed difference of clocks for the interval of a schedule.
     pub(super) fn clock_limit(&self, name: &ScheduleId) -> Duration {
         let interval = self.schedules.get(name).and_then(|schedule| schedule.interval);
-        interval.map_or(LONGEST_LEAD, lead)
+        interval.map_or(MAX_LEAD, lead)
     }
 }

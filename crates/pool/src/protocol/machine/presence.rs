@@ -30,7 +30,7 @@ pub(super) enum Presence {
 
 /// Updates of this agent's key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Own {
+pub(super) struct OwnKeyWrite {
     /// The value that is being written.
     pub(super) writing: Option<Member>,
     /// The earliest retry after a failed write.

@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// Writes marks and give-ups that are due.
-    pub(super) fn keep_records(&mut self, now: Now, out: &mut Out) {
+    pub(super) fn write_due_records(&mut self, now: Now, out: &mut Out) {
         let Presence::Member { incarnation, .. } = self.presence else {
             return;
         };
@@ -28,30 +28,30 @@ impl Machine {
         }
         for (name, schedule) in &mut self.schedules {
             if schedule.marks.is_due(now.boot) {
-                schedule.marks.begin();
+                schedule.marks.start();
                 out.push(marks_of(name, schedule, incarnation));
             }
             if schedule.give_ups.is_due(now.boot) {
-                schedule.give_ups.begin();
+                schedule.give_ups.start();
                 out.push(give_ups_of(name, schedule, incarnation));
             }
         }
     }
 
     pub(super) fn record_written(&mut self, key: &Key) {
-        if let Some(upkeep) = self.upkeep(key) {
-            upkeep.writing = false;
+        if let Some(pending_write) = self.pending_write(key) {
+            pending_write.writing = false;
         }
     }
 
-    pub(super) fn record_not_written(&mut self, now: Now, key: &Key) {
-        if let Some(upkeep) = self.upkeep(key) {
-            upkeep.writing = false;
-            upkeep.now(now.boot.plus(RETRY));
+    pub(super) fn record_write_failed(&mut self, now: Now, key: &Key) {
+        if let Some(pending_write) = self.pending_write(key) {
+            pending_write.writing = false;
+            pending_write.schedule_at(now.boot.plus(RETRY));
         }
     }
 
-    fn upkeep(&mut self, key: &Key) -> Option<&mut super::super::schedule::Upkeep> {
+    fn pending_write(&mut self, key: &Key) -> Option<&mut super::super::schedule::PendingWrite> {
         if key.incarnation() != self.incarnation() {
             return None;
         }
@@ -66,17 +66,17 @@ impl Machine {
     pub(super) fn give_up_the_rest(&mut self) {
         for schedule in self.schedules.values_mut() {
             for (start, cycle) in &schedule.cycles {
-                let Some(begun) = cycle.begun().filter(|_| cycle.lasts()) else {
+                let Some(started) = cycle.started().filter(|_| cycle.has_valid_membership()) else {
                     continue;
                 };
-                let unfinished = begun
+                let unfinished = started
                     .units
                     .iter()
                     .filter(|(_, progress)| !progress.running.is_empty());
                 let units: Vec<_> = unfinished.map(|(unit, _)| *unit).collect();
                 if !units.is_empty() {
                     schedule.given_up.cycles.entry(*start).or_default().extend(units);
-                    schedule.give_ups.now(self.now);
+                    schedule.give_ups.schedule_at(self.now);
                 }
             }
         }
@@ -97,10 +97,10 @@ impl Machine {
 
 fn marks_of(name: &ScheduleId, schedule: &Schedule, incarnation: Incarnation) -> Action {
     let of = |cycle: &Cycle| {
-        let begun = cycle
-            .begun()
-            .filter(|begun| begun.incarnation == Some(incarnation))?;
-        let marks = begun.marks();
+        let started = cycle
+            .started()
+            .filter(|started| started.incarnation == Some(incarnation))?;
+        let marks = started.marks();
         (!marks.is_empty()).then_some(marks)
     };
     let cycles = schedule.cycles.iter();

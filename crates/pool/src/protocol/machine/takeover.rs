@@ -8,8 +8,8 @@ use nephoscope_coordination::BootTime;
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 
 use super::super::action::{Action, Scope};
-use super::super::cycle::{Begun, Cycle, Taken};
-use super::super::division::{Claim, Grounds};
+use super::super::cycle::{ClaimedStep, Cycle, Started};
+use super::super::division::{Claim, ClaimBasis};
 use super::super::event::{Now, Snapshot};
 use super::super::ids::{Incarnation, UnitHash};
 use super::super::mark::{Marks, Step};
@@ -30,8 +30,8 @@ impl Machine {
         if !self.rules.takeover || self.stopping || !self.holds_lease(now.boot) {
             return;
         }
-        if self.look_for_outs {
-            self.look_for_outs = false;
+        if self.check_outs {
+            self.check_outs = false;
             let names: Vec<_> = self.schedules.keys().cloned().collect();
             for name in names {
                 if !self.has_new_outs(&name, now.boot) {
@@ -63,15 +63,20 @@ impl Machine {
         let Some(schedule) = self.schedules.get(name) else {
             return false;
         };
-        let cycles = schedule.cycles.values().filter(|cycle| cycle.lasts());
+        let cycles = schedule
+            .cycles
+            .values()
+            .filter(|cycle| cycle.has_valid_membership());
         let mut cycles = cycles.filter(|cycle| now < self.until(cycle));
         cycles.any(|cycle| {
-            let Some(begun) = cycle.begun() else { return false };
-            let Some((plan, me)) = &begun.plan else {
+            let Some(started) = cycle.started() else {
+                return false;
+            };
+            let Some((plan, me)) = &started.plan else {
                 return false;
             };
             let outs = self.outs(name, plan, *me);
-            outs.iter().any(|(unit, out)| is_new(begun, *unit, out))
+            outs.iter().any(|(unit, out)| is_new(started, *unit, out))
         })
     }
 
@@ -90,7 +95,7 @@ impl Machine {
             TakeoverState::Idle | TakeoverState::Gathering(_) => return,
         }
         if !self.holds_lease(now.boot) {
-            self.look_for_outs = true;
+            self.check_outs = true;
             return;
         }
         let mut marks = BTreeMap::new();
@@ -99,14 +104,17 @@ impl Machine {
                 (Key::Marks(_, incarnation), Content::Value(Value::Marks(value))) => {
                     marks.insert(incarnation, value);
                 }
-                (_, Content::Bad(bad)) => out.push(Action::Notice(Notice::Bad(bad))),
+                (_, Content::Invalid(invalid)) => out.push(Action::Notice(Notice::InvalidRecord(invalid))),
                 _ => {}
             }
         }
         let Some(schedule) = self.schedules.get(name) else {
             return;
         };
-        let cycles = schedule.cycles.values().filter(|cycle| cycle.lasts());
+        let cycles = schedule
+            .cycles
+            .values()
+            .filter(|cycle| cycle.has_valid_membership());
         let open: Vec<_> = cycles
             .filter(|cycle| now.boot < self.until(cycle))
             .map(|cycle| (cycle.edge.cycle.clone(), self.until(cycle)))
@@ -116,7 +124,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn marks_not_read(&mut self, now: Now, name: &ScheduleId) {
+    pub(super) fn marks_read_failed(&mut self, now: Now, name: &ScheduleId) {
         if let Some(schedule) = self.schedules.get_mut(name) {
             schedule.takeover = TakeoverState::Gathering(now.boot.plus(RETRY));
         }
@@ -131,14 +139,14 @@ impl Machine {
         actions: &mut Out,
     ) {
         let name = &cycle.schedule;
-        let Some(begun) = self
+        let Some(started) = self
             .schedules
             .get(name)
-            .and_then(|schedule| schedule.cycles.get(&cycle.start)?.begun())
+            .and_then(|schedule| schedule.cycles.get(&cycle.start)?.started())
         else {
             return;
         };
-        let Some((plan, me)) = begun.plan.clone() else {
+        let Some((plan, me)) = started.plan.clone() else {
             return;
         };
         let number = self.next_takeover;
@@ -147,19 +155,22 @@ impl Machine {
         let outs = self.outs(name, &plan, me);
         let mut steps = BTreeMap::new();
         let mut newly: BTreeSet<u32> = BTreeSet::new();
-        let division = self.division(name, &plan, me, |unit, carriers| {
+        let division = self.division(name, &plan, me, |unit, candidates| {
             let out = outs.get(&unit)?;
-            if given_up.contains(&unit) || !is_new(begun, unit, out) {
+            if given_up.contains(&unit) || !is_new(started, unit, out) {
                 return None;
             }
-            let taken = begun.units.get(&unit).map_or(&[][..], |progress| &progress.steps);
-            let before = taken.last().map(|step| &step.out);
+            let claimed = started
+                .units
+                .get(&unit)
+                .map_or(&[][..], |progress| &progress.steps);
+            let before = claimed.last().map(|step| &step.out);
             let out: BTreeSet<u32> = out.iter().chain(before.into_iter().flatten()).copied().collect();
             newly.extend(
                 out.iter()
                     .filter(|number| !before.is_some_and(|before| before.contains(number))),
             );
-            let passed_over = taken.first().map(|step| &step.out);
+            let initially_out = claimed.first().map(|step| &step.out);
             let marks = marks_of(marks, &plan, cycle.start, unit, &out);
             // A member that had finished everything, or gave up, has not died on a resource: it stopped.
             let stopped = |number: &u32| {
@@ -172,7 +183,7 @@ impl Machine {
             let dead = gone
                 .iter()
                 .filter_map(|number| u32::try_from(*number).ok())
-                .filter(|number| !passed_over.is_some_and(|out| out.contains(number)))
+                .filter(|number| !initially_out.is_some_and(|out| out.contains(number)))
                 .filter(|number| !stopped(number))
                 .collect();
             // If every member that is out has finished its own share, nothing is left to take over.
@@ -180,25 +191,25 @@ impl Machine {
                 let first = marks.get(number).and_then(|steps| steps.first());
                 first.is_some_and(|step| step.finished)
             });
-            let grounds = Grounds {
+            let basis = ClaimBasis {
                 me,
                 out: &out,
                 before,
                 dead: &dead,
                 marks,
             };
-            let claim = Claim::planned(carriers, &grounds).filter(|_| !all_done);
+            let claim = Claim::planned(candidates, &basis).filter(|_| !all_done);
             let works = claim.is_some().then_some(Some(number));
-            let step = Taken {
+            let step = ClaimedStep {
                 works: works.into_iter().collect(),
                 out,
             };
             steps.insert(unit, step);
             claim
         });
-        if let Some(begun) = self.cycle_mut(name, cycle.start).and_then(Cycle::begun_mut) {
+        if let Some(started) = self.cycle_mut(name, cycle.start).and_then(Cycle::started_mut) {
             for (unit, step) in steps {
-                let progress = begun.units.entry(unit).or_default();
+                let progress = started.units.entry(unit).or_default();
                 progress.running.extend(step.works.iter().copied());
                 progress.steps.push(step);
             }
@@ -225,8 +236,11 @@ impl Machine {
 }
 
 /// Returns whether a member is out of a unit that was not out at the last step of the unit.
-fn is_new(begun: &Begun, unit: UnitHash, out: &BTreeSet<u32>) -> bool {
-    let last = begun.units.get(&unit).and_then(|progress| progress.steps.last());
+fn is_new(started: &Started, unit: UnitHash, out: &BTreeSet<u32>) -> bool {
+    let last = started
+        .units
+        .get(&unit)
+        .and_then(|progress| progress.steps.last());
     !last.is_some_and(|step| out.is_subset(&step.out))
 }
 

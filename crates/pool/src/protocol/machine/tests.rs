@@ -11,8 +11,8 @@ use super::super::cycle::Cycle;
 use super::*;
 use crate::protocol::ranking::{KeyHash, MemberHash, first};
 use crate::protocol::{
-    BadReason, BadValue, Condition, Edge, GiveUps, Marks, Member, Membership, Plan, PlanMember, Reason,
-    Session, Standing, Step, UnitSet, Versions, WorkName,
+    Condition, Edge, GiveUps, InvalidReason, InvalidRecord, LeaseState, Marks, Member, Membership, Plan,
+    PlanMember, Reason, Session, Step, UnitSet, Versions, WorkName,
 };
 
 const WALL: i64 = 1_700_000_000_000;
@@ -36,7 +36,7 @@ fn unit() -> Unit {
     Unit {
         group: Group::Shared,
         schedule: schedule(),
-        listing: "volumes".into(),
+        discovery: "volumes".into(),
         mode: PartitionMode::Resource,
     }
 }
@@ -72,8 +72,8 @@ fn machine(on_loss: OnLoss) -> Machine {
     })
 }
 
-fn carry() -> Event {
-    Event::Carry(Carry {
+fn register() -> Event {
+    Event::Register(RegisteredUnits {
         units: vec![unit()],
         meters: 1,
         in_progress: Vec::new(),
@@ -87,7 +87,7 @@ fn units() -> UnitSet {
 fn member(incarnation: u128, meters: u64) -> Value {
     Value::Member(Member {
         incarnation: Incarnation(incarnation),
-        versions: Versions::OURS,
+        versions: Versions::CURRENT,
         host: "host-a".into(),
         leaving: false,
         schedules: [(schedule(), units())].into(),
@@ -119,7 +119,7 @@ fn plan(start: u64, written: u64) -> Value {
         start: now(start).wall,
         written: now(written).wall,
         writer: id("a"),
-        versions: Versions::OURS,
+        versions: Versions::CURRENT,
         members: [member("a", 1), member("b", 2)].into(),
     })
 }
@@ -146,7 +146,7 @@ fn written(revision: i64) -> Event {
 /// A member with an older one in the pool, which has started its share of the plan for the cycle at 10 s.
 fn polling(on_loss: OnLoss) -> Machine {
     let mut machine = machine(on_loss);
-    machine.step(now(0), carry());
+    machine.step(now(0), register());
     machine.step(now(0), session(0, 2, snapshot(5, vec![others_key(5)])));
     machine.step(now(0), written(6));
     machine.step(
@@ -160,32 +160,32 @@ fn polling(on_loss: OnLoss) -> Machine {
     machine.step(now(9_000), Event::Watched(planned));
     assert!(matches!(
         machine.plan(now(10_000), &cycle(10_000)),
-        PlanAnswer::Agreed(_)
+        PlanAnswer::Assigned(_)
     ));
     machine
 }
 
 fn notices(actions: Vec<Action>) -> Vec<String> {
-    let told = actions.into_iter().filter_map(|action| match action {
+    let reported = actions.into_iter().filter_map(|action| match action {
         Action::Notice(notice) => Some(notice.to_string()),
         _ => None,
     });
-    told.collect()
+    reported.collect()
 }
 
 #[test]
 fn an_agent_without_shared_units_requests_nothing() {
     let mut machine = machine(OnLoss::Continue);
-    let carry = Carry {
+    let units = RegisteredUnits {
         units: Vec::new(),
         meters: 0,
         in_progress: Vec::new(),
     };
-    assert_eq!(machine.step(now(0), Event::Carry(carry)), []);
+    assert_eq!(machine.step(now(0), Event::Register(units)), []);
     assert_eq!(machine.status(now(0).boot).membership, Membership::None);
     assert_eq!(
         machine.plan(now(0), &cycle(0)),
-        PlanAnswer::Nothing(Nothing::NotCarried)
+        PlanAnswer::NoShare(NoShare::NotRegistered)
     );
 }
 
@@ -193,7 +193,7 @@ fn an_agent_without_shared_units_requests_nothing() {
 fn the_key_is_written_after_the_watches_opened_and_only_if_the_id_is_free() {
     let mut machine = machine(OnLoss::Continue);
     assert_eq!(
-        machine.step(now(0), carry()),
+        machine.step(now(0), register()),
         [Action::Join {
             after: Duration::ZERO
         }]
@@ -209,8 +209,8 @@ fn the_key_is_written_after_the_watches_opened_and_only_if_the_id_is_free() {
     );
 
     let holder = entry(own.clone(), 3, Content::Value(member(9, 1)));
-    let refused = Event::Written(own, Written::Refused(snapshot(5, vec![holder.clone()])));
-    let actions = machine.step(now(200), refused.clone());
+    let rejected = Event::Written(own, Written::Rejected(snapshot(5, vec![holder.clone()])));
+    let actions = machine.step(now(200), rejected.clone());
     assert!(
         actions.contains(&Action::Join {
             after: Duration::from_millis(250)
@@ -221,15 +221,15 @@ fn the_key_is_written_after_the_watches_opened_and_only_if_the_id_is_free() {
         notices(actions),
         ["agent.id is already in use by an agent on host host-a"]
     );
-    let taken = Reason::IdTaken {
+    let duplicate = Reason::DuplicateId {
         host: "host-a".to_owned(),
     };
-    assert!(taken.stops_polling());
-    assert_eq!(machine.status(now(200).boot).reasons, [taken]);
+    assert!(duplicate.stops_polling());
+    assert_eq!(machine.status(now(200).boot).reasons, [duplicate]);
 
     // It keeps trying, less often, and does not repeat its notice.
     machine.step(now(500), session(500, 3, snapshot(5, vec![holder])));
-    let actions = machine.step(now(600), refused);
+    let actions = machine.step(now(600), rejected);
     assert_eq!(
         actions,
         [Action::Join {
@@ -241,7 +241,7 @@ fn the_key_is_written_after_the_watches_opened_and_only_if_the_id_is_free() {
 #[test]
 fn a_single_member_writes_the_plan_before_the_edge_but_not_in_its_first_two_seconds() {
     let mut machine = machine(OnLoss::Continue);
-    machine.step(now(0), carry());
+    machine.step(now(0), register());
     machine.step(now(0), session(0, 2, snapshot(5, Vec::new())));
     machine.step(now(0), written(6));
     machine.step(now(1_500), Event::Prepare(edge(3_000)));
@@ -272,22 +272,22 @@ fn a_single_member_writes_the_plan_before_the_edge_but_not_in_its_first_two_seco
     assert_eq!(only_if[..], conditions);
     let done = Event::Written(Key::Plan(schedule()), Written::Done(Revision(7)));
     assert_eq!(machine.step(now(2_010), done), []);
-    let PlanAnswer::Agreed(division) = machine.plan(now(3_000), &cycle(3_000)) else {
+    let PlanAnswer::Assigned(division) = machine.plan(now(3_000), &cycle(3_000)) else {
         panic!("no plan");
     };
     assert_eq!(division.members(&unit()), 1);
-    assert!(division.carries(&units()));
+    assert!(division.lists(&units()));
 }
 
 #[test]
 fn a_first_plan_may_be_for_the_cycle_in_progress() {
     let mut machine = machine(OnLoss::Continue);
-    let carry = Carry {
+    let units = RegisteredUnits {
         units: vec![unit()],
         meters: 1,
         in_progress: vec![edge(0)],
     };
-    machine.step(now(1_000), Event::Carry(carry));
+    machine.step(now(1_000), Event::Register(units));
     machine.step(now(1_000), session(1_000, 2, snapshot(5, Vec::new())));
     machine.step(now(1_000), written(6));
     let actions = machine.step(now(3_000), Event::Tick);
@@ -310,7 +310,7 @@ fn a_first_plan_may_be_for_the_cycle_in_progress() {
     assert_eq!(machine.step(now(3_010), done), [begin]);
     assert!(matches!(
         machine.plan(now(3_010), &cycle(0)),
-        PlanAnswer::Agreed(_)
+        PlanAnswer::Assigned(_)
     ));
 }
 
@@ -321,29 +321,32 @@ fn the_fence_confirms_the_lease_only_after_the_deadline() {
     let verdict = |machine: &Machine, at, finished| {
         machine.may_hand_over(now(at).boot, &work(10_000), &[unit()], now(finished).boot)
     };
-    assert_eq!(verdict(&machine, 12_499, 12_499), Verdict::HandOver);
-    assert_eq!(verdict(&machine, 12_500, 12_499), Verdict::HandOver);
-    assert_eq!(verdict(&machine, 12_500, 12_500), Verdict::Ask);
+    assert_eq!(verdict(&machine, 12_499, 12_499), Verdict::Allow);
+    assert_eq!(verdict(&machine, 12_500, 12_499), Verdict::Allow);
+    assert_eq!(verdict(&machine, 12_500, 12_500), Verdict::Unconfirmed);
     assert!(
         machine
             .status(now(12_500).boot)
             .reasons
-            .contains(&Reason::LeaseDoubtful)
+            .contains(&Reason::LeaseUnconfirmed)
     );
-    assert_eq!(machine.step(now(12_500), Event::Doubt), [Action::AskLease]);
-    assert_eq!(machine.step(now(12_600), Event::Doubt), []);
+    assert_eq!(
+        machine.step(now(12_500), Event::ConfirmLease),
+        [Action::RenewLease]
+    );
+    assert_eq!(machine.step(now(12_600), Event::ConfirmLease), []);
     machine.step(
         now(12_700),
         Event::KeptAlive {
             sent: now(12_500).boot,
         },
     );
-    assert_eq!(verdict(&machine, 12_700, 12_700), Verdict::HandOver);
+    assert_eq!(verdict(&machine, 12_700, 12_700), Verdict::Allow);
     let membership = machine.status(now(12_700).boot).membership;
     assert!(matches!(
         membership,
         Membership::Member {
-            lease: Standing::Held,
+            lease: LeaseState::Confirmed,
             ..
         }
     ));
@@ -357,7 +360,7 @@ fn without_an_answer_on_loss_decides() {
         assert_eq!(machine.unanswered(late, &work(10_000), &[unit()], late), expected);
         // The second call does not wait.
         let again = machine.may_hand_over(late, &work(10_000), &[unit()], late);
-        assert_eq!(again == Verdict::HandOver, expected);
+        assert_eq!(again == Verdict::Allow, expected);
     }
 }
 
@@ -371,18 +374,18 @@ fn a_lost_membership_cancels_units_that_others_have() {
     let verdict = |machine: &Machine, finished| {
         machine.may_hand_over(now(13_000).boot, &work(10_000), &[unit()], now(finished).boot)
     };
-    assert_eq!(verdict(&machine, 13_000), Verdict::Ask);
-    let stands = snapshot(
+    assert_eq!(verdict(&machine, 13_000), Verdict::Unconfirmed);
+    let current = snapshot(
         9,
         vec![
             others_key(5),
             entry(Key::Plan(schedule()), 7, Content::Value(plan(10_000, 9_000))),
         ],
     );
-    let actions = machine.step(now(11_200), session(11_100, 3, stands));
+    let actions = machine.step(now(11_200), session(11_100, 3, current));
     assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
-    assert_eq!(verdict(&machine, 13_000), Verdict::Refuse);
-    assert_eq!(verdict(&machine, 12_000), Verdict::HandOver);
+    assert_eq!(verdict(&machine, 13_000), Verdict::Reject);
+    assert_eq!(verdict(&machine, 12_000), Verdict::Allow);
 }
 
 #[test]
@@ -394,7 +397,7 @@ fn a_lost_membership_finishes_units_without_another_candidate() {
     let late = now(13_000).boot;
     assert_eq!(
         machine.may_hand_over(late, &work(10_000), &[unit()], late),
-        Verdict::HandOver
+        Verdict::Allow
     );
 }
 
@@ -421,8 +424,8 @@ fn a_cycle_without_a_plan_is_reported_even_when_the_next_edge_is_near() {
 fn units_left_to_others_are_taken_back_while_etcd_is_unreachable() {
     let mut machine = polling(OnLoss::Continue);
     machine.step(now(11_000), Event::LeaseGone);
-    let stands = snapshot(9, vec![others_key(5)]);
-    let actions = machine.step(now(11_200), session(11_100, 3, stands.clone()));
+    let current = snapshot(9, vec![others_key(5)]);
+    let actions = machine.step(now(11_200), session(11_100, 3, current.clone()));
     assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
     let gave_up = Event::GaveUp {
         work: work(10_000),
@@ -437,9 +440,7 @@ fn units_left_to_others_are_taken_back_while_etcd_is_unreachable() {
     assert_eq!(machine.next_tick(), Some(now(deadline).boot));
     let actions = machine.step(now(deadline), Event::Tick);
     let taken = actions.iter().find_map(|action| match action {
-        Action::TakeOver {
-            takeover, units, ..
-        } if units[..] == [unit()] => Some(*takeover),
+        Action::TakeOver { takeover, units, .. } if units[..] == [unit()] => Some(*takeover),
         _ => None,
     });
     let back = WorkName {
@@ -448,14 +449,14 @@ fn units_left_to_others_are_taken_back_while_etcd_is_unreachable() {
     };
     let late = now(17_000).boot;
     let verdict = machine.may_hand_over(late, &back, &[unit()], late);
-    assert_eq!(verdict, Verdict::Ask);
+    assert_eq!(verdict, Verdict::Unconfirmed);
     assert!(machine.unanswered(late, &back, &[unit()], late));
 
     machine.step(now(18_000), Event::LeaseGone);
-    let actions = machine.step(now(18_200), session(18_100, 4, stands));
+    let actions = machine.step(now(18_200), session(18_100, 4, current));
     assert!(actions.contains(&Action::Cancel(cycle(10_000))), "{actions:?}");
     let verdict = machine.may_hand_over(now(18_300).boot, &back, &[unit()], now(18_300).boot);
-    assert_eq!(verdict, Verdict::Refuse);
+    assert_eq!(verdict, Verdict::Reject);
 }
 
 #[test]
@@ -502,13 +503,13 @@ fn taken_over(ends: impl Fn(Incarnation) -> Option<Entry>) -> usize {
     let others = ["a", "c", "d", "e", "f"];
     let incarnation = |name: &str| Incarnation(u128::from(name.as_bytes()[0]));
     let mut machine = machine(OnLoss::Continue);
-    machine.step(now(0), carry());
+    machine.step(now(0), register());
     let key = |name: &str| Key::Member(id(name));
     let keys = others.map(|name| entry(key(name), 5, Content::Value(member(incarnation(name).0, 1))));
     machine.step(now(0), session(0, incarnation("b").0, snapshot(5, keys.to_vec())));
     machine.step(now(0), written(6));
-    let held = |at| Event::KeptAlive { sent: now(at).boot };
-    machine.step(now(8_000), held(8_000));
+    let keepalive = |at| Event::KeptAlive { sent: now(at).boot };
+    machine.step(now(8_000), keepalive(8_000));
     machine.step(now(8_000), Event::Prepare(edge(10_000)));
     let members = ["a", "b", "c", "d", "e", "f"].map(|name| PlanMember {
         id: id(name),
@@ -519,16 +520,16 @@ fn taken_over(ends: impl Fn(Incarnation) -> Option<Entry>) -> usize {
         start: now(10_000).wall,
         written: now(9_000).wall,
         writer: id("a"),
-        versions: Versions::OURS,
+        versions: Versions::CURRENT,
         members: members.into(),
     });
     let planned = entry(Key::Plan(schedule()), 7, Content::Value(plan));
     machine.step(now(9_000), Event::Watched(planned));
     let share = match machine.plan(now(10_000), &cycle(10_000)) {
-        PlanAnswer::Agreed(division) => division,
+        PlanAnswer::Assigned(division) => division,
         other => panic!("{other:?}"),
     };
-    machine.step(now(11_000), held(11_000));
+    machine.step(now(11_000), keepalive(11_000));
     let mut marks = Vec::new();
     for name in others {
         match ends(incarnation(name)) {
@@ -551,11 +552,11 @@ fn taken_over(ends: impl Fn(Incarnation) -> Option<Entry>) -> usize {
         let claim = division.claims.get(&unit());
         claim.is_some_and(|(_, claim)| claim.owns(key))
     };
-    let taken = hundred().filter(|key| taken.as_ref().is_some_and(|division| owns(division, *key)));
+    let taken = resources().filter(|key| taken.as_ref().is_some_and(|division| owns(division, *key)));
     taken.filter(|key| !owns(&share, *key)).count()
 }
 
-fn hundred() -> impl Iterator<Item = KeyHash> {
+fn resources() -> impl Iterator<Item = KeyHash> {
     (0..100).map(|number| KeyHash::of(&format!("r{number}")))
 }
 
@@ -564,7 +565,7 @@ fn owned_by(name: &str) -> usize {
     let names = ["a", "b", "c", "d", "e", "f"];
     let hashes = names.map(|name| MemberHash::of(&id(name)));
     let owner = |key: &KeyHash| first(&hashes, *key).map(|place| names[place]);
-    hundred().filter(|key| owner(key) == Some(name)).count()
+    resources().filter(|key| owner(key) == Some(name)).count()
 }
 
 #[test]
@@ -580,7 +581,7 @@ fn shares_of_many_stopped_members_are_taken_over_but_not_of_many_dead_ones() {
     let dead = taken_over(|_| None);
     assert!(dead < stopped, "{dead} of {stopped}");
     // One died, and all others had finished their share.
-    let left_by_one = taken_over(|incarnation| {
+    let taken_from_dead = taken_over(|incarnation| {
         let step = Step {
             out: BTreeSet::new(),
             finished: true,
@@ -593,13 +594,13 @@ fn shares_of_many_stopped_members_are_taken_over_but_not_of_many_dead_ones() {
         let marked = entry(key, 8, Content::Value(Value::Marks(marks)));
         (incarnation != Incarnation(b'a'.into())).then_some(marked)
     });
-    assert_eq!(left_by_one, owned_by("a"));
+    assert_eq!(taken_from_dead, owned_by("a"));
 }
 
 #[test]
 fn a_clock_skew_is_reported_once_and_plans_are_still_followed() {
     let mut machine = polling(OnLoss::Continue);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for number in 0..4_u64 {
         let at = 20_000 + number * 10_000;
         let planned = entry(
@@ -607,15 +608,15 @@ fn a_clock_skew_is_reported_once_and_plans_are_still_followed() {
             10 + number as i64,
             Content::Value(plan(at, at - 4_000)),
         );
-        told.extend(notices(machine.step(now(at - 500), Event::Watched(planned))));
+        reported.extend(notices(machine.step(now(at - 500), Event::Watched(planned))));
     }
     assert_eq!(
-        told,
+        reported,
         ["the clock of this host is 3.500 s ahead of the clocks of the other members"]
     );
     let reasons = machine.status(now(50_000).boot).reasons;
     assert!(
-        reasons.contains(&Reason::ClockOff {
+        reasons.contains(&Reason::ClockSkew {
             by: Duration::from_millis(3_500)
         }),
         "{reasons:?}"
@@ -626,43 +627,44 @@ fn a_clock_skew_is_reported_once_and_plans_are_still_followed() {
 fn plans_in_unknown_versions_are_not_followed() {
     let mut machine = polling(OnLoss::Continue);
     let versions = Versions { protocol: 2, hash: 1 };
-    let bad = BadValue {
+    let invalid = InvalidRecord {
         key: "plans/every:10:0".to_owned(),
-        reason: BadReason::Versions(versions),
+        reason: InvalidReason::Versions(versions),
     };
     machine.step(now(18_000), Event::Prepare(edge(20_000)));
-    let planned = entry(Key::Plan(schedule()), 9, Content::Bad(bad));
-    let told = notices(machine.step(now(19_000), Event::Watched(planned)));
+    let planned = entry(Key::Plan(schedule()), 9, Content::Invalid(invalid));
+    let reported = notices(machine.step(now(19_000), Event::Watched(planned)));
     assert!(
-        told.iter()
-            .any(|told| told.ends_with("which this version does not support")),
-        "{told:?}"
+        reported
+            .iter()
+            .any(|reported| reported.ends_with("which this version does not support")),
+        "{reported:?}"
     );
     assert_eq!(
         machine.plan(now(20_000), &cycle(20_000)),
-        PlanAnswer::Nothing(Nothing::UnknownVersions)
+        PlanAnswer::NoShare(NoShare::UnknownVersions)
     );
 }
 
 #[test]
 fn an_invalid_key_is_reported_and_its_member_counts_as_gone() {
     let mut machine = polling(OnLoss::Continue);
-    let bad = BadValue {
+    let invalid = InvalidRecord {
         key: "members/a".to_owned(),
-        reason: BadReason::Field("incarnation"),
+        reason: InvalidReason::Field("incarnation"),
     };
-    let told = notices(machine.step(
+    let reported = notices(machine.step(
         now(11_000),
-        Event::Watched(entry(Key::Member(id("a")), 9, Content::Bad(bad))),
+        Event::Watched(entry(Key::Member(id("a")), 9, Content::Invalid(invalid))),
     ));
     assert_eq!(
-        told,
+        reported,
         ["invalid key in etcd: members/a: `incarnation` has an invalid value"]
     );
     let reasons = machine.status(now(11_000).boot).reasons;
     assert_eq!(
         reasons,
-        [Reason::BadKey {
+        [Reason::InvalidKey {
             key: "members/a".to_owned()
         }]
     );
@@ -677,11 +679,14 @@ fn an_invalid_key_is_reported_and_its_member_counts_as_gone() {
 fn different_meters_for_the_same_units_are_a_config_mismatch() {
     let mut machine = polling(OnLoss::Continue);
     let other = entry(Key::Member(id("a")), 9, Content::Value(member(1, 7)));
-    let told = notices(machine.step(now(11_000), Event::Watched(other)));
-    assert_eq!(told, ["members with the same units have different meters configured"]);
+    let reported = notices(machine.step(now(11_000), Event::Watched(other)));
+    assert_eq!(
+        reported,
+        ["members with the same units have different meters configured"]
+    );
     assert_eq!(
         machine.status(now(11_000).boot).reasons,
-        [Reason::Drift { member: id("a") }]
+        [Reason::ConfigMismatch { member: id("a") }]
     );
 }
 
@@ -713,17 +718,17 @@ fn without_etcd_a_cycle_starts_at_its_edge_by_the_last_plans() {
     machine.step(now(18_000), Event::Prepare(edge(20_000)));
     assert!(matches!(
         machine.plan(now(20_000), &cycle(20_000)),
-        PlanAnswer::Agreed(_)
+        PlanAnswer::Assigned(_)
     ));
-    let told = notices(machine.step(now(21_000), Event::Tick));
-    assert_eq!(told, [format!("no plan in time for {}", cycle(20_000))]);
+    let reported = notices(machine.step(now(21_000), Event::Tick));
+    assert_eq!(reported, [format!("no plan in time for {}", cycle(20_000))]);
 
     let mut machine = polling(OnLoss::Pause);
     machine.step(now(12_000), Event::StoreLost);
     machine.step(now(18_000), Event::Prepare(edge(20_000)));
     assert_eq!(
         machine.plan(now(20_000), &cycle(20_000)),
-        PlanAnswer::Nothing(Nothing::Paused)
+        PlanAnswer::NoShare(NoShare::Paused)
     );
     assert!(
         machine
@@ -741,7 +746,7 @@ fn a_plan_is_awaited_as_long_as_a_request_may_take() {
             request_timeout: Duration::from_millis(request_timeout),
             ..machine(OnLoss::Continue).options
         });
-        machine.step(now(0), carry());
+        machine.step(now(0), register());
         machine.step(now(0), session(0, 2, snapshot(5, vec![others_key(5)])));
         machine.step(now(0), written(6));
         let edge = Edge {
@@ -768,7 +773,7 @@ fn takeovers_are_possible_as_long_as_marks_may_be_read() {
             request_timeout: Duration::from_millis(request_timeout),
             ..machine(OnLoss::Continue).options
         };
-        let cycle = Cycle::new(edge(10_000), options.plan_patience(Duration::from_secs(10)));
+        let cycle = Cycle::new(edge(10_000), options.plan_timeout(Duration::from_secs(10)));
         Machine::new(options).until(&cycle)
     };
     assert_eq!(until(500), now(26_000).boot);

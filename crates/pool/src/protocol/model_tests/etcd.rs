@@ -101,7 +101,7 @@ impl Etcd {
         };
         if !only_if.iter().all(holds) {
             let entries = self.entry(&key).into_iter().collect();
-            return Some((Written::Refused(self.snapshot_of(entries)), None));
+            return Some((Written::Rejected(self.snapshot_of(entries)), None));
         }
         if lease.is_some_and(|lease| !self.leases.contains_key(&lease)) {
             return None;

@@ -2,9 +2,9 @@
 //! violations of the guarantees in `docs/coordination.md`.
 
 mod etcd;
+mod fixtures;
+mod guarantees;
 mod moves;
-mod promises;
-mod scenery;
 mod search;
 mod setup;
 mod world;

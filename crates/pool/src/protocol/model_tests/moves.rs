@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::scenery::*;
+use super::fixtures::*;
 use super::setup::*;
 use super::world::*;
-use crate::protocol::division::Carriers;
+use crate::protocol::division::Candidates;
 use crate::protocol::machine::OnLoss;
 use crate::protocol::{
-    Action, Carry, Condition, Entry, Event, Key, KeyHash, Now, PlanAnswer, Portion, Request, Session,
-    UnitHash, Value, Verdict, WorkName, Written,
+    Action, Condition, Entry, Event, Key, KeyHash, Now, PlanAnswer, Portion, RegisteredUnits, Request,
+    Session, UnitHash, Value, Verdict, WorkName, Written,
 };
 
 impl World {
@@ -54,8 +54,8 @@ impl World {
                     .into_iter()
                     .map(|step| Move::Run(index, step)),
             );
-            if agent.straggler.is_some() && quiet {
-                moves.push(Move::Straggler(index));
+            if agent.late_write.is_some() && quiet {
+                moves.push(Move::LateWrite(index));
             }
         }
         if quiet {
@@ -92,7 +92,7 @@ impl World {
                         (0..self.agents.len())
                             .filter(|agent| quiet || self.step_of(*agent).is_some())
                             .filter(|agent| setup.orders || next.is_none_or(|next| next == *agent))
-                            .filter(|agent| self.can_strike(*kind, *agent))
+                            .filter(|agent| self.can_inject(*kind, *agent))
                             .map(|agent| Move::Fault(*kind, agent)),
                     ),
                 }
@@ -138,7 +138,7 @@ impl World {
         processes.all(|process| process.link != Link::Slow || process.paused || time <= process.slow_until)
     }
 
-    fn can_strike(&self, kind: Kind, agent: usize) -> bool {
+    fn can_inject(&self, kind: Kind, agent: usize) -> bool {
         let Some(process) = &self.agents[agent].process else {
             return false;
         };
@@ -165,9 +165,9 @@ impl World {
         match action {
             Move::Advance => self.advance(setup),
             Move::Run(agent, step) => self.run(setup, agent, step),
-            Move::Fault(kind, agent) => self.strike(kind, agent),
-            Move::Straggler(agent) => {
-                if let Some((key, value, only_if)) = self.agents[agent].straggler.take() {
+            Move::Fault(kind, agent) => self.inject(kind, agent),
+            Move::LateWrite(agent) => {
+                if let Some((key, value, only_if)) = self.agents[agent].late_write.take() {
                     self.write(key, value, &only_if, None);
                 }
             }
@@ -184,7 +184,7 @@ impl World {
             }
         }
         for agent in 0..self.agents.len() {
-            self.ask_for_plans(setup, agent);
+            self.request_plans(setup, agent);
             self.leave_when_done(setup, agent);
         }
     }
@@ -210,7 +210,7 @@ impl World {
                 times.extend(process.requests.iter().map(|sent| sent.at + REQUEST));
             }
             for work in process.works.values() {
-                if let Stage::Asking { since, .. } = work.stage {
+                if let Stage::Confirming { since, .. } = work.stage {
                     times.insert(since + REQUEST);
                 }
             }
@@ -240,8 +240,8 @@ impl World {
         }
         for agent in &mut self.agents {
             let runs = agent.process.as_ref().is_some_and(|process| {
-                let asks = reaches && process.link != Link::Cut;
-                !process.paused && (asks || setup.on_loss == OnLoss::Continue)
+                let connected = reaches && process.link != Link::Cut;
+                !process.paused && (connected || setup.on_loss == OnLoss::Continue)
             });
             if !runs || agent.stopped {
                 agent.missed.extend(self.now / INTERVAL..=time / INTERVAL);
@@ -329,7 +329,7 @@ impl World {
                 self.event(setup, agent, Event::Prepare(edge(cycle)));
             }
             if edge_of(cycle) == now && !self.agents[agent].stopped {
-                self.process(agent).asks.insert(cycle);
+                self.process(agent).plan_requests.insert(cycle);
             }
         }
         if self
@@ -344,7 +344,9 @@ impl World {
             .process(agent)
             .works
             .iter()
-            .filter(|(_, work)| matches!(work.stage, Stage::Asking { since, .. } if since + REQUEST <= now))
+            .filter(
+                |(_, work)| matches!(work.stage, Stage::Confirming { since, .. } if since + REQUEST <= now),
+            )
             .map(|(name, _)| name.clone())
             .collect();
         for name in unanswered {
@@ -384,13 +386,13 @@ impl World {
     fn work_step(&self, process: &Process) -> Option<Step> {
         let ready = |(name, work): (&WorkName, &Work)| {
             let ready = match work.stage {
-                Stage::Polling | Stage::Polled { .. } | Stage::Handed => true,
-                Stage::Asking { at, .. } => {
+                Stage::Polling | Stage::Polled { .. } | Stage::HandedOver => true,
+                Stage::Confirming { at, .. } => {
                     let units: Vec<_> = work.units.iter().cloned().collect();
                     process
                         .machine
                         .may_hand_over(boot(self.now), name, &units, boot(at))
-                        != Verdict::Ask
+                        != Verdict::Unconfirmed
                 }
             };
             ready.then(|| Step::Work(name.clone()))
@@ -531,13 +533,13 @@ impl World {
                 .iter()
                 .find(|member| member.id == writer)
                 .map(|member| member.incarnation);
-            let stands = self.etcd.incarnation(&writer);
+            let current = self.etcd.incarnation(&writer);
             let (written, entry) = self.etcd.write(key, value.clone(), only_if, None)?;
             if matches!(written, Written::Done(_)) {
                 if before.is_some_and(|before| before.start >= plan.start) {
                     self.violate("a plan was changed, or its start did not grow");
                 }
-                if listed.is_none() || listed != stands {
+                if listed.is_none() || listed != current {
                     self.violate("a plan was written by an agent that was no member");
                 }
                 self.plans.entry(plan.start).or_insert_with(|| plan.clone());
@@ -569,7 +571,7 @@ impl World {
     // ---- the engine
 
     /// Requests the plans of started cycles, as the engine does.
-    fn ask_for_plans(&mut self, setup: &Setup, agent: usize) {
+    fn request_plans(&mut self, setup: &Setup, agent: usize) {
         let now = self.times();
         let Some(process) = self.agents[agent]
             .process
@@ -578,22 +580,22 @@ impl World {
         else {
             return;
         };
-        let asks: Vec<_> = process.asks.iter().copied().collect();
-        let mut begun = false;
-        for cycle in asks {
+        let requested: Vec<_> = process.plan_requests.iter().copied().collect();
+        let mut started = false;
+        for cycle in requested {
             match process.machine.plan(now, &edge(cycle).cycle) {
                 PlanAnswer::Wait => continue,
-                PlanAnswer::Nothing(_) => {}
-                PlanAnswer::Agreed(division) => {
+                PlanAnswer::NoShare(_) => {}
+                PlanAnswer::Assigned(division) => {
                     let name = name_of(cycle, None);
-                    let former = process.machine.runs_by_former_plans(&name.schedule, name.start);
+                    let former = process.machine.runs_by_earlier_plans(&name.schedule, name.start);
                     process.works.insert(name, Work::new(division, former));
-                    begun = true;
+                    started = true;
                 }
             }
-            process.asks.remove(&cycle);
+            process.plan_requests.remove(&cycle);
         }
-        if begun {
+        if started {
             self.event(setup, agent, Event::Tick);
         }
     }
@@ -606,22 +608,22 @@ impl World {
         };
         match work.stage {
             Stage::Polling => self.set_stage(agent, name, Stage::Polled { at: now }),
-            Stage::Polled { at } | Stage::Asking { at, .. } => {
+            Stage::Polled { at } | Stage::Confirming { at, .. } => {
                 let units: Vec<_> = work.units.iter().cloned().collect();
                 let verdict = self
                     .process(agent)
                     .machine
                     .may_hand_over(boot(now), name, &units, boot(at));
                 match verdict {
-                    Verdict::HandOver => self.hand_over(setup, agent, name, &work, at),
-                    Verdict::Refuse => self.give_up(setup, agent, name, &work),
-                    Verdict::Ask => {
-                        self.set_stage(agent, name, Stage::Asking { at, since: now });
-                        self.event(setup, agent, Event::Doubt);
+                    Verdict::Allow => self.hand_over(setup, agent, name, &work, at),
+                    Verdict::Reject => self.give_up(setup, agent, name, &work),
+                    Verdict::Unconfirmed => {
+                        self.set_stage(agent, name, Stage::Confirming { at, since: now });
+                        self.event(setup, agent, Event::ConfirmLease);
                     }
                 }
             }
-            Stage::Handed => {
+            Stage::HandedOver => {
                 self.process(agent).works.remove(name);
                 for unit in &work.units {
                     let event = Event::Finished {
@@ -640,7 +642,7 @@ impl World {
         let Some(work) = self.process(agent).works.get(name).cloned() else {
             return;
         };
-        let Stage::Asking { at, .. } = work.stage else {
+        let Stage::Confirming { at, .. } = work.stage else {
             return;
         };
         let units: Vec<_> = work.units.iter().cloned().collect();
@@ -688,7 +690,7 @@ impl World {
                 }
             }
         }
-        self.set_stage(agent, name, Stage::Handed);
+        self.set_stage(agent, name, Stage::HandedOver);
     }
 
     /// Checks whether a sample may be handed over, by the true state of the world.
@@ -715,9 +717,9 @@ impl World {
         };
         let id = agent_id(agent);
         let unit_hash = UnitHash::of("", &units(setup)[unit]);
-        let carriers = Carriers::of(&plan, unit_hash);
+        let candidates = Candidates::of(&plan, unit_hash);
         let me = plan.members.iter().position(|member| member.id == id);
-        let Some(me) = me.filter(|me| carriers.numbers().contains(me)) else {
+        let Some(me) = me.filter(|me| candidates.numbers().contains(me)) else {
             if !work.former {
                 self.violate("an agent outside of the plan handed over a sample");
             }
@@ -729,7 +731,7 @@ impl World {
             !etcd.holds(&member.id, member.incarnation)
                 || etcd.gave_up(&name.schedule, member.incarnation, plan.start, unit_hash)
         };
-        let ranking = carriers.ranking(KeyHash::of(&keys(setup)[resource]));
+        let ranking = candidates.ranking(KeyHash::of(&keys(setup)[resource]));
         let ahead_are_out = ranking.iter().take_while(|number| **number != me).all(out);
         if !ahead_are_out && !work.former {
             self.violate("a sample was handed over although one that ranks before is not out");
@@ -738,15 +740,15 @@ impl World {
         let deadline = self.deadlines.get(&counted_on).copied().unwrap_or(0);
         let process = self.agents[agent].process.as_ref();
         let knows = process.is_some_and(|process| process.machine.membership_is_not(counted_on));
-        let others = carriers
+        let others = candidates
             .numbers()
             .iter()
             .any(|number| *number != me && !out(number));
-        let asked_in_vain = process.is_some_and(|process| process.machine.was_unanswered());
+        let answer_timed_out = process.is_some_and(|process| process.machine.was_unanswered());
         if setup.on_loss == OnLoss::Pause && at >= deadline {
             self.violate("under pause, a sample was handed over that was polled after the lease's deadline");
         }
-        if knows && others && at >= deadline && !work.former && !asked_in_vain {
+        if knows && others && at >= deadline && !work.former && !answer_timed_out {
             self.violate("a sample was handed over for a lost membership, although others have it");
         }
     }
@@ -757,8 +759,8 @@ impl World {
             return;
         };
         // First other members must know; then all running work has ended.
-        let told = process.requests.is_empty() && process.replies.is_empty() && process.watch.is_empty();
-        if stopped && !process.paused && process.works.is_empty() && told && !process.machine.has_left() {
+        let idle = process.requests.is_empty() && process.replies.is_empty() && process.watch.is_empty();
+        if stopped && !process.paused && process.works.is_empty() && idle && !process.machine.has_left() {
             self.event(setup, agent, Event::Leave);
         }
     }
@@ -814,11 +816,11 @@ impl World {
             }
             Action::Write { key, value, only_if } => self.send(agent, Outgoing::Write(key, value, only_if)),
             Action::Read(scope) => self.send(agent, Outgoing::Read(scope)),
-            Action::AskLease => self.send(agent, Outgoing::Renew),
+            Action::RenewLease => self.send(agent, Outgoing::Renew),
             Action::Revoke => self.send(agent, Outgoing::Revoke),
             Action::Begin { cycle, .. } => {
                 let number = cycle_at(cycle.start);
-                self.process(agent).asks.insert(number);
+                self.process(agent).plan_requests.insert(number);
             }
             Action::TakeOver {
                 cycle,
@@ -866,12 +868,12 @@ impl World {
             .rev()
             .find(|cycle| edge_of(*cycle) <= self.now)
             .map(edge);
-        let carry = Carry {
-            units: carried(setup, agent),
+        let units = RegisteredUnits {
+            units: registered(setup, agent),
             meters: 0,
             in_progress: in_progress.into_iter().collect(),
         };
-        self.event(setup, agent, Event::Carry(carry));
+        self.event(setup, agent, Event::Register(units));
         // A near edge was already announced.
         for cycle in 1..=setup.cycles {
             if (edge_of(cycle) - AHEAD..edge_of(cycle)).contains(&self.now) {
@@ -880,7 +882,7 @@ impl World {
         }
     }
 
-    fn strike(&mut self, kind: Kind, agent: usize) {
+    fn inject(&mut self, kind: Kind, agent: usize) {
         self.faults -= 1;
         // An agent that was paused before, and ran for a moment, has renewed its lease and seems alive.
         let stopped_before =
@@ -899,7 +901,7 @@ impl World {
                     .extend([now / INTERVAL, (now + AHEAD) / INTERVAL]);
                 self.agents[agent].crashed = self.agents[agent].memberships;
                 let process = self.agents[agent].process.take().unwrap();
-                self.agents[agent].straggler =
+                self.agents[agent].late_write =
                     process.requests.into_iter().find_map(|sent| match sent.request {
                         Outgoing::Write(key @ Key::Plan(_), value, only_if) => Some((key, value, only_if)),
                         _ => None,
@@ -933,7 +935,7 @@ impl World {
                 self.etcd.wipe();
                 // etcd was restarted: pending messages are lost.
                 for agent in 0..self.agents.len() {
-                    self.agents[agent].straggler = None;
+                    self.agents[agent].late_write = None;
                     if let Some(process) = &mut self.agents[agent].process {
                         for sent in &mut process.requests {
                             if let Some(request) = sent.request.name() {
@@ -992,9 +994,12 @@ impl World {
                     }
                     // The engine starts a cycle late if its edge passed while the process was paused.
                     if (begin..end).contains(&now)
-                        && !self.process(agent).machine.has_begun(&name.schedule, name.start)
+                        && !self
+                            .process(agent)
+                            .machine
+                            .has_started(&name.schedule, name.start)
                     {
-                        self.process(agent).asks.insert(cycle);
+                        self.process(agent).plan_requests.insert(cycle);
                     }
                 }
                 self.event(setup, agent, Event::Tick);
@@ -1063,7 +1068,7 @@ impl Outgoing {
             Self::Join => Request::Join,
             Self::Write(key, ..) => Request::Write(key.clone()),
             Self::Read(scope) => Request::Read(scope.clone()),
-            Self::Renew => Request::AskLease,
+            Self::Renew => Request::RenewLease,
             Self::Lost(request) => request.clone(),
             Self::Revoke => return None,
         })

@@ -32,7 +32,9 @@ impl Model for Setup {
             }),
             Property::always(
                 "every guarantee holds at the end",
-                |setup: &Setup, world: &World| !world.ended(setup) || world.broken_promise(setup).is_none(),
+                |setup: &Setup, world: &World| {
+                    !world.ended(setup) || world.violated_guarantee(setup).is_none()
+                },
             ),
             Property::sometimes("the end is reached", |setup: &Setup, world: &World| {
                 world.ended(setup)
@@ -69,13 +71,14 @@ fn search(setup: Setup) -> Found {
         .find(|(name, _)| *name != "the end is reached")
         .map(|(name, path)| {
             let last = path.last_state().clone();
-            let why = last
-                .violation
-                .map_or_else(|| last.broken_promise(&setup).unwrap_or_default(), str::to_owned);
+            let why = last.violation.map_or_else(
+                || last.violated_guarantee(&setup).unwrap_or_default(),
+                str::to_owned,
+            );
             let mut moves = String::new();
             for (world, action) in path.into_vec() {
                 if let Some(action) = action {
-                    moves += &format!("  {:>6} {}\n", world.now, world.told(&action));
+                    moves += &format!("  {:>6} {}\n", world.now, world.describe(&action));
                 }
             }
             format!("{name}: {why}\n{moves}at {}\n", last.now)
@@ -314,12 +317,12 @@ fn random_walks_find_no_violation() {
             ..setup()
         };
         let mut world = World::new(&setup);
-        let mut told = Vec::new();
+        let mut history = Vec::new();
         loop {
             let mut moves = world.moves(&setup);
             // Faults and starts are possible at every step: chosen as often as other moves, all would happen at the start.
             let rare =
-                |action: &Move| matches!(action, Move::Fault(..) | Move::Start(_) | Move::Straggler(_));
+                |action: &Move| matches!(action, Move::Fault(..) | Move::Start(_) | Move::LateWrite(_));
             if random.below(8) != 0 && moves.iter().any(|action| !rare(action)) {
                 moves.retain(|action| !rare(action));
             }
@@ -327,7 +330,7 @@ fn random_walks_find_no_violation() {
                 break;
             }
             let action = moves.swap_remove(random.below(moves.len()));
-            told.push((world.now, world.told(&action)));
+            history.push((world.now, world.describe(&action)));
             world.make(&setup, action);
             steps += 1;
         }
@@ -335,11 +338,11 @@ fn random_walks_find_no_violation() {
         let broken = world
             .violation
             .map(str::to_owned)
-            .or_else(|| world.ended(&setup).then(|| world.broken_promise(&setup))?);
+            .or_else(|| world.ended(&setup).then(|| world.violated_guarantee(&setup))?);
         if let Some(why) = broken {
-            let moves: String = told
+            let moves: String = history
                 .iter()
-                .map(|(now, told)| format!("  {now:>6} {told}\n"))
+                .map(|(now, action)| format!("  {now:>6} {action}\n"))
                 .collect();
             panic!("seed {seed:#x}, {setup:?}: {why}\n{moves}");
         }
@@ -364,9 +367,12 @@ impl Random {
 /// Asserts that the model finds a violation without the rule.
 fn needs(rule: &str, setup: Setup) {
     let found = search(setup);
-    let broken = found
-        .broken
-        .unwrap_or_else(|| panic!("without {rule} the model finds no violation in {} states", found.states));
+    let broken = found.broken.unwrap_or_else(|| {
+        panic!(
+            "without {rule} the model finds no violation in {} states",
+            found.states
+        )
+    });
     println!("without {rule}: {}", broken.lines().next().unwrap_or_default());
 }
 
@@ -424,11 +430,11 @@ fn units_are_needed() {
 #[test]
 fn monotony_is_needed() {
     let rules = Rules {
-        monotony: false,
+        monotonic_plans: false,
         ..Rules::ALL
     };
     needs(
-        "monotony of plans",
+        "monotonic_plans of plans",
         Setup {
             rules,
             faults: 1,

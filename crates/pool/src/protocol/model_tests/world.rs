@@ -11,7 +11,7 @@ use nephoscope_coordination::Unit;
 use nephoscope_model::Timestamp;
 
 use super::etcd::{Etcd, LeaseNumber};
-use super::scenery::{agent_id, options};
+use super::fixtures::{agent_id, options};
 use super::setup::{Kind, Setup};
 use crate::protocol::{
     Condition, Division, Entry, Event, Incarnation, Key, Machine, Plan, Request, Scope, Value, WorkName,
@@ -26,7 +26,7 @@ pub(super) enum Move {
     Run(usize, Step),
     Fault(Kind, usize),
     /// A message that a process sent before its crash arrives after it.
-    Straggler(usize),
+    LateWrite(usize),
     /// A fault ends.
     Recover(Recovery),
     Start(usize),
@@ -96,7 +96,7 @@ pub(super) struct Agent {
     /// The lease in `state_dir/member.json`.
     pub(super) lease: Option<LeaseNumber>,
     /// A write that was pending when the process ended.
-    pub(super) straggler: Option<(Key, Value, Vec<Condition>)>,
+    pub(super) late_write: Option<(Key, Value, Vec<Condition>)>,
     /// Its memberships up to this one ended with a process.
     pub(super) crashed: u32,
     pub(super) started: bool,
@@ -122,7 +122,7 @@ pub(super) struct Process {
     pub(super) join_at: Option<u64>,
     pub(super) works: BTreeMap<WorkName, Work>,
     /// Cycles whose plan the engine is waiting for.
-    pub(super) asks: BTreeSet<u64>,
+    pub(super) plan_requests: BTreeSet<u64>,
     /// Whether the machine knows that etcd does not answer.
     pub(super) lost: bool,
 }
@@ -163,8 +163,8 @@ pub(super) struct Work {
 pub(super) enum Stage {
     Polling,
     Polled { at: u64 },
-    Asking { at: u64, since: u64 },
-    Handed,
+    Confirming { at: u64, since: u64 },
+    HandedOver,
 }
 
 impl World {
@@ -200,7 +200,7 @@ impl Process {
             lease: None,
             join_at: None,
             works: BTreeMap::new(),
-            asks: BTreeSet::new(),
+            plan_requests: BTreeSet::new(),
             lost: false,
         }
     }

@@ -1,6 +1,6 @@
 //! Limits of keys and values.
 
-use crate::protocol::bad::BadReason;
+use crate::protocol::invalid::InvalidReason;
 
 /// The maximum size of a value in bytes. etcd rejects requests above 1.5 MiB. A plan of 10,000 members takes about 1 MB.
 pub const MAX_VALUE: usize = 1_400_000;
@@ -20,9 +20,9 @@ pub const MAX_CYCLES: usize = 1_000;
 pub const MAX_STEPS: usize = 1_000;
 
 /// Returns an error if the count exceeds the limit.
-pub(super) fn bounded(count: usize, what: &'static str, bound: usize) -> Result<(), BadReason> {
+pub(super) fn bounded(count: usize, what: &'static str, bound: usize) -> Result<(), InvalidReason> {
     if count > bound {
-        return Err(BadReason::TooMuch(what, bound));
+        return Err(InvalidReason::LimitExceeded(what, bound));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_CYCLES, bounded};
 use super::units::{units_form, units_of};
-use crate::protocol::bad::BadReason;
+use crate::protocol::invalid::InvalidReason;
 use crate::protocol::mark::GiveUps;
 use crate::protocol::member::Versions;
 
@@ -29,22 +29,22 @@ impl From<&GiveUps> for GiveUpsForm {
             units: units_form(units),
         });
         Self {
-            protocol: Versions::OURS.protocol,
-            hash: Versions::OURS.hash,
+            protocol: Versions::CURRENT.protocol,
+            hash: Versions::CURRENT.hash,
             cycles: cycles.collect(),
         }
     }
 }
 
 impl GiveUpsForm {
-    pub(super) fn check(self) -> Result<GiveUps, BadReason> {
+    pub(super) fn check(self) -> Result<GiveUps, InvalidReason> {
         bounded(self.cycles.len(), "cycles", MAX_CYCLES)?;
         let cycles = self
             .cycles
             .into_iter()
             .map(|cycle| Ok((Timestamp::from_millis(cycle.start), units_of(&cycle.units)?)));
         Ok(GiveUps {
-            cycles: cycles.collect::<Result<_, BadReason>>()?,
+            cycles: cycles.collect::<Result<_, InvalidReason>>()?,
         })
     }
 }

@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode
 
 use super::bounds::MAX_SCHEDULE;
 use super::value::decode;
-use crate::protocol::bad::{BadReason, BadValue};
 use crate::protocol::ids::{AgentId, Incarnation, Revision};
+use crate::protocol::invalid::{InvalidReason, InvalidRecord};
 use crate::protocol::record::{Content, Entry, Key};
 
 const MEMBERS: &str = "members/";
@@ -78,14 +78,14 @@ impl Prefix {
     /// # Errors
     ///
     /// [`InvalidReason::Key`] if the protocol does not write this key.
-    pub fn parse(&self, key: &[u8]) -> Result<Key, BadValue> {
+    pub fn parse(&self, key: &[u8]) -> Result<Key, InvalidRecord> {
         let parsed = std::str::from_utf8(key)
             .ok()
             .and_then(|text| text.strip_prefix(&*self.0))
             .and_then(parse_key);
-        parsed.ok_or_else(|| BadValue {
+        parsed.ok_or_else(|| InvalidRecord {
             key: key.escape_ascii().to_string(),
-            reason: BadReason::Key,
+            reason: InvalidReason::Key,
         })
     }
 
@@ -100,13 +100,13 @@ impl Prefix {
         value: Option<&[u8]>,
         created: Revision,
         revision: Revision,
-    ) -> Result<Entry, BadValue> {
+    ) -> Result<Entry, InvalidRecord> {
         let key = self.parse(key)?;
         let content = match value {
             None => Content::Deleted,
             Some(bytes) => match decode(&key, bytes) {
                 Ok(value) => Content::Value(value),
-                Err(reason) => Content::Bad(BadValue {
+                Err(reason) => Content::Invalid(InvalidRecord {
                     key: self.key(&key),
                     reason,
                 }),

@@ -6,8 +6,8 @@ use nephoscope_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_CYCLES, MAX_STEPS, MAX_UNITS, bounded};
-use crate::protocol::bad::BadReason;
 use crate::protocol::ids::UnitHash;
+use crate::protocol::invalid::InvalidReason;
 use crate::protocol::mark::{Marks, Step};
 use crate::protocol::member::Versions;
 
@@ -41,22 +41,22 @@ impl From<&Marks> for MarksForm {
                 .collect(),
         });
         Self {
-            protocol: Versions::OURS.protocol,
-            hash: Versions::OURS.hash,
+            protocol: Versions::CURRENT.protocol,
+            hash: Versions::CURRENT.hash,
             cycles: cycles.collect(),
         }
     }
 }
 
 impl MarksForm {
-    pub(super) fn check(self) -> Result<Marks, BadReason> {
+    pub(super) fn check(self) -> Result<Marks, InvalidReason> {
         bounded(self.cycles.len(), "cycles", MAX_CYCLES)?;
         let mut marks = Marks::default();
         for cycle in self.cycles {
             bounded(cycle.units.len(), "units", MAX_UNITS)?;
             let mut units = BTreeMap::new();
             for (unit, steps) in cycle.units {
-                let unit = UnitHash::parse(&unit).ok_or(BadReason::Field("units"))?;
+                let unit = UnitHash::parse(&unit).ok_or(InvalidReason::Field("units"))?;
                 units.insert(unit, steps_of(steps)?);
             }
             marks.cycles.insert(Timestamp::from_millis(cycle.start), units);
@@ -79,7 +79,7 @@ fn steps_form(steps: &[Step]) -> Vec<StepForm> {
     forms
 }
 
-fn steps_of(forms: Vec<StepForm>) -> Result<Vec<Step>, BadReason> {
+fn steps_of(forms: Vec<StepForm>) -> Result<Vec<Step>, InvalidReason> {
     bounded(forms.len(), "steps", MAX_STEPS)?;
     let mut steps: Vec<Step> = Vec::with_capacity(forms.len());
     // A member counts once in each step that contains it: the product must be bounded too.

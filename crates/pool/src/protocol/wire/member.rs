@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_HOST, MAX_SCHEDULE, MAX_SCHEDULES, bounded};
 use super::units::{units_form, units_of};
-use crate::protocol::bad::BadReason;
 use crate::protocol::ids::{Incarnation, UnitHash};
+use crate::protocol::invalid::InvalidReason;
 use crate::protocol::member::{Member, Versions};
 
 #[derive(Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl From<&Member> for MemberForm {
 }
 
 impl MemberForm {
-    pub(super) fn check(self, versions: Versions) -> Result<Member, BadReason> {
+    pub(super) fn check(self, versions: Versions) -> Result<Member, InvalidReason> {
         bounded(self.host.len(), "bytes in the host name", MAX_HOST)?;
         bounded(self.schedules.len(), "schedules", MAX_SCHEDULES)?;
         let mut schedules = BTreeMap::new();
@@ -51,12 +51,14 @@ impl MemberForm {
             schedules.insert(ScheduleId::new(schedule), units_of(&units)?);
         }
         Ok(Member {
-            incarnation: Incarnation::parse(&self.incarnation).ok_or(BadReason::Field("incarnation"))?,
+            incarnation: Incarnation::parse(&self.incarnation).ok_or(InvalidReason::Field("incarnation"))?,
             versions,
             host: self.host,
             leaving: self.leaving,
             schedules,
-            meters: UnitHash::parse(&self.meters).ok_or(BadReason::Field("meters"))?.0,
+            meters: UnitHash::parse(&self.meters)
+                .ok_or(InvalidReason::Field("meters"))?
+                .0,
         })
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_MEMBERS, MAX_UNITS, bounded};
 use super::units::{units_form, units_of};
-use crate::protocol::bad::BadReason;
 use crate::protocol::ids::{AgentId, Incarnation};
+use crate::protocol::invalid::InvalidReason;
 use crate::protocol::member::{UnitSet, Versions};
 use crate::protocol::plan::{Plan, PlanMember};
 
@@ -58,7 +58,7 @@ impl From<&Plan> for PlanForm {
 }
 
 impl PlanForm {
-    pub(super) fn check(self, versions: Versions) -> Result<Plan, BadReason> {
+    pub(super) fn check(self, versions: Versions) -> Result<Plan, InvalidReason> {
         bounded(self.members.len(), "members", MAX_MEMBERS)?;
         bounded(self.sets.iter().map(Vec::len).sum(), "units", MAX_UNITS)?;
         let sets = self
@@ -68,23 +68,23 @@ impl PlanForm {
             .collect::<Result<Vec<_>, _>>()?;
         let members = self.members.into_iter().map(|member| {
             Ok(PlanMember {
-                id: AgentId::new(&member.id).ok_or(BadReason::Field("id"))?,
+                id: AgentId::new(&member.id).ok_or(InvalidReason::Field("id"))?,
                 incarnation: Incarnation::parse(&member.incarnation)
-                    .ok_or(BadReason::Field("incarnation"))?,
+                    .ok_or(InvalidReason::Field("incarnation"))?,
                 units: sets
                     .get(member.units)
-                    .ok_or(BadReason::Field("members.units"))?
+                    .ok_or(InvalidReason::Field("members.units"))?
                     .clone(),
             })
         });
-        let members = members.collect::<Result<Arc<[_]>, BadReason>>()?;
+        let members = members.collect::<Result<Arc<[_]>, InvalidReason>>()?;
         if !members.is_sorted_by(|one, next| one.id < next.id) {
-            return Err(BadReason::Field("members"));
+            return Err(InvalidReason::Field("members"));
         }
         Ok(Plan {
             start: Timestamp::from_millis(self.start),
             written: Timestamp::from_millis(self.written),
-            writer: AgentId::new(&self.writer).ok_or(BadReason::Field("writer"))?,
+            writer: AgentId::new(&self.writer).ok_or(InvalidReason::Field("writer"))?,
             versions,
             members,
         })

@@ -50,7 +50,7 @@ fn a_plan_lists_each_set_of_units_once() {
         start: Timestamp::from_millis(1_700_000_000_000),
         written: Timestamp::from_millis(1_699_999_999_200),
         writer: AgentId::new("a").unwrap(),
-        versions: Versions::OURS,
+        versions: Versions::CURRENT,
         members: [member("a", &units), member("b", &units)].into(),
     };
     let bytes = encode(&Value::Plan(plan)).unwrap();
@@ -148,7 +148,7 @@ proptest! {
         schedules in btree_map("[ -~]{1,20}".prop_map(ScheduleId::new), units(), 0..4),
     ) {
         let value = Value::Member(Member {
-            incarnation: Incarnation(incarnation), versions: Versions::OURS, host: host.into(), leaving, schedules, meters,
+            incarnation: Incarnation(incarnation), versions: Versions::CURRENT, host: host.into(), leaving, schedules, meters,
         });
         let key = Key::Member(AgentId::new("a").unwrap());
         prop_assert_eq!(decode(&key, &encode(&value).unwrap()), Ok(value));
@@ -163,7 +163,7 @@ proptest! {
             id: AgentId::new(&id).unwrap(), incarnation: Incarnation(incarnation), units: Arc::new(units),
         });
         let value = Value::Plan(Plan {
-            start, written, writer: AgentId::new("a").unwrap(), versions: Versions::OURS, members: members.collect(),
+            start, written, writer: AgentId::new("a").unwrap(), versions: Versions::CURRENT, members: members.collect(),
         });
         prop_assert_eq!(decode(&Key::Plan(schedule()), &encode(&value).unwrap()), Ok(value));
     }

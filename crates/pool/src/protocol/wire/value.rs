@@ -7,7 +7,7 @@ use super::give_ups::GiveUpsForm;
 use super::marks::MarksForm;
 use super::member::MemberForm;
 use super::plan::PlanForm;
-use crate::protocol::bad::BadReason;
+use crate::protocol::invalid::InvalidReason;
 use crate::protocol::member::Versions;
 use crate::protocol::record::{Key, Value};
 
@@ -16,16 +16,16 @@ use crate::protocol::record::{Key, Value};
 /// # Errors
 ///
 /// It is larger than [`MAX_VALUE`].
-pub fn encode(value: &Value) -> Result<Vec<u8>, BadReason> {
+pub fn encode(value: &Value) -> Result<Vec<u8>, InvalidReason> {
     let written = match value {
         Value::Member(member) => serde_json::to_vec(&MemberForm::from(member)),
         Value::Plan(plan) => serde_json::to_vec(&PlanForm::from(plan)),
         Value::Marks(marks) => serde_json::to_vec(&MarksForm::from(marks)),
         Value::GiveUps(give_ups) => serde_json::to_vec(&GiveUpsForm::from(give_ups)),
     };
-    let bytes = written.map_err(|error| BadReason::Form(error.to_string()))?;
+    let bytes = written.map_err(|error| InvalidReason::Form(error.to_string()))?;
     if bytes.len() > MAX_VALUE {
-        return Err(BadReason::TooMuch("bytes", MAX_VALUE));
+        return Err(InvalidReason::LimitExceeded("bytes", MAX_VALUE));
     }
     Ok(bytes)
 }
@@ -35,9 +35,9 @@ pub fn encode(value: &Value) -> Result<Vec<u8>, BadReason> {
 /// # Errors
 ///
 /// The bytes are invalid; they are untrusted.
-pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, BadReason> {
+pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, InvalidReason> {
     if bytes.len() > MAX_VALUE {
-        return Err(BadReason::TooMuch("bytes", MAX_VALUE));
+        return Err(InvalidReason::LimitExceeded("bytes", MAX_VALUE));
     }
     // Of an unknown version only the version is read.
     let versions: VersionsForm = form(bytes)?;
@@ -46,7 +46,7 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, BadReason> {
         return form::<MemberForm>(bytes)?.check(versions).map(Value::Member);
     }
     if !versions.known() {
-        return Err(BadReason::Versions(versions));
+        return Err(InvalidReason::Versions(versions));
     }
     match key {
         Key::Member(_) | Key::Plan(_) => form::<PlanForm>(bytes)?.check(versions).map(Value::Plan),
@@ -55,8 +55,8 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, BadReason> {
     }
 }
 
-fn form<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, BadReason> {
-    serde_json::from_slice(bytes).map_err(|error| BadReason::Form(error.to_string()))
+fn form<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, InvalidReason> {
+    serde_json::from_slice(bytes).map_err(|error| InvalidReason::Form(error.to_string()))
 }
 
 #[derive(Serialize, Deserialize)]

@@ -80,7 +80,7 @@ pub(super) fn units(setup: &Setup) -> Vec<Unit> {
     let unit = |listing: &str| Unit {
         group: Group::Shared,
         schedule: schedule(),
-        listing: listing.into(),
+        discovery: listing.into(),
         mode: PartitionMode::Resource,
     };
     let mut units = vec![unit("listed")];
@@ -90,7 +90,7 @@ pub(super) fn units(setup: &Setup) -> Vec<Unit> {
     units
 }
 
-pub(super) fn carried(setup: &Setup, agent: usize) -> Vec<Unit> {
+pub(super) fn registered(setup: &Setup, agent: usize) -> Vec<Unit> {
     let mut units = units(setup);
     if agent != 0 {
         units.truncate(1);

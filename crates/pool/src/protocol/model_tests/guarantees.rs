@@ -1,6 +1,6 @@
 //! The guarantees that hold at the end of the modelled time.
 
-use super::scenery::*;
+use super::fixtures::*;
 use super::setup::*;
 use super::world::*;
 use crate::protocol::machine::OnLoss;
@@ -8,7 +8,7 @@ use crate::protocol::{AgentId, Plan, PlanMember, UnitHash};
 
 impl World {
     /// Describes a move.
-    pub(super) fn told(&self, action: &Move) -> String {
+    pub(super) fn describe(&self, action: &Move) -> String {
         let Move::Run(agent, step) = action else {
             return format!("{action:?}");
         };
@@ -38,13 +38,13 @@ impl World {
     }
 
     /// Returns a lost or duplicate sample that violates the guarantees.
-    pub(super) fn broken_promise(&self, setup: &Setup) -> Option<String> {
+    pub(super) fn violated_guarantee(&self, setup: &Setup) -> Option<String> {
         for cycle in 1..=setup.cycles {
             for unit in 0..units(setup).len() {
                 for resource in 0..keys(setup).len() {
                     let samples = self.samples.get(&(cycle, unit, resource)).map_or(0, Vec::len);
                     let what = format!("resource {resource} of unit {unit} in cycle {cycle}");
-                    if samples == 0 && self.promises_coverage(setup, cycle, unit) {
+                    if samples == 0 && self.guarantees_coverage(setup, cycle, unit) {
                         return Some(format!("{what}: lost"));
                     }
                     if samples > 1 && self.seen.is_empty() {
@@ -58,13 +58,13 @@ impl World {
 
     /// Returns whether the table of guarantees covers a sample. If the cycle has a plan: one of its candidates ran and,
     /// under `pause`, reached etcd, from the edge until the end. If it has none: all candidates of the last plan did.
-    fn promises_coverage(&self, setup: &Setup, cycle: u64, unit: usize) -> bool {
+    fn guarantees_coverage(&self, setup: &Setup, cycle: u64, unit: usize) -> bool {
         let unit = UnitHash::of("", &units(setup)[unit]);
         let Some((start, plan)) = self.plans.iter().rfind(|(start, _)| cycle_at(**start) <= cycle) else {
             // The guarantees start with the first plan.
             return false;
         };
-        let carriers: Vec<_> = plan
+        let candidates: Vec<_> = plan
             .members
             .iter()
             .filter(|member| member.units.contains(&unit))
@@ -80,7 +80,7 @@ impl World {
                 .iter()
                 .any(|member| member.id == *id && self.is_of_running_process(member))
         };
-        let new = carriers
+        let new = candidates
             .iter()
             .any(|member| !before.is_some_and(|before| knew(before, &member.id)));
         let less = before.is_some_and(|before| before.members.iter().any(|member| !listed(plan, &member.id)));
@@ -100,8 +100,8 @@ impl World {
         };
         // A lasting membership covers the others' unfinished work. Without one, each agent polls only its own share.
         let lasts = |member: &&PlanMember| self.etcd.holds(&member.id, member.incarnation);
-        let all = !carriers.is_empty()
-            && carriers
+        let all = !candidates.is_empty()
+            && candidates
                 .iter()
                 .all(|member| ran(member) && self.is_of_running_process(member));
         let planned = cycle_at(*start) == cycle;
@@ -110,7 +110,7 @@ impl World {
             .iter()
             .any(|cycle| self.down.contains(cycle));
         let in_time = !away && !self.prolonged.contains(&cycle);
-        let one = planned && in_time && carriers.iter().any(|member| ran(member) && lasts(member));
+        let one = planned && in_time && candidates.iter().any(|member| ran(member) && lasts(member));
         one || (all && !(unreached && less) && setup.on_loss == OnLoss::Continue)
     }
 

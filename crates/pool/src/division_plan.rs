@@ -8,24 +8,24 @@ use nephoscope_coordination::{Plan, Share, Unit};
 use crate::protocol::{Division, KeyHash, Portion, UnitHash, UnitSet};
 
 /// This agent's assignment in a work item.
-pub(super) struct Part {
+pub(super) struct DivisionPlan {
     pub(super) division: Arc<Division>,
     pub(super) group_prefix: Arc<str>,
 }
 
-impl Plan for Part {
-    fn carries(&self, units: &[Unit]) -> bool {
+impl Plan for DivisionPlan {
+    fn lists(&self, units: &[Unit]) -> bool {
         let hashes: UnitSet = units
             .iter()
             .map(|unit| UnitHash::of(&self.group_prefix, unit))
             .collect();
-        self.division.carries(&hashes)
+        self.division.lists(&hashes)
     }
 
     fn share(&self, unit: &Unit) -> Share {
         match self.division.portion(unit) {
-            Portion::Nothing => Share::Nothing,
-            Portion::Everything => Share::Everything,
+            Portion::Nothing => Share::None,
+            Portion::Everything => Share::All,
             Portion::Resources(claim) => Share::Resources(Arc::new(move |key| claim.owns(KeyHash::of(key)))),
         }
     }

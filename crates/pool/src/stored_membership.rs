@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 4096;
 
 /// The error of reading or writing the file.
 #[derive(Debug, thiserror::Error)]
-pub enum MemoryError {
+pub enum StoredMembershipError {
     /// The file cannot be used.
     #[error("cannot access {}", path.display())]
     File {
@@ -40,7 +40,7 @@ pub enum MemoryError {
 /// The last membership of this agent. The process that has locked the file's directory may revoke its lease: the process
 /// that had it is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FormerMember {
+pub struct StoredMembership {
     /// `agent.id`.
     pub id: String,
     /// Its presence lease.
@@ -51,7 +51,7 @@ pub struct FormerMember {
     pub cluster: Option<u64>,
 }
 
-impl FormerMember {
+impl StoredMembership {
     /// Returns the lease, unless it belongs to another cluster.
     pub(super) fn lease_in(&self, cluster: Option<u64>) -> Option<LeaseId> {
         let other = self.cluster.is_some() && cluster.is_some() && self.cluster != cluster;
@@ -59,8 +59,8 @@ impl FormerMember {
     }
 
     /// Reads the file; returns `None` if it does not exist.
-    pub(super) async fn read(path: &Path) -> Result<Option<Self>, MemoryError> {
-        let failed = |source| MemoryError::File {
+    pub(super) async fn read(path: &Path) -> Result<Option<Self>, StoredMembershipError> {
+        let failed = |source| StoredMembershipError::File {
             path: path.to_owned(),
             source,
         };
@@ -75,15 +75,15 @@ impl FormerMember {
             .await
             .map_err(failed)?;
         let parsed = serde_json::from_slice(&bytes);
-        parsed.map(Some).map_err(|source| MemoryError::Content {
+        parsed.map(Some).map_err(|source| StoredMembershipError::Content {
             path: path.to_owned(),
             source,
         })
     }
 
     /// Writes the file atomically.
-    pub(super) async fn write(&self, path: &Path) -> Result<(), MemoryError> {
-        let failed = |source| MemoryError::File {
+    pub(super) async fn write(&self, path: &Path) -> Result<(), StoredMembershipError> {
+        let failed = |source| StoredMembershipError::File {
             path: path.to_owned(),
             source,
         };
@@ -118,19 +118,19 @@ mod tests {
     async fn a_membership_is_read_back_and_corrupt_content_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("member.json");
-        assert_eq!(FormerMember::read(&path).await.unwrap(), None);
-        let member = FormerMember {
+        assert_eq!(StoredMembership::read(&path).await.unwrap(), None);
+        let member = StoredMembership {
             id: "a".to_owned(),
             lease: 7,
             incarnation: "0".repeat(32),
             cluster: Some(3),
         };
         member.write(&path).await.unwrap();
-        assert_eq!(FormerMember::read(&path).await.unwrap(), Some(member.clone()));
+        assert_eq!(StoredMembership::read(&path).await.unwrap(), Some(member.clone()));
         assert_eq!(member.lease_in(Some(3)), Some(LeaseId(7)));
         assert_eq!(member.lease_in(Some(4)), None);
         std::fs::write(&path, "{").unwrap();
-        let error = FormerMember::read(&path).await.unwrap_err();
-        assert!(matches!(error, MemoryError::Content { .. }), "{error}");
+        let error = StoredMembership::read(&path).await.unwrap_err();
+        assert!(matches!(error, StoredMembershipError::Content { .. }), "{error}");
     }
 }

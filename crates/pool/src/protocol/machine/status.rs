@@ -3,9 +3,9 @@
 use nephoscope_coordination::BootTime;
 
 use super::super::action::Action;
-use super::super::bad::BadReason;
 use super::super::ids::AgentId;
-use super::super::lease::Standing;
+use super::super::invalid::InvalidReason;
+use super::super::lease::LeaseState;
 use super::super::notice::Notice;
 use super::super::status::{Membership, Reason, ScheduleStatus, Status};
 use super::super::{Member, Plan};
@@ -36,7 +36,7 @@ impl Machine {
                 incarnation, lease, ..
             } => Membership::Member {
                 incarnation: *incarnation,
-                lease: lease.standing(now),
+                lease: lease.state(now),
                 leaving: self.stopping,
             },
             Presence::Left => Membership::Left,
@@ -48,28 +48,28 @@ impl Machine {
         let polling = self.options.on_loss == OnLoss::Continue;
         match &self.presence {
             Presence::None | Presence::Left => {}
-            Presence::Joining | Presence::Announcing { .. } => match &self.taken {
-                Some(host) => reasons.push(Reason::IdTaken { host: host.clone() }),
+            Presence::Joining | Presence::Announcing { .. } => match &self.duplicate_host {
+                Some(host) => reasons.push(Reason::DuplicateId { host: host.clone() }),
                 None => reasons.push(Reason::NotJoined),
             },
             Presence::Member { lease, .. } => {
-                if lease.standing(now) == Standing::Doubtful {
-                    reasons.push(Reason::LeaseDoubtful);
+                if lease.state(now) == LeaseState::Unconfirmed {
+                    reasons.push(Reason::LeaseUnconfirmed);
                 }
             }
         }
         if !self.store {
             reasons.push(Reason::StoreLost { polling });
         }
-        if let Some(difference) = self.clocks.off(self.strictest_clock_limit()) {
-            reasons.push(Reason::ClockOff { by: difference.by });
+        if let Some(difference) = self.clocks.skew(self.strictest_clock_limit()) {
+            reasons.push(Reason::ClockSkew { by: difference.by });
         }
         for (name, schedule) in &self.schedules {
-            if !self.carried.contains_key(name) {
+            if !self.registered.contains_key(name) {
                 continue;
             }
-            let bad = self.view.plan(name).and_then(|slot| slot.value.as_ref().err());
-            if let Some(BadReason::Versions(versions)) = bad.map(|bad| &bad.reason) {
+            let invalid = self.view.plan(name).and_then(|slot| slot.value.as_ref().err());
+            if let Some(InvalidReason::Versions(versions)) = invalid.map(|invalid| &invalid.reason) {
                 reasons.push(Reason::UnknownVersions {
                     schedule: name.clone(),
                     versions: *versions,
@@ -82,20 +82,22 @@ impl Machine {
                 });
             }
         }
-        let bad = self
+        let invalid = self
             .view
-            .bad()
-            .filter(|bad| !matches!(bad.reason, BadReason::Versions(_)));
-        reasons.extend(bad.map(|bad| Reason::BadKey { key: bad.key.clone() }));
-        if let Some(member) = self.drifting() {
-            reasons.push(Reason::Drift { member });
+            .invalid()
+            .filter(|invalid| !matches!(invalid.reason, InvalidReason::Versions(_)));
+        reasons.extend(invalid.map(|invalid| Reason::InvalidKey {
+            key: invalid.key.clone(),
+        }));
+        if let Some(member) = self.mismatching_member() {
+            reasons.push(Reason::ConfigMismatch { member });
         }
         reasons
     }
 
     fn schedule_status(&self) -> Vec<ScheduleStatus> {
-        let carried = self.carried.keys();
-        let status = carried.filter_map(|name| {
+        let registered = self.registered.keys();
+        let status = registered.filter_map(|name| {
             let plan: Option<&Plan> = self.schedules.get(name)?.plans.back().map(|known| &*known.plan);
             Some(ScheduleStatus {
                 schedule: name.clone(),
@@ -108,7 +110,7 @@ impl Machine {
     }
 
     /// Returns a member with the same units and different meters.
-    fn drifting(&self) -> Option<AgentId> {
+    fn mismatching_member(&self) -> Option<AgentId> {
         let own = self.view.member(&self.options.id)?.value.as_ref().ok()?;
         let mut others = self.view.members();
         others
@@ -122,19 +124,19 @@ impl Machine {
     }
 
     fn strictest_clock_limit(&self) -> std::time::Duration {
-        let limits = self.carried.keys().map(|name| self.clock_limit(name));
-        limits.min().unwrap_or(super::super::LONGEST_LEAD)
+        let limits = self.registered.keys().map(|name| self.clock_limit(name));
+        limits.min().unwrap_or(super::super::MAX_LEAD)
     }
 
     /// Reports when the clock starts or stops to differ.
     pub(super) fn compare_clocks(&mut self, out: &mut Out) {
-        let off = self.clocks.off(self.strictest_clock_limit());
-        if off.is_some() == self.clock_off {
+        let skew = self.clocks.skew(self.strictest_clock_limit());
+        if skew.is_some() == self.clock_skew {
             return;
         }
-        self.clock_off = off.is_some();
-        out.push(Action::Notice(match off {
-            Some(difference) => Notice::ClockOff {
+        self.clock_skew = skew.is_some();
+        out.push(Action::Notice(match skew {
+            Some(difference) => Notice::ClockSkew {
                 by: difference.by,
                 ahead: difference.ahead,
             },
@@ -144,15 +146,15 @@ impl Machine {
 
     /// Reports when the members' meters start or stop to differ.
     pub(super) fn compare_meters(&mut self, out: &mut Out) {
-        let drift = self.drifting().is_some();
-        if drift == self.drift {
+        let mismatch = self.mismatching_member().is_some();
+        if mismatch == self.config_mismatch {
             return;
         }
-        self.drift = drift;
-        out.push(Action::Notice(if drift {
-            Notice::Drift
+        self.config_mismatch = mismatch;
+        out.push(Action::Notice(if mismatch {
+            Notice::ConfigMismatch
         } else {
-            Notice::NoDrift
+            Notice::ConfigMatches
         }));
     }
 }

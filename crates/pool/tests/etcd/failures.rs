@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use nephoscope_pool::etcd::{Beat, Heart, StoreError};
+use nephoscope_pool::etcd::{LeaseKeepAlive, Renewal, StoreError};
 use nephoscope_tests::Etcd;
 
-use crate::stores::{at_last, changes, keys, snapshot, soon, store, text, until};
+use crate::stores::{changes, eventually, keys, snapshot, soon, store, text, until};
 
 #[tokio::test]
 async fn an_exceeded_quota_is_reported_and_writes_work_again_after_it_is_resolved() {
     let etcd = Etcd::build().quota(2 * 1024 * 1024).start();
     let store = store(&etcd);
     let (lease, _) = store.grant(Duration::from_secs(60)).await.unwrap();
-    let mut heart = Heart::new(store.clone(), lease);
+    let mut keepalive = LeaseKeepAlive::new(store.clone(), lease);
     let error = soon("etcd to be full", async {
         for number in 0.. {
             if let Err(error) = store
@@ -33,7 +33,7 @@ async fn an_exceeded_quota_is_reported_and_writes_work_again_after_it_is_resolve
     assert!(health.no_space, "{health:?}");
     // Reads and keepalives still work.
     assert!(!store.range(b"p/").await.unwrap().entries.is_empty());
-    assert!(matches!(heart.beat().await.unwrap(), Beat::Alive { .. }));
+    assert!(matches!(keepalive.renew().await.unwrap(), Renewal::Alive { .. }));
 
     etcd.with(|mut client| async move {
         let all = etcd_client::DeleteOptions::new().with_prefix();
@@ -52,7 +52,7 @@ async fn an_exceeded_quota_is_reported_and_writes_work_again_after_it_is_resolve
         }
         Ok(())
     });
-    at_last("a write", || store.put(b"p/a", b"1", None)).await;
+    eventually("a write", || store.put(b"p/a", b"1", None)).await;
     assert!(!store.health().await.unwrap().no_space);
 }
 
@@ -64,8 +64,8 @@ async fn a_wiped_etcd_is_detected_and_used_from_then_on() {
         store.put(b"p/old", b"1", None).await.unwrap();
     }
     let (lease, _) = store.grant(Duration::from_secs(60)).await.unwrap();
-    let mut heart = Heart::new(store.clone(), lease);
-    heart.beat().await.unwrap();
+    let mut keepalive = LeaseKeepAlive::new(store.clone(), lease);
+    keepalive.renew().await.unwrap();
     let mut follow = store.follow(&[b"p/"]);
     assert_eq!(keys(&snapshot(&mut follow).await), ["p/old"]);
     let cluster = store.cluster();
@@ -84,8 +84,8 @@ async fn a_wiped_etcd_is_detected_and_used_from_then_on() {
         "the old keys are gone in the subscription"
     );
     assert_eq!(
-        until("a keepalive", async || heart.beat().await.ok()).await,
-        Beat::Gone
+        until("a keepalive", async || keepalive.renew().await.ok()).await,
+        Renewal::Gone
     );
     store.put(b"p/new", b"2", None).await.unwrap();
     assert_eq!(text(&changes(&mut follow).await), ["p/new=2"]);
@@ -125,20 +125,20 @@ async fn a_restarted_etcd_is_the_same_one() {
     let store = store(&etcd);
     let (lease, _) = store.grant(Duration::from_secs(60)).await.unwrap();
     store.put(b"p/a", b"1", Some(lease)).await.unwrap();
-    let mut heart = Heart::new(store.clone(), lease);
-    heart.beat().await.unwrap();
+    let mut keepalive = LeaseKeepAlive::new(store.clone(), lease);
+    keepalive.renew().await.unwrap();
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.kill_all();
     etcd.start_all();
     assert!(matches!(
-        until("a keepalive", async || heart.beat().await.ok()).await,
-        Beat::Alive { .. }
+        until("a keepalive", async || keepalive.renew().await.ok()).await,
+        Renewal::Alive { .. }
     ));
-    at_last("a write", || store.put(b"p/a", b"2", Some(lease))).await;
+    eventually("a write", || store.put(b"p/a", b"2", Some(lease))).await;
     assert_eq!(text(&changes(&mut follow).await), ["p/a=2"]);
 }
 
 fn is_another(error: &StoreError) -> bool {
-    matches!(error, StoreError::AnotherHistory { .. })
+    matches!(error, StoreError::HistoryChanged { .. })
 }
