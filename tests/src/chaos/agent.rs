@@ -8,7 +8,7 @@ use super::setting::{Duty, Setting};
 use crate::{Etcd, Lab, Program, Proxy, Sample, Signal, Weather, failpoints_path, samples_in};
 
 /// What an agent logs, once, when it was out of the pool for a whole cycle.
-const LEFT_OUT: &str = "out of the pool for a whole cycle";
+const LEFT_OUT: &str = "not a member of the pool for a whole cycle";
 
 /// The variable that takes a rule out of a program with the feature `model` of `nephoscope-pool`.
 const RULE_VARIABLE: &str = "NEPHOSCOPE_WITHOUT_RULE";
