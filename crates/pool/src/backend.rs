@@ -53,9 +53,9 @@ impl Pool {
         self.shared.status()
     }
 
-    /// Waits until another agent has had this agent's id for `patience` without interruption. Waits forever if this agent
+    /// Waits until another agent has had this agent's id for `period` without interruption. Waits forever if this agent
     /// becomes a member, or need not be one.
-    pub async fn duplicate_id(&self, patience: Duration) -> DuplicateId {
+    pub async fn duplicate_id(&self, period: Duration) -> DuplicateId {
         let mut steps = self.shared.steps();
         let mut since: Option<Instant> = None;
         loop {
@@ -73,10 +73,10 @@ impl Pool {
                 continue;
             };
             let since = *since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= patience {
+            if since.elapsed() >= period {
                 return DuplicateId { host };
             }
-            let _ = timeout_at(since + patience, steps.changed()).await;
+            let _ = timeout_at(since + period, steps.changed()).await;
         }
     }
 
@@ -111,7 +111,7 @@ impl Drop for Pool {
 impl Coordinator for Pool {
     async fn register(&self, registration: Registration) {
         let edge = |known: InProgress| {
-            self.shared.interval(known.interval);
+            self.shared.record_interval(known.interval);
             Edge {
                 cycle: known.cycle,
                 edge: clock::on_boot_clock(known.edge),
@@ -127,7 +127,7 @@ impl Coordinator for Pool {
     }
 
     fn prepare(&self, cycle: &CycleId, edge: Instant, interval: Duration) {
-        self.shared.interval(interval);
+        self.shared.record_interval(interval);
         let edge = clock::on_boot_clock(edge);
         self.shared.edge_is_near(edge, interval);
         self.shared.step(Event::Prepare(Edge {

@@ -194,7 +194,7 @@ impl Session {
                 Err(_) => {
                     next = BootTime::now().plus(KEEPALIVE_RETRY);
                     if requested {
-                        self.send(Event::Failed(Request::AskLease));
+                        self.send(Event::Failed(Request::RenewLease));
                     }
                 }
             }

@@ -327,7 +327,7 @@ impl Shared {
     }
 
     /// Records the interval of a schedule with shared units.
-    pub(super) fn interval(&self, interval: Duration) {
+    pub(super) fn record_interval(&self, interval: Duration) {
         let mut core = self.core.lock();
         if interval > core.longest {
             core.longest = interval;

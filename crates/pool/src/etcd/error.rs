@@ -29,14 +29,14 @@ pub enum StoreError {
     },
     /// The user has no permission for this under the prefix.
     #[error(
-        "etcd does not permit this, give the user a role with readwrite permission on the prefix: {reason}"
+        "permission denied by etcd; grant the user a role with readwrite permission on the prefix: {reason}"
     )]
     PermissionDenied {
         /// etcd's message.
         reason: String,
     },
     /// etcd does not know the user, or the password is wrong.
-    #[error("etcd does not accept `user` and `password`: {reason}")]
+    #[error("etcd rejected `user` and `password`: {reason}")]
     Credentials {
         /// etcd's message.
         reason: String,

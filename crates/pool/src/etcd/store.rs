@@ -205,7 +205,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the write may have been executed nevertheless ([`StoreError::may_have_happened`]).
+    /// [`StoreError`]; the write may still have been executed ([`StoreError::may_have_happened`]).
     pub async fn put(
         &self,
         key: &[u8],
@@ -228,7 +228,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the writes may have been executed nevertheless ([`StoreError::may_have_happened`]).
+    /// [`StoreError`]; the writes may still have been executed ([`StoreError::may_have_happened`]).
     pub async fn transact(&self, transaction: Transaction) -> Result<Answer<Outcome>, StoreError> {
         let before = self.baseline();
         let response = self.write(|mut client| {

@@ -37,7 +37,7 @@ pub(super) struct Cycle {
 pub(super) enum Stage {
     /// The engine has not requested the plan yet, or waits for it.
     Pending,
-    /// The engine was told that there is no plan and has nothing to do. A late plan can change that.
+    /// The engine knows that there is no plan, and polls nothing. A late plan can change that.
     Idle,
     /// The engine skipped the cycle, or does not start it because the agent stops, or it has no share.
     Closed,

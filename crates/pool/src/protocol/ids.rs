@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn an_agent_id_has_safe_characters_only() {
-        for good in ["a", "node-1.example.org", "A_b.C-9", &"x".repeat(128)] {
-            assert!(AgentId::new(good).is_some(), "{good}");
+        for valid in ["a", "node-1.example.org", "A_b.C-9", &"x".repeat(128)] {
+            assert!(AgentId::new(valid).is_some(), "{valid}");
         }
         for invalid in ["", "a/b", "a b", "a\n", "ä", "a%2f", &"x".repeat(129)] {
             assert!(AgentId::new(invalid).is_none(), "{invalid}");

@@ -28,6 +28,6 @@ pub enum InvalidReason {
     #[error("`{0}` has an invalid value")]
     Field(&'static str),
     /// It was written in versions that this program does not support.
-    #[error("written in protocol {} with hash {}", .0.protocol, .0.hash)]
+    #[error("unsupported protocol {} with hash {}", .0.protocol, .0.hash)]
     Versions(Versions),
 }

@@ -36,7 +36,7 @@ pub(super) struct Schedule {
     pub(super) given_up: GiveUps,
     pub(super) give_ups: PendingWrite,
     pub(super) takeover: TakeoverState,
-    /// Set if the newest cycle had no plan in time: whether it was polled nevertheless.
+    /// Set if the newest cycle had no plan in time: whether it was polled anyway.
     pub(super) missed: Option<bool>,
 }
 

@@ -88,7 +88,7 @@ pub enum Reason {
     NoPlan {
         /// The schedule.
         schedule: ScheduleId,
-        /// Whether it was polled nevertheless.
+        /// Whether it was polled anyway.
         polled: bool,
     },
     /// A key in etcd is invalid.

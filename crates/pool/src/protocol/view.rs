@@ -132,7 +132,7 @@ impl View {
 
     /// Removes members that are older than `revision` and missing in these entries.
     fn replace_members(&mut self, revision: Revision, entries: &[Entry]) {
-        let stands = |id: &AgentId| {
+        let exists = |id: &AgentId| {
             entries
                 .iter()
                 .any(|entry| matches!(&entry.key, Key::Member(of) if of == id))
@@ -140,7 +140,7 @@ impl View {
         let gone: Vec<_> = self
             .members
             .iter()
-            .filter(|(id, slot)| slot.revision <= revision && !stands(id))
+            .filter(|(id, slot)| slot.revision <= revision && !exists(id))
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {

@@ -189,9 +189,9 @@ impl Machine {
             return Err(NoShare::NotListed);
         }
         let sole_units = self.sole_units_in(&plan, me);
-        let nobody = BTreeSet::new();
+        let none_out = BTreeSet::new();
         let division = self.division(&cycle.schedule, &plan, me, |hash, candidates| {
-            let share = Claim::planned(candidates, &ClaimBasis::share(me, &nobody));
+            let share = Claim::planned(candidates, &ClaimBasis::share(me, &none_out));
             share.filter(|_| sole_units.contains(&hash))
         });
         let units = plan.members.get(me).map(|member| member.units.clone());
@@ -519,7 +519,7 @@ impl Machine {
     fn catch_up_with(&mut self, edge: &Edge, plan: Arc<Plan>, me: usize, until: BootTime, out: &mut Out) {
         let cycle = &edge.cycle;
         let number = self.next_takeover;
-        let nobody = BTreeSet::new();
+        let none_out = BTreeSet::new();
         let before = self
             .schedules
             .get(&cycle.schedule)
@@ -544,7 +544,7 @@ impl Machine {
             let has_all = except
                 .as_ref()
                 .is_some_and(|claim| claim.includes_share(&candidates));
-            let claim = Claim::planned(candidates, &ClaimBasis::share(me, &nobody))?.without(except);
+            let claim = Claim::planned(candidates, &ClaimBasis::share(me, &none_out))?.without(except);
             let progress = units.entry(hash).or_default();
             let mut works = BTreeSet::from([None]);
             let mut claimed = None;
@@ -554,7 +554,7 @@ impl Machine {
                 claimed = Some(claim);
             }
             progress.steps.push(ClaimedStep {
-                out: nobody.clone(),
+                out: none_out.clone(),
                 works,
             });
             claimed

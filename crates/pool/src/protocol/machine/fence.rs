@@ -157,7 +157,7 @@ impl Machine {
         }
         for (name, start, cycle, plan, me, new, until) in back {
             let number = self.next_takeover;
-            let nobody = BTreeSet::new();
+            let none_out = BTreeSet::new();
             let Some(started) = self.cycle_mut(&name, start).and_then(Cycle::started_mut) else {
                 continue;
             };
@@ -179,7 +179,7 @@ impl Machine {
                 }
             }
             let division = self.division(&name, &plan, me, |hash, candidates| {
-                let share = Claim::planned(candidates, &ClaimBasis::share(me, &nobody));
+                let share = Claim::planned(candidates, &ClaimBasis::share(me, &none_out));
                 share.filter(|_| mine.contains(&hash))
             });
             if division.claims.is_empty() {

@@ -303,7 +303,7 @@ impl World {
             while let Some(sent) = process.requests.front()
                 && sent.at + REQUEST <= now
             {
-                // An agent that cannot revoke its lease stops nevertheless.
+                // An agent that cannot revoke its lease stops anyway.
                 gone |= sent.request == Outgoing::Revoke;
                 failed.extend(sent.request.name());
                 process.requests.pop_front();
@@ -540,7 +540,7 @@ impl World {
                     self.violate("a plan was changed, or its start did not grow");
                 }
                 if listed.is_none() || listed != current {
-                    self.violate("a plan was written by an agent that was no member");
+                    self.violate("a plan was written by an agent that was not a member");
                 }
                 self.plans.entry(plan.start).or_insert_with(|| plan.clone());
             }
@@ -734,7 +734,7 @@ impl World {
         let ranking = candidates.ranking(KeyHash::of(&keys(setup)[resource]));
         let ahead_are_out = ranking.iter().take_while(|number| **number != me).all(out);
         if !ahead_are_out && !work.former {
-            self.violate("a sample was handed over although one that ranks before is not out");
+            self.violate("a sample was handed over although a member that ranks before is not out");
         }
         let counted_on = plan.members[me].incarnation;
         let deadline = self.deadlines.get(&counted_on).copied().unwrap_or(0);

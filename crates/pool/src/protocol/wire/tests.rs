@@ -68,7 +68,7 @@ fn an_invalid_value_has_a_reason() {
     ]
     .map(|value| decode(&Key::Plan(schedule()), value.as_bytes()).unwrap_err().to_string());
     insta::assert_snapshot!(reasons.join("\n"), @r"
-    written in protocol 2 with hash 1
+    unsupported protocol 2 with hash 1
     `incarnation` has an invalid value
     `writer` has an invalid value
     missing field `start` at line 1 column 23
