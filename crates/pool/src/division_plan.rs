@@ -24,8 +24,8 @@ impl Plan for DivisionPlan {
 
     fn share(&self, unit: &Unit) -> Share {
         match self.division.portion(unit) {
-            Portion::Nothing => Share::None,
-            Portion::Everything => Share::All,
+            Portion::None => Share::None,
+            Portion::All => Share::All,
             Portion::Resources(claim) => Share::Resources(Arc::new(move |key| claim.owns(KeyHash::of(key)))),
         }
     }

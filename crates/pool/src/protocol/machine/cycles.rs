@@ -104,7 +104,7 @@ impl Machine {
         if let Some(known) = self.cycle_mut(&cycle.schedule, cycle.start) {
             known.stage = stage;
         }
-        // Members that were not skipped at the edge are taken over from.
+        // The work of members that were not skipped at the edge is taken over.
         self.check_outs = true;
         answer
     }
