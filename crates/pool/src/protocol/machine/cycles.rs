@@ -459,7 +459,7 @@ impl Machine {
     }
 
     /// Reports each cycle without a plan in time, once. The edge of the next cycle may already be near.
-    pub(super) fn note_missing_plans(&mut self, now: Now, out: &mut Out) {
+    pub(super) fn report_missing_plans(&mut self, now: Now, out: &mut Out) {
         let on_loss = self.options.on_loss;
         for (name, schedule) in &mut self.schedules {
             // An agent that never saw a plan has just joined.

@@ -118,9 +118,9 @@ impl Machine {
     /// Takes back units that were left to other members which may not poll them: they lost their memberships too before
     /// they could take over, or etcd is unreachable and they may never have learned about it.
     pub(super) fn take_back(&mut self, now: Now, out: &mut Out) {
-        let away = self.is_away(now.boot);
+        let cut_off = self.is_cut_off(now.boot);
         let outs = self.check_outs && self.incarnation().is_some();
-        if !(outs || away) || self.stopping || self.options.on_loss == OnLoss::Pause {
+        if !(outs || cut_off) || self.stopping || self.options.on_loss == OnLoss::Pause {
             return;
         }
         let mut back = Vec::new();
@@ -132,7 +132,7 @@ impl Machine {
                 else {
                     continue;
                 };
-                let new: UnitSet = if away {
+                let new: UnitSet = if cut_off {
                     let left = started.units.iter().filter(|(_, progress)| progress.left);
                     left.map(|(unit, _)| *unit).collect()
                 } else {
@@ -163,7 +163,7 @@ impl Machine {
             };
             match &mut started.membership {
                 // Resolved again when etcd is back.
-                MembershipState::Resolved { deadline, .. } if away => {
+                MembershipState::Resolved { deadline, .. } if cut_off => {
                     started.membership = MembershipState::Lost { deadline: *deadline }
                 }
                 MembershipState::Resolved { sole_units, .. } => sole_units.extend(new.iter().copied()),
@@ -198,7 +198,7 @@ impl Machine {
     }
 
     /// Returns whether etcd is unreachable for so long that this agent's membership may have ended.
-    pub(super) fn is_away(&self, now: BootTime) -> bool {
+    pub(super) fn is_cut_off(&self, now: BootTime) -> bool {
         !self.store && !self.holds_lease(now)
     }
 

@@ -269,8 +269,8 @@ impl Machine {
             };
             cycles.chain([schedule.marks.due, schedule.give_ups.due, gathering])
         });
-        let away = self.lease().filter(|_| !self.store).map(super::Lease::deadline);
-        due.chain([self.own.retry, away])
+        let lease_end = self.lease().filter(|_| !self.store).map(super::Lease::deadline);
+        due.chain([self.own.retry, lease_end])
             .flatten()
             .filter(|due| *due > self.now)
             .min()
@@ -281,7 +281,7 @@ impl Machine {
         if !self.own_key_exists() {
             self.lose_membership(out);
         }
-        if self.incarnation().is_some() && !self.is_away(now.boot) {
+        if self.incarnation().is_some() && !self.is_cut_off(now.boot) {
             self.resolve_lost_cycles(out);
         }
         self.update_own_key(now, out);
@@ -290,7 +290,7 @@ impl Machine {
         self.write_plans(now, out);
         self.read_missing_plans(now, out);
         self.read_unknown_members(out);
-        self.note_missing_plans(now, out);
+        self.report_missing_plans(now, out);
         self.catch_up(now, out);
         self.take_back(now, out);
         self.start_takeovers(now, out);
