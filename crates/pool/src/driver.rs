@@ -97,7 +97,7 @@ impl Driver {
             // Executed by the engine's side, or not a request.
             Action::Revoke
             | Action::Begin { .. }
-            | Action::Succeed { .. }
+            | Action::TakeOver { .. }
             | Action::Cancel(_)
             | Action::Notice(_) => {}
         }

@@ -232,7 +232,7 @@ impl Seen {
                     }
                 }
             }
-            (key, Content::Bad(bad)) => panic!("an agent wrote {key:?}, which cannot be read: {bad}"),
+            (key, Content::Invalid(invalid)) => panic!("an agent wrote an invalid {key:?}: {invalid}"),
             _ => {}
         }
     }
