@@ -48,7 +48,7 @@ fn pool() -> Pool {
         view: PoolView {
             members: members.into(),
             plans: vec![(schedule, plan)],
-            bad: Vec::new(),
+            invalid: Vec::new(),
         },
         units: [(UNIT, "central-global tenants".to_owned())].into(),
     }
