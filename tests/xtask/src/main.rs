@@ -2,6 +2,7 @@
 
 mod policy;
 mod references;
+mod site;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use nephoscope_stock as _;
 
 use crate::policy::PolicyError;
 use crate::references::{Committed, ReferencesError};
+use crate::site::SiteError;
 
 /// Tasks of the repository.
 #[derive(Debug, Parser)]
@@ -31,6 +33,12 @@ enum Task {
         #[arg(long)]
         update: bool,
     },
+    /// Render the documentation as a site, and check its links
+    Site {
+        /// The folder of the site
+        #[arg(long, default_value = "target/site")]
+        into: PathBuf,
+    },
     /// Check licences, banned crates, wildcards and sources by the rules of deny.toml
     Policy {
         /// The manifests whose packages are checked; the workspace's unless named
@@ -47,6 +55,8 @@ enum TaskError {
     References(#[from] ReferencesError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    #[error(transparent)]
+    Site(#[from] SiteError),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +73,7 @@ fn run(cli: &Cli) -> Result<ExitCode, TaskError> {
     match &cli.task {
         Task::References { update } => references(*update),
         Task::Policy { manifests } => policy(manifests),
+        Task::Site { into } => site(into),
     }
 }
 
@@ -81,6 +92,16 @@ fn policy(manifests: &[PathBuf]) -> Result<ExitCode, TaskError> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn site(into: &Path) -> Result<ExitCode, TaskError> {
+    let findings = site::build(&root(), into)?;
+    findings.iter().for_each(|finding| say(finding));
+    if !findings.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    say(&format!("open {}", into.join("index.html").display()));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn references(update: bool) -> Result<ExitCode, TaskError> {

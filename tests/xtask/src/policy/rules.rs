@@ -17,6 +17,8 @@ pub(crate) struct Rules {
     /// The systems that it is built for.
     pub(crate) targets: Vec<String>,
     licences: Vec<Licensee>,
+    /// Further licences that single packages may have.
+    exceptions: BTreeMap<String, Vec<Licensee>>,
     /// Why each of these crates is banned.
     banned: BTreeMap<String, String>,
 }
@@ -35,6 +37,15 @@ struct Graph {
 
 #[derive(Deserialize)]
 struct Licenses {
+    allow: Vec<String>,
+    #[serde(default)]
+    exceptions: Vec<Exception>,
+}
+
+#[derive(Deserialize)]
+struct Exception {
+    #[serde(rename = "crate")]
+    name: String,
     allow: Vec<String>,
 }
 
@@ -61,17 +72,24 @@ impl Rules {
             path: path.to_owned(),
             source,
         })?;
-        let licences = file.licenses.allow.into_iter().map(|licence| {
-            Licensee::parse(&licence).map_err(|source| PolicyError::Licence {
-                path: path.to_owned(),
-                licence,
-                source,
-            })
-        });
+        let parse = |licences: Vec<String>| -> Result<Vec<Licensee>, PolicyError> {
+            let parsed = licences.into_iter().map(|licence| {
+                Licensee::parse(&licence).map_err(|source| PolicyError::Licence {
+                    path: path.to_owned(),
+                    licence,
+                    source,
+                })
+            });
+            parsed.collect()
+        };
+        let exceptions = file.licenses.exceptions.into_iter();
         let banned = file.bans.deny.into_iter();
         Ok(Self {
             targets: file.graph.targets,
-            licences: licences.collect::<Result<_, _>>()?,
+            licences: parse(file.licenses.allow)?,
+            exceptions: exceptions
+                .map(|exception| Ok((exception.name, parse(exception.allow)?)))
+                .collect::<Result<_, PolicyError>>()?,
             banned: banned.map(|banned| (banned.name, banned.reason)).collect(),
         })
     }
@@ -103,8 +121,11 @@ impl Rules {
             None => add("names no licence".to_owned()),
             Some(Err(error)) => add(format!("its licence cannot be read: {}", error.reason)),
             Some(Ok(licence)) => {
-                let allowed =
-                    licence.evaluate(|wanted| self.licences.iter().any(|ours| ours.satisfies(wanted)));
+                let excepted = self.exceptions.get(&package.name).map_or(&[][..], Vec::as_slice);
+                let allowed = licence.evaluate(|wanted| {
+                    let mut ours = self.licences.iter().chain(excepted);
+                    ours.any(|ours| ours.satisfies(wanted))
+                });
                 if !allowed {
                     add(format!("its licence `{licence}` is not among those of deny.toml"));
                 }
@@ -157,6 +178,8 @@ mod tests {
                 "{licence}"
             );
         }
+        let excepted = json!({ "name": "mdbook-core", "license": "MPL-2.0" });
+        assert_eq!(broken(excepted), Vec::<String>::new());
         assert!(first(json!({ "license": null })).contains("names no licence"));
         assert!(first(json!({ "license": "as you like" })).contains("cannot be read"));
         assert!(first(json!({ "name": "openssl-sys" })).contains("is banned: one TLS stack"));
