@@ -107,7 +107,7 @@ pub(crate) fn engine_options() -> EngineOptions {
         host: "bench".into(),
         sample_source: "bench".into(),
         batch_size: BATCH_SIZE,
-        batch_age: Duration::from_secs(1),
+        flush_interval: Duration::from_secs(1),
         limits: LimitOptions::default(),
         splay: false,
         shared_in_progress: false,

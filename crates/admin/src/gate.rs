@@ -1,10 +1,10 @@
-//! What is refused before anything looks at the path: methods, bodies, and on TCP foreign host names.
+//! Checks before routing: the method, the body, and on TCP the host name.
 //!
-//! On TCP and at `agent.metrics` only GET is let in. On the unix socket POST is too: whoever may write to it is the agent's user or
-//! of its group, and no page of the web can.
+//! TCP listeners accept GET only. The unix socket also accepts POST: only the agent's user and group can write to it, and
+//! web pages cannot.
 //!
-//! A page of the web may make a browser on the operator's machine ask this server, under a name that the page's
-//! owner lets point here (DNS rebinding). Such a request carries that name in `Host`, and is refused.
+//! A web page can make a browser on the operator's machine send requests to this server, under a name that resolves to this host
+//! (DNS rebinding). Such a request has that name in `Host`, and the gate rejects it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use axum::http::header::HOST;
 use axum::http::{Method, Request, Response, StatusCode};
 use hyper::body::Body as HttpBody;
 
-use crate::answer;
+use crate::response;
 use crate::routes::changes;
 
-/// Lets requests in.
+/// The checks of a listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
     hosts: Hosts,
-    /// Whether requests may come that change something.
+    /// Whether POST is allowed.
     posts: bool,
 }
 
-/// Under which names the server answers.
+/// The host names under which the server responds.
 #[derive(Debug, Clone)]
 enum Hosts {
-    /// Under any.
+    /// All names.
     Any,
-    /// Under `localhost`, these names, loopback addresses, and the address that the client connected to.
+    /// `localhost`, these names, loopback addresses, and the address that the client connected to.
     These {
         names: Arc<[String]>,
         local: Option<IpAddr>,
@@ -38,7 +38,7 @@ enum Hosts {
 }
 
 impl Gate {
-    /// For requests on a unix socket.
+    /// Creates a gate for a unix socket.
     pub(crate) fn local() -> Self {
         Self {
             hosts: Hosts::Any,
@@ -46,7 +46,7 @@ impl Gate {
         }
     }
 
-    /// For requests under any host name: the metrics alone.
+    /// Creates a gate for the metrics listener, which accepts all host names.
     pub(crate) fn open() -> Self {
         Self {
             hosts: Hosts::Any,
@@ -54,7 +54,7 @@ impl Gate {
         }
     }
 
-    /// For requests that came to this address of ours, under a name of ours.
+    /// Creates a gate for a TCP connection to this local address.
     pub(crate) fn guarded(names: Arc<[String]>, local: Option<SocketAddr>) -> Self {
         let local = local.map(|address| address.ip().to_canonical());
         Self {
@@ -63,20 +63,20 @@ impl Gate {
         }
     }
 
-    /// The answer to a request that is not let in.
-    pub(crate) fn refuse<B: HttpBody>(&self, request: &Request<B>) -> Option<Response<Body>> {
+    /// Returns the error response if the request is not allowed.
+    pub(crate) fn reject<B: HttpBody>(&self, request: &Request<B>) -> Option<Response<Body>> {
         if !self.knows_host(request) {
-            let text = "this agent does not answer under this host name; ask by an address, by `localhost`, or by the name of the host";
-            return Some(answer::error(StatusCode::MISDIRECTED_REQUEST, text));
+            let text = "unknown host name; use an address, `localhost`, or the name of this host";
+            return Some(response::error(StatusCode::MISDIRECTED_REQUEST, text));
         }
         let posts = self.posts && request.method() == Method::POST && changes(request.uri().path());
         if request.method() != Method::GET && !posts {
-            return Some(answer::method_not_allowed());
+            return Some(response::get_required());
         }
         if !request.body().is_end_stream() {
-            return Some(answer::error(
+            return Some(response::error(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "a request may have no body",
+                "a request must have no body",
             ));
         }
         None
@@ -108,7 +108,7 @@ impl Gate {
                 }
             }
         };
-        // In the absolute form the target names the host, too.
+        // A request target in absolute form also contains the host.
         let target = request
             .uri()
             .authority()
@@ -117,7 +117,7 @@ impl Gate {
     }
 }
 
-/// `host`, `host:port`, `[address]`, `[address]:port`.
+/// Removes the port from `host`, `host:port`, `[address]` or `[address]:port`.
 fn without_port(authority: &str) -> &str {
     match authority.rfind(':') {
         Some(colon) if !authority.ends_with(']') => authority.get(..colon).unwrap_or(authority),
@@ -136,7 +136,7 @@ mod tests {
             request = request.header("host", *host);
         }
         let request = request.body(Body::from(body)).unwrap();
-        gate.refuse(&request)
+        gate.reject(&request)
             .map_or(200, |response| response.status().as_u16())
     }
 
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn on_tcp_the_host_must_be_ours() {
+    fn tcp_requests_need_a_known_host() {
         let gate = guarded();
         for host in [
             "localhost",
@@ -179,7 +179,7 @@ mod tests {
         ] {
             assert_eq!(status(&gate, "GET", "/metrics", &[host], ""), 421, "{host}");
         }
-        assert_eq!(status(&gate, "GET", "/metrics", &[], ""), 421, "no host at all");
+        assert_eq!(status(&gate, "GET", "/metrics", &[], ""), 421, "no host");
         assert_eq!(
             status(&gate, "GET", "/metrics", &["localhost", "localhost"], ""),
             421,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_get_without_a_body_is_let_in() {
+    fn only_get_without_a_body_is_allowed() {
         let gate = Gate::open();
         for method in ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"] {
             assert_eq!(status(&gate, method, "/healthz", &[], ""), 405, "{method}");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn post_is_let_in_on_the_unix_socket_alone() {
+    fn post_is_allowed_only_on_the_unix_socket() {
         let post = |gate: &Gate, body| status(gate, "POST", DRAIN_PATH, &["localhost"], body);
         assert_eq!(post(&Gate::local(), ""), 200);
         assert_eq!(post(&Gate::local(), "x"), 413);

@@ -1,38 +1,36 @@
-//! What a running agent says about itself over HTTP: health, readiness, metrics, tasks, cycles.
+//! The HTTP API of a running agent: health, readiness, metrics, tasks, cycles.
 //!
-//! On TCP everything is read and nothing is changed: GET only. On the unix socket two POST routes act on spools. Answers hold no
-//! values of the configuration but the names that operators gave (sources, listings, publishers), and the userinfo of every URL
-//! shows as `***`.
+//! TCP listeners are read-only. The unix socket also has two POST routes for spools. Responses contain no configuration values
+//! except names that operators chose (sources, discovery URLs, publishers). The userinfo of URLs is shown as `***`.
 //!
-//! The agent gives the [`Handles`] of its parts, says in which [`Phase`] it is, and what became of the configuration on disk
-//! ([`AdminState`]). Everything else is read from the parts when a request comes. [`AgentClient`] is the other end of the unix
-//! socket.
+//! The agent passes [`Handles`] of its parts, and sets its [`Phase`] and the state of the configuration on disk in
+//! [`AdminState`]. All other data is read from the parts at each request. [`AgentClient`] is the client for the unix socket.
 //!
-//! The tables [`ROUTES`], [`ReasonCode::ALL`] and [`families`] are what answers are made of; the references of the
-//! documentation are made of the same tables.
+//! The tables [`ROUTES`], [`ReasonCode::ALL`] and [`families`] define the responses. The reference documentation is generated
+//! from the same tables.
 
-mod answer;
 mod client;
+mod endpoints;
 mod gate;
-mod held;
 mod listener;
 mod members;
 mod metrics;
-mod places;
 mod query;
 mod readiness;
+mod response;
 mod routes;
 mod server;
+mod spooled;
 mod state;
 mod views;
 
-pub use client::{AgentClient, BegunDrain, ClientError, Dropped, PublisherSeen, QuarantineSeen, SpoolSeen};
-pub use held::HeldBatches;
+pub use client::{AgentClient, ClientError, DeadLetterInfo, Dropped, PublisherInfo, SpoolInfo, StartedDrain};
+pub use endpoints::{Api, Endpoint, Endpoints};
 pub use listener::ListenError;
-pub use metrics::{BaseUnit, Family, Kind, families};
-pub use places::{Api, Place, Places};
-pub use readiness::{ReasonCode, Weight};
+pub use metrics::{BaseUnit, Family, Kind, Stability, families};
+pub use readiness::{ReasonCode, Severity};
 pub use routes::{ROUTES, Reach, Route};
+pub use spooled::SpooledEncoding;
 pub use state::{AdminState, Handles, Phase};
 
 #[cfg(test)]

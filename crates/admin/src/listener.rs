@@ -1,4 +1,4 @@
-//! Where the admin API listens: a unix socket, or a TCP address.
+//! The listeners of the admin API: a unix socket or a TCP address.
 
 use std::fs;
 use std::io;
@@ -14,59 +14,59 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 
-/// The longest path of a socket: `sun_path` of unix(7) has 108 bytes, one of which ends it.
+/// The maximum length of a socket path: `sun_path` of unix(7) has 108 bytes, including the final NUL.
 const LONGEST_PATH: usize = 107;
 
-/// Who may talk to the agent: its user and its group.
+/// The mode of the socket: the agent's user and group may connect.
 const SOCKET_MODE: u32 = 0o660;
 
-/// How long looking up the name of a TCP address may take.
+/// The timeout for resolving the name of a TCP address.
 const LOOKUP: Duration = Duration::from_secs(5);
 
-/// Connections that wait to be accepted.
+/// The backlog of pending connections.
 const BACKLOG: i32 = 64;
 
-/// Why the admin API does not listen.
+/// An error of a listener of the admin API.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The kernel takes no path of this length.
+    /// The path is too long for a socket.
     #[error(
-        "listen at {}: the path has {length} bytes, and a socket's may have {LONGEST_PATH}; give a shorter one as `agent.admin`",
+        "listen at {}: the path has {length} bytes; the maximum is {LONGEST_PATH}; set a shorter `agent.admin`",
         path.display()
     )]
     PathTooLong {
         /// The path.
         path: PathBuf,
-        /// Its length.
+        /// The length of the path.
         length: usize,
     },
-    /// Something that is no socket stands there; it may be a link.
-    #[error("listen at {}: something that is not a socket is there already", .0.display())]
+    /// The path exists and is not a socket. It may be a symbolic link.
+    #[error("listen at {}: the path exists and is not a socket", .0.display())]
     NotASocket(PathBuf),
-    /// Another process listens there.
-    #[error("listen at {}: another process, perhaps another agent, listens there", .0.display())]
+    /// Another process listens at the path.
+    #[error("listen at {}: another process, possibly another agent, listens there", .0.display())]
     InUse(PathBuf),
-    /// The kernel refused.
+    /// A system call failed.
     #[error("listen at {}", path.display())]
     Unix {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The address is not ours, in use, or not to be had.
+    /// The address is in use, unavailable or cannot be resolved.
     #[error("listen at {address}")]
     Tcp {
         /// The address.
         address: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
-/// A place that clients can connect to. A socket's file goes when this is dropped.
+/// A listening socket. The file of a unix socket is removed on drop.
 #[derive(Debug)]
 pub(crate) struct Listener(Kind);
 
@@ -79,22 +79,22 @@ enum Kind {
     Tcp {
         listener: TcpListener,
         address: SocketAddr,
-        /// The host as it was asked for.
+        /// The host as configured.
         host: String,
     },
 }
 
-/// A connection of a client.
+/// A client connection.
 pub(crate) enum Connection {
-    /// On the unix socket.
+    /// A connection on the unix socket.
     Unix(UnixStream),
-    /// On TCP.
+    /// A TCP connection.
     Tcp(TcpStream),
 }
 
 impl Listener {
-    /// Listens at a unix socket that the user and the group of the process may use. What an agent left behind there when it
-    /// died is replaced, anything else is not touched, and no link is followed.
+    /// Listens at a unix socket that the user and the group of the process may use. A stale socket of a dead agent is replaced.
+    /// Other files are not changed, and symbolic links are not followed.
     ///
     /// Must be called within a runtime.
     pub(crate) fn unix(path: &Path) -> Result<Self, ListenError> {
@@ -113,7 +113,7 @@ impl Listener {
         let socket = match bind(&address) {
             Err(Errno::ADDRINUSE) => {
                 remove_stale(path, &address)?;
-                // Whoever was quicker has it.
+                // Another agent may have bound the path meanwhile.
                 bind(&address).map_err(|error| match error {
                     Errno::ADDRINUSE => ListenError::InUse(path.to_owned()),
                     error => failed(error.into()),
@@ -149,15 +149,15 @@ impl Listener {
         }))
     }
 
-    /// Where it listens, as in the configuration: `unix:PATH` or `tcp:ADDRESS:PORT`.
-    pub(crate) fn place(&self) -> String {
+    /// Returns the address as in the configuration: `unix:PATH` or `tcp:ADDRESS:PORT`.
+    pub(crate) fn address(&self) -> String {
         match &self.0 {
             Kind::Unix { file, .. } => format!("unix:{}", file.path.display()),
             Kind::Tcp { address, .. } => format!("tcp:{address}"),
         }
     }
 
-    /// The host of the TCP address as it was asked for.
+    /// Returns the host of the TCP address as configured.
     pub(crate) fn host(&self) -> Option<&str> {
         match &self.0 {
             Kind::Unix { .. } => None,
@@ -173,17 +173,17 @@ impl Listener {
     }
 }
 
-/// Makes a socket there, which fails if anything is there.
+/// Binds a socket to the path. Fails if the path exists.
 fn bind(address: &SocketAddrUnix) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // Linux gives the file the mode of the socket, less the umask: at no time may others connect.
+    // Linux gives the file the mode of the socket, less the umask. Other users can never connect.
     rustix::fs::fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE))?;
     rustix::net::bind(&socket, address)?;
     Ok(socket)
 }
 
-/// Removes a socket that nobody answers on.
+/// Removes a socket on which no process listens.
 fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), ListenError> {
     let failed = |source: io::Error| ListenError::Unix {
         path: path.to_owned(),
@@ -204,24 +204,24 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), ListenError
             _ => Ok(()),
         },
         Err(Errno::NOENT) => Ok(()),
-        // Its backlog is full.
+        // The other process listens, even if its backlog is full.
         Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS) => Err(ListenError::InUse(path.to_owned())),
         Err(error) => Err(failed(error.into())),
     }
 }
 
-/// The file of our socket.
+/// The file of the socket.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode: another process may have put its own there since.
+    /// The device and inode. Another process may have replaced the file since.
     identity: (u64, u64),
 }
 
 impl SocketFile {
-    /// Finds the file, and gives it the exact mode, whatever the umask was.
+    /// Opens the file and sets its exact mode, independent of the umask.
     fn open(path: &Path) -> io::Result<Self> {
-        // By a handle that follows no link: what stands at the path may have been exchanged.
+        // The handle does not follow links: the file at the path may have been replaced.
         let handle = rustix::fs::open(
             path,
             OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
@@ -230,7 +230,7 @@ impl SocketFile {
         let found = PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()));
         let metadata = fs::metadata(&found)?;
         if !metadata.file_type().is_socket() {
-            return Err(io::Error::other("the socket was replaced while it was made"));
+            return Err(io::Error::other("the socket was replaced while it was created"));
         }
         fs::set_permissions(&found, fs::Permissions::from_mode(SOCKET_MODE))?;
         Ok(Self {
@@ -245,7 +245,7 @@ impl Drop for SocketFile {
         let ours =
             fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
         if ours {
-            // One that stays is found stale by the next agent.
+            // The next agent replaces a file that remains.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_socket_is_for_user_and_group_and_goes_at_the_end() {
+    async fn the_socket_is_for_user_and_group_and_is_removed_on_drop() {
         let folder = folder();
         let path = folder.path().join("admin.sock");
         let listener = Listener::unix(&path).unwrap();
@@ -268,16 +268,16 @@ mod tests {
             fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777,
             0o660
         );
-        assert_eq!(listener.place(), format!("unix:{}", path.display()));
+        assert_eq!(listener.address(), format!("unix:{}", path.display()));
         drop(listener);
         assert!(!path.exists());
     }
 
     #[tokio::test]
-    async fn a_socket_that_nobody_answers_on_is_replaced() {
+    async fn a_stale_socket_is_replaced() {
         let folder = folder();
         let path = folder.path().join("admin.sock");
-        // Closing it leaves the file, as an agent does that was killed.
+        // Closing the listener leaves the file, as a killed agent does.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         let _listener = Listener::unix(&path).unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_in_use_is_left_alone() {
+    async fn a_socket_in_use_is_not_replaced() {
         let folder = folder();
         let path = folder.path().join("admin.sock");
         let first = Listener::unix(&path).unwrap();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_another_is_not_removed_at_the_end() {
+    async fn a_replaced_file_is_not_removed_on_drop() {
         let folder = folder();
         let path = folder.path().join("admin.sock");
         let listener = Listener::unix(&path).unwrap();
@@ -313,7 +313,7 @@ mod tests {
         assert!(matches!(Listener::unix(&path), Err(ListenError::NotASocket(_))));
         let link = folder.path().join("link.sock");
         let target = folder.path().join("target.sock");
-        // Even a link to a stale socket.
+        // A link to a stale socket is not followed either.
         drop(std::os::unix::net::UnixListener::bind(&target).unwrap());
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert!(matches!(Listener::unix(&link), Err(ListenError::NotASocket(_))));
@@ -322,17 +322,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_say_where_and_why() {
+    async fn errors_contain_the_address_and_the_cause() {
         let long = PathBuf::from(format!("/tmp/{}/admin.sock", "x".repeat(100)));
         let shown = Listener::unix(&long)
             .unwrap_err()
             .to_string()
             .replace(&"x".repeat(100), "xxx");
-        insta::assert_snapshot!(shown, @"listen at /tmp/xxx/admin.sock: the path has 116 bytes, and a socket's may have 107; give a shorter one as `agent.admin`");
+        insta::assert_snapshot!(shown, @"listen at /tmp/xxx/admin.sock: the path has 116 bytes; the maximum is 107; set a shorter `agent.admin`");
         let error = Listener::unix(Path::new("/nonexistent/admin.sock")).unwrap_err();
         insta::assert_snapshot!(error, @"listen at /nonexistent/admin.sock");
         let taken = Listener::tcp("127.0.0.1:0").await.unwrap();
-        let address = taken.place().strip_prefix("tcp:").unwrap().to_owned();
+        let address = taken.address().strip_prefix("tcp:").unwrap().to_owned();
         let error = Listener::tcp(&address).await.unwrap_err();
         assert_eq!(error.to_string(), format!("listen at {address}"));
     }

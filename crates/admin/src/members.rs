@@ -1,4 +1,4 @@
-//! The body of `/api/v1/members`: with whom this agent shares work. Times are UTC, durations seconds.
+//! The body of `/api/v1/members`: the pool of this agent. Times are UTC, durations are in seconds.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ struct Pool {
     /// `none`, `joining`, `member`, `leaving`, `left`.
     membership: &'static str,
     incarnation: Option<String>,
-    /// Whether the lease may have run out.
+    /// Whether the lease may have expired.
     lease_unconfirmed: bool,
-    /// Since the keepalive was sent that etcd acknowledged last.
+    /// The age of the last keepalive that etcd acknowledged.
     lease_age: Option<f64>,
     members: Vec<Member>,
     schedules: Vec<Schedule>,
@@ -37,18 +37,18 @@ struct Member {
     host: String,
     incarnation: String,
     leaving: bool,
-    /// How many units it carries, by schedule.
+    /// The number of units of the member by schedule.
     units: BTreeMap<String, usize>,
 }
 
 #[derive(Serialize)]
 struct Schedule {
     schedule: String,
-    /// The start of the cycle that the newest plan divides.
+    /// The start of the cycle of the newest plan.
     plan: Option<String>,
-    /// How many members that plan lists.
+    /// The number of members in that plan.
     members: usize,
-    /// Whether it lists this agent.
+    /// Whether the plan contains this agent.
     listed: bool,
 }
 

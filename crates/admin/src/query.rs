@@ -1,4 +1,4 @@
-//! What stands behind the `?` of a request.
+//! Query parameters of requests.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use serde::Deserialize;
 
-/// How much of a list is wanted.
+/// The maximum number of items in a list.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limit {
@@ -14,7 +14,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// The limit that a request asks for, or what is wrong with it.
+    /// Returns the limit of the request, or an error message.
     pub(crate) fn of(
         query: Result<Query<Self>, QueryRejection>,
         default: usize,
@@ -24,13 +24,13 @@ impl Limit {
             Ok(Query(Self { limit: None })) => Ok(default),
             Ok(Query(Self { limit: Some(limit) })) if (1..=most).contains(&limit) => Ok(limit),
             _ => Err(format!(
-                "the query may have `limit`, a number from 1 to {most}, and nothing else"
+                "the query accepts only `limit`, a number from 1 to {most}"
             )),
         }
     }
 }
 
-/// Which publisher is meant.
+/// The selected publisher.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
@@ -38,16 +38,16 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    /// The publisher that a request names, none if it means all; or what is wrong with it.
+    /// Returns the publisher of the request, `None` for all publishers, or an error message.
     pub(crate) fn of(query: Result<Query<Self>, QueryRejection>) -> Result<Option<String>, String> {
         match query {
             Ok(Query(Self { publisher })) => Ok(publisher),
-            Err(_) => Err("the query may have `publisher`, a name, and nothing else".to_owned()),
+            Err(_) => Err("the query accepts only `publisher`, a name".to_owned()),
         }
     }
 }
 
-/// What is to be dropped.
+/// The samples to drop.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DropOld {
@@ -57,7 +57,7 @@ pub(crate) struct DropOld {
 }
 
 impl DropOld {
-    /// How old what is dropped is at least, and the publisher that a request names; or what is wrong with it.
+    /// Returns the minimum age and the publisher of the request, or an error message.
     pub(crate) fn of(
         query: Result<Query<Self>, QueryRejection>,
     ) -> Result<(Duration, Option<String>), String> {
@@ -67,7 +67,7 @@ impl DropOld {
                 publisher,
             })) => Ok((Duration::from_secs(older_than), publisher)),
             Err(_) => Err(
-                "the query must have `older_than`, a number of seconds, and may have `publisher`, a name"
+                "the query requires `older_than`, a number of seconds, and accepts `publisher`, a name"
                     .to_owned(),
             ),
         }

@@ -1,4 +1,4 @@
-//! The paths and what stands behind them.
+//! The routes of the admin API and their handlers.
 
 use axum::Router;
 use axum::body::Body;
@@ -11,80 +11,80 @@ use serde_json::json;
 use crate::metrics::Format;
 use crate::query::{DropOld, Limit, Which};
 use crate::state::AdminState;
-use crate::{answer, members, views};
+use crate::{members, response, views};
 
-/// How many cycles are shown unless the request says otherwise.
+/// The default number of cycles in a response.
 const CYCLES: usize = 20;
 
-/// How many cycles may be asked for: the engine keeps no more.
+/// The maximum number of cycles in a response: the engine stores no more.
 const MOST_CYCLES: usize = 200;
 
-/// How many resources of a pollster are shown unless the request says otherwise; all are counted.
+/// The default number of resources of a pollster in a response. The count includes all resources.
 const RESOURCES: usize = 100;
 
-/// How many resources of a pollster may be asked for: the engine remembers no more.
+/// The maximum number of resources of a pollster in a response: the engine stores no more.
 const MOST_RESOURCES: usize = 10_000;
 
-/// What is said of a name that is none.
-const NO_SPOOL: &str = "there is no publisher of this name that has a spool";
+/// The error for an unknown publisher or a publisher without a spool.
+const NO_SPOOL: &str = "no publisher with this name has a spool";
 
-/// What a listener offers, and to whom.
+/// The routes of a listener, and its access rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Surface {
-    /// Everything. On TCP, only to requests under these host names, `localhost`, a loopback address, or the address
+    /// All routes. On TCP, requests must use one of these host names, `localhost`, a loopback address, or the address
     /// that the client connected to.
     Full {
-        /// Names of this host.
+        /// The names of this host.
         host_names: Vec<String>,
-        /// Whether there is also what changes something: on a unix socket.
+        /// Whether the listener has the routes that change spools. Only the unix socket has them.
         changes: bool,
     },
-    /// `/healthz`, `/readyz` and `/metrics` alone, under any host name (`agent.metrics`).
+    /// Only `/healthz`, `/readyz` and `/metrics`, under any host name (`agent.metrics`).
     MetricsOnly,
 }
 
-/// A path of the admin API.
+/// A route of the admin API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// The path.
     pub path: &'static str,
-    /// What it answers.
+    /// The content of the response.
     pub description: &'static str,
-    /// Who has it.
+    /// The listeners that serve the path.
     pub reach: Reach,
 }
 
-/// Who has a path.
+/// The listeners that serve a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// All listeners, that for the metrics alone too.
+    /// All listeners, including `agent.metrics`.
     Metrics,
-    /// The admin API.
+    /// All listeners of the admin API.
     Admin,
-    /// The admin API on a unix socket, for POST: it changes something.
+    /// Only the unix socket, with POST, because the request changes something.
     Change,
 }
 
-/// All paths.
+/// All routes.
 pub const ROUTES: &[Route] = &[
     Route {
         path: "/healthz",
-        description: "Whether the scheduler is alive: 200, or 503 when it did not wake up for 5 s",
+        description: "Whether the scheduler is alive: 200, or 503 if it has not woken up for 5 s",
         reach: Reach::Metrics,
     },
     Route {
         path: "/readyz",
-        description: "Whether the agent does its work, with reasons: 503 only when due resources cannot be polled or nothing can be published or spooled",
+        description: "Whether the agent does its work, with reasons: 503 only if due resources cannot be polled, or if no publisher and no spool accepts samples",
         reach: Reach::Metrics,
     },
     Route {
         path: "/metrics",
-        description: "Metrics, as Prometheus text 0.0.4 or as OpenMetrics",
+        description: "Metrics as Prometheus text 0.0.4 or as OpenMetrics",
         reach: Reach::Metrics,
     },
     Route {
         path: "/api/v1/tasks",
-        description: "What is polled on which schedule, and how the schedules fare",
+        description: "Sources, pollsters and the state of each schedule",
         reach: Reach::Admin,
     },
     Route {
@@ -94,47 +94,47 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         path: "/api/v1/resources",
-        description: "Resources that are set aside and why, pollsters that hang, listings and pollsters with their counts (`limit`: resources shown of each pollster, 1 to 10000, default 100)",
+        description: "Backed-off resources with reasons, hung pollsters, and counts of discoveries and pollsters (`limit`: resources shown of each pollster, 1 to 10000, default 100)",
         reach: Reach::Admin,
     },
     Route {
         path: PUBLISHERS_PATH,
-        description: "What each publisher is doing, its queue, its spool and its counts",
+        description: "The state, queue, spool and counts of each publisher",
         reach: Reach::Admin,
     },
     Route {
         path: DRAIN_PATH,
-        description: "Delivers what spools hold now, before what is fresh and without waiting for the next retry; `publisher` names one. Answers at once: a spool is empty, but for what its publisher does not take, when its `low` in `/api/v1/publishers` has reached the `until` of the answer",
+        description: "Delivers the current contents of spools before new samples, and without waiting for the next retry; `publisher` selects one spool. Returns at once: the drain is complete, except for unsupported encodings, when `low` of the spool in `/api/v1/publishers` has reached the `until` of the response",
         reach: Reach::Change,
     },
     Route {
         path: DROP_PATH,
-        description: "Drops what was stored longer ago than `older_than` seconds, but for what is being delivered; `publisher` names one spool, otherwise it is all",
+        description: "Drops samples that are older than `older_than` seconds, except batches in flight; `publisher` selects one spool, default: all",
         reach: Reach::Change,
     },
     Route {
         path: "/api/v1/members",
-        description: "With whom work is shared: members, plans, this agent's lease, and how etcd is",
+        description: "The pool: members, plans, the lease of this agent, and the health of etcd",
         reach: Reach::Admin,
     },
 ];
 
-/// What each publisher is doing.
+/// The path of the publishers.
 pub(crate) const PUBLISHERS_PATH: &str = "/api/v1/publishers";
 
-/// Where spools are drained.
+/// The path for draining spools.
 pub(crate) const DRAIN_PATH: &str = "/api/v1/spool/drain";
 
-/// Where what is old in spools is dropped.
+/// The path for dropping old samples from spools.
 pub(crate) const DROP_PATH: &str = "/api/v1/spool/drop";
 
-/// Whether a path is one that changes something, by POST.
+/// Returns whether a path changes something by POST.
 pub(crate) fn changes(path: &str) -> bool {
     let mut routes = ROUTES.iter().filter(|route| route.reach == Reach::Change);
     routes.any(|route| route.path == path)
 }
 
-/// The paths that a surface has.
+/// Returns the paths of a surface.
 pub(crate) fn paths(surface: &Surface) -> Vec<&'static str> {
     let has = |reach| match surface {
         Surface::Full { changes, .. } => *changes || reach != Reach::Change,
@@ -147,7 +147,7 @@ pub(crate) fn paths(surface: &Surface) -> Vec<&'static str> {
         .collect()
 }
 
-/// What answers on a surface.
+/// Builds the router of a surface.
 pub(crate) fn router(surface: Surface, state: AdminState) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(healthz))
@@ -167,8 +167,8 @@ pub(crate) fn router(surface: Surface, state: AdminState) -> Router {
         }
     }
     router
-        .method_not_allowed_fallback(|| std::future::ready(answer::only_post()))
-        .fallback(move || std::future::ready(answer::not_found(&surface)))
+        .method_not_allowed_fallback(|| std::future::ready(response::post_required()))
+        .fallback(move || std::future::ready(response::not_found(&surface)))
         .with_state(state)
 }
 
@@ -179,9 +179,9 @@ async fn healthz(State(state): State<AdminState>) -> Response<Body> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    answer::json(
+    response::json(
         status,
-        &json!({ "alive": alive, "since_tick": state.engine().scheduler().since_tick }),
+        &json!({ "alive": alive, "last_tick_age": state.engine().scheduler().since_tick }),
     )
 }
 
@@ -192,7 +192,7 @@ async fn readyz(State(state): State<AdminState>) -> Response<Body> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    answer::json(status, &readiness)
+    response::json(status, &readiness)
 }
 
 async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Response<Body> {
@@ -203,16 +203,13 @@ async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Respons
         .collect();
     let format = Format::accepted(&accept.join(","));
     match state.metrics().encode(format) {
-        Ok(text) => answer::of(StatusCode::OK, format.content_type(), text),
-        Err(_) => answer::error(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the metrics could not be written",
-        ),
+        Ok(text) => response::of(StatusCode::OK, format.content_type(), text),
+        Err(_) => response::error(StatusCode::INTERNAL_SERVER_ERROR, "cannot encode the metrics"),
     }
 }
 
 async fn tasks(State(state): State<AdminState>) -> Response<Body> {
-    answer::json(StatusCode::OK, &views::tasks(&state))
+    response::json(StatusCode::OK, &views::tasks(&state))
 }
 
 async fn cycles(
@@ -220,8 +217,8 @@ async fn cycles(
     query: Result<Query<Limit>, QueryRejection>,
 ) -> Response<Body> {
     match Limit::of(query, CYCLES, MOST_CYCLES) {
-        Ok(limit) => answer::json(StatusCode::OK, &views::cycles(&state, limit)),
-        Err(text) => answer::error(StatusCode::BAD_REQUEST, &text),
+        Ok(limit) => response::json(StatusCode::OK, &views::cycles(&state, limit)),
+        Err(text) => response::error(StatusCode::BAD_REQUEST, &text),
     }
 }
 
@@ -230,13 +227,13 @@ async fn resources(
     query: Result<Query<Limit>, QueryRejection>,
 ) -> Response<Body> {
     match Limit::of(query, RESOURCES, MOST_RESOURCES) {
-        Ok(limit) => answer::json(StatusCode::OK, &views::resources(&state, limit)),
-        Err(text) => answer::error(StatusCode::BAD_REQUEST, &text),
+        Ok(limit) => response::json(StatusCode::OK, &views::resources(&state, limit)),
+        Err(text) => response::error(StatusCode::BAD_REQUEST, &text),
     }
 }
 
 async fn publishers(State(state): State<AdminState>) -> Response<Body> {
-    answer::json(StatusCode::OK, &views::publishers(&state))
+    response::json(StatusCode::OK, &views::publishers(&state))
 }
 
 async fn drain(
@@ -245,11 +242,11 @@ async fn drain(
 ) -> Response<Body> {
     let which = match Which::of(query) {
         Ok(which) => which,
-        Err(text) => return answer::error(StatusCode::BAD_REQUEST, &text),
+        Err(text) => return response::error(StatusCode::BAD_REQUEST, &text),
     };
     match views::drain(&state, which.as_deref()) {
-        Some(drains) => answer::json(StatusCode::OK, &drains),
-        None => answer::error(StatusCode::NOT_FOUND, NO_SPOOL),
+        Some(drains) => response::json(StatusCode::OK, &drains),
+        None => response::error(StatusCode::NOT_FOUND, NO_SPOOL),
     }
 }
 
@@ -259,14 +256,14 @@ async fn drop_old(
 ) -> Response<Body> {
     let (older_than, which) = match DropOld::of(query) {
         Ok(query) => query,
-        Err(text) => return answer::error(StatusCode::BAD_REQUEST, &text),
+        Err(text) => return response::error(StatusCode::BAD_REQUEST, &text),
     };
     match views::drop_old(&state, older_than, which.as_deref()).await {
-        Some(drops) => answer::json(StatusCode::OK, &drops),
-        None => answer::error(StatusCode::NOT_FOUND, NO_SPOOL),
+        Some(drops) => response::json(StatusCode::OK, &drops),
+        None => response::error(StatusCode::NOT_FOUND, NO_SPOOL),
     }
 }
 
 async fn members(State(state): State<AdminState>) -> Response<Body> {
-    answer::json(StatusCode::OK, &members::members(&state))
+    response::json(StatusCode::OK, &members::members(&state))
 }

@@ -1,4 +1,4 @@
-//! Serves clients: a bounded number at once, one request a connection, each for a bounded time.
+//! The HTTP server: bounds the number of connections and the duration of each. A connection serves one request.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -26,30 +26,29 @@ use crate::listener::{Connection, Listener};
 use crate::routes::{Surface, router};
 use crate::state::AdminState;
 
-/// How many clients one listener serves at once. Further ones wait until one of these is done, which
-/// [`EXCHANGE_TIMEOUT`] bounds.
+/// The maximum number of connections of a listener. Further connections wait until one of these ends, at the latest
+/// after [`EXCHANGE_TIMEOUT`].
 pub(crate) const MAX_CONNECTIONS: usize = 32;
 
-/// How long a client may take to send its request.
+/// The timeout for receiving a request.
 pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may last in all, the answer included.
+/// The timeout for a connection, including the response.
 pub(crate) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How large the head of a request may be, in bytes.
+/// The maximum size of a request head in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// How many headers a request may have.
+/// The maximum number of headers of a request.
 const MAX_HEADERS: usize = 64;
 
-/// How long answers that are under way may take when the agent ends.
+/// The grace period for open requests when the agent stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// The pause after the kernel could not accept, most often for want of file descriptors.
+/// The pause after a failed accept, which mostly means that no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves `surface` on `listener` until `stop` is cancelled; then answers what was asked, and returns within a
-/// second.
+/// Serves `surface` on `listener` until `stop` is cancelled. Then finishes open requests, and returns within a second.
 pub(crate) async fn serve(listener: Listener, surface: Surface, state: AdminState, stop: CancellationToken) {
     let names: Option<Arc<[String]>> = match &surface {
         Surface::Full { host_names, .. } => Some(
@@ -63,18 +62,18 @@ pub(crate) async fn serve(listener: Listener, surface: Surface, state: AdminStat
         Surface::MetricsOnly => None,
     };
     let router = router(surface, state);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // Connections end with this, whatever happens.
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // The connections end when this set is dropped.
     let mut connections = JoinSet::new();
     let mut failing = false;
     loop {
         while connections.try_join_next().is_some() {}
         let accepted = stop.run_until_cancelled(async {
-            // The semaphore is never closed.
-            let place = places.clone().acquire_owned().await.ok();
-            (place, listener.accept().await)
+            // The semaphore is never closed, so that `acquire_owned` does not fail.
+            let slot = slots.clone().acquire_owned().await.ok();
+            (slot, listener.accept().await)
         });
-        let Some((place, accepted)) = accepted.await else {
+        let Some((slot, accepted)) = accepted.await else {
             break;
         };
         match accepted {
@@ -83,13 +82,13 @@ pub(crate) async fn serve(listener: Listener, surface: Surface, state: AdminStat
                 let serving = serve_connection(connection, names.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
                     serving.await;
-                    drop(place);
+                    drop(slot);
                 });
             }
             Err(error) => {
-                // Once, until it works again.
+                // One log line until an accept succeeds again.
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(place = listener.place(), %error, "the admin API cannot accept connections");
+                    tracing::warn!(address = listener.address(), %error, "the admin API cannot accept connections");
                 }
                 let _ = stop.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
             }
@@ -138,7 +137,7 @@ async fn exchange(
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let serving = async {
         tokio::select! {
-            // What a client does wrong is the client's business.
+            // Errors of clients are not logged.
             _ = connection.as_mut() => return,
             () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
         }
@@ -152,7 +151,7 @@ fn answer(
     inner: &TowerToHyperService<Router>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
-    match gate.refuse(&request) {
+    match gate.reject(&request) {
         Some(refused) => Either::Left(ready(Ok(refused))),
         None => Either::Right(inner.call(request)),
     }
@@ -166,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// What a slow network holds.
+    /// The size of the transport's buffer.
     const BUFFER: usize = 1024;
 
     fn served() -> (DuplexStream, JoinHandle<()>) {
@@ -177,12 +176,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_finish_its_request_is_left() {
+    async fn a_client_that_sends_no_complete_request_is_disconnected() {
         let (mut client, serving) = served();
         client.write_all(b"GET /large HT").await.unwrap();
         timeout(HEADER_TIMEOUT * 2, serving)
             .await
-            .expect("it is left")
+            .expect("the server disconnects")
             .unwrap();
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_its_answer_is_left() {
+    async fn a_client_that_does_not_read_its_response_is_disconnected() {
         let (mut client, serving) = served();
         client
             .write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -198,7 +197,7 @@ mod tests {
             .unwrap();
         timeout(EXCHANGE_TIMEOUT * 2, serving)
             .await
-            .expect("it is left")
+            .expect("the server disconnects")
             .unwrap();
     }
 

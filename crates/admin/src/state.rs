@@ -1,4 +1,4 @@
-//! What the admin API reads.
+//! The state of the admin API.
 
 use std::sync::Arc;
 
@@ -10,41 +10,41 @@ use nephoscope_pool::{Pool, PoolStatus};
 use parking_lot::Mutex;
 
 use crate::metrics::{Metrics, Snapshot};
-use crate::readiness::{Facts, HangingCalls, Readiness};
+use crate::readiness::{Facts, HungCalls, Readiness};
 
-/// The parts of an agent that the admin API asks.
+/// The parts of an agent that the admin API reads.
 pub struct Handles {
     /// The version of the program.
     pub version: &'static str,
-    /// What polls.
+    /// The polling engine.
     pub engine: Engine,
-    /// What publishes.
+    /// The notifier.
     pub notifier: Notifier,
     /// The pool, if work is shared.
     pub pool: Option<Arc<Pool>>,
 }
 
-/// What the admin API reads; cheap to clone. The agent says in which [`Phase`] it is.
+/// The state of the admin API. Clones share it. The agent sets its [`Phase`].
 #[derive(Clone)]
 pub struct AdminState {
-    watched: Arc<Watched>,
+    inner: Arc<Inner>,
     metrics: Arc<Metrics>,
 }
 
-struct Watched {
+struct Inner {
     parts: Handles,
     started: Timestamp,
-    life: Mutex<Life>,
+    lifecycle: Mutex<Lifecycle>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Life {
+struct Lifecycle {
     phase: Phase,
     rejected: Option<usize>,
     after_restart: Vec<&'static str>,
 }
 
-/// What the agent as a whole is doing.
+/// The phase of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Phase {
     /// No configuration is applied yet.
@@ -52,91 +52,91 @@ pub enum Phase {
     Starting,
     /// A configuration is applied.
     Running,
-    /// It was told to end, and no cycle starts any more.
+    /// The agent is stopping, and starts no cycles.
     Stopping,
 }
 
 impl AdminState {
-    /// Of an agent that is starting now.
+    /// Creates the state of an agent that is starting.
     pub fn new(parts: Handles) -> Self {
         let started = parts.engine.scheduler().now;
-        let watched = Arc::new(Watched {
+        let inner = Arc::new(Inner {
             parts,
             started,
-            life: Mutex::default(),
+            lifecycle: Mutex::default(),
         });
-        let scraped = watched.clone();
+        let scraped = inner.clone();
         Self {
-            watched,
+            inner,
             metrics: Arc::new(Metrics::new(move || scraped.snapshot())),
         }
     }
 
-    /// The agent begins another phase.
-    pub fn enter(&self, phase: Phase) {
-        self.watched.life.lock().phase = phase;
+    /// Sets the phase of the agent.
+    pub fn set_phase(&self, phase: Phase) {
+        self.inner.lifecycle.lock().phase = phase;
     }
 
-    /// The configuration on disk has this many errors, and the one before is in use; none when it was taken.
-    pub fn configuration_rejected(&self, errors: Option<usize>) {
-        self.watched.life.lock().rejected = errors;
+    /// Sets the number of errors of the rejected configuration on disk, or `None` after it was accepted.
+    pub fn set_rejected(&self, errors: Option<usize>) {
+        self.inner.lifecycle.lock().rejected = errors;
     }
 
-    /// These keys of the configuration on disk wait for a restart.
-    pub fn after_restart(&self, keys: Vec<&'static str>) {
-        self.watched.life.lock().after_restart = keys;
+    /// Sets the changed keys of the configuration on disk that require a restart.
+    pub fn set_restart_required(&self, keys: Vec<&'static str>) {
+        self.inner.lifecycle.lock().after_restart = keys;
     }
 
-    /// Whether the scheduler lives. One that was told to end is as good: nobody should kill an agent that is
-    /// delivering its last samples.
+    /// Returns whether the scheduler is alive. A stopping agent counts as alive, so that nobody kills it while it delivers
+    /// its last samples.
     pub(crate) fn is_alive(&self) -> bool {
-        self.watched.life.lock().phase == Phase::Stopping || Facts::is_alive(&self.engine().scheduler())
+        self.inner.lifecycle.lock().phase == Phase::Stopping || Facts::is_alive(&self.engine().scheduler())
     }
 
-    /// Whether the agent does its work, and what keeps it from doing so.
+    /// Evaluates the readiness of the agent.
     pub(crate) fn readiness(&self) -> Readiness {
-        self.watched.readiness()
+        self.inner.readiness()
     }
 
     pub(crate) fn engine(&self) -> &Engine {
-        &self.watched.parts.engine
+        &self.inner.parts.engine
     }
 
     pub(crate) fn notifier(&self) -> &Notifier {
-        &self.watched.parts.notifier
+        &self.inner.parts.notifier
     }
 
-    /// How the pool is, if work is shared.
+    /// Returns the state of the pool, if work is shared.
     pub(crate) fn pool(&self) -> Option<PoolStatus> {
-        self.watched.parts.pool_status()
+        self.inner.parts.pool_status()
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// What the metrics are made of.
+    /// Takes a snapshot for the metrics.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.watched.snapshot()
+        self.inner.snapshot()
     }
 }
 
 impl Handles {
-    /// How the pool is, if work is shared.
+    /// Returns the state of the pool, if work is shared.
     pub(crate) fn pool_status(&self) -> Option<PoolStatus> {
         self.pool.as_ref().map(|pool| pool.status())
     }
 }
 
-impl Watched {
+impl Inner {
     fn readiness(&self) -> Readiness {
-        let life = self.life.lock().clone();
+        let lifecycle = self.lifecycle.lock().clone();
         let Handles { engine, notifier, .. } = &self.parts;
         let plugins = engine.plugins();
         Facts {
-            phase: life.phase,
-            rejected: life.rejected,
-            after_restart: life.after_restart,
+            phase: lifecycle.phase,
+            rejected: lifecycle.rejected,
+            after_restart: lifecycle.after_restart,
             state_trouble: engine.state_trouble(),
             scheduler: engine.scheduler(),
             tasks: engine.tasks(),
@@ -151,17 +151,17 @@ impl Watched {
                 .iter()
                 .map(|problem| hide_userinfo(&problem.to_string()))
                 .collect(),
-            hanging: plugins
+            hung_calls: plugins
                 .blocking
                 .iter()
-                .map(|(family, pool)| HangingCalls {
+                .map(|(family, pool)| HungCalls {
                     family: family.clone(),
                     names: pool.abandoned(),
                     exhausted: pool.is_exhausted(),
                 })
                 .collect(),
         }
-        .judge()
+        .evaluate()
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -172,7 +172,7 @@ impl Watched {
 impl std::fmt::Debug for AdminState {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("AdminState")
-            .field("life", &*self.watched.life.lock())
+            .field("lifecycle", &*self.inner.lifecycle.lock())
             .finish_non_exhaustive()
     }
 }

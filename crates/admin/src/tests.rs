@@ -1,4 +1,4 @@
-//! The admin API of a real engine, asked over real sockets.
+//! Tests of the admin API with a real engine over real sockets.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,13 +32,13 @@ use crate::routes::Surface;
 use crate::server::serve;
 use crate::{AdminState, AgentClient, ClientError, Handles, Phase, ROUTES, Reach};
 
-/// How long a test waits for what must happen.
+/// The timeout for expected events.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What must never be seen.
+/// A secret that must not appear in responses.
 const CANARY: &str = "canary-7f3a";
 
-/// Lists two resources whose keys hold a password, and then fails with a message that holds it, too.
+/// Discovers two resources with a password in their keys, and fails with a message that contains the password.
 struct Web;
 
 #[async_trait]
@@ -52,7 +52,7 @@ impl Discovery for Web {
     }
 }
 
-/// Measures the good resource, and sets the bad one aside.
+/// Polls the good resource, and fails permanently for the bad one.
 struct Answers;
 
 #[async_trait]
@@ -77,7 +77,7 @@ impl Pollster for Answers {
     }
 }
 
-/// Takes nothing.
+/// A publisher that always fails.
 struct Away;
 
 #[async_trait]
@@ -89,7 +89,7 @@ impl Publisher for Away {
     }
 }
 
-/// Takes everything.
+/// A publisher that accepts all samples.
 struct Taken;
 
 #[async_trait]
@@ -156,7 +156,7 @@ fn source() -> Source {
 }
 
 impl Bench {
-    /// Nothing is applied yet; the clock stands just after an edge of the source's schedule.
+    /// Starts an agent without a configuration. The clock is just after an edge of the source's schedule.
     fn new() -> Self {
         let runtime = tokio::runtime::Handle::current();
         let setup = |name: &str, publisher: Arc<dyn Publisher>| PublisherSetup {
@@ -175,7 +175,7 @@ impl Bench {
                 host: "node-1".into(),
                 sample_source: "openstack".into(),
                 batch_size: 50,
-                batch_age: Duration::from_secs(1),
+                flush_interval: Duration::from_secs(1),
                 limits: LimitOptions::default(),
                 splay: false,
                 shared_in_progress: true,
@@ -204,12 +204,12 @@ impl Bench {
         }
     }
 
-    /// An agent whose first cycle has ended, and whose publishers have been given its samples.
+    /// Starts an agent, and waits until its first cycle has ended and its publishers have its samples.
     async fn after_a_cycle() -> Self {
         let bench = Self::new();
         let mut records = bench.engine.watch();
         bench.engine.apply(&[source()], Arc::new(plugins())).await;
-        bench.state.enter(Phase::Running);
+        bench.state.set_phase(Phase::Running);
         timeout(PATIENCE, records.recv())
             .await
             .expect("a cycle ends")
@@ -224,7 +224,7 @@ impl Bench {
             }
         })
         .await
-        .expect("one delivery fails, the other does not");
+        .expect("one delivery fails, the other succeeds");
         bench
     }
 
@@ -249,7 +249,7 @@ impl Bench {
 
     async fn on_tcp(&self, surface: Surface) -> std::net::SocketAddr {
         let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
-        let address = listener.place().strip_prefix("tcp:").unwrap().parse().unwrap();
+        let address = listener.address().strip_prefix("tcp:").unwrap().parse().unwrap();
         tokio::spawn(serve(listener, surface, self.state.clone(), self.stop.clone()));
         address
     }
@@ -261,7 +261,7 @@ impl Drop for Bench {
     }
 }
 
-/// An answer: status, head and body.
+/// A response.
 struct Answer {
     status: u16,
     head: String,
@@ -279,7 +279,7 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
     let mut text = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut text))
         .await
-        .expect("an answer")
+        .expect("a response")
         .unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head
@@ -303,13 +303,13 @@ async fn ask(path: &Path, target: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn an_agent_becomes_ready_when_its_configuration_is_applied() {
+async fn an_agent_is_ready_after_its_configuration_is_applied() {
     let bench = Bench::new();
     let (path, _server) = bench.on_unix().await;
     assert_eq!(
         ask(&path, "/healthz").await.status,
         200,
-        "it lives from the start"
+        "the agent is alive from the start"
     );
     let before = ask(&path, "/readyz").await;
     assert_eq!(
@@ -318,22 +318,22 @@ async fn an_agent_becomes_ready_when_its_configuration_is_applied() {
     );
     assert_eq!(before.json()["reasons"][0]["code"], "starting");
     bench.engine.apply(&[source()], Arc::new(plugins())).await;
-    bench.state.enter(Phase::Running);
+    bench.state.set_phase(Phase::Running);
     assert_eq!(ask(&path, "/readyz").await.status, 200);
-    bench.state.configuration_rejected(Some(3));
+    bench.state.set_rejected(Some(3));
     let rejected = ask(&path, "/readyz").await;
-    assert_eq!(rejected.status, 200, "it goes on with the one that it has");
+    assert_eq!(rejected.status, 200, "the previous configuration stays in use");
     assert!(
         rejected.body.contains("configuration_rejected"),
         "{}",
         rejected.body
     );
-    bench.state.enter(Phase::Stopping);
+    bench.state.set_phase(Phase::Stopping);
     assert_eq!(ask(&path, "/readyz").await.status, 503);
 }
 
 #[tokio::test]
-async fn the_answers_tell_what_the_agent_does() {
+async fn the_responses_show_the_state_of_the_agent() {
     let bench = Bench::after_a_cycle().await;
     let (path, _server) = bench.on_unix().await;
 
@@ -347,7 +347,7 @@ async fn the_answers_tell_what_the_agent_does() {
         .collect();
     assert_eq!(
         codes,
-        ["listing_failed", "publisher_retrying", "plugin_unavailable"]
+        ["discovery_failed", "publisher_retrying", "plugin_unavailable"]
     );
 
     let tasks = ask(&path, "/api/v1/tasks").await.json();
@@ -375,15 +375,15 @@ async fn the_answers_tell_what_the_agent_does() {
     );
 
     let resources = ask(&path, "/api/v1/resources").await.json();
-    let set_aside = &resources["set_aside"][0];
+    let backed_off = &resources["backed_off"][0];
     assert_eq!(
-        (&set_aside["pollster"], &set_aside["count"]),
+        (&backed_off["pollster"], &backed_off["count"]),
         (&"web".into(), &1.into())
     );
-    assert_eq!(set_aside["resources"][0]["key"], "https://***@bad/");
-    assert_eq!(set_aside["resources"][0]["reason"], "https://***@bad/ is gone");
-    assert_eq!(resources["listings"][0]["listing"], "web://***@h/list");
-    assert_eq!(resources["listings"][0]["failures"], 1);
+    assert_eq!(backed_off["resources"][0]["key"], "https://***@bad/");
+    assert_eq!(backed_off["resources"][0]["reason"], "https://***@bad/ is gone");
+    assert_eq!(resources["discoveries"][0]["discovery"], "web://***@h/list");
+    assert_eq!(resources["discoveries"][0]["failures"], 1);
     assert_eq!(resources["pollsters"][0]["samples"], 1);
 
     let publishers = ask(&path, "/api/v1/publishers").await.json();
@@ -402,7 +402,7 @@ async fn the_answers_tell_what_the_agent_does() {
 }
 
 #[tokio::test]
-async fn no_answer_holds_a_secret() {
+async fn no_response_contains_a_secret() {
     let bench = Bench::after_a_cycle().await;
     let (path, _server) = bench.on_unix().await;
     for route in ROUTES.iter().filter(|route| route.reach != Reach::Change) {
@@ -413,7 +413,7 @@ async fn no_answer_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn metrics_come_in_the_format_that_is_asked_for() {
+async fn metrics_have_the_accepted_format() {
     let bench = Bench::after_a_cycle().await;
     let (path, _server) = bench.on_unix().await;
     let plain = ask(&path, "/metrics").await;
@@ -451,7 +451,7 @@ async fn metrics_come_in_the_format_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn other_paths_methods_and_queries_are_refused_with_a_reason() {
+async fn unknown_paths_methods_and_queries_are_rejected_with_a_reason() {
     let bench = Bench::new();
     let (path, _server) = bench.on_unix().await;
     let missing = ask(&path, "/api/v1/member").await;
@@ -485,7 +485,7 @@ async fn other_paths_methods_and_queries_are_refused_with_a_reason() {
     }
 }
 
-/// A publisher that can have a spool, and is away.
+/// A publisher that supports a spool and always fails.
 struct Spooled;
 
 #[async_trait]
@@ -500,7 +500,7 @@ impl Publisher for Spooled {
 }
 
 impl Bench {
-    /// With a publisher that has a spool, and samples in it.
+    /// Adds a publisher with samples in its spool.
     async fn with_a_spool() -> Self {
         let bench = Self::after_a_cycle().await;
         let path = bench.folder.path().join("spool");
@@ -526,7 +526,7 @@ impl Bench {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, stored).await.expect("it is stored");
+        timeout(PATIENCE, stored).await.expect("the batch is stored");
         bench
     }
 }
@@ -537,7 +537,7 @@ async fn post(path: &Path, target: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn on_the_unix_socket_spools_are_drained_and_pruned() {
+async fn spools_are_drained_and_dropped_on_the_unix_socket() {
     let bench = Bench::with_a_spool().await;
     let (path, _server) = bench.on_unix().await;
     let spool = &ask(&path, "/api/v1/publishers").await.json()["publishers"][0]["spool"];
@@ -548,7 +548,7 @@ async fn on_the_unix_socket_spools_are_drained_and_pruned() {
     assert_eq!(
         spool["encodings"],
         serde_json::json!([
-            {"encoding": "json-lines/1", "payload": "samples", "batches": 1, "samples": 7, "kept": false}
+            {"encoding": "json-lines/1", "payload": "samples", "batches": 1, "samples": 7, "unsupported": false}
         ])
     );
     let drain = post(&path, "/api/v1/spool/drain?publisher=bus").await.json();
@@ -559,8 +559,8 @@ async fn on_the_unix_socket_spools_are_drained_and_pruned() {
         ),
         (&7.into(), &2.into())
     );
-    let nothing = post(&path, "/api/v1/spool/drop?older_than=3600").await.json();
-    assert_eq!(nothing["publishers"][0]["dropped_samples"], 0);
+    let dropped = post(&path, "/api/v1/spool/drop?older_than=3600").await.json();
+    assert_eq!(dropped["publishers"][0]["dropped_samples"], 0);
     for (target, status) in [
         ("/api/v1/spool/drain?publisher=another", 404),
         ("/api/v1/spool/drain?all=yes", 400),
@@ -576,7 +576,7 @@ async fn on_the_unix_socket_spools_are_drained_and_pruned() {
 }
 
 #[tokio::test]
-async fn on_tcp_nothing_can_be_changed() {
+async fn nothing_can_be_changed_on_tcp() {
     let bench = Bench::with_a_spool().await;
     let read_only = Surface::Full {
         host_names: Vec::new(),
@@ -596,7 +596,7 @@ async fn on_tcp_nothing_can_be_changed() {
 }
 
 #[tokio::test]
-async fn on_tcp_foreign_host_names_are_refused() {
+async fn unknown_host_names_are_rejected_on_tcp() {
     let bench = Bench::new();
     let address = bench.on_tcp(Bench::full()).await;
     let status = async |host: String| {
@@ -611,7 +611,7 @@ async fn on_tcp_foreign_host_names_are_refused() {
 }
 
 #[tokio::test]
-async fn a_listener_for_metrics_has_nothing_else_and_any_name() {
+async fn the_metrics_listener_serves_only_metrics_under_any_name() {
     let bench = Bench::new();
     let address = bench.on_tcp(Surface::MetricsOnly).await;
     let status = async |path: &str| {
@@ -634,7 +634,7 @@ async fn a_listener_for_metrics_has_nothing_else_and_any_name() {
 }
 
 #[tokio::test]
-async fn slow_clients_do_not_hold_others() {
+async fn slow_clients_do_not_block_others() {
     let bench = Bench::new();
     let (path, _server) = bench.on_unix().await;
     let mut slow = Vec::new();
@@ -648,7 +648,7 @@ async fn slow_clients_do_not_hold_others() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused() {
+async fn invalid_requests_are_rejected() {
     let bench = Bench::new();
     let (path, _server) = bench.on_unix().await;
     let large = get("/healthz", &format!("x: {}\r\n", "x".repeat(100_000)));
@@ -657,18 +657,18 @@ async fn what_is_no_request_is_refused() {
         assert!(answer.status >= 400, "{request}: {}", answer.status);
     }
     let mut stream = UnixStream::connect(&path).await.unwrap();
-    // The server may be gone before all of it is written.
+    // The server may close the connection before all is written.
     let _ = stream.write_all(large.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
         .await
-        .expect("an end");
+        .expect("the connection ends");
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
-    assert_eq!(ask(&path, "/healthz").await.status, 200, "the server goes on");
+    assert_eq!(ask(&path, "/healthz").await.status, 200, "the server still runs");
 }
 
 #[tokio::test]
-async fn a_stop_ends_the_server_whatever_clients_do_and_removes_the_socket() {
+async fn a_stop_ends_the_server_despite_open_requests_and_removes_the_socket() {
     let bench = Bench::new();
     let (path, server) = bench.on_unix().await;
     let mut idle = UnixStream::connect(&path).await.unwrap();
@@ -680,7 +680,7 @@ async fn a_stop_ends_the_server_whatever_clients_do_and_removes_the_socket() {
 }
 
 #[tokio::test]
-async fn the_client_understands_what_the_server_says() {
+async fn the_client_parses_the_responses_of_the_server() {
     let bench = Bench::with_a_spool().await;
     let (path, _server) = bench.on_unix().await;
     let client = AgentClient::new(path);

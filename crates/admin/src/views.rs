@@ -1,21 +1,19 @@
-//! The bodies of `/api/v1/`: what programs read. Times are UTC, durations seconds.
+//! The bodies of `/api/v1/`. Times are UTC, durations are in seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::Timestamp;
+use nephoscope_model::{Histogram, Timestamp};
 use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolStatus};
 use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
 use nephoscope_polling::record::CycleRecord;
 use nephoscope_polling::setaside::SetAsideResource;
-use nephoscope_polling::stats::{
-    Histogram, LATENESS_BUCKETS, ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, TaskStatus,
-};
+use nephoscope_polling::stats::{ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, TaskStatus};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::held::HeldBatches;
 use crate::metrics::state_word;
+use crate::spooled::SpooledEncoding;
 use crate::state::AdminState;
 
 /// `/api/v1/tasks`
@@ -38,23 +36,10 @@ struct Task {
     overruns: u64,
     missed: u64,
     repeated: u64,
-    lateness: Lateness,
-    last_duration: Option<f64>,
-}
-
-/// How late cycles started.
-#[derive(Serialize)]
-struct Lateness {
-    count: u64,
-    sum: f64,
-    buckets: Vec<Bucket>,
-}
-
-/// How many were at most this late; the last has no bound.
-#[derive(Serialize)]
-struct Bucket {
-    at_most: Option<f64>,
-    count: u64,
+    /// Delays between the scheduled and the actual start of cycles.
+    lateness: Histogram,
+    /// Durations of cycles.
+    durations: Histogram,
 }
 
 impl From<TaskStatus> for Task {
@@ -71,22 +56,8 @@ impl From<TaskStatus> for Task {
             overruns: task.overruns,
             missed: task.missed,
             repeated: task.repeated,
-            lateness: task.lateness.into(),
-            last_duration: task.last_duration,
-        }
-    }
-}
-
-impl From<Histogram> for Lateness {
-    fn from(histogram: Histogram) -> Self {
-        let bounds = LATENESS_BUCKETS.into_iter().map(Some).chain([None]);
-        Self {
-            count: histogram.counts.last().copied().unwrap_or(0),
-            sum: histogram.sum,
-            buckets: bounds
-                .zip(histogram.counts)
-                .map(|(at_most, count)| Bucket { at_most, count })
-                .collect(),
+            lateness: task.lateness,
+            durations: task.durations,
         }
     }
 }
@@ -114,31 +85,31 @@ pub(crate) fn cycles(state: &AdminState, limit: usize) -> Cycles {
 /// `/api/v1/resources`
 #[derive(Serialize)]
 pub(crate) struct Resources {
-    set_aside: Vec<SetAside>,
-    hanging: Vec<Hanging>,
-    listings: Vec<Listing>,
+    backed_off: Vec<BackedOff>,
+    hung: Vec<Hung>,
+    discoveries: Vec<DiscoveryCounts>,
     pollsters: Vec<PollsterCounts>,
 }
 
 #[derive(Serialize)]
-struct SetAside {
+struct BackedOff {
     schedule: String,
     pollster: Arc<str>,
-    /// All of them.
+    /// The number of all resources.
     count: usize,
-    /// As many as were asked for.
+    /// The first resources, up to the limit of the request.
     resources: Vec<SetAsideResource>,
 }
 
 #[derive(Serialize)]
-struct Hanging {
+struct Hung {
     schedule: String,
     pollster: Arc<str>,
 }
 
 #[derive(Serialize)]
-struct Listing {
-    listing: String,
+struct DiscoveryCounts {
+    discovery: String,
     #[serde(flatten)]
     totals: ListingTotals,
 }
@@ -152,22 +123,22 @@ struct PollsterCounts {
 
 pub(crate) fn resources(state: &AdminState, limit: usize) -> Resources {
     let snapshot = state.snapshot();
-    let hanging = snapshot.set_aside.iter().filter(|status| status.hangs);
-    let hanging = hanging
-        .map(|status| Hanging {
+    let hung = snapshot.set_aside.iter().filter(|status| status.hangs);
+    let hung = hung
+        .map(|status| Hung {
             schedule: status.schedule.clone(),
             pollster: status.pollster.clone(),
         })
         .collect();
-    let set_aside = snapshot
+    let backed_off = snapshot
         .set_aside
         .into_iter()
         .filter(|status| !status.resources.is_empty());
-    let set_aside = set_aside
+    let backed_off = backed_off
         .map(|mut status| {
             let count = status.resources.len();
             status.resources.truncate(limit);
-            SetAside {
+            BackedOff {
                 schedule: status.schedule,
                 pollster: status.pollster,
                 count,
@@ -175,15 +146,15 @@ pub(crate) fn resources(state: &AdminState, limit: usize) -> Resources {
             }
         })
         .collect();
-    let listings = snapshot
+    let discoveries = snapshot
         .listings
         .into_iter()
-        .map(|(listing, totals)| Listing { listing, totals });
+        .map(|(discovery, totals)| DiscoveryCounts { discovery, totals });
     let pollsters = snapshot.pollsters.into_iter();
     Resources {
-        set_aside,
-        hanging,
-        listings: listings.collect(),
+        backed_off,
+        hung,
+        discoveries: discoveries.collect(),
         pollsters: pollsters
             .map(|(pollster, totals)| PollsterCounts { pollster, totals })
             .collect(),
@@ -201,13 +172,13 @@ struct Publisher {
     name: Arc<str>,
     url: String,
     state: &'static str,
-    /// How long it has been retrying or blocked.
+    /// The time in the state `retrying` or `blocked`.
     #[serde(skip_serializing_if = "Option::is_none")]
     for_seconds: Option<f64>,
-    /// Why it failed last.
+    /// The last error.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Arc<str>>,
-    /// Failures in a row.
+    /// The number of consecutive failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     queue: Queue,
@@ -228,7 +199,7 @@ struct Queue {
     oldest_seconds: Option<f64>,
 }
 
-/// What a publisher has on disk.
+/// The spool of a publisher.
 #[derive(Serialize)]
 struct SpoolView {
     mode: &'static str,
@@ -236,31 +207,31 @@ struct SpoolView {
     batches: u64,
     bytes: u64,
     limit_bytes: u64,
-    /// About when the oldest of it was stored.
+    /// The approximate time at which the oldest sample was stored.
     oldest: Option<String>,
-    /// Why it takes nothing at present.
+    /// The error while the spool accepts no samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Arc<str>>,
-    /// What it holds, by encoding.
-    encodings: Vec<HeldBatches>,
-    /// Every batch with a smaller number is done with, or kept.
+    /// The contents by encoding.
+    encodings: Vec<SpooledEncoding>,
+    /// All batches with smaller numbers are delivered, dropped or unsupported.
     low: u64,
     /// The number of the next batch.
     next: u64,
-    /// What it held when it was opened.
+    /// Samples that the spool contained when it was opened.
     recovered_samples: u64,
     stored_samples: u64,
-    /// At its bounds, or by hand.
+    /// Samples dropped at the limits or manually.
     dropped_samples: u64,
-    /// To damage.
+    /// Corrupt or missing samples.
     lost_samples: u64,
-    failed_syncs: u64,
-    quarantine: Quarantine,
+    sync_failures: u64,
+    dead_letter: DeadLetter,
 }
 
-/// Batches that were refused for good.
+/// Permanently rejected batches.
 #[derive(Serialize)]
-struct Quarantine {
+struct DeadLetter {
     batches: u64,
     bytes: u64,
     lost_batches: u64,
@@ -279,15 +250,15 @@ impl From<SpoolStatus> for SpoolView {
             limit_bytes: status.max_bytes,
             oldest: status.oldest.map(|time| Timestamp::from_millis(time).to_string()),
             error: status.failing,
-            encodings: status.held.into_iter().map(HeldBatches::from).collect(),
+            encodings: status.held.into_iter().map(SpooledEncoding::from).collect(),
             low: status.low,
             next: status.next,
             recovered_samples: status.recovered_samples,
             stored_samples: status.stored_samples,
             dropped_samples: status.counts.dropped_samples,
             lost_samples: status.counts.lost_samples,
-            failed_syncs: status.failed_syncs,
-            quarantine: Quarantine {
+            sync_failures: status.failed_syncs,
+            dead_letter: DeadLetter {
                 batches: status.quarantine.batches,
                 bytes: status.quarantine.bytes,
                 lost_batches: status.quarantine.lost,
@@ -301,7 +272,7 @@ struct Tally {
     submitted: u64,
     delivered: u64,
     dropped: u64,
-    refused: u64,
+    rejected: u64,
 }
 
 impl Publisher {
@@ -345,13 +316,13 @@ impl Publisher {
                 submitted: status.counts.submitted_samples,
                 delivered: status.counts.delivered_samples,
                 dropped: status.counts.dropped_samples,
-                refused: status.counts.refused_samples,
+                rejected: status.counts.refused_samples,
             },
             batches: Tally {
                 submitted: status.counts.submitted_batches,
                 delivered: status.counts.delivered_batches,
                 dropped: status.counts.dropped_batches,
-                refused: status.counts.refused_batches,
+                rejected: status.counts.refused_batches,
             },
             retries,
             timeouts,
@@ -380,16 +351,16 @@ pub(crate) struct Drains {
 struct Drain {
     name: Arc<str>,
     samples: u64,
-    /// The spool is empty of what it holds now, but for what is kept, when its `low` has reached this.
+    /// The drain is complete, except for unsupported encodings, when `low` of the spool has reached this number.
     until: u64,
 }
 
-/// Begins to drain; none if there is no such spool.
+/// Starts to drain spools. Returns `None` if no such spool exists.
 pub(crate) fn drain(state: &AdminState, publisher: Option<&str>) -> Option<Drains> {
     let spools = spools(state, publisher)?;
     let drains = spools.into_iter().map(|(name, spool)| {
         let SpoolStatus { samples, next, .. } = spool.status();
-        // One that a reload has removed meanwhile is drained as far as may be.
+        // A publisher that a reload has removed meanwhile is draining anyway.
         let _ = state.notifier().deliver_backlog(&name);
         let until = next;
         Drain { name, samples, until }
@@ -412,7 +383,7 @@ struct Drop {
     dropped_batches: u64,
 }
 
-/// Drops what is older; none if there is no such spool.
+/// Drops old samples. Returns `None` if no such spool exists.
 pub(crate) async fn drop_old(
     state: &AdminState,
     older_than: Duration,
@@ -432,7 +403,7 @@ pub(crate) async fn drop_old(
     Some(Drops { publishers })
 }
 
-/// The spools of all publishers, or that of one; none if it has none.
+/// Returns the spools of all publishers, or the spool of one. Returns `None` if that publisher has no spool.
 fn spools(state: &AdminState, publisher: Option<&str>) -> Option<Vec<(Arc<str>, Spool)>> {
     let notifier = state.notifier();
     let names = notifier.status().into_iter().map(|status| status.name);
@@ -440,7 +411,7 @@ fn spools(state: &AdminState, publisher: Option<&str>) -> Option<Vec<(Arc<str>, 
         .filter(|name| publisher.is_none_or(|publisher| **name == *publisher))
         .filter_map(|name| notifier.spool(&name).map(|spool| (name, spool)))
         .collect();
-    // One that a reload replaces is there twice while it is emptied.
+    // A publisher that a reload replaces appears twice while its old queue is drained.
     spools.dedup_by(|(one, _), (other, _)| one == other);
     (publisher.is_none() || !spools.is_empty()).then_some(spools)
 }

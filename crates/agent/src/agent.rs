@@ -1,4 +1,4 @@
-//! A running agent: engine and notifier as the configuration says, and how they are changed and stopped.
+//! A running agent: starts, reconfigures and stops the engine and the notifier.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,24 +19,24 @@ use crate::api;
 use crate::coordination::Coordination;
 use crate::error::ProgramError;
 use crate::events;
+use crate::option_errors;
 use crate::publishers::{self, Planned, PublishersError};
-use crate::refused;
-use crate::reload::{Changes, Replacement, hold_back};
+use crate::reload::{Changes, Replacement, keep_restart_keys};
 use crate::settings::{Settings, engine_options, plugins};
 use crate::spools::{self, Opened};
 use crate::state::StateDir;
 
-/// The part of the time for a stop that is kept for delivering what the last polls have given, and its bounds.
+/// The fraction of the stop timeout that is reserved for delivering the last samples, and its maximum.
 const DELIVERY_PART: u32 = 3;
 const MOST_DELIVERY: Duration = Duration::from_secs(10);
 
-/// What is left of the time for a stop for publishers to close: at most this long.
+/// The maximum time that is reserved for publishers to close.
 const MOST_CLOSING: Duration = Duration::from_secs(1);
 
 /// A running agent.
 pub(crate) struct Agent {
     catalog: Catalog,
-    /// The one that it holds, whatever the configuration says by now.
+    /// The locked state folder. A reload does not change it.
     state_dir: PathBuf,
     config: Config,
     terminal: bool,
@@ -45,15 +45,15 @@ pub(crate) struct Agent {
     admin: AdminState,
     api: Api,
     coordination: Coordination,
-    /// Threads for publishers and files that block; those of plugins are the engine's.
+    /// Threads for blocking calls of publishers and for files. The engine has the threads of plugins.
     blocking: BlockingPool,
     plugin_runtime: Handle,
 }
 
 impl Agent {
-    /// Starts to poll and to publish. Called within the core runtime.
+    /// Starts to poll and to publish. Must be called within the core runtime.
     ///
-    /// On a `terminal` samples are printed if the configuration names no publisher.
+    /// On a `terminal`, samples are printed if the configuration names no publisher.
     pub(crate) async fn start(
         settings: Settings,
         state: &StateDir,
@@ -61,7 +61,7 @@ impl Agent {
         plugin_runtime: Handle,
     ) -> Result<Self, ProgramError> {
         let config = &settings.loaded.config;
-        let places = api::listen(&config.agent).await?;
+        let endpoints = api::listen(&config.agent).await?;
         let plugins = {
             let _within = plugin_runtime.enter();
             settings.plugins()
@@ -76,7 +76,7 @@ impl Agent {
             &blocking,
             |_| None,
         );
-        let (plugins, planned) = refused::both(&settings.loaded, plugins, planned)?;
+        let (plugins, planned) = option_errors::combine(&settings.loaded, plugins, planned)?;
         let opened = spools::open(planned, |_| None).await?;
         let setups: Vec<_> = opened.into_iter().map(Opened::into_setup).collect();
         let spools = spool_paths(&setups);
@@ -98,10 +98,10 @@ impl Agent {
             notifier: notifier.clone(),
             pool: coordination.pool(),
         });
-        api::tell(&places);
-        let api = places.serve(&admin);
+        api::log_addresses(&endpoints);
+        let api = endpoints.serve(&admin);
         engine.apply(&config.sources, Arc::new(plugins)).await;
-        admin.enter(Phase::Running);
+        admin.set_phase(Phase::Running);
         let agent = Self {
             catalog: settings.catalog,
             state_dir: state.path().to_owned(),
@@ -115,64 +115,64 @@ impl Agent {
             blocking,
             plugin_runtime,
         };
-        agent.tell_of_spools_beside(spools).await;
+        agent.warn_of_unused_spools(spools).await;
         Ok(agent)
     }
 
-    /// Says which spools hold samples that no publisher delivers any more.
-    async fn tell_of_spools_beside(&self, used: BTreeSet<PathBuf>) {
+    /// Logs spools with samples that no publisher uses.
+    async fn warn_of_unused_spools(&self, used: BTreeSet<PathBuf>) {
         let folder = self.config.notifier.spool_folder(&self.state_dir);
-        for path in spools::left_behind(&self.blocking, folder, used).await {
-            events::spool_left_behind(&path);
+        for path in spools::unused(&self.blocking, folder, used).await {
+            events::unused_spool(&path);
         }
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// The notifier.
+    /// Returns the notifier.
     pub(crate) fn notifier(&self) -> &Notifier {
         &self.notifier
     }
 
-    /// How it divides work with others.
+    /// Returns the coordination.
     pub(crate) fn coordination(&self) -> &Coordination {
         &self.coordination
     }
 
-    /// Threads for calls of the agent itself that block.
+    /// Returns the threads for blocking calls of the agent itself.
     pub(crate) fn blocking(&self) -> &BlockingPool {
         &self.blocking
     }
 
-    /// The configuration on disk was refused with this many errors.
-    pub(crate) fn configuration_refused(&self, errors: usize) {
-        self.admin.configuration_rejected(Some(errors));
+    /// Records that the configuration on disk was rejected with this number of errors.
+    pub(crate) fn configuration_rejected(&self, errors: usize) {
+        self.admin.set_rejected(Some(errors));
     }
 
-    /// The configuration on disk was taken, but for these keys, which wait for a restart.
-    pub(crate) fn configuration_taken(&self, after_restart: &[&'static str]) {
-        self.admin.configuration_rejected(None);
-        self.admin.after_restart(after_restart.to_vec());
+    /// Records that the configuration on disk was accepted, and which changed keys require a restart.
+    pub(crate) fn configuration_accepted(&self, restart_required: &[&'static str]) {
+        self.admin.set_rejected(None);
+        self.admin.set_restart_required(restart_required.to_vec());
     }
 
-    /// The configuration in use.
+    /// Returns the configuration in use.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Makes what another configuration needs, without changing anything.
+    /// Prepares a new configuration without changing the running agent.
     pub(crate) async fn prepare(&self, settings: Settings) -> Result<Replacement, ProgramError> {
         let Settings {
             mut loaded, catalog, ..
         } = settings;
         let before = self.engine.plugins();
         let mut changes = Changes::between(&self.config, &loaded.config);
-        // What definitions say may change while the options that name their files do not.
+        // Definition files may change while the options that name them stay the same.
         changes.plugins |= !before.catalog.has_same_definitions(&catalog);
-        hold_back(&mut loaded.config, &self.config);
+        keep_restart_keys(&mut loaded.config, &self.config);
         let config = &loaded.config;
         let plugins = if changes.plugins {
             let _within = self.plugin_runtime.enter();
@@ -180,8 +180,8 @@ impl Agent {
         } else {
             Ok(before)
         };
-        let (plugins, planned) = refused::both(&loaded, plugins, self.publishers(config))?;
-        // Folders may be made and locked, which changes nothing for the publishers that there are.
+        let (plugins, planned) = option_errors::combine(&loaded, plugins, self.publishers(config))?;
+        // This may create and lock spool folders, which does not affect the running publishers.
         let publishers = spools::open(planned, |name| self.notifier.spool(name)).await?;
         Ok(Replacement {
             config: loaded.config,
@@ -192,13 +192,13 @@ impl Agent {
     }
 
     fn publishers(&self, config: &Config) -> Result<Vec<Planned>, PublishersError> {
-        // One that stays as it was goes on as it is.
+        // An unchanged publisher continues.
         let known = |publisher: &PublisherConfig| {
             let same = |old: &&PublisherConfig| {
                 (&old.name, &old.url, &old.options) == (&publisher.name, &publisher.url, &publisher.options)
             };
             let old = self.config.notifier.publishers.iter().find(same)?;
-            // With its queue elsewhere it is another one: that which there is closes with its own.
+            // With another spool folder the publisher is a new one: the old one closes together with its spool.
             let place = |notifier, publisher| {
                 let spool = publishers::spool_of(&self.catalog, notifier, publisher, &self.state_dir);
                 spool.map(|spool| spool.path)
@@ -218,7 +218,7 @@ impl Agent {
         )
     }
 
-    /// Polls and publishes as another configuration says from now on.
+    /// Applies a prepared configuration.
     pub(crate) async fn replace(&mut self, replacement: Replacement) -> Applied {
         let Replacement {
             config,
@@ -246,25 +246,25 @@ impl Agent {
                 }
             }
         };
-        // The publishers first: they are in place when this is polled for the first time.
+        // Publishers come first: they are in place before the new configuration is polled for the first time.
         let (spools, applied) = tokio::join!(biased; publishing, polling);
         self.config = config;
         if let Some(spools) = spools {
-            self.tell_of_spools_beside(spools).await;
+            self.warn_of_unused_spools(spools).await;
         }
         applied
     }
 
-    /// Says that the agent stops; what follows must have ended `within` this time.
+    /// Starts a stop that must end `within` this time.
     pub(crate) fn begin_stop(&self, within: Duration) -> Stopping {
-        self.admin.enter(Phase::Stopping);
+        self.admin.set_phase(Phase::Stopping);
         Stopping {
             within,
             end: Instant::now() + within,
         }
     }
 
-    /// Stops: no cycle starts any more, those that run end, and what they have is delivered.
+    /// Stops: starts no cycle, waits for running cycles, and delivers their samples.
     pub(crate) async fn stop(&self, Stopping { within, end }: Stopping) -> ShutdownReport {
         let polling = end - (within / DELIVERY_PART).min(MOST_DELIVERY);
         let delivering = end - (within / DELIVERY_PART / 2).min(MOST_CLOSING);
@@ -281,7 +281,7 @@ fn spool_paths(setups: &[PublisherSetup]) -> BTreeSet<PathBuf> {
     spools.map(|spool| spool.path().to_owned()).collect()
 }
 
-/// A stop that was announced: how long it may take in all, and until when.
+/// The deadline of a stop.
 pub(crate) struct Stopping {
     within: Duration,
     end: Instant,
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_agent_polls_is_changed_and_stops_with_everything_delivered() {
+    async fn an_agent_polls_reloads_and_stops_with_all_samples_delivered() {
         const DISCARD: &str = "{name: a, url: \"discard:\"}";
         let folder = Folder(tempfile::tempdir().unwrap());
         let source = |count: u32| {
@@ -343,7 +343,7 @@ mod tests {
         };
         let origin = folder.origin(DISCARD, &source(3));
         let settings = origin.load().unwrap();
-        let state = StateDir::take(&settings.loaded.config.agent.state_dir()).unwrap();
+        let state = StateDir::acquire(&settings.loaded.config.agent.state_dir()).unwrap();
         let mut agent = Agent::start(settings, &state, false, Handle::current())
             .await
             .unwrap();
@@ -370,7 +370,7 @@ mod tests {
         );
         assert!(
             Arc::ptr_eq(&kept, &agent.notifier().publisher("a").unwrap()),
-            "it stayed as it was"
+            "the publisher is unchanged"
         );
         cycle(&mut records, 5).await;
 
@@ -380,23 +380,23 @@ mod tests {
         let lines = std::fs::read_to_string(samples).unwrap().lines().count();
         assert!(
             lines >= 5 && lines.is_multiple_of(5),
-            "whole cycles were written: {lines} lines"
+            "complete cycles are written: {lines} lines"
         );
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_cannot_be_prepared_changes_nothing() {
+    async fn a_failed_prepare_changes_nothing() {
         let folder = Folder(tempfile::tempdir().unwrap());
         let origin = folder.origin("{name: a, url: \"discard:\"}", "");
         let settings = origin.load().unwrap();
         let config = settings.loaded.config.clone();
-        let state = StateDir::take(&config.agent.state_dir()).unwrap();
+        let state = StateDir::acquire(&config.agent.state_dir()).unwrap();
         let agent = Agent::start(settings, &state, false, Handle::current())
             .await
             .unwrap();
         let bad = folder.origin("{name: b, url: \"file://relative\"}", "");
-        let refused = agent.prepare(bad.load().unwrap()).await.err().unwrap();
-        let lines = refused.lines();
+        let error = agent.prepare(bad.load().unwrap()).await.err().unwrap();
+        let lines = error.lines();
         assert_eq!(lines.len(), 1);
         assert!(lines[0].contains("polling.yaml:2:"), "{lines:?}");
         assert_eq!(agent.config(), &config);

@@ -1,28 +1,30 @@
-//! Where the agent answers questions about itself, as the configuration says.
+//! The listeners of the admin API as configured.
 
-use nephoscope_admin::{ListenError, Place, Places};
+use nephoscope_admin::{Endpoint, Endpoints, ListenError};
 use nephoscope_config::{Admin, Agent};
 
 use crate::events;
 
-/// Listens wherever the configuration says. Called within a runtime.
-pub(crate) async fn listen(agent: &Agent) -> Result<Places, ListenError> {
+/// Opens the configured listeners. Must be called within a runtime.
+pub(crate) async fn listen(agent: &Agent) -> Result<Endpoints, ListenError> {
     let admin = match agent.admin() {
         Admin::Off => None,
-        Admin::Unix(path) => Some(Place::Unix(path)),
-        Admin::Tcp(address) => Some(Place::Tcp {
+        Admin::Unix(path) => Some(Endpoint::Unix(path)),
+        Admin::Tcp(address) => Some(Endpoint::Tcp {
             address,
             host_name: agent.host(),
         }),
     };
-    let metrics = agent.metrics.clone().map(Place::Metrics);
-    Places::listen(admin.into_iter().chain(metrics)).await
+    let metrics = agent.metrics.clone().map(Endpoint::Metrics);
+    Endpoints::listen(admin.into_iter().chain(metrics)).await
 }
 
-/// Says where it answers.
-pub(crate) fn tell(places: &Places) {
-    places.of_admin().for_each(|place| events::listening(&place));
-    places
-        .of_metrics()
-        .for_each(|place| events::metrics_served(&place));
+/// Logs the addresses.
+pub(crate) fn log_addresses(endpoints: &Endpoints) {
+    endpoints
+        .admin_addresses()
+        .for_each(|address| events::listening(&address));
+    endpoints
+        .metrics_addresses()
+        .for_each(|address| events::metrics_served(&address));
 }

@@ -6,12 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nephoscope_config::{HumanDuration, LogFormat, LogLevel};
 use nephoscope_polling::cost::Resources;
 
-/// What stands at the end of every help.
+/// The last paragraph of every help text.
 const AFTER: &str = "\
-Exit codes: 0 done; 1 something that was polled or asked for failed; 2 bad usage or configuration; 3 could not start; \
-130 and 143 ended at once by a second SIGINT or SIGTERM.";
+Exit codes: 0 success; 1 a poll or request failed; 2 bad usage or configuration; 3 startup failed; \
+130 and 143 terminated by a second SIGINT or SIGTERM.";
 
-/// Samples this machine and the clouds that it is part of, and publishes the samples.
+/// Polls telemetry of this machine and its clouds, and publishes the samples.
 #[derive(Debug, Parser)]
 #[command(
     name = "nephoscope",
@@ -28,23 +28,23 @@ pub(crate) struct Cli {
     pub(crate) options: GlobalOptions,
 }
 
-/// What every subcommand knows.
+/// The options of every subcommand.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
-    /// A configuration file, or a folder of them; may be given several times, later ones win
+    /// A configuration file or folder; repeatable, later files override earlier ones
     ///
-    /// Without it `./polling.yaml` is read, else the folder `/etc/nephoscope`, and
-    /// `/etc/ceilometer/polling.yaml` if these have no sources.
+    /// Default: `./polling.yaml`, or else the folder `/etc/nephoscope`, and `/etc/ceilometer/polling.yaml` if these have no
+    /// sources.
     #[arg(long = "config", value_name = "PATH", global = true)]
     pub(crate) config: Vec<PathBuf>,
-    /// Take unknown keys, which are warnings otherwise, for errors
+    /// Treat unknown keys as errors instead of warnings
     #[arg(long, global = true)]
     pub(crate) strict: bool,
-    /// The groups of plugins to load, instead of those in the configuration
+    /// The plugin namespaces to load instead of those in the configuration
     #[arg(long, visible_alias = "polling-namespaces", value_name = "NAME", num_args = 1.., global = true)]
     pub(crate) namespaces: Vec<String>,
-    /// The least important events to log [default: as configured, info]
+    /// The minimum level of log events [default: as configured, or info]
     #[arg(
         long,
         value_name = "LEVEL",
@@ -53,41 +53,40 @@ pub(crate) struct GlobalOptions {
         hide_possible_values = false
     )]
     pub(crate) log_level: Option<Level>,
-    /// The form of the log [default: as configured, text]
+    /// The format of the log [default: as configured, or text]
     #[arg(long, value_name = "FORMAT", value_enum, global = true)]
     pub(crate) log_format: Option<LogForm>,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Poll and publish until stopped (what `nephoscope` alone does)
+    /// Poll and publish until stopped (the default command)
     ///
-    /// SIGHUP reads the configuration again. SIGTERM and SIGINT stop within `agent.shutdown_timeout`; a second
-    /// one ends at once.
+    /// SIGHUP reloads the configuration. SIGTERM and SIGINT stop the agent within `agent.shutdown_timeout`; a second signal
+    /// terminates it immediately.
     Run(RunArgs),
-    /// Poll everything once, now, and print the samples
+    /// Poll all sources once and print the samples
     ///
-    /// Exits with 1 if anything failed; what is not supported here is no failure. It neither joins other agents
-    /// nor writes state.
+    /// Exits with 1 if a poll failed; resources that are not supported here are not failures. The command does not join a
+    /// pool and does not write state.
     Once(OnceArgs),
-    /// Check the configuration, and print the plan of work
+    /// Check the configuration and print the polling plan
     ///
-    /// Needs no network and writes nothing. With `--cost` it prints how many calls an hour the configuration makes to each
-    /// service, in the place of the plan.
+    /// Needs no network and writes nothing. With `--cost` it prints the calls per hour to each service instead of the plan.
     Check(CheckArgs),
-    /// List the discoveries, pollsters, meters and publishers that this program was built with
+    /// List the discoveries, pollsters, meters and publishers of this program
     Plugins(Printing),
-    /// Ask one discovery, and print the resources that it lists
+    /// Run one discovery and print its resources
     Discover(DiscoverArgs),
-    /// List the spools of publishers, deliver what is in them, or drop what is old
+    /// List the spools of publishers, deliver their samples, or drop old samples
     ///
-    /// An agent that runs on the same `agent.state_dir` is asked through its admin socket; otherwise the spools are opened here, and no
-    /// agent can start meanwhile.
+    /// If an agent runs on the same `agent.state_dir`, the command uses its admin socket. Otherwise it opens the spools itself,
+    /// and no agent can start meanwhile.
     Spool(SpoolArgs),
     /// Show how a pool divides its work: members, plans, owners
     ///
-    /// Needs no agent, and changes nothing. With `--members` not even etcd: ownership is computed.
+    /// Needs no agent and changes nothing. With `--members` it needs no etcd either, and computes the owners.
     Partition(PartitionArgs),
     /// Print the JSON schema of polling.yaml, for editors
     Schema,
@@ -101,20 +100,20 @@ pub(crate) enum Command {
     Man,
 }
 
-/// How `run` runs.
+/// The options of `run`.
 #[derive(Debug, Default, Clone, Copy, Args)]
 pub(crate) struct RunArgs {
-    /// Exit with 3 if work is to be shared and etcd does not answer within 30 s
+    /// Exit with 3 if work is shared and etcd does not respond within 30 s
     ///
-    /// Without it the agent polls what is not shared, and joins when etcd answers.
+    /// Without this option the agent polls unshared work, and joins the pool when etcd responds.
     #[arg(long)]
     pub(crate) require_coordination: bool,
 }
 
-/// What `check` prints.
+/// The options of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Print the calls an hour to each service, instead of the plan of work
+    /// Print the calls per hour to each service instead of the plan
     #[arg(long)]
     pub(crate) cost: bool,
     #[command(flatten)]
@@ -123,10 +122,10 @@ pub(crate) struct CheckArgs {
     pub(crate) printing: Printing,
 }
 
-/// What the cost is computed for.
+/// The assumptions of the cost.
 #[derive(Debug, Args)]
 pub(crate) struct CostArgs {
-    /// How many resources a discovery lists, by its name or URL, or all that are not named; may be given several times
+    /// The number of resources of a discovery, given by its name or URL, or of all other discoveries; repeatable
     /// [default: 1000]
     #[arg(
         long,
@@ -136,7 +135,7 @@ pub(crate) struct CostArgs {
         requires = "cost"
     )]
     pub(crate) resources: Vec<Resources>,
-    /// How many agents share the work
+    /// The number of agents that share the work
     #[arg(
         long,
         value_name = "COUNT",
@@ -147,99 +146,99 @@ pub(crate) struct CostArgs {
     pub(crate) members: u32,
 }
 
-/// Reads `COUNT`, or `DISCOVERY=COUNT`.
+/// Parses `COUNT` or `DISCOVERY=COUNT`.
 fn resources(text: &str) -> Result<Resources, String> {
-    /// More is a slip of the pen.
+    /// A larger count is a typing error.
     const MOST: u64 = 1_000_000_000;
-    // A URL may have `=` in it, a count has not.
+    // A URL may contain `=`, a count does not.
     let (listing, count) = match text.rsplit_once('=') {
         Some((listing, count)) => (Some(listing.to_owned()), count),
         None => (None, text),
     };
     let count = count.parse().ok().filter(|count| *count <= MOST);
-    let count = count.ok_or_else(|| "expected a count such as `1000`, or `volumes=1000`".to_owned())?;
+    let count = count.ok_or_else(|| "expected a count such as `1000` or `volumes=1000`".to_owned())?;
     Ok(Resources { listing, count })
 }
 
-/// How `once` polls.
+/// The options of `once`.
 #[derive(Debug, Args)]
 pub(crate) struct OnceArgs {
-    /// Also publish the samples as configured, without spool
+    /// Also publish the samples as configured, without spools
     #[arg(long)]
     pub(crate) publish: bool,
     #[command(flatten)]
     pub(crate) printing: Printing,
 }
 
-/// What `discover` asks.
+/// The options of `discover`.
 #[derive(Debug, Args)]
 pub(crate) struct DiscoverArgs {
-    /// The discovery: its name, or `NAME://PARAMETER`
+    /// The discovery: its name or `NAME://PARAMETER`
     #[arg(value_name = "URL")]
     pub(crate) url: String,
-    /// How long it may take
+    /// The timeout of the discovery
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     pub(crate) timeout: HumanDuration,
     #[command(flatten)]
     pub(crate) printing: Printing,
 }
 
-/// What is done with spools.
+/// The options of `spool`.
 #[derive(Debug, Args)]
 pub(crate) struct SpoolArgs {
-    /// The publishers whose spools are meant [default: all that have one]
+    /// The publishers of the spools [default: all publishers with a spool]
     #[arg(value_name = "PUBLISHER")]
     pub(crate) publishers: Vec<String>,
-    /// Deliver what is in the spools, and exit when it is delivered
+    /// Deliver the samples in the spools and exit
     ///
-    /// Exits with 1 if something is left.
+    /// Exits with 1 if samples remain.
     #[arg(long, conflicts_with = "drop_older_than")]
     pub(crate) drain: bool,
-    /// Give up draining when nothing was delivered for this long
+    /// Stop draining after this time without a delivery
     #[arg(long, value_name = "DURATION", default_value = "60s", requires = "drain")]
     pub(crate) timeout: HumanDuration,
-    /// Drop what was stored longer ago than this, but for what is being delivered
+    /// Drop samples that are older than this, except batches in flight
     #[arg(long, value_name = "DURATION")]
     pub(crate) drop_older_than: Option<HumanDuration>,
     #[command(flatten)]
     pub(crate) printing: Printing,
 }
 
-/// What `partition` shows.
+/// The options of `partition`.
 #[derive(Debug, Args)]
 pub(crate) struct PartitionArgs {
-    /// Who owns the resource with this key, in each current plan, and who would be next
+    /// Show the owner of this resource key in each current plan, and the next candidate
     #[arg(long, value_name = "KEY", conflicts_with = "members")]
     pub(crate) key: Option<String>,
-    /// What would move if this member were not there
+    /// Show the keys that would move without this member
     #[arg(long, value_name = "ID")]
     pub(crate) without: Option<String>,
-    /// Compute who of these would own the keys of `--keys-file`, without etcd
+    /// Compute the owners of the keys in `--keys-file` among these members, without etcd
     #[arg(long, value_name = "ID", value_delimiter = ',', requires = "keys_file")]
     pub(crate) members: Vec<String>,
-    /// A file with a key in each line; without it, shares are those of 10,000 drawn keys
+    /// A file with one key per line [default: 10,000 generated keys]
     #[arg(long, value_name = "FILE")]
     pub(crate) keys_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) printing: Printing,
 }
 
-/// How something is printed.
+/// The output options.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Printing {
-    /// A table for people, or one JSON object a line [default: table on a terminal, json otherwise]
+    /// A table, or one JSON object per line [default: table on a terminal, otherwise json]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) format: Option<Format>,
 }
 
-/// The form of what is printed.
+/// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Json,
     Table,
 }
 
-/// The levels of the log.
+/// The log levels.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Level {
     Error,
@@ -249,7 +248,7 @@ pub(crate) enum Level {
     Trace,
 }
 
-/// The forms of the log.
+/// The log formats.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LogForm {
     Text,
@@ -288,12 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn the_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn namespaces_are_words_as_ceilometer_takes_them() {
+    fn namespaces_are_parsed_as_in_ceilometer() {
         let cli = parse("nephoscope --polling-namespaces compute central").unwrap();
         assert_eq!(cli.options.namespaces, ["compute", "central"]);
         assert!(cli.command.is_none());
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn global_options_stand_before_and_after_the_subcommand() {
+    fn global_options_are_accepted_before_and_after_the_subcommand() {
         for line in [
             "nephoscope --config a --config b --strict check",
             "nephoscope check --strict --config a --config b",
@@ -320,10 +319,10 @@ mod tests {
     }
 
     #[test]
-    fn resources_are_counted_by_listing_or_for_all() {
+    fn resources_are_counted_by_discovery_or_for_all() {
         let cli = parse("nephoscope check --cost --resources endpoint://a=b=7,50 --resources volumes=1");
         let Ok(Some(Command::Check(CheckArgs { size, .. }))) = cli.map(|cli| cli.command) else {
-            panic!("it is taken");
+            panic!("the options are accepted");
         };
         let named = |listing: &str, count| Resources {
             listing: Some(listing.to_owned()),
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_usage_is_told_with_exit_code_2() {
+    fn bad_usage_has_exit_code_2() {
         for line in [
             "nephoscope polls",
             "nephoscope once --format xml",
@@ -360,21 +359,20 @@ mod tests {
     }
 
     #[test]
-    fn the_help_says_what_there_is() {
+    fn the_help_is_complete() {
         let mut command = Cli::command().term_width(100);
         insta::assert_snapshot!(command.render_help(), @r"
-        Samples this machine and the clouds that it is part of, and publishes the samples
+        Polls telemetry of this machine and its clouds, and publishes the samples
 
         Usage: nephoscope [OPTIONS] [COMMAND]
 
         Commands:
-          run          Poll and publish until stopped (what `nephoscope` alone does)
-          once         Poll everything once, now, and print the samples
-          check        Check the configuration, and print the plan of work
-          plugins      List the discoveries, pollsters, meters and publishers that this program was built
-                       with
-          discover     Ask one discovery, and print the resources that it lists
-          spool        List the spools of publishers, deliver what is in them, or drop what is old
+          run          Poll and publish until stopped (the default command)
+          once         Poll all sources once and print the samples
+          check        Check the configuration and print the polling plan
+          plugins      List the discoveries, pollsters, meters and publishers of this program
+          discover     Run one discovery and print its resources
+          spool        List the spools of publishers, deliver their samples, or drop old samples
           partition    Show how a pool divides its work: members, plans, owners
           schema       Print the JSON schema of polling.yaml, for editors
           completions  Print a completion script for a shell
@@ -385,18 +383,18 @@ mod tests {
           -V, --version  Print version
 
         Global options:
-              --config <PATH>         A configuration file, or a folder of them; may be given several times,
-                                      later ones win
-              --strict                Take unknown keys, which are warnings otherwise, for errors
-              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
+                                      ones
+              --strict                Treat unknown keys as errors instead of warnings
+              --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
-              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+              --log-level <LEVEL>     The minimum level of log events [default: as configured, or info]
                                       [possible values: error, warn, info, debug, trace]
-              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
-                                      text, json]
+              --log-format <FORMAT>   The format of the log [default: as configured, or text] [possible
+                                      values: text, json]
 
-        Exit codes: 0 done; 1 something that was polled or asked for failed; 2 bad usage or configuration; 3
-        could not start; 130 and 143 ended at once by a second SIGINT or SIGTERM.
+        Exit codes: 0 success; 1 a poll or request failed; 2 bad usage or configuration; 3 startup failed;
+        130 and 143 terminated by a second SIGINT or SIGTERM.
         ");
         command.build();
         let mut of = |name: &str| {
@@ -408,107 +406,103 @@ mod tests {
                 .render_help()
         };
         insta::assert_snapshot!(of("check"), @r"
-        Check the configuration, and print the plan of work
+        Check the configuration and print the polling plan
 
         Usage: nephoscope check [OPTIONS]
 
         Options:
-              --cost                           Print the calls an hour to each service, instead of the plan
-                                               of work
-              --resources <[DISCOVERY=]COUNT>  How many resources a discovery lists, by its name or URL, or
-                                               all that are not named; may be given several times [default:
-                                               1000]
-              --members <COUNT>                How many agents share the work [default: 1]
-              --format <FORMAT>                A table for people, or one JSON object a line [default: table
-                                               on a terminal, json otherwise] [possible values: json, table]
+              --cost                           Print the calls per hour to each service instead of the plan
+              --resources <[DISCOVERY=]COUNT>  The number of resources of a discovery, given by its name or
+                                               URL, or of all other discoveries; repeatable [default: 1000]
+              --members <COUNT>                The number of agents that share the work [default: 1]
+              --format <FORMAT>                A table, or one JSON object per line [default: table on a
+                                               terminal, otherwise json] [possible values: json, table]
           -h, --help                           Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file, or a folder of them; may be given several times,
-                                      later ones win
-              --strict                Take unknown keys, which are warnings otherwise, for errors
-              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
+                                      ones
+              --strict                Treat unknown keys as errors instead of warnings
+              --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
-              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+              --log-level <LEVEL>     The minimum level of log events [default: as configured, or info]
                                       [possible values: error, warn, info, debug, trace]
-              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
-                                      text, json]
+              --log-format <FORMAT>   The format of the log [default: as configured, or text] [possible
+                                      values: text, json]
         ");
         insta::assert_snapshot!(of("once"), @r"
-        Poll everything once, now, and print the samples
+        Poll all sources once and print the samples
 
         Usage: nephoscope once [OPTIONS]
 
         Options:
-              --publish          Also publish the samples as configured, without spool
-              --format <FORMAT>  A table for people, or one JSON object a line [default: table on a
-                                 terminal, json otherwise] [possible values: json, table]
+              --publish          Also publish the samples as configured, without spools
+              --format <FORMAT>  A table, or one JSON object per line [default: table on a terminal,
+                                 otherwise json] [possible values: json, table]
           -h, --help             Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file, or a folder of them; may be given several times,
-                                      later ones win
-              --strict                Take unknown keys, which are warnings otherwise, for errors
-              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
+                                      ones
+              --strict                Treat unknown keys as errors instead of warnings
+              --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
-              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+              --log-level <LEVEL>     The minimum level of log events [default: as configured, or info]
                                       [possible values: error, warn, info, debug, trace]
-              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
-                                      text, json]
+              --log-format <FORMAT>   The format of the log [default: as configured, or text] [possible
+                                      values: text, json]
         ");
         insta::assert_snapshot!(of("spool"), @r"
-        List the spools of publishers, deliver what is in them, or drop what is old
+        List the spools of publishers, deliver their samples, or drop old samples
 
         Usage: nephoscope spool [OPTIONS] [PUBLISHER]...
 
         Arguments:
-          [PUBLISHER]...  The publishers whose spools are meant [default: all that have one]
+          [PUBLISHER]...  The publishers of the spools [default: all publishers with a spool]
 
         Options:
-              --drain                       Deliver what is in the spools, and exit when it is delivered
-              --timeout <DURATION>          Give up draining when nothing was delivered for this long
-                                            [default: 60s]
-              --drop-older-than <DURATION>  Drop what was stored longer ago than this, but for what is being
-                                            delivered
-              --format <FORMAT>             A table for people, or one JSON object a line [default: table on
-                                            a terminal, json otherwise] [possible values: json, table]
+              --drain                       Deliver the samples in the spools and exit
+              --timeout <DURATION>          Stop draining after this time without a delivery [default: 60s]
+              --drop-older-than <DURATION>  Drop samples that are older than this, except batches in flight
+              --format <FORMAT>             A table, or one JSON object per line [default: table on a
+                                            terminal, otherwise json] [possible values: json, table]
           -h, --help                        Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file, or a folder of them; may be given several times,
-                                      later ones win
-              --strict                Take unknown keys, which are warnings otherwise, for errors
-              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
+                                      ones
+              --strict                Treat unknown keys as errors instead of warnings
+              --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
-              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+              --log-level <LEVEL>     The minimum level of log events [default: as configured, or info]
                                       [possible values: error, warn, info, debug, trace]
-              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
-                                      text, json]
+              --log-format <FORMAT>   The format of the log [default: as configured, or text] [possible
+                                      values: text, json]
         ");
         insta::assert_snapshot!(of("discover"), @r"
-        Ask one discovery, and print the resources that it lists
+        Run one discovery and print its resources
 
         Usage: nephoscope discover [OPTIONS] <URL>
 
         Arguments:
-          <URL>  The discovery: its name, or `NAME://PARAMETER`
+          <URL>  The discovery: its name or `NAME://PARAMETER`
 
         Options:
-              --timeout <DURATION>  How long it may take [default: 60s]
-              --format <FORMAT>     A table for people, or one JSON object a line [default: table on a
-                                    terminal, json otherwise] [possible values: json, table]
+              --timeout <DURATION>  The timeout of the discovery [default: 60s]
+              --format <FORMAT>     A table, or one JSON object per line [default: table on a terminal,
+                                    otherwise json] [possible values: json, table]
           -h, --help                Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file, or a folder of them; may be given several times,
-                                      later ones win
-              --strict                Take unknown keys, which are warnings otherwise, for errors
-              --namespaces <NAME>...  The groups of plugins to load, instead of those in the configuration
+              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
+                                      ones
+              --strict                Treat unknown keys as errors instead of warnings
+              --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
-              --log-level <LEVEL>     The least important events to log [default: as configured, info]
+              --log-level <LEVEL>     The minimum level of log events [default: as configured, or info]
                                       [possible values: error, warn, info, debug, trace]
-              --log-format <FORMAT>   The form of the log [default: as configured, text] [possible values:
-                                      text, json]
+              --log-format <FORMAT>   The format of the log [default: as configured, or text] [possible
+                                      values: text, json]
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! Whether anybody still reads standard output.
+//! Detects that nobody reads standard output.
 
 use std::fs::File;
 use std::future::pending;
@@ -9,8 +9,8 @@ use std::os::unix::fs::FileTypeExt;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 
-/// Resolves when the reader of standard output is gone: the other end of a pipe, or a terminal. Never for a file,
-/// which has no reader, nor for a socket: a journal that is started again does not end the agent.
+/// Resolves when the reader of standard output is gone: the other end of a pipe, or a terminal. Never resolves for a file,
+/// which has no reader, or for a socket, so that a restart of the journal does not end the agent.
 pub(crate) async fn stdout_closed() {
     match io::stdout().as_fd().try_clone_to_owned().and_then(watched) {
         Ok(Some(stdout)) => closed(&stdout).await,
@@ -18,8 +18,8 @@ pub(crate) async fn stdout_closed() {
     }
 }
 
-/// Only asks the kernel for events: nothing is written here, so it need not be non-blocking (which would be so for
-/// everybody who has the same standard output).
+/// Registers for events only. Nothing is written here, so that the descriptor need not be non-blocking, which would affect all
+/// processes with the same standard output.
 fn watched(fd: OwnedFd) -> io::Result<Option<pipe::Sender>> {
     let file = File::from(fd);
     if !file.is_terminal() && !file.metadata()?.file_type().is_fifo() {
@@ -29,7 +29,7 @@ fn watched(fd: OwnedFd) -> io::Result<Option<pipe::Sender>> {
 }
 
 async fn closed(fd: &pipe::Sender) {
-    // An error here is one of the runtime, which ends: nobody waits any more.
+    // An error here means that the runtime is shutting down.
     while fd
         .ready(Interest::ERROR)
         .await

@@ -1,4 +1,4 @@
-//! The coordinator that the configuration asks for.
+//! Creates the configured coordinator.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use nephoscope_pool::etcd::{Identity, StoreOptions, TlsFiles, User};
 use nephoscope_pool::protocol::{self, AgentId};
 use nephoscope_pool::{DuplicateId, Pool, PoolOptions, WallClock};
 
-/// What is kept of the last membership, in the state folder.
+/// The file in the state folder with the last membership.
 const MEMBER_FILE: &str = "member.json";
 
-/// How long etcd may take to answer for the first time, where coordination is required.
+/// The timeout for the first response of etcd with `--require-coordination`.
 pub(crate) const FIRST_ANSWER: Duration = Duration::from_secs(30);
 
-/// Why an agent that shares work cannot start.
+/// An error that keeps an agent from sharing work; completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CoordinationError {
-    /// The id cannot stand in a key.
+    /// The id is not valid in a key.
     #[error("use `{0}` as `agent.id`: expected at most 128 letters, digits, `.`, `_` and `-`")]
     Id(String),
-    /// Another agent that lives has the id.
+    /// Another running agent has the id.
     #[error("join the pool: {0}")]
     DuplicateId(#[from] DuplicateId),
-    /// etcd does not answer, and it is required to.
+    /// etcd does not respond in time.
     #[error("reach etcd within {} s (`--require-coordination`){}", FIRST_ANSWER.as_secs(), because(.0))]
     NoAnswer(Option<String>),
 }
@@ -39,22 +39,22 @@ fn because(reason: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// How this agent divides work with others.
+/// The coordination of work with other agents.
 #[derive(Debug, Clone)]
 pub(crate) enum Coordination {
-    /// With nobody.
+    /// This agent shares no work.
     Local,
-    /// With those in the same pool.
+    /// This agent shares work with the members of a pool.
     Pool {
         /// The backend.
         pool: Arc<Pool>,
-        /// How long another agent may hold this one's id until this one gives up, at the start.
+        /// How long the agent waits at startup while another agent has its id.
         patience: Duration,
     },
 }
 
 impl Coordination {
-    /// As the configuration says. Opens nothing. Within the core runtime.
+    /// Creates the configured coordination without connecting. Must be called within the core runtime.
     pub(crate) fn start(config: &Config, state: &Path) -> Result<Self, CoordinationError> {
         let section = &config.coordination;
         if section.backend() == Backend::Local {
@@ -85,7 +85,7 @@ impl Coordination {
         })
     }
 
-    /// For the engine.
+    /// Returns the coordinator for the engine.
     pub(crate) fn coordinator(&self) -> Arc<dyn Coordinator> {
         match self {
             Self::Local => Arc::new(Local),
@@ -93,7 +93,7 @@ impl Coordination {
         }
     }
 
-    /// The pool, if work is shared.
+    /// Returns the pool, if work is shared.
     pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
         match self {
             Self::Local => None,
@@ -101,8 +101,8 @@ impl Coordination {
         }
     }
 
-    /// Waits for what keeps an agent from starting; for ever if it is well. With `required`, etcd has to answer in time.
-    pub(crate) async fn fails_to_start(self, required: bool) -> CoordinationError {
+    /// Waits for an error that keeps the agent from starting. Never resolves without one. If `required`, etcd must respond in time.
+    pub(crate) async fn startup_error(self, required: bool) -> CoordinationError {
         let Self::Pool { pool, patience } = self else {
             return std::future::pending().await;
         };
@@ -110,8 +110,8 @@ impl Coordination {
             if !required || pool.etcd_answers(FIRST_ANSWER).await {
                 std::future::pending::<()>().await;
             }
-            let failure = pool.status().failures.into_iter().next();
-            CoordinationError::NoAnswer(failure.map(|failure| failure.error.to_string()))
+            let error = pool.status().failures.into_iter().next();
+            CoordinationError::NoAnswer(error.map(|error| error.error.to_string()))
         };
         tokio::select! {
             holder = pool.duplicate_id(patience) => holder.into(),
@@ -120,7 +120,7 @@ impl Coordination {
     }
 }
 
-/// Where etcd is, and who this agent is to it.
+/// Returns the options for connecting to etcd.
 pub(crate) fn store_options(section: &Section) -> StoreOptions {
     let user = section.user.as_ref().zip(section.password.as_ref());
     let identity = section.tls.cert.as_ref().zip(section.tls.key.as_ref());

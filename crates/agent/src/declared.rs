@@ -1,8 +1,7 @@
-//! What the program declares of itself, for those who document it.
+//! The declarations of the program, for its documentation.
 //!
-//! The references of the documentation are made of this by `cargo xtask references`; what plugins declare is in
-//! [`Catalog`](nephoscope_plugin::Catalog), and what the admin API answers in `nephoscope_admin`. A program that is linked with
-//! other plugins can make references of its own.
+//! `cargo xtask references` generates the reference documentation from this module, from the plugins'
+//! [`Catalog`](nephoscope_plugin::Catalog) and from `nephoscope_admin`. A program with other plugins can generate its own reference.
 
 use clap::CommandFactory;
 
@@ -10,7 +9,7 @@ use crate::cli::Cli;
 
 pub use crate::settings::{families as family_options, publishers as publisher_options};
 
-/// The command line: subcommands, options and their help.
+/// Returns the command line: subcommands, options and their help.
 pub fn command_line() -> clap::Command {
     Cli::command()
 }

@@ -1,7 +1,7 @@
-//! What a person at a terminal sees of `run`: the tasks, and each cycle in one line.
+//! The output of `run` on a terminal: the tasks, and one line per cycle.
 //!
-//! Only whole lines are written, one after the other: samples on standard output and the log on standard error
-//! come between them, never into them.
+//! Only complete lines are written. Samples on standard output and the log on standard error appear between these lines, never
+//! within them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -19,41 +19,41 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::agent::Agent;
 use crate::output::{print, stdout_is_styled};
 
-/// A cycle that starts later than this after its edge is worth a glance, in milliseconds.
+/// Cycles that start later than this are highlighted, in milliseconds.
 const LATE: u128 = 100;
 
-/// How long a terminal may take a line; one that was stopped (Ctrl-S) misses lines from then on.
+/// The timeout for writing a line. A stopped terminal (Ctrl-S) misses the lines after it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the line of a cycle waits for its samples to be printed above it, and how often it looks.
+/// How long the line of a cycle waits for its samples to be printed above it, and the interval of checks.
 const SAMPLES_FIRST: Duration = Duration::from_millis(500);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const CHECK: Duration = Duration::from_millis(10);
 
-/// Shows the tasks, then each cycle as it ends, for as long as the agent runs.
+/// Shows the tasks, and then each cycle when it has ended.
 pub(crate) fn start(agent: &Agent) {
     let mut records = agent.engine().watch();
-    let look = Look {
+    let style = LineStyle {
         styled: stdout_is_styled(),
     };
-    let head = look.tasks(&agent.config().agent.host(), &agent.engine().tasks());
+    let head = style.tasks(&agent.config().agent.host(), &agent.engine().tasks());
     let (notifier, blocking) = (agent.notifier().clone(), agent.blocking().clone());
     tokio::spawn(async move {
         show(&blocking, head).await;
         let zone = TimeZone::system();
         loop {
             let line = match records.recv().await {
-                Ok(record) => look.cycle(&record, &local_time(&record, &zone)),
+                Ok(record) => style.cycle(&record, &local_time(&record, &zone)),
                 Err(RecvError::Lagged(missed)) => format!("({missed} cycles are not shown)\n"),
                 Err(RecvError::Closed) => return,
             };
-            // What takes longer is printed below the line.
+            // Samples that take longer are printed below the line.
             let _ = timeout(SAMPLES_FIRST, printed(&notifier)).await;
             show(&blocking, line).await;
         }
     });
 }
 
-/// Waits until all samples that were handed to standard output are there.
+/// Waits until all samples for standard output are printed.
 async fn printed(notifier: &Notifier) {
     let waits = |notifier: &Notifier| {
         notifier
@@ -62,13 +62,13 @@ async fn printed(notifier: &Notifier) {
             .any(|one| one.url_shown.starts_with("stdout:") && one.queued_samples > 0)
     };
     while waits(notifier) {
-        sleep(LOOK_AGAIN).await;
+        sleep(CHECK).await;
     }
 }
 
-/// A terminal may block: only a thread of its own waits for it.
+/// Writes a text on a separate thread, because a terminal may block.
 async fn show(blocking: &BlockingPool, text: String) {
-    // A line that cannot be shown is no loss: the log and the admin API have it.
+    // A lost line is acceptable: the log and the admin API contain the same information.
     let _ = blocking
         .call("terminal", Instant::now() + PATIENCE, move || {
             print(text.as_bytes())
@@ -82,13 +82,13 @@ fn local_time(record: &CycleRecord, zone: &TimeZone) -> String {
         .unwrap_or_default()
 }
 
-/// How lines look.
+/// The style of lines.
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct LineStyle {
     styled: bool,
 }
 
-impl Look {
+impl LineStyle {
     fn style(self, style: Style, text: &str) -> String {
         if self.styled {
             format!("{style}{text}{style:#}")
@@ -116,7 +116,7 @@ impl Look {
     fn tasks(self, host: &str, tasks: &[TaskStatus]) -> String {
         let mut text = String::new();
         if tasks.is_empty() {
-            let line = "nothing to poll: `nephoscope check` shows the plan of work";
+            let line = "nothing to poll: `nephoscope check` shows the polling plan";
             return format!("{}\n", self.caution(line));
         }
         for task in tasks {
@@ -156,7 +156,7 @@ impl Look {
             self.dim(&failed)
         };
         let late = match (record.takeover, record.lateness) {
-            (Some(_), _) => self.caution("left undone by another agent"),
+            (Some(_), _) => self.caution("takeover from another agent"),
             (None, None) => self.dim("cycle in progress"),
             (None, Some(late)) => {
                 let millis = late.as_millis();
@@ -185,7 +185,7 @@ impl Look {
             record.duration.as_millis(),
         );
         if let Some(reason) = &record.no_plan {
-            let _ = write!(line, "  {}", self.alarm(&format!("nothing shared: {reason}")));
+            let _ = write!(line, "  {}", self.alarm(&format!("no shared work: {reason}")));
         }
         line.push('\n');
         line
@@ -200,10 +200,10 @@ fn count(number: usize, one: &str, many: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+    use nephoscope_model::{CycleId, Histogram, ScheduleId, Timestamp};
     use nephoscope_plugin::FailureKind;
     use nephoscope_polling::record::FailureCounts;
-    use nephoscope_polling::stats::{Histogram, RunStatus};
+    use nephoscope_polling::stats::RunStatus;
 
     use super::*;
 
@@ -232,10 +232,10 @@ mod tests {
 
     #[test]
     fn a_cycle_is_one_line() {
-        let look = Look { styled: false };
+        let style = LineStyle { styled: false };
         let lines = [
-            look.cycle(&record(false, Some(Duration::from_millis(1))), "12:00:10"),
-            look.cycle(&record(true, None), "12:00:20"),
+            style.cycle(&record(false, Some(Duration::from_millis(1))), "12:00:10"),
+            style.cycle(&record(true, None), "12:00:20"),
         ];
         insta::assert_snapshot!(lines.concat(), @r"
         12:00:10  every 10s  1 resource  84 samples  0 failures  12 ms  1 ms late
@@ -244,8 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn failures_and_late_starts_stand_out() {
-        let line = Look { styled: true }.cycle(&record(true, Some(Duration::from_secs(2))), "12:00:10");
+    fn failures_and_late_starts_are_highlighted() {
+        let line = LineStyle { styled: true }.cycle(&record(true, Some(Duration::from_secs(2))), "12:00:10");
         assert!(
             line.contains("\u{1b}[31m") && line.contains("\u{1b}[33m"),
             "{line:?}"
@@ -253,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_of_the_place() {
+    fn times_are_local() {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
         assert_eq!(local_time(&record(false, None), &zone), "05:04:00");
     }
 
     #[test]
-    fn tasks_are_listed_with_what_they_poll() {
+    fn tasks_are_listed_with_their_meters() {
         let task = TaskStatus {
             schedule: "every 10s".to_owned(),
             schedule_id: "every:10:0".to_owned(),
@@ -277,14 +277,14 @@ mod tests {
             overruns: 0,
             missed: 0,
             repeated: 0,
-            lateness: Histogram::default(),
-            last_duration: None,
+            lateness: Histogram::of_lateness(),
+            durations: Histogram::of_durations(),
         };
-        let look = Look { styled: false };
-        insta::assert_snapshot!(look.tasks("node1", &[task]), @r"
+        let style = LineStyle { styled: false };
+        insta::assert_snapshot!(style.tasks("node1", &[task]), @r"
         every 10s  host  2 meters of 1 pollster from local_node on node1
         Ctrl-C stops
         ");
-        insta::assert_snapshot!(look.tasks("node1", &[]), @"nothing to poll: `nephoscope check` shows the plan of work");
+        insta::assert_snapshot!(style.tasks("node1", &[]), @"nothing to poll: `nephoscope check` shows the polling plan");
     }
 }

@@ -1,4 +1,4 @@
-//! How the program ends: exit codes, and the errors that lead to them.
+//! The exit codes of the program, and the errors that lead to them.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use crate::publishers::PublishersError;
 use crate::settings::SettingsError;
 use crate::state::StateError;
 
-/// How a subcommand ended that was not kept from its work.
+/// The result of a subcommand that did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// All is well.
+    /// The subcommand succeeded.
     Done,
-    /// Something that was polled, or asked for, failed.
+    /// A poll or request failed.
     Failed,
-    /// A second signal ended the program at once.
+    /// A second signal terminated the program.
     Signal(u8),
 }
 
@@ -29,108 +29,108 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::from(1),
-            // As shells report a program that a signal has ended.
+            // Shells report a program that a signal has terminated with this code.
             Exit::Signal(number) => Self::from(128_u8.saturating_add(number)),
         }
     }
 }
 
-/// Why a subcommand could not do its work; completes "failed to ...".
+/// An error that kept a subcommand from its work; completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProgramError {
-    /// The configuration is wrong.
+    /// The configuration has errors.
     #[error("use the configuration")]
     Settings(#[from] SettingsError),
-    /// A publisher cannot be made.
+    /// A publisher cannot be built.
     #[error("set up the publishers")]
     Publishers(#[from] PublishersError),
-    /// There is no such discovery.
+    /// The discovery does not exist.
     #[error("find the discovery `{name}`{}", hint(.near))]
     UnknownDiscovery {
-        /// As it was asked for.
+        /// The name on the command line.
         name: String,
-        /// What was perhaps meant.
+        /// The most similar name.
         near: Option<String>,
     },
-    /// A discovery is there and cannot work on this machine.
+    /// The discovery does not work on this machine.
     #[error("load the discovery `{name}`: {reason}")]
     UnavailableDiscovery {
-        /// As it was asked for.
+        /// The name on the command line.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// There is no such publisher, or it has no spool.
+    /// The publisher does not exist or has no spool.
     #[error("find the spool of `{name}`{}", spool_hint(.near))]
     NoSpool {
-        /// As it was asked for.
+        /// The name on the command line.
         name: String,
-        /// What was perhaps meant.
+        /// The most similar name.
         near: Option<String>,
     },
-    /// An agent runs, and listens elsewhere or nowhere.
-    #[error("ask the running agent: it holds `{}` and does not listen at a unix socket; set `agent.admin` to `unix:` and restart it", state_dir.display())]
+    /// The running agent does not listen at a unix socket.
+    #[error("query the running agent: it uses `{}` and does not listen at a unix socket; set `agent.admin` to `unix:` and restart it", state_dir.display())]
     NoSocket {
-        /// The state folder that it holds.
+        /// The state folder of the agent.
         state_dir: PathBuf,
     },
-    /// The agent that runs does not answer as it should.
-    #[error("ask the running agent")]
+    /// A request to the running agent failed.
+    #[error("query the running agent")]
     Agent(#[from] ClientError),
-    /// Plugins that cannot live in one program.
-    #[error("put the plugins of this program together")]
+    /// The plugins of this program conflict.
+    #[error("combine the plugins of this program")]
     Catalog(#[from] CatalogError),
-    /// The state folder is not ours.
-    #[error("take the state folder")]
+    /// The state folder cannot be used.
+    #[error("use the state folder")]
     State(#[from] StateError),
-    /// The admin API or the metrics cannot be served.
+    /// The admin API or the metrics listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Other agents, or etcd, are in the way.
+    /// The agent cannot share work.
     #[error(transparent)]
     Coordination(#[from] CoordinationError),
-    /// How the pool divides its work cannot be told.
+    /// The division of work cannot be shown.
     #[error(transparent)]
     Partition(#[from] PartitionError),
-    /// No threads.
+    /// The threads of the program cannot be started.
     #[error("start the threads of the program")]
     Runtime(#[source] io::Error),
-    /// No signals.
-    #[error("listen to signals")]
+    /// The signal handlers cannot be installed.
+    #[error("install the signal handlers")]
     Signals(#[source] io::Error),
-    /// Standard output takes nothing.
+    /// Standard output cannot be written.
     #[error("write to standard output")]
     Output(#[from] io::Error),
 }
 
 fn hint(near: &Option<String>) -> String {
     near.as_ref().map_or_else(
-        || ": `nephoscope plugins` lists what there is".to_owned(),
+        || ": `nephoscope plugins` lists the discoveries".to_owned(),
         |near| format!(": did you mean `{near}`?"),
     )
 }
 
 fn spool_hint(near: &Option<String>) -> String {
     near.as_ref().map_or_else(
-        || ": `nephoscope spool` lists those that there are".to_owned(),
+        || ": `nephoscope spool` lists the spools".to_owned(),
         |near| format!(": did you mean `{near}`?"),
     )
 }
 
 impl ProgramError {
-    /// The exit code.
+    /// Returns the exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::UnknownDiscovery { .. } | Self::NoSpool { .. } => 2,
             Self::Publishers(error) if error.is_configuration() => 2,
             Self::Partition(error) if error.is_usage() => 2,
-            // Whoever reads has had enough: the usual end of `nephoscope ... | head`.
+            // The reader has closed the pipe, as in `nephoscope ... | head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => 3,
         }
     }
 
-    /// What to log: a line for each thing that is wrong with a configuration, or one.
+    /// Returns the log lines: one per configuration error, or one for any other error.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Settings(error) => error.lines(),
@@ -139,7 +139,7 @@ impl ProgramError {
     }
 }
 
-/// An error and its causes in one line.
+/// Returns an error and its causes in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -156,20 +156,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_that_has_had_enough_is_no_error() {
+    fn a_closed_pipe_is_not_an_error() {
         let closed = ProgramError::Output(io::ErrorKind::BrokenPipe.into());
         let full = ProgramError::Output(io::ErrorKind::StorageFull.into());
         assert_eq!((closed.code(), full.code()), (0, 3));
     }
 
     #[test]
-    fn the_chain_names_every_cause() {
+    fn the_chain_contains_every_cause() {
         let error = ProgramError::Runtime(io::Error::other("no memory"));
         assert_eq!(chain(&error), "start the threads of the program: no memory");
     }
 
     #[test]
-    fn an_unknown_discovery_is_bad_usage_and_says_what_was_meant() {
+    fn an_unknown_discovery_is_bad_usage_with_a_suggestion() {
         let error = ProgramError::UnknownDiscovery {
             name: "synthetik".into(),
             near: Some("synthetic".into()),

@@ -1,4 +1,4 @@
-//! What the program itself says: one typed function for each event of importance.
+//! The log events of the program: one typed function per event.
 
 use std::panic::PanicHookInfo;
 use std::path::Path;
@@ -17,16 +17,16 @@ pub(crate) fn started(id: &str, host: &str, tasks: usize, sources: usize) {
     );
 }
 
-pub(crate) fn listening(place: &str) {
-    tracing::info!(place, "the admin API listens");
+pub(crate) fn listening(address: &str) {
+    tracing::info!(address, "the admin API listens");
 }
 
-pub(crate) fn metrics_served(place: &str) {
-    tracing::info!(place, "metrics are served");
+pub(crate) fn metrics_served(address: &str) {
+    tracing::info!(address, "metrics are served");
 }
 
 pub(crate) fn nothing_to_poll() {
-    tracing::warn!("no source finds anything to poll: `nephoscope check` shows the plan of work");
+    tracing::warn!("no source has anything to poll: `nephoscope check` shows the polling plan");
 }
 
 pub(crate) fn configuration_warning(line: &str) {
@@ -37,12 +37,12 @@ pub(crate) fn built_in_configuration() {
     tracing::info!("no configuration found: polling this machine with the built-in polling.yaml");
 }
 
-pub(crate) fn reload_refused(line: &str) {
-    tracing::error!("the configuration stays as it was: {line}");
+pub(crate) fn reload_rejected(line: &str) {
+    tracing::error!("the configuration is rejected; the previous one stays in use: {line}");
 }
 
 pub(crate) fn reload_without_change() {
-    tracing::info!("configuration read again: there is nothing to apply");
+    tracing::info!("configuration reloaded without changes");
 }
 
 pub(crate) fn reloaded(applied: Applied, plugins: bool, publishers: usize) {
@@ -50,21 +50,18 @@ pub(crate) fn reloaded(applied: Applied, plugins: bool, publishers: usize) {
         added = applied.added,
         removed = applied.removed,
         kept = applied.kept,
-        plugins_made_anew = plugins,
+        plugins_reloaded = plugins,
         publishers_changed = publishers,
         "configuration applied"
     );
 }
 
-pub(crate) fn takes_effect_after_restart(keys: &[&str]) {
-    tracing::warn!(
-        keys = keys.join(", "),
-        "changed keys that take effect after a restart"
-    );
+pub(crate) fn restart_required(keys: &[&str]) {
+    tracing::warn!(keys = keys.join(", "), "changed keys require a restart");
 }
 
 pub(crate) fn not_watched(error: &notify::Error) {
-    tracing::warn!(%error, "changes of the configuration files are not noticed; SIGHUP applies them");
+    tracing::warn!(%error, "cannot watch the configuration files; SIGHUP reloads them");
 }
 
 pub(crate) fn stopping(cause: &str, within: Duration) {
@@ -76,38 +73,35 @@ pub(crate) fn stopped(dropped_samples: u64) {
 }
 
 pub(crate) fn stopped_at_once(signal: &str) {
-    tracing::warn!(
-        signal,
-        "a second signal: ended at once, what was queued in memory is lost"
-    );
+    tracing::warn!(signal, "second signal: terminated; samples in memory are lost");
 }
 
 pub(crate) fn watchdog_withheld(since_tick: f64) {
     tracing::error!(
         since_tick,
-        "the scheduler is stuck: the systemd watchdog is not told that all is well"
+        "the scheduler is stuck: the systemd watchdog is not notified"
     );
 }
 
-pub(crate) fn service_not_told(error: &std::io::Error) {
-    tracing::warn!(%error, "the service manager could not be told of the state");
+pub(crate) fn service_notification_failed(error: &std::io::Error) {
+    tracing::warn!(%error, "cannot notify the service manager");
 }
 
 pub(crate) fn state_dir(path: &Path) {
-    tracing::debug!(path = %path.display(), "state folder taken");
+    tracing::debug!(path = %path.display(), "state folder locked");
 }
 
-pub(crate) fn spool_left_behind(path: &Path) {
+pub(crate) fn unused_spool(path: &Path) {
     tracing::warn!(
         path = %path.display(),
-        "a spool holds samples, and no publisher uses it: name one for its folder again, or remove it"
+        "a spool contains samples and no publisher uses it: configure a publisher with this folder, or remove it"
     );
 }
 
-/// Plugins may panic: it costs their poll alone.
+/// Logs a panic. A panic of a plugin ends only its poll.
 pub(crate) fn panicked(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
-    tracing::error!(thread = thread.name(), place, "panicked: {message}");
+    tracing::error!(thread = thread.name(), location, "panicked: {message}");
 }

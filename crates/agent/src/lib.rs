@@ -1,11 +1,10 @@
 //! The program `nephoscope`: command line, configuration, wiring, admin API.
 //!
-//! A program is the plugin crates that it names and a call of [`main`]; the stock program is `crates/nephoscope`. This
-//! crate only wires: what is polled and when is decided by `nephoscope-polling`, what a file means by
-//! `nephoscope-config`, what becomes of samples by `nephoscope-notifier`.
+//! A program consists of plugin crates and a call of [`main`]; the stock program is `crates/nephoscope`. This crate only connects
+//! other crates: `nephoscope-polling` polls, `nephoscope-config` reads files, and `nephoscope-notifier` delivers samples.
 
 #[cfg(panic = "abort")]
-compile_error!("panics of plugins are contained by unwinding: build without `panic = \"abort\"`");
+compile_error!("panics of plugins are caught by unwinding: build without `panic = \"abort\"`");
 
 mod agent;
 mod api;
@@ -18,10 +17,10 @@ mod display;
 mod error;
 mod events;
 mod logs;
+mod option_errors;
 mod output;
 mod program;
 mod publishers;
-mod refused;
 mod reload;
 mod routing;
 mod run;

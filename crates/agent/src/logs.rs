@@ -1,4 +1,4 @@
-//! The log: lines on standard error, for people, for the journal, or for programs.
+//! The log on standard error, for people, the journal or programs.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::events;
 use crate::output::stderr_is_styled;
 
-/// Libraries whose INFO and DEBUG help nobody but their authors.
+/// Libraries whose INFO and DEBUG events are of use only to their authors.
 const CHATTY: [&str; 9] = [
     "h2",
     "hyper",
@@ -30,19 +30,19 @@ const CHATTY: [&str; 9] = [
     "tower",
 ];
 
-/// Begins to log. Nothing happens if something else has done so before (a site's own program).
+/// Starts to log. Does nothing if a subscriber is set already, for example by a site's own program.
 pub(crate) fn start(level: LogLevel, format: LogFormat) {
-    // Targets, not EnvFilter: its regular expressions cost half a megabyte.
+    // `Targets` instead of `EnvFilter`: the regular expressions of the latter add half a megabyte.
     let level = filter(level);
     let chatty = CHATTY.map(|target| (target, level.min(LevelFilter::WARN)));
     let targets = Targets::new()
         .with_default(level)
         .with_targets(chatty)
-        // At its lowest level it logs whole frames, the login with the password among them; and what it says of
-        // lost connections the publisher says too, once.
+        // Its lowest level logs whole frames, including the login with the password. The publisher logs lost
+        // connections itself.
         .with_target("lapin", LevelFilter::OFF);
     let registry = tracing_subscriber::registry().with(targets);
-    // `try_init` fails only where a subscriber is set already.
+    // `try_init` fails only if a subscriber is set already.
     let _ = match format {
         LogFormat::Json => registry
             .with(
@@ -75,15 +75,15 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
             )
             .try_init(),
     };
-    // A panic that is contained is an event like any other, and programs read the log line by line.
+    // Caught panics are log events, because programs read the log line by line.
     panic::set_hook(Box::new(events::panicked));
 }
 
-/// A line of the log on standard error, without the user information of URLs: listings and resources may be URLs.
+/// A log line on standard error. User information of URLs is masked, because discovery URLs and resources may be URLs.
 struct Line;
 
 impl Write for Line {
-    /// The formatters write a line at once.
+    /// Writes a line. The formatters write whole lines.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let shown = hide_userinfo(&String::from_utf8_lossy(line));
         io::stderr().lock().write_all(shown.as_bytes())?;
@@ -105,7 +105,7 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Whether standard error goes to the systemd journal: `JOURNAL_STREAM` has its device and inode.
+/// Returns whether standard error is the systemd journal: `JOURNAL_STREAM` contains its device and inode.
 fn stderr_is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
@@ -116,7 +116,7 @@ fn stderr_is_journal() -> bool {
     stream == format!("{}:{}", stderr.dev(), stderr.ino())
 }
 
-/// Lines for the journal: it has the time already, and takes the level as `<4>` (see sd-daemon(3)).
+/// The line format for the journal: without the time, and with the level as `<4>` (see sd-daemon(3)).
 struct Journal(Format<Full, ()>);
 
 impl<S, N> FormatEvent<S, N> for Journal

@@ -1,4 +1,4 @@
-//! From the command line to an exit code.
+//! The entry point of the program.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::output::stderr_is_styled;
 use crate::settings::Origin;
 use crate::{commands, run};
 
-/// Runs the program with the plugins that are linked into it, and gives its exit code.
+/// Runs the program with the plugins that are linked into it, and returns its exit code.
 ///
 /// ```no_run
 /// // use my_plugin as _;
@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version go to standard output, all else to standard error; nobody may read either.
+            // Help and version are written to standard output, errors to standard error. Write errors are ignored.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            tell(&error, runs);
+            report(&error, runs);
             ExitCode::from(error.code())
         }
     }
@@ -56,8 +56,8 @@ fn dispatch(cli: Cli) -> Result<Exit, ProgramError> {
     }
 }
 
-/// Says what went wrong: in the log of a program that `runs`, otherwise to whoever called it.
-fn tell(error: &ProgramError, runs: bool) {
+/// Reports an error: in the log for `run`, otherwise on standard error.
+fn report(error: &ProgramError, runs: bool) {
     if error.code() == 0 {
         return;
     }
@@ -70,6 +70,6 @@ fn tell(error: &ProgramError, runs: bool) {
         error => format!("error: failed to {}", chain(error)),
     };
     text.push('\n');
-    // Without a standard error there is nobody to tell.
+    // A closed standard error is ignored.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

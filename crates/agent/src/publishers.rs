@@ -1,4 +1,4 @@
-//! From the configuration's publishers to those that the notifier delivers to.
+//! Builds the configured publishers for the notifier.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,63 +13,63 @@ use nephoscope_plugin::{BlockingPool, BuildError, Catalog, OptionsError, Publish
 
 use crate::routing;
 
-/// Where samples go on a terminal when the configuration names no publisher.
+/// The URL of the publisher for a terminal if the configuration names no publisher.
 const TERMINAL: &str = "stdout:";
 
-/// A publisher that was made, and the spool that it is to have.
+/// A publisher and the settings of its spool, which is not open yet.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) setup: PublisherSetup,
     pub(crate) spool: Option<SpoolSettings>,
 }
 
-/// Why publishers cannot be set up; completes "failed to set up the publishers: ...".
+/// An error of the publishers; completes "failed to set up the publishers: ...".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishersError {
-    /// There is none.
+    /// No publisher is configured.
     #[error(
-        "none is named under `notifier.publishers`, and standard output is no terminal; \
-         name one, for example {{name: out, url: \"stdout:\"}}"
+        "`notifier.publishers` is empty, and standard output is not a terminal; \
+         add a publisher, for example {{name: out, url: \"stdout:\"}}"
     )]
     None,
-    /// This program has none for the URL.
+    /// The program has no publisher for the URL.
     #[error("`{name}`: this program has no publisher for `{scheme}:`")]
     Unknown {
-        /// Its name.
+        /// The name of the publisher.
         name: String,
         /// The scheme of its URL.
         scheme: String,
     },
-    /// It does not work on this machine.
+    /// The publisher does not work on this machine.
     #[error("`{name}`: {reason}")]
     Unavailable {
-        /// Its name.
+        /// The name of the publisher.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Some do not take their URLs or options: which of `notifier.publishers`, and what is wrong.
-    #[error("their options are wrong")]
+    /// Publishers reject their URLs or options: the index in `notifier.publishers` and the error of each.
+    #[error("invalid options")]
     Options(Vec<(usize, OptionsError)>),
-    /// The spool of one cannot be opened.
+    /// The spool of a publisher cannot be opened.
     #[error("open the spool of `{name}`")]
     Spool {
-        /// Its name.
+        /// The name of the publisher.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: OpenError,
     },
 }
 
 impl PublishersError {
-    /// Whether a better configuration is the way out.
+    /// Returns whether the configuration causes the error.
     pub(crate) fn is_configuration(&self) -> bool {
         !matches!(self, Self::Unavailable { .. } | Self::Spool { .. })
     }
 }
 
-/// How the notifier works, as `config` has it. An empty secret is none, as in ceilometer.
+/// Returns the options of the notifier. An empty secret is the same as no secret, as in ceilometer.
 pub(crate) fn notifier_options(config: &NotifierConfig) -> NotifierOptions {
     let signer = config
         .signing_secret
@@ -81,7 +81,7 @@ pub(crate) fn notifier_options(config: &NotifierConfig) -> NotifierOptions {
     }
 }
 
-/// The spool that a publisher is to have.
+/// Returns the settings of a publisher's spool, if it has one.
 pub(crate) fn spool_of(
     catalog: &Catalog,
     config: &NotifierConfig,
@@ -92,8 +92,8 @@ pub(crate) fn spool_of(
     config.spool_of(publisher, plugin.is_some_and(|plugin| plugin.spool), state_dir)
 }
 
-/// The publishers of `config`; their spools are not opened yet. Those for which `known` gives one are not made anew. Where the
-/// configuration has none, samples go to standard output if that is a `terminal`.
+/// Builds the publishers of `config` without opening their spools. Reuses publishers that `known` returns. If the configuration
+/// has no publisher, samples are written to standard output if that is a `terminal`.
 pub(crate) fn set_up(
     catalog: &Catalog,
     config: &NotifierConfig,
@@ -137,8 +137,8 @@ pub(crate) fn set_up(
         }
         let storable = |encoding: Arc<dyn Encoding>| encoding.id().is_valid();
         if spool.is_some() && !made.encoding().is_some_and(storable) {
-            let message = "nothing can be stored for this kind of publisher: it has no spool";
-            return Err(wrong(index, "spool", message.to_owned()));
+            let message = "this publisher does not support a spool";
+            return Err(invalid(index, "spool", message.to_owned()));
         }
         let setup = PublisherSetup {
             name: publisher.name.as_str().into(),
@@ -147,37 +147,37 @@ pub(crate) fn set_up(
             queue: publisher.queue.unwrap_or(config.queue),
             spool: None,
             selectors: routing::selectors(publisher)
-                .map_err(|error| wrong(index, "meters", error.to_string()))?,
+                .map_err(|error| invalid(index, "meters", error.to_string()))?,
         };
         Ok(Planned { setup, spool })
     });
     let planned = all(setups)?;
-    all_have_their_own_folder(&planned)?;
+    check_folders_are_distinct(&planned)?;
     Ok(planned)
 }
 
-fn all_have_their_own_folder(planned: &[Planned]) -> Result<(), PublishersError> {
+fn check_folders_are_distinct(planned: &[Planned]) -> Result<(), PublishersError> {
     let folder = |planned: &Planned| planned.spool.as_ref().map(|spool| spool.path.clone());
     for (index, one) in planned.iter().enumerate() {
         let mut before = planned.iter().take(index);
         let same = before.find(|other| folder(one).is_some() && folder(one) == folder(other));
         if let Some(other) = same {
             let message = format!(
-                "the publisher `{}` has its spool in this folder",
+                "the publisher `{}` uses this folder for its spool",
                 other.setup.name
             );
-            return Err(wrong(index, "spool.path", message));
+            return Err(invalid(index, "spool.path", message));
         }
     }
     Ok(())
 }
 
-fn wrong(index: usize, path: &str, message: String) -> PublishersError {
+fn invalid(index: usize, path: &str, message: String) -> PublishersError {
     let path = path.to_owned();
     PublishersError::Options(vec![(index, OptionsError::new(path, message))])
 }
 
-/// Everything, or what is wrong: with options first, all of it.
+/// Returns all publishers, or the errors: all option errors if there are any, otherwise the first other error.
 fn all<T>(made: impl Iterator<Item = Result<T, PublishersError>>) -> Result<Vec<T>, PublishersError> {
     let (mut good, mut options, mut other) = (Vec::new(), Vec::new(), None);
     for made in made {
@@ -223,7 +223,7 @@ fn build(
     })
 }
 
-/// Whether samples of this configuration go to standard output.
+/// Returns whether this configuration writes samples to standard output.
 pub(crate) fn use_stdout(config: &Config) -> bool {
     let publishers = &config.notifier.publishers;
     publishers.is_empty()
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_publisher_samples_go_to_the_terminal_or_nowhere() {
+    fn without_a_publisher_samples_are_printed_only_on_a_terminal() {
         let setups = set_up_of("", true).unwrap();
         assert_eq!(
             (
@@ -282,7 +282,7 @@ mod tests {
         let error = set_up_of("", false).unwrap_err();
         assert!(error.is_configuration());
         insta::assert_snapshot!(error, @r#"
-        none is named under `notifier.publishers`, and standard output is no terminal; name one, for example {name: out, url: "stdout:"}
+        `notifier.publishers` is empty, and standard output is not a terminal; add a publisher, for example {name: out, url: "stdout:"}
         "#);
     }
 
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_is_had_by_whoever_asks_and_can_have_one() {
+    fn a_spool_needs_a_publisher_that_supports_it() {
         let planned = set_up_of(
             "{name: a, url: \"file:///x\", spool: {}}, {name: b, url: \"file:///y\"}",
             false,
@@ -312,7 +312,7 @@ mod tests {
             .map(|planned| planned.spool.as_ref().map(|spool| spool.path.as_path()))
             .collect();
         assert_eq!(paths, [Some(Path::new("/state/spool/a")), None]);
-        let refused = |publishers: &str| match set_up_of(publishers, false).unwrap_err() {
+        let rejected = |publishers: &str| match set_up_of(publishers, false).unwrap_err() {
             PublishersError::Options(errors) => {
                 let (index, error) = &errors[0];
                 format!("{index} {}: {}", error.path, error.message)
@@ -320,23 +320,23 @@ mod tests {
             other => panic!("{other}"),
         };
         assert_eq!(
-            refused("{name: a, url: \"discard:\", spool: {}}"),
-            "0 spool: nothing can be stored for this kind of publisher: it has no spool"
+            rejected("{name: a, url: \"discard:\", spool: {}}"),
+            "0 spool: this publisher does not support a spool"
         );
         assert_eq!(
-            refused(
+            rejected(
                 "{name: a, url: \"file:///x\", spool: {path: /s}}, {name: b, url: \"file:///y\", spool: {path: /s}}"
             ),
-            "1 spool.path: the publisher `a` has its spool in this folder"
+            "1 spool.path: the publisher `a` uses this folder for its spool"
         );
     }
 
     #[test]
-    fn urls_that_publishers_do_not_take_are_all_told() {
+    fn all_rejected_urls_are_reported() {
         let bad =
             "{name: a, url: \"file://relative\"}, {name: b, url: \"stdout:\"}, {name: c, url: \"discard:x\"}";
         let PublishersError::Options(errors) = set_up_of(bad, false).unwrap_err() else {
-            panic!("not about options");
+            panic!("not an options error");
         };
         let shown: Vec<_> = errors
             .iter()

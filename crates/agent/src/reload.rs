@@ -1,4 +1,4 @@
-//! What another configuration changes: what can be applied, and what has to wait for a restart.
+//! The differences between two configurations: what a reload applies, and what requires a restart.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use nephoscope_polling::plugins::Plugins;
 use crate::routing::source_classes;
 use crate::spools::Opened;
 
-/// Everything that another configuration needs, ready to be used.
+/// A new configuration and its parts, ready to be applied.
 pub(crate) struct Replacement {
     pub(crate) config: Config,
     pub(crate) changes: Changes,
@@ -16,26 +16,26 @@ pub(crate) struct Replacement {
     pub(crate) publishers: Vec<Opened>,
 }
 
-/// What is different in a new configuration.
+/// The differences between two configurations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Sources were added, changed or removed.
+    /// Whether sources were added, changed or removed.
     pub(crate) sources: bool,
-    /// Plugins are loaded anew, with other namespaces or options.
+    /// Whether plugins are built again, with other namespaces or options.
     pub(crate) plugins: bool,
-    /// Publishers that were added, changed or removed.
+    /// The number of publishers that were added, changed or removed.
     pub(crate) publishers: usize,
-    /// Whether changes of files are to be noticed, or how long a stop may take.
+    /// Whether `agent.watch` or `agent.shutdown_timeout` changed.
     pub(crate) own: bool,
-    /// Keys that take effect after a restart.
-    pub(crate) after_restart: Vec<&'static str>,
+    /// Changed keys that require a restart.
+    pub(crate) restart_required: Vec<&'static str>,
 }
 
 impl Changes {
     /// Compares two configurations.
     pub(crate) fn between(old: &Config, new: &Config) -> Self {
         let (from, to) = (&old.agent, &new.agent);
-        let after_restart = [
+        let restart_keys = [
             ("agent.id", from.id() != to.id()),
             ("agent.host", from.host() != to.host()),
             ("agent.sample_source", from.sample_source != to.sample_source),
@@ -51,8 +51,8 @@ impl Changes {
                 old.notifier.batch_size != new.notifier.batch_size,
             ),
             (
-                "notifier.batch_age",
-                old.notifier.batch_age != new.notifier.batch_age,
+                "notifier.flush_interval",
+                old.notifier.flush_interval != new.notifier.flush_interval,
             ),
             (
                 "notifier.signing_secret",
@@ -60,13 +60,13 @@ impl Changes {
             ),
         ];
         Self {
-            // Which sources publishers tell apart decides which runs there are.
+            // The sources that publishers select determine the runs.
             sources: old.sources != new.sources
                 || source_classes(&old.notifier) != source_classes(&new.notifier),
             plugins: old.plugins != new.plugins || from.namespaces != to.namespaces,
             publishers: publishers(old, new),
             own: from.watch != to.watch || from.shutdown_timeout != to.shutdown_timeout,
-            after_restart: after_restart
+            restart_required: restart_keys
                 .into_iter()
                 .filter(|(_, changed)| *changed)
                 .map(|(key, _)| key)
@@ -74,22 +74,22 @@ impl Changes {
         }
     }
 
-    /// Whether there is nothing to apply now.
+    /// Returns whether a reload has nothing to apply.
     pub(crate) fn is_empty(&self) -> bool {
         let Self {
             sources,
             plugins,
             publishers,
             own,
-            after_restart: _,
+            restart_required: _,
         } = self;
         !(*sources || *plugins || *publishers > 0 || *own)
     }
 }
 
-/// Leaves the keys of `new` that take effect after a restart as they are in the configuration in use: it stays the
-/// one that is in use, and what still differs from the file is told at every reload.
-pub(crate) fn hold_back(new: &mut Config, running: &Config) {
+/// Replaces the values of `new` that require a restart with the values in use. `new` becomes the configuration in use, so that
+/// every reload reports the keys that still differ from the file.
+pub(crate) fn keep_restart_keys(new: &mut Config, running: &Config) {
     let (from, to) = (&running.agent, &mut new.agent);
     to.id.clone_from(&from.id);
     to.host.clone_from(&from.host);
@@ -102,13 +102,15 @@ pub(crate) fn hold_back(new: &mut Config, running: &Config) {
     to.limits.clone_from(&from.limits);
     new.coordination.clone_from(&running.coordination);
     new.notifier.batch_size.clone_from(&running.notifier.batch_size);
-    new.notifier.batch_age.clone_from(&running.notifier.batch_age);
+    new.notifier
+        .flush_interval
+        .clone_from(&running.notifier.flush_interval);
     new.notifier
         .signing_secret
         .clone_from(&running.notifier.signing_secret);
 }
 
-/// How many publishers are not in both configurations alike; a changed place in the list counts as well.
+/// Returns the number of publishers that differ. A different order counts as well.
 fn publishers(old: &Config, new: &Config) -> usize {
     let (from, to) = (&old.notifier, &new.notifier);
     let shared = from.queue != to.queue || from.spool != to.spool;
@@ -128,7 +130,7 @@ fn publishers(old: &Config, new: &Config) -> usize {
     let removed = before.iter().filter(|name| !after.contains(name)).count();
     match added + removed {
         0 if before != after => 1,
-        // Samples go to the terminal, through a queue of another size.
+        // Samples are printed on the terminal through a queue of another size.
         0 if shared => 1,
         count => count,
     }
@@ -149,7 +151,7 @@ mod tests {
             config: vec![file],
             ..Default::default()
         };
-        // The library's own tests have no plugins: nothing is known, and nothing asked for.
+        // The unit tests have no plugins.
         Origin::new(Catalog::default(), options)
             .load()
             .unwrap()
@@ -165,13 +167,13 @@ sources:
 ";
 
     #[test]
-    fn comments_and_other_words_for_the_same_change_nothing() {
+    fn comments_and_other_notations_are_no_changes() {
         let new = format!("# a comment\n{}", OLD.replace("interval: 20", "interval: 20s"));
         assert!(Changes::between(&config(OLD), &config(&new)).is_empty());
     }
 
     #[test]
-    fn each_change_is_told_apart() {
+    fn changes_are_classified() {
         let old = config(OLD);
         let sources = Changes::between(&old, &config(&OLD.replace("interval: 20", "interval: 30")));
         assert_eq!(
@@ -202,36 +204,32 @@ sources:
             "id: b, splay: false, admin: \"off\", log: {level: debug}",
         ));
         assert_eq!(
-            Changes::between(&old, &restart).after_restart,
+            Changes::between(&old, &restart).restart_required,
             ["agent.id", "agent.admin", "agent.log", "agent.splay"]
         );
     }
 
     #[test]
-    fn what_waits_for_a_restart_is_told_until_it_is_taken_back() {
+    fn keys_that_require_a_restart_are_reported_until_they_are_reverted() {
         let running = config(OLD);
         let on_disk = config(
             "
 agent: {namespaces: [host], id: b, host: c, sample_source: d, state_dir: /e, admin: \"off\", metrics: \"127.0.0.1:1\",
-        splay: false, log: {level: debug}, limits: {polls: 1}}
+        splay: false, log: {level: debug}, limits: {max_concurrent_polls: 1}}
 coordination: {backend: etcd, endpoints: [\"http://etcd:2379\"]}
-notifier: {batch_size: 7, batch_age: 250ms, signing_secret: f}
+notifier: {batch_size: 7, flush_interval: 250ms, signing_secret: f}
 sources:
   - {name: one, interval: 10, meters: [\"*\"]}
   - {name: two, interval: 20, meters: [\"*\"]}
 ",
         );
         let changes = Changes::between(&running, &on_disk);
-        assert_eq!(changes.after_restart.len(), 13, "{changes:?}");
-        assert!(changes.is_empty(), "nothing can be applied now");
+        assert_eq!(changes.restart_required.len(), 13, "{changes:?}");
+        assert!(changes.is_empty(), "nothing can be applied");
         let mut used = on_disk.clone();
-        hold_back(&mut used, &running);
+        keep_restart_keys(&mut used, &running);
         assert_eq!(used, running);
-        assert_eq!(Changes::between(&used, &on_disk), changes, "told again");
-        assert_eq!(
-            Changes::between(&used, &running),
-            Changes::default(),
-            "taken back"
-        );
+        assert_eq!(Changes::between(&used, &on_disk), changes, "reported again");
+        assert_eq!(Changes::between(&used, &running), Changes::default(), "reverted");
     }
 }

@@ -1,4 +1,4 @@
-//! Which publishers get what is polled, as far as the configuration tells.
+//! The routing of samples to publishers, as far as the configuration determines it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use nephoscope_polling::plugins::Plugins;
 use nephoscope_polling::task::{TaskDef, selects};
 use nephoscope_sources::{MeterFilter, MeterFilterError};
 
-/// What the configuration selects for a publisher.
+/// Returns the selectors of a publisher.
 pub(crate) fn selectors(publisher: &PublisherConfig) -> Result<Selectors, MeterFilterError> {
     let mut selectors = Selectors::default();
     if let Some(patterns) = &publisher.meters {
@@ -28,7 +28,7 @@ pub(crate) fn selectors(publisher: &PublisherConfig) -> Result<Selectors, MeterF
     Ok(selectors)
 }
 
-/// The sources that the publishers of a configuration tell apart.
+/// Returns the classes of sources that the publishers' selectors distinguish.
 pub(crate) fn source_classes(config: &NotifierConfig) -> SourceClasses {
     let selections = config
         .publishers
@@ -38,7 +38,7 @@ pub(crate) fn source_classes(config: &NotifierConfig) -> SourceClasses {
     SourceClasses::new(selections.map(names))
 }
 
-/// What is polled for nobody, and who gets nothing, in lines for people.
+/// Returns remarks on meters that no publisher selects, and on publishers that receive no samples.
 pub(crate) fn remarks<'a>(
     config: &Config,
     plugins: &Plugins,
@@ -50,46 +50,41 @@ pub(crate) fn remarks<'a>(
     let mut polled = false;
     for source in &config.sources {
         let name: [Arc<str>; 1] = [source.name.as_str().into()];
-        let mut untaken = BTreeSet::new();
+        let mut unselected = BTreeSet::new();
         for task in TaskDef::plan(std::slice::from_ref(source), plugins, &SourceClasses::default()) {
             for run in &task.runs {
-                let is_wanted = |meter: &&Arc<nephoscope_model::Meter>| {
+                let is_polled = |meter: &&Arc<nephoscope_model::Meter>| {
                     run.meters.iter().any(|name| **name == *meter.name)
                 };
-                for meter in run.pollster.meters.iter().filter(is_wanted) {
+                for meter in run.pollster.meters.iter().filter(is_polled) {
                     polled = true;
-                    let mut taken = false;
-                    for (place, publisher) in publishers.iter().enumerate() {
-                        let takes = publisher.publisher.takes(PayloadKind::Samples)
+                    let mut selected = false;
+                    for (index, publisher) in publishers.iter().enumerate() {
+                        let accepts = publisher.publisher.takes(PayloadKind::Samples)
                             && publisher.selectors.take(meter, &name, &run.pollster.namespaces);
-                        if takes {
-                            taken = true;
-                            idle.remove(&place);
+                        if accepts {
+                            selected = true;
+                            idle.remove(&index);
                         }
                     }
-                    if !taken {
-                        untaken.insert(meter.name.to_string());
+                    if !selected {
+                        unselected.insert(meter.name.to_string());
                     }
                 }
             }
         }
-        if !untaken.is_empty() && !publishers.is_empty() {
-            let untaken: Vec<_> = untaken.into_iter().collect();
+        if !unselected.is_empty() && !publishers.is_empty() {
+            let unselected: Vec<_> = unselected.into_iter().collect();
             lines.push(format!(
-                "no publisher takes these meters of the source `{}`, which are polled for nothing: {}",
+                "no publisher selects these meters of the source `{}`: {}",
                 source.name,
-                untaken.join(", ")
+                unselected.join(", ")
             ));
         }
     }
     if polled {
-        let idle = idle.iter().filter_map(|place| publishers.get(*place));
-        lines.extend(idle.map(|publisher| {
-            format!(
-                "the publisher `{}` gets nothing of what is polled",
-                publisher.name
-            )
-        }));
+        let idle = idle.iter().filter_map(|index| publishers.get(*index));
+        lines.extend(idle.map(|publisher| format!("the publisher `{}` receives no samples", publisher.name)));
     }
     lines
 }
@@ -135,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_takes_and_who_gets_nothing_is_told() {
+    fn unselected_meters_and_idle_publishers_are_reported() {
         assert_eq!(remarks_of("{name: all, url: \"discard:\"}"), Vec::<String>::new());
         assert_eq!(
             remarks_of(
@@ -144,9 +139,9 @@ mod tests {
                  {name: c, url: \"discard:\", namespaces: [compute]}"
             ),
             [
-                "no publisher takes these meters of the source `one`, which are polled for nothing: synthetic.cycle",
-                "the publisher `b` gets nothing of what is polled",
-                "the publisher `c` gets nothing of what is polled",
+                "no publisher selects these meters of the source `one`: synthetic.cycle",
+                "the publisher `b` receives no samples",
+                "the publisher `c` receives no samples",
             ]
         );
     }

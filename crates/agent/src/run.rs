@@ -1,4 +1,4 @@
-//! `nephoscope run`: polls and publishes until somebody says stop.
+//! `nephoscope run`: polls and publishes until stopped.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use crate::state::StateDir;
 use crate::watch::Watch;
 use crate::{display, events, logs};
 
-/// Runs until a signal, or until nobody reads standard output any more.
+/// Runs until a signal, or until the reader of standard output is gone.
 pub(crate) fn run(origin: Origin, args: RunArgs) -> Result<Exit, ProgramError> {
     let terminal = stdout_is_terminal();
     let origin = origin.or_built_in(terminal);
     let settings = origin.load()?;
     let log = &settings.loaded.config.agent.log;
     logs::start(log.level, log.format);
-    tell_warnings(&settings, log.level, log.format);
-    let state = StateDir::take(&settings.loaded.config.agent.state_dir())?;
+    show_warnings(&settings, log.level, log.format);
+    let state = StateDir::acquire(&settings.loaded.config.agent.state_dir())?;
     events::state_dir(state.path());
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = runtimes.plugins.handle().clone();
@@ -48,19 +48,19 @@ async fn serve(
     plugins: Handle,
 ) -> Result<Exit, ProgramError> {
     let mut signals = Signals::listen().map_err(ProgramError::Signals)?;
-    let service = Service::of_environment();
+    let service = Service::from_environment();
     let mut watch = FileWatch::of(&settings);
     let mut agent = Agent::start(settings, state, terminal, plugins).await?;
     if terminal {
         display::start(&agent);
     }
-    tell_started(&agent);
+    log_start(&agent);
     service.ready(&status(&agent)).await;
     let keep_alive = tokio::spawn(service.clone().keep_alive(agent.engine().clone()));
 
     let mut reader_gone = std::pin::pin!(stdout_closed());
     let coordination = agent.coordination().clone();
-    let mut unfit = std::pin::pin!(coordination.fails_to_start(args.require_coordination));
+    let mut startup_error = std::pin::pin!(coordination.startup_error(args.require_coordination));
     let mut failure = None;
     let cause = loop {
         let writes_to_stdout = terminal || use_stdout(agent.config());
@@ -71,9 +71,9 @@ async fn serve(
             },
             () = watch.changed() => {}
             () = &mut reader_gone, if writes_to_stdout => break "standard output was closed",
-            error = &mut unfit, if failure.is_none() => {
+            error = &mut startup_error, if failure.is_none() => {
                 failure = Some(error);
-                break "it cannot share work";
+                break "the agent cannot share work";
             }
         }
         service.reloading().await;
@@ -93,7 +93,7 @@ async fn serve(
             events::stopped(report.dropped_samples());
             Exit::Done
         }
-        again = signals.stop() => at_once(again),
+        again = signals.stop() => terminate(again),
     };
     keep_alive.abort();
     match failure {
@@ -102,21 +102,20 @@ async fn serve(
     }
 }
 
-fn at_once(stop: Stop) -> Exit {
+fn terminate(stop: Stop) -> Exit {
     events::stopped_at_once(stop.name());
     Exit::Signal(stop.number())
 }
 
-/// Reads the configuration again and applies it, and watches the files that it is in now. What is wrong is logged, and
-/// changes nothing.
+/// Reloads the configuration, applies it, and watches its files. Errors are logged, and leave the running configuration unchanged.
 async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut FileWatch) {
-    let settings = match read_again(origin, agent).await {
+    let settings = match load(origin, agent).await {
         Ok(settings) => settings,
         Err(lines) => {
-            // A folder that was removed and put back must be found again.
-            watch.look_again();
-            lines.iter().for_each(|line| events::reload_refused(line));
-            agent.configuration_refused(lines.len());
+            // A folder that was removed and created again needs a new watch.
+            watch.rewatch();
+            lines.iter().for_each(|line| events::reload_rejected(line));
+            agent.configuration_rejected(lines.len());
             return;
         }
     };
@@ -128,29 +127,29 @@ async fn reload(origin: &Origin, agent: &mut Agent, watch: &mut FileWatch) {
         Ok(replacement) => replacement,
         Err(error) => {
             let lines = error.lines();
-            lines.iter().for_each(|line| events::reload_refused(line));
-            agent.configuration_refused(lines.len());
+            lines.iter().for_each(|line| events::reload_rejected(line));
+            agent.configuration_rejected(lines.len());
             return;
         }
     };
     let changes = replacement.changes.clone();
-    agent.configuration_taken(&changes.after_restart);
+    agent.configuration_accepted(&changes.restart_required);
     if changes.is_empty() {
         events::reload_without_change();
     } else {
         let applied = agent.replace(replacement).await;
         events::reloaded(applied, changes.plugins, changes.publishers);
     }
-    if !changes.after_restart.is_empty() {
-        events::takes_effect_after_restart(&changes.after_restart);
+    if !changes.restart_required.is_empty() {
+        events::restart_required(&changes.restart_required);
     }
     if agent.engine().tasks().is_empty() {
         events::nothing_to_poll();
     }
 }
 
-/// Files may stand on a file system that hangs: they are read on a thread of their own.
-async fn read_again(origin: &Origin, agent: &Agent) -> Result<Settings, Vec<String>> {
+/// Loads the configuration on a separate thread, because a file system may hang.
+async fn load(origin: &Origin, agent: &Agent) -> Result<Settings, Vec<String>> {
     const PATIENCE: Duration = Duration::from_secs(30);
     let origin = origin.clone();
     let deadline = Instant::now() + PATIENCE;
@@ -160,11 +159,11 @@ async fn read_again(origin: &Origin, agent: &Agent) -> Result<Settings, Vec<Stri
         .await
     {
         Ok(read) => read.map_err(|error| error.lines()),
-        Err(error) => Err(vec![format!("failed to read it: {error}")]),
+        Err(error) => Err(vec![format!("failed to read the configuration: {error}")]),
     }
 }
 
-/// The files whose changes are noticed, if any are to be.
+/// The watch of the configuration files, if it is enabled.
 struct FileWatch(Option<Watch>);
 
 impl FileWatch {
@@ -174,7 +173,7 @@ impl FileWatch {
         watch
     }
 
-    /// Watches the files of this configuration from now on.
+    /// Watches the files of this configuration.
     fn follow(&mut self, settings: &Settings) {
         let loaded = &settings.loaded;
         if !loaded.config.agent.watch || loaded.built_in {
@@ -188,10 +187,10 @@ impl FileWatch {
         self.check(outcome);
     }
 
-    /// Watches what stands at the same paths now.
-    fn look_again(&mut self) {
+    /// Watches the current files and folders at the same paths.
+    fn rewatch(&mut self) {
         if let Some(watch) = &mut self.0 {
-            let outcome = watch.look_again();
+            let outcome = watch.rewatch();
             self.check(outcome);
         }
     }
@@ -211,13 +210,13 @@ impl FileWatch {
     }
 }
 
-/// Warnings as people read them where a person reads them; otherwise one line each in the log.
-fn tell_warnings(settings: &Settings, level: LogLevel, format: LogFormat) {
+/// Shows warnings in full on a terminal, otherwise one line each in the log.
+fn show_warnings(settings: &Settings, level: LogLevel, format: LogFormat) {
     if level == LogLevel::Error {
         return;
     }
     if stderr_is_terminal() && format == LogFormat::Text {
-        settings.tell();
+        settings.print_warnings();
         return;
     }
     for warning in &settings.warnings {
@@ -228,7 +227,7 @@ fn tell_warnings(settings: &Settings, level: LogLevel, format: LogFormat) {
     }
 }
 
-fn tell_started(agent: &Agent) {
+fn log_start(agent: &Agent) {
     let config = &agent.config().agent;
     let tasks = agent.engine().tasks().len();
     events::started(&config.id(), &config.host(), tasks, agent.config().sources.len());
@@ -237,7 +236,7 @@ fn tell_started(agent: &Agent) {
     }
 }
 
-/// One line for `systemctl status`.
+/// Returns the line for `systemctl status`.
 fn status(agent: &Agent) -> String {
     let (tasks, publishers) = (agent.engine().tasks().len(), agent.notifier().status().len());
     format!("{tasks} schedules, {publishers} publishers")

@@ -1,38 +1,38 @@
-//! Two sets of threads: one for the agent itself, one for plugins.
+//! The two runtimes: one for the agent itself, one for plugins.
 //!
-//! A plugin that blocks its thread, against all rules, must not hold up the scheduler, the notifier or the admin
-//! API (`docs/decisions/0004-two-runtimes.md`).
+//! A plugin that blocks its thread must not block the scheduler, the notifier or the admin API
+//! (`docs/decisions/0004-two-runtimes.md`).
 
 use std::io;
 use std::thread::available_parallelism;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Threads of the agent itself: it only hands things on.
+/// The maximum number of threads of the agent itself, which does little work.
 const CORE_THREADS: usize = 2;
 
-/// Plugins have at least so many threads, however small the machine: some may block.
-const LEAST_PLUGIN_THREADS: usize = 4;
+/// The minimum number of threads for plugins, because some may block.
+const MIN_PLUGIN_THREADS: usize = 4;
 
-/// The threads of the program.
+/// The runtimes of the program.
 pub(crate) struct Runtimes {
-    /// Engine, notifier, admin API.
+    /// The engine, the notifier and the admin API.
     pub(crate) core: Runtime,
-    /// Discoveries and pollsters.
+    /// The discoveries and pollsters.
     pub(crate) plugins: Runtime,
 }
 
 impl Runtimes {
-    /// Starts them.
+    /// Starts the threads.
     pub(crate) fn start() -> io::Result<Self> {
         let cpus = available_parallelism().map_or(1, usize::from);
         Ok(Self {
             core: runtime("core", CORE_THREADS.min(cpus))?,
-            plugins: runtime("plugins", LEAST_PLUGIN_THREADS.max(cpus))?,
+            plugins: runtime("plugins", MIN_PLUGIN_THREADS.max(cpus))?,
         })
     }
 
-    /// Ends without waiting for anybody: a plugin that hangs ends with the process.
+    /// Shuts down without waiting: a hung plugin ends with the process.
     pub(crate) fn end(self) {
         self.plugins.shutdown_background();
         self.core.shutdown_background();

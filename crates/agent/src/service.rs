@@ -1,4 +1,4 @@
-//! What a service manager is told: ready, reloading, stopping, and that the scheduler is alive.
+//! Notifications for the service manager: ready, reloading, stopping, and the watchdog.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,62 +18,62 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::events;
 
-/// Where the service manager listens (sd_notify(3)).
+/// The variable with the socket of the service manager (sd_notify(3)).
 const SOCKET: &str = "NOTIFY_SOCKET";
 
-/// How long the service manager may take to make room for a message. It is quick; one that is stopped and whose queue is full must
-/// not stop the agent, which goes on untold.
+/// The timeout of a notification. A service manager that is stopped and whose queue is full must not block the agent, which then
+/// continues without the notification.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Longer without a wake-up, and the scheduler counts as stuck, in seconds: it wakes once a second.
+/// The scheduler is stuck after this time without a wakeup, in seconds. It wakes up every second.
 const STUCK: f64 = 3.0;
 
-/// The service manager that started this program; nobody is told anything where there is none.
+/// The service manager that started this program. Without one, notifications are not sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     socket: Option<OsString>,
-    /// The last message did not get there, and that was logged.
-    troubled: Arc<AtomicBool>,
+    /// Whether the last notification failed, which was logged.
+    failing: Arc<AtomicBool>,
 }
 
 impl Service {
-    /// The one that the environment names.
-    pub(crate) fn of_environment() -> Self {
+    /// Returns the service manager that the environment names.
+    pub(crate) fn from_environment() -> Self {
         Self::at(env::var_os(SOCKET))
     }
 
     fn at(socket: Option<OsString>) -> Self {
         Self {
             socket,
-            troubled: Arc::default(),
+            failing: Arc::default(),
         }
     }
 
-    /// All sources are being polled.
+    /// Notifies that the agent polls all sources.
     pub(crate) async fn ready(&self, status: &str) {
-        self.tell(&[NotifyState::Ready, NotifyState::Status(status)])
+        self.notify(&[NotifyState::Ready, NotifyState::Status(status)])
             .await;
     }
 
-    /// The configuration is being read again; [`Service::ready`] ends that, whatever came of it.
+    /// Notifies that the agent reloads the configuration. [`Service::ready`] ends the reload.
     pub(crate) async fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.tell(&[NotifyState::Reloading, now]).await,
-            // Without the time newer service managers would end the program.
-            Err(error) => self.told(Err(error)),
+            Ok(now) => self.notify(&[NotifyState::Reloading, now]).await,
+            // Without the time, newer service managers would terminate the program.
+            Err(error) => self.report(Err(error)),
         }
     }
 
-    /// The program stops.
+    /// Notifies that the agent stops.
     pub(crate) async fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping, NotifyState::Status("stopping")])
+        self.notify(&[NotifyState::Stopping, NotifyState::Status("stopping")])
             .await;
     }
 
-    /// Tells the watchdog that all is well, twice as often as it asks for, while the scheduler is alive.
+    /// Notifies the watchdog twice per requested interval while the scheduler is alive.
     pub(crate) async fn keep_alive(self, engine: Engine) {
-        if let Some(asked) = sd_notify::watchdog_enabled().filter(|asked| *asked > Duration::ZERO) {
-            self.ping(asked / 2, || engine.scheduler().since_tick).await;
+        if let Some(watchdog) = sd_notify::watchdog_enabled().filter(|watchdog| *watchdog > Duration::ZERO) {
+            self.ping(watchdog / 2, || engine.scheduler().since_tick).await;
         }
     }
 
@@ -86,40 +86,43 @@ impl Service {
             let since_tick = since_tick();
             let was_alive = std::mem::replace(&mut alive, since_tick < STUCK);
             if alive {
-                self.tell(&[NotifyState::Watchdog]).await;
+                self.notify(&[NotifyState::Watchdog]).await;
             } else if was_alive {
                 events::watchdog_withheld(since_tick);
             }
         }
     }
 
-    async fn tell(&self, state: &[NotifyState<'_>]) {
+    async fn notify(&self, state: &[NotifyState<'_>]) {
         let Some(socket) = &self.socket else {
             return;
         };
         let mut message = String::new();
         for state in state {
-            // A text takes everything.
+            // Writing to a string does not fail.
             let _ = writeln!(message, "{state}");
         }
         let sent = async { connect(socket)?.send(message.as_bytes()).await };
         let outcome = match timeout(PATIENCE, sent).await {
             Ok(sent) => sent.map(|_| ()),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not read")),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the service manager does not read",
+            )),
         };
-        self.told(outcome);
+        self.report(outcome);
     }
 
-    /// Logs that a message did not get there: once, until one does.
-    fn told(&self, outcome: io::Result<()>) {
-        let was_troubled = self.troubled.swap(outcome.is_err(), Ordering::Relaxed);
-        if let (Err(error), false) = (outcome, was_troubled) {
-            events::service_not_told(&error);
+    /// Logs a failed notification once, until a notification succeeds.
+    fn report(&self, outcome: io::Result<()>) {
+        let was_failing = self.failing.swap(outcome.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (outcome, was_failing) {
+            events::service_notification_failed(&error);
         }
     }
 }
 
-/// A socket that sends to the service manager: to a path, or with an `@` in front to a name that is no file.
+/// Opens a socket to the service manager: to a path, or with the prefix `@` to an abstract name.
 fn connect(socket: &OsString) -> io::Result<UnixDatagram> {
     let address = match socket.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_manager_that_does_not_read_holds_nothing_up() {
+    async fn a_manager_that_does_not_read_does_not_block() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let manager = StdDatagram::bind(&path).unwrap();
@@ -154,17 +157,17 @@ mod tests {
         }
         let service = Service::at(Some(path.into()));
         service.stopping().await;
-        assert!(service.troubled.load(Ordering::Relaxed));
+        assert!(service.failing.load(Ordering::Relaxed));
         for _ in 0..fill {
             assert_eq!(received(&manager), "fill");
         }
         service.ready("all is well").await;
         assert_eq!(received(&manager), "READY=1\nSTATUS=all is well\n");
-        assert!(!service.troubled.load(Ordering::Relaxed));
+        assert!(!service.failing.load(Ordering::Relaxed));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_watchdog_is_not_told_while_the_scheduler_is_stuck() {
+    async fn the_watchdog_is_not_notified_while_the_scheduler_is_stuck() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let manager = StdDatagram::bind(&path).unwrap();
@@ -172,7 +175,7 @@ mod tests {
         let service = Service::at(Some(path.into()));
         let stuck = AtomicBool::new(false);
         let since_tick = || if stuck.load(Ordering::Relaxed) { STUCK } else { 0.5 };
-        let told = async || {
+        let notifications = async || {
             let pings = service.ping(Duration::from_secs(1), since_tick);
             let _ = timeout(Duration::from_secs(5), pings).await;
             let mut count = 0;
@@ -181,15 +184,15 @@ mod tests {
             }
             count
         };
-        assert!(told().await > 3);
+        assert!(notifications().await > 3);
         stuck.store(true, Ordering::Relaxed);
-        assert_eq!(told().await, 0);
+        assert_eq!(notifications().await, 0);
         stuck.store(false, Ordering::Relaxed);
-        assert!(told().await > 3);
+        assert!(notifications().await > 3);
     }
 
     #[tokio::test]
-    async fn a_manager_may_listen_at_a_name_that_is_no_file() {
+    async fn a_manager_may_listen_at_an_abstract_name() {
         let name = format!("nephoscope-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let manager = StdDatagram::bind_addr(&address).unwrap();

@@ -1,4 +1,4 @@
-//! From the command line's options to a checked configuration.
+//! Loads the configuration as the command line specifies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,70 +15,70 @@ use nephoscope_polling::plugins::{LoadErrors, LoadRequest as PluginsRequest, Plu
 use crate::cli::GlobalOptions;
 use crate::output::{note, stderr_is_styled};
 
-/// The configuration of who has none: the file at the root of the repository.
+/// The built-in configuration: the file at the root of the repository.
 const BUILT_IN: &str = include_str!("../../../polling.yaml");
 
-/// Where a configuration comes from, so that it can be read again.
+/// The source of a configuration, for loading it again.
 #[derive(Clone)]
 pub(crate) struct Origin {
-    /// What is linked into the program.
+    /// The plugins of the program.
     pub(crate) catalog: Catalog,
     pub(crate) options: GlobalOptions,
-    /// Whether the built-in configuration will do where there is no file.
+    /// Whether the built-in configuration is used without a file.
     built_in: bool,
-    /// Whether a definition that an agent would set aside is an error.
+    /// Whether a rejected definition is an error instead of a warning.
     strict_definitions: bool,
 }
 
-/// A configuration that can be used.
+/// A valid configuration.
 pub(crate) struct Settings {
     pub(crate) loaded: Loaded,
-    /// What is linked into the program, and what its families made of this configuration.
+    /// The plugins of the program, expanded with this configuration.
     pub(crate) catalog: Catalog,
-    /// The files and folders that it was made of.
+    /// The files and folders of the configuration.
     pub(crate) watched: Watched,
-    /// What is probably not meant as it is written.
+    /// Warnings about probable mistakes.
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
-/// Files and folders whose changes change a configuration.
+/// Files and folders whose changes affect a configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watched {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) folders: Vec<PathBuf>,
-    /// Of the files in the folders.
+    /// The extensions of the files in the folders.
     pub(crate) extensions: BTreeSet<String>,
 }
 
-/// Why a configuration cannot be used.
+/// An error of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    /// It is wrong in itself, or a plugin does not take its options.
+    /// The configuration or the options of plugins are invalid.
     #[error("{}", errors.render(false))]
-    Wrong {
-        /// What is wrong.
+    Invalid {
+        /// The errors.
         errors: ConfigErrors,
     },
 }
 
 impl SettingsError {
-    /// The diagnostics as people read them, with blank lines between them.
+    /// Returns the full diagnostics, separated by blank lines.
     pub(crate) fn render(&self, color: bool) -> String {
         match self {
-            Self::Wrong { errors } => errors.render(color),
+            Self::Invalid { errors } => errors.render(color),
         }
     }
 
-    /// Each diagnostic in one line, for the log.
+    /// Returns one line per diagnostic, for the log.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Wrong { errors } => errors.errors().iter().map(Diagnostic::one_line).collect(),
+            Self::Invalid { errors } => errors.errors().iter().map(Diagnostic::one_line).collect(),
         }
     }
 }
 
 impl Origin {
-    /// The usual places, or those that the command line names.
+    /// Creates a source with the default files, or the files of the command line.
     pub(crate) fn new(catalog: Catalog, options: GlobalOptions) -> Self {
         Self {
             strict_definitions: options.strict,
@@ -88,14 +88,14 @@ impl Origin {
         }
     }
 
-    /// A definition that an agent would set aside is an error.
+    /// Makes rejected definitions errors.
     #[must_use]
     pub(crate) fn strict_about_definitions(mut self) -> Self {
         self.strict_definitions = true;
         self
     }
 
-    /// Falls back on the built-in configuration if `yes`.
+    /// Uses the built-in configuration without a file if `yes`.
     #[must_use]
     pub(crate) fn or_built_in(mut self, yes: bool) -> Self {
         self.built_in = yes;
@@ -111,7 +111,7 @@ impl Origin {
         request.terminal = self.built_in;
         request.families = families(&self.catalog);
         request.publishers = publishers(&self.catalog);
-        let mut loaded = load(&request).map_err(|errors| SettingsError::Wrong { errors })?;
+        let mut loaded = load(&request).map_err(|errors| SettingsError::Invalid { errors })?;
         if let Some(level) = self.options.log_level {
             loaded.config.agent.log.level = level.into();
         }
@@ -125,7 +125,7 @@ impl Origin {
         let expanded = self.catalog.expand(&request);
         match definitions(&loaded, &expanded, self.strict_definitions) {
             Ok(of_definitions) => warnings.extend(of_definitions),
-            Err(errors) => return Err(SettingsError::Wrong { errors }),
+            Err(errors) => return Err(SettingsError::Invalid { errors }),
         }
         let mut extensions = expanded.files.extensions;
         if !loaded.folders.is_empty() {
@@ -145,17 +145,16 @@ impl Origin {
         })
     }
 
-    /// Reads and checks the configuration for a command that ends by itself: warnings are told at once, on
-    /// standard error.
-    pub(crate) fn load_and_tell(&self) -> Result<Settings, SettingsError> {
+    /// Reads and checks the configuration, and prints warnings on standard error.
+    pub(crate) fn load_and_warn(&self) -> Result<Settings, SettingsError> {
         let settings = self.load()?;
-        settings.tell();
+        settings.print_warnings();
         Ok(settings)
     }
 }
 
-/// Makes the plugins that a configuration asks for, after those that were there `before` a reload. Called within
-/// a runtime, where plugins may start tasks.
+/// Builds the plugins of a configuration. A reload passes the plugins `before` it. Must be called within a runtime, because plugins
+/// may start tasks.
 pub(crate) fn plugins(
     catalog: &Catalog,
     config: &Config,
@@ -171,7 +170,7 @@ pub(crate) fn plugins(
     })
 }
 
-/// The options of plugin families as plugins read them.
+/// Returns the options of plugin families as JSON values.
 fn values(options: &BTreeMap<String, Options>) -> BTreeMap<String, serde_json::Value> {
     let options = options.iter();
     options
@@ -180,14 +179,14 @@ fn values(options: &BTreeMap<String, Options>) -> BTreeMap<String, serde_json::V
 }
 
 impl Settings {
-    /// Makes the plugins that the configuration asks for; see [`plugins`].
+    /// Builds the plugins of the configuration; see [`plugins`].
     pub(crate) fn plugins(&self) -> Result<Plugins, LoadErrors> {
         let config = &self.loaded.config;
         plugins(&self.catalog, config, &config.agent.namespaces, None)
     }
 
-    /// Shows the warnings on standard error, and says when the configuration is the built-in one.
-    pub(crate) fn tell(&self) {
+    /// Prints the warnings on standard error, and a note if the configuration is the built-in one.
+    pub(crate) fn print_warnings(&self) {
         for warning in &self.warnings {
             note(&format!("{}\n", warning.render(stderr_is_styled())));
         }
@@ -197,7 +196,7 @@ impl Settings {
     }
 }
 
-/// The options of plugin families, for checking what stands under `plugins`.
+/// Returns the schemas of the options under `plugins`, by plugin family.
 pub fn families(catalog: &Catalog) -> Schemas {
     catalog
         .families()
@@ -205,7 +204,7 @@ pub fn families(catalog: &Catalog) -> Schemas {
         .collect()
 }
 
-/// The options of publishers by scheme.
+/// Returns the schemas of publisher options, by URL scheme.
 pub fn publishers(catalog: &Catalog) -> Schemas {
     let schemes = catalog.publishers().iter().flat_map(|publisher| {
         publisher
@@ -243,7 +242,7 @@ fn known(catalog: &Catalog) -> Known {
     known
 }
 
-/// What the engine must know of a configuration; where finished cycles are remembered is the caller's.
+/// Returns the options of the engine. The caller sets the state folder.
 pub(crate) fn engine_options(config: &Config) -> EngineOptions {
     let agent = &config.agent;
     EngineOptions {
@@ -251,20 +250,20 @@ pub(crate) fn engine_options(config: &Config) -> EngineOptions {
         host: agent.host().into(),
         sample_source: agent.sample_source.as_str().into(),
         batch_size: config.notifier.batch_size,
-        batch_age: config.notifier.batch_age.into(),
+        flush_interval: config.notifier.flush_interval.into(),
         limits: LimitOptions {
-            polls: agent.limits.polls,
-            endpoint: agent.limits.endpoint,
-            listing: agent.limits.listing,
+            polls: agent.limits.max_concurrent_polls,
+            endpoint: agent.limits.max_concurrent_polls_per_endpoint,
+            listing: agent.limits.max_resources_per_discovery,
         },
         splay: agent.splay,
-        // An agent that is alone shares with nobody.
+        // An agent without a pool polls shared units of the current cycle.
         shared_in_progress: true,
         state_dir: None,
     }
 }
 
-/// What commands log that end by themselves: problems alone, unless asked for more.
+/// Returns the log options of commands that exit by themselves: errors only by default.
 pub(crate) fn quiet_log(options: &GlobalOptions) -> (LogLevel, LogFormat) {
     let level = options.log_level.map_or(LogLevel::Error, LogLevel::from);
     let format = options.log_format.map_or(LogFormat::Text, LogFormat::from);

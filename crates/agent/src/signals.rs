@@ -1,19 +1,19 @@
-//! The signals that the program listens to.
+//! The signals of the program.
 
 use std::io;
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// What somebody wants.
+/// A received signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// SIGHUP: read the configuration again.
+    /// SIGHUP: reload the configuration.
     Reload,
     /// SIGTERM or SIGINT: stop.
     Stop(Stop),
 }
 
-/// Which signal says stop.
+/// A signal that stops the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// SIGINT, from the keyboard.
@@ -23,7 +23,7 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    /// Its name.
+    /// Returns the name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Interrupt => "SIGINT",
@@ -31,7 +31,7 @@ impl Stop {
         }
     }
 
-    /// Its number, the same on all of Linux.
+    /// Returns the number on Linux.
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Interrupt => 2,
@@ -40,7 +40,7 @@ impl Stop {
     }
 }
 
-/// The signals as they come.
+/// The signal handlers.
 pub(crate) struct Signals {
     interrupt: Stream,
     terminate: Stream,
@@ -48,7 +48,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over from the system; within a runtime.
+    /// Installs the handlers. Must be called within a runtime.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -57,7 +57,7 @@ impl Signals {
         })
     }
 
-    /// The next signal.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
@@ -67,7 +67,7 @@ impl Signals {
         }
     }
 
-    /// The next signal that says stop; others are dropped.
+    /// Waits for the next stop signal and ignores other signals.
     pub(crate) async fn stop(&mut self) -> Stop {
         loop {
             if let Signal::Stop(stop) = self.next().await {

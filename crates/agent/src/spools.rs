@@ -1,4 +1,4 @@
-//! Opens the spools of publishers, and finds those that no publisher uses any more.
+//! Opens the spools of publishers, and finds unused spools.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,25 @@ use tokio::time::{Instant, sleep};
 
 use crate::publishers::{Planned, PublishersError};
 
-/// How long a folder is waited for that a publisher of this very process has not left yet: it was removed by the reload before, and
-/// delivers what it has.
+/// How long to wait for a folder that a removed publisher of this process still uses to deliver its samples.
 const LEAVING: Duration = Duration::from_secs(10);
 
-/// How often such a folder is tried.
+/// The retry interval for such a folder.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// How long it may take to look for spools that are left.
+/// The timeout of the search for unused spools.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A publisher with its spool open.
+/// A publisher with its open spool.
 #[derive(Debug)]
 pub(crate) struct Opened {
     setup: PublisherSetup,
-    /// What its spool is to be like, where it was open before.
+    /// New options for a spool that was open before.
     options: Option<SpoolOptions>,
 }
 
 impl Opened {
-    /// The publisher as the notifier takes it. From now on its spool is as the configuration says.
+    /// Returns the setup for the notifier, and applies new options to its spool.
     pub(crate) fn into_setup(self) -> PublisherSetup {
         if let (Some(spool), Some(options)) = (&self.setup.spool, self.options) {
             spool.set_options(options);
@@ -41,7 +40,7 @@ impl Opened {
     }
 }
 
-/// Opens the spools of publishers, all at once. One that `known` has for a publisher's name, in the same folder, is taken as it is.
+/// Opens the spools of publishers concurrently. Reuses the spool that `known` returns for a publisher in the same folder.
 pub(crate) async fn open(
     planned: Vec<Planned>,
     known: impl Fn(&str) -> Option<Spool>,
@@ -85,7 +84,7 @@ async fn open_one(setup: &PublisherSetup, path: PathBuf, options: SpoolOptions) 
     }
 }
 
-/// What a spool is opened with.
+/// Returns the options of a spool.
 pub(crate) fn options(settings: &SpoolSettings) -> SpoolOptions {
     SpoolOptions {
         mode: match settings.mode {
@@ -98,7 +97,7 @@ pub(crate) fn options(settings: &SpoolSettings) -> SpoolOptions {
             Fsync::Never => spool::Fsync::Never,
         },
         order: match settings.order {
-            SpoolOrder::FreshFirst => Order::FreshFirst,
+            SpoolOrder::NewestFirst => Order::NewestFirst,
             SpoolOrder::Fifo => Order::Fifo,
         },
         max_bytes: settings.max_bytes,
@@ -107,28 +106,28 @@ pub(crate) fn options(settings: &SpoolSettings) -> SpoolOptions {
     }
 }
 
-/// Folders below `folder` that hold stored samples and are not among those `used`.
-pub(crate) async fn left_behind(
+/// Returns folders below `folder` that contain samples and are not in `used`.
+pub(crate) async fn unused(
     blocking: &BlockingPool,
     folder: PathBuf,
     used: BTreeSet<PathBuf>,
 ) -> Vec<PathBuf> {
-    let look = move || look(&folder, &used);
-    // A folder that cannot be looked into holds nothing that could be told of.
+    let look = move || find_unused(&folder, &used);
+    // A folder that cannot be read in time is ignored.
     let looked = blocking.call("spool.look", Instant::now() + LOOK, look).await;
     looked.unwrap_or_default()
 }
 
-/// As [`left_behind`], at once.
-pub(crate) fn look(folder: &Path, used: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+/// The blocking version of [`unused`].
+pub(crate) fn find_unused(folder: &Path, used: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
-    let mut left: Vec<_> = entries
+    let mut unused: Vec<_> = entries
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| !used.contains(path) && spool::has_segments(path))
         .collect();
-    left.sort();
-    left
+    unused.sort();
+    unused
 }

@@ -1,4 +1,4 @@
-//! The state folder: made for the agent's user alone, and held by one agent at a time.
+//! The state folder: private to the agent's user, and locked by one agent at a time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -8,53 +8,53 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-/// The file whose lock says that an agent uses the folder.
+/// The lock file of the folder.
 const LOCK: &str = "agent.lock";
 
-/// Others may not write into the folder.
+/// The permission bit for writes by others.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 
-/// Why the state folder cannot be used; completes "failed to take the state folder: ...".
+/// An error of the state folder; completes "failed to use the state folder: ...".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
-    /// It is not there and cannot be made.
-    #[error("cannot make `{}` (`agent.state_dir`)", path.display())]
-    Make {
+    /// The folder does not exist and cannot be created.
+    #[error("cannot create `{}` (`agent.state_dir`)", path.display())]
+    Create {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It is somebody else's.
-    #[error("`{}` belongs to the user with the id {owner}, not to the one who runs this; set `agent.state_dir`", path.display())]
+    /// The folder belongs to another user.
+    #[error("`{}` belongs to the user id {owner} instead of the current user; set `agent.state_dir`", path.display())]
     Owner {
         /// The folder.
         path: PathBuf,
-        /// Whose it is.
+        /// The user id of the owner.
         owner: u32,
     },
-    /// Anybody could put files there.
-    #[error("everybody may write to `{}`; set `agent.state_dir` to a folder of its own", path.display())]
-    Open {
+    /// Everybody may write to the folder.
+    #[error("`{}` is writable by everybody; set `agent.state_dir` to a private folder", path.display())]
+    WorldWritable {
         /// The folder.
         path: PathBuf,
     },
-    /// Its lock cannot be taken for a reason that is not another agent.
+    /// The lock failed for another reason than another agent.
     #[error("cannot lock `{}`", path.display())]
     Lock {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Another agent works with it.
+    /// Another agent uses the folder.
     #[error("another agent{} uses `{}`; stop it, or set `agent.state_dir` and `agent.id`", process(.pid), path.display())]
-    Held {
+    InUse {
         /// The folder.
         path: PathBuf,
-        /// The process id of the other agent, if it has said so.
+        /// The process id of the other agent, if it is known.
         pid: Option<u32>,
     },
 }
@@ -64,19 +64,19 @@ fn process(pid: &Option<u32>) -> String {
         .unwrap_or_default()
 }
 
-/// The state folder, held until this is dropped.
+/// The state folder, locked until this is dropped.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
-    /// Its lock ends with it, or with the process.
+    /// The lock ends with this file, or with the process.
     _lock: File,
 }
 
 impl StateDir {
-    /// Makes the folder if need be, and takes it.
-    pub(crate) fn take(path: &Path) -> Result<Self, StateError> {
+    /// Creates the folder if it does not exist, and locks it.
+    pub(crate) fn acquire(path: &Path) -> Result<Self, StateError> {
         let path = path.to_owned();
-        let make = |source| StateError::Make {
+        let create = |source| StateError::Create {
             path: path.clone(),
             source,
         };
@@ -84,8 +84,8 @@ impl StateDir {
             .recursive(true)
             .mode(0o700)
             .create(&path)
-            .map_err(make)?;
-        let folder = fs::metadata(&path).map_err(make)?;
+            .map_err(create)?;
+        let folder = fs::metadata(&path).map_err(create)?;
         if folder.uid() != rustix::process::geteuid().as_raw() {
             return Err(StateError::Owner {
                 path,
@@ -93,13 +93,13 @@ impl StateDir {
             });
         }
         if folder.permissions().mode() & WRITABLE_BY_OTHERS != 0 {
-            return Err(StateError::Open { path });
+            return Err(StateError::WorldWritable { path });
         }
         let lock = lock(&path)?;
         Ok(Self { path, _lock: lock })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -124,14 +124,14 @@ fn lock(folder: &Path) -> Result<File, StateError> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => {
-            return Err(StateError::Held {
+            return Err(StateError::InUse {
                 path: folder.to_owned(),
                 pid: holder(&file),
             });
         }
         Err(error) => return Err(failed(error.into())),
     }
-    // For whoever comes next and finds it held.
+    // The process id is for the error message of other agents.
     let write = |file: &mut File| {
         file.set_len(0)?;
         file.rewind()?;
@@ -154,10 +154,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_made_for_its_user_alone_and_held_by_one_agent() {
+    fn a_folder_is_created_for_its_user_and_locked_by_one_agent() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
-        let held = StateDir::take(&path).unwrap();
+        let held = StateDir::acquire(&path).unwrap();
         assert_eq!(
             fs::metadata(held.path()).unwrap().permissions().mode() & 0o777,
             0o700
@@ -167,34 +167,37 @@ mod tests {
             0o600
         );
         let pid = std::process::id();
-        match StateDir::take(&path) {
-            Err(StateError::Held {
+        match StateDir::acquire(&path) {
+            Err(StateError::InUse {
                 pid: Some(holder), ..
             }) => assert_eq!(holder, pid),
             other => panic!("{other:?}"),
         }
         drop(held);
-        StateDir::take(&path).unwrap();
+        StateDir::acquire(&path).unwrap();
     }
 
     #[test]
-    fn a_lock_that_is_a_link_is_not_followed() {
+    fn a_lock_file_that_is_a_link_is_not_followed() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("state");
         DirBuilder::new().mode(0o700).create(&path).unwrap();
         let target = root.path().join("precious");
         fs::write(&target, "keep").unwrap();
         std::os::unix::fs::symlink(&target, path.join(LOCK)).unwrap();
-        assert!(matches!(StateDir::take(&path), Err(StateError::Lock { .. })));
+        assert!(matches!(StateDir::acquire(&path), Err(StateError::Lock { .. })));
         assert_eq!(fs::read_to_string(target).unwrap(), "keep");
     }
 
     #[test]
-    fn a_folder_that_everybody_may_write_to_is_refused() {
+    fn a_world_writable_folder_is_rejected() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("state");
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(StateDir::take(&path), Err(StateError::Open { .. })));
+        assert!(matches!(
+            StateDir::acquire(&path),
+            Err(StateError::WorldWritable { .. })
+        ));
     }
 }

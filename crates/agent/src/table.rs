@@ -1,43 +1,42 @@
-//! Tables for people.
+//! Text tables.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use crate::output::stdout_is_styled;
 
-/// Nothing is wrapped to fewer columns than this: nobody could read it. (A terminal that does not say how wide it
-/// is says 0.)
-const NARROWEST: u16 = 40;
+/// The minimum width for wrapping. Narrower tables are not readable, and a terminal without a known width reports 0.
+const MIN_WIDTH: u16 = 40;
 
-/// What tables are written on.
+/// The layout of tables.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sheet {
-    /// How many characters a line has; `None`: as many as it takes.
+    /// The maximum number of characters per line; `None`: unlimited.
     width: Option<u16>,
-    /// Whether names of columns stand out.
+    /// Whether column names are bold.
     styled: bool,
 }
 
 impl Sheet {
-    /// Standard output, be it a terminal or not.
+    /// Returns the layout for standard output.
     pub(crate) fn stdout() -> Self {
-        let width = Table::new().width().filter(|width| *width >= NARROWEST);
+        let width = Table::new().width().filter(|width| *width >= MIN_WIDTH);
         Self {
             width,
             styled: stdout_is_styled(),
         }
     }
 
-    /// As wide as it takes, without styles.
+    /// Returns a layout with unlimited width and no styles.
     #[cfg(test)]
-    pub(crate) fn endless() -> Self {
+    pub(crate) fn unbounded() -> Self {
         Self {
             width: None,
             styled: false,
         }
     }
 
-    /// The text of a table: columns under their names, those whose name begins with `>` aligned to the right.
+    /// Formats a table. Columns whose names begin with `>` are aligned to the right.
     pub(crate) fn table(self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING).force_no_tty();
@@ -83,8 +82,8 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_under_their_names() {
-        insta::assert_snapshot!(Sheet::endless().table(&["meter", ">value"], rows()), @r"
+    fn columns_are_aligned_with_their_names() {
+        insta::assert_snapshot!(Sheet::unbounded().table(&["meter", ">value"], rows()), @r"
         METER                  VALUE
         cpu                        1
         memory.usage and more     20
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_no_wider_than_the_sheet() {
+    fn lines_are_not_wider_than_the_layout() {
         let sheet = Sheet {
             width: Some(20),
             styled: false,

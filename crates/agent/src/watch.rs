@@ -1,4 +1,4 @@
-//! Notices changes of the configuration files.
+//! Watches the configuration files for changes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,24 +12,24 @@ use tokio::time::timeout;
 
 use crate::settings::Watched;
 
-/// A change counts when nothing has changed for this long: editors and tools write in several steps.
+/// A change is reported after this time without further changes, because editors and tools write in several steps.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Changes are not counted: one that waits says all that two would.
+/// The queue size. One pending change is enough, since changes are not counted.
 const QUEUE: usize = 1;
 
-/// Watches the folders of the configuration files: editors and container platforms put new files in the place
-/// of old ones. And the folders above these: tools put whole folders, and links to them, in the place of old ones.
+/// Watches the folders of the configuration files, because editors and container platforms replace files. Also watches their
+/// parent folders, because tools replace whole folders and links to them.
 pub(crate) struct Watch {
     sender: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
     watched: Watched,
-    /// Watches until it is dropped.
+    /// Watches until this is dropped.
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
-    /// Watches these files, and all files of these folders that are read.
+    /// Watches these files and folders.
     pub(crate) fn new(watched: Watched) -> notify::Result<Self> {
         let (sender, changes) = mpsc::channel(QUEUE);
         Ok(Self {
@@ -40,24 +40,24 @@ impl Watch {
         })
     }
 
-    /// Watches these files and folders from now on. A change that was noticed before is not forgotten.
+    /// Replaces the watched files and folders. Earlier changes are still reported.
     pub(crate) fn follow(&mut self, watched: Watched) -> notify::Result<()> {
-        // The old one watches until the new one does.
+        // The old watcher is dropped after the new one is active.
         self._watcher = watcher(&watched, self.sender.clone())?;
         self.watched = watched;
         Ok(())
     }
 
-    /// Watches the same paths, at which other files and folders may stand by now.
-    pub(crate) fn look_again(&mut self) -> notify::Result<()> {
+    /// Watches the current files and folders at the same paths.
+    pub(crate) fn rewatch(&mut self) -> notify::Result<()> {
         self._watcher = watcher(&self.watched, self.sender.clone())?;
         Ok(())
     }
 
-    /// Waits for a change, and then until no more has come for a second.
+    /// Waits for a change, and then until a second has passed without another change.
     pub(crate) async fn changed(&mut self) {
         if self.changes.recv().await.is_none() {
-            // The watcher has ended: there will be no changes.
+            // The watcher has ended, so that there are no more changes.
             return std::future::pending().await;
         }
         while timeout(SETTLED, self.changes.recv())
@@ -68,25 +68,25 @@ impl Watch {
 }
 
 fn watcher(watched: &Watched, sender: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let places = places(&watched.files, &watched.folders);
-    let names = Names::of(watched, &places);
+    let folders = folders(&watched.files, &watched.folders);
+    let names = Names::of(watched, &folders);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // After an error nobody knows what was missed.
+        // An error may hide changes.
         if event.map_or(true, |event| names.concern(&event)) {
             let _ = sender.try_send(());
         }
     })?;
-    let above = places.iter().filter_map(|folder| folder.parent());
-    let all: BTreeSet<&Path> = places.iter().map(PathBuf::as_path).chain(above).collect();
-    // One that is not there now is noticed when it comes, from above.
+    let parents = folders.iter().filter_map(|folder| folder.parent());
+    let all: BTreeSet<&Path> = folders.iter().map(PathBuf::as_path).chain(parents).collect();
+    // A folder that does not exist yet is detected through its parent.
     for folder in all.into_iter().filter(|folder| folder.is_dir()) {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
 }
 
-/// The folders to watch, as absolute paths: where the files stand, and where they stand really if they are links.
-fn places(files: &[PathBuf], folders: &[PathBuf]) -> BTreeSet<PathBuf> {
+/// Returns the absolute paths of the folders to watch: the folders of the files, and of their targets if they are links.
+fn folders(files: &[PathBuf], folders: &[PathBuf]) -> BTreeSet<PathBuf> {
     let real = files.iter().filter_map(|file| file.canonicalize().ok());
     let absolute = |path: &PathBuf| std::path::absolute(path).ok();
     files
@@ -98,12 +98,12 @@ fn places(files: &[PathBuf], folders: &[PathBuf]) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// The names of entries whose changes matter.
+/// The names of relevant files and folders.
 struct Names {
     files: BTreeSet<OsString>,
-    /// Watched folders, which may themselves be replaced.
+    /// Watched folders, which may be replaced themselves.
     folders: BTreeSet<PathBuf>,
-    /// Any file with one of these extensions matters.
+    /// Files with these extensions are relevant.
     extensions: BTreeSet<String>,
 }
 
@@ -116,7 +116,7 @@ impl Names {
             .cloned()
             .chain(real)
             .filter_map(|file| file.file_name().map(ToOwned::to_owned));
-        // Kubernetes puts a new folder in the place of the link `..data`.
+        // Kubernetes replaces the link `..data`.
         Self {
             files: names.chain([OsString::from("..data")]).collect(),
             folders: folders.clone(),
@@ -125,7 +125,7 @@ impl Names {
     }
 
     fn concern(&self, event: &Event) -> bool {
-        // Reading is no change; the end of writing is.
+        // Reads are ignored. The end of a write is a change.
         if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
             return false;
         }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_put_in_place_of_another_is_a_change() {
+    async fn a_replaced_file_is_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("polling.yaml");
         std::fs::write(&file, "a").unwrap();
@@ -168,12 +168,12 @@ mod tests {
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
     }
 
-    /// Waits until a change of the folder `conf` was noticed, and then until another one is after looking again.
+    /// Waits for a change of the folder `conf`, and for another one after a new watch.
     async fn noticed_twice(conf: &Path, change: impl Fn()) {
         let mut watch = Watch::new(watched(&[&conf.join("polling.yaml")], &[conf])).unwrap();
         change();
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
-        watch.look_again().unwrap();
+        watch.rewatch().unwrap();
         std::fs::write(conf.join("polling.yaml"), "c").unwrap();
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
     }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_put_in_place_of_another_is_a_change() {
+    async fn a_replaced_folder_is_a_change() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         folder_with_a_file(&at("conf"));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_turned_to_another_folder_is_a_change() {
+    async fn a_changed_link_is_a_change() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         folder_with_a_file(&at("v1"));
@@ -211,20 +211,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_is_gone_for_a_while_is_a_change_when_it_is_back() {
+    async fn a_removed_and_restored_folder_is_a_change() {
         let root = tempfile::tempdir().unwrap();
         let conf = root.path().join("conf");
         folder_with_a_file(&conf);
         let mut watch = Watch::new(watched(&[], &[&conf])).unwrap();
         std::fs::remove_dir_all(&conf).unwrap();
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
-        watch.look_again().unwrap();
+        watch.rewatch().unwrap();
         folder_with_a_file(&conf);
         timeout(Duration::from_secs(60), watch.changed()).await.unwrap();
     }
 
     #[test]
-    fn reading_and_other_files_are_no_changes() {
+    fn reads_and_other_files_are_no_changes() {
         let names = Names::of(
             &watched(&[Path::new("/etc/x/polling.yaml")], &[]),
             &BTreeSet::new(),

@@ -1,6 +1,6 @@
 //! The section `coordination`: how agents divide shared resources.
 //!
-//! The doc comments of fields are the texts of the JSON schema and of the reference: they speak to users.
+//! The doc comments of fields are the texts of the JSON schema and the reference documentation.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -13,56 +13,55 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::duration::HumanDuration;
 use crate::size::ByteSize;
 
-/// etcd grants no shorter lease.
+/// The minimum lease that etcd grants.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
 
-/// A lease that is longer leaves resources without an owner for longer than anybody wants.
+/// The maximum lease. A longer lease would leave resources without an owner for too long.
 const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
-/// What a request to etcd may be allowed to take: agents wait so long for it before they go on without.
+/// The bounds of `request_timeout`. Agents wait for this time before they continue without etcd.
 const REQUEST_TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// What connecting may be allowed to take.
+/// The bounds of `connect_timeout`.
 const CONNECT_TIMEOUTS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
 /// How agents divide shared resources.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Coordination {
-    /// What the agents agree by. By default `etcd` where `endpoints` are named, else `local`.
+    /// The coordination backend. Default: `etcd` if `endpoints` is set, otherwise `local`.
     pub backend: Option<Backend>,
-    /// The members of the etcd cluster, as `http://HOST:PORT` or `https://HOST:PORT`. All should be named: an agent goes to another one
-    /// when one does not answer.
+    /// The members of the etcd cluster, as `http://HOST:PORT` or `https://HOST:PORT`. List all members: the agent tries another member
+    /// if one does not respond.
     #[schemars(length(max = 32))]
     pub endpoints: Vec<Endpoint>,
-    /// What the keys of the pool begin with. Agents with the same prefix are one pool.
+    /// The prefix of the pool's keys. Agents with the same prefix form one pool.
     #[schemars(length(min = 1, max = 256))]
     pub prefix: String,
-    /// Agents divide resources only with agents that have the same group prefix, as ceilometer's `partitioning_group_prefix`.
+    /// The agent shares resources only with agents that have the same group prefix, as ceilometer's `partitioning_group_prefix`.
     #[schemars(length(max = 128))]
     pub group_prefix: String,
-    /// How long after its last sign of life an agent counts as gone: at least 2s. What it left undone is taken over at the latest 1 s after
-    /// that.
+    /// The lease of an agent: after this time without a keepalive, other agents take over its units within 1 s. At least 2s.
     #[serde(deserialize_with = "lease_ttl")]
     pub lease_ttl: HumanDuration,
-    /// How long one request to etcd may take, with all attempts at all endpoints: at most half of `lease_ttl`. A plan is waited for
-    /// so long after the edge, but at least 1 s, and at most half of the interval if that is more.
+    /// The timeout of a request to etcd, including all attempts at all endpoints. At most half of `lease_ttl`. At the start of a cycle an
+    /// agent waits for a plan for this time, but at least 1 s, and at most half of the interval if that is more.
     #[serde(deserialize_with = "request_timeout")]
     pub request_timeout: HumanDuration,
-    /// How long connecting to one endpoint may take: TCP, TLS, and the check of the password.
+    /// The timeout for connecting to one endpoint: TCP, TLS and authentication.
     #[serde(deserialize_with = "connect_timeout")]
     pub connect_timeout: HumanDuration,
-    /// What is done while etcd cannot be reached.
+    /// The behavior while etcd is unreachable.
     pub on_loss: OnLoss,
-    /// A user of etcd with readwrite permission on `prefix`. Needs `password`.
+    /// The etcd user, with readwrite permission on `prefix`. Requires `password`.
     #[schemars(length(min = 1, max = 256))]
     pub user: Option<String>,
-    /// The user's password.
+    /// The password of the user.
     pub password: Option<Secret>,
-    /// For endpoints with `https`.
+    /// TLS for endpoints with `https`.
     pub tls: CoordinationTls,
-    /// The size at which etcd takes no more writes (its `--quota-backend-bytes`), for the warning at 80 %. etcd tells it from version
-    /// 3.6 on; then this is not used.
+    /// The database quota of etcd (`--quota-backend-bytes`), for the warning at 80 %. Not used with etcd 3.6 and later, which report
+    /// their quota.
     pub quota: ByteSize,
 }
 
@@ -85,38 +84,38 @@ impl Default for Coordination {
     }
 }
 
-/// What agents agree by.
+/// The coordination backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// Nothing: this agent polls every resource itself.
+    /// No coordination: this agent polls every resource itself.
     Local,
-    /// etcd: each resource is polled by one of the agents that carry it.
+    /// etcd: one of the agents with the unit polls each resource.
     Etcd,
 }
 
-/// What is done while etcd cannot be reached.
+/// The behavior while etcd is unreachable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLoss {
-    /// Shared resources are polled as they were divided last. Agents that are cut off while others are not poll beside those.
+    /// Polls shared resources by the last plan. If only some agents lose etcd, resources may be polled twice.
     #[default]
     Continue,
-    /// Shared resources are not polled.
+    /// Does not poll shared resources.
     Pause,
 }
 
-/// TLS with etcd. The files are in PEM form, and read again at each connection.
+/// TLS for etcd. The files are in PEM format, and are read again for each connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CoordinationTls {
-    /// The only authorities that are trusted; without it, those of the system.
+    /// The trusted certificate authorities. Default: those of the system.
     #[schemars(extend("format" = "path"))]
     pub ca: Option<PathBuf>,
-    /// The certificate to show to etcd, with those between it and its authority. Needs `key`.
+    /// The client certificate, with intermediate certificates. Requires `key`.
     #[schemars(extend("format" = "path"))]
     pub cert: Option<PathBuf>,
-    /// The file with the certificate's private key. Needs `cert`.
+    /// The private key of the certificate. Requires `cert`.
     #[schemars(extend("format" = "path"))]
     pub key: Option<PathBuf>,
 }
@@ -141,7 +140,7 @@ impl JsonSchema for Endpoint {
 }
 
 impl Endpoint {
-    /// The URL.
+    /// Returns the URL.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -158,24 +157,24 @@ impl TryFrom<String> for Endpoint {
             return Err("expected `http://HOST:PORT` or `https://HOST:PORT`");
         };
         if rest.contains('@') {
-            return Err("user and password stand in `coordination.user` and `coordination.password`");
+            return Err("set user and password in `coordination.user` and `coordination.password`");
         }
         if !crate::format::is_address(rest.strip_suffix('/').unwrap_or(rest)) {
-            return Err("expected a host and a port, such as `http://etcd-1:2379`");
+            return Err("expected a host and a port such as `http://etcd-1:2379`");
         }
         Ok(Self(text))
     }
 }
 
-/// A rule between the keys of the section that is broken: at which key, and what is expected.
-pub(crate) struct Broken {
+/// A violated rule between keys of the section.
+pub(crate) struct RuleViolation {
     pub(crate) key: &'static str,
     pub(crate) expected: &'static str,
 }
 
 impl Coordination {
-    /// What the agents agree by: what is configured, or what follows from whether endpoints are. An agent that was given etcd's
-    /// endpoints and polls everything itself would double what the others poll.
+    /// Returns the configured backend. Default: etcd if endpoints are set, because an agent that polls everything itself would
+    /// duplicate the samples of the other agents.
     pub fn backend(&self) -> Backend {
         self.backend.unwrap_or(if self.endpoints.is_empty() {
             Backend::Local
@@ -184,47 +183,47 @@ impl Coordination {
         })
     }
 
-    /// The rules between keys that are broken.
-    pub(crate) fn broken(&self) -> Vec<Broken> {
+    /// Returns the violated rules between keys.
+    pub(crate) fn violations(&self) -> Vec<RuleViolation> {
         let tls = &self.tls;
         let encrypted = |endpoint: &Endpoint| endpoint.0.starts_with("https:");
         let rules = [
             (
                 self.backend == Some(Backend::Etcd) && self.endpoints.is_empty(),
                 "endpoints",
-                "the backend `etcd` needs `endpoints`",
+                "the backend `etcd` requires `endpoints`",
             ),
-            // A keepalive is sent when a third of the lease is over. One that is lost must leave time for another one before the margin
-            // of a tenth at the lease's end.
+            // A keepalive is sent after a third of the lease. If it is lost, there must be time for another one before the safety
+            // margin, which is the last tenth of the lease.
             (
                 2 * self.request_timeout.0 > self.lease_ttl.0,
                 "request_timeout",
-                "expected at most half of `lease_ttl`: or else one request without an answer could cost the lease",
+                "expected at most half of `lease_ttl`, so that one lost request does not end the lease",
             ),
             (
                 self.user.is_some() && self.password.is_none(),
                 "user",
-                "`user` needs `password`",
+                "`user` requires `password`",
             ),
             (
                 self.password.is_some() && self.user.is_none(),
                 "password",
-                "`password` needs `user`",
+                "`password` requires `user`",
             ),
             (
                 tls.cert.is_some() != tls.key.is_some(),
                 "tls",
-                "`cert` and `key` go together",
+                "set both `cert` and `key`, or neither",
             ),
             (
                 *tls != CoordinationTls::default() && !self.endpoints.iter().any(encrypted),
                 "tls",
-                "`tls` needs endpoints with `https`",
+                "`tls` requires endpoints with `https`",
             ),
         ];
-        let broken = rules.into_iter().filter(|(broken, ..)| *broken);
-        broken
-            .map(|(_, key, expected)| Broken { key, expected })
+        let violated = rules.into_iter().filter(|(violated, ..)| *violated);
+        violated
+            .map(|(_, key, expected)| RuleViolation { key, expected })
             .collect()
     }
 }
@@ -243,11 +242,11 @@ fn connect_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDu
 
 fn between<'de, D: Deserializer<'de>>(
     deserializer: D,
-    (least, most): (Duration, Duration),
+    (min, max): (Duration, Duration),
     expected: &str,
 ) -> Result<HumanDuration, D::Error> {
     let duration = HumanDuration::deserialize(deserializer)?;
-    if duration.0 < least || duration.0 > most {
+    if duration.0 < min || duration.0 > max {
         return Err(serde::de::Error::custom(expected));
     }
     Ok(duration)
@@ -258,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_names_endpoints_shares_work_unless_told_otherwise() {
+    fn endpoints_select_the_etcd_backend_by_default() {
         let backend = |section: &str| serde_yaml::from_str::<Coordination>(section).unwrap().backend();
         assert_eq!(backend("{}"), Backend::Local);
         assert_eq!(backend("{endpoints: ['http://etcd:2379']}"), Backend::Etcd);

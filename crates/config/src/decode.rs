@@ -1,24 +1,24 @@
-//! From the bytes of a file to text: UTF-8 only, and nothing that YAML does not allow.
+//! Decodes the bytes of a file: UTF-8 without characters that YAML forbids.
 
 use std::ops::Range;
 
 use crate::problem::Problem;
 
-/// Why bytes are no text, with a lossy text to show the place in.
+/// An error of a file's encoding, with a lossy text for the excerpt.
 #[derive(Debug)]
-pub(crate) struct NotText {
+pub(crate) struct DecodeError {
     pub(crate) problem: Problem,
     pub(crate) title: String,
     pub(crate) help: &'static str,
-    /// As much of the file as can be shown, and where in it.
+    /// A part of the file, and the position of the error in it.
     pub(crate) shown: Option<(String, Range<usize>)>,
     pub(crate) label: String,
 }
 
-/// The text, without a byte order mark in front.
-pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, NotText> {
+/// Decodes a text, without its byte order mark.
+pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, DecodeError> {
     if let Some(encoding) = wide(&bytes) {
-        return Err(NotText {
+        return Err(DecodeError {
             problem: Problem::Encoding,
             title: format!("the file is {encoding}, not UTF-8"),
             help: "save it as UTF-8",
@@ -38,20 +38,20 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, NotText> {
         .find(|(_, character)| is_forbidden(*character))
     {
         None => Ok(text),
-        Some((offset, character)) => Err(NotText {
+        Some((offset, character)) => Err(DecodeError {
             problem: Problem::ControlCharacter,
             title: format!(
                 "the file contains the control character U+{:04X}",
                 u32::from(character)
             ),
-            help: "remove it; in text between double quotation marks it can be written as an escape",
+            help: "remove it, or write it as an escape between double quotation marks",
             shown: Some((text, offset..offset + character.len_utf8())),
             label: "here".to_owned(),
         }),
     }
 }
 
-/// UTF-16 and UTF-32, by their byte order marks or by the zero bytes of ASCII characters.
+/// Detects UTF-16 and UTF-32 by their byte order marks or by the zero bytes of ASCII characters.
 fn wide(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
@@ -64,14 +64,14 @@ fn wide(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn not_utf8(bytes: &[u8], valid: usize) -> NotText {
+fn not_utf8(bytes: &[u8], valid: usize) -> DecodeError {
     let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default()).into_owned();
     let start = if before.starts_with('\u{feff}') {
         '\u{feff}'.len_utf8()
     } else {
         0
     };
-    // The rest of the line is enough to show the place.
+    // The excerpt ends with the line.
     let after = bytes.get(valid..).unwrap_or_default();
     let after = after.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let text = format!(
@@ -79,7 +79,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> NotText {
         before.get(start..).unwrap_or_default(),
         String::from_utf8_lossy(after)
     );
-    // Replaced byte by byte, so that places stay the same.
+    // Replacements have the same length, so that positions do not change.
     let visible = |c: char| {
         if is_forbidden(c) {
             "?".repeat(c.len_utf8())
@@ -91,7 +91,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> NotText {
     let offset = valid - start;
     let byte = bytes.get(valid).copied().unwrap_or_default();
     let latin = char::from(byte);
-    NotText {
+    DecodeError {
         problem: Problem::Encoding,
         title: format!("the file is not UTF-8: byte {valid} is 0x{byte:02X}"),
         help: "save the file as UTF-8",
@@ -104,7 +104,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> NotText {
     }
 }
 
-/// What YAML allows in no place.
+/// Returns whether YAML forbids the character.
 fn is_forbidden(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' | '\u{85}' => false,
@@ -118,11 +118,11 @@ mod tests {
     use super::*;
 
     fn title(bytes: &[u8]) -> String {
-        decode(bytes.to_vec()).map_or_else(|not| not.title, |text| format!("text {text:?}"))
+        decode(bytes.to_vec()).map_or_else(|error| error.title, |text| format!("text {text:?}"))
     }
 
     #[test]
-    fn bytes_become_text_or_a_clear_error() {
+    fn bytes_are_decoded_or_rejected() {
         assert_eq!(title("ä: 1\n".as_bytes()), "text \"ä: 1\\n\"");
         assert_eq!(title(b"\xef\xbb\xbfa: 1"), "text \"a: 1\"");
         assert_eq!(title(b"\xff\xfea\0"), "the file is UTF-16, not UTF-8");

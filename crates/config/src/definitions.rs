@@ -1,4 +1,4 @@
-//! What is wrong with definitions that plugin families read from files: shown as what is wrong with the configuration is.
+//! Diagnostics of definitions that plugin families read from files.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::options::{OptionsOf, option_place};
 use crate::problem::Problem;
 use crate::redact::{Redaction, Words, by_lines, looks_secret};
 
-/// Shows what families found wrong with their definitions. With `strict`, a definition that an agent would set aside is an
-/// error.
+/// Converts the problems that families found in their definitions. With `strict`, a rejected definition is an error instead of a
+/// warning.
 ///
 /// # Errors
 ///
-/// All that is wrong, where something is an error; else the warnings.
+/// All errors and warnings, if there is an error. Otherwise returns the warnings.
 pub fn definitions(
     loaded: &Loaded,
     expanded: &Expanded,
@@ -50,7 +50,7 @@ pub fn definitions(
                 let of = OptionsOf::Family(problem.family.to_owned());
                 of_options.add(finding.at(option_place(loaded, &of, option).1, label));
             }
-            // A place that later versions of the interface know.
+            // A location kind of a later version of the interface.
             _ => of_options.add(finding),
         }
     }
@@ -73,16 +73,16 @@ pub fn definitions(
 fn finding(problem: &DefinitionProblem, strict: bool) -> Finding {
     let title = problem.title();
     let finding = match problem.severity {
-        ProblemSeverity::SetAside if strict => Finding::error(Problem::DefinitionSetAside, title)
-            .note("an agent that runs sets this definition aside, and uses the others"),
-        ProblemSeverity::SetAside => Finding::warning(Problem::DefinitionSetAside, title)
-            .note("this definition is set aside; the others are used"),
+        ProblemSeverity::SetAside if strict => Finding::error(Problem::DefinitionRejected, title)
+            .note("a running agent does not use this definition, and uses the others"),
+        ProblemSeverity::SetAside => Finding::warning(Problem::DefinitionRejected, title)
+            .note("this definition is not used; the others are"),
         ProblemSeverity::Error => Finding::error(Problem::BadDefinition, title),
     };
     finding.help(problem.help.as_deref())
 }
 
-/// The files that something is wrong with.
+/// The files with problems.
 struct Files<'a> {
     expanded: &'a Expanded,
     words: &'a Words,
@@ -119,7 +119,7 @@ impl Files<'_> {
     }
 }
 
-/// The bytes that a location means. A line that is not there means the file as a whole.
+/// Returns the byte range of a location, or `None` if the line does not exist.
 fn span(text: &str, location: &Location) -> Option<Range<usize>> {
     let (line, column) = (location.line()?, location.column()?);
     let mut start = 0;
@@ -141,18 +141,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_counted_in_characters_and_bounded_by_their_line() {
+    fn columns_count_characters_and_end_with_the_line() {
         let file = Location::file(Path::new("a.yaml"));
         let text = "name: x\nunit: °C # °F\nlast";
-        let meant = |line, column, length| {
-            span(text, &file.at(line, column, length)).map(|span| text.get(span).unwrap_or("torn"))
+        let located = |line, column, length| {
+            span(text, &file.at(line, column, length)).map(|span| text.get(span).unwrap_or("split"))
         };
-        assert_eq!(meant(1, 7, 1), Some("x"));
-        assert_eq!(meant(2, 7, 2), Some("°C"));
-        assert_eq!(meant(2, 12, 100), Some("°F"));
-        assert_eq!(meant(3, 1, 4), Some("last"));
-        assert_eq!(meant(3, 99, 4), Some(""));
-        assert_eq!(meant(9, 1, 1), None);
+        assert_eq!(located(1, 7, 1), Some("x"));
+        assert_eq!(located(2, 7, 2), Some("°C"));
+        assert_eq!(located(2, 12, 100), Some("°F"));
+        assert_eq!(located(3, 1, 4), Some("last"));
+        assert_eq!(located(3, 99, 4), Some(""));
+        assert_eq!(located(9, 1, 1), None);
         assert_eq!(span(text, &file), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Errors and warnings as people see them: file, line, column, the offending text underlined, and a way out.
+//! Errors and warnings of a configuration: file, line, column, an excerpt and a fix.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,72 +9,72 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Snippet};
 
 use crate::problem::Problem;
 
-/// More errors than this are counted, not shown.
+/// The maximum number of shown errors. Further errors are counted.
 pub const MAX_SHOWN: usize = 100;
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// It can be used, and something about it is probably not what was meant.
+    /// The configuration can be used, but probably contains a mistake.
     Warning,
 }
 
-/// One thing about a configuration, safe to show: secrets were taken out when it was made.
+/// A diagnostic of a configuration. Secrets are masked when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub(crate) problem: Problem,
     pub(crate) severity: Severity,
     pub(crate) title: String,
-    /// The place it is about comes first.
+    /// The primary location comes first.
     pub(crate) excerpts: Vec<Excerpt>,
     pub(crate) notes: Vec<String>,
     pub(crate) help: Option<String>,
 }
 
-/// A line of a file, with a part of it marked.
+/// An excerpt of a file with marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt {
     pub(crate) file: PathBuf,
-    /// None where the file as a whole is meant.
+    /// `None` for the file as a whole.
     pub(crate) line: Option<Line>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Counted from 1.
+    /// The line number, counted from 1.
     pub(crate) number: usize,
-    /// In characters, counted from 1.
+    /// The column in characters, counted from 1.
     pub(crate) column: usize,
-    /// The line as it may be shown.
+    /// The masked text of the line.
     pub(crate) text: String,
-    /// What is underlined, in bytes of `text`, with what is said about it.
+    /// The underlined ranges in bytes of `text`, with their labels.
     pub(crate) marks: Vec<(Range<usize>, String)>,
 }
 
 impl Diagnostic {
-    /// What kind of problem it is.
+    /// Returns the kind of problem.
     pub fn problem(&self) -> Problem {
         self.problem
     }
 
-    /// How bad it is.
+    /// Returns the severity.
     pub fn severity(&self) -> Severity {
         self.severity
     }
 
-    /// What is wrong, in one line.
+    /// Returns the title, which is one line.
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// The file, if it is about one.
+    /// Returns the file, if there is one.
     pub fn file(&self) -> Option<&Path> {
         self.excerpts.first().map(|excerpt| excerpt.file.as_path())
     }
 
-    /// Line and column, both counted from 1, the column in characters; if it is about a certain place.
+    /// Returns the line and the column in characters, both counted from 1, if the diagnostic has a location.
     pub fn place(&self) -> Option<(usize, usize)> {
         self.excerpts
             .first()?
@@ -83,7 +83,7 @@ impl Diagnostic {
             .map(|line| (line.number, line.column))
     }
 
-    /// The whole message of several lines, without a line break at its end; `color` for terminals.
+    /// Renders the full message without a trailing line break. `color` is for terminals.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color {
             Renderer::styled()
@@ -120,7 +120,7 @@ impl Diagnostic {
         without_empty_origins(&renderer.render(&[group]))
     }
 
-    /// The message in one line, for logs: `polling.yaml:3:5: unknown key`.
+    /// Returns the message in one line, for logs: `polling.yaml:3:5: unknown key`.
     pub fn one_line(&self) -> String {
         let mut line = String::new();
         if let Some(file) = self.file() {
@@ -135,11 +135,11 @@ impl Diagnostic {
     }
 }
 
-/// Takes out the ` ::: ` that the renderer puts between an origin and its snippet. (The snippet has no path of its own, because
-/// the renderer would count columns in the line as it is shown, not as it is written.)
+/// Removes the ` ::: ` that the renderer adds between an origin and its snippet. (The snippet has no path, because the renderer would
+/// count columns in the masked line.)
 fn without_empty_origins(rendered: &str) -> String {
     let is_empty_origin = |line: &&str| {
-        // Without the escape sequences of colours: ESC [ ... m.
+        // Ignores color sequences: ESC [ ... m.
         let mut parts = line.split('\u{1b}');
         let first = parts.next().unwrap_or_default().to_owned();
         let visible = parts.fold(first, |text, part| {
@@ -160,7 +160,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Why a configuration cannot be used: everything that is wrong with it, in the order of the files.
+/// All errors of a configuration, in the order of the files.
 #[derive(Clone, Debug)]
 pub struct ConfigErrors {
     pub(crate) errors: Vec<Diagnostic>,
@@ -169,22 +169,22 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// The errors; at least one, at most [`MAX_SHOWN`].
+    /// Returns the errors: at least one, at most [`MAX_SHOWN`].
     pub fn errors(&self) -> &[Diagnostic] {
         &self.errors
     }
 
-    /// What was noticed beside the errors.
+    /// Returns the warnings.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
-    /// How many more errors there are.
+    /// Returns the number of further errors.
     pub fn omitted(&self) -> usize {
         self.omitted
     }
 
-    /// All messages with blank lines between them, warnings first, without a line break at the end.
+    /// Renders all messages with blank lines between them, warnings first, without a trailing line break.
     pub fn render(&self, color: bool) -> String {
         let mut parts: Vec<String> = self
             .warnings

@@ -1,3 +1,3 @@
-//! Durations as people write them, as the options of plugins have them too.
+//! Durations in configuration files.
 
 pub use nephoscope_plugin::{DurationError, HumanDuration, MAX_DURATION};

@@ -1,4 +1,4 @@
-//! The JSON schema of the whole file, for editors: it completes keys and shows what they mean.
+//! The JSON schema of the whole file, for completion and documentation in editors.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -9,32 +9,32 @@ use crate::duration::HumanDuration;
 use crate::load::Schemas;
 use crate::sections::{Agent, Notifier};
 
-/// An entry of `sources`. Only the schema is made of this: what is accepted is decided where sources are read.
+/// An entry of `sources`. It only defines the schema; the `sources` module reads and checks sources.
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 struct SourceItem {
-    /// A label for people; it need not be unique.
+    /// A label for people. It need not be unique.
     name: String,
-    /// How often to poll: a number of seconds or a duration such as `5m`. Exactly one of `interval` and `cron`.
+    /// The polling interval: a number of seconds, or a duration such as `5m`. Exactly one of `interval` and `cron` is required.
     interval: Option<HumanDuration>,
-    /// When to poll, as a cron expression with seconds: `"0 */5 * * * *"`.
+    /// The polling schedule as a cron expression with seconds: `"0 */5 * * * *"`.
     cron: Option<String>,
-    /// The time zone of `cron`, such as `Europe/Prague`. Default: `UTC`.
+    /// The time zone of `cron`, for example `Europe/Prague`. Default: `UTC`.
     time_zone: Option<String>,
-    /// How long after whole multiples of the interval to poll. Default: 0.
+    /// The offset of polls from whole multiples of the interval. Default: 0.
     offset: Option<HumanDuration>,
-    /// Which meters to poll: names, patterns with `*`, `?` and `[...]`, and exclusions that begin with `!`.
+    /// The meters to poll: names, patterns with `*`, `?` and `[...]`, and exclusions that begin with `!`.
     #[schemars(length(min = 1))]
     meters: Vec<String>,
-    /// Resources that are given here, handed to every pollster.
+    /// Static resources, which are passed to every pollster.
     resources: Option<Vec<Value>>,
-    /// Discoveries that take the place of each pollster's own: `NAME` or `NAME://PARAMETER`.
+    /// Discoveries to use instead of each pollster's default: `NAME` or `NAME://PARAMETER`.
     discovery: Option<Vec<String>>,
-    /// How agents divide the resources. Default: what each discovery declares.
+    /// How agents divide the resources. Default: as each discovery declares.
     partition: Option<Partition>,
-    /// How long a pollster run may stay without a result.
+    /// The timeout of a pollster run without a result.
     timeout: Option<HumanDuration>,
-    /// Accepted for ceilometer's sake, never evaluated.
+    /// Accepted for compatibility with ceilometer. It has no effect.
     #[schemars(extend("deprecated" = true))]
     group_id_coordination_expression: Option<Value>,
 }
@@ -43,13 +43,13 @@ struct SourceItem {
 #[serde(rename_all = "lowercase")]
 #[allow(dead_code, reason = "only its schema is used")]
 enum Partition {
-    /// Each resource has an owner.
+    /// Agents divide single resources.
     Resource,
-    /// A whole listing has an owner.
+    /// One agent polls all resources of a discovery.
     Listing,
 }
 
-/// The JSON schema (draft 2020-12) of a configuration file, with the options of the given plugin families and publishers.
+/// Returns the JSON schema (draft 2020-12) of a configuration file, with the options of these plugin families and publishers.
 pub fn schema(families: &Schemas, publishers: &Schemas) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let agent = subschema::<Agent>(&mut generator);
@@ -90,7 +90,7 @@ pub fn schema(families: &Schemas, publishers: &Schemas) -> Value {
         "description": "The configuration of Nephoscope.",
         "type": "object",
         "properties": {
-            "sources": { "description": "What is polled.", "type": "array", "items": source },
+            "sources": { "description": "The sources to poll.", "type": "array", "items": source },
             "agent": agent,
             "coordination": coordination,
             "notifier": notifier,
@@ -109,7 +109,7 @@ fn subschema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().into()
 }
 
-/// Moves the definitions of a schema of its own under a name of its own among those of the whole.
+/// Moves the definitions of a separate schema to the definitions of the whole, with `name` as prefix.
 fn rooted(mut schema: Value, name: &str, definitions: &mut Map<String, Value>) -> Value {
     let own = schema.as_object_mut().and_then(|schema| {
         schema.remove("$schema");
@@ -150,7 +150,7 @@ mod tests {
     use crate::schema::unsupported;
 
     #[test]
-    fn our_schemas_use_only_keywords_that_are_checked() {
+    fn our_schemas_use_only_supported_keywords() {
         assert_eq!(
             unsupported(&schema(&Schemas::new(), &Schemas::new())),
             Vec::<String>::new()
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn plugins_bring_their_definitions_along() {
+    fn definitions_of_plugin_schemas_are_moved() {
         let family = json!({
             "$schema": "x", "type": "object", "properties": {"mode": {"$ref": "#/$defs/Mode"}},
             "$defs": {"Mode": {"enum": ["a"]}}

@@ -1,4 +1,4 @@
-//! Placeholders in our own sections: `${env:NAME}` and `${file:PATH}`, so that no secret need stand in a configuration file.
+//! Placeholders in sections: `${env:NAME}` and `${file:PATH}`, so that configuration files need not contain secrets.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::path::ValuePath;
 use crate::problem::Problem;
 use crate::redact::Words;
 
-/// No secret file is larger, in bytes.
+/// The maximum size of a secret file in bytes.
 pub const MAX_SECRET_FILE: u64 = 64 * 1024;
 
-/// Looks up an environment variable.
+/// A function that looks up an environment variable.
 pub type Variables = fn(&str) -> Option<OsString>;
 
 pub(crate) struct Expander<'a> {
@@ -22,12 +22,12 @@ pub(crate) struct Expander<'a> {
     pub(crate) document: usize,
     pub(crate) variables: Variables,
     pub(crate) findings: &'a mut Findings,
-    /// What placeholders stood for is added to these.
+    /// The values of placeholders are added to these.
     pub(crate) words: &'a mut Words,
 }
 
 impl Expander<'_> {
-    /// Replaces the placeholders in all texts of the value; those that cannot be replaced become findings.
+    /// Replaces the placeholders in all texts of the value. Errors become findings.
     pub(crate) fn expand(&mut self, value: &mut Value, path: &mut ValuePath) {
         match value {
             Value::String(text) if text.contains("${") => *text = self.text(text, path),
@@ -80,14 +80,14 @@ impl Expander<'_> {
         }
         expanded.push_str(rest);
         if failed {
-            // Whatever else is wrong with what is left of the value is not worth telling.
+            // Other errors of this value would be consequences of this one.
             self.findings
-                .mute(Place::of(self.documents, self.document, path, Part::Value));
+                .suppress(Place::of(self.documents, self.document, path, Part::Value));
         }
         expanded
     }
 
-    /// Where the placeholder stands, or the whole value if the text is written another way (with escapes).
+    /// Returns the location of the placeholder, or of the whole value if the text contains escapes.
     fn place(&self, placeholder: &str, path: &ValuePath) -> Place {
         let written = self.documents.get(self.document).and_then(|document| {
             let value = document.find(path).filter(|found| found.exact)?.value;
@@ -117,7 +117,7 @@ impl Expander<'_> {
             Some(("file", path)) if !path.is_empty() => self.file(Path::new(path)),
             _ => Err((
                 Problem::Placeholder,
-                "a placeholder of an unknown kind".to_owned(),
+                "unknown kind of placeholder".to_owned(),
                 Some(form),
             )),
         }
@@ -136,7 +136,7 @@ impl Expander<'_> {
     }
 
     fn file(&self, path: &Path) -> Result<String, (Problem, String, Option<String>)> {
-        // Beside the configuration file, wherever the agent was started.
+        // Paths are relative to the folder of the configuration file.
         let folder = self
             .documents
             .get(self.document)

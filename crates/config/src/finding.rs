@@ -1,4 +1,4 @@
-//! What the checks find, and its way to a diagnostic: places become lines, secrets are taken out, all are put in order.
+//! Findings of the checks, and their conversion to diagnostics: with lines, without secrets, and sorted.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,25 +12,25 @@ use crate::position::{Found, Tree};
 use crate::problem::Problem;
 use crate::redact::{Redaction, Words};
 
-/// Findings beyond this number are counted only.
-const MAX_KEPT: usize = 1_000;
+/// The maximum number of stored findings. Further findings are counted.
+const MAX_FINDINGS: usize = 1_000;
 
-/// Of a longer line only the part around the mark is shown (bytes before it, and from its start on).
+/// The maximum excerpt of a long line: bytes before the mark, and bytes from its start.
 const BEFORE: usize = 100;
 const FROM: usize = 200;
 
-/// Stands for the parts of a line that are not shown.
+/// The replacement for the hidden parts of a line.
 const CUT: &str = " ... ";
 
-/// A file that was read, or the built-in text. It has no `Debug`: the text may hold secrets.
+/// A file, or the built-in text. It has no `Debug`, because the text may contain secrets.
 pub(crate) struct Document {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
-    /// None if the parser that tells positions could not read the text.
+    /// `None` if the parser with positions could not read the text.
     pub(crate) tree: Option<Tree>,
     /// The top-level keys.
     pub(crate) values: Map<String, Value>,
-    /// Made when the whole configuration is known.
+    /// Set when the whole configuration is known.
     pub(crate) redaction: Redaction,
 }
 
@@ -49,18 +49,18 @@ fn line_of(text: &str, offset: usize) -> usize {
         .count()
 }
 
-/// Which part of an entry is meant.
+/// The part of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Key,
     Value,
 }
 
-/// A place in one of the documents.
+/// A location in one of the documents.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     document: usize,
-    /// None for the document as a whole.
+    /// `None` for the document as a whole.
     span: Option<(usize, usize)>,
 }
 
@@ -76,7 +76,7 @@ impl Place {
         }
     }
 
-    /// Of a value, or of the key that it stands under.
+    /// Returns the location of a value or of its key.
     pub(crate) fn of(documents: &[Document], document: usize, path: &ValuePath, part: Part) -> Self {
         let Some(found) = documents.get(document).and_then(|document| document.find(path)) else {
             return Self::whole(document);
@@ -89,13 +89,13 @@ impl Place {
     }
 }
 
-/// Something that a check found.
+/// A finding of a check.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) problem: Problem,
     pub(crate) severity: Severity,
     pub(crate) title: String,
-    /// None if it is about no file.
+    /// `None` if no file is concerned.
     pub(crate) place: Option<Place>,
     pub(crate) label: String,
     pub(crate) also: Vec<(Place, String)>,
@@ -146,33 +146,33 @@ impl Finding {
     }
 }
 
-/// All findings so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    kept: Vec<Finding>,
+    findings: Vec<Finding>,
     errors: usize,
     omitted: usize,
-    muted: BTreeSet<Place>,
+    suppressed: BTreeSet<Place>,
 }
 
 impl Findings {
-    /// From now on nothing is added about this very place: what is wrong with it has been said.
-    pub(crate) fn mute(&mut self, place: Place) {
-        self.muted.insert(place);
+    /// Ignores further findings at this location, which already has one.
+    pub(crate) fn suppress(&mut self, place: Place) {
+        self.suppressed.insert(place);
     }
 
     pub(crate) fn add(&mut self, finding: Finding) {
         if finding
             .place
             .as_ref()
-            .is_some_and(|place| self.muted.contains(place))
+            .is_some_and(|place| self.suppressed.contains(place))
         {
             return;
         }
         let error = finding.severity == Severity::Error;
         self.errors += usize::from(error);
-        if self.kept.len() < MAX_KEPT {
-            self.kept.push(finding);
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
         } else {
             self.omitted += usize::from(error);
         }
@@ -182,26 +182,26 @@ impl Findings {
         self.errors > 0
     }
 
-    /// The errors and the warnings in the order of their places, and how many errors were left out.
+    /// Returns the errors and the warnings, sorted by location, and the number of omitted errors.
     pub(crate) fn finish(
         mut self,
         documents: &[Document],
         words: &Words,
     ) -> (Vec<Diagnostic>, Vec<Diagnostic>, usize) {
-        self.kept.sort_by(|a, b| a.place.cmp(&b.place));
+        self.findings.sort_by(|a, b| a.place.cmp(&b.place));
         let (errors, warnings): (Vec<_>, Vec<_>) = self
-            .kept
+            .findings
             .into_iter()
             .partition(|finding| finding.severity == Severity::Error);
         let omitted = self.omitted + errors.len().saturating_sub(MAX_SHOWN);
-        let bake = |findings: Vec<Finding>| {
+        let diagnostics = |findings: Vec<Finding>| {
             findings
                 .into_iter()
                 .take(MAX_SHOWN)
                 .map(|finding| diagnostic(finding, documents, words))
                 .collect()
         };
-        (bake(errors), bake(warnings), omitted)
+        (diagnostics(errors), diagnostics(warnings), omitted)
     }
 }
 
@@ -211,16 +211,16 @@ fn diagnostic(finding: Finding, documents: &[Document], words: &Words) -> Diagno
     if let Some(place) = finding.place {
         let primary = documents.get(place.document);
         let line_of = |place: &Place| Some(line_around(&primary?.text, place.span?.0));
-        // What stands in the same line is shown in the same line.
-        let (beside, apart): (Vec<_>, Vec<_>) = finding.also.into_iter().partition(|(also, _)| {
+        // Locations in the same line share an excerpt.
+        let (same_line, other_lines): (Vec<_>, Vec<_>) = finding.also.into_iter().partition(|(also, _)| {
             also.document == place.document && line_of(also).is_some() && line_of(also) == line_of(&place)
         });
         let marks = std::iter::once((place, finding.label))
-            .chain(beside)
+            .chain(same_line)
             .map(|(place, label)| (place, hide(label)));
         excerpts.extend(excerpt(marks.collect(), documents));
         excerpts.extend(
-            apart
+            other_lines
                 .into_iter()
                 .filter_map(|(place, label)| excerpt(vec![(place, hide(label))], documents)),
         );
@@ -235,7 +235,7 @@ fn diagnostic(finding: Finding, documents: &[Document], words: &Words) -> Diagno
     }
 }
 
-/// The excerpt with marks that all stand in the line of the first.
+/// Returns the excerpt for marks that are all in the same line.
 fn excerpt(marks: Vec<(Place, String)>, documents: &[Document]) -> Option<Excerpt> {
     let document = documents.get(marks.first()?.0.document)?;
     let spans: Option<Vec<_>> = marks
@@ -249,7 +249,7 @@ fn excerpt(marks: Vec<(Place, String)>, documents: &[Document]) -> Option<Excerp
     })
 }
 
-/// The line that the offset is in, without its break. Behind the last line it is the last.
+/// Returns the range of the line with this offset, without its line break. Offsets after the last line belong to the last line.
 fn line_around(text: &str, offset: usize) -> Range<usize> {
     let mut offset = boundary(text, offset.min(text.len()));
     if offset == text.len() && text.ends_with('\n') {
@@ -281,7 +281,7 @@ fn line(document: &Document, marks: Vec<(Range<usize>, String)>) -> Line {
     let (spans, labels): (Vec<_>, Vec<_>) = marks
         .into_iter()
         .map(|(span, label)| {
-            // A value of several lines is marked to the end of its first; blanks at the end are never meant.
+            // A value of several lines is marked to the end of its first line, without trailing blanks.
             let start = boundary(text, span.start.clamp(window.start, window.end));
             let end = boundary(text, span.end.clamp(start, window.end));
             (
@@ -306,7 +306,7 @@ fn line(document: &Document, marks: Vec<(Range<usize>, String)>) -> Line {
         .collect();
     for (mark, _) in &mut marks {
         if mark.start >= mark.end {
-            // Something has to be underlined: the character there, or the place behind the line.
+            // A mark needs at least one character: the next one, or a blank after the line.
             let next = shown
                 .get(mark.start..)
                 .and_then(|rest| rest.chars().next())

@@ -1,29 +1,29 @@
-//! The forms of text that option schemas ask for by the keyword `format`.
+//! The text formats of the `format` keyword in option schemas.
 
 use crate::duration::HumanDuration;
 use crate::size::ByteSize;
 
-/// A form of text.
+/// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// `30s`, `1h30m`.
     Duration,
     /// `64KiB`.
     Size,
-    /// Anything with a scheme: `discard:`, `file:///path`.
+    /// A text with a scheme: `discard:`, `file:///path`.
     Url,
     /// `host:port`, `[::1]:port`.
     Address,
-    /// A path of a file or folder.
+    /// The path of a file or folder.
     Path,
     /// Letters, digits, `.`, `_` and `-`.
     Identifier,
-    /// Where the admin API listens: `unix:PATH`, `tcp:HOST:PORT`, `off`.
+    /// The address of the admin API: `unix:PATH`, `tcp:HOST:PORT`, `off`.
     Admin,
 }
 
 impl Format {
-    /// By its name in a schema; `None` for names that say nothing about text (`uint32`) or that nobody here knows.
+    /// Returns the format with this name; `None` for number formats (`uint32`) and unknown names.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "duration" => Self::Duration,
@@ -37,7 +37,7 @@ impl Format {
         })
     }
 
-    /// What is expected, as part of a sentence.
+    /// Returns what is expected, as part of a sentence.
     pub(crate) fn expected(self) -> &'static str {
         match self {
             Self::Duration => "a number of seconds or a duration such as `30s` or `1h30m`",
@@ -50,7 +50,7 @@ impl Format {
         }
     }
 
-    /// The number that bounds of the schema are about, where the text stands for one: bytes, or seconds.
+    /// Returns the number to which bounds of the schema apply: bytes or seconds.
     pub(crate) fn amount(self, text: &str) -> Option<f64> {
         match self {
             Self::Duration => {
@@ -62,7 +62,7 @@ impl Format {
         }
     }
 
-    /// Such a number as people write it.
+    /// Formats such a number.
     pub(crate) fn shown(self, amount: u64) -> Option<String> {
         match self {
             Self::Duration => Some(format!("`{}`", HumanDuration::from_secs(amount))),
@@ -93,7 +93,7 @@ impl Format {
     }
 }
 
-/// The scheme of a URL, if the text is one.
+/// Returns the scheme if the text is a URL.
 pub(crate) fn scheme(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once(':')?;
     let mut letters = scheme.chars();
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_told_apart() {
+    fn texts_are_matched() {
         let cases: &[(Format, &[&str], &[&str])] = &[
             (
                 Format::Url,

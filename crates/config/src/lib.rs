@@ -1,9 +1,8 @@
-//! polling.yaml and its companions: reading, positions, validation, diagnostics.
+//! Reads, checks and explains `polling.yaml`.
 //!
-//! [`load()`] gives a [`Config`] or everything that is wrong with it; [`lint()`] compares it with what plugins there are;
-//! [`refused()`] shows where the options are that a plugin itself does not take, and [`definitions()`] what is wrong with
-//! definitions that plugins read from files;
-//! [`schema()`] describes the file to editors. Files are untrusted: all that is read is bounded, and nothing here waits.
+//! [`load()`] returns a [`Config`] or all errors. [`lint()`] compares a configuration with the available plugins. [`locate()`] locates
+//! options that a plugin rejects, and [`definitions()`] converts problems of definition files. [`schema()`] returns the JSON schema.
+//! Files are untrusted: the crate bounds what it reads, and does not block on pipes or devices.
 
 mod coordination;
 mod decode;
@@ -39,7 +38,7 @@ pub use expand::{MAX_SECRET_FILE, Variables};
 pub use lint::{Known, lint};
 pub use load::{LoadRequest, Loaded, MAX_FILE, MAX_FOLDER, Schemas, SearchPlaces, load};
 pub use near::nearest;
-pub use options::{OptionsOf, RefusedOption, refused};
+pub use options::{OptionError, OptionsOf, locate};
 pub use path::{Segment, ValuePath};
 pub use position::{MAX_DEPTH, MAX_VALUES};
 pub use problem::Problem;

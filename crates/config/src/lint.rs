@@ -1,4 +1,4 @@
-//! What a configuration asks for that the plugins at hand do not have.
+//! Warnings about names that no available plugin has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use crate::near::nearest;
 use crate::path::ValuePath;
 use crate::problem::Problem;
 
-/// What the plugins of a program have.
+/// The names of the available plugins.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The names of discoveries by namespace.
     pub discoveries: BTreeMap<String, BTreeSet<String>>,
-    /// The names of meters, aliases too, by namespace.
+    /// The names of meters and their aliases by namespace.
     pub meters: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -30,8 +30,8 @@ impl Known {
     }
 }
 
-/// Compares a configuration with what the plugins have. Namespaces, meters and discoveries that do not exist are warnings: a
-/// `polling.yaml` is often shared by agents that load different namespaces, and ceilometer ignores them.
+/// Compares a configuration with the available plugins. Unknown namespaces, meters and discoveries are warnings: agents with different
+/// namespaces often share a `polling.yaml`, and ceilometer ignores unknown names.
 pub fn lint(loaded: &Loaded, known: &Known) -> Vec<Diagnostic> {
     let mut linter = Linter {
         loaded,
@@ -68,7 +68,7 @@ impl<'a> Linter<'a> {
         let namespaces = self.known.namespaces();
         let path = ValuePath::top().at("agent").at("namespaces");
         for (index, namespace) in self.loaded.config.agent.namespaces.iter().enumerate() {
-            // The defaults are ceilometer's, and nobody wrote them.
+            // The default namespaces are not checked.
             let written = self.loaded.namespaces_given || self.loaded.sections.contains_key("agent");
             if namespaces.contains(namespace.as_str()) || !written {
                 continue;
@@ -84,11 +84,15 @@ impl<'a> Linter<'a> {
             } else {
                 self.place("agent", &path.at(index))
             };
-            self.add(finding.help(near), place, "nothing is loaded for this");
+            self.add(
+                finding.help(near),
+                place,
+                "no plugin is loaded for this namespace",
+            );
         }
     }
 
-    /// What publishers select and nobody has.
+    /// Checks the selectors of publishers.
     fn publishers(&mut self) {
         let loaded = self.loaded;
         let sources: BTreeSet<&str> = loaded
@@ -100,17 +104,17 @@ impl<'a> Linter<'a> {
         let namespaces = self.known.namespaces();
         for (index, publisher) in loaded.config.notifier.publishers.iter().enumerate() {
             let path = ValuePath::top().at("notifier").at("publishers").at(index);
-            for (place, name) in publisher.sources.iter().flatten().enumerate() {
+            for (item, name) in publisher.sources.iter().flatten().enumerate() {
                 if !sources.contains(name.as_str()) {
-                    let title = format!("no source is called `{name}`");
-                    let place = self.place("notifier", &path.at("sources").at(place));
+                    let title = format!("no source has the name `{name}`");
+                    let place = self.place("notifier", &path.at("sources").at(item));
                     self.not_selected(Problem::UnknownSource, title, name, &sources, place);
                 }
             }
-            for (place, name) in publisher.namespaces.iter().flatten().enumerate() {
+            for (item, name) in publisher.namespaces.iter().flatten().enumerate() {
                 if !namespaces.contains(name.as_str()) {
                     let title = format!("no plugin has the namespace `{name}`");
-                    let place = self.place("notifier", &path.at("namespaces").at(place));
+                    let place = self.place("notifier", &path.at("namespaces").at(item));
                     self.not_selected(Problem::UnknownNamespace, title, name, &namespaces, place);
                 }
             }
@@ -127,7 +131,7 @@ impl<'a> Linter<'a> {
     ) {
         let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
         let finding = Finding::warning(problem, title).help(near);
-        self.add(finding, place, "this selects nothing for the publisher");
+        self.add(finding, place, "this selects no samples for the publisher");
     }
 
     fn sources(&mut self) {
@@ -136,38 +140,38 @@ impl<'a> Linter<'a> {
         let loaded = self.loaded;
         for (index, source) in loaded.config.sources.iter().enumerate() {
             let path = ValuePath::top().at("sources").at(index);
-            let mut told = false;
-            for (place, text) in source.meters.patterns().iter().enumerate() {
+            let mut reported = false;
+            for (item, text) in source.meters.patterns().iter().enumerate() {
                 let pattern = Pattern::compile(text);
                 if text.starts_with('!') || !pattern.is_literal() || meters.loaded.contains(text.as_str()) {
                     continue;
                 }
-                told = true;
-                let title = format!("no meter is called `{text}`");
+                reported = true;
+                let title = format!("no meter has the name `{text}`");
                 let finding = meters.unknown(Problem::UnknownMeter, title, text);
-                let place = self.place("sources", &path.at("meters").at(place));
+                let place = self.place("sources", &path.at("meters").at(item));
                 self.add(finding, place, "this matches no meter");
             }
-            if !told && !meters.loaded.iter().any(|name| source.meters.matches(name)) {
+            if !reported && !meters.loaded.iter().any(|name| source.meters.matches(name)) {
                 let title = format!("`meters` of source `{}` match no meter", source.name);
                 let finding = meters.nothing(title, |name| source.meters.matches(name));
                 let place = self.place("sources", &path.at("meters").at(0));
-                self.add(finding, place, "nothing is polled for this source");
+                self.add(finding, place, "the source polls no meters");
             }
-            for (place, url) in source.discovery.iter().enumerate() {
+            for (item, url) in source.discovery.iter().enumerate() {
                 if discoveries.loaded.contains(url.name()) {
                     continue;
                 }
-                let title = format!("no discovery is called `{}`", url.name());
+                let title = format!("no discovery has the name `{}`", url.name());
                 let finding = discoveries.unknown(Problem::UnknownDiscovery, title, url.name());
-                let place = self.place("sources", &path.at("discovery").at(place));
-                self.add(finding, place, "this lists no resources");
+                let place = self.place("sources", &path.at("discovery").at(item));
+                self.add(finding, place, "this returns no resources");
             }
         }
     }
 }
 
-/// Names, those of loaded namespaces apart.
+/// The known names, and those of loaded namespaces.
 struct Names<'a> {
     by_namespace: &'a BTreeMap<String, BTreeSet<String>>,
     loaded: BTreeSet<&'a str>,

@@ -1,9 +1,9 @@
-//! Near matches: what somebody may have meant.
+//! Suggestions for misspelled names.
 
-/// Longer texts are no typing errors, and comparing them takes long.
+/// The maximum length of a compared text. Longer texts are not typing errors, and comparing them is slow.
 const MAX_LENGTH: usize = 64;
 
-/// The candidate that is closest to `word`, if one is close enough to be meant: a third of its letters may differ.
+/// Returns the candidate that is most similar to `word`. At most a third of its letters may differ.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.is_empty() || word.len() > MAX_LENGTH {
         return None;
@@ -16,7 +16,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             let limit = (candidate.chars().count() / 3)
                 .max(1)
                 .min(length.saturating_sub(1));
-            // Comparing takes long; lengths alone rule most out.
+            // The difference of lengths excludes most candidates without a comparison.
             if candidate.chars().count().abs_diff(length) > limit {
                 return None;
             }
@@ -27,7 +27,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Upper and lower case, `-` and `_` are mistaken for one another.
+/// Normalizes case, `-` and `_`.
 fn fold(text: &str) -> String {
     text.to_lowercase().replace('-', "_")
 }
@@ -37,7 +37,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn finds_what_was_meant() {
+    fn the_nearest_candidate_is_found() {
         let keys = ["interval", "meters", "resources", "discovery", "name"];
         assert_eq!(nearest("intervall", keys), Some("interval"));
         assert_eq!(nearest("Meters", keys), Some("meters"));

@@ -1,4 +1,4 @@
-//! What plugins and publishers find wrong with their options, and where in the files it stands.
+//! Locates options that plugins and publishers reject.
 
 use serde_json::Value;
 
@@ -8,36 +8,36 @@ use crate::load::Loaded;
 use crate::path::{Segment, ValuePath};
 use crate::problem::Problem;
 
-/// Whose options they are.
+/// The owner of options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionsOf {
-    /// A plugin family's: what stands under its name in `plugins`.
+    /// A plugin family, with its name in `plugins`.
     Family(String),
-    /// A publisher's: which of `notifier.publishers`, counted from 0.
+    /// A publisher, with its index in `notifier.publishers`.
     Publisher(usize),
 }
 
-/// An option that passed its schema, and that the plugin or publisher itself does not take.
+/// An error of an option that passed its schema, and that the plugin or publisher rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedOption {
-    /// Whose it is.
+pub struct OptionError {
+    /// The owner.
     pub of: OptionsOf,
-    /// Which option, as in `tokens[0].name`; `.` for all of them.
+    /// The path of the option, for example `tokens[0].name`; `.` for all options.
     pub option: String,
-    /// What is wrong with it.
+    /// The error.
     pub message: String,
 }
 
-/// Finds the places of options that were refused; at least one. What stands nowhere is shown at what it would stand in.
-pub fn refused(loaded: &Loaded, options: &[RefusedOption]) -> ConfigErrors {
+/// Locates rejected options, of which there is at least one. A missing option is shown at its nearest parent.
+pub fn locate(loaded: &Loaded, options: &[OptionError]) -> ConfigErrors {
     let mut findings = Findings::default();
     for option in options {
         let label = match &option.of {
-            OptionsOf::Family(_) => "the plugin does not take this",
-            OptionsOf::Publisher(_) => "the publisher does not take this",
+            OptionsOf::Family(_) => "rejected by the plugin",
+            OptionsOf::Publisher(_) => "rejected by the publisher",
         };
         let (path, place) = option_place(loaded, &option.of, &option.option);
-        let title = format!("`{path}` cannot be used: {}", option.message);
+        let title = format!("`{path}` is invalid: {}", option.message);
         findings.add(Finding::error(Problem::BadValue, title).at(place, label));
     }
     let (errors, warnings, omitted) = findings.finish(&loaded.documents, &loaded.words);
@@ -48,7 +48,7 @@ pub fn refused(loaded: &Loaded, options: &[RefusedOption]) -> ConfigErrors {
     }
 }
 
-/// An option's path from the top, and its place.
+/// Returns the path of an option from the top level, and its location.
 pub(crate) fn option_place(loaded: &Loaded, of: &OptionsOf, option: &str) -> (ValuePath, Place) {
     let (section, top) = match of {
         OptionsOf::Family(family) => ("plugins", ValuePath::top().at("plugins").at(family.as_str())),
@@ -62,7 +62,7 @@ pub(crate) fn option_place(loaded: &Loaded, of: &OptionsOf, option: &str) -> (Va
     (path, place)
 }
 
-/// The place of the longest part of the path that is in the file.
+/// Returns the location of the longest prefix of the path that exists in the file.
 fn place(loaded: &Loaded, section: &str, path: &ValuePath) -> Place {
     let document = loaded.sections.get(section).copied().unwrap_or_default();
     let mut written = ValuePath::top();
@@ -82,15 +82,15 @@ fn place(loaded: &Loaded, section: &str, path: &ValuePath) -> Place {
     }
     let part = match here {
         None => return Place::whole(document),
-        // Of a mapping in several lines the first would be underlined, which is often not the one that is wrong.
+        // The first line of a mapping is often not the line with the error.
         Some(Value::Object(_) | Value::Array(_) | Value::Null) => Part::Key,
         Some(_) => Part::Value,
     };
     Place::of(&loaded.documents, document, &written, part)
 }
 
-/// Reads a path as `serde_path_to_error` writes it. A key with a dot in it is not told from two keys: its place is then that of
-/// what it stands in.
+/// Parses a path in the format of `serde_path_to_error`. A key with a dot looks like two keys, so that its location is that of its
+/// parent.
 fn steps(option: &str) -> ValuePath {
     let mut path = ValuePath::top();
     for step in option.split('.').filter(|step| !step.is_empty()) {

@@ -1,13 +1,13 @@
-//! The way from the top of a file to one of its values.
+//! Paths to values in a file.
 
 use std::fmt;
 
-/// A step down: into a mapping or into a list.
+/// A step into a mapping or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Under a key.
+    /// A key of a mapping.
     Key(String),
-    /// At a place of a list, counted from 0.
+    /// An index of a list, counted from 0.
     Index(usize),
 }
 
@@ -23,17 +23,17 @@ impl From<usize> for Segment {
     }
 }
 
-/// The steps from the top; shows as `sources[0].meters`.
+/// The steps from the top level to a value. Displayed as `sources[0].meters`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValuePath(Vec<Segment>);
 
 impl ValuePath {
-    /// The whole document.
+    /// Returns the path of the whole document.
     pub fn top() -> Self {
         Self::default()
     }
 
-    /// One step further down.
+    /// Returns the path of a child.
     #[must_use]
     pub fn at(&self, segment: impl Into<Segment>) -> Self {
         let mut steps = self.0.clone();
@@ -41,23 +41,23 @@ impl ValuePath {
         Self(steps)
     }
 
-    /// The way through `self` and then through `rest`.
+    /// Appends `rest` to the path.
     #[must_use]
     pub fn join(&self, rest: &Self) -> Self {
         Self(self.0.iter().chain(&rest.0).cloned().collect())
     }
 
-    /// The steps.
+    /// Returns the steps.
     pub fn segments(&self) -> &[Segment] {
         &self.0
     }
 
-    /// Goes a step down; [`ValuePath::pop`] goes back.
+    /// Adds a step; [`ValuePath::pop`] removes it.
     pub(crate) fn push(&mut self, segment: impl Into<Segment>) {
         self.0.push(segment.into());
     }
 
-    /// Goes back up a step.
+    /// Removes the last step.
     pub(crate) fn pop(&mut self) {
         self.0.pop();
     }
@@ -65,9 +65,9 @@ impl ValuePath {
 
 impl fmt::Display for ValuePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, segment) in self.0.iter().enumerate() {
+        for (index, segment) in self.0.iter().enumerate() {
             match segment {
-                Segment::Key(key) if place == 0 => f.write_str(key)?,
+                Segment::Key(key) if index == 0 => f.write_str(key)?,
                 Segment::Key(key) => write!(f, ".{key}")?,
                 Segment::Index(index) => write!(f, "[{index}]")?,
             }

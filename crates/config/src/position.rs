@@ -1,7 +1,7 @@
-//! Where each value of a YAML text is written, and the limits that keep hostile texts harmless.
+//! The positions of values in a YAML text, and limits for hostile texts.
 //!
-//! The values themselves come from [`yaml`](crate::yaml). This is a second look at the same text with a parser that tells
-//! positions and expands nothing: what an alias refers to is one node, however often it is referred to.
+//! The [`yaml`](crate::yaml) module reads the values. This module scans the same text with a parser that has positions and does not
+//! expand aliases: the target of an alias is one node, regardless of the number of its uses.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -11,18 +11,18 @@ use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 use crate::path::{Segment, ValuePath};
 use crate::problem::Problem;
 
-/// Deeper nesting is refused: no configuration needs it, and parsers recurse.
+/// The maximum nesting depth, because parsers recurse.
 pub const MAX_DEPTH: usize = 64;
 
-/// More values than this in one file are refused, each use of an alias counted in full.
+/// The maximum number of values in a file. Each use of an alias counts in full.
 pub const MAX_VALUES: usize = 300_000;
 
-/// More brackets than this open at once end the look before it begins: parsers take very long over such a text, which is nothing but
-/// hostile. Brackets are counted wherever they stand, in quotation marks too, hence so many.
+/// The maximum number of open brackets before parsing starts, because parsers are very slow with hostile texts. Brackets in quotation
+/// marks count as well, so that the limit is high.
 const MAX_BRACKETS: usize = 1_000;
 
-/// After so many flaws nobody wants more.
-const MAX_FLAWS: usize = 1_000;
+/// The maximum number of errors.
+const MAX_ERRORS: usize = 1_000;
 
 type NodeId = usize;
 
@@ -37,7 +37,7 @@ pub(crate) struct Tree {
 struct Node {
     span: Range<usize>,
     kind: Kind,
-    /// Values in it, itself included, with aliases followed.
+    /// The number of values, including the node itself and the targets of aliases.
     size: usize,
     depth: usize,
 }
@@ -53,13 +53,13 @@ enum Kind {
 #[derive(Debug, Default)]
 struct Mapping {
     entries: Vec<Entry>,
-    /// The place of each key's first entry, so that mappings with very many keys are searched quickly.
+    /// The index of the first entry of each key, for fast lookups in large mappings.
     index: HashMap<String, usize>,
 }
 
 impl Mapping {
     fn get(&self, key: &str) -> Option<&Entry> {
-        self.index.get(key).and_then(|place| self.entries.get(*place))
+        self.index.get(key).and_then(|index| self.entries.get(*index))
     }
 }
 
@@ -70,30 +70,30 @@ struct Entry {
     value: NodeId,
 }
 
-/// Where a value is written.
+/// The position of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The key that it stands under; none in a list.
+    /// The key; `None` in a list.
     pub(crate) key: Option<Range<usize>>,
-    /// The value; for a list or mapping that spreads over lines, from its first character on.
+    /// The value. A list or mapping of several lines starts at its first character.
     pub(crate) value: Range<usize>,
     /// Whether the value is a scalar without quotation marks.
     pub(crate) plain: bool,
-    /// False if the text has no such value, and this is where the nearest value above it stands.
+    /// Whether the value exists. Otherwise this is the position of its nearest parent.
     pub(crate) exact: bool,
 }
 
-/// Something in the text that makes it unusable.
+/// An error in the text that makes it unusable.
 #[derive(Debug)]
-pub(crate) struct Flaw {
+pub(crate) struct TextError {
     pub(crate) problem: Problem,
     pub(crate) span: Range<usize>,
     pub(crate) label: String,
-    /// Another place that belongs to it.
+    /// A related position.
     pub(crate) also: Option<(Range<usize>, String)>,
 }
 
-impl Flaw {
+impl TextError {
     fn new(problem: Problem, span: Range<usize>, label: impl Into<String>) -> Self {
         Self {
             problem,
@@ -104,22 +104,22 @@ impl Flaw {
     }
 }
 
-/// What the second look at a text gave.
+/// The result of a scan.
 #[derive(Debug)]
-pub(crate) struct Survey {
-    /// None for a text without any value.
+pub(crate) struct Scan {
+    /// `None` for a text without values.
     pub(crate) tree: Option<Tree>,
-    /// Flaws in the order of their places.
-    pub(crate) flaws: Vec<Flaw>,
+    /// The errors, sorted by position.
+    pub(crate) errors: Vec<TextError>,
 }
 
-/// Looks at the whole text. An error is one of syntax, which ends the look.
-pub(crate) fn survey(text: &str) -> Result<Survey, Flaw> {
+/// Scans a text. Returns an error for invalid syntax, which ends the scan.
+pub(crate) fn scan(text: &str) -> Result<Scan, TextError> {
     if let Some(offset) = too_many_brackets(text) {
-        let label = format!("with this more than {MAX_BRACKETS} brackets are open");
-        return Ok(Survey {
+        let label = format!("more than {MAX_BRACKETS} open brackets");
+        return Ok(Scan {
             tree: None,
-            flaws: vec![Flaw::new(Problem::TooDeep, offset..offset + 1, label)],
+            errors: vec![TextError::new(Problem::TooDeep, offset..offset + 1, label)],
         });
     }
     let options = granit_parser::options! { emit_comments: false };
@@ -135,13 +135,13 @@ pub(crate) fn survey(text: &str) -> Result<Survey, Flaw> {
     let Builder {
         nodes,
         root,
-        mut flaws,
+        mut errors,
         ..
     } = builder;
     let tree = root.map(|root| Tree { nodes, root });
-    flaws.extend(tree.iter().flat_map(Tree::bad_merges));
-    flaws.sort_by_key(|flaw| flaw.span.start);
-    Ok(Survey { tree, flaws })
+    errors.extend(tree.iter().flat_map(Tree::bad_merges));
+    errors.sort_by_key(|error| error.span.start);
+    Ok(Scan { tree, errors })
 }
 
 fn too_many_brackets(text: &str) -> Option<usize> {
@@ -156,13 +156,13 @@ fn too_many_brackets(text: &str) -> Option<usize> {
     })
 }
 
-fn syntax(text: &str, error: &ScanError) -> Flaw {
+fn syntax(text: &str, error: &ScanError) -> TextError {
     let start = error.marker().byte_offset().unwrap_or(0).min(text.len());
     let end = text
         .get(start..)
         .and_then(|rest| rest.chars().next())
         .map_or(start, |c| start + c.len_utf8());
-    Flaw::new(Problem::Syntax, start..end, error.info())
+    TextError::new(Problem::Syntax, start..end, error.info())
 }
 
 #[derive(PartialEq, Eq)]
@@ -175,11 +175,11 @@ enum Next {
 struct Builder {
     nodes: Vec<Node>,
     root: Option<NodeId>,
-    /// What is still open, from the outside in.
+    /// The open nodes, outermost first.
     open: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
     documents: usize,
-    flaws: Vec<Flaw>,
+    errors: Vec<TextError>,
 }
 
 enum Anchor {
@@ -209,10 +209,10 @@ impl Builder {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    self.flaws.push(Flaw::new(
+                    self.errors.push(TextError::new(
                         Problem::SeveralDocuments,
                         span,
-                        "a second document begins here",
+                        "the second document begins here",
                     ));
                     return Next::Stop;
                 }
@@ -222,7 +222,7 @@ impl Builder {
                 let plain = style == ScalarStyle::Plain;
                 let span = tag.map_or(span.start, |tag| tag.min(span.start))..span.end;
                 if plain && is_too_big(&text) {
-                    self.flaws.push(Flaw::new(
+                    self.errors.push(TextError::new(
                         Problem::NumberTooBig,
                         span.clone(),
                         "expected at most 64 bits",
@@ -264,8 +264,8 @@ impl Builder {
                     )
                 }
                 _ => {
-                    let label = "this refers to a value that it is itself part of";
-                    self.flaws.push(Flaw::new(Problem::AliasCycle, span, label));
+                    let label = "this alias refers to a value that contains it";
+                    self.errors.push(TextError::new(Problem::AliasCycle, span, label));
                     Next::Stop
                 }
             },
@@ -291,8 +291,8 @@ impl Builder {
         if depth <= MAX_DEPTH {
             return Next::Go;
         }
-        let label = format!("nested more than {MAX_DEPTH} values deep");
-        self.flaws.push(Flaw::new(Problem::TooDeep, span, label));
+        let label = format!("more than {MAX_DEPTH} levels");
+        self.errors.push(TextError::new(Problem::TooDeep, span, label));
         Next::Stop
     }
 
@@ -323,7 +323,7 @@ impl Builder {
         )
     }
 
-    /// Adds a finished node to what is open.
+    /// Adds a complete node to its parent.
     fn put(&mut self, node: Node, anchor: usize, text: Option<&str>) -> Next {
         let id = self.nodes.len();
         let (size, depth, span) = (node.size, node.depth, node.span.clone());
@@ -343,8 +343,8 @@ impl Builder {
             Items::Sequence(items) => items.push(id),
             Items::Mapping { mapping, key } => match key.take() {
                 Some((key, key_span)) => {
-                    let place = mapping.entries.len();
-                    mapping.index.entry(key.clone()).or_insert(place);
+                    let index = mapping.entries.len();
+                    mapping.index.entry(key.clone()).or_insert(index);
                     mapping.entries.push(Entry {
                         key,
                         key_span,
@@ -354,35 +354,35 @@ impl Builder {
                 None => match text {
                     Some(text) => {
                         if let Some(first) = mapping.get(text) {
-                            let mut flaw =
-                                Flaw::new(Problem::DuplicateKey, span.clone(), "the same key again");
-                            flaw.also = Some((first.key_span.clone(), "first here".to_owned()));
-                            self.flaws.push(flaw);
+                            let mut error =
+                                TextError::new(Problem::DuplicateKey, span.clone(), "second definition");
+                            error.also = Some((first.key_span.clone(), "first definition".to_owned()));
+                            self.errors.push(error);
                         }
                         *key = Some((text.to_owned(), span.clone()));
                     }
                     None => {
-                        let label = "a key has to be a text, not a list, mapping or alias";
-                        self.flaws
-                            .push(Flaw::new(Problem::KeyNotText, span.clone(), label));
+                        let label = "a key must be text, not a list, mapping or alias";
+                        self.errors
+                            .push(TextError::new(Problem::KeyNotText, span.clone(), label));
                         *key = Some((String::new(), span.clone()));
                     }
                 },
             },
         }
-        if self.flaws.len() >= MAX_FLAWS {
+        if self.errors.len() >= MAX_ERRORS {
             return Next::Stop;
         }
         if total > MAX_VALUES {
-            let label = format!("with this there are more than {MAX_VALUES} values, aliases counted in full");
-            self.flaws.push(Flaw::new(Problem::TooMany, span, label));
+            let label = format!("more than {MAX_VALUES} values, including each use of aliases");
+            self.errors.push(TextError::new(Problem::TooMany, span, label));
             return Next::Stop;
         }
         self.deep(level + depth, span)
     }
 }
 
-/// Whole numbers that no 64 bits hold. (With more than 128 bits they become floating-point numbers.)
+/// Returns whether a text is an integer of more than 64 bits. (An integer of more than 128 bits becomes a floating-point number.)
 fn is_too_big(text: &str) -> bool {
     text.len() >= 19
         && text.parse::<u64>().is_err()
@@ -391,9 +391,9 @@ fn is_too_big(text: &str) -> bool {
 }
 
 impl Tree {
-    /// Where the value at the path is written, or the nearest value above it.
+    /// Returns the position of the value at the path, or of its nearest parent.
     ///
-    /// A value that came through an alias or a merge key is where it is written, not where it is used.
+    /// A value of an alias or merge key has the position where it is defined.
     pub(crate) fn find(&self, path: &ValuePath) -> Found {
         let mut key = None;
         let mut id = self.target(self.root);
@@ -405,7 +405,7 @@ impl Tree {
                     .map(|entry| (Some(entry.key_span.clone()), entry.value)),
                 Segment::Index(index) => match self.nodes.get(id).map(|node| &node.kind) {
                     Some(Kind::Sequence(items)) => items.get(*index).map(|item| (None, *item)),
-                    // The keys of a mapping that stands for a list.
+                    // The keys of a mapping that is used as a list.
                     Some(Kind::Mapping(mapping)) => mapping
                         .entries
                         .get(*index)
@@ -433,7 +433,7 @@ impl Tree {
         }
     }
 
-    /// The spans of all scalars at and below the path, aliases followed; for hiding them.
+    /// Returns the spans of all scalars at and below the path, with aliases followed, for masking.
     pub(crate) fn scalars(&self, path: &ValuePath) -> Vec<Range<usize>> {
         let mut spans = Vec::new();
         if let Some(id) = self.node(path) {
@@ -442,7 +442,7 @@ impl Tree {
         spans
     }
 
-    /// The spans of the scalars below all keys, at and below the path, that seem to be those of secrets.
+    /// Returns the spans of scalars under keys that look secret, at and below the path.
     pub(crate) fn hidden_under(&self, path: &ValuePath, secret: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
         let mut spans = Vec::new();
         let mut collected = HashSet::new();
@@ -490,7 +490,7 @@ impl Tree {
             match &node.kind {
                 Kind::Scalar { .. } => spans.push(node.span.clone()),
                 Kind::Sequence(items) => waiting.extend(items),
-                // The keys as well: what stands under a secret key was all meant to be secret.
+                // Keys under a secret key are masked as well.
                 Kind::Mapping(mapping) => waiting.extend(mapping.entries.iter().map(|entry| {
                     spans.push(entry.key_span.clone());
                     entry.value
@@ -500,7 +500,7 @@ impl Tree {
         }
     }
 
-    /// Whether the document is a mapping.
+    /// Returns whether the document is a mapping.
     pub(crate) fn is_mapping(&self) -> bool {
         matches!(
             self.nodes.get(self.root).map(|node| &node.kind),
@@ -508,8 +508,8 @@ impl Tree {
         )
     }
 
-    /// Merge keys whose value is no mapping and no list of mappings.
-    fn bad_merges(&self) -> Vec<Flaw> {
+    /// Returns errors for merge keys whose value is neither a mapping nor a list of mappings.
+    fn bad_merges(&self) -> Vec<TextError> {
         let kind = |id: NodeId| self.nodes.get(self.target(id)).map(|node| &node.kind);
         let is_mapping = |id: NodeId| matches!(kind(id), Some(Kind::Mapping(_)));
         let mappings = self.nodes.iter().filter_map(|node| match &node.kind {
@@ -526,7 +526,7 @@ impl Tree {
             })
             .filter_map(|entry| self.nodes.get(entry.value))
             .map(|node| {
-                Flaw::new(
+                TextError::new(
                     Problem::Merge,
                     node.span.clone(),
                     "expected a mapping or a list of mappings",
@@ -542,7 +542,7 @@ impl Tree {
         }
     }
 
-    /// The entry of a mapping under a key, also one that a merge key brings in. `depth` bounds chains of merges.
+    /// Returns the entry of a key, including merged entries. `depth` bounds chains of merges.
     fn entry(&self, id: NodeId, name: &str, depth: usize) -> Option<&Entry> {
         let Kind::Mapping(mapping) = &self.nodes.get(id)?.kind else {
             return None;
@@ -568,13 +568,13 @@ mod tests {
     use super::*;
 
     fn found<'a>(text: &'a str, path: &ValuePath) -> (&'a str, bool) {
-        let tree = survey(text).expect("YAML").tree.expect("a value");
+        let tree = scan(text).expect("YAML").tree.expect("a value");
         let found = tree.find(path);
         (&text[found.value], found.exact)
     }
 
     #[test]
-    fn values_are_found_where_they_are_written() {
+    fn values_have_the_position_of_their_definition() {
         let text = "base: &base {interval: 60, name: x}\nsources:\n  - <<: *base\n    name: y\n    meters: &m [cpu]\n  - meters: *m\n";
         let source = ValuePath::top().at("sources").at(0);
         assert_eq!(found(text, &source.at("interval")), ("60", true));
@@ -587,25 +587,25 @@ mod tests {
     }
 
     #[test]
-    fn flaws_are_found_at_once() {
-        let survey = survey("a: 1\nb: {x: 1, x: 2}\na: 3\n").expect("YAML");
-        let flaws: Vec<_> = survey
-            .flaws
+    fn all_errors_are_found() {
+        let scan = scan("a: 1\nb: {x: 1, x: 2}\na: 3\n").expect("YAML");
+        let errors: Vec<_> = scan
+            .errors
             .iter()
-            .map(|flaw| (flaw.problem, flaw.span.start))
+            .map(|error| (error.problem, error.span.start))
             .collect();
-        assert_eq!(flaws, [(Problem::DuplicateKey, 15), (Problem::DuplicateKey, 21)]);
+        assert_eq!(errors, [(Problem::DuplicateKey, 15), (Problem::DuplicateKey, 21)]);
     }
 
     #[test]
-    fn limits_hold() {
-        let problem = |text: &str| survey(text).map(|survey| survey.flaws.first().map(|flaw| flaw.problem));
+    fn limits_are_enforced() {
+        let problem = |text: &str| scan(text).map(|scan| scan.errors.first().map(|error| error.problem));
         let mut bomb = String::from("a0: &a0 [x, x]\n");
         for level in 1..60 {
             bomb.push_str(&format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1));
         }
         assert_eq!(problem(&bomb).expect("YAML"), Some(Problem::TooMany));
-        // Few levels, but wide: what counts aliases only lets it pass.
+        // Few levels but many values: a limit on aliases alone would accept it.
         let wide = format!(
             "a: &a [{}]\nb: [{}]\n",
             "x, ".repeat(20_000),

@@ -1,18 +1,18 @@
-//! Every kind of thing that can be wrong with a configuration, under the code that messages show.
+//! The kinds of configuration problems and their codes.
 
 macro_rules! problems {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
-        /// What is wrong. Messages show the code, as in `error[meters-mixed]`, and documentation refers to it.
+        /// The kind of a problem. Messages contain the code, for example `error[meters-mixed]`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Problem {
             $($(#[doc = $doc])+ $name,)+
         }
 
         impl Problem {
-            /// All of them, in the order in which they are declared.
+            /// All kinds, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The stable name of the kind: lower case, with hyphens.
+            /// Returns the stable code: lower case, with hyphens.
             pub const fn code(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)+
@@ -23,39 +23,39 @@ macro_rules! problems {
 }
 
 problems! {
-    /// There is no configuration in any of the places.
+    /// No configuration exists in the searched places.
     NoConfiguration = "no-configuration",
-    /// A file or folder that was named does not exist.
+    /// A specified file or folder does not exist.
     NotFound = "not-found",
     /// A file cannot be read.
     Unreadable = "unreadable",
-    /// A device, a pipe or a socket stands where a file is expected.
+    /// A path is a device, a pipe or a socket instead of a file.
     NotRegular = "not-a-file",
-    /// A folder holds no `*.yaml` or `*.yml`.
+    /// A folder contains no `*.yaml` or `*.yml`.
     FolderEmpty = "folder-empty",
     /// A file is larger than [`MAX_FILE`](crate::MAX_FILE).
     TooLarge = "too-large",
     /// A file is not UTF-8.
     Encoding = "encoding",
-    /// A file holds a NUL or another control character.
+    /// A file contains a NUL or another control character.
     ControlCharacter = "control-character",
     /// The text is not YAML.
     Syntax = "syntax",
-    /// A key stands twice in one mapping.
+    /// A mapping has a key twice.
     DuplicateKey = "duplicate-key",
-    /// A file holds more than one YAML document.
+    /// A file contains more than one YAML document.
     SeveralDocuments = "several-documents",
-    /// There is nothing in the file.
+    /// The file is empty.
     EmptyFile = "empty-file",
     /// The file is a list or a single value.
     NotMapping = "not-a-mapping",
     /// Values are nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
     TooDeep = "too-deep",
-    /// There are more values, aliases counted in full, than [`MAX_VALUES`](crate::MAX_VALUES).
+    /// A file has more values, including each use of aliases, than [`MAX_VALUES`](crate::MAX_VALUES).
     TooMany = "too-many-values",
-    /// An alias refers to the value that it is part of.
+    /// An alias refers to the value that contains it.
     AliasCycle = "alias-cycle",
-    /// A merge key `<<` is given something else than mappings.
+    /// The value of a merge key `<<` is not a mapping.
     Merge = "merge",
     /// A YAML tag, most often a `!` without quotation marks.
     Tag = "tag",
@@ -63,27 +63,27 @@ problems! {
     KeyNotText = "key-not-text",
     /// A number is infinite or not a number.
     NotFinite = "not-finite",
-    /// A whole number of more than 64 bits.
+    /// An integer has more than 64 bits.
     NumberTooBig = "number-too-big",
-    /// A top-level key that nothing reads.
+    /// A top-level key is unknown.
     UnknownTopLevel = "unknown-top-level-key",
-    /// `sources` stands in two files.
-    SourcesTwice = "sources-twice",
+    /// Two files have `sources`.
+    DuplicateSources = "duplicate-sources",
     /// No file has `sources`.
     SourcesMissing = "sources-missing",
     /// `sources` is not a list.
     SourcesNotList = "sources-not-a-list",
     /// An item of `sources` is not a mapping.
     SourceNotMapping = "source-not-a-mapping",
-    /// A key of a source that nothing reads.
+    /// A key of a source is unknown.
     UnknownSourceKey = "unknown-source-key",
-    /// A source without `name`.
+    /// A source has no `name`.
     NameMissing = "name-missing",
-    /// The name of a source is not a text.
+    /// The name of a source is not text.
     NameNotText = "name-not-text",
-    /// A source without `meters`.
+    /// A source has no `meters`.
     MetersMissing = "meters-missing",
-    /// `meters` names nothing.
+    /// `meters` is empty.
     MetersEmpty = "meters-empty",
     /// `meters` is not a list.
     MetersNotList = "meters-not-a-list",
@@ -91,80 +91,80 @@ problems! {
     MetersMapping = "meters-mapping",
     /// A pattern is empty.
     MeterEmpty = "meter-empty",
-    /// A pattern is not a text.
+    /// A pattern is not text.
     MeterNotText = "meter-not-text",
     /// Meters are both included and excluded.
     MetersMixed = "meters-mixed",
-    /// Meters are named beside `*`.
-    MetersBesideWildcard = "meters-beside-wildcard",
-    /// A source without `interval` and `cron`.
+    /// Meters are listed together with `*`.
+    MetersWithWildcard = "meters-with-wildcard",
+    /// A source has neither `interval` nor `cron`.
     IntervalMissing = "interval-missing",
-    /// An interval that is no number of seconds and no duration.
+    /// An interval is neither a number of seconds nor a duration.
     IntervalInvalid = "interval-invalid",
-    /// An interval that is not positive.
+    /// An interval is not positive.
     IntervalNotPositive = "interval-not-positive",
-    /// An interval outside of what is possible.
+    /// An interval is out of range.
     IntervalRange = "interval-range",
-    /// An interval that is accepted and changed, as ceilometer does.
+    /// An interval is accepted and converted, as in ceilometer.
     IntervalConverted = "interval-converted",
-    /// Both `interval` and `cron`.
-    ScheduleTwice = "schedule-twice",
-    /// A cron expression that cannot be read.
+    /// A source has both `interval` and `cron`.
+    ScheduleConflict = "schedule-conflict",
+    /// A cron expression is invalid.
     CronInvalid = "cron-invalid",
-    /// A time zone that nobody knows.
+    /// A time zone is unknown.
     TimeZoneInvalid = "time-zone-invalid",
-    /// A key that belongs to the other kind of schedule.
+    /// A key belongs to the other kind of schedule.
     ScheduleKey = "schedule-key",
-    /// An offset that is no duration or not shorter than the interval.
+    /// An offset is not a duration, or is not shorter than the interval.
     OffsetInvalid = "offset-invalid",
     /// `resources` is not a list.
     ResourcesNotList = "resources-not-a-list",
     /// `discovery` is not a list.
     DiscoveryNotList = "discovery-not-a-list",
-    /// An item of `discovery` is not a text.
+    /// An item of `discovery` is not text.
     DiscoveryNotText = "discovery-not-text",
-    /// A partition mode that does not exist.
+    /// A partition mode is unknown.
     PartitionInvalid = "partition-invalid",
-    /// A timeout that is no positive duration.
+    /// A timeout is not a positive duration.
     TimeoutInvalid = "timeout-invalid",
-    /// `group_id_coordination_expression`, which is not evaluated.
+    /// `group_id_coordination_expression` has no effect.
     GroupExpression = "group-expression",
-    /// A value of another type than its key wants.
+    /// A value has the wrong type.
     WrongType = "wrong-type",
-    /// A key that our own sections do not have.
+    /// A key of a section is unknown.
     UnknownKey = "unknown-key",
-    /// A key that has to be there.
+    /// A required key is missing.
     MissingKey = "missing-key",
-    /// A value that is none of those possible.
+    /// A value is not one of the allowed values.
     NotOneOf = "not-one-of",
-    /// A number outside its bounds.
+    /// A number is out of range.
     OutOfRange = "out-of-range",
-    /// A text or list that is too short or too long.
+    /// A text or list is too short or too long.
     BadLength = "bad-length",
-    /// A text that is not of the form that its key wants.
+    /// A text does not have the format of its key.
     BadFormat = "bad-format",
-    /// A value that passed all general rules, but not the particular ones of its section.
+    /// A value is invalid for its section, plugin or publisher.
     BadValue = "bad-value",
-    /// Two publishers of one name.
-    PublisherTwice = "publisher-twice",
-    /// `${` that is not followed by `env:NAME}` or `file:PATH}`.
+    /// Two publishers have the same name.
+    DuplicatePublisher = "duplicate-publisher",
+    /// `${` is not followed by `env:NAME}` or `file:PATH}`.
     Placeholder = "placeholder",
-    /// `${env:NAME}` of a variable that is not set, or not text.
+    /// The variable of `${env:NAME}` is not set or not text.
     Variable = "variable",
-    /// `${file:PATH}` of a file that cannot be used.
+    /// The file of `${file:PATH}` cannot be used.
     SecretFile = "secret-file",
-    /// A namespace that no plugin has.
+    /// No plugin has the namespace.
     UnknownNamespace = "unknown-namespace",
-    /// A source that a publisher selects and that there is not.
+    /// A publisher selects an unknown source.
     UnknownSource = "unknown-source",
-    /// A meter that no loaded pollster has.
+    /// No loaded pollster has the meter.
     UnknownMeter = "unknown-meter",
-    /// A discovery that is not loaded.
+    /// The discovery is not loaded.
     UnknownDiscovery = "unknown-discovery",
-    /// A publisher URL that no publisher takes.
+    /// No publisher supports the URL scheme.
     UnknownPublisher = "unknown-publisher",
-    /// A definition that a plugin family read from a file is wrong.
+    /// A definition in a plugin's file has an error.
     BadDefinition = "bad-definition",
-    /// A definition that is not used, while the others are.
-    DefinitionSetAside = "definition-set-aside",
+    /// A definition is not used, while the others are.
+    DefinitionRejected = "definition-rejected",
 }

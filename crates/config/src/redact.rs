@@ -1,25 +1,26 @@
-//! What no message may show: values of secret fields, user information in URLs, and what placeholders stood for.
+//! Masks secrets: values of secret fields, user information in URLs, and values of placeholders.
 
 use std::ops::Range;
 
-/// What is shown in place of a secret.
+/// The replacement for a secret.
 pub const MASK: &str = "***";
 
-/// Shorter secrets are hidden where they are written, but not searched for in messages: they would tear up any text.
+/// The minimum length of secrets to search for in messages. Shorter secrets are masked only where they are written, because they would
+/// match too much.
 const MIN_WORD: usize = 4;
 
-/// More secrets than this are not searched for in texts.
+/// The maximum number of secrets to search for in texts.
 const MAX_WORDS: usize = 256;
 
-/// What is to be hidden in one text and in all messages about it.
+/// The ranges of a text to mask.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction {
-    /// In order, without overlaps.
+    /// Sorted and without overlaps.
     ranges: Vec<Range<usize>>,
 }
 
 impl Redaction {
-    /// Hides the ranges, the user information of all URLs, and all words wherever they stand.
+    /// Masks the ranges, the user information of URLs, and all words.
     pub(crate) fn new(text: &str, mut ranges: Vec<Range<usize>>, words: &Words) -> Self {
         ranges.extend(userinfo(text));
         for word in &words.0 {
@@ -40,7 +41,7 @@ impl Redaction {
         Self { ranges: merged }
     }
 
-    /// The window of the text as it may be shown, and where the span comes to lie in it.
+    /// Returns the window of the text with secrets masked, and the new positions of the spans.
     pub(crate) fn show(
         &self,
         text: &str,
@@ -48,28 +49,28 @@ impl Redaction {
         spans: &[Range<usize>],
     ) -> (String, Vec<Range<usize>>) {
         let mut shown = String::new();
-        // Nowhere yet.
-        let nowhere = Range {
+        // The initial value of a span that is not in the window.
+        let outside = Range {
             start: usize::MAX,
             end: 0,
         };
-        let mut moved: Vec<Range<usize>> = vec![nowhere; spans.len()];
+        let mut moved: Vec<Range<usize>> = vec![outside; spans.len()];
         let mut at = window.start;
         let mut hidden = self
             .ranges
             .iter()
             .filter(|range| range.end > window.start && range.start < window.end);
-        // Piece by piece: what is seen, then what is hidden, to the end of the window.
+        // Each step copies the visible text and then a mask, until the end of the window.
         loop {
             let next = hidden.next();
-            let seen = at..next.map_or(window.end, |range| range.start.clamp(at, window.end));
+            let visible = at..next.map_or(window.end, |range| range.start.clamp(at, window.end));
             let from = shown.len();
-            shown.push_str(text.get(seen.clone()).unwrap_or_default());
+            shown.push_str(text.get(visible.clone()).unwrap_or_default());
             for (span, moved) in spans.iter().zip(&mut moved) {
-                let (start, end) = (span.start.max(seen.start), span.end.min(seen.end));
-                if start < end || (span.is_empty() && seen.contains(&span.start)) {
-                    moved.start = moved.start.min(from + start - seen.start);
-                    moved.end = moved.end.max(from + end.max(start) - seen.start);
+                let (start, end) = (span.start.max(visible.start), span.end.min(visible.end));
+                if start < end || (span.is_empty() && visible.contains(&span.start)) {
+                    moved.start = moved.start.min(from + start - visible.start);
+                    moved.end = moved.end.max(from + end.max(start) - visible.start);
                 }
             }
             let Some(range) = next else { break };
@@ -92,23 +93,23 @@ impl Redaction {
     }
 }
 
-/// Secrets that are known by their text.
+/// Secrets that are searched for by their text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words(Vec<String>);
 
 impl Words {
     pub(crate) fn add(&mut self, word: &str) {
-        // A secret of several lines shows line by line.
+        // Each line of a secret is a separate word.
         for line in word.lines().map(str::trim).filter(|line| line.len() >= MIN_WORD) {
             if self.0.len() < MAX_WORDS && !self.0.iter().any(|known| known == line) {
                 self.0.push(line.to_owned());
-                // The longest first, so that no part of a longer one stays.
+                // Longer words come first, so that no part of them remains.
                 self.0.sort_by_key(|word| std::cmp::Reverse(word.len()));
             }
         }
     }
 
-    /// The message without any of the secrets, and without user information.
+    /// Masks all secrets and user information in a message.
     pub(crate) fn hide(&self, message: &str) -> String {
         let mut message = hide_userinfo(message);
         for word in &self.0 {
@@ -120,7 +121,7 @@ impl Words {
     }
 }
 
-/// The text with the user information of all URLs in it replaced by `***`.
+/// Masks the user information of all URLs in the text with `***`.
 pub fn hide_userinfo(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
@@ -133,9 +134,9 @@ pub fn hide_userinfo(text: &str) -> String {
     shown
 }
 
-/// Where user information stands: from `://` to the last `@` before a blank or a quotation mark.
+/// Returns the ranges of user information: from `://` to the last `@` before a blank or a quotation mark.
 ///
-/// Passwords with unescaped `/` or `?` are a common mistake, so this hides rather too much than too little.
+/// This masks too much rather than too little, because passwords with unescaped `/` or `?` are a common mistake.
 fn userinfo(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut at = 0;
@@ -153,7 +154,7 @@ fn userinfo(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Whether a key is one whose value somebody would not want to see in a message.
+/// Returns whether the name of a key looks secret.
 pub(crate) fn looks_secret(key: &str) -> bool {
     const PARTS: &[&str] = &[
         "passw",
@@ -186,8 +187,8 @@ pub(crate) fn looks_secret(key: &str) -> bool {
         .is_some()
 }
 
-/// What to hide in a text that is not YAML, in which nothing is known but lines: what follows a key that looks secret, and the
-/// lines below it that are indented further.
+/// Returns the ranges to mask in a text that is not valid YAML: the text after a key that looks secret, and the following lines with
+/// deeper indentation.
 pub(crate) fn by_lines(text: &str, secret: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut below: Option<usize> = None;
@@ -201,7 +202,7 @@ pub(crate) fn by_lines(text: &str, secret: impl Fn(&str) -> bool) -> Vec<Range<u
             ranges.push(start + indent..end);
         } else {
             below = None;
-            // Each `key:` of the line, as in `{user: x, password: y}`; the first secret one hides the rest.
+            // Checks each `key:` of the line, as in `{user: x, password: y}`. The first secret key masks the rest.
             let mut at = 0;
             while let Some(colon) = body.get(at..).and_then(|rest| rest.find([':', '='])) {
                 let colon = at + colon;
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn userinfo_is_hidden_in_any_text() {
+    fn userinfo_is_masked_in_any_text() {
         assert_eq!(
             hide_userinfo("to amqp://u:p@h:1/x and http://h/"),
             "to amqp://***@h:1/x and http://h/"
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_move_with_what_is_hidden() {
+    fn spans_move_with_masks() {
         let text = "password: hunter2, port: x";
         let redaction = Redaction::new(text, vec![10..13, 13..17], &Words::default());
         let (shown, spans) = redaction.show(text, 0..text.len(), &[10..17, 19..23, 25..26]);
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_hidden_wherever_they_stand() {
+    fn words_are_masked_everywhere() {
         let mut words = Words::default();
         words.add("hunter2");
         words.add("abc");
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_below_a_secret_key_are_hidden() {
+    fn lines_below_a_secret_key_are_masked() {
         let text = "a: 1\npassword: |\n  hunter2\n  x\nb: {c: 1, 'token': t1}\nd: 2\n";
         let ranges = by_lines(text, looks_secret);
         let (shown, _) = Redaction::new(text, ranges, &Words::default()).show(text, 0..text.len(), &[]);
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelt_secrets_look_secret() {
+    fn misspelled_secrets_look_secret() {
         for key in [
             "password",
             "pasword",

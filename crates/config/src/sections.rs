@@ -1,6 +1,6 @@
-//! The sections of a configuration that are our own: `agent`, `coordination`, `notifier` and `plugins`.
+//! The sections `agent`, `notifier` and `plugins`.
 //!
-//! The doc comments of fields are the texts of the JSON schema and of the reference: they speak to users.
+//! The doc comments of fields are the texts of the JSON schema and the reference documentation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,56 +18,56 @@ use crate::format;
 use crate::redact::hide_userinfo;
 use crate::spool::Spool;
 
-/// A whole configuration, checked. Its parts can be compared with those of another to see what a reload changes.
+/// A checked configuration. A reload compares its parts with those of the previous one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Who this agent is and how it runs.
+    /// The identity and the operation of this agent.
     pub agent: Agent,
     /// How agents divide shared resources.
     pub coordination: Coordination,
-    /// Where samples go.
+    /// The delivery of samples.
     pub notifier: Notifier,
-    /// Options by plugin family; families that are not named here have none.
+    /// Options by plugin family. Families without an entry have no options.
     pub plugins: BTreeMap<String, Options>,
-    /// What is polled, in the order of the file.
+    /// The sources to poll, in the order of the file.
     pub sources: Vec<Source>,
 }
 
-/// Who this agent is and how it runs.
+/// The identity and the operation of this agent.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Agent {
-    /// The name of this agent, different from that of every other agent. Default: the host name.
+    /// The unique id of this agent. Default: the host name.
     #[schemars(length(min = 1, max = 128), extend("format" = "identifier"))]
     pub id: Option<String>,
-    /// The name of this host: it selects the host's own instances and stands in resource ids. Default: the host name.
+    /// The name of this host. It selects the host's own instances and is part of resource ids. Default: the host name.
     #[schemars(length(min = 1, max = 253))]
     pub host: Option<String>,
-    /// Which groups of plugins to load, as `--namespaces` does. Namespaces are for example `compute`, `central` and `host`.
+    /// The plugin namespaces to load, as with `--namespaces`. Namespaces are for example `compute`, `central` and `host`.
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub namespaces: Vec<String>,
     /// The `source` of every sample.
     pub sample_source: String,
-    /// The folder for what has to outlive a restart. Default: `/var/lib/nephoscope` for root, otherwise
-    /// `$XDG_STATE_HOME/nephoscope` or `~/.local/state/nephoscope`.
+    /// The folder for persistent state. Default: `/var/lib/nephoscope` for root, otherwise `$XDG_STATE_HOME/nephoscope` or
+    /// `~/.local/state/nephoscope`.
     #[schemars(extend("format" = "path"))]
     pub state_dir: Option<PathBuf>,
-    /// Where the admin API listens: `unix:PATH`, `unix:` for `admin.sock` in `state_dir`, `tcp:HOST:PORT`, or `off`.
+    /// The address of the admin API: `unix:PATH`, `unix:` for `admin.sock` in `state_dir`, `tcp:HOST:PORT`, or `off`.
     #[schemars(extend("format" = "admin"))]
     pub admin: String,
-    /// Where `/metrics`, `/healthz` and `/readyz` alone are served over HTTP, as `HOST:PORT`. Default: nowhere.
+    /// The address for `/metrics`, `/healthz` and `/readyz` over HTTP, as `HOST:PORT`. Default: none.
     #[schemars(extend("format" = "address"))]
     pub metrics: Option<String>,
-    /// Whether changes of the configuration files are noticed and applied. SIGHUP applies them in any case.
+    /// Whether changes of the configuration files are applied automatically. SIGHUP always applies them.
     pub watch: bool,
-    /// How long a stop may take: running polls finish and samples are delivered as far as this allows.
+    /// The maximum duration of a stop. Within this time, running polls finish and samples are delivered.
     pub shutdown_timeout: HumanDuration,
-    /// What is logged to standard error.
+    /// The log on standard error.
     pub log: Log,
-    /// Whether the starts of this host's own cycles are spread over hosts, by at most a tenth of the interval and at most 30 s.
-    /// It changes no timestamps' order and no cycle's identity.
+    /// Whether cycles of this host's own resources start at a different time on each host, by at most a tenth of the interval and at most
+    /// 30 s. This does not change the order of timestamps or the identity of cycles.
     pub splay: bool,
-    /// Bounds on what runs at once.
+    /// The limits of concurrency and of discoveries.
     pub limits: Limits,
 }
 
@@ -90,19 +90,19 @@ impl Default for Agent {
     }
 }
 
-/// Where the admin API listens.
+/// The address of the admin API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admin {
-    /// Nowhere.
+    /// The admin API is off.
     Off,
-    /// At a unix socket.
+    /// A unix socket.
     Unix(PathBuf),
-    /// At `host:port`.
+    /// A TCP address `host:port`.
     Tcp(String),
 }
 
 impl Agent {
-    /// The agent's name: as configured, otherwise made of the host name.
+    /// Returns the id of the agent. Default: the host name with invalid characters replaced.
     pub fn id(&self) -> String {
         self.id.clone().unwrap_or_else(|| {
             let allowed = |c: char| {
@@ -116,7 +116,7 @@ impl Agent {
         })
     }
 
-    /// The host's name: as configured, otherwise that of the machine.
+    /// Returns the name of the host. Default: the name of the machine.
     pub fn host(&self) -> String {
         self.host.clone().unwrap_or_else(|| {
             let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -128,7 +128,7 @@ impl Agent {
         })
     }
 
-    /// The folder for what has to outlive a restart: as configured, otherwise the user's.
+    /// Returns the folder for persistent state. Default: the user's state folder.
     pub fn state_dir(&self) -> PathBuf {
         const NAME: &str = "nephoscope";
         if let Some(folder) = &self.state_dir {
@@ -150,7 +150,7 @@ impl Agent {
         PathBuf::from("/var/lib").join(NAME)
     }
 
-    /// Where the admin API listens.
+    /// Returns the address of the admin API.
     pub fn admin(&self) -> Admin {
         match self.admin.split_once(':') {
             Some(("unix", "")) => Admin::Unix(self.state_dir().join("admin.sock")),
@@ -161,23 +161,23 @@ impl Agent {
     }
 }
 
-/// What is logged to standard error.
+/// The log on standard error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// The least important level that is logged.
+    /// The minimum level of logged events.
     pub level: LogLevel,
-    /// One line of text or one JSON object for each event.
+    /// The format of the log: one line of text, or one JSON object per event.
     pub format: LogFormat,
 }
 
-/// How important a log event is.
+/// The level of a log event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Data is lost, or an operator has to act.
     Error,
-    /// Something went wrong and was recovered from.
+    /// An error that the agent recovers from.
     Warn,
     /// A change of state.
     #[default]
@@ -188,62 +188,62 @@ pub enum LogLevel {
     Trace,
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Text for people.
     #[default]
     Text,
-    /// Lines for programs.
+    /// JSON for programs.
     Json,
 }
 
-/// Bounds on what runs at once.
+/// The limits of concurrency and of discoveries.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// How many pollster runs there are at once in the whole agent. The others wait.
+    /// The maximum number of concurrent pollster runs of the agent. Further runs wait.
     #[schemars(range(min = 1, max = 10_000))]
-    pub polls: usize,
-    /// How many pollster runs use one endpoint of a service at once.
+    pub max_concurrent_polls: usize,
+    /// The maximum number of concurrent pollster runs that use the same endpoint of a service.
     #[schemars(range(min = 1, max = 10_000))]
-    pub endpoint: usize,
-    /// How many resources one listing may have. A listing that goes on is cut off there and counted.
+    pub max_concurrent_polls_per_endpoint: usize,
+    /// The maximum number of resources of one discovery. The agent drops further resources and reports a failure.
     #[schemars(range(min = 1))]
-    pub listing: usize,
+    pub max_resources_per_discovery: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            polls: 64,
-            endpoint: 8,
-            listing: 2_000_000,
+            max_concurrent_polls: 64,
+            max_concurrent_polls_per_endpoint: 8,
+            max_resources_per_discovery: 2_000_000,
         }
     }
 }
 
-/// Where samples go.
+/// The delivery of samples.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Notifier {
-    /// How many samples go into one batch, which is published as one message.
+    /// The maximum number of samples in a batch, which is published as one message.
     #[schemars(range(min = 1, max = 10_000))]
     pub batch_size: usize,
-    /// How long samples wait for their batch to fill, at most `1h`. A batch that does not is published as it is.
+    /// The maximum time that samples wait for their batch to fill, at most `1h`. After this time the batch is published.
     #[schemars(extend("maximum" = 3600))]
-    pub batch_age: HumanDuration,
-    /// How many samples wait in memory for each publisher. When that many wait, the oldest go to its spool; without a spool they are
-    /// dropped, counted and logged.
+    pub flush_interval: HumanDuration,
+    /// The maximum number of samples in the memory queue of each publisher. Above it, the oldest samples move to the publisher's spool.
+    /// Without a spool they are dropped, counted and logged.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub queue: usize,
-    /// Signs every sample, as ceilometer's `telemetry_secret` does. Without it signatures are empty.
+    /// The key for signing samples, as ceilometer's `telemetry_secret`. Without it, signatures are empty.
     pub signing_secret: Option<Secret>,
-    /// What the spools of publishers are like, their queues on disk. Here `path` is the folder in which each of them has one of its own,
-    /// named as the publisher; default: `spool` in `agent.state_dir`.
+    /// The default settings of the publishers' spools, which are their queues on disk. Here `path` is the parent folder: each spool has
+    /// a folder in it with the name of its publisher. Default of `path`: `spool` in `agent.state_dir`.
     pub spool: Spool,
-    /// Where samples are published. Without any, `run` on a terminal prints them.
+    /// The publishers of samples. Without any, `run` on a terminal prints samples.
     pub publishers: Vec<Publisher>,
 }
 
@@ -251,7 +251,7 @@ impl Default for Notifier {
     fn default() -> Self {
         Self {
             batch_size: 50,
-            batch_age: HumanDuration::from_secs(1),
+            flush_interval: HumanDuration::from_secs(1),
             queue: 100_000,
             signing_secret: None,
             spool: Spool::default(),
@@ -260,53 +260,53 @@ impl Default for Notifier {
     }
 }
 
-/// A place where samples are published.
+/// A publisher of samples.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = true))]
 pub struct Publisher {
-    /// The publisher's name in logs and metrics, different from that of every other.
+    /// The unique name of the publisher in logs and metrics.
     #[schemars(length(min = 1, max = 64), extend("format" = "identifier"))]
     pub name: String,
-    /// Where to: for example `stdout:`, `file:///var/lib/samples` or `discard:`.
+    /// The destination, for example `stdout:`, `file:///var/lib/samples` or `discard:`.
     pub url: PublisherUrl,
-    /// How many samples wait in memory for this publisher. Default: `notifier.queue`.
+    /// The maximum number of samples in the memory queue of this publisher. Default: `notifier.queue`.
     #[schemars(range(min = 1, max = 100_000_000))]
     #[serde(default)]
     pub queue: Option<usize>,
-    /// What its spool is like where that is not as `notifier.spool` says. With this key, be it `{}`, it has a spool whatever its kind,
-    /// unless `mode` is `off`. Here `path` is the folder itself.
+    /// The settings of the spool that differ from `notifier.spool`. With this key, even as `{}`, every kind of publisher has a spool,
+    /// unless `mode` is `off`. Here `path` is the folder of the spool.
     #[serde(default)]
     pub spool: Option<Spool>,
-    /// Which meters it gets: names and patterns as in `meters` of a source. Default: all.
+    /// The meters to publish: names and patterns as in `meters` of a source. Default: all.
     #[schemars(length(min = 1))]
     #[serde(default)]
     pub meters: Option<Vec<String>>,
-    /// The names of the sources whose samples it gets. Default: all.
+    /// The names of the sources whose samples are published. Default: all.
     #[schemars(length(min = 1))]
     #[serde(default)]
     pub sources: Option<Vec<String>>,
-    /// The namespaces of the plugins whose samples it gets. Default: all.
+    /// The namespaces of the plugins whose samples are published. Default: all.
     #[schemars(length(min = 1))]
     #[serde(default)]
     pub namespaces: Option<Vec<String>>,
-    /// The other keys: options of the URL's kind of publisher.
+    /// Other keys, which are options of the publisher's kind.
     #[serde(skip)]
     pub options: Options,
 }
 
-/// The URL of a publisher. What shows has `***` for its user information.
+/// The URL of a publisher. Its user information is displayed as `***`.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub struct PublisherUrl(#[schemars(extend("format" = "url"))] String);
 
 impl PublisherUrl {
-    /// The URL with its user information, for the one place that needs it.
+    /// Returns the URL with its user information, for the publisher.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What kind of publisher it asks for, in lower case.
+    /// Returns the scheme in lower case, which selects the kind of publisher.
     pub fn scheme(&self) -> String {
         format::scheme(&self.0).unwrap_or_default().to_ascii_lowercase()
     }
@@ -330,7 +330,7 @@ impl Serialize for PublisherUrl {
     }
 }
 
-/// Options of a plugin family or a publisher, checked against their schema. They may hold secrets, so only their keys show.
+/// Options of a plugin family or a publisher, checked against their schema. Only their keys are displayed, because values may be secret.
 #[derive(Clone, Default, PartialEq)]
 pub struct Options(Map<String, Value>);
 
@@ -340,12 +340,12 @@ impl Options {
         Self(options)
     }
 
-    /// The options as a mapping, for the plugin that they belong to.
+    /// Returns the options as a JSON object, for the plugin.
     pub fn to_value(&self) -> Value {
         Value::Object(self.0.clone())
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no options.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Sizes as people write them: `1048576`, `64KiB`, `1GiB`, `10MB`.
+//! Sizes in configuration files: `1048576`, `64KiB`, `1GiB`, `10MB`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,11 +21,11 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// A number of bytes in a configuration file: a whole number, alone or with a unit.
+/// A number of bytes in a configuration file: an integer, with an optional unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
-/// The text is no size.
+/// The error of a text that is not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("expected a number of bytes or a size such as `64KiB` or `1GiB`")]
 pub struct SizeError(());
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_and_shown() {
+    fn sizes_are_parsed_and_displayed() {
         for (text, bytes, shown) in [
             ("0", 0, "0B"),
             ("1000", 1_000, "1000B"),

@@ -1,4 +1,4 @@
-//! The queue on disk of a publisher: what may be written about it.
+//! The configuration of a publisher's queue on disk.
 
 use std::path::PathBuf;
 
@@ -8,41 +8,41 @@ use serde::{Deserialize, Serialize};
 use crate::duration::HumanDuration;
 use crate::size::ByteSize;
 
-/// A queue on disk, for what has no room in memory or has to outlive the agent.
+/// A queue on disk, for samples that exceed the memory queue or must survive a restart of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spool {
-    /// Which samples go through it. Default: `overflow` for publishers to RabbitMQ, `off` for other kinds.
+    /// The samples that go through the spool. Default: `overflow` for publishers to RabbitMQ, `off` for other kinds.
     pub mode: Option<SpoolMode>,
-    /// Its folder.
+    /// The folder of the spool.
     #[schemars(extend("format" = "path"))]
     pub path: Option<PathBuf>,
-    /// How large it may become, at least `64KiB`; beyond that the oldest samples go. Default: `1GiB`.
+    /// The maximum size, at least `64KiB`. Above it the oldest samples are dropped. Default: `1GiB`.
     #[schemars(extend("minimum" = 65_536))]
     pub max_bytes: Option<ByteSize>,
-    /// How old samples in it may become; older ones go. Default: as old as may be.
+    /// The maximum age of samples. Older samples are dropped. Default: no age limit.
     #[schemars(extend("minimum" = 1))]
     pub max_age: Option<HumanDuration>,
-    /// When what was written is synced to the disk. Default: `interval`.
+    /// When written samples are synced to disk. Default: `interval`.
     pub fsync: Option<Fsync>,
-    /// In which order samples leave it. Default: `fresh_first`, and `fifo` for publishers whose other side wants samples in order.
+    /// The delivery order. Default: `newest_first`, or `fifo` for publishers whose receiver requires samples in order.
     pub order: Option<SpoolOrder>,
 }
 
-/// Which samples go through a spool.
+/// The samples that go through a spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SpoolMode {
-    /// None: there is no spool.
+    /// No samples: there is no spool.
     Off,
-    /// Those that have no room in memory, and those that are left when the agent stops.
+    /// Samples that exceed the memory queue, and samples that remain when the agent stops.
     #[default]
     Overflow,
-    /// All of them.
+    /// All samples.
     Always,
 }
 
-/// When a spool is synced to the disk.
+/// When a spool is synced to disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fsync {
@@ -51,17 +51,17 @@ pub enum Fsync {
     /// Within a second.
     #[default]
     Interval,
-    /// When the system likes.
+    /// When the operating system decides.
     Never,
 }
 
-/// In which order samples leave a spool.
+/// The delivery order of a spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SpoolOrder {
-    /// What is new first, then the backlog, oldest first.
+    /// New samples first, then the backlog, oldest first.
     #[default]
-    FreshFirst,
-    /// As they came.
+    NewestFirst,
+    /// In the order of arrival.
     Fifo,
 }

@@ -1,4 +1,4 @@
-//! What is written about spools, worked out for each publisher.
+//! The effective settings of each publisher's spool.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,39 +9,39 @@ use crate::spool::{Fsync, SpoolMode, SpoolOrder};
 /// The folder of all spools in the state folder.
 const FOLDER: &str = "spool";
 
-/// The largest spool where nothing is written, in bytes.
+/// The default maximum size of a spool in bytes.
 const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
-/// What the spool of one publisher is like, all of it.
+/// The effective settings of a publisher's spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolSettings {
-    /// Its folder.
+    /// The folder.
     pub path: PathBuf,
-    /// Which samples go through it; not [`SpoolMode::Off`].
+    /// The samples that go through the spool; never [`SpoolMode::Off`].
     pub mode: SpoolMode,
-    /// How many bytes it may have.
+    /// The maximum size in bytes.
     pub max_bytes: u64,
-    /// How old samples may become.
+    /// The maximum age of samples.
     pub max_age: Option<Duration>,
-    /// When it is synced.
+    /// When the spool is synced.
     pub fsync: Fsync,
-    /// In which order samples leave.
+    /// The delivery order.
     pub order: SpoolOrder,
 }
 
 impl Notifier {
-    /// The folder in which publishers have their spools, where they name none of their own.
+    /// Returns the parent folder of spools without a configured path.
     pub fn spool_folder(&self, state_dir: &Path) -> PathBuf {
         self.spool.path.clone().unwrap_or_else(|| state_dir.join(FOLDER))
     }
 
-    /// The order that is written for the spool of a publisher.
+    /// Returns the configured order of a publisher's spool.
     pub fn spool_order_of(&self, publisher: &Publisher) -> Option<SpoolOrder> {
         let own = publisher.spool.as_ref().and_then(|spool| spool.order);
         own.or(self.spool.order)
     }
 
-    /// The spool of a publisher, if it has one. `by_default`: whether its kind has one where nothing is written.
+    /// Returns the settings of a publisher's spool, if it has one. `by_default`: whether its kind has a spool without configuration.
     pub fn spool_of(
         &self,
         publisher: &Publisher,
@@ -71,7 +71,7 @@ impl Notifier {
     }
 }
 
-/// The folder of a publisher: its name, in which a first dot would hide it or lead elsewhere.
+/// Returns the folder name of a publisher. A leading dot is escaped, because it would hide the folder or be `..`.
 fn folder_name(publisher: &str) -> String {
     match publisher.strip_prefix('.') {
         Some(rest) => format!("%2E{rest}"),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_has_one_by_default_has_it_in_the_state_folder() {
+    fn a_default_spool_is_in_the_state_folder() {
         let value = json!({ "publishers": [{ "name": "bus", "url": "amqp://h/" }] });
         let expected = SpoolSettings {
             path: "/state/spool/bus".into(),
@@ -104,14 +104,14 @@ mod tests {
             max_bytes: 1 << 30,
             max_age: None,
             fsync: Fsync::Interval,
-            order: SpoolOrder::FreshFirst,
+            order: SpoolOrder::NewestFirst,
         };
         assert_eq!(spools(value.clone(), true), [Some(expected)]);
         assert_eq!(spools(value, false), [None]);
     }
 
     #[test]
-    fn the_key_turns_it_on_for_any_kind_and_off_for_any() {
+    fn the_key_enables_and_disables_the_spool() {
         let publisher = |name: &str, spool: Value| json!({ "name": name, "url": "x:", "spool": spool });
         let publishers = json!([
             publisher("on", json!({})),
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_publisher_says_wins_key_by_key() {
+    fn keys_of_a_publisher_override_the_defaults() {
         let value = json!({
             "spool": { "path": "/spools", "max_bytes": "1MiB", "max_age": "2d", "fsync": "never", "mode": "off", "order": "fifo" },
             "publishers": [
                 { "name": "a", "url": "x:", "spool": { "mode": "always", "max_bytes": 65536, "fsync": "always" } },
-                { "name": "b", "url": "x:", "spool": { "mode": "overflow", "path": "/elsewhere", "order": "fresh_first" } },
+                { "name": "b", "url": "x:", "spool": { "mode": "overflow", "path": "/elsewhere", "order": "newest_first" } },
             ],
         });
         let day = Duration::from_secs(86_400);
@@ -158,13 +158,13 @@ mod tests {
             max_bytes: 1 << 20,
             max_age: Some(2 * day),
             fsync: Fsync::Never,
-            order: SpoolOrder::FreshFirst,
+            order: SpoolOrder::NewestFirst,
         };
         assert_eq!(spools(value, false), [Some(a), Some(b)]);
     }
 
     #[test]
-    fn no_name_leads_out_of_the_folder() {
+    fn folder_names_stay_within_the_folder() {
         let names: Vec<_> = [".", "..", ".hidden", "a..b"].map(folder_name).into();
         assert_eq!(names, ["%2E", "%2E.", "%2Ehidden", "a..b"]);
     }

@@ -1,15 +1,14 @@
-//! The values of a YAML text, and the only module that knows which crate reads them.
+//! Reads the values of a YAML text. Only this module uses the YAML crate.
 //!
-//! Text goes through `serde_yaml::Value` and `apply_merge` before anything is made of it: read straight into types, merge keys
-//! would silently be lost. The caller has looked at the text before ([`position`](crate::position)), so depth and the size of
-//! what aliases stand for are bounded here.
+//! Text is read as `serde_yaml::Value` with `apply_merge`, because deserializing into types directly would lose merge keys. The caller
+//! scans the text before ([`position`](crate::position)), which bounds the depth and the expansion of aliases.
 
 use serde_json::{Map, Number, Value};
 
 use crate::path::ValuePath;
 use crate::problem::Problem;
 
-/// A text that cannot be read, as the parser says it, with the byte where.
+/// A parser error with its byte offset.
 #[derive(Debug)]
 pub(crate) struct YamlError {
     pub(crate) message: String,
@@ -19,37 +18,37 @@ pub(crate) struct YamlError {
 impl From<serde_yaml::Error> for YamlError {
     fn from(error: serde_yaml::Error) -> Self {
         let offset = error.location().map(|location| location.index());
-        // The parser's text ends with the place, which is shown anyway.
+        // The message ends with the position, which the excerpt shows.
         let text = error.to_string();
         let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
         Self { message, offset }
     }
 }
 
-/// A value that has no place in a configuration.
+/// A value that a configuration cannot contain.
 #[derive(Debug)]
-pub(crate) struct Unfit {
+pub(crate) struct Unsupported {
     pub(crate) problem: Problem,
     pub(crate) path: ValuePath,
 }
 
-/// Reads one document, with merge keys applied. What is unfit is replaced by the value that was probably meant.
-pub(crate) fn parse(text: &str) -> Result<(Value, Vec<Unfit>), YamlError> {
+/// Reads one document and applies merge keys. Unsupported values are replaced by the most probable value.
+pub(crate) fn parse(text: &str) -> Result<(Value, Vec<Unsupported>), YamlError> {
     let mut value: serde_yaml::Value = serde_yaml::from_str(text)?;
-    let mut unfit = Vec::new();
+    let mut unsupported = Vec::new();
     if let Err(error) = value.apply_merge() {
         return Err(YamlError {
             message: error.to_string(),
             offset: None,
         });
     }
-    let json = convert(value, &mut ValuePath::top(), &mut unfit);
-    Ok((json, unfit))
+    let json = convert(value, &mut ValuePath::top(), &mut unsupported);
+    Ok((json, unsupported))
 }
 
-fn convert(value: serde_yaml::Value, path: &mut ValuePath, unfit: &mut Vec<Unfit>) -> Value {
-    let mut refuse = |problem, path: &ValuePath| {
-        unfit.push(Unfit {
+fn convert(value: serde_yaml::Value, path: &mut ValuePath, unsupported: &mut Vec<Unsupported>) -> Value {
+    let mut reject = |problem, path: &ValuePath| {
+        unsupported.push(Unsupported {
             problem,
             path: path.clone(),
         })
@@ -61,7 +60,7 @@ fn convert(value: serde_yaml::Value, path: &mut ValuePath, unfit: &mut Vec<Unfit
         serde_yaml::Value::Number(number) => match json_number(&number) {
             Some(number) => Value::Number(number),
             None => {
-                refuse(Problem::NotFinite, path);
+                reject(Problem::NotFinite, path);
                 Value::String(number.to_string())
             }
         },
@@ -69,7 +68,7 @@ fn convert(value: serde_yaml::Value, path: &mut ValuePath, unfit: &mut Vec<Unfit
             let mut list = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
                 path.push(index);
-                list.push(convert(item, path, unfit));
+                list.push(convert(item, path, unsupported));
                 path.pop();
             }
             Value::Array(list)
@@ -78,14 +77,14 @@ fn convert(value: serde_yaml::Value, path: &mut ValuePath, unfit: &mut Vec<Unfit
             let mut map = Map::with_capacity(entries.len());
             for (key, value) in entries {
                 let Some(key) = key_text(key) else {
-                    unfit.push(Unfit {
+                    unsupported.push(Unsupported {
                         problem: Problem::KeyNotText,
                         path: path.clone(),
                     });
                     continue;
                 };
                 path.push(key.as_str());
-                let value = convert(value, path, unfit);
+                let value = convert(value, path, unsupported);
                 path.pop();
                 map.insert(key, value);
             }
@@ -93,12 +92,12 @@ fn convert(value: serde_yaml::Value, path: &mut ValuePath, unfit: &mut Vec<Unfit
         }
         serde_yaml::Value::Tagged(tagged) => {
             let tag = tagged.tag.to_string();
-            refuse(Problem::Tag, path);
+            reject(Problem::Tag, path);
             match tagged.value {
-                // `- !disk.*` without quotation marks: the tag is all there is.
+                // `- !disk.*` without quotation marks is a tag without a value.
                 serde_yaml::Value::Null => Value::String(tag),
                 serde_yaml::Value::String(text) if text.is_empty() => Value::String(tag),
-                other => convert(other, path, unfit),
+                other => convert(other, path, unsupported),
             }
         }
     }
@@ -114,7 +113,7 @@ fn json_number(number: &serde_yaml::Number) -> Option<Number> {
     }
 }
 
-/// Numbers and truth values as keys stand for their text, as in JSON that Python writes.
+/// Returns the text of a key. Numbers and booleans are converted, as in JSON that Python writes.
 fn key_text(key: serde_yaml::Value) -> Option<String> {
     match key {
         serde_yaml::Value::String(text) => Some(text),
@@ -132,21 +131,21 @@ mod tests {
     #[test]
     fn merge_keys_and_aliases_work() {
         let text = "a: &a {x: 1, y: 2}\nb: &b {z: 3}\nc: {<<: [*a, *b], y: 4}\nd: *a\n";
-        let (value, unfit) = parse(text).expect("YAML");
-        assert!(unfit.is_empty());
+        let (value, unsupported) = parse(text).expect("YAML");
+        assert!(unsupported.is_empty());
         assert_eq!(value["c"], serde_json::json!({"y": 4, "x": 1, "z": 3}));
         assert_eq!(value["d"], serde_json::json!({"x": 1, "y": 2}));
     }
 
     #[test]
-    fn what_json_cannot_hold_is_named() {
-        let (value, unfit) = parse("a: [!disk.root, .inf]\n1: x\n? [b]\n: y\n").expect("YAML");
-        let unfit: Vec<_> = unfit
+    fn values_that_json_does_not_support_are_reported() {
+        let (value, unsupported) = parse("a: [!disk.root, .inf]\n1: x\n? [b]\n: y\n").expect("YAML");
+        let unsupported: Vec<_> = unsupported
             .iter()
-            .map(|unfit| (unfit.problem, unfit.path.to_string()))
+            .map(|value| (value.problem, value.path.to_string()))
             .collect();
         assert_eq!(
-            unfit,
+            unsupported,
             [
                 (Problem::Tag, "a[0]".to_owned()),
                 (Problem::NotFinite, "a[1]".to_owned()),

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a configuration, and the message for it.
+//! The messages of all configuration problems.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nephoscope_config::{Diagnostic, LoadRequest, MAX_FILE, MAX_FOLDER, MAX_VALUES, Problem, lint, load};
 
-/// The messages about a configuration, as a person sees them, and their kinds.
+/// Returns the messages about a configuration and their kinds.
 fn messages(request: &LoadRequest) -> (String, BTreeSet<Problem>) {
     let (text, diagnostics): (String, Vec<Diagnostic>) = match load(request) {
         Ok(loaded) => {
@@ -44,7 +44,7 @@ fn fixtures() -> Vec<PathBuf> {
     paths
 }
 
-/// Problems of files as such, which no fixture in the repository can show: made on the spot.
+/// Creates requests for problems of files that fixtures cannot represent.
 fn made(folder: &Path) -> Vec<(&'static str, LoadRequest)> {
     let path = |name: &str| folder.join(name);
     fs::create_dir(path("empty-folder")).unwrap();
@@ -103,7 +103,7 @@ fn every_problem_has_a_message() {
         let mut request = common::request([&path]);
         request.strict = name.ends_with(".strict");
         let (text, problems) = messages(&request);
-        assert!(!problems.is_empty(), "{name} is all right");
+        assert!(!problems.is_empty(), "{name} is valid");
         seen.extend(problems);
         insta::assert_snapshot!(name, text);
     }
@@ -114,8 +114,8 @@ fn every_problem_has_a_message() {
         let text = text.replace(folder.path().to_str().unwrap(), "FOLDER");
         insta::assert_snapshot!(format!("made-{name}"), text);
     }
-    // Those of definitions are shown by tests/definitions.rs.
-    seen.extend([Problem::BadDefinition, Problem::DefinitionSetAside]);
+    // The tests in tests/definitions.rs show problems of definitions.
+    seen.extend([Problem::BadDefinition, Problem::DefinitionRejected]);
     let unseen: Vec<_> = Problem::ALL
         .iter()
         .filter(|problem| !seen.contains(problem))

@@ -1,4 +1,4 @@
-//! What is wrong with definitions that plugin families read from files, shown as what is wrong with the configuration is.
+//! Tests of diagnostics for definitions that plugin families read from files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -19,7 +19,7 @@ struct Options {
     folder: PathBuf,
 }
 
-/// Finds something wrong with each line that says so.
+/// Reports a problem for each line that requests one.
 fn expand(context: &ExpandContext<'_>) -> Result<Expansion, OptionsError> {
     let mut expansion = Expansion::new();
     let options: Options = context.options()?;
@@ -44,7 +44,9 @@ fn expand(context: &ExpandContext<'_>) -> Result<Expansion, OptionsError> {
                     .expected("expected a unit")
                     .also(whole.at(1, 1, 5), "as here")
                     .help("look at the first"),
-                Some("aside") => DefinitionProblem::set_aside(place, "it measures nothing").definition("fog"),
+                Some("reject") => {
+                    DefinitionProblem::set_aside(place, "it measures nothing").definition("fog")
+                }
                 Some("secret") => {
                     expansion.hide("sesame");
                     DefinitionProblem::set_aside(place, "its key is sesame")
@@ -60,7 +62,7 @@ fn expand(context: &ExpandContext<'_>) -> Result<Expansion, OptionsError> {
     Ok(expansion)
 }
 
-/// What is shown of a folder with a file of these lines, and whether the configuration can be used.
+/// Returns the messages for a folder with a file of this text, and whether the configuration can be used.
 fn shown(text: &[u8], strict: bool) -> (String, bool, Vec<Diagnostic>) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.txt"), text).unwrap();
@@ -98,9 +100,9 @@ fn shown(text: &[u8], strict: bool) -> (String, bool, Vec<Diagnostic>) {
 }
 
 #[test]
-fn everything_is_shown_at_once_with_its_line() {
+fn all_problems_are_shown_with_their_lines() {
     let (text, usable, _) = shown(
-        b"first line\nerror radio is no unit\naside fog\nsecret sesame\npassword: hunter2\naside\noption\n",
+        b"first line\nerror radio is no unit\nreject fog\nsecret sesame\npassword: hunter2\nreject\noption\n",
         false,
     );
     assert!(!usable);
@@ -109,13 +111,13 @@ fn everything_is_shown_at_once_with_its_line() {
 }
 
 #[test]
-fn what_is_set_aside_is_a_warning_unless_strictness_is_asked_for() {
-    let (text, usable, diagnostics) = shown(b"aside fog\n", false);
+fn a_rejected_definition_is_a_warning_or_an_error_if_strict() {
+    let (text, usable, diagnostics) = shown(b"reject fog\n", false);
     assert!(usable);
-    assert_eq!(diagnostics[0].problem(), Problem::DefinitionSetAside);
+    assert_eq!(diagnostics[0].problem(), Problem::DefinitionRejected);
     assert_eq!(diagnostics[0].place(), Some((1, 7)));
     insta::assert_snapshot!(text);
-    let (text, usable, _) = shown(b"aside fog\n", true);
+    let (text, usable, _) = shown(b"reject fog\n", true);
     assert!(!usable);
     insta::assert_snapshot!(text);
 }

@@ -1,4 +1,4 @@
-//! What is accepted, and what becomes of it.
+//! Tests of valid configurations.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[allow(dead_code, reason = "shared with tests that use all of it")]
@@ -14,7 +14,7 @@ fn good(path: impl Into<PathBuf>) -> Loaded {
 }
 
 #[test]
-fn ceilometers_files_are_good_as_they_stand() {
+fn files_of_ceilometer_are_valid() {
     let loaded = good("tests/good/ceilometer.yaml");
     assert!(loaded.warnings.is_empty());
     let sources = &loaded.config.sources;
@@ -97,9 +97,9 @@ fn every_key_is_read() {
             },
             splay: false,
             limits: Limits {
-                polls: 1,
-                endpoint: 2,
-                listing: 3,
+                max_concurrent_polls: 1,
+                max_concurrent_polls_per_endpoint: 2,
+                max_resources_per_discovery: 3,
             },
         },
         Coordination {
@@ -149,7 +149,7 @@ fn every_key_is_read() {
         },
         Notifier {
             batch_size: 10,
-            batch_age: HumanDuration(
+            flush_interval: HumanDuration(
                 250ms,
             ),
             queue: 1000,
@@ -245,7 +245,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn defaults_stand_for_what_is_not_written() {
+fn missing_keys_have_defaults() {
     let config = good("tests/good/ceilometer-empty.yaml").config;
     insta::assert_debug_snapshot!((&config.agent, &config.coordination, &config.notifier, &config.plugins), @r#"
     (
@@ -270,9 +270,9 @@ fn defaults_stand_for_what_is_not_written() {
             },
             splay: true,
             limits: Limits {
-                polls: 64,
-                endpoint: 8,
-                listing: 2000000,
+                max_concurrent_polls: 64,
+                max_concurrent_polls_per_endpoint: 8,
+                max_resources_per_discovery: 2000000,
             },
         },
         Coordination {
@@ -303,7 +303,7 @@ fn defaults_stand_for_what_is_not_written() {
         },
         Notifier {
             batch_size: 50,
-            batch_age: HumanDuration(
+            flush_interval: HumanDuration(
                 1s,
             ),
             queue: 100000,
@@ -336,7 +336,7 @@ fn defaults_stand_for_what_is_not_written() {
 }
 
 #[test]
-fn later_files_win_key_by_key() {
+fn later_files_override_sections() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write(
@@ -381,7 +381,7 @@ fn places_are_searched_in_order() {
     fs::create_dir(&request.search.folder).unwrap();
     write(&request.search.folder.join("agent.yaml"), "folder", "");
     let loaded = load(&request).unwrap();
-    assert_eq!(loaded.files.len(), 2, "the sources come from ceilometer's file");
+    assert_eq!(loaded.files.len(), 2, "ceilometer's file has the sources");
 
     write(
         &request.search.folder.join("agent.yaml"),
@@ -398,11 +398,11 @@ fn places_are_searched_in_order() {
     );
 
     fs::write(&request.search.file, "sources: [").unwrap();
-    assert!(load(&request).is_err(), "a bad file is not passed over");
+    assert!(load(&request).is_err(), "a file with errors is not skipped");
 }
 
 #[test]
-fn namespaces_can_be_given_beside_the_files() {
+fn namespaces_of_the_request_override_the_files() {
     let mut request = common::request(["tests/good/ours.yaml"]);
     assert_eq!(
         load(&request).unwrap().config.agent.namespaces,
@@ -413,7 +413,7 @@ fn namespaces_can_be_given_beside_the_files() {
 }
 
 #[test]
-fn sources_can_be_compared_one_by_one() {
+fn sources_can_be_compared() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("polling.yaml");
     let of = |text: &str| {
@@ -441,7 +441,7 @@ fn placeholders_are_replaced() {
 }
 
 #[test]
-fn files_with_marks_and_other_line_ends_are_good() {
+fn files_with_byte_order_marks_and_crlf_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("polling.yaml");
     fs::write(
@@ -460,7 +460,7 @@ fn files_with_marks_and_other_line_ends_are_good() {
 }
 
 #[test]
-fn numbers_are_read_as_the_compatibility_page_says() {
+fn numbers_are_read_as_documented_in_compatibility() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("polling.yaml");
     for (written, schedule) in [

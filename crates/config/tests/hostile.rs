@@ -1,4 +1,4 @@
-//! Files that nobody would write by accident: always an answer, never a crash.
+//! Hostile files: loading always ends without a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nephoscope_config::{lint, load};
 use proptest::prelude::*;
 
-/// Loads the bytes and renders all that is said about them.
+/// Loads the bytes and renders all messages.
 fn survive(bytes: &[u8]) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("polling.yaml");
@@ -79,7 +79,7 @@ proptest! {
 }
 
 #[test]
-fn large_files_of_every_kind_get_an_answer() {
+fn large_files_of_every_kind_are_handled() {
     let size = 400_000;
     let fill = |piece: &str| piece.repeat(size / piece.len());
     for text in [

@@ -1,4 +1,4 @@
-//! No secret shows: a canary in every place where a secret can stand, and a search of all output.
+//! Tests that no output contains a secret: each case has a canary where a secret can be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -29,7 +29,7 @@ fn shown(result: &Result<Loaded, ConfigErrors>) -> String {
     }
 }
 
-/// Everything that is said about the text.
+/// Returns all messages about the text.
 fn about(text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "canary-file-1\n").unwrap();
@@ -39,16 +39,16 @@ fn about(text: &str) -> String {
 }
 
 #[test]
-fn no_canary_is_ever_shown() {
+fn no_canary_is_shown() {
     let cases = [
-        // Good, and everything is shown with Debug.
+        // Valid, and everything is printed with Debug.
         "plugins: {fake: {password: canary-1, essence: canary-2, tokens: [{name: a, token: canary-3}]}}\nsources: []\n",
         "plugins: {fake: {password: '${env:PASSWORD}', essence: '${file:secret}'}}\nsources: []\n",
         "notifier: {publishers: [{name: a, url: 'amqp://u:canary-1@h/'}, {name: b, url: 'file:///x', key: canary-2}]}\nsources: []\n",
-        // An error beside a secret, in the same line.
+        // An error in the same line as a secret.
         "plugins: {fake: {password: canary-1, essence: canary-2, nonsense: 1, tokens: [{name: a, token: canary-3, x: 1}]}}\nsources: []\n",
         "notifier: {publishers: [{name: a/b, url: 'amqp://u:canary-1@h/', queue: 0}, {name: b, url: 'file:///x', key: canary-2, kye: 1}]}\nsources: []\n",
-        // The secret itself is wrong, or under a wrong key, or at a wrong place.
+        // The secret is invalid, or under a wrong key, or in a wrong place.
         "plugins: {fake: {password: [canary-1, {x: canary-2}], essence: {canary-3: canary-4}}}\nsources: []\n",
         "plugins: {fake: {pasword: canary-1, essense: canary-2, passwords: [canary-3]}}\nsources: []\n",
         "plugins: {fake: [{password: canary-1, essence: canary-2}], bare: {token: canary-3}, none: {secret: canary-4}}\nsources: []\n",
@@ -57,16 +57,16 @@ fn no_canary_is_ever_shown() {
         "sources: [{name: a, interval: 0, meters: [cpu], resources: [{url: 'http://u:canary-1@h/', token: canary-2}]}]\n",
         "notifier: {publishers: [{name: a, url: 'nothing://u:canary-1@h/', password: canary-2}]}\nsources: 5\n",
         "notifier: {publishers: [{name: a, url: 'u:p://u:canary-1@h/ x'}]}\nsources: 5\n",
-        // Through aliases, merge keys and several lines.
+        // Aliases, merge keys and several lines.
         "x: &x canary-1\nplugins: {fake: {password: *x, count: 0}}\nsources: [*x]\n",
         "x: &x {password: canary-1, count: 0}\nplugins: {fake: {<<: *x}}\nsources: []\n",
         "plugins:\n  fake:\n    password: |\n      canary-1\n      canary-2\n    x: 1\nsources: [5, canary-1]\n",
         "plugins:\n  fake:\n    password: \"canary-1\n      canary-2\"\n    x: 1\nsources: []\n",
-        // Placeholders that give what is not possible, or in the middle of what is wrong.
+        // Placeholders with invalid values, or within an invalid value.
         "agent: {id: 'a ${env:PASSWORD}', state_dir: '${env:EMPTY}', admin: '${file:secret}'}\nsources: []\n",
         "agent: {log: {level: '${env:PASSWORD}'}}\nplugins: {fake: {mode: '${file:secret}', latency: '${env:PASSWORD}'}}\nsources: []\n",
         "notifier: {publishers: [{name: '${env:PASSWORD}', url: '${file:secret}'}, {name: '${env:PASSWORD}', url: 'stdout:'}]}\nsources: []\n",
-        // Not YAML.
+        // Invalid YAML.
         "plugins: {fake: {password: canary-1, token: 'canary-2\nsources: []\n",
         "plugins:\n  fake:\n    password: canary-1: x\nsources: []\n",
         "plugins:\n  fake:\n    password: |\n      canary-1\n     canary-2: : x\n    essence: canary-3: x\nsources: []\n",
@@ -87,7 +87,7 @@ fn no_canary_is_ever_shown() {
 }
 
 #[test]
-fn bytes_that_are_not_text_show_no_secret_either() {
+fn invalid_encodings_show_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("polling.yaml");
     fs::write(&path, b"password: canary-1\xe9\nsources: []\n").unwrap();
@@ -96,7 +96,7 @@ fn bytes_that_are_not_text_show_no_secret_either() {
 }
 
 #[test]
-fn what_is_hidden_is_still_pointed_at() {
+fn masked_values_are_underlined() {
     let text = "plugins: {fake: {password: hunter-22, count: 0, essence: 5}}\nsources: []\n";
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("polling.yaml");
@@ -109,10 +109,10 @@ fn what_is_hidden_is_still_pointed_at() {
     1 | plugins: {fake: {password: ***, count: 0, essence: ***}}
       |                                        ^ expected at least 1 and at most 10
 
-    error[wrong-type]: `plugins.fake.essence` is of the wrong type
+    error[wrong-type]: `plugins.fake.essence` has the wrong type
      --> polling.yaml:1:58
       |
     1 | plugins: {fake: {password: ***, count: 0, essence: ***}}
-      |                                                    ^^^ expected text, found a whole number
+      |                                                    ^^^ expected text, found an integer
     ");
 }

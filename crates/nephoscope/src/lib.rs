@@ -1,6 +1,6 @@
-//! The plugins of the stock program: those of this repository.
+//! The plugins of the stock program, which are those of this repository.
 //!
-//! A site that wants others makes a program of its own: a `main` that names its plugin crates and calls
+//! A site that needs other plugins builds its own program: a `main` that names its plugin crates and calls
 //! `nephoscope_agent::main`.
 
 use nephoscope_amqp as _;
@@ -35,11 +35,11 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         let catalog = Catalog::collect().unwrap();
-        // A family without plugins holds the options that others share.
+        // A family without plugins contains options that other families share.
         let discoveries = catalog.discoveries().iter().map(|plugin| plugin.family());
         let pollsters = catalog.pollsters().iter().map(|plugin| plugin.family());
         let mut linked: BTreeSet<String> = discoveries.chain(pollsters).map(str::to_owned).collect();
-        // A crate of publishers is named after a scheme of its own.
+        // A publisher crate has the name of one of its URL schemes.
         linked.extend(
             members
                 .iter()

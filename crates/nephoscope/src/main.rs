@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-// A crate that is not named is not linked.
+// A crate that is not referenced is not linked.
 use nephoscope_stock as _;
 
 fn main() -> ExitCode {

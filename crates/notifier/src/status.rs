@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephoscope_model::Histogram;
 use tokio::time::Instant;
 
 use crate::events::Counts;
@@ -29,6 +30,8 @@ pub struct PublisherStatus {
     pub spool: Option<SpoolStatus>,
     /// What became of samples since it was started.
     pub counts: Counts,
+    /// The durations of delivery attempts, failed attempts included.
+    pub publish_durations: Histogram,
 }
 
 /// What a publisher is doing.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-/// Gives out places at endpoints; implemented by the engine, which keeps the limit (`agent.limits.endpoint`).
+/// Gives out places at endpoints; implemented by the engine, which keeps the limit (`agent.limits.max_concurrent_polls_per_endpoint`).
 #[async_trait]
 pub trait Admission: Send + Sync + 'static {
     /// Waits for a place at an endpoint. Dropping the future gives up the wait.

@@ -108,7 +108,7 @@ impl PollContext {
     }
 
     /// Waits for a place at an endpoint that this pollster chooses for a resource, for example one device of many. At most
-    /// `agent.limits.endpoint` places of one endpoint are given out at once, to all polls of the agent together. Hold one
+    /// `agent.limits.max_concurrent_polls_per_endpoint` places of one endpoint are given out at once, to all polls of the agent together. Hold one
     /// place at a time, and only while the endpoint is asked.
     ///
     /// # Errors

@@ -184,7 +184,7 @@ pub struct PollsterPlugin {
     /// The discovery URL that is asked where a source gives no resources of its own.
     pub default_discovery: Option<&'static str>,
     /// What it measures at: polls of one endpoint share a limit on how many run at once
-    /// (`agent.limits.endpoint`). `None`: only the agent's limit counts, and that of each endpoint that the pollster
+    /// (`agent.limits.max_concurrent_polls_per_endpoint`). `None`: only the agent's limit counts, and that of each endpoint that the pollster
     /// asks for itself ([`crate::PollContext::admit`]).
     pub endpoint: Option<&'static str>,
     /// What it calls.

@@ -145,6 +145,9 @@ struct State {
     /// Those of them that came on pages.
     kept: u64,
     ended: Option<Result<(), Arc<FailureNote>>>,
+    /// From the start of the discovery to its end.
+    began: Option<Instant>,
+    duration: Option<Duration>,
     unreachable: bool,
 }
 
@@ -216,6 +219,10 @@ impl Listing {
             listing: self.def.unit.discovery.clone(),
             resources: state.total,
             failure,
+            duration: state
+                .duration
+                .or_else(|| state.began.map(|began| began.elapsed()))
+                .unwrap_or_default(),
         })
     }
 
@@ -236,6 +243,7 @@ impl Listing {
     }
 
     fn start(self: &Arc<Self>) {
+        self.state.lock().began = Some(Instant::now());
         match &self.def.origin {
             Origin::Unknown => self.end(Ok(())),
             Origin::Static(resources) => {
@@ -342,7 +350,7 @@ impl Listing {
                     let total = self.put(listed, Arc::new(page));
                     if total > self.context.limit as u64 {
                         return Err(Failure::transient(format!(
-                            "the listing has more than {} resources (agent.limits.listing); the rest is left out",
+                            "the listing has more than {} resources (agent.limits.max_resources_per_discovery); the rest is left out",
                             self.context.limit
                         )));
                     }
@@ -381,6 +389,7 @@ impl Listing {
 
     fn end(&self, outcome: Result<(), Failure>) {
         let mut state = self.state.lock();
+        state.duration = state.began.map(|began| began.elapsed());
         if let Err(failure) = &outcome {
             state.unreachable = failure.kind() == FailureKind::Unreachable;
         }

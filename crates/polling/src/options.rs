@@ -22,8 +22,8 @@ pub struct EngineOptions {
     pub sample_source: Arc<str>,
     /// `notifier.batch_size`.
     pub batch_size: usize,
-    /// `notifier.batch_age`.
-    pub batch_age: Duration,
+    /// `notifier.flush_interval`.
+    pub flush_interval: Duration,
     /// `agent.limits`.
     pub limits: LimitOptions,
     /// `agent.splay`.

@@ -113,6 +113,9 @@ pub struct ListingRecord {
     pub resources: u64,
     /// Why it ended early.
     pub failure: Option<FailureNote>,
+    /// How long its discovery took, in seconds.
+    #[serde(serialize_with = "as_seconds")]
+    pub duration: Duration,
 }
 
 /// A cycle that has ended.

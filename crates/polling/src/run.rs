@@ -331,7 +331,9 @@ impl Worker {
         let outcome = loop {
             let limit = self.limit(&output);
             // A batch that does not fill up is handed over when it is old enough.
-            let due = output.open_since().map(|since| since + context.engine.batch_age);
+            let due = output
+                .open_since()
+                .map(|since| since + context.engine.flush_interval);
             tokio::select! {
                 biased;
                 Some(batch) = batches.recv() => self.hand_over(batch).await,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nephoscope_coordination::Plan;
-use nephoscope_model::Timestamp;
+use nephoscope_model::{Histogram, Timestamp};
 use nephoscope_sources::Schedule;
 use parking_lot::Mutex;
 
@@ -12,7 +12,7 @@ use crate::cycle::RunStates;
 use crate::generations::Generations;
 use crate::record::CycleRecord;
 use crate::scheduler::{ScheduleCounters, Scheduler};
-use crate::stats::{Histogram, RunStatus, TaskStatus, seconds};
+use crate::stats::{RunStatus, TaskStatus, seconds};
 use crate::task::{RunDef, TaskDef};
 
 /// A schedule, its tasks, and what is counted of its cycles.
@@ -29,8 +29,14 @@ pub(crate) struct Slot {
     pub(crate) overrunning: AtomicBool,
     cycles: AtomicU64,
     takeovers: AtomicU64,
-    lateness: Mutex<Histogram>,
+    times: Mutex<Times>,
     last: Mutex<Option<Arc<CycleRecord>>>,
+}
+
+/// How late cycles of a schedule started, and how long they took.
+struct Times {
+    lateness: Histogram,
+    durations: Histogram,
 }
 
 impl Slot {
@@ -46,7 +52,10 @@ impl Slot {
             overrunning: AtomicBool::new(false),
             cycles: AtomicU64::new(0),
             takeovers: AtomicU64::new(0),
-            lateness: Mutex::default(),
+            times: Mutex::new(Times {
+                lateness: Histogram::of_lateness(),
+                durations: Histogram::of_durations(),
+            }),
             last: Mutex::default(),
         }
     }
@@ -88,9 +97,12 @@ impl Slot {
             return;
         }
         self.cycles.fetch_add(1, Ordering::Relaxed);
+        let mut times = self.times.lock();
         if let Some(lateness) = record.lateness {
-            self.lateness.lock().add(seconds(lateness));
+            times.lateness.add(seconds(lateness));
         }
+        times.durations.add(seconds(record.duration));
+        drop(times);
         *self.last.lock() = Some(record.clone());
     }
 
@@ -101,6 +113,9 @@ impl Slot {
 
     pub(crate) fn status(&self, scheduler: &Scheduler) -> TaskStatus {
         let task = self.newest();
+        let times = self.times.lock();
+        let (lateness, durations) = (times.lateness.clone(), times.durations.clone());
+        drop(times);
         TaskStatus {
             schedule: task.schedule.to_string(),
             schedule_id: task.schedule.id().to_string(),
@@ -113,8 +128,8 @@ impl Slot {
             overruns: self.overruns.load(Ordering::Relaxed),
             missed: self.counters.missed.load(Ordering::Relaxed),
             repeated: self.counters.repeated.load(Ordering::Relaxed),
-            lateness: self.lateness.lock().clone(),
-            last_duration: self.last().map(|record| seconds(record.duration)),
+            lateness,
+            durations,
         }
     }
 }

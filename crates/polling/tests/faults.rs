@@ -412,7 +412,7 @@ async fn a_listing_is_bounded() {
         .unwrap();
     let message = &listing.failure.as_ref().unwrap().message;
     assert!(
-        message.contains("more than 5000 resources (agent.limits.listing)"),
+        message.contains("more than 5000 resources (agent.limits.max_resources_per_discovery)"),
         "{message}"
     );
     undisturbed(&bench, 1).await;

@@ -435,6 +435,7 @@ impl Shared {
                 .map(|(id, member)| MemberView::of(id, member))
                 .collect(),
             counts: core.counts,
+            request_durations: self.store.request_durations(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::ScheduleId;
+use nephoscope_model::{Histogram, ScheduleId};
 
 use crate::etcd::{Health, StoreError};
 use crate::protocol::{AgentId, Incarnation, Member, Status};
@@ -28,6 +28,8 @@ pub struct PoolStatus {
     pub members: Vec<MemberView>,
     /// Counters since the start of the process.
     pub counts: Counts,
+    /// The durations of requests to etcd.
+    pub request_durations: Histogram,
 }
 
 impl PoolStatus {

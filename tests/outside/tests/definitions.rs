@@ -122,7 +122,7 @@ fn a_broken_file_is_reported_with_all_that_is_wrong() {
         "$LAB/a.sensors:2:13",
         "sensor-1 °C warm",
         "expected a number",
-        "error[definition-set-aside]: `sensor-2`: it has not the form of a sensor",
+        "error[definition-rejected]: `sensor-2`: it has not the form of a sensor",
         "$LAB/a.sensors:3:1",
         "expected a name, a unit and a value",
         "$LAB/a.sensors:4:1",
@@ -160,7 +160,7 @@ fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_
     let _ = program.cycles(1);
     let ready = reasons(&program);
     assert!(
-        ready.contains("definition_set_aside") && ready.contains("sensor-1"),
+        ready.contains("definition_rejected") && ready.contains("sensor-1"),
         "{ready}"
     );
 
@@ -169,7 +169,7 @@ fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_
     program.log("configuration applied");
     lab.write("b.sensors", "sensor-2 K 3\n");
     program.log("configuration applied");
-    assert!(!reasons(&program).contains("definition_set_aside"));
+    assert!(!reasons(&program).contains("definition_rejected"));
 
     // An error changes nothing.
     lab.replace("a.sensors", "sensor-0 °C cold\n");

@@ -123,7 +123,7 @@ fn assert_held(lab: &Lab, samples: &Found, kept: bool) {
         panic!("not one encoding: {spool}");
     };
     assert_eq!(
-        (&held["encoding"], &held["samples"], &held["kept"]),
+        (&held["encoding"], &held["samples"], &held["unsupported"]),
         (&json!("tally/1"), &json!(samples.len()), &json!(kept)),
         "{spool}"
     );
@@ -141,7 +141,7 @@ fn deliver(lab: &Lab, stored: &Found) {
     program.stop().expect(0);
     let spool = spool(lab);
     assert_eq!(
-        (&spool["samples"], &spool["quarantined_batches"]),
+        (&spool["samples"], &spool["dead_letter_batches"]),
         (&json!(0), &json!(0)),
         "{spool}"
     );
@@ -169,7 +169,7 @@ fn another_publisher_with_the_spool_keeps_what_it_does_not_take() {
     program.ready();
     program.until("the reason in readyz", |program| {
         let body = program.get("/readyz").body;
-        (body.contains("spool_encoding_kept") && body.contains("tally/1")).then_some(())
+        (body.contains("spool_encoding_unsupported") && body.contains("tally/1")).then_some(())
     });
     program.cycles(1);
     assert_held(&lab, &stored, true);
@@ -203,8 +203,7 @@ fn each_publisher_gets_what_it_selects() {
         ],
     );
     let checked = lab.nephoscope(&["check"]).finish().expect(0);
-    let untaken =
-        "no publisher takes these meters of the source `first`, which are polled for nothing: sensor-9.value";
+    let untaken = "no publisher selects these meters of the source `first`: sensor-9.value";
     assert!(
         checked.stderr.lines().any(|line| line.ends_with(untaken)),
         "{checked}"

@@ -88,7 +88,7 @@ fn answers_tell_what_is_polled() {
     );
     let resources = program.json("/api/v1/resources");
     assert_eq!(
-        resources["set_aside"][0]["resources"][0]["key"], "permanent",
+        resources["backed_off"][0]["resources"][0]["key"], "permanent",
         "{resources}"
     );
     let publishers = program.json("/api/v1/publishers");

@@ -36,7 +36,7 @@ fn the_cost_of_a_file_is_shown_by_call_and_by_service() {
     insta::assert_snapshot!(table.stdout);
     insta::assert_snapshot!(table.stderr, @r"
     the cost of 10 agents together
-    assumed, for `--resources` does not say: dns_zones=1000, images=1000
+    assumed, because `--resources` does not name them: dns_zones=1000, images=1000
     ");
     insta::assert_snapshot!(cost("json").stdout);
     assert!(!lab.path("state").exists(), "it writes nothing");

@@ -15,7 +15,7 @@ fn lab(faulty: &str, options: &str) -> Lab {
 
 fn config(sources: &str, options: &str) -> String {
     format!(
-        "agent: {{namespaces: [synthetic], id: test, host: node1, state_dir: $LAB/state, shutdown_timeout: 3s, limits: {{listing: 2000}}}}\n\
+        "agent: {{namespaces: [synthetic], id: test, host: node1, state_dir: $LAB/state, shutdown_timeout: 3s, limits: {{max_resources_per_discovery: 2000}}}}\n\
          notifier: {{publishers: [{{name: file, url: \"file://$LAB/samples\"}}]}}\n\
          plugins: {{synthetic: {{{options}}}}}\n\
          sources:\n\
@@ -100,13 +100,13 @@ fn a_call_that_blocks_a_thread() {
     let mut program = costs_itself_alone(&lab, |program| {
         program
             .get("/metrics")
-            .metric("nephoscope_blocking_calls_left_behind", &["family=\"synthetic\""])
+            .metric("nephoscope_hung_calls", &["family=\"synthetic\""])
             >= 1.0
     });
     assert!(
         reasons(&program)
             .iter()
-            .any(|reason| reason["code"] == "calls_hang"),
+            .any(|reason| reason["code"] == "hung_calls"),
         "{:?}",
         reasons(&program)
     );
@@ -114,7 +114,7 @@ fn a_call_that_blocks_a_thread() {
     program.cycles(2);
     let metrics = program.get("/metrics");
     assert!(
-        metrics.metric("nephoscope_blocking_calls_left_behind", &[]) < 2.0,
+        metrics.metric("nephoscope_hung_calls", &[]) < 2.0,
         "{}",
         metrics.body
     );
@@ -130,18 +130,18 @@ fn a_poll_that_blocks_the_worker() {
     let program = costs_itself_alone(&lab, |program| {
         program
             .get("/metrics")
-            .metric("nephoscope_pollster_hangs", &["pollster=\"synthetic.faulty\""])
+            .metric("nephoscope_pollster_hung", &["pollster=\"synthetic.faulty\""])
             >= 1.0
     });
     let resources = program.json("/api/v1/resources");
     assert_eq!(
-        resources["hanging"][0]["pollster"], "synthetic.faulty",
+        resources["hung"][0]["pollster"], "synthetic.faulty",
         "{resources}"
     );
     assert!(
         reasons(&program)
             .iter()
-            .any(|reason| reason["code"] == "pollster_hangs"),
+            .any(|reason| reason["code"] == "pollster_hung"),
         "{:?}",
         reasons(&program)
     );
@@ -183,11 +183,11 @@ fn a_resource_that_fails_for_good_is_set_aside() {
     let program = costs_itself_alone(&lab, |program| {
         passed_over = program
             .get("/metrics")
-            .metric("nephoscope_poll_passed_over_total", &[]);
+            .metric("nephoscope_poll_backed_off_resources_total", &[]);
         passed_over >= 2.0
     });
     let resources = program.json("/api/v1/resources");
-    let set_aside = &resources["set_aside"][0];
+    let set_aside = &resources["backed_off"][0];
     assert_eq!(set_aside["resources"][0]["key"], "permanent", "{resources}");
     assert_eq!(
         set_aside["resources"][0]["reason"], "injected fault `permanent`",
@@ -204,15 +204,18 @@ fn a_listing_without_end() {
         "meters: [synthetic.faulty], discovery: [\"synthetic-faulty://endless\"]",
         "",
     );
-    let labels = ["listing=\"synthetic-faulty://endless\""];
+    let labels = ["discovery=\"synthetic-faulty://endless\""];
     let program = costs_itself_alone(&lab, |program| {
         program
             .get("/metrics")
-            .metric("nephoscope_listing_failures_total", &labels)
+            .metric("nephoscope_discovery_failures_total", &labels)
             >= 2.0
     });
     let cycles = program.get("/api/v1/cycles").body;
-    assert!(cycles.contains("agent.limits.listing"), "{cycles}");
+    assert!(
+        cycles.contains("agent.limits.max_resources_per_discovery"),
+        "{cycles}"
+    );
     assert!(
         program.peak_memory() < 128 << 20,
         "{} bytes",
@@ -228,10 +231,10 @@ fn listings_that_go_wrong_give_what_they_gave_before() {
         let lab = lab(&discovery, "");
         let program = costs_itself_alone(&lab, |program| {
             let metrics = program.get("/metrics");
-            metrics.metric("nephoscope_listing_failures_total", &[]) >= 1.0
+            metrics.metric("nephoscope_discovery_failures_total", &[]) >= 1.0
                 && reasons(program)
                     .iter()
-                    .any(|reason| reason["code"] == "listing_failed")
+                    .any(|reason| reason["code"] == "discovery_failed")
         });
         let samples = samples_in(&lab.path("samples"));
         assert!(

@@ -134,7 +134,7 @@ fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
     lab.config(&config("interval: never, resources: [after]"));
-    let line = program.log("the configuration stays as it was");
+    let line = program.log("the configuration is rejected");
     assert!(line.contains("polling.yaml:6:31"), "{line}");
     program.until("a reason", |program| {
         let ready = program.get("/readyz");
@@ -145,12 +145,12 @@ fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
     wait_for(&mut program, &lab, "before", so_far + 2);
     // So is what only the plugin can tell.
     lab.config(&config(BEFORE).replace("file://$LAB/samples", "file://samples"));
-    let line = program.log("the configuration stays as it was");
+    let line = program.log("the configuration is rejected");
     assert!(line.contains("polling.yaml:2:"), "{line}");
     // A file that is gone for a while is a bad one, too.
     std::fs::rename(lab.path("polling.yaml"), lab.path("gone")).unwrap();
-    let line = program.log("the configuration stays as it was");
-    assert!(line.contains("there is no configuration"), "{line}");
+    let line = program.log("the configuration is rejected");
+    assert!(line.contains("no configuration found"), "{line}");
     // The next good one is taken, and the reason is gone.
     lab.config(&config(AFTER));
     program.log("configuration applied");
@@ -183,7 +183,7 @@ fn a_folder_that_is_removed_and_made_anew_is_noticed() {
     wait_for(&mut program, &lab, "two", 1);
     wait_for(&mut program, &lab, "before", 2);
     std::fs::remove_dir_all(&folder).unwrap();
-    program.log("the configuration stays as it was");
+    program.log("the configuration is rejected");
     std::fs::create_dir(&folder).unwrap();
     lab.write("conf/polling.yaml", &config(AFTER));
     applied(&lab, program);
@@ -194,7 +194,7 @@ fn a_file_with_the_same_meaning_changes_nothing() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
     lab.config(&format!("# A comment.\n{}", config(BEFORE)));
-    program.log("configuration read again: there is nothing to apply");
+    program.log("configuration reloaded without changes");
     let _ = program.stop().expect(0);
 }
 
@@ -202,7 +202,10 @@ fn a_file_with_the_same_meaning_changes_nothing() {
 fn keys_that_need_a_restart_say_so_and_the_rest_is_applied() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
-    lab.config(&config(AFTER).replace("id: test", "id: other, host: elsewhere, limits: {polls: 3}"));
+    lab.config(&config(AFTER).replace(
+        "id: test",
+        "id: other, host: elsewhere, limits: {max_concurrent_polls: 3}",
+    ));
     program.log("configuration applied");
     let line = program.log("take effect after a restart");
     for key in ["agent.id", "agent.host", "agent.limits"] {
@@ -212,7 +215,7 @@ fn keys_that_need_a_restart_say_so_and_the_rest_is_applied() {
     wait_for(&mut program, &lab, "after", 1);
     let reasons = |program: &Program| program.get("/readyz").body;
     assert!(
-        reasons(&program).contains("restart_needed"),
+        reasons(&program).contains("restart_required"),
         "{}",
         reasons(&program)
     );
@@ -220,9 +223,9 @@ fn keys_that_need_a_restart_say_so_and_the_rest_is_applied() {
     program.signal(Signal::HUP);
     program.log("take effect after a restart");
     lab.config(&config(AFTER));
-    program.log("there is nothing to apply");
+    program.log("without changes");
     assert!(
-        !reasons(&program).contains("restart_needed"),
+        !reasons(&program).contains("restart_required"),
         "{}",
         reasons(&program)
     );
@@ -343,7 +346,7 @@ fn other_options_of_a_plugin_interrupt_nothing() {
     let mut program = started(&lab);
     lab.config(&config(BEFORE).replace("sources:\n", "plugins: {synthetic: {seed: 7}}\nsources:\n"));
     let line = program.log("configuration applied");
-    assert!(line.contains("plugins_made_anew=true"), "{line}");
+    assert!(line.contains("plugins_reloaded=true"), "{line}");
     let so_far = without_gap(&samples_in(&lab.path("samples")), "two").len();
     wait_for(&mut program, &lab, "two", so_far + 2);
     let _ = program.stop().expect(0);

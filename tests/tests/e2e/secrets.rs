@@ -81,7 +81,7 @@ fn a_program_that_runs_never_sings() {
         // Read again, with an error beside the secrets, and then with another one.
         let good = lab.read("polling.yaml");
         lab.config(&good.replace("name: three", "name: three, timeout: no"));
-        program.log("the configuration stays as it was");
+        program.log("the configuration is rejected");
         lab.config(&good.replace("canary-9f3b7-1", "canary-9f3b7-6"));
         program.log("configuration applied");
         lab.config(&good);

@@ -47,7 +47,7 @@ async fn without_an_agent(scene: &Scene, broker: &Broker) {
         .spool(&["--drain", "--timeout", "1s", "--format", "json"])
         .expect(1);
     let failed: serde_json::Value = serde_json::from_str(&failed.stdout).unwrap();
-    assert_eq!(failed["left_samples"], account.samples(), "{failed}");
+    assert_eq!(failed["remaining_samples"], account.samples(), "{failed}");
     assert!(failed["error"].as_str().unwrap().contains("broker"), "{failed}");
     let arrived = scene.drain_and_take(broker).await;
     account.assert_all_arrived(&arrived);
@@ -118,6 +118,6 @@ async fn an_agent_that_does_not_listen(broker: &Broker) {
     let mut program = scene.start();
     program.log("started");
     let refused = scene.spool(&[]).expect(3);
-    insta::assert_snapshot!(scene.lab.without_place(&refused.stderr), @"error: failed to ask the running agent: it holds `$LAB/state` and does not listen at a unix socket; set `agent.admin` to `unix:` and restart it");
+    insta::assert_snapshot!(scene.lab.without_place(&refused.stderr), @"error: failed to query the running agent: it uses `$LAB/state` and does not listen at a unix socket; set `agent.admin` to `unix:` and restart it");
     program.stop().expect(0);
 }

@@ -44,7 +44,7 @@ async fn a_reload_changes_a_spool(broker: &Broker) {
     assert!(spool["batches"].as_u64() > Some(3), "it is the same one: {spool}");
     // Elsewhere: what is there already waits for somebody to come back to it.
     reload(&mut program, "{path: $LAB/elsewhere}");
-    program.log("a spool holds samples, and no publisher uses it");
+    program.log("a spool contains samples and no publisher uses it");
     program.log("configuration applied");
     let listed = scene.spool(&["--format", "json"]).expect(0).stdout;
     assert!(listed.contains("elsewhere"), "{listed}");
@@ -104,12 +104,12 @@ async fn batches_that_are_refused_are_set_aside(broker: &Broker) {
     program.log("samples are lost: the other side refuses them for good");
     program.cycles(1);
     let refused = publisher(&program);
-    let batches = refused["spool"]["quarantine"]["batches"].as_u64();
+    let batches = refused["spool"]["dead_letter"]["batches"].as_u64();
     assert!(batches > Some(0), "{refused}");
     let metrics = program.get("/metrics");
-    assert!(metrics.metric("nephoscope_quarantine_batches", &["publisher=\"bus\""]) > 0.0);
+    assert!(metrics.metric("nephoscope_dead_letter_batches", &["publisher=\"bus\""]) > 0.0);
     program.stop().expect(0);
-    assert!(scene.listed()["quarantined_batches"].as_u64() >= batches);
+    assert!(scene.listed()["dead_letter_batches"].as_u64() >= batches);
     let quarantine = scene.lab.read("state/spool/bus/quarantine.jsonl");
     let first: serde_json::Value = serde_json::from_str(quarantine.lines().next().unwrap()).unwrap();
     assert!(

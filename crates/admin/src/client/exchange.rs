@@ -1,4 +1,4 @@
-//! One question over the unix socket of an agent, and its answer.
+//! One request over the unix socket of an agent, and its response.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,46 +12,46 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-/// How long an agent may take to answer.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// No answer is longer.
+/// The maximum size of a response in bytes.
 const LARGEST: usize = 64 << 20;
 
-/// Why an agent cannot be asked; completes "failed to ask the running agent: ...".
+/// An error of a request to a running agent. The text completes "failed to query the running agent: ...".
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody answers at the socket.
-    #[error("it does not answer at `{}`", path.display())]
+    /// The connection failed, or the response did not arrive in time.
+    #[error("no response from `{}`", path.display())]
     Connection {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It has answered that it cannot.
-    #[error("it answers {status} at `{target}`: {text}")]
+    /// The agent returned an error status.
+    #[error("status {status} from `{target}`: {text}")]
     Status {
         /// The status.
         status: u16,
-        /// What was asked for.
+        /// The path and query of the request.
         target: String,
-        /// What it said.
+        /// The body of the response.
         text: String,
     },
-    /// It is another version, perhaps.
-    #[error("its answer at `{target}` is not understood")]
+    /// The response cannot be parsed. The agent may have another version.
+    #[error("cannot parse the response from `{target}`; the agent may have another version")]
     Answer {
-        /// What was asked for.
+        /// The path and query of the request.
         target: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Asks one thing. Called within a runtime.
+/// Sends a request and parses its response. Must be called within a runtime.
 pub(super) async fn ask<T: DeserializeOwned>(
     socket: &Path,
     method: Method,
@@ -99,7 +99,7 @@ async fn exchange(socket: &Path, method: Method, target: &str) -> io::Result<(u1
         answer = &mut answer => answer,
         ended = &mut connection => {
             ended.map_err(io::Error::other)?;
-            // What it has read before it ended is there.
+            // The response may have been read before the connection ended.
             answer.await
         }
     }

@@ -1,4 +1,4 @@
-//! Asks an agent that runs, through its unix socket.
+//! A client for the unix socket of a running agent.
 
 mod exchange;
 
@@ -9,109 +9,109 @@ use axum::http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::held::HeldBatches;
 use crate::routes::{DRAIN_PATH, DROP_PATH, PUBLISHERS_PATH};
+use crate::spooled::SpooledEncoding;
 
 pub use exchange::ClientError;
 
-/// An agent that runs, at its unix socket.
+/// A client for a running agent.
 #[derive(Debug, Clone)]
 pub struct AgentClient {
     socket: PathBuf,
 }
 
-/// What an agent says of a publisher, as far as it matters to those who ask for its spool.
+/// A publisher of the agent, with what spool commands need.
 #[derive(Debug, Clone, Deserialize)]
-pub struct PublisherSeen {
-    /// Its name.
+pub struct PublisherInfo {
+    /// The name.
     pub name: String,
-    /// Why it failed last, while it does.
+    /// The last error, while the publisher fails.
     pub error: Option<String>,
-    /// Its spool, if it has one.
-    pub spool: Option<SpoolSeen>,
+    /// The spool, if there is one.
+    pub spool: Option<SpoolInfo>,
 }
 
-/// What an agent says of a spool.
+/// A spool of the agent.
 #[derive(Debug, Clone, Deserialize)]
-pub struct SpoolSeen {
-    /// Samples in it.
+pub struct SpoolInfo {
+    /// The number of samples.
     pub samples: u64,
-    /// Batches in it.
+    /// The number of batches.
     pub batches: u64,
-    /// Bytes on the disk.
+    /// The size on disk.
     pub bytes: u64,
-    /// How many bytes it may take.
+    /// The maximum size on disk.
     pub limit_bytes: u64,
-    /// About when the oldest of it was stored, in UTC.
+    /// The approximate time in UTC at which the oldest sample was stored.
     pub oldest: Option<String>,
-    /// What it holds, by encoding.
-    pub encodings: Vec<HeldBatches>,
-    /// Every batch with a smaller number is done with, or kept.
+    /// The contents by encoding.
+    pub encodings: Vec<SpooledEncoding>,
+    /// All batches with smaller numbers are delivered, dropped or unsupported.
     pub low: u64,
-    /// Batches that were refused for good.
-    pub quarantine: QuarantineSeen,
+    /// The permanently rejected batches.
+    pub dead_letter: DeadLetterInfo,
 }
 
-/// What an agent says of a quarantine.
+/// The dead letters of a publisher.
 #[derive(Debug, Clone, Deserialize)]
-pub struct QuarantineSeen {
-    /// Batches in it.
+pub struct DeadLetterInfo {
+    /// The number of batches.
     pub batches: u64,
 }
 
-/// A spool that is being drained.
+/// A started drain of a spool.
 #[derive(Debug, Clone, Deserialize)]
-pub struct BegunDrain {
-    /// Its publisher.
+pub struct StartedDrain {
+    /// The publisher.
     pub name: String,
-    /// Samples that it held at the begin.
+    /// The number of samples at the start of the drain.
     pub samples: u64,
-    /// It is empty of these when [`SpoolSeen::low`] has reached this.
+    /// The drain is complete when [`SpoolInfo::low`] has reached this number.
     pub until: u64,
 }
 
-/// What was dropped from a spool.
+/// The result of a drop in a spool.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Dropped {
-    /// Its publisher.
+    /// The publisher.
     pub name: String,
-    /// Samples that were dropped.
+    /// The number of dropped samples.
     pub dropped_samples: u64,
-    /// Batches that were dropped.
+    /// The number of dropped batches.
     pub dropped_batches: u64,
 }
 
-/// What all answers about publishers have around them.
+/// The envelope of all responses about publishers.
 #[derive(Deserialize)]
 struct Publishers<T> {
     publishers: Vec<T>,
 }
 
 impl AgentClient {
-    /// For the agent that listens at this socket.
+    /// Creates a client for the agent that listens at this socket.
     pub fn new(socket: PathBuf) -> Self {
         Self { socket }
     }
 
-    /// All publishers. Called within a runtime, as the other ones.
+    /// Returns all publishers. Must be called within a runtime, as the other methods.
     ///
     /// # Errors
     ///
     /// [`ClientError`]
-    pub async fn publishers(&self) -> Result<Vec<PublisherSeen>, ClientError> {
+    pub async fn publishers(&self) -> Result<Vec<PublisherInfo>, ClientError> {
         self.ask(Method::GET, PUBLISHERS_PATH).await
     }
 
-    /// Begins to drain the spool of a publisher, or all spools.
+    /// Starts to drain the spool of a publisher, or all spools.
     ///
     /// # Errors
     ///
     /// [`ClientError`]
-    pub async fn drain(&self, publisher: Option<&str>) -> Result<Vec<BegunDrain>, ClientError> {
+    pub async fn drain(&self, publisher: Option<&str>) -> Result<Vec<StartedDrain>, ClientError> {
         self.post(DRAIN_PATH, None, publisher).await
     }
 
-    /// Drops what was stored longer ago than this, in whole seconds, from the spool of a publisher or from all spools.
+    /// Drops samples that are older than this, in whole seconds, from the spool of a publisher or from all spools.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl AgentClient {
         query: Option<String>,
         publisher: Option<&str>,
     ) -> Result<Vec<T>, ClientError> {
-        // Names have no letter that would have to be escaped.
+        // Names of publishers need no escapes.
         let publisher = publisher.map(|name| format!("publisher={name}"));
         let query: Vec<String> = query.into_iter().chain(publisher).collect();
         self.ask(Method::POST, &format!("{path}?{}", query.join("&")))

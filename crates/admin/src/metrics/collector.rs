@@ -1,4 +1,4 @@
-//! What a scrape reads: a snapshot, shown family by family.
+//! Encodes a snapshot as metrics, family by family.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use crate::metrics::{Format, Series, Snapshot, families};
 pub(crate) struct Metrics(Registry);
 
 impl Metrics {
-    /// Of what `take` gives at each scrape.
+    /// Creates metrics that take a snapshot with `take` at each scrape.
     pub(crate) fn new(take: impl Fn() -> Snapshot + Send + Sync + 'static) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Agent(Box::new(take))));
         Self(registry)
     }
 
-    /// All metrics as they are now.
+    /// Encodes all metrics.
     pub(crate) fn encode(&self, format: Format) -> Result<String, fmt::Error> {
         format.encode(&self.0)
     }
@@ -55,13 +55,13 @@ pub(crate) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use nephoscope_model::{EncodingId, JsonLines, OsloNotification, PayloadKind, Timestamp};
+    use nephoscope_model::{EncodingId, Histogram, JsonLines, OsloNotification, PayloadKind, Timestamp};
     use nephoscope_notifier::spool::{Contents, Held, LogCounts, QuarantineStatus, SpoolMode, SpoolStatus};
     use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
     use nephoscope_plugin::{CallOutcome, CallTotals, Circuit, FailureKind};
     use nephoscope_polling::record::FailureCounts;
     use nephoscope_polling::stats::{
-        Histogram, ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, SetAsideStatus, TaskStatus,
+        ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, SetAsideStatus, TaskStatus,
     };
 
     use super::*;
@@ -96,14 +96,17 @@ pub(crate) mod tests {
             publishers: Vec::new(),
             filtered: 0,
             plugins_unavailable: 0,
-            calls_left_behind: Vec::new(),
+            hung_calls: Vec::new(),
             service_calls: Vec::new(),
             service_circuits: Vec::new(),
         }
     }
 
     fn busy() -> Snapshot {
-        let mut lateness = Histogram::default();
+        let mut durations = Histogram::of_durations();
+        durations.add(0.5);
+        durations.add(200.0);
+        let mut lateness = Histogram::of_lateness();
         lateness.add(0.0005);
         lateness.add(0.25);
         let mut failures = FailureCounts::default();
@@ -127,7 +130,7 @@ pub(crate) mod tests {
                 missed: 0,
                 repeated: 0,
                 lateness,
-                last_duration: Some(1.5),
+                durations: durations.clone(),
             }],
             pollsters: [(
                 Arc::from("disk"),
@@ -138,17 +141,18 @@ pub(crate) mod tests {
                     fenced: 4,
                     set_aside: 3,
                     failures,
-                    seconds: 0.75,
+                    durations: durations.clone(),
                 },
             )]
             .into(),
-            // What an operator may write: quotes, a backslash, a line break, a password.
+            // An operator may write quotes, a backslash, a line break and a password.
             listings: [(
                 "web://u:canary@h/a\"b\\c\nd".to_owned(),
                 ListingTotals {
                     runs: 2,
                     resources: 5,
                     failures: 1,
+                    durations: durations.clone(),
                 },
             )]
             .into(),
@@ -158,7 +162,7 @@ pub(crate) mod tests {
                 hangs: true,
                 resources: Vec::new(),
             }],
-            calls_left_behind: vec![("libvirt".into(), 1)],
+            hung_calls: vec![("libvirt".into(), 1)],
             service_calls: vec![CallTotals::new(
                 "glance",
                 "GET",
@@ -181,6 +185,7 @@ pub(crate) mod tests {
                     delivered_samples: 20,
                     ..Counts::default()
                 },
+                publish_durations: durations,
             }],
             ..empty()
         }
@@ -196,7 +201,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A spool with trouble of every kind.
+    /// A spool with every kind of error.
     pub(crate) fn spool() -> SpoolStatus {
         SpoolStatus {
             path: "/spool/main".into(),
@@ -236,7 +241,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_family_has_help_and_a_type_before_anything_has_happened() {
+    fn every_family_has_help_and_a_type_in_an_empty_snapshot() {
         let text = shown(empty, Format::OpenMetrics);
         let described: Vec<_> = text.lines().filter(|line| line.starts_with('#')).collect();
         insta::assert_snapshot!(described.join("\n"));
@@ -251,7 +256,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_older_format_names_counters_as_its_readers_expect() {
+    fn the_text_format_names_counters_with_their_suffix() {
         let text = shown(busy, Format::Text);
         assert!(
             text.contains("# TYPE nephoscope_cycles_total counter\nnephoscope_cycles_total{"),
@@ -265,7 +270,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_number_that_the_kernel_does_not_give_is_left_out() {
+    fn a_value_that_the_kernel_does_not_report_has_no_series() {
         let text = shown(empty, Format::Text);
         assert!(
             !text.lines().any(|line| line.starts_with("process_open_fds")),

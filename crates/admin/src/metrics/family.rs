@@ -1,28 +1,30 @@
-//! A metric family: its name, its help, and how its values are read from a snapshot.
+//! A metric family: its name, its help, and the function that reads its values from a snapshot.
 
 use std::fmt;
 
 use nephoscope_config::hide_userinfo;
-use nephoscope_polling::stats::{Histogram, LATENESS_BUCKETS};
+use nephoscope_model::Histogram;
 use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use crate::metrics::Snapshot;
 
-/// A metric family. Values are in base units (seconds, bytes), and the unit is the end of the name.
+/// A metric family. Values are in base units (seconds, bytes), and the name ends with the unit.
 pub struct Family {
-    /// The name without unit and without what its type adds (`_total`, `_info`).
+    /// The name without the unit and the suffix of its type (`_total`, `_info`).
     pub name: &'static str,
     /// The unit, if it has one.
     pub unit: Option<BaseUnit>,
-    /// Its type.
+    /// The type.
     pub kind: Kind,
-    /// The names of its labels, in order.
+    /// The names of the labels, in order.
     pub labels: &'static [&'static str],
+    /// Whether the family may change.
+    pub stability: Stability,
     /// One sentence.
     pub help: &'static str,
-    /// Gives its values.
+    /// Writes the values.
     pub(crate) read: fn(&Snapshot, &mut Series<'_>) -> fmt::Result,
 }
 
@@ -31,12 +33,31 @@ pub struct Family {
 pub enum Kind {
     /// A number that goes up and down.
     Gauge,
-    /// A number that only grows, until the agent starts anew.
+    /// A number that only grows until the agent restarts.
     Counter,
-    /// Values by size.
+    /// Counts of values in buckets.
     Histogram,
     /// Text in labels; the value is 1.
     Info,
+}
+
+/// The stability of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stability {
+    /// The name, type, unit and labels change only in a breaking version.
+    Stable,
+    /// Any version may change or remove the family.
+    Experimental,
+}
+
+impl Stability {
+    /// Returns the name in the reference.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Experimental => "experimental",
+        }
+    }
 }
 
 /// The unit of a family.
@@ -49,7 +70,7 @@ pub enum BaseUnit {
 }
 
 impl Kind {
-    /// The word in the reference and in the exposition.
+    /// Returns the name in the reference and in the output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gauge => "gauge",
@@ -59,7 +80,7 @@ impl Kind {
         }
     }
 
-    /// The type in the exposition's terms.
+    /// Returns the type of the encoder.
     pub(crate) fn metric_type(self) -> MetricType {
         match self {
             Self::Gauge => MetricType::Gauge,
@@ -69,7 +90,7 @@ impl Kind {
         }
     }
 
-    /// What is added to the name of each of its series.
+    /// Returns the suffix that the type adds to the names of its series.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Gauge | Self::Histogram => "",
@@ -80,7 +101,7 @@ impl Kind {
 }
 
 impl BaseUnit {
-    /// The word at the end of a name.
+    /// Returns the suffix of names with this unit.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",
@@ -88,7 +109,7 @@ impl BaseUnit {
         }
     }
 
-    /// The unit in the exposition's terms.
+    /// Returns the unit of the encoder.
     pub(crate) fn unit(self) -> Unit {
         match self {
             Self::Seconds => Unit::Seconds,
@@ -98,7 +119,7 @@ impl BaseUnit {
 }
 
 impl Family {
-    /// The name as one queries it: with the unit, and with what its type adds.
+    /// Returns the name for queries, with the suffixes of the unit and the type.
     pub fn full_name(&self) -> String {
         let unit = self
             .unit
@@ -108,7 +129,7 @@ impl Family {
     }
 }
 
-/// Takes the values of one family.
+/// Writes the values of one family.
 pub(crate) struct Series<'a> {
     encoder: MetricEncoder<'a>,
     kind: Kind,
@@ -116,7 +137,7 @@ pub(crate) struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// For the family of this encoder.
+    /// Creates a writer for the family of this encoder.
     pub(crate) fn new(encoder: MetricEncoder<'a>, family: &Family) -> Self {
         Self {
             encoder,
@@ -125,7 +146,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// A count, with the values of the family's labels.
+    /// Writes a count with the values of the labels.
     pub(crate) fn count(&mut self, labels: &[&str], value: u64) -> fmt::Result {
         let kind = self.kind;
         self.with(labels, |encoder| match kind {
@@ -134,17 +155,17 @@ impl<'a> Series<'a> {
         })
     }
 
-    /// A number of things that there are, with the values of the family's labels.
+    /// Writes a number of items with the values of the labels.
     pub(crate) fn size(&mut self, labels: &[&str], value: usize) -> fmt::Result {
         self.count(labels, u64::try_from(value).unwrap_or(u64::MAX))
     }
 
-    /// Whether something is so: 1 or 0.
+    /// Writes 1 or 0.
     pub(crate) fn flag(&mut self, labels: &[&str], value: bool) -> fmt::Result {
         self.count(labels, u64::from(value))
     }
 
-    /// A number in the family's unit, with the values of the family's labels.
+    /// Writes a number in the unit of the family.
     pub(crate) fn amount(&mut self, labels: &[&str], value: f64) -> fmt::Result {
         let kind = self.kind;
         self.with(labels, |encoder| match kind {
@@ -153,29 +174,17 @@ impl<'a> Series<'a> {
         })
     }
 
-    /// The texts of an info family.
+    /// Writes the labels of an info family.
     pub(crate) fn info(&mut self, labels: &[&str]) -> fmt::Result {
         let labels = self.named(labels);
         self.encoder.encode_info(&labels)
     }
 
-    /// How late things were.
+    /// Writes a histogram.
     pub(crate) fn histogram(&mut self, labels: &[&str], histogram: &Histogram) -> fmt::Result {
-        let count = histogram.counts.last().copied().unwrap_or(0);
-        // Of each bucket alone: the encoder adds them up again.
-        let mut below = 0;
-        let bounds = LATENESS_BUCKETS.iter().copied().chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds
-            .zip(histogram.counts)
-            .map(|(bound, counted)| {
-                (
-                    bound,
-                    counted.saturating_sub(std::mem::replace(&mut below, counted)),
-                )
-            })
-            .collect();
+        let buckets: Vec<(f64, u64)> = histogram.buckets().collect();
         self.with(labels, |encoder| {
-            encoder.encode_histogram::<NoLabelSet>(histogram.sum, count, &buckets, None)
+            encoder.encode_histogram::<NoLabelSet>(histogram.sum(), histogram.count(), &buckets, None)
         })
     }
 

@@ -1,21 +1,21 @@
-//! The two text forms in which metrics are shown, and which one a client asks for.
+//! The two text formats of metrics, and the choice by the `Accept` header.
 
 use std::fmt::{self, Write};
 
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
-/// A text form of metrics.
+/// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Prometheus' text format 0.0.4.
+    /// Prometheus text format 0.0.4.
     Text,
     /// OpenMetrics 1.0.
     OpenMetrics,
 }
 
 impl Format {
-    /// What an `Accept` header asks for: OpenMetrics if it is named and not wanted less than the older format.
+    /// Returns the format for an `Accept` header: OpenMetrics if the header names it and does not prefer plain text.
     pub(crate) fn accepted(header: &str) -> Self {
         let mut open = 0.0;
         let mut plain = 0.0;
@@ -41,7 +41,7 @@ impl Format {
         }
     }
 
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -49,7 +49,7 @@ impl Format {
         }
     }
 
-    /// All metrics of a registry in this form.
+    /// Encodes all metrics of a registry.
     pub(crate) fn encode(self, registry: &Registry) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, registry)?;
@@ -60,8 +60,8 @@ impl Format {
     }
 }
 
-/// OpenMetrics as text 0.0.4: there a counter and an info are described by the name of their series, nothing is an
-/// info, and neither units nor an end are marked.
+/// Converts OpenMetrics to text format 0.0.4, in which `# HELP` and `# TYPE` name the series of counters and infos, infos are
+/// gauges, and `# UNIT` and `# EOF` do not exist.
 fn older(open: &str) -> Result<String, fmt::Error> {
     let mut out = String::with_capacity(open.len());
     let mut help = None;
@@ -94,8 +94,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_decides_which_format_it_gets() {
-        // What Prometheus 2.50 sends.
+    fn the_accept_header_selects_the_format() {
+        // The header of Prometheus 2.50.
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         assert_eq!(Format::accepted(prometheus), Format::OpenMetrics);
         assert_eq!(

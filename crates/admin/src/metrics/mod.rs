@@ -1,7 +1,7 @@
-//! What the agent says of itself to Prometheus: names, help and where each value comes from.
+//! The metrics of the agent.
 //!
-//! Nothing is counted here. A scrape takes a [`Snapshot`] of what the engine and the notifier have counted, and the
-//! tables of [`families`] say what is shown of it; the reference is made of the same tables.
+//! This module counts nothing. A scrape takes a [`Snapshot`] of the counts of the engine, the notifier and the pool, and the tables
+//! of [`families`] define the output. The reference documentation is generated from the same tables.
 
 mod collector;
 mod families;
@@ -16,7 +16,7 @@ pub(crate) use collector::tests::spool as example_spool;
 pub use families::families;
 pub(crate) use families::state_word;
 pub(crate) use family::Series;
-pub use family::{BaseUnit, Family, Kind};
+pub use family::{BaseUnit, Family, Kind, Stability};
 pub(crate) use format::Format;
 pub(crate) use process::ProcessUsage;
 pub(crate) use snapshot::Snapshot;

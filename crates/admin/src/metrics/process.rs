@@ -1,11 +1,11 @@
-//! What the agent's own process uses.
+//! The resource usage of the agent's process.
 
 use std::time::Duration;
 
-/// What the process uses; none where the kernel does not say.
+/// The resource usage of the process; `None` where the kernel reports nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ProcessUsage {
-    /// CPU time since its start, of all its threads.
+    /// CPU time of all threads since the start.
     pub(crate) cpu: Duration,
     /// Resident memory in bytes.
     pub(crate) resident: Option<u64>,
@@ -14,7 +14,7 @@ pub(crate) struct ProcessUsage {
 }
 
 impl ProcessUsage {
-    /// Of this process, now. Reads files of the kernel, which do not block.
+    /// Reads the current usage from files of the kernel, which do not block.
     pub(crate) fn of_this_process() -> Self {
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         Self {
@@ -36,7 +36,7 @@ fn resident(status: &str) -> Option<u64> {
 
 fn open_files() -> Option<u64> {
     let listed = std::fs::read_dir("/proc/self/fd").ok()?.count();
-    // The one that reads the folder is gone when this returns.
+    // The file descriptor of this listing is closed on return.
     u64::try_from(listed.saturating_sub(1)).ok()
 }
 
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_uses_something() {
+    fn the_usage_of_this_process_is_not_zero() {
         let usage = ProcessUsage::of_this_process();
         assert!(usage.resident.is_some_and(|bytes| bytes > 0));
         assert!(usage.open_files.is_some_and(|files| files > 0));

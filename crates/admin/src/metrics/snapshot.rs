@@ -1,4 +1,4 @@
-//! What there is to show at one moment.
+//! The data of one scrape.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,51 +15,51 @@ use crate::metrics::ProcessUsage;
 use crate::readiness::{Readiness, ReasonCode};
 use crate::state::Handles;
 
-/// What the parts of the agent have counted by now.
+/// The counts of all parts of the agent at one moment.
 pub(crate) struct Snapshot {
-    /// The program's version.
+    /// The version of the program.
     pub(crate) version: &'static str,
-    /// When the agent started.
+    /// The start time of the agent.
     pub(crate) started: Timestamp,
-    /// What the process uses.
+    /// The resource usage of the process.
     pub(crate) process: ProcessUsage,
-    /// Whether `/readyz` says that the agent is ready.
+    /// Whether `/readyz` returns 200.
     pub(crate) ready: bool,
-    /// How many reasons `/readyz` gives, by code; all codes are there.
+    /// The number of readiness reasons of each code, including codes without reasons.
     pub(crate) reasons: Vec<(&'static str, usize)>,
-    /// How the scheduler is.
+    /// The state of the scheduler.
     pub(crate) scheduler: SchedulerStatus,
     /// All tasks.
     pub(crate) tasks: Vec<TaskStatus>,
     /// Totals by pollster.
     pub(crate) pollsters: BTreeMap<Arc<str>, PollsterTotals>,
-    /// Totals by listing as it may be shown, of those that the present configuration has.
+    /// Totals by masked discovery URL, for URLs in the current configuration.
     pub(crate) listings: BTreeMap<String, ListingTotals>,
-    /// What is set aside and what hangs.
+    /// Backed-off resources and hung pollsters.
     pub(crate) set_aside: Vec<SetAsideStatus>,
-    /// The publishers; each name once.
+    /// The publishers, each name once.
     pub(crate) publishers: Vec<PublisherStatus>,
-    /// Samples and events that no publisher took.
+    /// Samples and events that no publisher selects.
     pub(crate) filtered: u64,
     /// The pool, if work is shared.
     pub(crate) pool: Option<PoolStatus>,
-    /// Plugins that this machine is not fit for.
+    /// The number of plugins that this machine does not support.
     pub(crate) plugins_unavailable: usize,
-    /// Blocking calls that were left behind and still hang, by plugin family.
-    pub(crate) calls_left_behind: Vec<(Arc<str>, usize)>,
-    /// What plugins asked of services.
+    /// The number of hung blocking calls by plugin family.
+    pub(crate) hung_calls: Vec<(Arc<str>, usize)>,
+    /// Calls of plugins to services.
     pub(crate) service_calls: Vec<CallTotals>,
-    /// The services that are asked through a circuit breaker.
+    /// The circuits of services that have a circuit breaker.
     pub(crate) service_circuits: Vec<(Cow<'static, str>, Circuit)>,
 }
 
 impl Snapshot {
-    /// Asks everybody.
+    /// Takes a snapshot of all parts.
     pub(crate) fn take(parts: &Handles, started: Timestamp, readiness: &Readiness) -> Self {
         let Handles { engine, notifier, .. } = parts;
         let tasks = engine.tasks();
         let listings = listings(&tasks, engine.totals().listings());
-        // A publisher that a reload removed and another brought back is there twice while its queue is emptied.
+        // A publisher that one reload removed and another added again appears twice while its old queue is drained.
         let mut publishers = notifier.status();
         let mut names = BTreeSet::new();
         publishers.retain(|publisher| names.insert(publisher.name.clone()));
@@ -81,7 +81,7 @@ impl Snapshot {
             filtered: notifier.filtered(),
             pool: parts.pool_status(),
             plugins_unavailable: plugins.unavailable.len(),
-            calls_left_behind: plugins
+            hung_calls: plugins
                 .blocking
                 .iter()
                 .map(|(family, pool)| (family.clone(), pool.abandoned().len()))
@@ -97,7 +97,7 @@ fn listings(
     tasks: &[TaskStatus],
     totals: BTreeMap<Arc<str>, ListingTotals>,
 ) -> BTreeMap<String, ListingTotals> {
-    // Reloads come and go: a listing that is no longer asked would stay for ever.
+    // Totals of removed URLs would otherwise remain forever.
     let wanted: BTreeSet<&Arc<str>> = tasks
         .iter()
         .flat_map(|task| &task.runs)
@@ -105,11 +105,12 @@ fn listings(
         .collect();
     let mut shown: BTreeMap<String, ListingTotals> = BTreeMap::new();
     for (listing, totals) in totals.into_iter().filter(|(listing, _)| wanted.contains(listing)) {
-        // Two that differ in what is hidden are one to everybody else.
+        // URLs that differ only in the masked part are added up.
         let sum = shown.entry(hide_userinfo(&listing)).or_default();
         sum.runs += totals.runs;
         sum.resources += totals.resources;
         sum.failures += totals.failures;
+        sum.durations.add_all(&totals.durations);
     }
     shown
 }

@@ -1,4 +1,4 @@
-//! The agent as a whole: its phase, its scheduler, its configuration, its state folder.
+//! Reasons of the agent as a whole: its phase, scheduler, configuration and state folder.
 
 use crate::readiness::{Facts, Reason, ReasonCode, reason};
 use crate::state::Phase;
@@ -9,34 +9,34 @@ impl Facts {
             Phase::Starting => reasons.push(reason(ReasonCode::Starting, "no configuration is applied yet")),
             Phase::Stopping => reasons.push(reason(ReasonCode::Stopping, "the agent is stopping")),
             Phase::Running if self.tasks.is_empty() => {
-                let text = "the configuration asks for nothing that the loaded plugins can poll";
+                let text = "the configuration selects nothing that the loaded plugins can poll";
                 reasons.push(reason(ReasonCode::NothingToPoll, text));
             }
             Phase::Running => {}
         }
         if self.phase != Phase::Stopping && !Self::is_alive(&self.scheduler) {
             let text = format!(
-                "the scheduler did not wake up for {:.0} s",
+                "the scheduler has not woken up for {:.0} s",
                 self.scheduler.since_tick
             );
             reasons.push(reason(ReasonCode::SchedulerStuck, text));
         }
         if let Some(errors) = self.rejected {
             let text = format!(
-                "the configuration on disk has {errors} error(s) and is not in use; the log names them"
+                "the configuration on disk has {errors} error(s) and is not in use; the log contains them"
             );
             reasons.push(reason(ReasonCode::ConfigurationRejected, text));
         }
         if !self.after_restart.is_empty() {
             let text = format!(
-                "changed keys that take effect after a restart: {}",
+                "changed keys that require a restart: {}",
                 self.after_restart.join(", ")
             );
-            reasons.push(reason(ReasonCode::RestartNeeded, text));
+            reasons.push(reason(ReasonCode::RestartRequired, text));
         }
         if let Some(why) = &self.state_trouble {
-            let text = format!("which cycles are finished could not be written to the state folder: {why}");
-            reasons.push(reason(ReasonCode::StateNotWritten, text));
+            let text = format!("cannot write the finished cycles to the state folder: {why}");
+            reasons.push(reason(ReasonCode::StateWriteFailed, text));
         }
     }
 }

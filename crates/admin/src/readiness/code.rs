@@ -1,18 +1,18 @@
-//! The table of everything that can be wrong.
+//! The table of readiness reasons.
 
 use serde::{Serialize, Serializer};
 
-/// How much something matters.
+/// The severity of a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
-    /// It keeps the agent from its work.
+pub enum Severity {
+    /// The agent cannot do its work.
     NotReady,
-    /// The agent works, but not as well as it should.
+    /// The agent works, with restrictions.
     Degraded,
 }
 
-impl Weight {
-    /// The word in answers.
+impl Severity {
+    /// Returns the name in responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotReady => "not_ready",
@@ -21,35 +21,35 @@ impl Weight {
     }
 }
 
-impl Serialize for Weight {
+impl Serialize for Severity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-/// What is said of a code.
+/// The texts of a code.
 struct Entry {
     word: &'static str,
-    weight: Weight,
+    severity: Severity,
     meaning: &'static str,
 }
 
-/// Makes [`ReasonCode`] of its rows. A row is all that is said of a code: name, weight, word, meaning.
+/// Defines [`ReasonCode`] from rows of name, severity, code and meaning.
 macro_rules! reason_codes {
-    ($($name:ident, $weight:ident, $word:literal, $meaning:literal;)*) => {
-        /// What can be wrong.
+    ($($name:ident, $severity:ident, $word:literal, $meaning:literal;)*) => {
+        /// The code of a readiness reason.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum ReasonCode {
             $(#[doc = $meaning] $name,)*
         }
 
         impl ReasonCode {
-            /// All codes, in the order in which they are documented.
+            /// All codes in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             fn entry(self) -> Entry {
                 match self {
-                    $(Self::$name => Entry { word: $word, weight: Weight::$weight, meaning: $meaning },)*
+                    $(Self::$name => Entry { word: $word, severity: Severity::$severity, meaning: $meaning },)*
                 }
             }
         }
@@ -60,87 +60,89 @@ reason_codes! {
     Starting, NotReady, "starting",
         "No configuration is applied yet.";
     Stopping, NotReady, "stopping",
-        "The agent was told to end.";
+        "The agent is stopping.";
     SchedulerStuck, NotReady, "scheduler_stuck",
         "The scheduler does not wake up, so that no cycle starts.";
     NoPlan, NotReady, "no_plan",
-        "Resources that agents share were not polled in the last cycle of a schedule: there was no plan with this agent in it.";
+        "The last cycle of a schedule did not poll shared resources, because there was no plan with this agent in it.";
     NothingPublished, NotReady, "nothing_published",
-        "No publisher takes samples, and neither does a spool: all queues are full and samples are lost.";
+        "No publisher and no spool accepts samples: all queues are full and samples are lost.";
     ConfigurationRejected, Degraded, "configuration_rejected",
-        "The configuration on disk has errors; the one before is in use.";
-    RestartNeeded, Degraded, "restart_needed",
-        "Keys of the configuration on disk take effect after a restart; what they said before is in use.";
-    StateNotWritten, Degraded, "state_not_written",
-        "Which cycles are finished cannot be written to `agent.state_dir`: a restart may poll the cycle in progress twice.";
+        "The configuration on disk has errors; the previous configuration is in use.";
+    RestartRequired, Degraded, "restart_required",
+        "Changed keys of the configuration on disk take effect after a restart; their previous values are in use.";
+    StateWriteFailed, Degraded, "state_write_failed",
+        "The agent cannot write the finished cycles to `agent.state_dir`; a restart may poll the current cycle twice.";
     NothingToPoll, Degraded, "nothing_to_poll",
-        "The configuration asks for nothing that the loaded plugins can poll.";
-    ListingFailed, Degraded, "listing_failed",
-        "A discovery failed in the last cycle that asked it.";
+        "The configuration selects nothing that the loaded plugins can poll.";
+    DiscoveryFailed, Degraded, "discovery_failed",
+        "The last run of a discovery failed.";
     PublisherRetrying, Degraded, "publisher_retrying",
-        "A publisher could not deliver; its samples wait.";
+        "A publisher cannot deliver; its samples are queued and retried.";
     PublisherBlocked, Degraded, "publisher_blocked",
-        "A publisher takes nothing and its queue is full: its samples are lost.";
+        "A publisher accepts no samples and its queue is full: its samples are lost.";
     SpoolFailing, Degraded, "spool_failing",
-        "A publisher's spool takes nothing: its samples stay in memory.";
-    SpoolEncodingKept, Degraded, "spool_encoding_kept",
-        "A publisher's spool holds samples in an encoding that the publisher does not take: they stay there until a publisher takes them, or `nephoscope spool` drops them.";
+        "A publisher's spool accepts no samples; they stay in memory.";
+    SpoolEncodingUnsupported, Degraded, "spool_encoding_unsupported",
+        "A publisher's spool contains samples in an encoding that the publisher does not support. They stay there until a publisher supports it, or until `nephoscope spool` drops them.";
     PluginUnavailable, Degraded, "plugin_unavailable",
-        "A plugin was not loaded: this machine is not fit for it.";
-    DefinitionSetAside, Degraded, "definition_set_aside",
-        "A definition in a file that a plugin reads is not used; the others are. `nephoscope check` shows what is wrong with it.";
-    PollsterHangs, Degraded, "pollster_hangs",
-        "A run blocks its thread; the pollster is not started again until it ends.";
-    CallsHang, Degraded, "calls_hang",
-        "Blocking calls of a plugin family did not end by their deadline and still hang.";
-    CallsExhausted, Degraded, "calls_exhausted",
-        "Too many blocking calls of a plugin family hang: it may start no further ones.";
+        "A plugin is not loaded because this machine does not support it.";
+    DefinitionRejected, Degraded, "definition_rejected",
+        "A definition in a plugin's file has an error and is not used; the other definitions are. `nephoscope check` shows the error.";
+    PollsterHung, Degraded, "pollster_hung",
+        "A run blocks its thread; the pollster is not started again until the run ends.";
+    HungCalls, Degraded, "hung_calls",
+        "Blocking calls of a plugin family are running after their deadline.";
+    HungCallsLimit, Degraded, "hung_calls_limit",
+        "Too many blocking calls of a plugin family hang: the family starts no more calls.";
     NotJoined, NotReady, "not_joined",
-        "Shared resources are not polled: this agent is not a member of its pool yet, or no longer, and joins.";
+        "Shared resources are not polled: this agent is not a member of its pool, and tries to join.";
     DuplicateId, NotReady, "duplicate_id",
-        "Shared resources are not polled: another agent that lives has the same `agent.id`.";
+        "Shared resources are not polled: another running agent has the same `agent.id`.";
     Paused, NotReady, "paused",
-        "Shared resources are not polled: etcd cannot be reached, and `coordination.on_loss` is `pause`.";
+        "Shared resources are not polled: etcd is unreachable, and `coordination.on_loss` is `pause`.";
     ClockSkew, NotReady, "clock_skew",
-        "The clock of this host differs from those of the other members: this agent writes no plan.";
+        "The clock of this host differs from the clocks of the other members: this agent writes no plan.";
     UnknownVersions, NotReady, "unknown_versions",
-        "Shared resources of a schedule are not polled: its plans are made in a version that this program does not know.";
+        "Shared resources of a schedule are not polled: its plans have a version that this program does not know.";
     Degraded, Degraded, "degraded",
-        "etcd cannot be reached, or had no plan in time: shared resources are polled as they were divided last.";
+        "etcd is unreachable, or had no plan in time: shared resources are polled by the last plan.";
     LeaseUnconfirmed, Degraded, "lease_unconfirmed",
-        "The lease of this agent was not acknowledged in time: samples of shared resources wait for an answer.";
+        "etcd did not acknowledge the lease of this agent in time: samples of shared resources wait for the acknowledgement.";
     InvalidKey, Degraded, "invalid_key",
-        "A key of the pool in etcd cannot be read.";
+        "A key of the pool in etcd cannot be decoded.";
     ConfigMismatch, Degraded, "config_mismatch",
-        "Members with the same units want different meters of them: their configurations differ.";
+        "Members poll different meters of the same units: their configurations differ.";
     EtcdUnreachable, Degraded, "etcd_unreachable",
-        "No endpoint of etcd answers, or none that has a leader.";
+        "No endpoint of etcd responds, or no endpoint has a leader.";
     EtcdPermissionDenied, Degraded, "etcd_permission_denied",
-        "The user may not read or write what begins with `coordination.prefix`.";
+        "The user may not read or write keys under `coordination.prefix`.";
     EtcdCredentials, Degraded, "etcd_credentials",
-        "etcd does not accept `coordination.user` and `coordination.password`, or wants them.";
+        "etcd rejects `coordination.user` and `coordination.password`, or requires them.";
+    EtcdUnauthenticated, Degraded, "etcd_unauthenticated",
+        "`coordination.user` is set, but etcd has authentication disabled: every client can read and write the pool.";
     EtcdTls, Degraded, "etcd_tls",
-        "A file that `coordination.tls` names cannot be used.";
+        "A file in `coordination.tls` cannot be used.";
     EtcdQuotaExceeded, Degraded, "etcd_quota_exceeded",
-        "etcd takes no writes: its database has reached its quota (alarm NOSPACE).";
+        "etcd rejects writes: its database has reached its quota (alarm NOSPACE).";
     EtcdQuotaLow, Degraded, "etcd_quota_low",
-        "etcd's database has reached 80 % of its quota.";
+        "The etcd database has reached 80 % of its quota.";
     EtcdError, Degraded, "etcd_error",
-        "etcd answers with an error.";
+        "etcd returns an error.";
 }
 
 impl ReasonCode {
-    /// The word in answers, and the label in metrics.
+    /// Returns the code in responses and in metric labels.
     pub fn as_str(self) -> &'static str {
         self.entry().word
     }
 
-    /// How much it matters.
-    pub fn weight(self) -> Weight {
-        self.entry().weight
+    /// Returns the severity.
+    pub fn severity(self) -> Severity {
+        self.entry().severity
     }
 
-    /// What it means, in a sentence or two.
+    /// Returns the meaning in one or two sentences.
     pub fn meaning(self) -> &'static str {
         self.entry().meaning
     }
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_a_word_of_its_own_and_a_sentence() {
+    fn codes_are_unique_and_have_a_meaning() {
         let words: BTreeSet<&str> = ReasonCode::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(words.len(), ReasonCode::ALL.len());
         for code in ReasonCode::ALL {

@@ -1,4 +1,4 @@
-//! The last cycle of each schedule.
+//! Reasons of the last cycle of each schedule.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ impl Facts {
         for record in &self.records {
             if let Some(why) = &record.no_plan {
                 let text = format!(
-                    "shared resources were not polled in the last cycle ({}): {why}",
+                    "the last cycle ({}) did not poll shared resources: {why}",
                     record.schedule
                 );
                 reasons.push(reason(ReasonCode::NoPlan, text));
@@ -21,10 +21,10 @@ impl Facts {
                     && failed.insert(&listing.listing)
                 {
                     let text = format!(
-                        "the last listing of {} failed: {}",
+                        "the last run of discovery {} failed: {}",
                         listing.listing, failure.message
                     );
-                    reasons.push(reason(ReasonCode::ListingFailed, text));
+                    reasons.push(reason(ReasonCode::DiscoveryFailed, text));
                 }
             }
         }

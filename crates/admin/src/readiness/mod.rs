@@ -1,4 +1,4 @@
-//! Whether the agent does its work, and everything that keeps it from doing so.
+//! The readiness of the agent, with reasons.
 
 mod agent;
 mod code;
@@ -17,89 +17,89 @@ use serde::Serialize;
 
 use crate::state::Phase;
 
-pub use code::{ReasonCode, Weight};
+pub use code::{ReasonCode, Severity};
 
-/// A scheduler that is alive wakes up every second. One that did not for this long, in seconds, starts no cycles on time.
+/// The limit in seconds for the time since the scheduler's last wakeup. A healthy scheduler wakes up every second.
 const STUCK: f64 = 5.0;
 
-/// Whether the agent does its work.
+/// The readiness of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Readiness {
-    /// Due resources are polled, and samples find somebody who takes them.
+    /// Whether due resources are polled and a publisher or spool accepts samples.
     pub(crate) ready: bool,
-    /// What is wrong, what matters most first.
+    /// The reasons, the most severe first.
     pub(crate) reasons: Vec<Reason>,
 }
 
-/// Something that is wrong.
+/// A problem of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Reason {
-    /// What it is, for programs.
+    /// The code for programs.
     pub(crate) code: ReasonCode,
-    /// How much it matters.
-    pub(crate) weight: Weight,
-    /// What it is, for people.
+    /// The severity.
+    pub(crate) severity: Severity,
+    /// The description for people.
     pub(crate) text: String,
 }
 
-/// What a judgement is made of.
+/// The inputs of the readiness.
 pub(crate) struct Facts {
     pub(crate) phase: Phase,
-    /// Errors of the configuration on disk, if it was not taken.
+    /// The number of errors in the configuration on disk, if it was rejected.
     pub(crate) rejected: Option<usize>,
-    /// Keys of the configuration on disk that take effect after a restart.
+    /// Changed keys of the configuration on disk that require a restart.
     pub(crate) after_restart: Vec<&'static str>,
-    /// Why finished cycles cannot be written.
+    /// The error of the last write to the state folder.
     pub(crate) state_trouble: Option<String>,
     pub(crate) scheduler: SchedulerStatus,
     pub(crate) tasks: Vec<TaskStatus>,
-    /// The last one of each schedule.
+    /// The last record of each schedule.
     pub(crate) records: Vec<Arc<CycleRecord>>,
     pub(crate) set_aside: Vec<SetAsideStatus>,
     pub(crate) publishers: Vec<PublisherStatus>,
     /// The pool, if work is shared.
     pub(crate) pool: Option<PoolStatus>,
     pub(crate) unavailable: Vec<(Arc<str>, String)>,
-    /// Definitions that are set aside, each with its place and why.
+    /// Rejected definitions, each with its location and error.
     pub(crate) definitions: Vec<String>,
-    /// By plugin family.
-    pub(crate) hanging: Vec<HangingCalls>,
+    /// Hung calls by plugin family.
+    pub(crate) hung_calls: Vec<HungCalls>,
 }
 
-/// Blocking calls of a plugin family that were given up.
-pub(crate) struct HangingCalls {
+/// Blocking calls of a plugin family that are running after their deadline.
+pub(crate) struct HungCalls {
     pub(crate) family: Arc<str>,
-    /// Those that still hang.
+    /// The names of the calls.
     pub(crate) names: Vec<String>,
-    /// Whether the family may start no further ones.
+    /// Whether the family starts no more calls.
     pub(crate) exhausted: bool,
 }
 
 impl Readiness {
-    /// How many reasons of this code there are.
+    /// Returns the number of reasons with this code.
     pub(crate) fn count(&self, code: ReasonCode) -> usize {
         self.reasons.iter().filter(|reason| reason.code == code).count()
     }
 }
 
 impl Facts {
-    /// Whether the scheduler lives.
+    /// Returns whether the scheduler wakes up.
     pub(crate) fn is_alive(scheduler: &SchedulerStatus) -> bool {
         scheduler.since_tick < STUCK
     }
 
-    /// Judges.
-    pub(crate) fn judge(&self) -> Readiness {
+    /// Evaluates the readiness.
+    pub(crate) fn evaluate(&self) -> Readiness {
         let mut reasons = Vec::new();
         self.agent(&mut reasons);
         self.cycles(&mut reasons);
         self.publishers(&mut reasons);
         self.pool(&mut reasons);
         self.plugins(&mut reasons);
-        // Stable: within a weight the order above.
-        reasons.sort_by_key(|reason| reason.weight);
+        // The sort is stable: within a severity, the order above remains.
+        reasons.sort_by_key(|reason| reason.severity);
         Readiness {
-            ready: reasons.iter().all(|reason| reason.weight != Weight::NotReady),
+            ready: reasons.iter().all(|reason| reason.severity != Severity::NotReady),
             reasons,
         }
     }
@@ -108,7 +108,7 @@ impl Facts {
 fn reason(code: ReasonCode, text: impl Into<String>) -> Reason {
     Reason {
         code,
-        weight: code.weight(),
+        severity: code.severity(),
         text: text.into(),
     }
 }

@@ -1,6 +1,6 @@
-//! Plugins that are not loaded, hang, or left calls behind.
+//! Reasons of plugins: not loaded, hung, or with hung calls.
 
-use crate::readiness::{Facts, HangingCalls, Reason, ReasonCode, reason};
+use crate::readiness::{Facts, HungCalls, Reason, ReasonCode, reason};
 
 impl Facts {
     pub(super) fn plugins(&self, reasons: &mut Vec<Reason>) {
@@ -9,33 +9,32 @@ impl Facts {
             reasons.push(reason(ReasonCode::PluginUnavailable, text));
         }
         for definition in &self.definitions {
-            let text = format!("a definition is set aside: {definition}");
-            reasons.push(reason(ReasonCode::DefinitionSetAside, text));
+            let text = format!("a definition is rejected: {definition}");
+            reasons.push(reason(ReasonCode::DefinitionRejected, text));
         }
         for status in self.set_aside.iter().filter(|status| status.hangs) {
             let text = format!(
                 "pollster `{}` ({}) hangs and is not started again",
                 status.pollster, status.schedule
             );
-            reasons.push(reason(ReasonCode::PollsterHangs, text));
+            reasons.push(reason(ReasonCode::PollsterHung, text));
         }
-        for HangingCalls {
+        for HungCalls {
             family,
             names,
             exhausted,
-        } in &self.hanging
+        } in &self.hung_calls
         {
             if *exhausted {
-                let text =
-                    format!("too many calls of the family `{family}` hang: it may start no further ones");
-                reasons.push(reason(ReasonCode::CallsExhausted, text));
+                let text = format!("too many calls of the family `{family}` hang: it starts no more calls");
+                reasons.push(reason(ReasonCode::HungCallsLimit, text));
             }
             if !names.is_empty() {
                 let text = format!(
-                    "calls of the family `{family}` were given up and still hang: {}",
+                    "calls of the family `{family}` are running after their deadline: {}",
                     names.join(", ")
                 );
-                reasons.push(reason(ReasonCode::CallsHang, text));
+                reasons.push(reason(ReasonCode::HungCalls, text));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The pool and its etcd.
+//! Reasons of the pool and of etcd.
 
 use nephoscope_pool::etcd::StoreError;
 use nephoscope_pool::protocol::Reason as PoolReason;
@@ -18,7 +18,7 @@ impl Facts {
                 PoolReason::ClockSkew { .. } => ReasonCode::ClockSkew,
                 PoolReason::UnknownVersions { .. } => ReasonCode::UnknownVersions,
                 PoolReason::NoPlan { polled: true, .. } => ReasonCode::Degraded,
-                // The record of the cycle says so too, and why.
+                // The record of the cycle has the same reason with its cause.
                 PoolReason::NoPlan { polled: false, .. } => continue,
                 PoolReason::InvalidKey { .. } => ReasonCode::InvalidKey,
                 PoolReason::ConfigMismatch { .. } => ReasonCode::ConfigMismatch,
@@ -41,18 +41,22 @@ impl Facts {
                 | StoreError::Rejected { .. } => ReasonCode::EtcdError,
             };
             let text = format!(
-                "failed for {:.0} s to {}: {}",
+                "failing for {:.0} s to {}: {}",
                 failure.duration.as_secs_f64(),
                 failure.operation,
                 failure.error
             );
             reasons.push(reason(code, text));
         }
+        if pool.health.as_ref().is_some_and(|health| health.unauthenticated) {
+            let text = "`coordination.user` is set, but etcd has authentication disabled: enable it with `etcdctl auth enable`";
+            reasons.push(reason(ReasonCode::EtcdUnauthenticated, text));
+        }
         if pool.is_quota_low()
             && let Some(health) = &pool.health
         {
             let text = format!(
-                "etcd's database has {} of {} bytes: turn on auto-compaction, compact and defragment it",
+                "the etcd database has {} of {} bytes: enable auto-compaction, compact and defragment it",
                 health.database_bytes, pool.quota
             );
             reasons.push(reason(ReasonCode::EtcdQuotaLow, text));

@@ -1,4 +1,4 @@
-//! Publishers and their spools.
+//! Reasons of publishers and their spools.
 
 use nephoscope_notifier::spool::SpoolStatus;
 use nephoscope_notifier::{PublisherState, PublisherStatus};
@@ -7,7 +7,7 @@ use crate::readiness::{Facts, Reason, ReasonCode, reason};
 
 impl Facts {
     pub(super) fn publishers(&self, reasons: &mut Vec<Reason>) {
-        // One that a reload removed no longer counts.
+        // Publishers that a reload removed do not count.
         let used = || {
             self.publishers.iter().filter(|publisher| {
                 !matches!(
@@ -18,7 +18,7 @@ impl Facts {
         };
         let blocked = |publisher: &PublisherStatus| matches!(publisher.state, PublisherState::Blocked { .. });
         if used().next().is_some() && used().all(blocked) {
-            let text = "no publisher takes samples: their queues are full and samples are lost";
+            let text = "no publisher accepts samples: their queues are full and samples are lost";
             reasons.push(reason(ReasonCode::NothingPublished, text));
         }
         for publisher in used() {
@@ -26,14 +26,15 @@ impl Facts {
             match &publisher.state {
                 PublisherState::Retrying { error, attempts, .. } => {
                     let text = format!(
-                        "publisher `{name}` failed {attempts} time(s) in a row, its samples wait: {error}"
+                        "publisher `{name}` failed {attempts} time(s) in a row, its samples are queued: {error}"
                     );
                     reasons.push(reason(ReasonCode::PublisherRetrying, text));
                 }
                 PublisherState::Blocked { error, dropped, .. } => {
-                    let why = error.as_deref().unwrap_or("it does not answer");
-                    let text =
-                        format!("publisher `{name}` takes nothing, {dropped} sample(s) lost so far: {why}");
+                    let why = error.as_deref().unwrap_or("no response");
+                    let text = format!(
+                        "publisher `{name}` accepts no samples, {dropped} sample(s) lost so far: {why}"
+                    );
                     reasons.push(reason(ReasonCode::PublisherBlocked, text));
                 }
                 PublisherState::Idle
@@ -43,24 +44,24 @@ impl Facts {
             }
             let spool = publisher.spool.as_ref();
             if let Some(why) = spool.and_then(|spool| spool.failing.as_ref()) {
-                let text = format!("the spool of publisher `{name}` takes nothing: {why}");
+                let text = format!("the spool of publisher `{name}` accepts no samples: {why}");
                 reasons.push(reason(ReasonCode::SpoolFailing, text));
             }
-            if let Some(kept) = spool.and_then(kept) {
+            if let Some(unsupported) = spool.and_then(unsupported) {
                 let text = format!(
-                    "the spool of publisher `{name}` keeps samples that it does not take: {kept}; configure a publisher that takes them, or drop them with `nephoscope spool`"
+                    "the spool of publisher `{name}` contains samples in unsupported encodings: {unsupported}; configure a publisher that supports them, or drop them with `nephoscope spool`"
                 );
-                reasons.push(reason(ReasonCode::SpoolEncodingKept, text));
+                reasons.push(reason(ReasonCode::SpoolEncodingUnsupported, text));
             }
         }
     }
 }
 
-/// What a spool keeps, if it keeps anything.
-fn kept(spool: &SpoolStatus) -> Option<String> {
-    let kept: Vec<_> = spool
+/// Describes the contents of a spool in unsupported encodings, if there are any.
+fn unsupported(spool: &SpoolStatus) -> Option<String> {
+    let unsupported: Vec<_> = spool
         .kept()
         .map(|held| format!("{} ({} samples)", held.contents, held.samples))
         .collect();
-    (!kept.is_empty()).then(|| kept.join(", "))
+    (!unsupported.is_empty()).then(|| unsupported.join(", "))
 }

@@ -1,11 +1,10 @@
-//! Judgements of facts that tests make up.
+//! Tests of the readiness.
 
 use std::time::Duration;
 
-use nephoscope_model::{CycleId, ScheduleId, Timestamp};
+use nephoscope_model::{CycleId, Histogram, ScheduleId, Timestamp};
 use nephoscope_notifier::{Counts, PublisherState};
 use nephoscope_polling::record::{FailureCounts, FailureNote, ListingRecord};
-use nephoscope_polling::stats::Histogram;
 use tokio::time::Instant;
 
 use super::*;
@@ -34,8 +33,8 @@ fn facts() -> Facts {
             overruns: 0,
             missed: 0,
             repeated: 0,
-            lateness: Histogram::default(),
-            last_duration: None,
+            lateness: Histogram::of_lateness(),
+            durations: Histogram::of_durations(),
         }],
         records: Vec::new(),
         set_aside: Vec::new(),
@@ -43,7 +42,7 @@ fn facts() -> Facts {
         publishers: vec![publisher("main", PublisherState::Delivering)],
         unavailable: Vec::new(),
         definitions: Vec::new(),
-        hanging: Vec::new(),
+        hung_calls: Vec::new(),
     }
 }
 
@@ -58,6 +57,7 @@ fn publisher(name: &str, state: PublisherState) -> PublisherStatus {
         oldest: None,
         spool: None,
         counts: Counts::default(),
+        publish_durations: Histogram::of_durations(),
     }
 }
 
@@ -97,6 +97,7 @@ fn record(schedule: &str, no_plan: Option<&str>, failure: Option<&str>) -> Arc<C
                     kind: "unreachable",
                     message: message.into(),
                 }),
+                duration: Duration::ZERO,
             })
             .into_iter()
             .collect(),
@@ -107,29 +108,29 @@ fn record(schedule: &str, no_plan: Option<&str>, failure: Option<&str>) -> Arc<C
 }
 
 fn shown(facts: &Facts) -> String {
-    let readiness = facts.judge();
+    let readiness = facts.evaluate();
     let mut lines = vec![format!("ready: {}", readiness.ready)];
     lines.extend(
         readiness
             .reasons
             .iter()
-            .map(|reason| format!("{:?} {:?}: {}", reason.weight, reason.code, reason.text)),
+            .map(|reason| format!("{:?} {:?}: {}", reason.severity, reason.code, reason.text)),
     );
     lines.join("\n")
 }
 
 #[test]
-fn an_agent_without_trouble_gives_no_reasons() {
+fn a_healthy_agent_has_no_reasons() {
     assert_eq!(shown(&facts()), "ready: true");
 }
 
 #[test]
-fn an_agent_is_not_ready_before_it_has_a_configuration_nor_while_it_stops() {
+fn an_agent_is_not_ready_without_a_configuration_or_while_it_stops() {
     insta::assert_snapshot!(shown(&Facts { phase: Phase::Starting, ..facts() }), @r"
     ready: false
     NotReady Starting: no configuration is applied yet
     ");
-    // Then the scheduler sleeps, too, which is as it should be.
+    // The scheduler also sleeps while the agent stops.
     let mut facts = Facts {
         phase: Phase::Stopping,
         ..facts()
@@ -148,12 +149,12 @@ fn a_stuck_scheduler_is_neither_alive_nor_ready() {
     assert!(!Facts::is_alive(&facts.scheduler));
     insta::assert_snapshot!(shown(&facts), @r"
     ready: false
-    NotReady SchedulerStuck: the scheduler did not wake up for 7 s
+    NotReady SchedulerStuck: the scheduler has not woken up for 7 s
     ");
 }
 
 #[test]
-fn an_agent_is_ready_as_long_as_one_publisher_takes_samples() {
+fn an_agent_is_ready_while_one_publisher_accepts_samples() {
     let with = |states: Vec<PublisherState>| Facts {
         publishers: ["a", "b"]
             .into_iter()
@@ -164,37 +165,37 @@ fn an_agent_is_ready_as_long_as_one_publisher_takes_samples() {
     };
     insta::assert_snapshot!(shown(&with(vec![blocked(), PublisherState::Idle])), @r"
     ready: true
-    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
+    Degraded PublisherBlocked: publisher `a` accepts no samples, 12 sample(s) lost so far: connection refused
     ");
-    // Its queue still has room.
+    // The queue of `b` still has room.
     insta::assert_snapshot!(shown(&with(vec![blocked(), retrying()])), @r"
     ready: true
-    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
-    Degraded PublisherRetrying: publisher `b` failed 3 time(s) in a row, its samples wait: connection refused
+    Degraded PublisherBlocked: publisher `a` accepts no samples, 12 sample(s) lost so far: connection refused
+    Degraded PublisherRetrying: publisher `b` failed 3 time(s) in a row, its samples are queued: connection refused
     ");
     insta::assert_snapshot!(shown(&with(vec![blocked(), blocked()])), @r"
     ready: false
-    NotReady NothingPublished: no publisher takes samples: their queues are full and samples are lost
-    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
-    Degraded PublisherBlocked: publisher `b` takes nothing, 12 sample(s) lost so far: connection refused
+    NotReady NothingPublished: no publisher accepts samples: their queues are full and samples are lost
+    Degraded PublisherBlocked: publisher `a` accepts no samples, 12 sample(s) lost so far: connection refused
+    Degraded PublisherBlocked: publisher `b` accepts no samples, 12 sample(s) lost so far: connection refused
     ");
     let removed = PublisherState::Draining {
         until: Instant::now(),
     };
     insta::assert_snapshot!(shown(&with(vec![blocked(), removed])), @r"
     ready: false
-    NotReady NothingPublished: no publisher takes samples: their queues are full and samples are lost
-    Degraded PublisherBlocked: publisher `a` takes nothing, 12 sample(s) lost so far: connection refused
+    NotReady NothingPublished: no publisher accepts samples: their queues are full and samples are lost
+    Degraded PublisherBlocked: publisher `a` accepts no samples, 12 sample(s) lost so far: connection refused
     ");
     assert_eq!(
         shown(&with(Vec::new())),
         "ready: true",
-        "without publishers nothing can fail"
+        "an agent without publishers is ready"
     );
 }
 
 #[test]
-fn a_spool_that_takes_nothing_is_told() {
+fn a_failing_spool_is_a_reason() {
     let mut status = publisher("a", PublisherState::Idle);
     let spool = crate::metrics::example_spool();
     status.spool = Some(spool);
@@ -204,13 +205,13 @@ fn a_spool_that_takes_nothing_is_told() {
     };
     insta::assert_snapshot!(shown(&facts), @r"
     ready: true
-    Degraded SpoolFailing: the spool of publisher `a` takes nothing: append to the spool: the disk is full
-    Degraded SpoolEncodingKept: the spool of publisher `a` keeps samples that it does not take: json-lines/1 (20 samples); configure a publisher that takes them, or drop them with `nephoscope spool`
+    Degraded SpoolFailing: the spool of publisher `a` accepts no samples: append to the spool: the disk is full
+    Degraded SpoolEncodingUnsupported: the spool of publisher `a` contains samples in unsupported encodings: json-lines/1 (20 samples); configure a publisher that supports them, or drop them with `nephoscope spool`
     ");
 }
 
 #[test]
-fn a_service_that_is_not_there_is_no_failure() {
+fn a_missing_service_is_not_a_failure() {
     let mut record = CycleRecord::clone(&record("every:300:0", None, Some("there is no Manila")));
     for listing in &mut record.listings {
         listing.failure.as_mut().unwrap().kind = "not_supported";
@@ -233,7 +234,7 @@ fn the_last_cycle_of_each_schedule_counts() {
     };
     insta::assert_snapshot!(shown(&facts), @r"
     ready: true
-    Degraded ListingFailed: the last listing of volumes failed: no route to host
+    Degraded DiscoveryFailed: the last run of discovery volumes failed: no route to host
     ");
     let facts = Facts {
         records: vec![record("every:300:0", Some("etcd is away"), None)],
@@ -241,12 +242,12 @@ fn the_last_cycle_of_each_schedule_counts() {
     };
     insta::assert_snapshot!(shown(&facts), @r"
     ready: false
-    NotReady NoPlan: shared resources were not polled in the last cycle (every 5m): etcd is away
+    NotReady NoPlan: the last cycle (every 5m) did not poll shared resources: etcd is away
     ");
 }
 
 #[test]
-fn what_is_worse_than_it_should_be_is_listed_and_the_agent_is_ready() {
+fn degraded_reasons_leave_the_agent_ready() {
     let facts = Facts {
         rejected: Some(2),
         after_restart: vec!["agent.id", "agent.limits"],
@@ -260,7 +261,7 @@ fn what_is_worse_than_it_should_be_is_listed_and_the_agent_is_ready() {
             hangs: true,
             resources: Vec::new(),
         }],
-        hanging: vec![HangingCalls {
+        hung_calls: vec![HungCalls {
             family: "libvirt".into(),
             names: vec!["libvirt.list".into(), "libvirt.stats".into()],
             exhausted: true,
@@ -269,14 +270,14 @@ fn what_is_worse_than_it_should_be_is_listed_and_the_agent_is_ready() {
     };
     insta::assert_snapshot!(shown(&facts), @r"
     ready: true
-    Degraded NothingToPoll: the configuration asks for nothing that the loaded plugins can poll
-    Degraded ConfigurationRejected: the configuration on disk has 2 error(s) and is not in use; the log names them
-    Degraded RestartNeeded: changed keys that take effect after a restart: agent.id, agent.limits
-    Degraded StateNotWritten: which cycles are finished could not be written to the state folder: No space left on device
+    Degraded NothingToPoll: the configuration selects nothing that the loaded plugins can poll
+    Degraded ConfigurationRejected: the configuration on disk has 2 error(s) and is not in use; the log contains them
+    Degraded RestartRequired: changed keys that require a restart: agent.id, agent.limits
+    Degraded StateWriteFailed: cannot write the finished cycles to the state folder: No space left on device
     Degraded PluginUnavailable: plugin `libvirt` is not loaded: there is no libvirt.so.0
-    Degraded DefinitionSetAside: a definition is set aside: /etc/a.yaml:3:1: `wind`: it measures nothing
-    Degraded PollsterHangs: pollster `disk` (every 5m) hangs and is not started again
-    Degraded CallsExhausted: too many calls of the family `libvirt` hang: it may start no further ones
-    Degraded CallsHang: calls of the family `libvirt` were given up and still hang: libvirt.list, libvirt.stats
+    Degraded DefinitionRejected: a definition is rejected: /etc/a.yaml:3:1: `wind`: it measures nothing
+    Degraded PollsterHung: pollster `disk` (every 5m) hangs and is not started again
+    Degraded HungCallsLimit: too many calls of the family `libvirt` hang: it starts no more calls
+    Degraded HungCalls: calls of the family `libvirt` are running after their deadline: libvirt.list, libvirt.stats
     ");
 }

@@ -1,4 +1,4 @@
-//! `nephoscope completions SHELL`: a completion script.
+//! `nephoscope completions SHELL`: prints a completion script.
 
 use clap::CommandFactory;
 use clap_complete::Shell;

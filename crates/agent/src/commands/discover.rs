@@ -1,4 +1,4 @@
-//! `nephoscope discover URL`: asks one discovery, and prints the resources that it lists.
+//! `nephoscope discover URL`: runs one discovery and prints its resources.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,19 +21,19 @@ use crate::output::{json_lines, note, print};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, plugins, quiet_log};
 use crate::table::Sheet;
-use crate::{logs, refused};
+use crate::{logs, option_errors};
 
-/// Pages that wait to be printed.
+/// The buffer of pages between the discovery and the output.
 const PAGES: usize = 2;
 
-/// A resource for programs.
+/// A resource as JSON.
 #[derive(Serialize)]
 struct Shown<'a> {
     key: &'a str,
     resource: Value,
 }
 
-/// Asks and prints. The configuration counts for options of plugins; without one there are none.
+/// Runs the discovery and prints its resources. Plugins use the options of the configuration, if there is one.
 pub(crate) fn discover(origin: &Origin, args: &DiscoverArgs) -> Result<Exit, ProgramError> {
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
@@ -51,19 +51,19 @@ pub(crate) fn discover(origin: &Origin, args: &DiscoverArgs) -> Result<Exit, Pro
     let plugins = {
         let _within = runtimes.plugins.enter();
         let plugins = plugins(catalog, &loaded.config, &namespaces, None);
-        refused::both(loaded, plugins, Ok(()))?.0
+        option_errors::combine(loaded, plugins, Ok(()))?.0
     };
     let discovery = match plugins.discoveries.get(url.name()) {
         Some(discovery) => discovery.clone(),
         None => return Err(missing(catalog, url.name(), &plugins.unavailable)),
     };
     let handle = runtimes.plugins.handle().clone();
-    let exit = runtimes.core.block_on(ask(discovery, &url, args, handle));
+    let exit = runtimes.core.block_on(run(discovery, &url, args, handle));
     runtimes.end();
     exit
 }
 
-/// The configured namespaces; and where none of them has the discovery, those that do.
+/// Returns the configured namespaces. If none of them has the discovery, adds the namespaces that do.
 fn namespaces(catalog: &Catalog, configured: &[String], name: &str) -> Vec<String> {
     let mut namespaces = configured.to_vec();
     let found: Vec<_> = catalog
@@ -100,7 +100,7 @@ fn missing(catalog: &Catalog, name: &str, unavailable: &[(Arc<str>, String)]) ->
     }
 }
 
-async fn ask(
+async fn run(
     discovery: Arc<LoadedDiscovery>,
     url: &DiscoveryUrl,
     args: &DiscoverArgs,
@@ -110,7 +110,7 @@ async fn ask(
     let cancellation = CancellationToken::new();
     let (sender, mut pages) = mpsc::channel(PAGES);
     let cycle = CycleId::new(ScheduleId::new("discover"), SystemClock.wall(), 0);
-    // Nothing is polled, so no meter is wanted.
+    // Nothing is polled, so that no meter is selected.
     let parts = DiscoveryRunParts::new(
         cycle,
         deadline,
@@ -121,7 +121,7 @@ async fn ask(
     let mut run = DiscoveryRun::new(parts.parameter(url.parameter().map(str::to_owned)));
     let task = runtime.spawn(async move {
         let outcome = discovery.plugin.discover(&mut run).await;
-        // What was listed before a failure counts.
+        // Resources found before a failure count.
         let _ = run.flush().await;
         outcome
     });
@@ -146,7 +146,7 @@ async fn ask(
         Ok(Ok(Ok(Ok(())))) => return Ok(Exit::Done),
         Ok(Ok(Ok(Err(failure)))) => failure,
         Ok(Ok(Err(_))) => Failure::new(nephoscope_plugin::FailureKind::Defect, "the discovery panicked"),
-        Err(_) => Failure::transient(format!("it did not end within {}", args.timeout)),
+        Err(_) => Failure::transient(format!("no result within {}", args.timeout)),
     };
     note(&format!(
         "failed: discovery {}: {}: {}",

@@ -1,6 +1,6 @@
-//! The commands that end by themselves: each asks a crate, and prints.
+//! The commands that run once and exit.
 //!
-//! `run` is no such command: it is the program itself (`run.rs`).
+//! `run` is not among them: it is the agent itself (`run.rs`).
 
 mod check;
 mod completions;

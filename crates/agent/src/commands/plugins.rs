@@ -1,4 +1,4 @@
-//! `nephoscope plugins`: what this program was built with, and what the configuration defines beside it.
+//! `nephoscope plugins`: lists the plugins of this program, and those that the configuration defines.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::output::{json_lines, print};
 use crate::settings::Origin;
 use crate::table::Sheet;
 
-/// A plugin for programs.
+/// A plugin as JSON.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Shown<'a> {
@@ -45,7 +45,7 @@ enum Shown<'a> {
         schemes: &'a [&'static str],
         description: &'a str,
     },
-    SetAside {
+    RejectedDefinition {
         family: &'a str,
         definition: Option<&'a str>,
         defined_at: Option<String>,
@@ -77,7 +77,7 @@ impl<'a> From<&'a nephoscope_model::Meter> for Meter<'a> {
     }
 }
 
-/// Lists everything. A configuration that cannot be used keeps nobody from seeing what the program itself has.
+/// Lists all plugins. If the configuration has errors, lists the plugins of the program before reporting them.
 pub(crate) fn plugins(origin: &Origin, printing: Printing) -> Result<Exit, ProgramError> {
     let origin = origin.clone().or_built_in(true);
     let settings = origin.load();
@@ -120,17 +120,20 @@ fn shown(catalog: &Catalog) -> Vec<Shown<'_>> {
         schemes: publisher.schemes,
         description: publisher.description,
     });
-    let set_aside = catalog.set_aside().iter().map(|problem| Shown::SetAside {
-        family: problem.family,
-        definition: problem.definition.as_deref(),
-        defined_at: place(problem.location()),
-        reason: hide_userinfo(&problem.reason()),
-    });
+    let rejected = catalog
+        .set_aside()
+        .iter()
+        .map(|problem| Shown::RejectedDefinition {
+            family: problem.family,
+            definition: problem.definition.as_deref(),
+            defined_at: place(problem.location()),
+            reason: hide_userinfo(&problem.reason()),
+        });
     families
         .chain(discoveries)
         .chain(pollsters)
         .chain(publishers)
-        .chain(set_aside)
+        .chain(rejected)
         .collect()
 }
 
@@ -176,7 +179,7 @@ fn tables(sheet: Sheet, catalog: &Catalog) -> String {
             .collect();
         vec![urls.join(", "), publisher.description.to_owned()]
     });
-    let set_aside = catalog.set_aside().iter().map(|problem| {
+    let rejected = catalog.set_aside().iter().map(|problem| {
         vec![
             problem.definition.as_deref().unwrap_or_default().to_owned(),
             problem.family.to_owned(),
@@ -202,7 +205,10 @@ fn tables(sheet: Sheet, catalog: &Catalog) -> String {
         sheet.table(&["publisher", "description"], publishers),
     ];
     if !catalog.set_aside().is_empty() {
-        tables.push(sheet.table(&["set aside", "family", "defined at", "why"], set_aside));
+        tables.push(sheet.table(
+            &["rejected definition", "family", "defined at", "reason"],
+            rejected,
+        ));
     }
     tables.join("\n")
 }
@@ -233,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_listed_for_people_and_for_programs() {
-        insta::assert_snapshot!(tables(Sheet::endless(), &catalog(FAMILY)), @r"
+    fn plugins_are_listed_as_a_table_and_as_json() {
+        insta::assert_snapshot!(tables(Sheet::unbounded(), &catalog(FAMILY)), @r"
         FAMILY                DESCRIPTION
         weather (when named)  The weather outside
 
@@ -253,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_family_defines_is_listed_alike_and_what_is_set_aside_with_its_reason() {
+    fn definitions_of_a_family_are_listed_and_rejected_ones_have_a_reason() {
         let family = FAMILY.expand(|_| {
             let file = Location::file(std::path::Path::new("/etc/weather.yaml"));
             let mut expansion = Expansion::new();
@@ -278,7 +284,7 @@ mod tests {
         });
         let options = [("weather".to_owned(), serde_json::Value::Null)].into();
         let catalog = catalog(family).expand(&ExpandRequest::new(&options, &[])).catalog;
-        insta::assert_snapshot!(tables(Sheet::endless(), &catalog), @r"
+        insta::assert_snapshot!(tables(Sheet::unbounded(), &catalog), @r"
         FAMILY                DESCRIPTION
         weather (when named)  The weather outside
 
@@ -290,15 +296,15 @@ mod tests {
 
         PUBLISHER  DESCRIPTION
 
-        SET ASIDE    FAMILY   DEFINED AT             WHY
-        weather.fog  weather  /etc/weather.yaml:9:3  `meters`: it measures nothing
+        REJECTED DEFINITION  FAMILY   DEFINED AT             REASON
+        weather.fog          weather  /etc/weather.yaml:9:3  `meters`: it measures nothing
         ");
         let lines = String::from_utf8(json_lines(shown(&catalog)).unwrap()).unwrap();
         insta::assert_snapshot!(lines, @r#"
         {"kind":"family","name":"weather","description":"The weather outside","opt_in":true}
         {"kind":"pollster","name":"weather.air","family":"weather","namespaces":["outside"],"description":"The air","default_discovery":"stations","meters":[{"name":"air.temperature","published_name":"temperature","aliases":[],"type":"gauge","unit":"C","description":"How warm it is"}]}
         {"kind":"pollster","name":"weather.wind","family":"weather","namespaces":["outside"],"description":"The wind","default_discovery":"http://***@stations","meters":[{"name":"wind.speed","published_name":"wind.speed","aliases":[],"type":"gauge","unit":"m/s","description":"How fast"}],"defined_at":"/etc/weather.yaml:3:1"}
-        {"kind":"set_aside","family":"weather","definition":"weather.fog","defined_at":"/etc/weather.yaml:9:3","reason":"`meters`: it measures nothing"}
+        {"kind":"rejected_definition","family":"weather","definition":"weather.fog","defined_at":"/etc/weather.yaml:9:3","reason":"`meters`: it measures nothing"}
         "#);
     }
 }

@@ -1,4 +1,4 @@
-//! The sections, checked against their schemas and read.
+//! Checks the sections against their schemas and reads them.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ use crate::schema;
 use crate::sections::{Agent, Config};
 use crate::sources;
 
-/// Checks the sections of all documents.
+/// The checks of the sections of all documents.
 pub(super) struct Checks<'a, 's> {
     pub(super) request: &'a LoadRequest,
     pub(super) documents: &'a [Document],
@@ -26,7 +26,7 @@ pub(super) struct Checks<'a, 's> {
 }
 
 impl Checks<'_, '_> {
-    /// The configuration; none if a section cannot be used.
+    /// Returns the configuration, or `None` if a section has errors.
     pub(super) fn config(&mut self) -> Option<Config> {
         let agent = self.section::<Agent>("agent");
         let coordination = self.coordination();
@@ -60,7 +60,7 @@ impl Checks<'_, '_> {
         })
     }
 
-    /// The value of a section as it stands in a document.
+    /// Returns the value of a section as written.
     fn written(&self, document: usize, section: &str) -> Value {
         self.documents
             .get(document)
@@ -69,8 +69,8 @@ impl Checks<'_, '_> {
             .unwrap_or_default()
     }
 
-    /// The value of a section with its placeholders replaced, and the document that it stands in. A key without a value counts as an
-    /// empty section: its lines are often all commented out.
+    /// Returns the value of a section with its placeholders replaced, and its document. A key without a value is an empty section,
+    /// because its lines are often commented out.
     pub(super) fn value(&mut self, section: &'static str) -> (usize, Value) {
         let empty = || Value::Object(Map::new());
         let Some(&document) = self.sections.get(section) else {
@@ -91,7 +91,7 @@ impl Checks<'_, '_> {
         (document, value)
     }
 
-    /// A section, checked and read.
+    /// Checks and reads a section.
     fn section<T: DeserializeOwned + schemars::JsonSchema>(&mut self, section: &'static str) -> Option<T> {
         let (document, value) = self.value(section);
         let schema: Value = schemars::schema_for!(T).into();
@@ -104,17 +104,17 @@ impl Checks<'_, '_> {
     fn coordination(&mut self) -> Option<Coordination> {
         let coordination = self.section::<Coordination>("coordination")?;
         let document = self.sections.get("coordination").copied().unwrap_or_default();
-        let broken = coordination.broken();
-        for rule in &broken {
+        let violations = coordination.violations();
+        for rule in &violations {
             let path = ValuePath::top().at("coordination").at(rule.key);
             let place = self.place(document, &path, Part::Key);
-            let finding = Finding::error(Problem::BadValue, format!("`{path}` does not fit"));
+            let finding = Finding::error(Problem::BadValue, format!("`{path}` is invalid"));
             self.findings.add(finding.at(place, rule.expected));
         }
-        broken.is_empty().then_some(coordination)
+        violations.is_empty().then_some(coordination)
     }
 
-    /// Checks options against their schema, and hides the secret ones. Whether they are good.
+    /// Checks options against their schema, and masks secrets. Returns whether the options are valid.
     pub(super) fn check(&mut self, document: usize, schema: &Value, value: &Value, path: &ValuePath) -> bool {
         self.secrets.hide(self.documents, document, schema, value, path);
         let violations = schema::check(schema, value);
@@ -128,7 +128,7 @@ impl Checks<'_, '_> {
         good
     }
 
-    /// Makes a checked value into what it describes.
+    /// Deserializes a checked value.
     pub(super) fn read<T: DeserializeOwned>(
         &mut self,
         document: usize,
@@ -147,19 +147,19 @@ impl Checks<'_, '_> {
                     }
                 }
                 let place = self.place(document, &full, Part::Value);
-                let finding = Finding::error(Problem::BadValue, format!("`{full}` cannot be used"));
+                let finding = Finding::error(Problem::BadValue, format!("`{full}` is invalid"));
                 self.findings.add(finding.at(place, error.inner().to_string()));
                 None
             }
         }
     }
 
-    /// Hides what looks secret in a value that no schema describes.
+    /// Masks values that look secret where no schema exists.
     pub(super) fn hide_likely(&mut self, document: usize, path: &ValuePath) {
         self.secrets.hide_likely(self.documents, document, path);
     }
 
-    /// The place of a value, or of its key.
+    /// Returns the location of a value or of its key.
     pub(super) fn place(&self, document: usize, path: &ValuePath, part: Part) -> Place {
         Place::of(self.documents, document, path, part)
     }

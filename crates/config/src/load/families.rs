@@ -1,4 +1,4 @@
-//! The section `plugins`: the options of the families.
+//! The section `plugins`: the options of plugin families.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Checks<'_, '_> {
             let label = format!("expected a mapping, found {}", schema::kind(&value));
             let place = self.place(document, &path, Part::Value);
             self.findings
-                .add(Finding::error(Problem::WrongType, "`plugins` is of the wrong type").at(place, label));
+                .add(Finding::error(Problem::WrongType, "`plugins` has the wrong type").at(place, label));
             return None;
         };
         let mut plugins = BTreeMap::new();
@@ -35,16 +35,13 @@ impl Checks<'_, '_> {
                 let near =
                     nearest(&name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
                 let all: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-                let help = near
-                    .or_else(|| (!all.is_empty()).then(|| format!("plugins here are {}", all.join(", "))));
+                let help =
+                    near.or_else(|| (!all.is_empty()).then(|| format!("known plugins: {}", all.join(", "))));
                 let place = self.place(document, &path, Part::Key);
-                let title = format!(
-                    "there is no plugin `{}`",
-                    name.chars().take(60).collect::<String>()
-                );
+                let title = format!("unknown plugin `{}`", name.chars().take(60).collect::<String>());
                 self.findings.add(
                     Finding::error(Problem::UnknownKey, title)
-                        .at(place, "there is no such plugin")
+                        .at(place, "this plugin does not exist")
                         .help(help),
                 );
                 continue;
@@ -67,7 +64,7 @@ impl Checks<'_, '_> {
     }
 }
 
-/// A schema for what has no options.
+/// Returns a schema without options.
 pub(super) fn no_options() -> Value {
     serde_json::json!({ "type": "object", "properties": {}, "additionalProperties": false })
 }

@@ -1,4 +1,4 @@
-//! The files that are named or found, read and taken apart.
+//! Finds, reads and parses the configuration files.
 
 use std::fs;
 use std::io;
@@ -10,37 +10,37 @@ use serde_json::Map;
 use super::request::{LoadRequest, SearchPlaces};
 use super::secrets::Secrets;
 use super::text;
-use crate::decode::{self, NotText};
+use crate::decode::{self, DecodeError};
 use crate::finding::{Document, Finding, Findings, Place};
 use crate::problem::Problem;
 use crate::redact::Redaction;
 
-/// No configuration file is larger, in bytes: ceilometer's largest has a few thousand.
+/// The maximum size of a configuration file in bytes. Ceilometer's largest has a few thousand.
 pub const MAX_FILE: u64 = 4 * 1024 * 1024;
 
-/// No folder of configuration files has more of them.
+/// The maximum number of configuration files in a folder.
 pub const MAX_FOLDER: usize = 100;
 
-/// How the built-in text is named in messages.
+/// The name of the built-in text in messages.
 const BUILT_IN: &str = "<built-in polling.yaml>";
 
-/// What was read.
+/// The files that were read.
 #[derive(Default)]
 pub(super) struct Files {
-    /// Each file that could be opened, or the built-in text.
+    /// The documents of all files that could be opened, or the built-in text.
     pub(super) documents: Vec<Document>,
-    /// The files that were to be read.
+    /// The requested files.
     pub(super) files: Vec<PathBuf>,
-    /// The folders that were looked into.
+    /// The requested folders.
     pub(super) folders: Vec<PathBuf>,
     /// Whether the only document is the built-in text.
     pub(super) built_in: bool,
-    /// Whether a file could not be used, so that what seems to be missing may be there.
+    /// Whether a file could not be used, so that missing keys may be in it.
     pub(super) incomplete: bool,
 }
 
 impl Files {
-    /// Reads what the request names, or searches where it says.
+    /// Reads the requested files, or the files in the search places.
     pub(super) fn collect(request: &LoadRequest, findings: &mut Findings, secrets: &mut Secrets<'_>) -> Self {
         let mut collector = Collector {
             request,
@@ -78,7 +78,7 @@ impl Collector<'_, '_, '_> {
             folder,
             ceilometer,
         } = &self.request.search;
-        // A file that is there and cannot be used is an error, not a reason to look elsewhere.
+        // A file that exists and cannot be used is an error: the search does not continue.
         let exists = |path: &Path| fs::symlink_metadata(path).is_ok();
         if exists(file) {
             self.file(file);
@@ -101,9 +101,9 @@ impl Collector<'_, '_, '_> {
             self.text(Path::new(BUILT_IN), self.request.built_in.to_owned());
         } else {
             let places = [file, folder, ceilometer].map(|path| format!("`{}`", path.display()));
-            let finding = Finding::error(Problem::NoConfiguration, "there is no configuration")
+            let finding = Finding::error(Problem::NoConfiguration, "no configuration found")
                 .note(format!("searched {}", places.join(", ")))
-                .help(Some("name a file or a folder with `--config`"));
+                .help(Some("specify a file or a folder with `--config`"));
             self.findings.add(finding);
             self.read.incomplete = true;
         }
@@ -171,7 +171,7 @@ impl Collector<'_, '_, '_> {
         };
         match decode::decode(bytes) {
             Ok(text) => self.text(path, text),
-            Err(NotText {
+            Err(DecodeError {
                 problem,
                 title,
                 help,
@@ -226,7 +226,7 @@ impl Collector<'_, '_, '_> {
             let title = "the file is empty";
             let finding = if alone {
                 Finding::error(Problem::EmptyFile, title)
-                    .help(Some("a configuration has at least `sources: []`"))
+                    .help(Some("a configuration needs at least `sources: []`"))
             } else {
                 Finding::warning(Problem::EmptyFile, title)
             };
@@ -237,7 +237,7 @@ impl Collector<'_, '_, '_> {
 }
 
 impl Document {
-    /// Whether the file was read and has no value in it.
+    /// Returns whether the file was read and contains no value.
     fn text_is_empty(&self) -> bool {
         self.values.is_empty()
             && match &self.tree {

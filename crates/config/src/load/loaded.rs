@@ -1,4 +1,4 @@
-//! A configuration that was loaded.
+//! A loaded configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,20 +9,20 @@ use crate::finding::Document;
 use crate::redact::Words;
 use crate::sections::Config;
 
-/// A configuration, with what was noticed on the way.
+/// A loaded configuration with its warnings.
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What is probably not meant as it is written.
+    /// Warnings about probable mistakes.
     pub warnings: Vec<Diagnostic>,
-    /// The files that it was read from, for watching.
+    /// The files of the configuration, for watching.
     pub files: Vec<PathBuf>,
-    /// The folders that were looked into for files, for watching.
+    /// The folders of the configuration, for watching.
     pub folders: Vec<PathBuf>,
-    /// Whether it is the built-in one.
+    /// Whether it is the built-in configuration.
     pub built_in: bool,
     pub(crate) documents: Vec<Document>,
-    /// Which document each top-level key came from.
+    /// The document of each top-level key.
     pub(crate) sections: BTreeMap<&'static str, usize>,
     pub(crate) words: Words,
     pub(crate) namespaces_given: bool,

@@ -1,4 +1,4 @@
-//! Which document each section comes from.
+//! Selects the document of each section.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::problem::Problem;
 /// The top-level keys.
 const SECTIONS: [&str; 5] = ["agent", "coordination", "notifier", "plugins", "sources"];
 
-/// The document that each top-level key is taken from.
+/// The document of each top-level key.
 pub(super) type Sections = BTreeMap<&'static str, usize>;
 
-/// Takes each section from the last document that has it.
+/// Selects the last document that has a section.
 pub(super) fn merge(
     files: &Files,
     request: &LoadRequest,
@@ -37,10 +37,10 @@ pub(super) fn merge(
             if let (Some(earlier), "sources") = (earlier, section) {
                 let first = Place::of(documents, earlier, &path, Part::Key);
                 let second = Place::of(documents, document, &path, Part::Key);
-                let finding = Finding::error(Problem::SourcesTwice, "`sources` stands in two files")
-                    .at(second, "here again")
-                    .also(first, "here first")
-                    .help(Some("keep all sources in one file"));
+                let finding = Finding::error(Problem::DuplicateSources, "two files have `sources`")
+                    .at(second, "second definition")
+                    .also(first, "first definition")
+                    .help(Some("define all sources in one file"));
                 findings.add(finding);
             }
         }
@@ -56,7 +56,7 @@ pub(super) fn merge(
         ));
         let finding = match names.as_slice() {
             [_] => finding.at(Place::whole(0), ""),
-            _ => finding.note(format!("it is in none of {}", names.join(", "))),
+            _ => finding.note(format!("searched {}", names.join(", "))),
         };
         findings.add(finding);
     }
@@ -81,5 +81,5 @@ fn unknown_section(
     };
     let near = nearest(key, SECTIONS).map(|near| format!("did you mean `{near}`?"));
     let place = Place::of(documents, document, path, Part::Key);
-    finding.at(place, "nothing reads this").help(near)
+    finding.at(place, "this key has no effect").help(near)
 }

@@ -1,8 +1,7 @@
-//! From the files that are named, or that are found, to a checked configuration.
+//! Loads the requested or found files as a checked configuration.
 //!
-//! [`Files`] reads what the [`LoadRequest`] names, [`merge`](merge::merge) finds which document each section comes from, and
-//! [`Checks`] makes a configuration of the sections. What is wrong becomes findings on the way, and [`Secrets`] collects what none
-//! of them may show.
+//! [`Files`] reads the files of the [`LoadRequest`], [`merge`](merge::merge) selects the document of each section, and
+//! [`Checks`] builds a configuration from the sections. Errors become findings. [`Secrets`] collects what findings must not show.
 
 mod checks;
 mod families;
@@ -28,7 +27,7 @@ pub use request::{LoadRequest, Schemas, SearchPlaces};
 /// Reads, merges and checks a configuration.
 ///
 /// # Errors
-/// Everything that is wrong, at once.
+/// All errors of the configuration.
 pub fn load(request: &LoadRequest) -> Result<Loaded, ConfigErrors> {
     let mut findings = Findings::default();
     let mut secrets = Secrets::new(request);

@@ -1,4 +1,4 @@
-//! The section `notifier`, and the options of its publishers.
+//! The section `notifier` and the options of its publishers.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ impl Checks<'_, '_> {
         let (document, value) = self.value("notifier");
         let schema: Value = schemars::schema_for!(Notifier).into();
         let path = ValuePath::top().at("notifier");
-        // The options of publishers belong to schemas of their own.
+        // The options of publishers have separate schemas.
         let good = self.check(document, &schema, &value, &path);
         let path = path.at("publishers");
         let items = value
@@ -42,11 +42,11 @@ impl Checks<'_, '_> {
                 Some(first) => {
                     let place = |index: usize| self.place(document, &path.at(index).at("name"), Part::Value);
                     let finding = Finding::error(
-                        Problem::PublisherTwice,
+                        Problem::DuplicatePublisher,
                         format!("two publishers have the name `{name}`"),
                     )
-                    .at(place(index), "this name again")
-                    .also(place(*first), "first here");
+                    .at(place(index), "second publisher")
+                    .also(place(*first), "first publisher");
                     self.findings.add(finding);
                 }
             }
@@ -64,7 +64,7 @@ impl Checks<'_, '_> {
         Some(notifier)
     }
 
-    /// Whether the patterns of meters that publishers select are such.
+    /// Returns whether the meter patterns of all publishers are valid.
     fn selected_meters(&mut self, document: usize, notifier: &Notifier, path: &ValuePath) -> bool {
         let mut good = true;
         for (index, publisher) in notifier.publishers.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Checks<'_, '_> {
             .as_deref()
             .map(|scheme| self.request.publishers.get(scheme))
         {
-            // What is wrong with the URL is told already.
+            // The schema check has reported the URL.
             None => {
                 self.hide_likely(document, path);
                 return None;
@@ -127,9 +127,9 @@ impl Checks<'_, '_> {
         let schemes = self.request.publishers.keys().map(String::as_str);
         let near = nearest(scheme, schemes.clone()).map(|near| format!("did you mean `{near}:`?"));
         let all: Vec<String> = schemes.map(|scheme| format!("`{scheme}:`")).collect();
-        let title = format!("no publisher takes URLs of the scheme `{scheme}:`");
+        let title = format!("no publisher for the URL scheme `{scheme}:`");
         let label = if all.is_empty() {
-            "there are no publishers".to_owned()
+            "this program has no publishers".to_owned()
         } else {
             format!("expected one of {}", all.join(", "))
         };
@@ -142,7 +142,7 @@ impl Checks<'_, '_> {
     }
 }
 
-/// The schema of a publisher's options, in which the publisher's own keys are known too, so that near matches are found among all.
+/// Returns the schema of a publisher's options with the publisher's own keys, for suggestions among all keys.
 fn with_own_keys(schema: Option<&Value>, own: &[&str]) -> Value {
     let mut schema = schema.cloned().unwrap_or_else(no_options);
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {

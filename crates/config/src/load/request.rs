@@ -1,4 +1,4 @@
-//! What to load, and where to look for it.
+//! The request to load a configuration.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,34 +7,34 @@ use serde_json::Value;
 
 use crate::expand::Variables;
 
-/// JSON schemas of options by name; none for what has no options.
+/// JSON schemas of options by name; `None` for plugins without options.
 pub type Schemas = BTreeMap<String, Option<Value>>;
 
-/// What to load.
+/// The parameters of loading.
 #[derive(Clone, Debug)]
 pub struct LoadRequest {
-    /// Files and folders as named by `--config`; later ones win. None: the [`SearchPlaces`] are searched.
+    /// The files and folders of `--config`; later ones override earlier ones. If empty, the [`SearchPlaces`] are searched.
     pub paths: Vec<PathBuf>,
-    /// Whether unknown keys in sources and at the top are errors.
+    /// Whether unknown keys in sources and at the top level are errors.
     pub strict: bool,
-    /// Namespaces that take the place of those in the files.
+    /// Namespaces that override those in the files.
     pub namespaces: Option<Vec<String>>,
-    /// Whether a person at a terminal waits for it: they get the built-in configuration if there is no other.
+    /// Whether the command runs at a terminal, which falls back to the built-in configuration.
     pub terminal: bool,
-    /// Where to search.
+    /// The search places.
     pub search: SearchPlaces,
     /// The built-in configuration.
     pub built_in: &'static str,
-    /// The option schemas of plugin families: what may stand under `plugins`.
+    /// The option schemas of plugin families, for the section `plugins`.
     pub families: Schemas,
     /// The option schemas of publishers by URL scheme.
     pub publishers: Schemas,
-    /// Where `${env:NAME}` is looked up.
+    /// The lookup of `${env:NAME}`.
     pub variables: Variables,
 }
 
 impl LoadRequest {
-    /// Loads from the usual places, with the environment of this process.
+    /// Creates a request for the default places and the environment of this process.
     pub fn new(built_in: &'static str) -> Self {
         Self {
             paths: Vec::new(),
@@ -50,14 +50,14 @@ impl LoadRequest {
     }
 }
 
-/// Where a configuration is searched, in this order.
+/// The places to search, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchPlaces {
     /// A file: `./polling.yaml`.
     pub file: PathBuf,
     /// A folder: `/etc/nephoscope`.
     pub folder: PathBuf,
-    /// Ceilometer's file, if the places before gave no `sources`: `/etc/ceilometer/polling.yaml`.
+    /// Ceilometer's file, used if the other places have no `sources`: `/etc/ceilometer/polling.yaml`.
     pub ceilometer: PathBuf,
 }
 

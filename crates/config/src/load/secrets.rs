@@ -1,4 +1,4 @@
-//! What no message may show: parts of documents, and words wherever they are.
+//! The secrets that messages must not show: ranges of documents, and words anywhere.
 
 use std::ops::Range;
 
@@ -13,17 +13,17 @@ use crate::problem::Problem;
 use crate::redact::{Redaction, Words, by_lines, looks_secret};
 use crate::schema::{self, Violation};
 
-/// The secrets of a configuration, as far as they are known.
+/// The known secrets of a configuration.
 pub(super) struct Secrets<'a> {
     request: &'a LoadRequest,
     /// Secrets by their text.
     pub(super) words: Words,
-    /// Parts of documents.
+    /// Ranges of documents.
     hidden: Vec<(usize, Range<usize>)>,
 }
 
 impl<'a> Secrets<'a> {
-    /// None yet. The schemas of the request tell which options are secret.
+    /// Creates an empty collection. The schemas of the request define which options are secret.
     pub(super) fn new(request: &'a LoadRequest) -> Self {
         Self {
             request,
@@ -32,7 +32,7 @@ impl<'a> Secrets<'a> {
         }
     }
 
-    /// Hides the values that the schema calls secret.
+    /// Hides values that are secret by their schema.
     pub(super) fn hide(
         &mut self,
         documents: &[Document],
@@ -66,7 +66,7 @@ impl<'a> Secrets<'a> {
         }
     }
 
-    /// A secret under a misspelt key, or in a value of the wrong type, is a secret still.
+    /// Hides secrets under misspelled keys and in values of the wrong type.
     pub(super) fn hide_misplaced(
         &mut self,
         documents: &[Document],
@@ -93,7 +93,7 @@ impl<'a> Secrets<'a> {
         }
     }
 
-    /// Hides what looks secret in a value that no schema describes.
+    /// Hides values that look secret where no schema exists.
     pub(super) fn hide_likely(&mut self, documents: &[Document], document: usize, path: &ValuePath) {
         let Some(tree) = tree(documents, document) else {
             return;
@@ -105,7 +105,7 @@ impl<'a> Secrets<'a> {
         self.hidden.extend(spans.into_iter().map(|span| (document, span)));
     }
 
-    /// Hides what looks secret in a text that could not be taken apart.
+    /// Hides values that look secret in a text that could not be parsed.
     pub(super) fn hide_lines(&mut self, documents: &[Document], document: usize) {
         let schemas = self
             .request
@@ -123,13 +123,13 @@ impl<'a> Secrets<'a> {
             .extend(ranges.into_iter().map(|range| (document, range)));
     }
 
-    /// Tells each document what to hide of its text, and gives the words.
+    /// Sets the redaction of each document, and returns the words.
     pub(super) fn redact(mut self, documents: &mut [Document]) -> Words {
         for (document, range) in &self.hidden {
             let written = documents
                 .get(*document)
                 .and_then(|document| document.text.get(range.clone()));
-            // Also where a message quotes it.
+            // Messages may quote the value.
             self.words
                 .add(written.unwrap_or_default().trim_matches(['"', '\'']));
         }
@@ -150,7 +150,7 @@ fn tree(documents: &[Document], document: usize) -> Option<&Tree> {
     documents.get(document)?.tree.as_ref()
 }
 
-/// Whether a scalar as it is written is nothing but a placeholder, which says where a secret is and may be shown.
+/// Returns whether a scalar consists of one placeholder, which is not secret.
 fn is_placeholder(written: &str) -> bool {
     let bare = written.trim_matches(['"', '\'']);
     let inner = bare.strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));

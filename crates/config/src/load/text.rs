@@ -1,64 +1,59 @@
-//! A text, taken apart by both parsers.
+//! Parses a text with both parsers.
 
 use serde_json::{Map, Value};
 
 use crate::finding::{Document, Finding, Findings, Part, Place};
 use crate::path::ValuePath;
-use crate::position::{self, Flaw};
+use crate::position::{self, TextError};
 use crate::problem::Problem;
 use crate::schema;
 use crate::yaml;
 
-/// The top-level keys of the document's text; none if it cannot be used. The document keeps where its values are.
+/// Returns the top-level keys of the document's text, or `None` if it has errors. Stores the positions in the document.
 pub(super) fn parse(
     documents: &mut [Document],
     document: usize,
     text: &str,
     findings: &mut Findings,
 ) -> Option<Map<String, Value>> {
-    match position::survey(text) {
-        Ok(survey) => {
-            let empty = survey.tree.is_none() && survey.flaws.is_empty();
-            let flawed = !survey.flaws.is_empty();
-            for flaw in survey.flaws {
-                let finding = flawed_text(flaw, document, text);
-                findings.add(finding);
+    match position::scan(text) {
+        Ok(scan) => {
+            let empty = scan.tree.is_none() && scan.errors.is_empty();
+            let failed = !scan.errors.is_empty();
+            for error in scan.errors {
+                findings.add(text_finding(error, document, text));
             }
             if empty {
                 return Some(Map::new());
             }
-            if flawed {
+            if failed {
                 return None;
             }
             if let Some(document) = documents.get_mut(document) {
-                document.tree = survey.tree;
+                document.tree = scan.tree;
             }
         }
-        // Without anchors there is nothing that could grow, so the other parser may try, though no place will be known.
-        Err(flaw) if text.contains('&') || yaml::parse(text).is_err() => {
-            let finding = flawed_text(flaw, document, text);
-            findings.add(finding);
+        // Without anchors the text cannot expand, so that the other parser is safe, but positions are unknown.
+        Err(error) if text.contains('&') || yaml::parse(text).is_err() => {
+            findings.add(text_finding(error, document, text));
             return None;
         }
         Err(_) => {}
     }
-    let (value, unfit) = match yaml::parse(text) {
+    let (value, unsupported) = match yaml::parse(text) {
         Ok(parsed) => parsed,
         Err(error) => {
             let span = error
                 .offset
                 .map(|offset| offset.min(text.len())..offset.min(text.len()));
             let place = span.map_or(Place::whole(document), |span| Place::span(document, span));
-            let finding = Finding::error(
-                Problem::Syntax,
-                format!("the file is not YAML: {}", error.message),
-            );
+            let finding = Finding::error(Problem::Syntax, format!("invalid YAML: {}", error.message));
             findings.add(finding.at(place, "here"));
             return None;
         }
     };
-    for flaw in unfit {
-        report_unfit(documents, document, flaw, findings);
+    for value in unsupported {
+        report_unsupported(documents, document, value, findings);
     }
     match value {
         Value::Object(values) => Some(values),
@@ -72,50 +67,55 @@ pub(super) fn parse(
             let finding = Finding::error(Problem::NotMapping, "the file is not a mapping").at(place, label);
             let help = other
                 .is_array()
-                .then_some("begin with `sources:` and indent the list below it");
+                .then_some("start with `sources:` and indent the list below it");
             findings.add(finding.help(help));
             None
         }
     }
 }
 
-fn report_unfit(documents: &[Document], document: usize, unfit: yaml::Unfit, findings: &mut Findings) {
-    let finding = match unfit.problem {
-        // The tag is not repeated: it may be a secret without quotation marks.
-        Problem::Tag => Finding::error(Problem::Tag, "a YAML tag has no meaning here")
+fn report_unsupported(
+    documents: &[Document],
+    document: usize,
+    value: yaml::Unsupported,
+    findings: &mut Findings,
+) {
+    let finding = match value.problem {
+        // The message does not quote the tag, which may be a secret without quotation marks.
+        Problem::Tag => Finding::error(Problem::Tag, "YAML tags are not supported")
             .help(Some("text that begins with `!` needs quotation marks")),
-        Problem::NotFinite => Finding::error(unfit.problem, "a number is infinite or not a number"),
+        Problem::NotFinite => Finding::error(value.problem, "a number is infinite or not a number"),
         problem => Finding::error(problem, "a key is not text"),
     };
-    let place = Place::of(documents, document, &unfit.path, Part::Value);
+    let place = Place::of(documents, document, &value.path, Part::Value);
     findings.add(finding.at(place.clone(), ""));
-    findings.mute(place);
+    findings.suppress(place);
 }
 
-fn flawed_text(flaw: Flaw, document: usize, text: &str) -> Finding {
-    let Flaw {
+fn text_finding(error: TextError, document: usize, text: &str) -> Finding {
+    let TextError {
         problem,
         span,
         label,
         also,
-    } = flaw;
+    } = error;
     let title = match problem {
-        Problem::Syntax => "the file is not YAML",
-        Problem::DuplicateKey => "a key stands twice in one mapping",
-        Problem::SeveralDocuments => "the file holds more than one YAML document",
-        Problem::TooDeep => "values are nested too deep",
-        Problem::TooMany => "the file holds too many values",
-        Problem::AliasCycle => "an alias refers to the value that it is part of",
-        Problem::NumberTooBig => "a number is too big",
-        Problem::Merge => "a merge key is given something else than a mapping",
+        Problem::Syntax => "invalid YAML",
+        Problem::DuplicateKey => "duplicate key in a mapping",
+        Problem::SeveralDocuments => "the file contains more than one YAML document",
+        Problem::TooDeep => "values are nested too deeply",
+        Problem::TooMany => "the file contains too many values",
+        Problem::AliasCycle => "an alias refers to the value that contains it",
+        Problem::NumberTooBig => "a number is too large",
+        Problem::Merge => "the value of a merge key is not a mapping",
         _ => "a key is not text",
     };
     let help = match problem {
-        Problem::Syntax if label.contains("tab") => Some("indent with blanks".to_owned()),
+        Problem::Syntax if label.contains("tab") => Some("indent with spaces".to_owned()),
         Problem::Syntax => syntax_help(text, span.start),
-        Problem::NumberTooBig => Some("if text is meant, put it in quotation marks".to_owned()),
+        Problem::NumberTooBig => Some("put text in quotation marks".to_owned()),
         Problem::SeveralDocuments => {
-            Some("keep the first, or put the other into a file of its own".to_owned())
+            Some("keep the first document, or move the other to another file".to_owned())
         }
         _ => None,
     };
@@ -128,17 +128,18 @@ fn flawed_text(flaw: Flaw, document: usize, text: &str) -> Finding {
     finding
 }
 
-/// What is most often meant by text that is not YAML.
+/// Returns the most probable fix of a syntax error.
 fn syntax_help(text: &str, offset: usize) -> Option<String> {
     let rest = text.get(offset..)?;
     match rest.chars().next()? {
-        // The text itself is not repeated: it may be a secret.
+        // The message does not quote the text, which may be a secret.
         first @ ('*' | '!' | '&' | '@' | '`' | '|' | '>') => {
             Some(format!("text that begins with `{first}` needs quotation marks"))
         }
         '[' => Some("a pattern with `[` needs quotation marks".to_owned()),
         ':' => Some(
-            "text with `: ` in it needs quotation marks; keys of one mapping are indented alike".to_owned(),
+            "text that contains `: ` needs quotation marks; keys of a mapping have the same indentation"
+                .to_owned(),
         ),
         _ => None,
     }

@@ -1,11 +1,11 @@
-//! What a schema does not allow, in words.
+//! Converts schema violations to findings.
 
 use crate::finding::{Document, Finding, Part, Place};
 use crate::path::{Segment, ValuePath};
 use crate::problem::Problem;
 use crate::schema::Violation;
 
-/// The violation as a finding; its path is below the section's.
+/// Converts a violation, whose path is relative to the section.
 pub(super) fn finding(
     violation: Violation,
     documents: &[Document],
@@ -33,15 +33,15 @@ pub(super) fn finding(
             let key: String = key.chars().take(60).collect();
             let help = near_help.or_else(|| {
                 Some(if expected.is_empty() {
-                    "no keys are possible here".to_owned()
+                    "no keys are allowed here".to_owned()
                 } else {
-                    format!("keys here are {expected}")
+                    format!("known keys: {expected}")
                 })
             });
             (
                 format!("unknown key `{key}` in `{parent}`"),
                 Part::Key,
-                "there is no such key".to_owned(),
+                "this key does not exist".to_owned(),
                 help,
             )
         }
@@ -62,7 +62,7 @@ pub(super) fn finding(
                 value_part
             };
             (
-                format!("`{path}` is of the wrong type"),
+                format!("`{path}` has the wrong type"),
                 part,
                 format!("expected {expected}{found}"),
                 near_help,
@@ -81,7 +81,7 @@ pub(super) fn finding(
             near_help,
         ),
         _ => (
-            format!("`{path}` is not a possible value"),
+            format!("`{path}` has an invalid value"),
             Part::Value,
             format!("expected {expected}"),
             near_help,
@@ -91,7 +91,7 @@ pub(super) fn finding(
     Finding::error(problem, title).at(place, label).help(help)
 }
 
-/// The path of the mapping, and the key in it.
+/// Splits a path into the path of the mapping and the key.
 fn split(path: &ValuePath) -> (ValuePath, String) {
     let mut parent = path.clone();
     let key = match path.segments().last() {

@@ -1,4 +1,4 @@
-//! The walk through a value beside its schema.
+//! Checks a value against its schema.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,14 @@ use crate::near::nearest;
 use crate::path::ValuePath;
 use crate::problem::Problem;
 
-/// What is wrong so far.
+/// The state of a check.
 pub(super) struct Checker<'a> {
     root: &'a Value,
     violations: Vec<Violation>,
 }
 
 impl<'a> Checker<'a> {
-    /// For a schema with these definitions.
+    /// Creates a checker for a schema with these definitions.
     pub(super) fn new(root: &'a Value) -> Self {
         Self {
             root,
@@ -27,7 +27,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Everything about the value that the schema does not allow.
+    /// Returns all violations of the schema.
     pub(super) fn run(
         mut self,
         schema: &Value,
@@ -152,7 +152,7 @@ impl<'a> Checker<'a> {
             }
             failed.push(violations);
         }
-        // An enumeration whose values are documented one by one.
+        // An enumeration with documented values.
         let constants: Option<Vec<&Value>> = branches
             .iter()
             .filter(|branch| branch.get("type") != Some(&"null".into()))
@@ -163,13 +163,13 @@ impl<'a> Checker<'a> {
             self.none_of(&constants, value, path);
             return;
         }
-        // The one branch that takes this type of value is the one that was meant.
+        // If only one branch accepts this type of value, its violations are reported.
         let top = |violation: &Violation| violation.path == *path && violation.problem == Problem::WrongType;
-        let mut meant: Vec<_> = failed
+        let mut matching: Vec<_> = failed
             .iter()
             .filter(|violations| !violations.iter().any(top))
             .collect();
-        if let (Some(violations), true) = (meant.pop(), meant.is_empty()) {
+        if let (Some(violations), true) = (matching.pop(), matching.is_empty()) {
             self.violations.extend(violations.iter().cloned());
             return;
         }
@@ -250,7 +250,7 @@ impl<'a> Checker<'a> {
             let mut seen = HashSet::new();
             for (index, item) in items.iter().enumerate() {
                 if !seen.insert(item.to_string()) {
-                    self.add(Problem::BadValue, &path.at(index), "each item once");
+                    self.add(Problem::BadValue, &path.at(index), "unique items");
                 }
             }
         }
@@ -287,28 +287,28 @@ impl<'a> Checker<'a> {
         &mut self,
         keywords: &Map<String, Value>,
         length: usize,
-        (least, most, unit): (&str, &str, &str),
+        (min, max, unit): (&str, &str, &str),
         path: &ValuePath,
     ) {
         let bound = |keyword: &str| keywords.get(keyword).and_then(Value::as_u64);
         let many = |count: u64| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
         let length = length as u64;
-        if let Some(least) = bound(least).filter(|least| length < *least) {
-            self.add(Problem::BadLength, path, format!("at least {}", many(least)));
+        if let Some(min) = bound(min).filter(|min| length < *min) {
+            self.add(Problem::BadLength, path, format!("at least {}", many(min)));
         }
-        if let Some(most) = bound(most).filter(|most| length > *most) {
-            self.add(Problem::BadLength, path, format!("at most {}", many(most)));
+        if let Some(max) = bound(max).filter(|max| length > *max) {
+            self.add(Problem::BadLength, path, format!("at most {}", many(max)));
         }
     }
 
     fn number(&mut self, keywords: &Map<String, Value>, number: f64, path: &ValuePath) {
         let bound = |keyword: &str| keywords.get(keyword).filter(|bound| bound.is_number());
-        let least = bound("minimum");
+        let min = bound("minimum");
         let above = bound("exclusiveMinimum");
-        let most = bound("maximum");
-        let fits = least.and_then(Value::as_f64).is_none_or(|least| number >= least)
+        let max = bound("maximum");
+        let fits = min.and_then(Value::as_f64).is_none_or(|min| number >= min)
             && above.and_then(Value::as_f64).is_none_or(|above| number > above)
-            && most.and_then(Value::as_f64).is_none_or(|most| number <= most);
+            && max.and_then(Value::as_f64).is_none_or(|max| number <= max);
         if fits {
             return;
         }
@@ -321,7 +321,7 @@ impl<'a> Checker<'a> {
             let shown = amount.and_then(|(amount, format)| format.shown(amount));
             shown.unwrap_or_else(|| bound.to_string())
         };
-        let words = [("at least", least), ("more than", above), ("at most", most)];
+        let words = [("at least", min), ("more than", above), ("at most", max)];
         let parts: Vec<String> = words
             .iter()
             .filter_map(|(word, bound)| bound.map(|bound| format!("{word} {}", shown(bound))))

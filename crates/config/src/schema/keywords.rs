@@ -1,10 +1,10 @@
-//! Which keywords of JSON Schema the checks know.
+//! The supported keywords of JSON Schema.
 
 use serde_json::Value;
 
 use crate::format::Format;
 
-/// The keywords and formats of a schema that [`super::check`] does not know, each once.
+/// Returns the keywords and formats of a schema that [`super::check`] does not support, without duplicates.
 pub fn unsupported(schema: &Value) -> Vec<String> {
     const KNOWN: &[&str] = &[
         "$ref",
@@ -28,7 +28,7 @@ pub fn unsupported(schema: &Value) -> Vec<String> {
         "oneOf",
         "allOf",
         "format",
-        // These say something to people, or to `secrets`.
+        // Annotations, and `writeOnly` for `secrets`.
         "$schema",
         "title",
         "description",

@@ -1,7 +1,7 @@
-//! Checking values against JSON schemas: all that is wrong at once, each with its path.
+//! Checks values against JSON schemas. All violations are reported, each with its path.
 //!
-//! This knows the keywords that schemas generated from types use, and no others; [`unsupported`] tells which ones of a schema it
-//! would pass over.
+//! The checks support the keywords of schemas that are generated from types. [`unsupported`] returns the unsupported keywords of a
+//! schema.
 
 mod checker;
 mod keywords;
@@ -22,7 +22,7 @@ pub use secrets::{secret_names, secrets};
 pub use violation::Violation;
 pub(crate) use words::kind;
 
-/// Everything about the value that the schema does not allow.
+/// Returns all violations of the schema.
 pub fn check(schema: &Value, value: &Value) -> Vec<Violation> {
     Checker::new(schema).run(schema, value, &mut ValuePath::top(), 0)
 }

@@ -1,16 +1,16 @@
-//! References within a schema, and where they end.
+//! References within a schema, and their limits.
 
 use serde_json::Value;
 
 use crate::position::MAX_DEPTH;
 
-/// References to references, and the like, end here.
+/// The maximum number of nested references.
 const MAX_REFERENCES: usize = 32;
 
-/// How far a walk through schema and value goes down.
+/// The maximum depth of recursion through schema and value.
 pub(super) const DEEPEST: usize = MAX_REFERENCES + MAX_DEPTH;
 
-/// The schema that this one refers to.
+/// Returns the target of the schema's reference.
 pub(super) fn reference<'a>(root: &'a Value, schema: &Value) -> Option<&'a Value> {
     root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
 }

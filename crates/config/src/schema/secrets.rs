@@ -1,18 +1,18 @@
-//! Which values are secret.
+//! Finds secret values.
 
 use serde_json::Value;
 
 use super::reference::{DEEPEST, reference};
 use crate::path::ValuePath;
 
-/// The paths of all values for which the schema has `writeOnly: true`.
+/// Returns the paths of all values whose schema has `writeOnly: true`.
 pub fn secrets(schema: &Value, value: &Value) -> Vec<ValuePath> {
     let mut paths = Vec::new();
     find_secrets(schema, schema, value, &mut ValuePath::top(), 0, &mut paths);
     paths
 }
 
-/// The names of all properties for which the schema has `writeOnly: true`.
+/// Returns the names of all properties whose schema has `writeOnly: true`.
 pub fn secret_names(schema: &Value) -> Vec<String> {
     let mut names = Vec::new();
     let mut waiting = vec![schema];

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::duration::HumanDuration;
 
-/// A type with all that options need.
+/// A type with all features of options.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code)]
@@ -73,7 +73,7 @@ fn shown(value: Value) -> Vec<String> {
 }
 
 #[test]
-fn good_values_pass() {
+fn valid_values_pass() {
     assert!(shown(json!({"latency": 5})).is_empty());
     let all = json!({
         "latency": "5ms", "mode": "slow", "password": null, "count": 10, "ratio": 1, "maybe": "fast",
@@ -83,7 +83,7 @@ fn good_values_pass() {
 }
 
 #[test]
-fn everything_wrong_is_found_at_once() {
+fn all_violations_are_found() {
     let value = json!({
         "latency": "soon", "mode": "slwo", "password": 5, "count": 11, "ratio": "x", "maybe": "fasst", "labels": {"a": 1},
         "hosts": [{"name": "abcd", "tokn": "x"}, {}, 5], "cuont": 1
@@ -91,15 +91,15 @@ fn everything_wrong_is_found_at_once() {
     insta::assert_snapshot!(shown(value).join("\n"), @r"
     bad-format latency: a number of seconds or a duration such as `30s` or `1h30m`
     not-one-of mode: `fast` or `slow` (slow?)
-    wrong-type password: text, found a whole number
+    wrong-type password: text, found an integer
     out-of-range count: at least 1 and at most 10
     wrong-type ratio: a number, found text
     not-one-of maybe: `fast` or `slow` (fast?)
-    wrong-type labels.a: text, found a whole number
+    wrong-type labels.a: text, found an integer
     bad-length hosts[0].name: at most 3 characters
     unknown-key hosts[0].tokn: `name` or `token` (token?)
     missing-key hosts[1]: the key `name`
-    wrong-type hosts[2]: a mapping, found a whole number
+    wrong-type hosts[2]: a mapping, found an integer
     unknown-key cuont: `latency`, `mode`, `password`, `count`, `hosts`, `ratio`, `labels` or `maybe` (count?)
     ");
     assert_eq!(shown(json!([1])), ["wrong-type : a mapping, found a list"]);
@@ -118,14 +118,14 @@ fn secrets_are_found_by_schema() {
 }
 
 #[test]
-fn keywords_that_would_be_passed_over_are_told() {
+fn unsupported_keywords_are_found() {
     assert_eq!(unsupported(&schema()), Vec::<String>::new());
     let schema = json!({"properties": {"a": {"pattern": "x", "format": "ipv4"}}, "not": {}});
     assert_eq!(unsupported(&schema), ["format ipv4", "not", "pattern"]);
 }
 
 #[test]
-fn references_in_a_circle_end() {
+fn circular_references_end() {
     let schema = json!({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}});
     assert!(check(&schema, &json!(1)).is_empty());
 }

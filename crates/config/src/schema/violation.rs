@@ -1,20 +1,20 @@
-//! What a value breaks.
+//! A violation of a schema.
 
 use crate::path::ValuePath;
 use crate::problem::Problem;
 
-/// What a value breaks. Nothing in it quotes the value, which may be secret.
+/// A violation of a schema. It does not quote the value, which may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// What kind of problem it is.
+    /// The kind of problem.
     pub problem: Problem,
-    /// The value, or for an unknown key the entry; below the value that was checked.
+    /// The path of the value, or of the entry for an unknown key, relative to the checked value.
     pub path: ValuePath,
-    /// What is expected instead, as part of a sentence after "expected".
+    /// The expected value, as part of a sentence after "expected".
     pub expected: String,
-    /// What kind of value is there, for a wrong type: "text", "a list".
+    /// The kind of the value for a wrong type: "text", "a list".
     pub found: Option<&'static str>,
-    /// Something possible that is nearly the same.
+    /// A similar valid value.
     pub near: Option<String>,
     /// The missing key.
     pub missing: Option<String>,

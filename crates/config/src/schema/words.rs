@@ -1,16 +1,16 @@
-//! What is expected, and what was found, as parts of sentences.
+//! The words for kinds of values in messages.
 
 use serde_json::{Map, Value};
 
 use crate::format::Format;
 
-/// What kind of value it is, as part of a sentence.
+/// Returns the kind of a value, as part of a sentence.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(number) if number.is_f64() => "a fractional number",
-        Value::Number(_) => "a whole number",
+        Value::Number(_) => "an integer",
         Value::String(_) => "text",
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
@@ -28,7 +28,7 @@ pub(super) fn describe(keywords: &Map<String, Value>, allowed: &[&str]) -> Strin
     let words = allowed.iter().filter(|name| **name != "null").map(|name| {
         match *name {
             "boolean" => "true or false",
-            "integer" => "a whole number",
+            "integer" => "an integer",
             "number" => "a number",
             "string" => "text",
             "array" => "a list",
@@ -45,7 +45,7 @@ pub(super) fn describe(keywords: &Map<String, Value>, allowed: &[&str]) -> Strin
     }
 }
 
-/// `a`, `a or b`, `a, b or c`.
+/// Joins alternatives: `a`, `a or b`, `a, b or c`.
 pub(super) fn alternatives(words: impl IntoIterator<Item = String>) -> String {
     let mut words: Vec<String> = words.into_iter().collect();
     match words.pop() {

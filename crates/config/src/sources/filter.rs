@@ -1,4 +1,4 @@
-//! What is wrong with a list of patterns.
+//! Findings of invalid meter filters.
 
 use nephoscope_sources::MeterFilterError;
 
@@ -6,7 +6,7 @@ use crate::finding::{Finding, Part, Place};
 use crate::path::ValuePath;
 use crate::problem::Problem;
 
-/// What is wrong with a list of patterns at `path`; `of` says whose it is.
+/// Converts an error of the patterns at `path`. `of` describes their owner.
 pub(crate) fn bad_filter(
     error: MeterFilterError,
     path: &ValuePath,
@@ -19,7 +19,7 @@ pub(crate) fn bad_filter(
     match error {
         MeterFilterError::Empty => finding(
             Problem::MetersEmpty,
-            format!("`meters`{of} names no meters"),
+            format!("`meters`{of} is empty"),
             path,
             Part::Key,
             "expected a list of names or patterns",
@@ -38,21 +38,21 @@ pub(crate) fn bad_filter(
             Part::Value,
             "this excludes meters",
         )
-        .also(place(&path.at(included), Part::Value), "and this includes some")
+        .also(place(&path.at(included), Part::Value), "this includes meters")
         .help(Some(
-            "keep the names alone, or exclude from everything, as in `meters: [\"*\", \"!disk.*\"]`",
+            "list names only, or exclude from all meters, as in `meters: [\"*\", \"!disk.*\"]`",
         )),
         MeterFilterError::MixedWithWildcard { included, wildcard } => finding(
-            Problem::MetersBesideWildcard,
-            format!("`meters`{of} names meters beside `*`"),
+            Problem::MetersWithWildcard,
+            format!("`meters`{of} lists meters together with `*`"),
             &path.at(included),
             Part::Value,
-            "this names meters",
+            "this lists meters",
         )
         .also(
             place(&path.at(wildcard), Part::Value),
-            "and this already wants every meter",
+            "this already matches all meters",
         )
-        .help(Some("leave out the one or the other")),
+        .help(Some("remove one of them")),
     }
 }

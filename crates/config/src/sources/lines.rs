@@ -1,9 +1,9 @@
-//! On which line a value is.
+//! Line numbers of values.
 
 use crate::finding::Document;
 use crate::path::ValuePath;
 
-/// Tells the lines of values that are asked for in the order of the file, going through it once.
+/// Computes the line numbers of values in the order of the file, in one pass.
 pub(super) struct Lines<'a> {
     document: Option<&'a Document>,
     offset: usize,
@@ -19,12 +19,12 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The line of the value, counted from 1.
+    /// Returns the line of the value, counted from 1.
     pub(super) fn of(&mut self, path: &ValuePath) -> usize {
         let Some(document) = self.document else { return 1 };
         let offset = document.find(path).map_or(0, |found| found.value.start);
         if offset < self.offset {
-            // An alias points back.
+            // The value of an alias is earlier in the file.
             (self.offset, self.line) = (0, 1);
         }
         let passed = document

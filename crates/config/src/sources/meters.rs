@@ -1,4 +1,4 @@
-//! Which meters a source wants.
+//! The `meters` of a source.
 
 use nephoscope_sources::MeterFilter;
 use serde_json::{Map, Value};
@@ -19,12 +19,12 @@ impl Reader<'_> {
                 self.missing(
                     Problem::MetersMissing,
                     "meters",
-                    "add `meters:` with a list of names, or `meters: [\"*\"]` for all",
+                    "add `meters:` with a list of names, or `meters: [\"*\"]` for all meters",
                 );
                 return None;
             }
             Some(value) if is_nothing(value) => {
-                let title = format!("`meters`{of_source} names no meters");
+                let title = format!("`meters`{of_source} is empty");
                 let finding = self.finding(
                     Problem::MetersEmpty,
                     title,
@@ -66,7 +66,7 @@ impl Reader<'_> {
                 let title = format!("`meters`{of_source} is a mapping");
                 let finding = Finding::warning(Problem::MetersMapping, title).at(
                     self.place(&path, Part::Key),
-                    "the keys are taken as patterns, the values are ignored",
+                    "the keys are used as patterns, the values are ignored",
                 );
                 self.findings
                     .add(finding.help(Some("write a list, as in `meters: [cpu]`")));

@@ -1,4 +1,4 @@
-//! The `sources` of polling.yaml: ceilometer's rules to the letter, and our own keys beside them.
+//! The `sources` of polling.yaml: ceilometer's rules, and additional keys.
 
 mod filter;
 mod keys;
@@ -23,7 +23,7 @@ use reader::Reader;
 
 pub(crate) use filter::bad_filter;
 
-/// Reads all sources of a document; what is wrong becomes findings. Only without errors are all sources in the result.
+/// Reads all sources of a document. Errors become findings, and sources with errors are not in the result.
 pub(crate) fn read(
     documents: &[Document],
     document: usize,

@@ -1,6 +1,6 @@
-//! Numbers as ceilometer's YAML and Python read them.
+//! Numbers in the notations of ceilometer's YAML and Python.
 
-/// Text as Python's `int` reads it: blanks around, a sign, single underscores between digits.
+/// Parses a text as Python's `int`: surrounding blanks, a sign, single underscores between digits.
 pub(super) fn python_int(text: &str) -> Option<i128> {
     let text = text.trim();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -15,7 +15,7 @@ pub(super) fn python_int(text: &str) -> Option<i128> {
     Some(if text.starts_with('-') { -value } else { value })
 }
 
-/// Whether YAML 1.1, which ceilometer reads, takes the plain text as an octal number.
+/// Returns whether YAML 1.1, which ceilometer uses, parses the plain text as an octal number.
 pub(super) fn octal(text: &str) -> bool {
     let digits = text.trim().trim_start_matches(['+', '-']);
     digits.len() > 1
@@ -23,7 +23,7 @@ pub(super) fn octal(text: &str) -> bool {
         && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7' | b'_'))
 }
 
-/// `1:30` is a number to the base of 60 in YAML 1.1, which ceilometer reads.
+/// Parses a sexagesimal number such as `1:30` of YAML 1.1, which ceilometer uses.
 pub(super) fn sexagesimal(text: &str) -> Option<u64> {
     let parts: Vec<u64> = text
         .split(':')

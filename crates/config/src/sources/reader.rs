@@ -1,4 +1,4 @@
-//! One source: its keys, and what they have in common when something is wrong.
+//! Reads one source and reports its errors.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::path::ValuePath;
 use crate::problem::Problem;
 use crate::schema::kind;
 
-/// Reads one source.
+/// The reader of a source.
 pub(super) struct Reader<'a> {
     pub(super) documents: &'a [Document],
     pub(super) document: usize,
     pub(super) path: ValuePath,
     pub(super) findings: &'a mut Findings,
-    /// For titles.
+    /// The name for titles.
     pub(super) name: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl Reader<'_> {
         if fields.contains_key("group_id_coordination_expression") {
             self.group_expression();
         }
-        // Everything is read, whatever fails before, so that all errors show at once.
+        // All keys are read despite errors, so that all errors are reported.
         let name = self.name(fields);
         let meters = self.meters(fields);
         let schedule = self.schedule(fields);
@@ -57,7 +57,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The source's name for titles, as ``of source `cpu` ``.
+    /// Returns the source's name for titles, as ``of source `cpu` ``.
     pub(super) fn of_source(&self) -> String {
         match &self.name {
             Some(name) if name.chars().count() <= 60 => format!(" of source `{name}`"),
@@ -92,7 +92,7 @@ impl Reader<'_> {
         self.findings.add(finding);
     }
 
-    /// The part to underline for a value that is not as it should be: a key without a value shows by its key.
+    /// Returns the part to underline for an invalid value: the key of empty values, lists and mappings.
     pub(super) fn part(value: &Value) -> Part {
         if value.is_null() || value.is_array() || value.is_object() {
             Part::Key
@@ -111,7 +111,7 @@ impl Reader<'_> {
         let place = self.place(&self.path.at(key), Part::Key);
         let near = nearest(key, KEYS).map(|near| format!("did you mean `{near}`?"));
         self.findings
-            .add(finding.at(place, "nothing reads this").help(near));
+            .add(finding.at(place, "this key has no effect").help(near));
     }
 
     fn group_expression(&mut self) {
@@ -122,7 +122,7 @@ impl Reader<'_> {
         );
         let finding = Finding::warning(Problem::GroupExpression, title)
             .at(place, "accepted, but not evaluated")
-            .help(Some("resources are divided by their own keys; `partition: listing` keeps a whole listing at one agent"));
+            .help(Some("agents divide resources by their keys; `partition: listing` assigns all resources of a discovery to one agent"));
         self.findings.add(finding);
     }
 
@@ -181,7 +181,7 @@ impl Reader<'_> {
     }
 }
 
-/// Ceilometer takes any value for a name; numbers and truth values are names by their text.
+/// Returns the text of a name. As in ceilometer, numbers and booleans are names.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -202,7 +202,7 @@ fn short(key: &str) -> String {
     }
 }
 
-/// What Python counts as false, and ceilometer therefore as absent.
+/// Returns whether Python evaluates the value as false, which ceilometer treats as absent.
 pub(super) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

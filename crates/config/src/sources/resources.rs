@@ -1,4 +1,4 @@
-//! Of which resources a source wants meters, and how agents share them.
+//! The `resources`, `discovery` and `partition` of a source.
 
 use nephoscope_model::PartitionMode;
 use nephoscope_sources::{DiscoveryUrl, StaticResource};

@@ -1,4 +1,4 @@
-//! When a source is polled.
+//! The schedule of a source.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Reader<'_> {
             (None, None) => {
                 let help = "add `interval:` with a number of seconds, or `cron:` with an expression";
                 self.missing(Problem::IntervalMissing, "interval", help);
-                // The keys beside it show their errors as well.
+                // This reports errors of `offset` as well.
                 self.offset(fields);
                 None
             }
@@ -50,14 +50,17 @@ impl Reader<'_> {
                 let title = format!("both `interval` and `cron`{}", self.of_source());
                 let finding = self
                     .finding(
-                        Problem::ScheduleTwice,
+                        Problem::ScheduleConflict,
                         title,
                         &self.path.at("cron"),
                         Part::Key,
                         "this is a schedule",
                     )
-                    .also(self.place(&self.path.at("interval"), Part::Key), "and so is this")
-                    .help(Some("keep the one or the other"));
+                    .also(
+                        self.place(&self.path.at("interval"), Part::Key),
+                        "this is another schedule",
+                    )
+                    .help(Some("remove one of them"));
                 self.findings.add(finding);
                 None
             }
@@ -89,11 +92,11 @@ impl Reader<'_> {
             Value::Bool(flag) => {
                 let finding = Finding::warning(
                     Problem::IntervalConverted,
-                    format!("`interval`{of_source} is a truth value"),
+                    format!("`interval`{of_source} is a boolean"),
                 )
                 .at(
                     self.place(&path, Part::Value),
-                    format!("taken as {} as ceilometer does", i64::from(*flag)),
+                    format!("converted to {} as in ceilometer", i64::from(*flag)),
                 );
                 if *flag {
                     self.findings.add(finding);
@@ -104,13 +107,13 @@ impl Reader<'_> {
                 (Some(whole), _, _) => Some(i128::from(whole)),
                 (_, Some(whole), _) => Some(i128::from(whole)),
                 (_, _, Some(fraction)) => {
-                    // Saturates, and the range is checked below.
+                    // The cast saturates. The range is checked below.
                     let whole = fraction.trunc() as i128;
                     if fraction.fract() != 0.0 && whole > 0 {
                         let title = format!("`interval`{of_source} has a fraction of a second");
                         let finding = Finding::warning(Problem::IntervalConverted, title).at(
                             self.place(&path, Part::Value),
-                            format!("taken as {whole} as ceilometer does"),
+                            format!("converted to {whole} as in ceilometer"),
                         );
                         self.findings.add(finding);
                     }
@@ -127,8 +130,7 @@ impl Reader<'_> {
                 match python_int(text) {
                     Some(_) if plain && octal(text) => {
                         let help = Some(
-                            "ceilometer reads a number that begins with 0 as octal; leave out the 0"
-                                .to_owned(),
+                            "ceilometer reads a number that begins with 0 as octal; remove the 0".to_owned(),
                         );
                         return invalid(self, format!("expected {INTERVAL_FORM}").into(), help);
                     }
@@ -164,7 +166,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        // What does not fit is too long, and is told as that.
+        // Larger values saturate and are reported as too long.
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)))
     }
 
@@ -180,7 +182,7 @@ impl Reader<'_> {
             ),
             other => self.finding(
                 Problem::IntervalRange,
-                format!("`interval`{of_source} is not possible"),
+                format!("`interval`{of_source} is out of range"),
                 &self.path.at("interval"),
                 Part::Value,
                 other.to_string(),
@@ -238,7 +240,7 @@ impl Reader<'_> {
         match Schedule::cron(expression, zone) {
             Ok(schedule) => Some(schedule),
             Err(ScheduleError::TimeZone(_)) => {
-                let label = "expected a name that this machine knows, such as `UTC` or `Europe/Prague`";
+                let label = "expected a time zone of this machine such as `UTC` or `Europe/Prague`";
                 self.error(
                     Problem::TimeZoneInvalid,
                     zone_title,
@@ -252,12 +254,12 @@ impl Reader<'_> {
                 let fields = expression.split_whitespace().count();
                 let help = match (&error, fields) {
                     (ScheduleError::Cron(_), 5) => {
-                        Some(format!("with seconds in front: `\"0 {}\"`", expression.trim()))
+                        Some(format!("add the seconds: `\"0 {}\"`", expression.trim()))
                     }
                     _ => None,
                 };
                 let label = match error {
-                    ScheduleError::Never => "this never comes true".to_owned(),
+                    ScheduleError::Never => "this never matches".to_owned(),
                     _ => "expected 6 fields: second minute hour day month weekday".to_owned(),
                 };
                 let finding = self

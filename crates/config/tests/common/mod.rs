@@ -1,4 +1,4 @@
-//! What the tests of this crate share: plugins that do not exist, and an environment of its own.
+//! Common parts of the tests of this crate: fake plugins and a fake environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ pub(crate) struct Fake {
     count: u32,
     mode: Option<Mode>,
     tokens: Vec<Token>,
-    /// A name that does not look like that of a secret.
+    /// A secret whose name does not look secret.
     essence: Option<Secret>,
 }
 
@@ -62,7 +62,7 @@ fn variable(name: &str) -> Option<OsString> {
     }
 }
 
-/// Loads the paths; without any, searches in places that do not exist.
+/// Creates a request for the paths. Without any, it searches places that do not exist.
 pub(crate) fn request(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> LoadRequest {
     let mut request = LoadRequest::new("sources: [{name: built-in, interval: 10, meters: ['*']}]\n");
     request.paths = paths.into_iter().map(Into::into).collect();
@@ -83,7 +83,7 @@ pub(crate) fn request(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Lo
     request
 }
 
-/// What the plugins have.
+/// Returns the names of the fake plugins.
 #[allow(dead_code, reason = "not every test binary compares with plugins")]
 pub(crate) fn known() -> Known {
     let names = |names: &[&str]| {

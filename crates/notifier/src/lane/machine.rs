@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::Encoding;
+use nephoscope_model::{Encoding, Histogram};
 use nephoscope_plugin::Publisher;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -38,6 +38,7 @@ pub(crate) struct Machine {
     queue: Queue,
     health: Health,
     counts: Counts,
+    publish_durations: Histogram,
     served: Served,
     /// Departures, for the share of the backlog.
     departures: u32,
@@ -119,6 +120,7 @@ impl Machine {
             queue: Queue::new(bound),
             health: Health::new(options, now),
             counts: Counts::default(),
+            publish_durations: Histogram::of_durations(),
             served,
             departures: 0,
             backlog_first: false,

@@ -12,6 +12,7 @@ mod task;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nephoscope_model::{Batch, Encoding, Run};
 use nephoscope_plugin::{Publisher, RunEnd};
@@ -195,8 +196,11 @@ impl Lane {
     }
 
     /// Notes what came of a publish.
-    fn record(&self, number: u64, answer: Answer) {
-        self.act(|machine, storage, now| machine.record(number, answer, storage, now));
+    fn record(&self, number: u64, answer: Answer, duration: Duration) {
+        self.act(|machine, storage, now| {
+            machine.count_attempt(duration);
+            machine.record(number, answer, storage, now)
+        });
     }
 
     /// The publisher was told of the end of a run.
@@ -317,6 +321,7 @@ impl Lane {
             mut queued_batches,
             oldest,
             mut counts,
+            publish_durations,
         } = state.machine.view(self.storage(), Instant::now());
         if let Some(spool) = &spool {
             counts.dropped_samples += spool.counts.dropped_samples + spool.counts.lost_samples;
@@ -334,6 +339,7 @@ impl Lane {
             oldest,
             spool,
             counts,
+            publish_durations: publish_durations.clone(),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn run(lane: Arc<Lane>) {
             Step::Wait(until) => tokio::select! {
                 biased;
                 Some(landed) = flights.next() => match landed {
-                    Landed::Batch(number, answer) => lane.record(number, answer),
+                    Landed::Batch(number, answer, duration) => lane.record(number, answer, duration),
                     Landed::RunEnd { heard } => lane.told(heard),
                 },
                 () = lane.work() => {}
@@ -81,8 +81,8 @@ async fn prepare(lane: &Lane) {
 
 /// What has come back.
 enum Landed {
-    /// A batch, by its number.
-    Batch(u64, Answer),
+    /// A batch, by its number, and the duration of the attempt.
+    Batch(u64, Answer, Duration),
     /// The end of a run.
     RunEnd { heard: bool },
 }
@@ -104,6 +104,7 @@ async fn publish(departure: Departure, limit: Duration) -> Landed {
     } = departure;
     #[cfg(feature = "failpoints")]
     Failpoint::Departing.reach();
+    let began = Instant::now();
     let attempt = async move {
         match timeout(limit, publisher.publish(batch)).await {
             Ok(Ok(accepted)) => Answer::Taken(accepted),
@@ -127,7 +128,7 @@ async fn publish(departure: Departure, limit: Duration) -> Landed {
     if matches!(answer, Answer::Taken(_)) {
         Failpoint::Answered.reach();
     }
-    Landed::Batch(number, answer)
+    Landed::Batch(number, answer, began.elapsed())
 }
 
 fn retry(fault: Fault, error: String) -> Answer {

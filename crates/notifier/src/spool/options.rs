@@ -17,7 +17,7 @@ const SEGMENTS: u64 = 1024;
 pub enum Order {
     /// What is new goes first; what an outage or a restart has left behind follows as there is room, oldest first.
     #[default]
-    FreshFirst,
+    NewestFirst,
     /// As they came.
     Fifo,
 }

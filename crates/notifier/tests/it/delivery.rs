@@ -73,6 +73,25 @@ async fn a_failed_batch_is_tried_again_before_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_duration_of_each_attempt_is_in_its_bucket() {
+    let publisher = Double::new(Act::Take);
+    publisher.next([
+        Act::TakeAfter(Duration::from_millis(300)),
+        Act::Retry,
+        Act::TakeAfter(Duration::from_secs(4)),
+    ]);
+    let notifier = start(vec![setup("p", &publisher, 100)]);
+    let receipts = ReceiptSet::new();
+    for label in ["a", "b"] {
+        receipts.add(notifier.submit(batch(label, 1)).await);
+    }
+    assert_eq!(receipts.outcome().await, Outcome::Delivered);
+    let durations = status(&notifier, "p").publish_durations;
+    let filled: Vec<_> = durations.buckets().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(filled, [(0.001, 1), (0.5, 1), (5.0, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn pauses_between_retries_grow_and_end_with_the_outage() {
     let publisher = Double::new(Act::Retry);
     let notifier = start(vec![setup("p", &publisher, 100)]);

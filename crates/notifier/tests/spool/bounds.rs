@@ -219,7 +219,7 @@ fn a_log_begins_on_a_full_disk() {
 #[test]
 fn what_is_new_goes_first_or_what_is_old() {
     for (order, expected) in [
-        (Order::FreshFirst, ["d", "e", "c", "a", "b"]),
+        (Order::NewestFirst, ["d", "e", "c", "a", "b"]),
         (Order::Fifo, ["a", "b", "c", "d", "e"]),
     ] {
         let sim = Sim::default();
@@ -244,7 +244,7 @@ fn what_is_new_goes_first_or_what_is_old() {
         let expected: Vec<_> = match order {
             Order::Fifo => expected.to_vec(),
             // `c` is under way.
-            Order::FreshFirst => vec!["c", "d", "e", "a", "b"],
+            Order::NewestFirst => vec!["c", "d", "e", "a", "b"],
         };
         assert_eq!(read, expected);
         log.done(first.number);

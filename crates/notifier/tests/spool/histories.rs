@@ -166,7 +166,7 @@ impl World {
             order: if self.case.fifo {
                 Order::Fifo
             } else {
-                Order::FreshFirst
+                Order::NewestFirst
             },
             durable: true,
             segment_bytes: Some(self.case.segment_bytes),

@@ -80,7 +80,7 @@ fn a_segment_has_one_encoding_and_one_kind() {
 
 #[test]
 fn what_is_not_taken_holds_nothing_up_and_comes_when_it_is_taken() {
-    for order in [Order::Fifo, Order::FreshFirst] {
+    for order in [Order::Fifo, Order::NewestFirst] {
         let sim = Sim::default();
         let mut log = open(&sim, order);
         for (contents, label) in [("a", "a0"), ("b", "b0"), ("a", "a1"), ("b", "b1")] {
@@ -96,7 +96,7 @@ fn what_is_not_taken_holds_nothing_up_and_comes_when_it_is_taken() {
         append(&mut log, &samples("b"), "b2");
         let expected = match order {
             Order::Fifo => ["b0", "b1", "b2"],
-            Order::FreshFirst => ["b2", "b0", "b1"],
+            Order::NewestFirst => ["b2", "b0", "b1"],
         };
         assert_eq!(read(&mut log), expected);
         let status = log.status();

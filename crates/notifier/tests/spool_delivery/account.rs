@@ -56,7 +56,7 @@ struct Case {
 fn case() -> impl Strategy<Value = Case> {
     let mode = prop_oneof![Just(SpoolMode::Overflow), Just(SpoolMode::Always)];
     let fsync = prop_oneof![Just(Fsync::Always), Just(Fsync::Never)];
-    let order = prop_oneof![Just(Order::Fifo), Just(Order::FreshFirst)];
+    let order = prop_oneof![Just(Order::Fifo), Just(Order::NewestFirst)];
     (mode, fsync, order, 1..30usize, vec(step(), 1..12)).prop_map(|(mode, fsync, order, queue, steps)| Case {
         mode,
         fsync,

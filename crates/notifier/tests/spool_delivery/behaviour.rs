@@ -19,7 +19,7 @@ use crate::world::{
 };
 
 fn overflow() -> SpoolOptions {
-    options(SpoolMode::Overflow, Fsync::Always, Order::FreshFirst)
+    options(SpoolMode::Overflow, Fsync::Always, Order::NewestFirst)
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_publisher_whose_spool_takes_batches_is_not_blocked() {
 #[tokio::test]
 async fn a_disk_with_room_again_is_used_again_while_the_place_takes_everything() {
     let sim = Sim::default();
-    let always = options(SpoolMode::Always, Fsync::Always, Order::FreshFirst);
+    let always = options(SpoolMode::Always, Fsync::Always, Order::NewestFirst);
     let agent = Agent::start(&sim, Place::Takes, 100, always).await;
     sim.set_capacity(Some(sim.used()));
     let (_, receipt) = agent.submit_all(["full".to_owned()]).await.remove(0);
@@ -257,7 +257,7 @@ fn kept(status: &PublisherStatus) -> Vec<(String, u64)> {
 
 #[tokio::test]
 async fn batches_of_another_encoding_stay_until_a_publisher_takes_them() {
-    for order in [Order::Fifo, Order::FreshFirst] {
+    for order in [Order::Fifo, Order::NewestFirst] {
         let sim = Sim::default();
         let always = options(SpoolMode::Always, Fsync::Always, order);
         let agent = Agent::start(&sim, Place::Away, 100, always.clone()).await;

@@ -32,7 +32,7 @@ async fn fifo_keeps_the_order_through_outages() {
 #[tokio::test]
 async fn the_backlog_goes_first_when_somebody_asks_for_that() {
     let sim = Sim::default();
-    let bounds = options(SpoolMode::Overflow, Fsync::Always, Order::FreshFirst);
+    let bounds = options(SpoolMode::Overflow, Fsync::Always, Order::NewestFirst);
     let before = Agent::start(&sim, Place::Away, 10, bounds.clone()).await;
     drop(before.submit_all(labels(0..100)).await);
     before.stop(Duration::ZERO).await;
@@ -54,7 +54,7 @@ async fn the_backlog_goes_first_when_somebody_asks_for_that() {
 async fn fresh_batches_go_before_the_backlog_of_an_outage() {
     for mode in [SpoolMode::Overflow, SpoolMode::Always] {
         let sim = Sim::default();
-        let bounds = options(mode, Fsync::Always, Order::FreshFirst);
+        let bounds = options(mode, Fsync::Always, Order::NewestFirst);
         let before = Agent::start(&sim, Place::Away, 10, bounds.clone()).await;
         drop(before.submit_all(labels(0..500)).await);
         before.stop(Duration::ZERO).await;

@@ -285,7 +285,7 @@ impl Bench {
             host: "node1".into(),
             sample_source: "openstack".into(),
             batch_size: 50,
-            batch_age: Duration::from_secs(1),
+            flush_interval: Duration::from_secs(1),
             limits: options.limits,
             splay: options.splay,
             shared_in_progress: options.shared_in_progress,

@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) broken: CancellationToken,
     /// The index of the endpoint in the store.
     pub(super) endpoint: usize,
+    /// Whether a user is configured while etcd has authentication disabled.
+    pub(super) unauthenticated: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -141,8 +143,9 @@ async fn connect(url: &str, index: usize, options: &StoreOptions) -> Result<Conn
         reason: format!("{url}: {reason}"),
     };
     match timeout(options.connect_timeout, client(url, options)).await {
-        Ok(Ok(client)) => Ok(Connection {
+        Ok(Ok((client, unauthenticated))) => Ok(Connection {
             client,
+            unauthenticated,
             broken: CancellationToken::new(),
             endpoint: index,
         }),
@@ -156,7 +159,8 @@ async fn connect(url: &str, index: usize, options: &StoreOptions) -> Result<Conn
     }
 }
 
-async fn client(url: &str, options: &StoreOptions) -> Result<Client, StoreError> {
+/// Connects. Also returns whether a user is configured while etcd has authentication disabled.
+async fn client(url: &str, options: &StoreOptions) -> Result<(Client, bool), StoreError> {
     let mut with = ConnectOptions::new()
         .with_connect_timeout(options.connect_timeout)
         .with_keep_alive(PING_AFTER, PING_TIMEOUT)
@@ -172,9 +176,13 @@ async fn client(url: &str, options: &StoreOptions) -> Result<Client, StoreError>
     if let Some(user) = &options.user {
         with = with.with_user(&user.name, user.password.expose());
     }
+    let mut unauthenticated = false;
     let mut client = match Client::connect([url], Some(with)).await {
         // The user is configured before authentication is enabled in etcd.
-        Err(error) if error::is_auth_disabled(&error) => Client::connect([url], Some(anonymous)).await,
+        Err(error) if error::is_auth_disabled(&error) => {
+            unauthenticated = true;
+            Client::connect([url], Some(anonymous)).await
+        }
         connected => connected,
     }
     .map_err(|error| connect_error(&error, url))?;
@@ -183,7 +191,7 @@ async fn client(url: &str, options: &StoreOptions) -> Result<Client, StoreError>
         .status()
         .await
         .map_err(|error| connect_error(&error, url))?;
-    Ok(client)
+    Ok((client, unauthenticated))
 }
 
 fn connect_error(error: &Error, url: &str) -> StoreError {

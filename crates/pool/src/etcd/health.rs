@@ -20,6 +20,8 @@ pub struct Health {
     pub no_space: bool,
     /// Whether the member knows a leader.
     pub has_leader: bool,
+    /// Whether a user is configured while etcd has authentication disabled, so that anybody may read and write.
+    pub unauthenticated: bool,
 }
 
 impl Store {
@@ -44,6 +46,7 @@ impl Store {
             quota_bytes: Some(bytes(status.db_size_quota())).filter(|quota| *quota > 0),
             no_space: status.errors().iter().any(|error| error.contains("NOSPACE")),
             has_leader: status.leader() != 0,
+            unauthenticated: connection.unauthenticated,
         })
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use etcd_client::{Client, Error, GetOptions, LeaseGrantOptions, LeaseTimeToLiveOptions, ResponseHeader};
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use nephoscope_model::Histogram;
 use nephoscope_plugin::Backoff;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use uuid::Uuid;
@@ -52,6 +54,8 @@ struct Shared {
     /// The index of the endpoint that answered last.
     preferred: AtomicUsize,
     history: History,
+    /// The durations of requests. A request waits for the network, so that this lock costs nothing.
+    durations: Mutex<Histogram>,
 }
 
 /// An answer of etcd.
@@ -82,6 +86,7 @@ impl Store {
                 endpoints,
                 preferred: AtomicUsize::new(first),
                 history: History::new(),
+                durations: Mutex::new(Histogram::of_durations()),
             }),
         }
     }
@@ -94,6 +99,11 @@ impl Store {
     /// Returns the id of etcd's cluster, once etcd has answered.
     pub fn cluster(&self) -> Option<u64> {
         self.shared.history.cluster()
+    }
+
+    /// Returns the durations of requests, each from its first attempt to its response or its failure at the last endpoint.
+    pub fn request_durations(&self) -> Histogram {
+        self.shared.durations.lock().clone()
     }
 
     /// Reads a key (linearizable).
@@ -370,8 +380,14 @@ impl Store {
         F: Fn(Client) -> R + Send + Sync,
         R: Future<Output = Result<T, Error>> + Send,
     {
-        self.send_until(Instant::now() + self.request_timeout(), request)
-            .await
+        let began = Instant::now();
+        let result = self.send_until(began + self.request_timeout(), request).await;
+        self.count_request(began);
+        result
+    }
+
+    fn count_request(&self, began: Instant) {
+        self.shared.durations.lock().add(began.elapsed().as_secs_f64());
     }
 
     pub(super) async fn send_until<T, F, R>(
@@ -502,15 +518,27 @@ impl Store {
         })
     }
 
-    /// Sends a write once, over a connection that is known to work. Tries another endpoint only if the write was certainly
-    /// not executed.
+    /// Sends a write and counts its duration.
     async fn write<T, F, R>(&self, request: F) -> Result<T, StoreError>
     where
         T: Send,
         F: Fn(Client) -> R + Send + Sync,
         R: Future<Output = Result<T, Error>> + Send,
     {
-        let deadline = Instant::now() + self.request_timeout();
+        let began = Instant::now();
+        let result = self.write_until(began + self.request_timeout(), request).await;
+        self.count_request(began);
+        result
+    }
+
+    /// Sends a write once, over a connection that is known to work. Tries another endpoint only if the write was certainly
+    /// not executed.
+    async fn write_until<T, F, R>(&self, deadline: Instant, request: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: Fn(Client) -> R + Send + Sync,
+        R: Future<Output = Result<T, Error>> + Send,
+    {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut authenticated = false;
         for round in 1.. {
@@ -593,6 +621,23 @@ pub(super) fn end_of(prefix: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::etcd::options::TlsFiles;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_duration_of_a_request_is_in_its_bucket() {
+        let store = Store::new(StoreOptions {
+            endpoints: Vec::new(),
+            user: None,
+            tls: TlsFiles::default(),
+            request_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(1),
+        });
+        // Without an endpoint, the store retries until the timeout is over, with pauses of at most 0.5 s.
+        store.get(b"a").await.unwrap_err();
+        let durations = store.request_durations();
+        let filled: Vec<_> = durations.buckets().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(filled, [(5.0, 1)]);
+    }
 
     #[test]
     fn a_range_ends_after_the_last_key_with_the_prefix() {

@@ -92,11 +92,15 @@ async fn a_user_with_a_password() {
     // Before authentication is enabled, the user is ignored.
     let early = with_user(&etcd, "agent", "secret");
     early.put(b"p/a", b"1", None).await.unwrap();
+    assert!(early.health().await.unwrap().unauthenticated);
+    let without_user = Store::new(options(etcd.endpoints()));
+    assert!(!without_user.health().await.unwrap().unauthenticated);
     etcd.protect("agent", "secret", "p/");
     eventually("the same store to log in", || early.put(b"p/a", b"2", None)).await;
 
     let store = with_user(&etcd, "agent", "secret");
     store.put(b"p/a", b"3", None).await.unwrap();
+    assert!(!store.health().await.unwrap().unauthenticated);
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     etcd.write("p/b", "4");

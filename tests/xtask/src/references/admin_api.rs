@@ -5,26 +5,26 @@ use nephoscope_admin::{ROUTES, Reach, ReasonCode};
 use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
-What a running agent answers over HTTP, at the unix socket `admin.sock` in `agent.state_dir` or where `agent.admin` says. \
-Requests have no body. GET changes nothing; the routes for POST act on spools and are there on the unix socket alone, which \
-the agent's user and its group may use. On TCP, a request must come under `localhost`, a loopback address, the address connected to, or the \
-name of the host. A connection serves one request. Answers are JSON but for `/metrics`; times are UTC, durations are \
-seconds, and the user information of every URL shows as `***`.
+The HTTP API of a running agent. It listens at the unix socket `admin.sock` in `agent.state_dir`, or at `agent.admin`. \
+Requests have no body. GET changes nothing. The POST routes change spools; only the unix socket has them, and only \
+the agent's user and group may use it. On TCP, the host name of a request must be `localhost`, a loopback address, the address \
+connected to, or the name of the host. A connection serves one request. Responses are JSON except for `/metrics`. Times are \
+UTC, durations are in seconds, and the user information of URLs is shown as `***`.
 
     curl --unix-socket /var/lib/nephoscope/admin.sock http://localhost/readyz
 
-With `agent.metrics: HOST:PORT` the routes marked so are served there too, over TCP and under any host name.";
+With `agent.metrics: HOST:PORT` the agent also serves the marked routes there, over TCP and under any host name.";
 
 const READINESS: &str = "\
-`/readyz` answers `{\"ready\": ..., \"reasons\": [{\"code\": ..., \"weight\": ..., \"text\": ...}]}`. The status is 503 \
-when one of the reasons has the weight `not_ready`, otherwise 200.";
+`/readyz` returns `{\"ready\": ..., \"reasons\": [{\"code\": ..., \"severity\": ..., \"text\": ...}]}`. The status is 503 \
+if a reason has the severity `not_ready`, otherwise 200.";
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page() -> String {
     let mut page = Page::new("Admin API", ABOUT);
     page.section("Routes");
     page.table(
-        ["Method", "Path", "At `agent.metrics`", "Answer"],
+        ["Method", "Path", "At `agent.metrics`", "Response"],
         ROUTES.iter().map(|route| {
             let (method, with_metrics) = match route.reach {
                 Reach::Metrics => ("GET", "yes"),
@@ -42,11 +42,11 @@ pub(crate) fn page() -> String {
     page.section("Readiness");
     page.text(READINESS);
     page.table(
-        ["Code", "Weight", "Meaning"],
+        ["Code", "Severity", "Meaning"],
         ReasonCode::ALL.iter().map(|reason| {
             [
                 code(reason.as_str()),
-                code(reason.weight().as_str()),
+                code(reason.severity().as_str()),
                 reason.meaning().to_owned(),
             ]
         }),

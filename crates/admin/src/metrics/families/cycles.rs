@@ -1,10 +1,10 @@
-//! Cycles, by schedule.
+//! Metrics of cycles, by schedule.
 
 use std::fmt;
 
 use nephoscope_polling::stats::TaskStatus;
 
-use crate::metrics::family::{BaseUnit, Family, Kind, Series};
+use crate::metrics::family::{BaseUnit, Family, Kind, Series, Stability};
 use crate::metrics::snapshot::Snapshot;
 
 const SCHEDULE: &[&str] = &["schedule"];
@@ -15,6 +15,7 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: SCHEDULE,
+        stability: Stability::Stable,
         help: "Cycles that have ended",
         read: |snapshot, series| tasks(snapshot, series, |task| task.cycles),
     },
@@ -23,7 +24,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: SCHEDULE,
-        help: "Parts of cycles that were polled because another agent had left them undone",
+        stability: Stability::Stable,
+        help: "Parts of cycles that this agent polled in place of another agent",
         read: |snapshot, series| tasks(snapshot, series, |task| task.takeovers),
     },
     Family {
@@ -31,7 +33,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: SCHEDULE,
-        help: "Cycles that were skipped because the one before still ran",
+        stability: Stability::Stable,
+        help: "Cycles that were skipped because the previous cycle was still running",
         read: |snapshot, series| tasks(snapshot, series, |task| task.overruns),
     },
     Family {
@@ -39,7 +42,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: SCHEDULE,
-        help: "Cycles that were passed over because the clock went forward or the process was stopped",
+        stability: Stability::Stable,
+        help: "Cycles that were skipped because the clock stepped forward or the process was stopped",
         read: |snapshot, series| tasks(snapshot, series, |task| task.missed),
     },
     Family {
@@ -47,7 +51,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: SCHEDULE,
-        help: "Cycles that ran again because the clock went back by more than their interval",
+        stability: Stability::Stable,
+        help: "Cycles that ran twice because the clock stepped back by more than their interval",
         read: |snapshot, series| tasks(snapshot, series, |task| task.repeated),
     },
     Family {
@@ -55,6 +60,7 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: SCHEDULE,
+        stability: Stability::Stable,
         help: "1 while a cycle runs",
         read: |snapshot, series| tasks(snapshot, series, |task| u64::from(task.running)),
     },
@@ -63,7 +69,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Histogram,
         labels: SCHEDULE,
-        help: "How late cycles started",
+        stability: Stability::Stable,
+        help: "Delay between the scheduled and the actual start of cycles",
         read: |snapshot, series| {
             snapshot
                 .tasks
@@ -72,17 +79,17 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
-        name: "nephoscope_cycle_last_duration",
+        name: "nephoscope_cycle_duration",
         unit: Some(BaseUnit::Seconds),
-        kind: Kind::Gauge,
+        kind: Kind::Histogram,
         labels: SCHEDULE,
-        help: "How long the last cycle took, until its polls had ended and their samples were handed over",
+        stability: Stability::Stable,
+        help: "Duration of cycles, until all polls have ended and the notifier has their samples",
         read: |snapshot, series| {
             snapshot
                 .tasks
                 .iter()
-                .filter_map(|task| Some((task, task.last_duration?)))
-                .try_for_each(|(task, duration)| series.amount(&[&task.schedule], duration))
+                .try_for_each(|task| series.histogram(&[&task.schedule], &task.durations))
         },
     },
 ];

@@ -1,10 +1,9 @@
 //! The tables of all metric families.
 //!
-//! Labels are names that the configuration or the plugins bound: schedules, pollsters, listings, publishers. Nothing
-//! is labelled by resource.
+//! Labels have bounded sets of values: schedules, pollsters, discovery URLs, publishers. No family has a label for resources.
 
 mod cycles;
-mod listings;
+mod discoveries;
 mod plugins;
 mod pollsters;
 mod pool;
@@ -18,21 +17,21 @@ use crate::metrics::family::Family;
 
 pub(crate) use publishers::state_word;
 
-/// The tables, in the order in which they are shown.
+/// The tables in the order of the output.
 const TABLES: &[&[Family]] = &[
     process::FAMILIES,
     readiness::FAMILIES,
     scheduler::FAMILIES,
     cycles::FAMILIES,
     pollsters::FAMILIES,
-    listings::FAMILIES,
+    discoveries::FAMILIES,
     plugins::FAMILIES,
     publishers::FAMILIES,
     spools::FAMILIES,
     pool::FAMILIES,
 ];
 
-/// All metric families, in the order in which they are shown.
+/// Returns all metric families in the order of the output.
 pub fn families() -> impl Iterator<Item = &'static Family> {
     TABLES.iter().copied().flatten()
 }

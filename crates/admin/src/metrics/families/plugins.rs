@@ -1,8 +1,8 @@
-//! What plugins leave behind, and what they call.
+//! Metrics of plugins: hung calls, and calls to services.
 
 use nephoscope_plugin::Circuit;
 
-use crate::metrics::family::{Family, Kind};
+use crate::metrics::family::{Family, Kind, Stability};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -10,18 +10,20 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &[],
-        help: "Plugins that were not loaded because this machine is not fit for them",
+        stability: Stability::Stable,
+        help: "Plugins that are not loaded because this machine does not support them",
         read: |snapshot, series| series.size(&[], snapshot.plugins_unavailable),
     },
     Family {
-        name: "nephoscope_blocking_calls_left_behind",
+        name: "nephoscope_hung_calls",
         unit: None,
         kind: Kind::Gauge,
         labels: &["family"],
-        help: "Blocking calls of a plugin family that did not end by their deadline and still hang; at 16 it may start no further ones",
+        stability: Stability::Experimental,
+        help: "Blocking calls of a plugin family that are running after their deadline; at 16 the family starts no more calls",
         read: |snapshot, series| {
             snapshot
-                .calls_left_behind
+                .hung_calls
                 .iter()
                 .try_for_each(|(family, calls)| series.size(&[family], *calls))
         },
@@ -31,7 +33,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &["service", "method", "path", "outcome"],
-        help: "Calls that plugins made to services, by path template; the outcome is the status, `timed_out` or `unreachable`",
+        stability: Stability::Stable,
+        help: "Calls of plugins to services, by path template; the outcome is the status, `timed_out` or `unreachable`",
         read: |snapshot, series| {
             snapshot.service_calls.iter().try_for_each(|call| {
                 let outcome = call.outcome.to_string();
@@ -44,7 +47,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &["service"],
-        help: "1 while a service is left alone because it failed again and again",
+        stability: Stability::Experimental,
+        help: "1 while the circuit of a service is open after repeated failures",
         read: |snapshot, series| {
             snapshot
                 .service_circuits

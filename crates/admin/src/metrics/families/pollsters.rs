@@ -1,11 +1,11 @@
-//! Pollsters, and what of their resources is set aside.
+//! Metrics of pollsters and of backed-off resources.
 
 use std::fmt;
 
 use nephoscope_plugin::FailureKind;
 use nephoscope_polling::stats::{PollsterTotals, SetAsideStatus};
 
-use crate::metrics::family::{BaseUnit, Family, Kind, Series};
+use crate::metrics::family::{BaseUnit, Family, Kind, Series, Stability};
 use crate::metrics::snapshot::Snapshot;
 
 const POLLSTER: &[&str] = &["pollster"];
@@ -16,20 +16,22 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: POLLSTER,
+        stability: Stability::Stable,
         help: "Runs of a pollster",
         read: |snapshot, series| pollsters(snapshot, series, |totals| totals.runs),
     },
     Family {
         name: "nephoscope_poll_duration",
         unit: Some(BaseUnit::Seconds),
-        kind: Kind::Counter,
+        kind: Kind::Histogram,
         labels: POLLSTER,
-        help: "Time spent in runs of a pollster",
+        stability: Stability::Stable,
+        help: "Duration of runs of a pollster",
         read: |snapshot, series| {
             snapshot
                 .pollsters
                 .iter()
-                .try_for_each(|(pollster, totals)| series.amount(&[pollster], totals.seconds))
+                .try_for_each(|(pollster, totals)| series.histogram(&[pollster], &totals.durations))
         },
     },
     Family {
@@ -37,7 +39,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: POLLSTER,
-        help: "Resources that a pollster reported on",
+        stability: Stability::Stable,
+        help: "Resources for which a pollster reported samples",
         read: |snapshot, series| pollsters(snapshot, series, |totals| totals.resources),
     },
     Family {
@@ -45,7 +48,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: POLLSTER,
-        help: "Samples of a pollster that were handed to the notifier",
+        stability: Stability::Stable,
+        help: "Samples that a pollster passed to the notifier",
         read: |snapshot, series| pollsters(snapshot, series, |totals| totals.samples),
     },
     Family {
@@ -53,15 +57,17 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: POLLSTER,
-        help: "Samples of a pollster that were not handed to the notifier because the membership was lost",
+        stability: Stability::Stable,
+        help: "Samples that a pollster did not pass to the notifier because the agent had lost its pool membership",
         read: |snapshot, series| pollsters(snapshot, series, |totals| totals.fenced),
     },
     Family {
-        name: "nephoscope_poll_passed_over",
+        name: "nephoscope_poll_backed_off_resources",
         unit: None,
         kind: Kind::Counter,
         labels: POLLSTER,
-        help: "Resources that were passed over because they are set aside, counted in each cycle",
+        stability: Stability::Stable,
+        help: "Resources that were skipped while backed off, counted in each cycle",
         read: |snapshot, series| pollsters(snapshot, series, |totals| totals.set_aside),
     },
     Family {
@@ -69,7 +75,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &["pollster", "kind"],
-        help: "Failures of resources and of whole runs by kind; not_supported is no error",
+        stability: Stability::Stable,
+        help: "Failures of resources and of whole runs, by kind; `not_supported` is not an error",
         read: |snapshot, series| {
             snapshot.pollsters.iter().try_for_each(|(pollster, totals)| {
                 FailureKind::ALL
@@ -79,11 +86,12 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
-        name: "nephoscope_set_aside_resources",
+        name: "nephoscope_backed_off_resources",
         unit: None,
         kind: Kind::Gauge,
         labels: &["schedule", "pollster"],
-        help: "Resources that fail for good and are polled less often until they succeed",
+        stability: Stability::Stable,
+        help: "Resources that fail permanently and are polled less often until they succeed",
         read: |snapshot, series| {
             runs(snapshot, series, |snapshot, schedule, pollster| {
                 of_run(snapshot, schedule, pollster)
@@ -93,10 +101,11 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
-        name: "nephoscope_pollster_hangs",
+        name: "nephoscope_pollster_hung",
         unit: None,
         kind: Kind::Gauge,
         labels: &["schedule", "pollster"],
+        stability: Stability::Stable,
         help: "1 while a run blocks its thread, so that the pollster is not started again",
         read: |snapshot, series| {
             runs(snapshot, series, |snapshot, schedule, pollster| {
@@ -113,7 +122,7 @@ fn pollsters(snapshot: &Snapshot, series: &mut Series<'_>, value: fn(&PollsterTo
         .try_for_each(|(pollster, totals)| series.count(&[pollster], value(totals)))
 }
 
-/// A value for each pollster of each schedule, once, however many runs it has there.
+/// Writes one value for each pollster of each schedule, even if the pollster has several runs there.
 fn runs(
     snapshot: &Snapshot,
     series: &mut Series<'_>,
@@ -132,7 +141,7 @@ fn runs(
     })
 }
 
-/// What is set aside or hangs: one entry for each run of the pollster on the schedule.
+/// Returns the states of all runs of the pollster on the schedule.
 fn of_run<'a>(
     snapshot: &'a Snapshot,
     schedule: &'a str,

@@ -1,4 +1,4 @@
-//! The pool and its etcd, where work is shared.
+//! Metrics of the pool and of etcd. They have series only in agents that share work.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use nephoscope_pool::PoolStatus;
 use nephoscope_pool::protocol::Membership;
 
-use crate::metrics::family::{BaseUnit, Family, Kind};
+use crate::metrics::family::{BaseUnit, Family, Kind, Stability};
 use crate::metrics::snapshot::Snapshot;
 
 pub(super) const FAMILIES: &[Family] = &[
@@ -15,7 +15,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &[],
-        help: "Members of the pool that this agent knows, itself included",
+        stability: Stability::Stable,
+        help: "Members of the pool that this agent knows, including itself",
         read: |snapshot, series| pool(snapshot, |pool| series.size(&[], pool.members.len())),
     },
     Family {
@@ -23,7 +24,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &[],
-        help: "1 while this agent is a member of its pool, 0 otherwise",
+        stability: Stability::Stable,
+        help: "1 while this agent is a member of its pool, otherwise 0",
         read: |snapshot, series| {
             pool(snapshot, |pool| {
                 let member = matches!(pool.agent.membership, Membership::Member { .. });
@@ -36,7 +38,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,
         labels: &[],
-        help: "Time since the keepalive was sent that etcd acknowledged last; near `coordination.lease_ttl` the lease is in doubt",
+        stability: Stability::Stable,
+        help: "Age of the last keepalive that etcd acknowledged; near `coordination.lease_ttl` the lease may expire",
         read: |snapshot, series| {
             pool(snapshot, |pool| match pool.lease_age {
                 Some(age) => series.amount(&[], age.as_secs_f64()),
@@ -49,7 +52,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Times that this agent became a member",
+        stability: Stability::Stable,
+        help: "Times that this agent joined the pool",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.joined)),
     },
     Family {
@@ -57,7 +61,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Memberships that ended while the agent lived; it joins again each time",
+        stability: Stability::Stable,
+        help: "Memberships that ended while the agent ran; the agent joins again each time",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.lost)),
     },
     Family {
@@ -65,7 +70,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Times that this agent took over what others left undone",
+        stability: Stability::Stable,
+        help: "Times that this agent took over units of other agents",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.takeovers)),
     },
     Family {
@@ -73,7 +79,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Cycles that were cut off, since others had what was this agent's",
+        stability: Stability::Experimental,
+        help: "Cycles that were cancelled because other agents had taken over the units of this agent",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.cancelled)),
     },
     Family {
@@ -81,6 +88,7 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
+        stability: Stability::Stable,
         help: "Cycles without a plan in time",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.without_plan)),
     },
@@ -89,7 +97,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Batches that were not handed over, since the lease had ended before they were finished",
+        stability: Stability::Experimental,
+        help: "Batches that were not passed to the notifier because the lease had ended before",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.fenced)),
     },
     Family {
@@ -97,15 +106,26 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Requests to etcd besides keepalives: joins, writes, reads",
+        stability: Stability::Stable,
+        help: "Requests to etcd without keepalives: joins, writes, reads",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.requests)),
+    },
+    Family {
+        name: "nephoscope_etcd_request_duration",
+        unit: Some(BaseUnit::Seconds),
+        kind: Kind::Histogram,
+        labels: &[],
+        stability: Stability::Stable,
+        help: "Duration of requests to etcd, retries at all endpoints included",
+        read: |snapshot, series| pool(snapshot, |pool| series.histogram(&[], &pool.request_durations)),
     },
     Family {
         name: "nephoscope_etcd_failures",
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Requests to etcd, keepalives and watches that failed",
+        stability: Stability::Stable,
+        help: "Requests, keepalives and watches that failed",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.failed)),
     },
     Family {
@@ -113,7 +133,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Changes of keys that came from etcd",
+        stability: Stability::Experimental,
+        help: "Changes of keys that etcd watches returned",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.counts.watched)),
     },
     Family {
@@ -121,7 +142,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,
         labels: &["reason"],
-        help: "How long something has not worked with etcd; no series if all is well",
+        stability: Stability::Stable,
+        help: "Time since requests to etcd began to fail, by reason; no series while etcd is healthy",
         read: |snapshot, series| {
             pool(snapshot, |pool| {
                 let mut longest: BTreeMap<&str, f64> = BTreeMap::new();
@@ -140,7 +162,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Bytes),
         kind: Kind::Gauge,
         labels: &[],
-        help: "Size of etcd's database, as of the last minute",
+        stability: Stability::Stable,
+        help: "Size of the etcd database, updated every minute",
         read: |snapshot, series| {
             pool(snapshot, |pool| match &pool.health {
                 Some(health) => series.count(&[], health.database_bytes),
@@ -153,12 +176,13 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Bytes),
         kind: Kind::Gauge,
         labels: &[],
-        help: "The size at which etcd takes no more writes",
+        stability: Stability::Stable,
+        help: "Size of the database at which etcd rejects writes",
         read: |snapshot, series| pool(snapshot, |pool| series.count(&[], pool.quota)),
     },
 ];
 
-/// What is shown only where work is shared.
+/// Writes values only if work is shared.
 fn pool(snapshot: &Snapshot, show: impl FnOnce(&PoolStatus) -> fmt::Result) -> fmt::Result {
     snapshot.pool.as_ref().map_or(Ok(()), show)
 }

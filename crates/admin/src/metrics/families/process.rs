@@ -1,6 +1,6 @@
-//! The process. Names without the project's: dashboards know these from every program.
+//! Metrics of the process. They have no prefix, since dashboards expect these names from every program.
 
-use crate::metrics::family::{BaseUnit, Family, Kind};
+use crate::metrics::family::{BaseUnit, Family, Kind, Stability};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -8,7 +8,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,
         labels: &[],
-        help: "When the agent started, in seconds since 1970",
+        stability: Stability::Stable,
+        help: "Start time of the agent in seconds since 1970",
         read: |snapshot, series| series.amount(&[], snapshot.started.as_micros() as f64 / 1e6),
     },
     Family {
@@ -16,7 +17,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Counter,
         labels: &[],
-        help: "CPU time that the process has used",
+        stability: Stability::Stable,
+        help: "CPU time used by the process",
         read: |snapshot, series| series.amount(&[], snapshot.process.cpu.as_secs_f64()),
     },
     Family {
@@ -24,6 +26,7 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Bytes),
         kind: Kind::Gauge,
         labels: &[],
+        stability: Stability::Stable,
         help: "Resident memory of the process",
         read: |snapshot, series| {
             snapshot
@@ -37,6 +40,7 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &[],
+        stability: Stability::Stable,
         help: "Open file descriptors of the process",
         read: |snapshot, series| {
             snapshot
@@ -50,7 +54,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Info,
         labels: &["version"],
-        help: "The version of the program",
+        stability: Stability::Stable,
+        help: "Version of the program",
         read: |snapshot, series| series.info(&[snapshot.version]),
     },
 ];

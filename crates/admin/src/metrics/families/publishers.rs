@@ -1,10 +1,10 @@
-//! Publishers and their queues.
+//! Metrics of publishers and their queues.
 
 use std::fmt;
 
 use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
 
-use crate::metrics::family::{BaseUnit, Family, Kind, Series};
+use crate::metrics::family::{BaseUnit, Family, Kind, Series, Stability};
 use crate::metrics::snapshot::Snapshot;
 
 const PUBLISHER: &[&str] = &["publisher"];
@@ -15,7 +15,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &["publisher", "state"],
-        help: "1 for the state that the publisher is in",
+        stability: Stability::Stable,
+        help: "1 for the current state of the publisher, 0 for the other states",
         read: |snapshot, series| {
             snapshot.publishers.iter().try_for_each(|publisher| {
                 let is = state_word(&publisher.state);
@@ -30,7 +31,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Samples that wait in memory for a publisher, those under way included",
+        stability: Stability::Stable,
+        help: "Samples in the memory queue of a publisher, including those in flight",
         read: |snapshot, series| publishers(snapshot, series, |publisher| wide(publisher.queued_samples)),
     },
     Family {
@@ -38,15 +40,17 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "How many samples may wait in memory for a publisher; above it the oldest go to its spool, or are dropped without one",
+        stability: Stability::Stable,
+        help: "Maximum number of samples in the memory queue; above it the oldest samples move to the spool, or are dropped without a spool",
         read: |snapshot, series| publishers(snapshot, series, |publisher| wide(publisher.bound)),
     },
     Family {
-        name: "nephoscope_publisher_oldest",
+        name: "nephoscope_publisher_queue_oldest_age",
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "How long the oldest waiting sample has waited; 0 when none waits",
+        stability: Stability::Stable,
+        help: "Age of the oldest sample in the memory queue; 0 if the queue is empty",
         read: |snapshot, series| {
             snapshot.publishers.iter().try_for_each(|publisher| {
                 let oldest = publisher.oldest.unwrap_or_default();
@@ -59,7 +63,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Samples and events that no publisher takes, by what the publishers select",
+        stability: Stability::Stable,
+        help: "Samples and events that no publisher selects",
         read: |snapshot, series| series.count(&[], snapshot.filtered),
     },
     Family {
@@ -67,7 +72,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Samples that cycles handed over for a publisher; at every moment submitted + recovered by the spool = delivered + dropped + refused + queued + in the spool",
+        stability: Stability::Stable,
+        help: "Samples that cycles submitted to a publisher; at any time submitted + recovered from the spool = delivered + dropped + rejected + queued + in the spool",
         read: |snapshot, series| counts(snapshot, series, |counts| counts.submitted_samples),
     },
     Family {
@@ -75,7 +81,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Samples that a publisher has delivered",
+        stability: Stability::Stable,
+        help: "Samples that a publisher delivered",
         read: |snapshot, series| counts(snapshot, series, |counts| counts.delivered_samples),
     },
     Family {
@@ -83,15 +90,17 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Samples that were lost: the queue or the spool was full, the spool was damaged, or the publisher was stopped",
+        stability: Stability::Stable,
+        help: "Samples that were lost because the queue or the spool was full, the spool was corrupt, or the publisher was stopped",
         read: |snapshot, series| counts(snapshot, series, |counts| counts.dropped_samples),
     },
     Family {
-        name: "nephoscope_publisher_refused_samples",
+        name: "nephoscope_publisher_rejected_samples",
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Samples that were lost because the other side refused them for good",
+        stability: Stability::Stable,
+        help: "Samples that were lost because the receiver permanently rejected them",
         read: |snapshot, series| counts(snapshot, series, |counts| counts.refused_samples),
     },
     Family {
@@ -99,7 +108,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Deliveries that failed and are tried again, timeouts and panics included",
+        stability: Stability::Stable,
+        help: "Delivery attempts that failed and are retried, including timeouts and panics",
         read: |snapshot, series| counts(snapshot, series, |counts| counts.retries),
     },
     Family {
@@ -107,7 +117,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Deliveries that had no answer in time",
+        stability: Stability::Stable,
+        help: "Delivery attempts without a response in time",
         read: |snapshot, series| counts(snapshot, series, |counts| counts.timeouts),
     },
     Family {
@@ -115,15 +126,30 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Deliveries in which the publisher panicked: a defect of the plugin",
+        stability: Stability::Stable,
+        help: "Delivery attempts in which the publisher panicked, which is a defect of the plugin",
         read: |snapshot, series| counts(snapshot, series, |counts| counts.panics),
+    },
+    Family {
+        name: "nephoscope_publish_duration",
+        unit: Some(BaseUnit::Seconds),
+        kind: Kind::Histogram,
+        labels: PUBLISHER,
+        stability: Stability::Stable,
+        help: "Duration of delivery attempts, including failed attempts",
+        read: |snapshot, series| {
+            snapshot
+                .publishers
+                .iter()
+                .try_for_each(|publisher| series.histogram(&[&publisher.name], &publisher.publish_durations))
+        },
     },
 ];
 
-/// The words for what a publisher is doing.
+/// The names of publisher states.
 const STATES: [&str; 6] = ["idle", "delivering", "retrying", "blocked", "draining", "stopped"];
 
-/// The word for what a publisher is doing, in metrics and in the admin API.
+/// Returns the name of a publisher state for metrics and the admin API.
 pub(crate) fn state_word(state: &PublisherState) -> &'static str {
     match state {
         PublisherState::Idle => "idle",

@@ -1,6 +1,6 @@
-//! Whether the agent does its work.
+//! Metrics of the readiness of the agent.
 
-use crate::metrics::family::{Family, Kind};
+use crate::metrics::family::{Family, Kind, Stability};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -8,7 +8,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &[],
-        help: "1 while /readyz answers 200",
+        stability: Stability::Stable,
+        help: "1 while /readyz returns 200",
         read: |snapshot, series| series.size(&[], usize::from(snapshot.ready)),
     },
     Family {
@@ -16,7 +17,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: &["code"],
-        help: "How many reasons of each code /readyz gives, those that leave the agent ready included",
+        stability: Stability::Stable,
+        help: "Number of reasons of each code at /readyz, including reasons that leave the agent ready",
         read: |snapshot, series| {
             snapshot
                 .reasons

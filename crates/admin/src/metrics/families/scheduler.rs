@@ -1,14 +1,15 @@
-//! The scheduler and its clock.
+//! Metrics of the scheduler and the clock.
 
-use crate::metrics::family::{BaseUnit, Family, Kind};
+use crate::metrics::family::{BaseUnit, Family, Kind, Stability};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
-        name: "nephoscope_scheduler_since_tick",
+        name: "nephoscope_scheduler_last_tick_age",
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,
         labels: &[],
-        help: "Time since the scheduler last woke up; it does so every second, and more than three says that it is stuck",
+        stability: Stability::Experimental,
+        help: "Time since the scheduler last woke up; it wakes up every second, and is stuck above three seconds",
         read: |snapshot, series| series.amount(&[], snapshot.scheduler.since_tick),
     },
     Family {
@@ -16,7 +17,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "How often what wakes the scheduler fell silent and was started anew",
+        stability: Stability::Experimental,
+        help: "Restarts of the scheduler's timer after it stopped firing",
         read: |snapshot, series| series.count(&[], snapshot.scheduler.restarts),
     },
     Family {
@@ -24,7 +26,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: &[],
-        help: "Steps of the wall clock that were seen; a machine that slept counts too",
+        stability: Stability::Experimental,
+        help: "Steps of the wall clock that the scheduler detected, including suspends of the machine",
         read: |snapshot, series| series.count(&[], snapshot.scheduler.clock_steps),
     },
 ];

@@ -1,10 +1,10 @@
-//! The spools of the publishers that have one.
+//! Metrics of the publishers' spools.
 
 use std::fmt;
 
 use nephoscope_notifier::spool::SpoolStatus;
 
-use crate::metrics::family::{BaseUnit, Family, Kind, Series};
+use crate::metrics::family::{BaseUnit, Family, Kind, Series, Stability};
 use crate::metrics::snapshot::Snapshot;
 
 const PUBLISHER: &[&str] = &["publisher"];
@@ -15,7 +15,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Bytes),
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Bytes that a publisher's spool takes on the disk",
+        stability: Stability::Stable,
+        help: "Size of a publisher's spool on disk",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.bytes),
     },
     Family {
@@ -23,7 +24,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: Some(BaseUnit::Bytes),
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Bytes that a publisher's spool may take; beyond that its oldest samples are dropped",
+        stability: Stability::Stable,
+        help: "Maximum size of a publisher's spool; above it the oldest samples are dropped",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.max_bytes),
     },
     Family {
@@ -31,7 +33,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Samples in a publisher's spool, those under way included",
+        stability: Stability::Stable,
+        help: "Samples in a publisher's spool, including those in flight",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.samples),
     },
     Family {
@@ -39,15 +42,17 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Batches in a publisher's spool, those under way included",
+        stability: Stability::Stable,
+        help: "Batches in a publisher's spool, including those in flight",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.batches),
     },
     Family {
-        name: "nephoscope_spool_kept_samples",
+        name: "nephoscope_spool_unsupported_samples",
         unit: None,
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Samples in a publisher's spool that stay there, since the publisher does not take their encoding",
+        stability: Stability::Stable,
+        help: "Samples that stay in a publisher's spool because the publisher does not support their encoding",
         read: |snapshot, series| {
             spools(snapshot, series, |spool| {
                 spool.kept().map(|held| held.samples).sum()
@@ -55,11 +60,12 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     },
     Family {
-        name: "nephoscope_spool_oldest",
+        name: "nephoscope_spool_oldest_age",
         unit: Some(BaseUnit::Seconds),
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "About how long ago the oldest sample in a publisher's spool was stored; 0 when it is empty",
+        stability: Stability::Stable,
+        help: "Approximate age of the oldest sample in a publisher's spool; 0 if the spool is empty",
         read: |snapshot, series| {
             let now = snapshot.scheduler.now.as_millis();
             of_spools(snapshot).try_for_each(|(name, spool)| {
@@ -73,7 +79,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "1 while a publisher's spool takes nothing: the disk is full, or fails",
+        stability: Stability::Stable,
+        help: "1 while a publisher's spool accepts no samples because the disk is full or fails",
         read: |snapshot, series| {
             of_spools(snapshot).try_for_each(|(name, spool)| series.flag(&[name], spool.failing.is_some()))
         },
@@ -83,7 +90,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Samples that a publisher's spool held when it was opened",
+        stability: Stability::Stable,
+        help: "Samples that a publisher's spool contained when it was opened",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.recovered_samples),
     },
     Family {
@@ -91,6 +99,7 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
+        stability: Stability::Stable,
         help: "Samples that were stored in a publisher's spool",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.stored_samples),
     },
@@ -99,7 +108,8 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Samples that were dropped from a publisher's spool, at its bounds of size and age or by hand",
+        stability: Stability::Stable,
+        help: "Samples that were dropped from a publisher's spool, at its limits of size and age or manually",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.dropped_samples),
     },
     Family {
@@ -107,55 +117,62 @@ pub(super) const FAMILIES: &[Family] = &[
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Samples that a publisher's spool could not read any more: damaged, or missing",
+        stability: Stability::Stable,
+        help: "Samples that a publisher's spool could not read because they were corrupt or missing",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.lost_samples),
     },
     Family {
-        name: "nephoscope_spool_damaged",
+        name: "nephoscope_spool_corrupt",
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Places at which a publisher's spool was damaged or something was missing",
+        stability: Stability::Stable,
+        help: "Corrupt or missing sections found in a publisher's spool",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.damaged),
     },
     Family {
-        name: "nephoscope_spool_torn",
+        name: "nephoscope_spool_truncated",
         unit: Some(BaseUnit::Bytes),
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Bytes that a crash had left at the end of a publisher's spool, cut off when it was opened",
+        stability: Stability::Stable,
+        help: "Bytes that were truncated from the end of a publisher's spool when it was opened after a crash",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.torn_bytes),
     },
     Family {
-        name: "nephoscope_spool_failed_syncs",
+        name: "nephoscope_spool_sync_failures",
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Syncs of a publisher's spool that failed: what they covered does not count as stored",
+        stability: Stability::Stable,
+        help: "Failed syncs of a publisher's spool; the samples of a failed sync do not count as stored",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.failed_syncs),
     },
     Family {
-        name: "nephoscope_quarantine_batches",
+        name: "nephoscope_dead_letter_batches",
         unit: None,
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Batches in a publisher's quarantine: refused for good, and set aside with the reason",
+        stability: Stability::Stable,
+        help: "Permanently rejected batches in a publisher's dead-letter store",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.quarantine.batches),
     },
     Family {
-        name: "nephoscope_quarantine_size",
+        name: "nephoscope_dead_letter_size",
         unit: Some(BaseUnit::Bytes),
         kind: Kind::Gauge,
         labels: PUBLISHER,
-        help: "Bytes of a publisher's quarantine",
+        stability: Stability::Stable,
+        help: "Size of a publisher's dead-letter store",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.quarantine.bytes),
     },
     Family {
-        name: "nephoscope_quarantine_lost_batches",
+        name: "nephoscope_dead_letter_lost_batches",
         unit: None,
         kind: Kind::Counter,
         labels: PUBLISHER,
-        help: "Batches that were refused for good and are not in a publisher's quarantine any more, or never were",
+        stability: Stability::Stable,
+        help: "Permanently rejected batches that a publisher's dead-letter store dropped or could not store",
         read: |snapshot, series| spools(snapshot, series, |spool| spool.quarantine.lost),
     },
 ];
@@ -164,7 +181,7 @@ fn spools(snapshot: &Snapshot, series: &mut Series<'_>, value: fn(&SpoolStatus) 
     of_spools(snapshot).try_for_each(|(name, spool)| series.count(&[name], value(spool)))
 }
 
-/// The spools, by the names of their publishers.
+/// Returns the spools with the names of their publishers.
 fn of_spools(snapshot: &Snapshot) -> impl Iterator<Item = (&str, &SpoolStatus)> {
     snapshot
         .publishers

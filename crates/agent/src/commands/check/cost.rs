@@ -1,4 +1,4 @@
-//! `nephoscope check --cost`: the calls an hour to each service, as a table.
+//! `nephoscope check --cost`: the calls per hour to each service, as a table.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use nephoscope_polling::cost::Cost;
 
 use crate::table::Sheet;
 
-/// The rows, and below them the sums of services.
+/// Returns the table of calls, followed by the sums of services.
 pub(super) fn table(cost: &Cost, sheet: Sheet) -> String {
     let rows = cost.rows.iter().map(|row| {
         vec![
@@ -31,10 +31,10 @@ pub(super) fn table(cost: &Cost, sheet: Sheet) -> String {
     text + &sheet.table(&["service", ">calls an hour"], sums)
 }
 
-/// What was assumed.
+/// Returns the assumptions of the cost.
 pub(super) fn remarks(cost: &Cost, members: u32) -> Vec<String> {
     let mut lines = vec![match members {
-        1 => "the cost of one agent; `--members` says how many share the work".to_owned(),
+        1 => "the cost of one agent; `--members` sets the number of agents that share the work".to_owned(),
         members => format!("the cost of {members} agents together"),
     }];
     if !cost.assumed.is_empty() {
@@ -43,14 +43,14 @@ pub(super) fn remarks(cost: &Cost, members: u32) -> Vec<String> {
             .map(|(listing, count)| format!("{listing}={count}"))
             .collect();
         lines.push(format!(
-            "assumed, for `--resources` does not say: {}",
+            "assumed, because `--resources` does not name them: {}",
             listings.join(", ")
         ));
     }
     lines
 }
 
-/// Calls an hour: whole, unless there are few.
+/// Formats calls per hour: integers, except for small numbers.
 fn rounded(calls: f64) -> String {
     if calls < 10.0 && calls.fract() != 0.0 {
         format!("{calls:.2}")

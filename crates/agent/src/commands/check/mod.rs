@@ -1,4 +1,4 @@
-//! `nephoscope check`: checks the configuration, and prints the plan of work or what it costs.
+//! `nephoscope check`: checks the configuration, and prints the polling plan or its cost.
 
 mod cost;
 
@@ -21,9 +21,9 @@ use crate::routing::source_classes;
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, quiet_log};
 use crate::table::Sheet;
-use crate::{logs, publishers, refused, routing};
+use crate::{logs, option_errors, publishers, routing};
 
-/// A pollster run as a source asks for it.
+/// A pollster run of a source.
 #[derive(Debug, Serialize)]
 struct Row {
     task: String,
@@ -31,27 +31,27 @@ struct Row {
     pollster: String,
     meters: Vec<String>,
     discovery: Vec<String>,
-    /// What is asked where `discovery` lists nothing at all.
+    /// The discoveries to run if `discovery` returns no resources.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fallback: Vec<String>,
 }
 
-/// Checks and prints. Nothing is asked, and nothing written.
+/// Checks the configuration and prints the result. Sends no requests and writes no files.
 pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramError> {
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
-    // What an agent would go on without is an error here: this is where it is looked for.
+    // Definition errors that an agent tolerates are errors here.
     let origin = origin
         .clone()
         .or_built_in(stdout_is_terminal())
         .strict_about_definitions();
-    let settings = origin.load_and_tell()?;
+    let settings = origin.load_and_warn()?;
     let config = &settings.loaded.config;
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let made = {
         let _within = runtimes.plugins.enter();
         let plugins = settings.plugins();
-        // Only whether they take their URLs and options: nothing is opened before the first sample.
+        // This validates URLs and options only: publishers open nothing before the first sample.
         let blocking = BlockingPool::default();
         let publishers = publishers::set_up(
             &settings.catalog,
@@ -61,7 +61,7 @@ pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramEr
             &blocking,
             |_| None,
         );
-        refused::both(&settings.loaded, plugins, publishers)
+        option_errors::combine(&settings.loaded, plugins, publishers)
     };
     runtimes.end();
     let (plugins, planned) = made?;
@@ -94,7 +94,7 @@ pub(crate) fn check(origin: &Origin, args: &CheckArgs) -> Result<Exit, ProgramEr
     Ok(Exit::Done)
 }
 
-/// One row for each pollster that a source asks for, in the order of the file.
+/// Returns one row for each pollster of each source, in the order of the file.
 fn plan(config: &Config, plugins: &Plugins) -> Vec<Row> {
     let mut rows = Vec::new();
     for source in &config.sources {
@@ -136,12 +136,12 @@ fn rows_table(sheet: Sheet, rows: &[Row]) -> String {
     sheet.table(&["task", "source", "pollster", "meters", "discovery"], cells)
 }
 
-/// What the plan itself does not show.
+/// Returns remarks that the plan itself does not show.
 fn remarks(config: &Config, plugins: &Plugins, rows: &[Row]) -> Vec<String> {
     let mut lines: Vec<String> = plugins
         .unavailable
         .iter()
-        .map(|(plugin, reason)| format!("not loaded here: {plugin}: {reason}"))
+        .map(|(plugin, reason)| format!("not available here: {plugin}: {reason}"))
         .collect();
     for source in &config.sources {
         if !rows.iter().any(|row| row.source == source.name) {
@@ -160,14 +160,14 @@ fn remarks(config: &Config, plugins: &Plugins, rows: &[Row]) -> Vec<String> {
     lines
 }
 
-/// Of a publisher whose samples are to leave the spool in another order than its place takes.
+/// Returns a remark if the spool of a publisher does not preserve the order that its receiver requires.
 fn out_of_order(planned: &Planned) -> Option<String> {
     let spool = planned.spool.as_ref()?;
-    let fails = planned.setup.publisher.needs_order() && spool.order == SpoolOrder::FreshFirst;
+    let fails = planned.setup.publisher.needs_order() && spool.order == SpoolOrder::NewestFirst;
     fails.then(|| {
         format!(
-            "the publisher `{}` needs its samples in order, and its spool has `order: fresh_first`: \
-             after an outage the other side rejects what was stored",
+            "the publisher `{}` requires samples in order, but its spool has `order: newest_first`: \
+             after an outage the receiver rejects the stored samples",
             planned.setup.name
         )
     })
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plan_names_task_source_pollster_meters_and_discovery() {
+    fn the_plan_contains_task_source_pollster_meters_and_discovery() {
         let rows = [Row {
             task: "every 5m".to_owned(),
             source: "host".to_owned(),
@@ -187,7 +187,7 @@ mod tests {
             discovery: vec!["local_node".to_owned()],
             fallback: Vec::new(),
         }];
-        insta::assert_snapshot!(rows_table(Sheet::endless(), &rows), @r"
+        insta::assert_snapshot!(rows_table(Sheet::unbounded(), &rows), @r"
         TASK      SOURCE  POLLSTER      METERS                                DISCOVERY
         every 5m  host    hardware.cpu  hardware.cpu.util, hardware.cpu.user  local_node
         ");

@@ -1,4 +1,4 @@
-//! A publisher that keeps samples for the command that prints them.
+//! A publisher that collects samples for the output of `once`.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use nephoscope_plugin::{Accepted, PublishError, Publisher, async_trait};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Samples that are kept for a reader that is slow; further ones are refused, which is told as an error. An
-/// operator who sees it reached should let a running agent publish to a file instead.
+/// The maximum number of samples that wait for a slow reader; further samples are rejected, which is reported as an error. For
+/// larger amounts, a running agent can publish to a file.
 const MOST: usize = 20_000_000;
 
-/// Stands for the URL of the publisher that prints: no configuration can have it, for it has no scheme.
+/// The URL of the collecting publisher. It has no scheme, so that no configuration can contain it.
 pub(super) const PRINTER: &str = "print";
 
-/// Samples that were published and not taken yet.
+/// Published samples that were not printed yet.
 #[derive(Default)]
 pub(super) struct Collected {
     state: Mutex<State>,
@@ -25,35 +25,35 @@ pub(super) struct Collected {
 #[derive(Default)]
 struct State {
     batches: Vec<Arc<Batch>>,
-    /// Samples in `batches`.
-    kept: usize,
-    /// Samples that ever came.
+    /// The number of samples in `batches`.
+    waiting: usize,
+    /// The number of samples received so far.
     total: u64,
-    /// Samples that were refused.
-    refused: u64,
+    /// The number of rejected samples.
+    rejected: u64,
 }
 
 impl Collected {
-    /// Waits until there is something to take.
+    /// Waits for samples.
     pub(super) async fn arrived(&self) {
         self.arrived.notified().await;
     }
 
-    /// Takes what came since the last call.
+    /// Returns the samples since the last call.
     pub(super) fn take(&self) -> Vec<Arc<Batch>> {
         let mut state = self.state.lock();
-        state.kept = 0;
+        state.waiting = 0;
         std::mem::take(&mut state.batches)
     }
 
-    /// How many samples have come.
+    /// Returns the number of samples received so far.
     pub(super) fn total(&self) -> u64 {
         self.state.lock().total
     }
 
-    /// How many samples were refused, since too many were kept.
-    pub(super) fn refused(&self) -> u64 {
-        self.state.lock().refused
+    /// Returns the number of samples that were rejected because too many were waiting.
+    pub(super) fn rejected(&self) -> u64 {
+        self.state.lock().rejected
     }
 }
 
@@ -65,11 +65,11 @@ impl Publisher for Collector {
         let count = batch.samples().len();
         {
             let mut state = self.0.state.lock();
-            if state.kept + count > MOST {
-                state.refused += count as u64;
+            if state.waiting + count > MOST {
+                state.rejected += count as u64;
                 return Err(PublishError::rejected("too many samples wait to be printed"));
             }
-            state.kept += count;
+            state.waiting += count;
             state.total += count as u64;
             state.batches.push(batch);
         }
@@ -78,7 +78,7 @@ impl Publisher for Collector {
     }
 }
 
-/// The publisher, and where its samples arrive.
+/// Returns the publisher and its collected samples.
 pub(super) fn collector() -> (PublisherSetup, Arc<Collected>) {
     let collected = Arc::<Collected>::default();
     let setup = PublisherSetup {

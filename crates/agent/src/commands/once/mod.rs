@@ -1,4 +1,4 @@
-//! `nephoscope once`: polls everything once, now, and prints the samples.
+//! `nephoscope once`: polls all sources once and prints the samples.
 
 mod collector;
 mod progress;
@@ -24,16 +24,16 @@ use crate::output::{note, print, stdout_is_terminal};
 use crate::runtimes::Runtimes;
 use crate::settings::{Origin, Settings, engine_options, quiet_log};
 use crate::table::Sheet;
-use crate::{logs, publishers, refused};
+use crate::{logs, option_errors, publishers};
 
 use collector::{Collected, PRINTER, collector};
 
-/// Polls and prints. Fails if anything failed but what is not supported here.
+/// Polls and prints. Returns [`Exit::Failed`] if a poll failed, except for unsupported resources.
 pub(crate) fn once(origin: &Origin, args: &OnceArgs) -> Result<Exit, ProgramError> {
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
     let origin = origin.clone().or_built_in(stdout_is_terminal());
-    let settings = origin.load_and_tell()?;
+    let settings = origin.load_and_warn()?;
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
     let plugins = runtimes.plugins.handle().clone();
     let exit = runtimes.core.block_on(poll(settings, args, plugins));
@@ -63,11 +63,11 @@ async fn poll(settings: Settings, args: &OnceArgs, plugin_runtime: Handle) -> Re
         } else {
             Ok(Vec::new())
         };
-        refused::both(loaded, plugins, configured)?
+        option_errors::combine(loaded, plugins, configured)?
     };
     let (printer, collected) = collector();
     let mut setups = vec![printer];
-    // Without their spools, and what goes to standard output is printed there anyway.
+    // Publishers run without their spools. Publishers to standard output are left out: this command prints there.
     setups.extend(
         configured
             .into_iter()
@@ -119,7 +119,7 @@ async fn poll(settings: Settings, args: &OnceArgs, plugin_runtime: Handle) -> Re
     if format == Format::Table {
         print(samples_table(&samples).as_bytes())?;
     }
-    let failures = failures(&records, &publishers, collected.refused());
+    let failures = failures(&records, &publishers, collected.rejected());
     failures.iter().for_each(|line| note(line));
     Ok(if failures.is_empty() {
         Exit::Done
@@ -128,7 +128,7 @@ async fn poll(settings: Settings, args: &OnceArgs, plugin_runtime: Handle) -> Re
     })
 }
 
-/// Prints what has come, or keeps it for the table.
+/// Prints collected samples, or collects them for the table.
 fn take(collected: &Collected, format: Format, samples: &mut Vec<Arc<Batch>>) -> io::Result<()> {
     let batches = collected.take();
     match format {
@@ -142,7 +142,7 @@ fn take(collected: &Collected, format: Format, samples: &mut Vec<Arc<Batch>>) ->
     }
 }
 
-/// One row a sample, by resource and meter.
+/// Returns one row per sample, sorted by resource and meter.
 fn samples_table(batches: &[Arc<Batch>]) -> String {
     let mut samples: Vec<_> = batches.iter().flat_map(|batch| batch.samples()).collect();
     samples.sort_by(|one, other| {
@@ -166,7 +166,7 @@ fn samples_table(batches: &[Arc<Batch>]) -> String {
     Sheet::stdout().table(&["resource", "meter", ">value", "unit", "type"], rows)
 }
 
-/// A value as people read it: at most three places after the point.
+/// Formats a value with at most three decimals.
 fn number(volume: Volume) -> String {
     match volume {
         Volume::Float(float) => {
@@ -177,7 +177,7 @@ fn number(volume: Volume) -> String {
     }
 }
 
-/// A line for each thing that failed.
+/// Returns one line per failure.
 fn failures(records: &[Arc<CycleRecord>], publishers: &[PublisherStatus], not_printed: u64) -> Vec<String> {
     let mut lines = Vec::new();
     let mut described = 0;
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_no_failure() {
+    fn unsupported_resources_are_not_failures() {
         let note = |resource: Option<&str>, kind: FailureKind| FailureNote {
             resource: resource.map(Into::into),
             kind: kind.as_str(),
@@ -300,7 +300,7 @@ mod tests {
         ");
     }
 
-    /// One that dropped two samples, and had three refused.
+    /// A publisher with two dropped and three rejected samples.
     fn publisher(url: &str) -> PublisherStatus {
         PublisherStatus {
             name: "bus".into(),
@@ -316,6 +316,7 @@ mod tests {
                 refused_samples: 3,
                 ..Counts::default()
             },
+            publish_durations: nephoscope_model::Histogram::of_durations(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A sign of life on standard error for what takes longer than a second.
+//! A progress indicator on standard error.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::time::{Instant, interval_at};
 
 use crate::output::stderr_is_terminal;
 
-/// What is quicker needs none.
+/// The indicator appears after this time.
 const AFTER: Duration = Duration::from_secs(1);
 
-/// How often it moves.
+/// The refresh interval.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Shows how many samples have come, from a second on, until this future is dropped. Nothing where no person
-/// reads standard error.
+/// Shows the number of samples so far, starting after a second, until this future is dropped. Shows nothing if standard error is
+/// not a terminal.
 pub(super) async fn show(wanted: bool, samples: impl Fn() -> u64) {
     if !wanted || !stderr_is_terminal() {
         return std::future::pending().await;
@@ -33,7 +33,7 @@ pub(super) async fn show(wanted: bool, samples: impl Fn() -> u64) {
     }
 }
 
-/// Leaves no trace on the screen.
+/// Clears the indicator on drop.
 struct Bar(ProgressBar);
 
 impl Drop for Bar {

@@ -1,4 +1,4 @@
-//! `nephoscope partition`: how a pool divides its work, as anybody can see or compute it.
+//! `nephoscope partition`: shows or computes how a pool divides its work.
 
 mod names;
 mod rows;
@@ -27,45 +27,45 @@ use names::units;
 use rows::Pool;
 use tables::{members_table, moved_table, owners_table, plans_table};
 
-/// How many keys are drawn where none are named: shares of as many differ by a percent or so from those of others.
-const DRAWN: usize = 10_000;
+/// The number of generated keys. With this number, shares are accurate to about one percent.
+const GENERATED: usize = 10_000;
 
-/// Why it cannot be told how work is divided.
+/// An error of `partition`; completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PartitionError {
     /// Work is not shared.
     #[error(
-        "show the pool: work is not shared without `coordination.endpoints`, or with `backend: local`; `--config` names the configuration of an agent that shares work"
+        "show the pool: the configuration shares no work; set `coordination.endpoints` and no `backend: local`, or name the configuration of a pool member with `--config`"
     )]
     Local,
-    /// Something that is no id.
+    /// The id is invalid.
     #[error("use `{0}` as the id of a member: expected at most 128 letters, digits, `.`, `_` and `-`")]
     Id(String),
-    /// A member that is not there.
+    /// No plan contains the member.
     #[error("find the member `{0}` in any plan")]
     Unknown(String),
-    /// The file of keys.
+    /// The file of keys cannot be read.
     #[error("read the keys in `{}`", path.display())]
     Keys {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// etcd.
+    /// A request to etcd failed.
     #[error("read the pool: {0}")]
     Store(#[from] StoreError),
 }
 
 impl PartitionError {
-    /// Whether other arguments or another configuration would help.
+    /// Returns whether the arguments or the configuration cause the error.
     pub(crate) fn is_usage(&self) -> bool {
         !matches!(self, Self::Store(_))
     }
 }
 
-/// Shows or computes.
+/// Shows or computes the division of work.
 pub(crate) fn partition(origin: &Origin, args: &PartitionArgs) -> Result<Exit, ProgramError> {
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
@@ -93,7 +93,7 @@ pub(crate) fn partition(origin: &Origin, args: &PartitionArgs) -> Result<Exit, P
     let view = view.map_err(PartitionError::from)?;
     view.invalid
         .iter()
-        .for_each(|bad| note(&format!("cannot be read: {bad}")));
+        .for_each(|bad| note(&format!("cannot decode: {bad}")));
     show(&Pool { view, units }, args)
 }
 
@@ -162,10 +162,10 @@ fn offline(args: &PartitionArgs) -> Result<(), ProgramError> {
     Ok(())
 }
 
-/// The keys in a file, one a line; without a file, drawn ones.
+/// Returns the keys in a file, one per line, or generated keys without a file.
 fn keys(file: Option<&Path>) -> Result<Vec<String>, PartitionError> {
     let Some(path) = file else {
-        return Ok((0..DRAWN).map(|number| format!("drawn-{number}")).collect());
+        return Ok((0..GENERATED).map(|number| format!("drawn-{number}")).collect());
     };
     let failed = |source| PartitionError::Keys {
         path: path.to_owned(),

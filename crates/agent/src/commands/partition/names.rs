@@ -1,4 +1,4 @@
-//! What the units of a pool are called.
+//! The names of units.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use nephoscope_pool::protocol::UnitHash;
 
 use crate::settings::Settings;
 
-/// What the units of this configuration are called, as ceilometer calls groups, with the listing: others' show as their hash.
+/// Returns the names of the units of this configuration, which contain the group names of ceilometer and the discovery URL. Other
+/// units are shown as hashes.
 pub(super) fn units(settings: &Settings) -> BTreeMap<UnitHash, String> {
     let Ok(plugins) = settings.plugins() else {
         return BTreeMap::new();
@@ -30,7 +31,7 @@ pub(super) fn units(settings: &Settings) -> BTreeMap<UnitHash, String> {
         .collect()
 }
 
-/// The first part of a group's name: the namespaces, sorted, and the prefix.
+/// Returns the first part of a group's name: the sorted namespaces and the prefix.
 pub(super) fn group_name(namespaces: &[String], prefix: &str) -> String {
     let mut names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
     names.sort_unstable();

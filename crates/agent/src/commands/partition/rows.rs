@@ -1,4 +1,4 @@
-//! What is printed of a pool: for programs as it is, for people as tables.
+//! The output rows of `partition`, as JSON and as tables.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::PartitionError;
 
-/// A pool, and what its units are called.
+/// A pool and the names of its units.
 pub(super) struct Pool {
     pub(super) view: PoolView,
     pub(super) units: BTreeMap<UnitHash, String>,
@@ -21,9 +21,9 @@ pub(super) struct MemberRow {
     pub(super) host: String,
     pub(super) incarnation: String,
     pub(super) leaving: bool,
-    /// Seconds since the lease was renewed.
+    /// Seconds since the last renewal of the lease.
     pub(super) lease_age: Option<u64>,
-    /// By schedule.
+    /// Units by schedule.
     pub(super) units: BTreeMap<String, Vec<String>>,
 }
 
@@ -31,15 +31,15 @@ pub(super) struct MemberRow {
 pub(super) struct PlanRow {
     pub(super) kind: &'static str,
     pub(super) schedule: String,
-    /// The start of the cycle that it divides.
+    /// The start of the cycle of the plan.
     pub(super) start: String,
     pub(super) writer: String,
     pub(super) unit: String,
     pub(super) member: String,
     pub(super) incarnation: String,
-    /// Of the keys of the unit, between 0 and 1.
+    /// The share of the keys of the unit, between 0 and 1.
     pub(super) share: f64,
-    /// Whether the member's key stands, with this incarnation.
+    /// Whether the key of the member exists with this incarnation.
     pub(super) present: bool,
 }
 
@@ -50,9 +50,9 @@ pub(super) struct OwnerRow {
     pub(super) unit: String,
     pub(super) key: String,
     pub(super) owner: Option<String>,
-    /// Why this one.
+    /// The reason for this owner.
     pub(super) why: String,
-    /// Who comes in which order.
+    /// The order of candidates.
     pub(super) ranking: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl Pool {
         self.units.get(&unit).cloned().unwrap_or_else(|| unit.to_string())
     }
 
-    /// The members.
+    /// Returns the members.
     pub(super) fn members(&self) -> Vec<MemberRow> {
         let row = |seen: &SeenMember| MemberRow {
             kind: "member",
@@ -93,7 +93,7 @@ impl Pool {
         self.view.members.iter().map(row).collect()
     }
 
-    /// What each member has of each unit of each plan, of these keys.
+    /// Returns the share of each member in each unit of each plan, computed from these keys.
     pub(super) fn plans(&self, keys: &[String]) -> Vec<PlanRow> {
         let mut rows = Vec::new();
         for unit in self.view.divided() {
@@ -113,19 +113,19 @@ impl Pool {
         rows
     }
 
-    /// Who owns a key in each unit, as if the member of the id `without` were not listed.
+    /// Returns the owner of a key in each unit, as if the member `without` were not in the plan.
     pub(super) fn owners(&self, key: &str, without: Option<&str>) -> impl Iterator<Item = OwnerRow> {
         self.view.divided().map(move |unit| {
             let owner = unit.owner(key, without);
             let why = match owner.successor {
-                Successor::NoCandidate => "nobody carries the unit".to_owned(),
+                Successor::NoCandidate => "no member has the unit".to_owned(),
                 Successor::NotNeeded => "first of its ranking in the plan".to_owned(),
                 Successor::Next(next) => format!(
-                    "first of its ranking in the plan, but gone since: `{}` takes over what is left undone",
+                    "first of its ranking in the plan, but gone: `{}` takes over",
                     next.id
                 ),
                 Successor::AllGone => {
-                    "first of its ranking in the plan, but all that carry the unit are gone".to_owned()
+                    "first of its ranking in the plan, but all members with the unit are gone".to_owned()
                 }
             };
             OwnerRow {
@@ -140,7 +140,7 @@ impl Pool {
         })
     }
 
-    /// The keys that move when this member goes.
+    /// Returns the keys that move without this member.
     pub(super) fn moved(&self, member: &str, keys: &[String]) -> Result<Vec<MovedRow>, PartitionError> {
         let id = AgentId::new(member).ok_or_else(|| PartitionError::Id(member.to_owned()))?;
         if !self.view.is_planned(&id) {

@@ -1,4 +1,4 @@
-//! The tables for people.
+//! The output tables of `partition`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::table::Sheet;
 
 use super::rows::{MemberRow, MovedRow, OwnerRow, PlanRow};
 
-/// How many members of a ranking are shown to people.
+/// The number of ranked members in a table.
 const SHOWN: usize = 5;
 
 pub(super) fn members_table(sheet: Sheet, rows: &[MemberRow]) -> String {
@@ -67,7 +67,7 @@ pub(super) fn owners_table(sheet: Sheet, rows: &[OwnerRow]) -> String {
     sheet.table(&["schedule", "unit", "owner", "why", "ranking"], cells)
 }
 
-/// To people only how many go to whom.
+/// Counts the moved keys by destination.
 pub(super) fn moved_table(sheet: Sheet, rows: &[MovedRow]) -> String {
     let mut counts: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! A pool that tests make up.
+//! Tests with a constructed pool.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn pool() -> Pool {
             })
             .into(),
     };
-    // One of them has gone.
+    // Member `b` is gone.
     let members = ["a", "c"].map(|name| SeenMember {
         id: id(name),
         member: Member {
@@ -57,8 +57,8 @@ fn pool() -> Pool {
 #[test]
 fn members_and_shares_are_shown() {
     let (pool, keys) = (pool(), keys(None).unwrap());
-    let text =
-        members_table(Sheet::endless(), &pool.members()) + &plans_table(Sheet::endless(), &pool.plans(&keys));
+    let text = members_table(Sheet::unbounded(), &pool.members())
+        + &plans_table(Sheet::unbounded(), &pool.plans(&keys));
     insta::assert_snapshot!(text, @r"
     MEMBER  HOST    INCARNATION  LEASE AGE  UNITS  STATE
     a       host-a  00000000           1 s      1
@@ -73,21 +73,21 @@ fn members_and_shares_are_shown() {
 }
 
 #[test]
-fn an_owner_that_has_gone_is_told_with_who_comes_next() {
+fn a_gone_owner_is_shown_with_its_successor() {
     let pool = pool();
     let gone = (0..).map(|number| format!("k{number}")).find(|key| {
         let mut owners = pool.owners(key, None);
         owners.next().unwrap().owner.as_deref() == Some("b")
     });
     let rows: Vec<_> = pool.owners(&gone.unwrap(), None).collect();
-    insta::assert_snapshot!(owners_table(Sheet::endless(), &rows), @r"
-    SCHEDULE     UNIT                    OWNER  WHY                                                                                   RANKING
-    every:300:0  central-global tenants  b      first of its ranking in the plan, but gone since: `a` takes over what is left undone  b, a, c
+    insta::assert_snapshot!(owners_table(Sheet::unbounded(), &rows), @r"
+    SCHEDULE     UNIT                    OWNER  WHY                                                         RANKING
+    every:300:0  central-global tenants  b      first of its ranking in the plan, but gone: `a` takes over  b, a, c
     ");
 }
 
 #[test]
-fn without_a_member_its_keys_move_and_no_others() {
+fn only_the_keys_of_a_removed_member_move() {
     let (pool, keys) = (pool(), keys(None).unwrap());
     let moved = pool.moved("b", &keys).unwrap();
     for row in &moved {
@@ -106,7 +106,7 @@ fn without_a_member_its_keys_move_and_no_others() {
 }
 
 #[test]
-fn groups_are_called_as_ceilometer_calls_them() {
+fn group_names_are_those_of_ceilometer() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     assert_eq!(group_name(&names(&["central"]), ""), "central");
     assert_eq!(group_name(&names(&["compute", "central"]), ""), "central-compute");

@@ -1,4 +1,4 @@
-//! `nephoscope spool`: lists what is in the spools of publishers, delivers it, or drops what is old.
+//! `nephoscope spool`: lists the spools of publishers, delivers their samples, or drops old samples.
 
 mod offline;
 mod report;
@@ -21,28 +21,28 @@ use crate::state::{StateDir, StateError};
 use report::show;
 use running::Running;
 
-/// The spools that are meant.
-struct Chosen {
-    spools: Vec<Named>,
+/// The selected spools.
+struct Selection {
+    spools: Vec<NamedSpool>,
     /// Whether no names were given.
     all: bool,
 }
 
 /// The spool of a publisher.
-struct Named {
+struct NamedSpool {
     name: String,
     settings: SpoolSettings,
 }
 
-impl Chosen {
+impl Selection {
     fn of(origin: &Origin, config: &Config, names: &[String]) -> Result<Self, ProgramError> {
         let state_dir = config.agent.state_dir();
         let spools = config.notifier.publishers.iter().filter_map(|publisher| {
             let settings = spool_of(&origin.catalog, &config.notifier, publisher, &state_dir)?;
             let name = publisher.name.clone();
-            Some(Named { name, settings })
+            Some(NamedSpool { name, settings })
         });
-        let mut spools: Vec<Named> = spools.collect();
+        let mut spools: Vec<NamedSpool> = spools.collect();
         for name in names {
             if !spools.iter().any(|spool| spool.name == *name) {
                 let known = spools.iter().map(|spool| spool.name.as_str());
@@ -58,20 +58,20 @@ impl Chosen {
         })
     }
 
-    /// Whether the spool of this publisher is meant.
+    /// Returns whether the spool of this publisher is selected.
     fn has(&self, name: &str) -> bool {
         self.spools.iter().any(|spool| spool.name == name)
     }
 }
 
-/// Does what is asked for, through the agent that runs on the state folder if there is one.
+/// Runs the command, through the agent that runs on the state folder if there is one.
 pub(crate) fn spool(origin: &Origin, args: &SpoolArgs) -> Result<Exit, ProgramError> {
     let (level, form) = quiet_log(&origin.options);
     logs::start(level, form);
-    let settings = origin.load_and_tell()?;
-    let chosen = Chosen::of(origin, &settings.loaded.config, &args.publishers)?;
+    let settings = origin.load_and_warn()?;
+    let selection = Selection::of(origin, &settings.loaded.config, &args.publishers)?;
     let runtimes = Runtimes::start().map_err(ProgramError::Runtime)?;
-    let exit = runtimes.core.block_on(act(origin, &settings, &chosen, args));
+    let exit = runtimes.core.block_on(act(origin, &settings, &selection, args));
     runtimes.end();
     exit
 }
@@ -79,63 +79,63 @@ pub(crate) fn spool(origin: &Origin, args: &SpoolArgs) -> Result<Exit, ProgramEr
 async fn act(
     origin: &Origin,
     settings: &Settings,
-    chosen: &Chosen,
+    selection: &Selection,
     args: &SpoolArgs,
 ) -> Result<Exit, ProgramError> {
     let loaded = &settings.loaded;
     let config = &loaded.config;
     let format = args.printing.format();
     let patience = Duration::from(args.timeout);
-    let hold = Hold::take(&config.agent.state_dir())?;
-    let agent = if hold.by_agent {
-        Some(Running::new(client(config)?, chosen))
+    let folder = StateFolder::open(&config.agent.state_dir())?;
+    let agent = if folder.in_use {
+        Some(Running::new(client(config)?, selection))
     } else {
         None
     };
     if args.drain {
         let drained = match &agent {
             Some(agent) => agent.drain(patience).await?,
-            None => offline::drain(origin, loaded, chosen, patience).await?,
+            None => offline::drain(origin, loaded, selection, patience).await?,
         };
-        let left = drained.iter().any(|drained| drained.left_samples > 0);
+        let remaining = drained.iter().any(|drained| drained.remaining_samples > 0);
         show(drained, format)?;
-        return Ok(if left { Exit::Failed } else { Exit::Done });
+        return Ok(if remaining { Exit::Failed } else { Exit::Done });
     }
     if let Some(age) = args.drop_older_than {
         let age = Duration::from(age);
         let dropped = match &agent {
             Some(agent) => agent.drop_old(age).await?,
-            None => offline::drop_old(chosen, age).await?,
+            None => offline::drop_old(selection, age).await?,
         };
         show(dropped, format)?;
         return Ok(Exit::Done);
     }
     let contents = match &agent {
         Some(agent) => agent.list().await?,
-        None => offline::list(origin, loaded, chosen).await?,
+        None => offline::list(origin, loaded, selection).await?,
     };
     show(contents, format)?;
     Ok(Exit::Done)
 }
 
-/// The state folder, if it is there.
-struct Hold {
-    /// Whether an agent runs on it.
-    by_agent: bool,
-    /// Otherwise it is held here: no agent starts while spools are open.
+/// The state folder, if it exists.
+struct StateFolder {
+    /// Whether an agent uses it.
+    in_use: bool,
+    /// The lock of this command, if no agent uses the folder: no agent can start while spools are open.
     _state: Option<StateDir>,
 }
 
-impl Hold {
-    fn take(state_dir: &Path) -> Result<Self, ProgramError> {
-        let there = state_dir.exists();
-        match there.then(|| StateDir::take(state_dir)).transpose() {
+impl StateFolder {
+    fn open(state_dir: &Path) -> Result<Self, ProgramError> {
+        let exists = state_dir.exists();
+        match exists.then(|| StateDir::acquire(state_dir)).transpose() {
             Ok(state) => Ok(Self {
-                by_agent: false,
+                in_use: false,
                 _state: state,
             }),
-            Err(StateError::Held { .. }) => Ok(Self {
-                by_agent: true,
+            Err(StateError::InUse { .. }) => Ok(Self {
+                in_use: true,
                 _state: None,
             }),
             Err(error) => Err(error.into()),

@@ -1,9 +1,9 @@
-//! The spools of publishers while no agent runs: this program opens them itself.
+//! Spool commands while no agent runs: the command opens the spools itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use nephoscope_admin::HeldBatches;
+use nephoscope_admin::SpooledEncoding;
 use nephoscope_config::{Config, Loaded};
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::spool::{Held, Spool, SpoolOptions, SpoolStatus, Takes};
@@ -14,31 +14,31 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::error::ProgramError;
+use crate::option_errors;
 use crate::publishers::{self, PublishersError};
-use crate::refused;
 use crate::settings::Origin;
 use crate::signals::Signals;
 use crate::spools::{self, Opened};
 
-use super::report::{Content, Drained, DroppedFrom, kept};
-use super::{Chosen, Named};
+use super::report::{Content, Drained, DroppedFrom, unsupported};
+use super::{NamedSpool, Selection};
 
-/// How often it is looked whether spools are empty.
-const LOOK: Duration = Duration::from_millis(100);
+/// The interval of checks whether the spools are empty.
+const CHECK: Duration = Duration::from_millis(100);
 
-/// How long it may take to end: what is under way is confirmed, and the position is written.
+/// The timeout of the shutdown: batches in flight are confirmed, and the position is written.
 const END: Duration = Duration::from_secs(5);
 
-/// What is in the spools, and in folders beside them that no publisher uses.
+/// Returns the contents of the selected spools, and of folders that no publisher uses.
 pub(super) async fn list(
     origin: &Origin,
     loaded: &Loaded,
-    chosen: &Chosen,
+    selection: &Selection,
 ) -> Result<Vec<Content>, ProgramError> {
     let config = &loaded.config;
     let takes = takes(origin, config);
     let mut contents = Vec::new();
-    for named in &chosen.spools {
+    for named in &selection.spools {
         contents.push(match open(named).await? {
             Some(spool) => {
                 let status = spool.status();
@@ -53,16 +53,16 @@ pub(super) async fn list(
             },
         });
     }
-    if chosen.all {
-        let used: BTreeSet<_> = chosen
+    if selection.all {
+        let used: BTreeSet<_> = selection
             .spools
             .iter()
             .map(|named| named.settings.path.clone())
             .collect();
         let folder = config.notifier.spool_folder(&config.agent.state_dir());
-        for path in spools::look(&folder, &used) {
+        for path in spools::find_unused(&folder, &used) {
             let opened = Spool::open("none".into(), path, SpoolOptions::default()).await;
-            // One that cannot be opened is shown when a publisher names it.
+            // A folder that cannot be opened is skipped. The error is shown if a publisher uses it.
             if let Ok(spool) = opened {
                 let status = spool.status();
                 spool.shut().await;
@@ -78,12 +78,12 @@ pub(super) async fn list(
     Ok(contents)
 }
 
-/// Drops what was stored longer ago than `age`.
-pub(super) async fn drop_old(chosen: &Chosen, age: Duration) -> Result<Vec<DroppedFrom>, ProgramError> {
+/// Drops samples that are older than `age`.
+pub(super) async fn drop_old(selection: &Selection, age: Duration) -> Result<Vec<DroppedFrom>, ProgramError> {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let time = SystemClock.wall().as_millis().saturating_sub(age);
     let mut all = Vec::new();
-    for named in &chosen.spools {
+    for named in &selection.spools {
         let dropped = match open(named).await? {
             Some(spool) => {
                 let dropped = spool.drop_older_than(time).await.unwrap_or_default();
@@ -101,11 +101,11 @@ pub(super) async fn drop_old(chosen: &Chosen, age: Duration) -> Result<Vec<Dropp
     Ok(all)
 }
 
-/// Delivers what is in the spools, until they are empty, nothing was delivered for `patience`, or a signal comes.
+/// Delivers the samples until the spools are empty, until nothing was delivered for `patience`, or until a signal.
 pub(super) async fn drain(
     origin: &Origin,
     loaded: &Loaded,
-    chosen: &Chosen,
+    selection: &Selection,
     patience: Duration,
 ) -> Result<Vec<Drained>, ProgramError> {
     let mut signals = Signals::listen().map_err(ProgramError::Signals)?;
@@ -119,11 +119,11 @@ pub(super) async fn drain(
         &blocking,
         |_| None,
     );
-    let ((), mut planned) = refused::both(loaded, Ok(()), planned)?;
-    // Others have nothing to deliver, and a spool that is not there yet need not be made.
+    let ((), mut planned) = option_errors::combine(loaded, Ok(()), planned)?;
+    // Other publishers have nothing to deliver, and missing spools are not created.
     planned.retain(|planned| {
-        let there = planned.spool.as_ref().is_some_and(|spool| spool.path.exists());
-        there && chosen.has(&planned.setup.name)
+        let exists = planned.spool.as_ref().is_some_and(|spool| spool.path.exists());
+        exists && selection.has(&planned.setup.name)
     });
     let opened = spools::open(planned, |_| None).await?;
     let setups: Vec<PublisherSetup> = opened.into_iter().map(Opened::into_setup).collect();
@@ -132,35 +132,35 @@ pub(super) async fn drain(
         publishers::notifier_options(&config.notifier),
         &Handle::current(),
     );
-    let at_first: Vec<u64> = notifier.status().iter().map(held).collect();
+    let initial: Vec<u64> = notifier.status().iter().map(samples).collect();
     tokio::select! {
         () = emptied(&notifier, patience) => {}
         _ = signals.stop() => {}
     }
-    // Why something is left is known only before the end.
-    let before: Vec<_> = notifier
+    // The shutdown clears the errors.
+    let errors: Vec<_> = notifier
         .status()
         .into_iter()
-        .map(|status| error(&status).or(kept_of(&status).1))
+        .map(|status| error(&status).or(unsupported_in(&status).1))
         .collect();
     notifier.shutdown(Instant::now() + END).await;
     let after = notifier.status();
     let mut drained: Vec<Drained> = after
         .iter()
-        .zip(at_first)
-        .zip(before)
-        .map(|((status, held_samples), error)| {
-            let left_samples = held(status);
+        .zip(initial)
+        .zip(errors)
+        .map(|((status, initial_samples), error)| {
+            let remaining_samples = samples(status);
             Drained {
                 publisher: status.name.to_string(),
-                held_samples,
-                left_samples,
-                kept_samples: kept_of(status).0,
-                error: error.filter(|_| left_samples > 0),
+                initial_samples,
+                remaining_samples,
+                unsupported_samples: unsupported_in(status).0,
+                error: error.filter(|_| remaining_samples > 0),
             }
         })
         .collect();
-    for named in &chosen.spools {
+    for named in &selection.spools {
         if !drained.iter().any(|drained| drained.publisher == named.name) {
             drained.push(Drained {
                 publisher: named.name.clone(),
@@ -171,44 +171,44 @@ pub(super) async fn drain(
     Ok(drained)
 }
 
-/// Resolves when every spool is empty but for what its publisher does not take, or when none of them gets emptier for `patience`.
+/// Resolves when all spools are empty except for unsupported encodings, or after `patience` without progress.
 async fn emptied(notifier: &Notifier, patience: Duration) {
-    let mut looks = interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = interval(CHECK);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut least = u64::MAX;
     let mut progress = Instant::now();
     loop {
-        looks.tick().await;
-        let left: u64 = notifier
+        checks.tick().await;
+        let remaining: u64 = notifier
             .status()
             .iter()
-            .map(|status| held(status).saturating_sub(kept_of(status).0))
+            .map(|status| samples(status).saturating_sub(unsupported_in(status).0))
             .sum();
-        if left == 0 {
+        if remaining == 0 {
             return;
         }
-        if left < least {
-            (least, progress) = (left, Instant::now());
+        if remaining < least {
+            (least, progress) = (remaining, Instant::now());
         } else if progress.elapsed() >= patience {
             return;
         }
     }
 }
 
-fn held(status: &PublisherStatus) -> u64 {
+fn samples(status: &PublisherStatus) -> u64 {
     let spooled = status.spool.as_ref().map_or(0, |spool| spool.samples);
     spooled + u64::try_from(status.queued_samples).unwrap_or(u64::MAX)
 }
 
-/// What the publisher does not take, and why it is left.
-fn kept_of(status: &PublisherStatus) -> (u64, Option<String>) {
+/// Returns the number of samples in unsupported encodings, and a description.
+fn unsupported_in(status: &PublisherStatus) -> (u64, Option<String>) {
     let spool = status.spool.as_ref();
     let held = spool.map_or(&[][..], |spool| &spool.held);
-    let held: Vec<_> = held.iter().cloned().map(HeldBatches::from).collect();
-    kept(&held)
+    let encodings: Vec<_> = held.iter().cloned().map(SpooledEncoding::from).collect();
+    unsupported(&encodings)
 }
 
-/// What the publishers take out of their spools. Nothing is known where they cannot be made.
+/// Returns the encodings that the publishers support. Returns nothing if a publisher cannot be built.
 fn takes(origin: &Origin, config: &Config) -> BTreeMap<String, Takes> {
     let state_dir = config.agent.state_dir();
     let blocking = BlockingPool::default();
@@ -239,8 +239,8 @@ fn error(status: &PublisherStatus) -> Option<String> {
     }
 }
 
-/// Opens a spool whose folder is there.
-async fn open(named: &Named) -> Result<Option<Spool>, ProgramError> {
+/// Opens a spool if its folder exists.
+async fn open(named: &NamedSpool) -> Result<Option<Spool>, ProgramError> {
     if !named.settings.path.exists() {
         return Ok(None);
     }
@@ -258,7 +258,7 @@ async fn open(named: &Named) -> Result<Option<Spool>, ProgramError> {
 fn content(publisher: Option<&str>, status: SpoolStatus, takes: Option<&Takes>) -> Content {
     let encodings = status.held.into_iter().map(|held| {
         let kept = takes.is_some_and(|takes| !takes.includes(&held.contents));
-        HeldBatches::from(Held { kept, ..held })
+        SpooledEncoding::from(Held { kept, ..held })
     });
     Content {
         publisher: publisher.map(str::to_owned),
@@ -267,7 +267,7 @@ fn content(publisher: Option<&str>, status: SpoolStatus, takes: Option<&Takes>) 
         bytes: status.bytes,
         limit_bytes: Some(status.max_bytes),
         oldest: status.oldest.map(|time| Timestamp::from_millis(time).to_string()),
-        quarantined_batches: status.quarantine.batches,
+        dead_letter_batches: status.quarantine.batches,
         encodings: encodings.collect(),
         path: status.path,
     }

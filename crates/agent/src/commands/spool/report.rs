@@ -1,8 +1,8 @@
-//! What `nephoscope spool` prints: what is in spools, and what became of it.
+//! The output of `nephoscope spool`.
 
 use std::path::PathBuf;
 
-use nephoscope_admin::HeldBatches;
+use nephoscope_admin::SpooledEncoding;
 use nephoscope_config::ByteSize;
 use serde::Serialize;
 
@@ -11,58 +11,58 @@ use crate::error::ProgramError;
 use crate::output::{json_lines, print};
 use crate::table::Sheet;
 
-/// What one spool holds.
+/// The contents of a spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Content {
-    /// Its publisher; none for a spool that no publisher uses.
+    /// The publisher; `None` for a spool that no publisher uses.
     pub(super) publisher: Option<String>,
     pub(super) batches: u64,
     pub(super) samples: u64,
     pub(super) bytes: u64,
     pub(super) limit_bytes: Option<u64>,
-    /// About when the oldest of it was stored, in UTC.
+    /// The approximate time in UTC at which the oldest sample was stored.
     pub(super) oldest: Option<String>,
-    pub(super) quarantined_batches: u64,
-    /// What it holds, by encoding.
-    pub(super) encodings: Vec<HeldBatches>,
-    /// Its folder.
+    pub(super) dead_letter_batches: u64,
+    /// The contents by encoding.
+    pub(super) encodings: Vec<SpooledEncoding>,
+    /// The folder of the spool.
     pub(super) path: PathBuf,
 }
 
-/// What became of a spool that was drained.
+/// The result of a drain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Drained {
     pub(super) publisher: String,
-    /// Samples that it held at the begin.
-    pub(super) held_samples: u64,
-    /// Samples that it still holds of these; a running agent stores others meanwhile.
-    pub(super) left_samples: u64,
-    /// Samples of these that the publisher does not take: they stay in the spool.
-    pub(super) kept_samples: u64,
-    /// Why they are left.
+    /// The number of samples at the start.
+    pub(super) initial_samples: u64,
+    /// The number of these samples that remain. Samples that a running agent stores meanwhile do not count.
+    pub(super) remaining_samples: u64,
+    /// The number of remaining samples in encodings that the publisher does not support.
+    pub(super) unsupported_samples: u64,
+    /// Why samples remain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
 
 impl Drained {
-    /// Whether everything is delivered that the publisher takes.
+    /// Returns whether all samples in supported encodings are delivered.
     pub(super) fn is_done(&self) -> bool {
-        self.left_samples <= self.kept_samples
+        self.remaining_samples <= self.unsupported_samples
     }
 }
 
-/// How many samples are kept, and why, for people.
-pub(super) fn kept(encodings: &[HeldBatches]) -> (u64, Option<String>) {
-    let kept = || encodings.iter().filter(|held| held.kept);
-    let names: Vec<_> = kept().map(|held| held.encoding.as_str()).collect();
-    let why = format!("the publisher does not take {}", names.join(", "));
+/// Returns the number of samples in unsupported encodings, and a description.
+pub(super) fn unsupported(encodings: &[SpooledEncoding]) -> (u64, Option<String>) {
+    let unsupported = || encodings.iter().filter(|batches| batches.unsupported);
+    let names: Vec<_> = unsupported().map(|batches| batches.encoding.as_str()).collect();
+    let why = format!("the publisher does not support {}", names.join(", "));
     (
-        kept().map(|held| held.samples).sum(),
+        unsupported().map(|batches| batches.samples).sum(),
         (!names.is_empty()).then_some(why),
     )
 }
 
-/// What was dropped from a spool.
+/// The result of a drop.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct DroppedFrom {
     pub(super) publisher: String,
@@ -70,7 +70,7 @@ pub(super) struct DroppedFrom {
     pub(super) dropped_samples: u64,
 }
 
-/// Prints as asked for: a table for people, or a JSON object a line for programs.
+/// Prints a table, or one JSON object per line.
 pub(super) fn show<T: Row>(items: Vec<T>, format: Format) -> Result<(), ProgramError> {
     match format {
         Format::Json => print(&json_lines(items)?)?,
@@ -83,12 +83,12 @@ fn table<T: Row>(sheet: Sheet, items: &[T]) -> String {
     sheet.table(T::HEADER, items.iter().map(Row::cells))
 }
 
-/// What can be a row of a table.
+/// A row of a table.
 pub(super) trait Row: Serialize {
-    /// The names of its columns.
+    /// The names of the columns.
     const HEADER: &'static [&'static str];
 
-    /// Its cells.
+    /// Returns the cells.
     fn cells(&self) -> Vec<String>;
 }
 
@@ -100,15 +100,15 @@ impl Row for Content {
         ">bytes",
         ">limit",
         "oldest",
-        ">quarantined",
+        ">dead letters",
         "encodings",
         "path",
     ];
 
     fn cells(&self) -> Vec<String> {
-        let encodings = self.encodings.iter().map(|held| {
-            let kept = if held.kept { " (kept)" } else { "" };
-            format!("{}{kept}", held.encoding)
+        let encodings = self.encodings.iter().map(|batches| {
+            let note = if batches.unsupported { " (unsupported)" } else { "" };
+            format!("{}{note}", batches.encoding)
         });
         let encodings: Vec<String> = encodings.collect();
         vec![
@@ -120,7 +120,7 @@ impl Row for Content {
                 .map(|limit| ByteSize(limit).to_string())
                 .unwrap_or_default(),
             self.oldest.clone().unwrap_or_default(),
-            self.quarantined_batches.to_string(),
+            self.dead_letter_batches.to_string(),
             encodings.join(", "),
             self.path.display().to_string(),
         ]
@@ -128,13 +128,13 @@ impl Row for Content {
 }
 
 impl Row for Drained {
-    const HEADER: &'static [&'static str] = &["publisher", ">held", ">left", "error"];
+    const HEADER: &'static [&'static str] = &["publisher", ">initial", ">remaining", "error"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.publisher.clone(),
-            self.held_samples.to_string(),
-            self.left_samples.to_string(),
+            self.initial_samples.to_string(),
+            self.remaining_samples.to_string(),
             self.error.clone().unwrap_or_default(),
         ]
     }
@@ -156,26 +156,26 @@ impl Row for DroppedFrom {
 mod tests {
     use super::*;
 
-    fn held(encoding: &str, kept: bool) -> HeldBatches {
-        HeldBatches {
+    fn batches(encoding: &str, unsupported: bool) -> SpooledEncoding {
+        SpooledEncoding {
             encoding: encoding.to_owned(),
             payload: "samples".to_owned(),
             batches: 6,
             samples: 300,
-            kept,
+            unsupported,
         }
     }
 
     #[test]
-    fn what_is_kept_is_named() {
-        let encodings = [held("a/1", true), held("b/1", false), held("c/2", true)];
-        let why = "the publisher does not take a/1, c/2".to_owned();
-        assert_eq!(kept(&encodings), (600, Some(why)));
-        assert_eq!(kept(&[]), (0, None));
+    fn unsupported_encodings_are_named() {
+        let encodings = [batches("a/1", true), batches("b/1", false), batches("c/2", true)];
+        let why = "the publisher does not support a/1, c/2".to_owned();
+        assert_eq!(unsupported(&encodings), (600, Some(why)));
+        assert_eq!(unsupported(&[]), (0, None));
     }
 
     #[test]
-    fn contents_are_shown_to_people_and_to_programs() {
+    fn contents_are_printed_as_a_table_and_as_json() {
         let contents = [
             Content {
                 publisher: Some("bus".to_owned()),
@@ -184,8 +184,11 @@ mod tests {
                 bytes: 98_304,
                 limit_bytes: Some(1 << 30),
                 oldest: Some("2026-11-23T13:31:20".to_owned()),
-                quarantined_batches: 1,
-                encodings: vec![held("oslo-notification/1", false), held("json-lines/1", true)],
+                dead_letter_batches: 1,
+                encodings: vec![
+                    batches("oslo-notification/1", false),
+                    batches("json-lines/1", true),
+                ],
                 path: "/var/lib/nephoscope/spool/bus".into(),
             },
             Content {
@@ -194,37 +197,37 @@ mod tests {
                 ..Content::default()
             },
         ];
-        insta::assert_snapshot!(table(Sheet::endless(), &contents), @r"
-        PUBLISHER  BATCHES  SAMPLES  BYTES  LIMIT  OLDEST               QUARANTINED  ENCODINGS                                 PATH
-        bus             12      600  98304   1GiB  2026-11-23T13:31:20            1  oslo-notification/1, json-lines/1 (kept)  /var/lib/nephoscope/spool/bus
-        (none)           0        0   4096                                        0                                            /var/lib/nephoscope/spool/former
+        insta::assert_snapshot!(table(Sheet::unbounded(), &contents), @r"
+        PUBLISHER  BATCHES  SAMPLES  BYTES  LIMIT  OLDEST               DEAD LETTERS  ENCODINGS                                        PATH
+        bus             12      600  98304   1GiB  2026-11-23T13:31:20             1  oslo-notification/1, json-lines/1 (unsupported)  /var/lib/nephoscope/spool/bus
+        (none)           0        0   4096                                         0                                                   /var/lib/nephoscope/spool/former
         ");
         let lines = String::from_utf8(json_lines(contents).unwrap()).unwrap();
         insta::assert_snapshot!(lines, @r#"
-        {"publisher":"bus","batches":12,"samples":600,"bytes":98304,"limit_bytes":1073741824,"oldest":"2026-11-23T13:31:20","quarantined_batches":1,"encodings":[{"encoding":"oslo-notification/1","payload":"samples","batches":6,"samples":300,"kept":false},{"encoding":"json-lines/1","payload":"samples","batches":6,"samples":300,"kept":true}],"path":"/var/lib/nephoscope/spool/bus"}
-        {"publisher":null,"batches":0,"samples":0,"bytes":4096,"limit_bytes":null,"oldest":null,"quarantined_batches":0,"encodings":[],"path":"/var/lib/nephoscope/spool/former"}
+        {"publisher":"bus","batches":12,"samples":600,"bytes":98304,"limit_bytes":1073741824,"oldest":"2026-11-23T13:31:20","dead_letter_batches":1,"encodings":[{"encoding":"oslo-notification/1","payload":"samples","batches":6,"samples":300,"unsupported":false},{"encoding":"json-lines/1","payload":"samples","batches":6,"samples":300,"unsupported":true}],"path":"/var/lib/nephoscope/spool/bus"}
+        {"publisher":null,"batches":0,"samples":0,"bytes":4096,"limit_bytes":null,"oldest":null,"dead_letter_batches":0,"encodings":[],"path":"/var/lib/nephoscope/spool/former"}
         "#);
     }
 
     #[test]
-    fn outcomes_are_shown_to_people() {
+    fn results_are_printed_as_a_table() {
         let drained = [Drained {
             publisher: "bus".to_owned(),
-            held_samples: 600,
-            left_samples: 50,
-            kept_samples: 0,
+            initial_samples: 600,
+            remaining_samples: 50,
+            unsupported_samples: 0,
             error: Some("cannot reach the broker".to_owned()),
         }];
-        insta::assert_snapshot!(table(Sheet::endless(), &drained), @r"
-        PUBLISHER  HELD  LEFT  ERROR
-        bus         600    50  cannot reach the broker
+        insta::assert_snapshot!(table(Sheet::unbounded(), &drained), @r"
+        PUBLISHER  INITIAL  REMAINING  ERROR
+        bus            600         50  cannot reach the broker
         ");
         let dropped = [DroppedFrom {
             publisher: "bus".to_owned(),
             dropped_batches: 3,
             dropped_samples: 150,
         }];
-        insta::assert_snapshot!(table(Sheet::endless(), &dropped), @r"
+        insta::assert_snapshot!(table(Sheet::unbounded(), &dropped), @r"
         PUBLISHER  BATCHES  SAMPLES
         bus              3      150
         ");

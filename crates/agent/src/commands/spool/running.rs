@@ -1,44 +1,44 @@
-//! The spools of publishers while an agent runs: it is asked through its socket.
+//! Spool commands while an agent runs: the command uses the agent's socket.
 
 use std::time::Duration;
 
-use nephoscope_admin::{AgentClient, BegunDrain, ClientError, PublisherSeen};
+use nephoscope_admin::{AgentClient, ClientError, PublisherInfo, StartedDrain};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::Chosen;
-use super::report::{Content, Drained, DroppedFrom, kept};
+use super::Selection;
+use super::report::{Content, Drained, DroppedFrom, unsupported};
 
-/// How often a running agent is asked whether spools are empty.
-const ASK: Duration = Duration::from_millis(250);
+/// The interval of checks whether the spools are empty.
+const CHECK: Duration = Duration::from_millis(250);
 
-/// An agent that runs.
+/// A running agent.
 pub(super) struct Running<'a> {
     client: AgentClient,
-    chosen: &'a Chosen,
+    selection: &'a Selection,
 }
 
 impl<'a> Running<'a> {
-    /// The agent of this client, asked for these spools.
-    pub(super) fn new(client: AgentClient, chosen: &'a Chosen) -> Self {
-        Self { client, chosen }
+    /// Creates commands for these spools of the client's agent.
+    pub(super) fn new(client: AgentClient, selection: &'a Selection) -> Self {
+        Self { client, selection }
     }
 
-    /// What is in the spools.
+    /// Returns the contents of the spools.
     pub(super) async fn list(&self) -> Result<Vec<Content>, ClientError> {
         let publishers = self.client.publishers().await?;
         let contents = publishers.into_iter().filter_map(|publisher| {
             let spool = publisher.spool?;
-            let mut named = self.chosen.spools.iter();
-            // The agent may not have taken the configuration over that is read here.
+            let mut named = self.selection.spools.iter();
+            // The agent may use an older configuration than this command.
             let named = named.find(|named| named.name == publisher.name);
-            (self.chosen.all || named.is_some()).then(|| Content {
+            (self.selection.all || named.is_some()).then(|| Content {
                 publisher: Some(publisher.name),
                 batches: spool.batches,
                 samples: spool.samples,
                 bytes: spool.bytes,
                 limit_bytes: Some(spool.limit_bytes),
                 oldest: spool.oldest,
-                quarantined_batches: spool.quarantine.batches,
+                dead_letter_batches: spool.dead_letter.batches,
                 encodings: spool.encodings,
                 path: named.map(|named| named.settings.path.clone()).unwrap_or_default(),
             })
@@ -46,16 +46,16 @@ impl<'a> Running<'a> {
         Ok(contents.collect())
     }
 
-    /// The publishers to ask for, each by itself: one without a name stands for all.
+    /// Returns the publishers for separate requests; `None` selects all publishers in one request.
     fn targets(&self) -> Vec<Option<&str>> {
-        if self.chosen.all {
+        if self.selection.all {
             return vec![None];
         }
-        let names = self.chosen.spools.iter();
+        let names = self.selection.spools.iter();
         names.map(|named| Some(named.name.as_str())).collect()
     }
 
-    /// Drops what was stored longer ago than `age`.
+    /// Drops samples that are older than `age`.
     pub(super) async fn drop_old(&self, age: Duration) -> Result<Vec<DroppedFrom>, ClientError> {
         let mut dropped = Vec::new();
         for publisher in self.targets() {
@@ -69,19 +69,19 @@ impl<'a> Running<'a> {
         Ok(dropped)
     }
 
-    /// Has the agent drain, and waits until what the spools held is gone, or nothing of it went for `patience`.
+    /// Starts a drain, and waits until it is complete, or until nothing was delivered for `patience`.
     pub(super) async fn drain(&self, patience: Duration) -> Result<Vec<Drained>, ClientError> {
-        let mut begun = Vec::new();
+        let mut started = Vec::new();
         for publisher in self.targets() {
-            begun.extend(self.client.drain(publisher).await?);
+            started.extend(self.client.drain(publisher).await?);
         }
-        let mut looks = interval(ASK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval(CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut furthest, mut progress) = (0, Instant::now());
         loop {
-            looks.tick().await;
+            checks.tick().await;
             let publishers = self.client.publishers().await?;
-            let drained: Vec<Drained> = begun.iter().map(|drain| drained(drain, &publishers)).collect();
+            let drained: Vec<Drained> = started.iter().map(|drain| drained(drain, &publishers)).collect();
             let done = drained.iter().all(Drained::is_done);
             let spools = publishers.iter().filter_map(|publisher| publisher.spool.as_ref());
             let reached: u64 = spools.map(|spool| spool.low).sum();
@@ -95,27 +95,27 @@ impl<'a> Running<'a> {
     }
 }
 
-/// How far a drain has come.
-fn drained(drain: &BegunDrain, publishers: &[PublisherSeen]) -> Drained {
+/// Returns the progress of a drain.
+fn drained(drain: &StartedDrain, publishers: &[PublisherInfo]) -> Drained {
     let mut named = publishers.iter();
     let publisher = named.find(|publisher| publisher.name == drain.name);
     let spool = publisher.and_then(|publisher| publisher.spool.as_ref());
-    let (kept_samples, why) = spool.map_or((0, None), |spool| kept(&spool.encodings));
-    let left = spool.filter(|spool| spool.low < drain.until && spool.samples > kept_samples);
-    // Others may have come since.
-    let kept_samples = kept_samples.min(drain.samples);
-    let deliverable = left.map_or(0, |spool| {
+    let (unsupported_samples, why) = spool.map_or((0, None), |spool| unsupported(&spool.encodings));
+    let remaining = spool.filter(|spool| spool.low < drain.until && spool.samples > unsupported_samples);
+    // The spool may contain unsupported samples that were stored after the start.
+    let unsupported_samples = unsupported_samples.min(drain.samples);
+    let deliverable = remaining.map_or(0, |spool| {
         let all = spool.samples.min(drain.samples);
-        all.saturating_sub(kept_samples).max(1)
+        all.saturating_sub(unsupported_samples).max(1)
     });
     let error = publisher
         .filter(|_| deliverable > 0)
         .and_then(|publisher| publisher.error.clone());
     Drained {
         publisher: drain.name.clone(),
-        held_samples: drain.samples,
-        left_samples: deliverable + kept_samples,
-        kept_samples,
+        initial_samples: drain.samples,
+        remaining_samples: deliverable + unsupported_samples,
+        unsupported_samples,
         error: error.or(why),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephoscope_model::Histogram;
 use nephoscope_plugin::Publisher;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -33,6 +34,7 @@ pub(crate) struct View<'a> {
     pub(crate) queued_batches: usize,
     pub(crate) oldest: Option<Duration>,
     pub(crate) counts: Counts,
+    pub(crate) publish_durations: &'a Histogram,
 }
 
 impl Machine {
@@ -184,6 +186,7 @@ impl Machine {
             queued_batches: self.queue.own_batches(),
             oldest: self.queue.oldest().map(|since| now.duration_since(since)),
             counts: self.counts,
+            publish_durations: &self.publish_durations,
         }
     }
 

@@ -151,6 +151,11 @@ impl Machine {
         effects
     }
 
+    /// Counts the duration of one delivery attempt.
+    pub(crate) fn count_attempt(&mut self, duration: Duration) {
+        self.publish_durations.add(duration.as_secs_f64());
+    }
+
     /// What came of a publish.
     pub(crate) fn record(
         &mut self,

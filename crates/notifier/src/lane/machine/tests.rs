@@ -57,7 +57,7 @@ impl Storage for Shelf {
     }
 
     fn order(&self) -> Order {
-        Order::FreshFirst
+        Order::NewestFirst
     }
 
     fn offer(

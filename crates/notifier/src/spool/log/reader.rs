@@ -51,7 +51,7 @@ impl Log {
     ///
     /// Damaged records are counted and passed over. An error is one of the moment, such as too many open files.
     pub fn take(&mut self) -> io::Result<Option<Stored>> {
-        if self.options.order == Order::FreshFirst {
+        if self.options.order == Order::NewestFirst {
             let mut reader = std::mem::replace(&mut self.fresh, Reader::at(0));
             let stored = self.read(&mut reader, self.next);
             self.fresh = reader;
@@ -60,7 +60,7 @@ impl Log {
             }
         }
         let limit = match self.options.order {
-            Order::FreshFirst => self.split,
+            Order::NewestFirst => self.split,
             Order::Fifo => self.next,
         };
         let mut reader = std::mem::replace(&mut self.backlog, Reader::at(0));
@@ -75,7 +75,7 @@ impl Log {
         self.exhausted = false;
         self.split = self.next;
         self.fresh.go_to(self.next);
-        if self.options.order == Order::FreshFirst {
+        if self.options.order == Order::NewestFirst {
             self.backlog.go_to(self.done.low());
         }
     }

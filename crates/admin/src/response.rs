@@ -1,4 +1,4 @@
-//! What goes back to a client.
+//! HTTP responses of the admin API.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::routes::{Surface, paths};
 
-/// A body as JSON on one line. All its text passes the mask for the userinfo of URLs: the messages of plugins and
-/// publishers quote what they were called with.
+/// Returns a JSON response on one line. The userinfo of URLs is masked in all texts, because messages of plugins and
+/// publishers quote URLs.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     match serde_json::to_value(body) {
         Ok(mut value) => {
@@ -21,18 +21,18 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> 
         Err(_) => of(
             StatusCode::INTERNAL_SERVER_ERROR,
             "application/json",
-            "{\"error\":\"no answer\"}\n".into(),
+            "{\"error\":\"the response cannot be serialized\"}\n".into(),
         ),
     }
 }
 
-/// An error as JSON.
+/// Returns an error as JSON.
 pub(crate) fn error(status: StatusCode, text: &str) -> Response<Body> {
     json(status, &json!({ "error": text }))
 }
 
-/// GET of a path that changes something.
-pub(crate) fn only_post() -> Response<Body> {
+/// Returns the response to GET for a path that only has POST.
+pub(crate) fn post_required() -> Response<Body> {
     let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed here");
     response
         .headers_mut()
@@ -40,16 +40,16 @@ pub(crate) fn only_post() -> Response<Body> {
     response
 }
 
-/// A path that there is not: says which there are.
+/// Returns the response for an unknown path. It lists the known paths.
 pub(crate) fn not_found(surface: &Surface) -> Response<Body> {
     json(
         StatusCode::NOT_FOUND,
-        &json!({ "error": "there is nothing at this path", "routes": paths(surface) }),
+        &json!({ "error": "no such path", "routes": paths(surface) }),
     )
 }
 
-/// A method other than GET.
-pub(crate) fn method_not_allowed() -> Response<Body> {
+/// Returns the response for a method other than GET.
+pub(crate) fn get_required() -> Response<Body> {
     let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed");
     response
         .headers_mut()
@@ -57,7 +57,7 @@ pub(crate) fn method_not_allowed() -> Response<Body> {
     response
 }
 
-/// Text of this type.
+/// Returns a response with this content type.
 pub(crate) fn of(status: StatusCode, content_type: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

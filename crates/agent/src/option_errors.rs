@@ -1,6 +1,6 @@
-//! The options that plugins and publishers do not take: all at once, with their places in the files.
+//! Combines the option errors of plugins and publishers, and locates them in the files.
 
-use nephoscope_config::{Loaded, OptionsOf, RefusedOption, refused};
+use nephoscope_config::{Loaded, OptionError, OptionsOf, locate};
 use nephoscope_plugin::OptionsError;
 use nephoscope_polling::plugins::LoadErrors;
 
@@ -8,9 +8,8 @@ use crate::error::ProgramError;
 use crate::publishers::PublishersError;
 use crate::settings::SettingsError;
 
-/// Plugins and publishers if both could be made. Of what went wrong, options that are not taken come first: whoever has
-/// to write them anew sees all of them.
-pub(crate) fn both<A, B>(
+/// Returns the plugins and publishers, or the errors. Option errors of both come first and are reported together.
+pub(crate) fn combine<A, B>(
     loaded: &Loaded,
     plugins: Result<A, LoadErrors>,
     publishers: Result<B, PublishersError>,
@@ -35,15 +34,15 @@ pub(crate) fn both<A, B>(
     };
     match (plugins, publishers) {
         (Some(plugins), Some(publishers)) => Ok((plugins, publishers?)),
-        _ => Err(SettingsError::Wrong {
-            errors: refused(loaded, &options),
+        _ => Err(SettingsError::Invalid {
+            errors: locate(loaded, &options),
         }
         .into()),
     }
 }
 
-fn option(of: OptionsOf, error: OptionsError) -> RefusedOption {
-    RefusedOption {
+fn option(of: OptionsOf, error: OptionsError) -> OptionError {
+    OptionError {
         of,
         option: error.path,
         message: error.message,

@@ -1,4 +1,4 @@
-//! The places where the agent answers questions about itself.
+//! The listeners of the admin API.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,74 +12,74 @@ use crate::routes::Surface;
 use crate::server::serve;
 use crate::state::AdminState;
 
-/// How long answers that are under way may take at the end.
+/// The grace period for open requests when the agent stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// A place, and what is answered there.
+/// An address at which the agent listens, and what it serves there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// The admin API on a unix socket, with what acts on spools.
+pub enum Endpoint {
+    /// The admin API on a unix socket, including the routes that change spools.
     Unix(PathBuf),
-    /// The admin API on TCP, under `localhost`, addresses of this host and this name of it. Nothing is changed there.
+    /// The read-only admin API on TCP, under `localhost`, addresses of this host and this host name.
     Tcp {
         /// `HOST:PORT`.
         address: String,
         /// The name of this host.
         host_name: String,
     },
-    /// Health, readiness and metrics alone, on TCP at `HOST:PORT`, under any name.
+    /// Health, readiness and metrics on TCP at `HOST:PORT`, under any host name.
     Metrics(String),
 }
 
-/// Places that are listened at and not served yet.
-pub struct Places(Vec<(Listener, Surface)>);
+/// Open listeners that do not accept connections yet.
+pub struct Endpoints(Vec<(Listener, Surface)>);
 
-impl Places {
-    /// Listens at all of these. Called within a runtime.
+impl Endpoints {
+    /// Opens all listeners. Must be called within a runtime.
     ///
     /// # Errors
     ///
-    /// The first place that cannot be listened at.
-    pub async fn listen(places: impl IntoIterator<Item = Place>) -> Result<Self, ListenError> {
+    /// The error of the first listener that cannot be opened.
+    pub async fn listen(endpoints: impl IntoIterator<Item = Endpoint>) -> Result<Self, ListenError> {
         let mut listening = Vec::new();
-        for place in places {
-            listening.push(match place {
-                Place::Unix(path) => (
+        for endpoint in endpoints {
+            listening.push(match endpoint {
+                Endpoint::Unix(path) => (
                     Listener::unix(&path)?,
                     Surface::Full {
                         host_names: Vec::new(),
                         changes: true,
                     },
                 ),
-                Place::Tcp { address, host_name } => (
+                Endpoint::Tcp { address, host_name } => (
                     Listener::tcp(&address).await?,
                     Surface::Full {
                         host_names: vec![host_name],
                         changes: false,
                     },
                 ),
-                Place::Metrics(address) => (Listener::tcp(&address).await?, Surface::MetricsOnly),
+                Endpoint::Metrics(address) => (Listener::tcp(&address).await?, Surface::MetricsOnly),
             });
         }
         Ok(Self(listening))
     }
 
-    /// Where the admin API will be served, as in the configuration: `unix:PATH` or `tcp:ADDRESS:PORT`.
-    pub fn of_admin(&self) -> impl Iterator<Item = String> {
+    /// Returns the addresses of the admin API as in the configuration: `unix:PATH` or `tcp:ADDRESS:PORT`.
+    pub fn admin_addresses(&self) -> impl Iterator<Item = String> {
         self.shown(|surface| *surface != Surface::MetricsOnly)
     }
 
-    /// Where the metrics alone will be served.
-    pub fn of_metrics(&self) -> impl Iterator<Item = String> {
+    /// Returns the addresses of the metrics listeners.
+    pub fn metrics_addresses(&self) -> impl Iterator<Item = String> {
         self.shown(|surface| *surface == Surface::MetricsOnly)
     }
 
     fn shown(&self, wanted: fn(&Surface) -> bool) -> impl Iterator<Item = String> {
-        let places = self.0.iter().filter(move |(_, surface)| wanted(surface));
-        places.map(|(listener, _)| listener.place())
+        let endpoints = self.0.iter().filter(move |(_, surface)| wanted(surface));
+        endpoints.map(|(listener, _)| listener.address())
     }
 
-    /// Answers from now on.
+    /// Starts to accept connections.
     pub fn serve(self, state: &AdminState) -> Api {
         let (servers, stop) = (TaskTracker::new(), CancellationToken::new());
         for (listener, surface) in self.0 {
@@ -90,17 +90,16 @@ impl Places {
     }
 }
 
-/// Places that are served.
+/// The running servers.
 pub struct Api {
     servers: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Api {
-    /// Answers what was asked, and listens no more.
+    /// Stops the listeners, and waits for open requests within the grace period.
     pub async fn stop(&self) {
         self.stop.cancel();
-        // Who is still not answered has waited long enough.
         let _ = timeout(LAST_ANSWERS, self.servers.wait()).await;
     }
 }

@@ -1,25 +1,25 @@
-//! What a spool holds, by encoding, as the API and `nephoscope spool` show it.
+//! The contents of a spool by encoding, for the API and `nephoscope spool`.
 
 use nephoscope_model::PayloadKind;
 use nephoscope_notifier::spool::Held;
 use serde::{Deserialize, Serialize};
 
-/// Batches of one encoding in a spool.
+/// The batches of one encoding in a spool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBatches {
-    /// The encoding: its name, a slash, its version.
+pub struct SpooledEncoding {
+    /// The name and the version of the encoding, separated by a slash.
     pub encoding: String,
     /// `samples` or `events`.
     pub payload: String,
-    /// Batches.
+    /// The number of batches.
     pub batches: u64,
-    /// Samples or events of these batches.
+    /// The number of samples or events.
     pub samples: u64,
-    /// Whether they stay in the spool, since its publisher does not take them.
-    pub kept: bool,
+    /// Whether the publisher does not support the encoding, so that the batches stay in the spool.
+    pub unsupported: bool,
 }
 
-impl From<Held> for HeldBatches {
+impl From<Held> for SpooledEncoding {
     fn from(held: Held) -> Self {
         let payload = match held.contents.kind {
             PayloadKind::Events => "events",
@@ -30,7 +30,7 @@ impl From<Held> for HeldBatches {
             payload: payload.to_owned(),
             batches: held.batches,
             samples: held.samples,
-            kept: held.kept,
+            unsupported: held.kept,
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Options that a plugin itself does not take, shown at their places.
+//! Tests of locating rejected options.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use std::fs;
 
-use nephoscope_config::{ConfigErrors, Diagnostic, OptionsOf, RefusedOption, lint, load, refused};
+use nephoscope_config::{ConfigErrors, Diagnostic, OptionError, OptionsOf, lint, load, locate};
 
 const TEXT: &str = "\
 notifier:
@@ -24,35 +24,35 @@ plugins:
 sources: []
 ";
 
-fn family(name: &str, option: &str, message: &str) -> RefusedOption {
-    RefusedOption {
+fn family(name: &str, option: &str, message: &str) -> OptionError {
+    OptionError {
         of: OptionsOf::Family(name.to_owned()),
         option: option.to_owned(),
         message: message.to_owned(),
     }
 }
 
-fn publisher(index: usize, option: &str, message: &str) -> RefusedOption {
-    RefusedOption {
+fn publisher(index: usize, option: &str, message: &str) -> OptionError {
+    OptionError {
         of: OptionsOf::Publisher(index),
         ..family("", option, message)
     }
 }
 
-/// What is said about options in `text`, without the folder.
-fn errors(text: &str, options: &[RefusedOption]) -> (ConfigErrors, String) {
+/// Returns the errors of options in `text`, without the folder.
+fn errors(text: &str, options: &[OptionError]) -> (ConfigErrors, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("polling.yaml");
     fs::write(&path, text).unwrap();
     let loaded = load(&common::request([&path])).unwrap();
-    assert_eq!(lint(&loaded, &common::known()), [], "nothing else is wrong");
-    let errors = refused(&loaded, options);
+    assert_eq!(lint(&loaded, &common::known()), [], "there are no other problems");
+    let errors = locate(&loaded, options);
     let shown = errors.to_string().replace(path.to_str().unwrap(), "polling.yaml");
     (errors, shown)
 }
 
 #[test]
-fn all_are_shown_in_the_order_of_the_file() {
+fn all_errors_are_shown_in_the_order_of_the_file() {
     let (errors, shown) = errors(
         TEXT,
         &[
@@ -63,29 +63,29 @@ fn all_are_shown_in_the_order_of_the_file() {
     );
     assert_eq!(errors.errors().len(), 3);
     insta::assert_snapshot!(shown, @"
-    error[bad-value]: `notifier.publishers[1].url` cannot be used: the path must be absolute
+    error[bad-value]: `notifier.publishers[1].url` is invalid: the path must be absolute
      --> polling.yaml:5:12
       |
     5 |       url: file://relative
-      |            ^^^^^^^^^^^^^^^ the publisher does not take this
+      |            ^^^^^^^^^^^^^^^ rejected by the publisher
 
-    error[bad-value]: `plugins.fake.count` cannot be used: not with this password
+    error[bad-value]: `plugins.fake.count` is invalid: not with this password
      --> polling.yaml:9:12
       |
     9 |     count: 5
-      |            ^ the plugin does not take this
+      |            ^ rejected by the plugin
 
-    error[bad-value]: `plugins.fake.tokens[1].name` cannot be used: there is no `y`
+    error[bad-value]: `plugins.fake.tokens[1].name` is invalid: there is no `y`
       --> polling.yaml:13:16
        |
     13 |       - {name: y, token: ***}
-       |                ^ the plugin does not take this
+       |                ^ rejected by the plugin
     ");
 }
 
 #[test]
-fn what_is_not_in_the_file_is_shown_at_what_it_would_stand_in() {
-    let places = |option: &RefusedOption, text: &str| {
+fn a_missing_option_is_shown_at_its_parent() {
+    let places = |option: &OptionError, text: &str| {
         let (errors, _) = errors(text, std::slice::from_ref(option));
         errors.errors().first().and_then(Diagnostic::place)
     };
@@ -109,17 +109,17 @@ fn what_is_not_in_the_file_is_shown_at_what_it_would_stand_in() {
 }
 
 #[test]
-fn the_line_of_the_log_says_what_is_wrong() {
+fn the_log_line_contains_the_error() {
     let (errors, _) = errors(TEXT, &[family("fake", "count", "must be even")]);
     let line = errors.errors().first().unwrap().one_line();
     assert!(
-        line.ends_with("polling.yaml:9:12: `plugins.fake.count` cannot be used: must be even"),
+        line.ends_with("polling.yaml:9:12: `plugins.fake.count` is invalid: must be even"),
         "{line}"
     );
 }
 
 #[test]
-fn secrets_stay_hidden_even_if_a_plugin_quotes_them() {
+fn secrets_are_masked_even_if_a_plugin_quotes_them() {
     let (errors, shown) = errors(
         TEXT,
         &[
