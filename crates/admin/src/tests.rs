@@ -436,6 +436,15 @@ async fn metrics_have_the_accepted_format() {
         "{}",
         plain.body
     );
+    for series in [
+        "cycle_duration_seconds_count{schedule=\"every 1h\"}",
+        "poll_duration_seconds_count{pollster=\"web\"}",
+        "discovery_duration_seconds_count{discovery=\"web://***@h/list\"}",
+        "publish_duration_seconds_count{publisher=\"taken\"}",
+    ] {
+        let line = format!("\nnephoscope_{series} 1\n");
+        assert!(plain.body.contains(&line), "{series}: {}", plain.body);
+    }
     let accept = get(
         "/metrics",
         "accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n",

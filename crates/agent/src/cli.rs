@@ -383,8 +383,8 @@ mod tests {
           -V, --version  Print version
 
         Global options:
-              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
-                                      ones
+              --config <PATH>         A configuration file or folder; repeatable, later files override
+                                      earlier ones
               --strict                Treat unknown keys as errors instead of warnings
               --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
@@ -420,8 +420,8 @@ mod tests {
           -h, --help                           Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
-                                      ones
+              --config <PATH>         A configuration file or folder; repeatable, later files override
+                                      earlier ones
               --strict                Treat unknown keys as errors instead of warnings
               --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
@@ -442,8 +442,8 @@ mod tests {
           -h, --help             Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
-                                      ones
+              --config <PATH>         A configuration file or folder; repeatable, later files override
+                                      earlier ones
               --strict                Treat unknown keys as errors instead of warnings
               --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
@@ -469,8 +469,8 @@ mod tests {
           -h, --help                        Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
-                                      ones
+              --config <PATH>         A configuration file or folder; repeatable, later files override
+                                      earlier ones
               --strict                Treat unknown keys as errors instead of warnings
               --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
@@ -494,8 +494,8 @@ mod tests {
           -h, --help                Print help (see more with '--help')
 
         Global options:
-              --config <PATH>         A configuration file or folder; repeatable, later files override earlier
-                                      ones
+              --config <PATH>         A configuration file or folder; repeatable, later files override
+                                      earlier ones
               --strict                Treat unknown keys as errors instead of warnings
               --namespaces <NAME>...  The plugin namespaces to load instead of those in the configuration
                                       [alias: --polling-namespaces]
