@@ -1,17 +1,74 @@
-//! What is handed to publishers together: samples or events.
+//! Batches of samples or events, and their encodings.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::encoded::EncodedForms;
 use crate::{
-    DecodeError, Encoding, EncodingId, Event, Payload, PayloadKind, ReportedResource, Run, Sample, Signer,
-    Timestamp, WrongEncoding,
+    DecodeError, EncodingId, Event, Payload, PayloadKind, ReportedResource, Run, Sample, Signer, Timestamp,
+    WrongEncoding,
 };
 
-/// A batch: what one hand-over of a pollster run gives to publishers.
+/// Encodes batches as bytes, and decodes bytes from a spool.
 ///
-/// Publishers share it by reference. Each encoding is applied once, by the first publisher that asks for it, and its
-/// bytes stay the same however often they are sent.
+/// A publisher declares the encoding that its spool stores. Publishers whose encodings have the same id and the same
+/// parameters share the bytes of a batch, which is encoded once for all of them.
+///
+/// ```
+/// use nephoscope_model::{Batch, Encoding, EncodingId};
+///
+/// /// The names of the meters, one per line.
+/// #[derive(Debug)]
+/// struct Names;
+///
+/// impl Encoding for Names {
+///     fn id(&self) -> EncodingId {
+///         EncodingId::new("names", 1)
+///     }
+///
+///     fn encode(&self, batch: &Batch) -> Vec<u8> {
+///         let names = batch.samples().iter().map(|sample| format!("{}\n", sample.meter.name));
+///         names.collect::<String>().into_bytes()
+///     }
+/// }
+///
+/// let batch = Batch::new(Vec::new(), "openstack".into());
+/// assert_eq!(batch.encoded(&Names)?, b"");
+/// # Ok::<(), nephoscope_model::WrongEncoding>(())
+/// ```
+pub trait Encoding: fmt::Debug + Send + Sync + 'static {
+    /// Its name and version.
+    fn id(&self) -> EncodingId;
+
+    /// Distinguishes encodings with the same id whose options produce different bytes. It is not stored, since the bytes of all
+    /// of them are read equally.
+    fn parameters(&self) -> &str {
+        ""
+    }
+
+    /// Whether it encodes batches of this kind. Default: only samples.
+    fn supports(&self, kind: PayloadKind) -> bool {
+        kind == PayloadKind::Samples
+    }
+
+    /// Encodes the payload of `batch`. Only called with batches that have their payload, of a supported kind.
+    fn encode(&self, batch: &Batch) -> Vec<u8>;
+
+    /// Decodes bytes of [`Encoding::encode`], for publishers that need the samples after a spool stored them.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::NotSupported`] by default, or an error if `encode` did not produce the bytes.
+    fn decode(&self, bytes: &[u8]) -> Result<Payload, DecodeError> {
+        let _ = bytes;
+        Err(DecodeError::NotSupported)
+    }
+}
+
+/// Samples or events that are submitted to publishers together.
+///
+/// Publishers share a batch by reference. Each encoding is applied once, by the first publisher that uses it, and its bytes do
+/// not change on later sends.
 ///
 /// ```
 /// use nephoscope_model::{Batch, OsloNotification, Signer};
@@ -28,46 +85,45 @@ pub struct Batch {
     signer: Option<Arc<Signer>>,
     made_at: Option<Timestamp>,
     run: Option<Arc<Run>>,
-    /// Where not all sources of the run want the samples.
-    wanted_by: Option<Arc<[Arc<str>]>>,
+    /// The sources of its samples, if they are not all sources of the run.
+    sources: Option<Arc<[Arc<str>]>>,
     resources: Vec<ReportedResource>,
     encoded: EncodedForms,
 }
 
-/// What is known of a batch.
+/// The content of a batch.
 #[derive(Debug)]
 enum Content {
-    /// What it carries.
     Live(Payload),
-    /// What a spool stored of it.
+    /// Read from a spool.
     Stored(Stored),
 }
 
-/// A batch that comes from a spool.
+/// A batch from a spool.
 #[derive(Debug)]
 struct Stored {
     encoding: EncodingId,
     bytes: Vec<u8>,
     kind: PayloadKind,
-    /// How many samples or events.
+    /// The number of samples or events.
     count: usize,
-    /// The payload, once somebody has asked for it.
+    /// The payload, decoded on first use.
     decoded: OnceLock<Result<Payload, DecodeError>>,
 }
 
 impl Batch {
-    /// A batch of samples whose `source` is `source` (unless their subject says otherwise), without signatures.
+    /// Creates an unsigned batch of samples. `source` is their `source` unless their subject has its own.
     pub fn new(samples: Vec<Sample>, source: Arc<str>) -> Self {
         Self::of(Content::Live(Payload::Samples(samples)), source)
     }
 
-    /// A batch of events.
+    /// Creates a batch of events.
     pub fn of_events(events: Vec<Event>, source: Arc<str>) -> Self {
         Self::of(Content::Live(Payload::Events(events)), source)
     }
 
-    /// A batch that was stored: `bytes` are what [`Batch::encoded`] gave with the encoding `encoding`, and `count`
-    /// says how many samples or events they stand for.
+    /// Creates a batch from a spool: `bytes` is the result of [`Batch::encoded`] with the encoding `encoding`, and `count` the
+    /// number of samples or events.
     pub fn stored(encoding: EncodingId, bytes: Vec<u8>, kind: PayloadKind, count: usize) -> Self {
         let stored = Stored {
             encoding,
@@ -86,66 +142,65 @@ impl Batch {
             signer: None,
             made_at: None,
             run: None,
-            wanted_by: None,
+            sources: None,
             resources: Vec::new(),
             encoded: EncodedForms::default(),
         }
     }
 
-    /// Signs the samples in every encoding. Only before the first one is asked for.
+    /// Signs the samples in every encoding. Must precede the first encoding.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Arc<Signer>>) -> Self {
         self.signer = signer;
         self
     }
 
-    /// Sets the time of [`Batch::made_at_or_latest`]. Only before the first encoding is asked for.
+    /// Sets the time of [`Batch::made_at_or_latest`]. Must precede the first encoding.
     #[must_use]
     pub fn made_at(mut self, time: Timestamp) -> Self {
         self.made_at = Some(time);
         self
     }
 
-    /// Sets the run that it comes from.
+    /// Sets its run.
     #[must_use]
     pub fn of_run(mut self, run: Arc<Run>) -> Self {
         self.run = Some(run);
         self
     }
 
-    /// Sets the sources that want its samples, where not all sources of its run do.
+    /// Sets the sources of its samples, if they are not all sources of the run.
     #[must_use]
     pub fn for_sources(mut self, sources: Arc<[Arc<str>]>) -> Self {
-        self.wanted_by = Some(sources);
+        self.sources = Some(sources);
         self
     }
 
-    /// Sets of which resources its samples are, in their order.
+    /// Sets the resources of its samples, in order.
     #[must_use]
     pub fn of_resources(mut self, resources: Vec<ReportedResource>) -> Self {
         self.resources = resources;
         self
     }
 
-    /// The samples or events for which `keep` is true, in a batch of their own that has everything else in common with this
-    /// one. `keep` has one value for each; what it has no value for is left out. A batch that comes from a spool gives an empty
-    /// one: what it carries is not known.
+    /// Returns a new batch with the samples or events for which `keep` is true; everything else is equal. Items without a flag
+    /// are left out. For a batch from a spool the result is empty, since its payload is unknown.
     #[must_use]
     pub fn filtered(&self, keep: &[bool]) -> Self {
-        fn kept<T: Clone>(all: &[T], keep: &[bool]) -> Vec<T> {
+        fn select<T: Clone>(all: &[T], keep: &[bool]) -> Vec<T> {
             let count = keep.iter().filter(|keep| **keep).count();
-            let mut kept = Vec::with_capacity(count);
-            kept.extend(
+            let mut selected = Vec::with_capacity(count);
+            selected.extend(
                 all.iter()
                     .zip(keep)
                     .filter(|(_, keep)| **keep)
                     .map(|(item, _)| item.clone()),
             );
-            kept
+            selected
         }
         let payload = match &self.content {
-            Content::Live(Payload::Samples(samples)) => Payload::Samples(kept(samples, keep)),
-            Content::Live(Payload::Events(events)) => Payload::Events(kept(events, keep)),
+            Content::Live(Payload::Samples(samples)) => Payload::Samples(select(samples, keep)),
+            Content::Live(Payload::Events(events)) => Payload::Events(select(events, keep)),
             Content::Stored(_) => Payload::Samples(Vec::new()),
         };
         let mut flags = keep.iter();
@@ -162,15 +217,15 @@ impl Batch {
             content: Content::Live(payload),
             source: self.source.clone(),
             signer: self.signer.clone(),
-            // The time of the latest sample would be another one.
+            // The time of the latest sample may change.
             made_at: Some(self.made_at_or_latest()),
             run: self.run.clone(),
-            wanted_by: self.wanted_by.clone(),
+            sources: self.sources.clone(),
             encoded: EncodedForms::default(),
         }
     }
 
-    /// How many samples or events it has, also where it comes from a spool.
+    /// The number of samples or events.
     pub fn len(&self) -> usize {
         match &self.content {
             Content::Live(payload) => payload.len(),
@@ -178,12 +233,12 @@ impl Batch {
         }
     }
 
-    /// Whether it has none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it carries samples or events.
+    /// The kind of its payload.
     pub fn kind(&self) -> PayloadKind {
         match &self.content {
             Content::Live(payload) => payload.kind(),
@@ -191,7 +246,7 @@ impl Batch {
         }
     }
 
-    /// The encoding of a batch that comes from a spool.
+    /// The encoding of a batch from a spool.
     pub fn stored_encoding(&self) -> Option<&EncodingId> {
         match &self.content {
             Content::Live(_) => None,
@@ -199,7 +254,7 @@ impl Batch {
         }
     }
 
-    /// The stored bytes of a batch that comes from a spool.
+    /// The stored bytes of a batch from a spool.
     pub fn stored_bytes(&self) -> Option<&[u8]> {
         match &self.content {
             Content::Live(_) => None,
@@ -207,7 +262,7 @@ impl Batch {
         }
     }
 
-    /// The samples, in the order in which they were reported; none where the batch has events or comes from a spool.
+    /// The samples, in the order in which they were reported; empty for events and for a batch from a spool.
     pub fn samples(&self) -> &[Sample] {
         match &self.content {
             Content::Live(Payload::Samples(samples)) => samples,
@@ -215,7 +270,7 @@ impl Batch {
         }
     }
 
-    /// The events; none where the batch has samples or comes from a spool.
+    /// The events; empty for samples and for a batch from a spool.
     pub fn events(&self) -> &[Event] {
         match &self.content {
             Content::Live(Payload::Events(events)) => events,
@@ -223,11 +278,11 @@ impl Batch {
         }
     }
 
-    /// What it carries. A batch that comes from a spool is decoded, once.
+    /// The payload. A batch from a spool is decoded on first use.
     ///
     /// # Errors
     ///
-    /// Where the batch comes from a spool: its bytes are of another encoding, or do not decode.
+    /// Fails for a batch from a spool whose bytes have another encoding or cannot be decoded.
     pub fn payload(&self, encoding: &dyn Encoding) -> Result<&Payload, DecodeError> {
         match &self.content {
             Content::Live(payload) => Ok(payload),
@@ -239,37 +294,36 @@ impl Batch {
         }
     }
 
-    /// The `source` of samples whose subject does not name one.
+    /// The `source` of samples whose subject has none.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The run that it comes from; none where it comes from a spool, or from no pollster.
+    /// The run of the batch; `None` for a batch from a spool or without a pollster.
     pub fn run(&self) -> Option<&Arc<Run>> {
         self.run.as_ref()
     }
 
-    /// The names of the sources that want its samples. None are known where the batch comes from a spool, or from no pollster.
+    /// The sources of its samples; empty for a batch from a spool or without a pollster.
     pub fn sources(&self) -> &[Arc<str>] {
-        match (&self.wanted_by, &self.run) {
+        match (&self.sources, &self.run) {
             (Some(sources), _) => sources,
             (None, Some(run)) => &run.sources,
             (None, None) => &[],
         }
     }
 
-    /// Of which resources its samples are, in their order: one entry for each report. It is known only where a publisher follows
-    /// runs.
+    /// The resources of its samples, in order: one entry for each report. Only set if a publisher follows runs.
     pub fn resources(&self) -> &[ReportedResource] {
         &self.resources
     }
 
-    /// What signs its samples.
+    /// The signer of its samples.
     pub fn signer(&self) -> Option<&Signer> {
         self.signer.as_deref()
     }
 
-    /// When it was made; without [`Batch::made_at`], the time of its latest sample or event.
+    /// Its creation time; without [`Batch::made_at`], the time of its latest sample or event.
     pub fn made_at_or_latest(&self) -> Timestamp {
         let latest = || match &self.content {
             Content::Live(Payload::Samples(samples)) => samples.iter().map(|sample| sample.timestamp).max(),
@@ -279,22 +333,27 @@ impl Batch {
         self.made_at.or_else(latest).unwrap_or(Timestamp::from_micros(0))
     }
 
-    /// The batch in an encoding; [`Batch::stored`] makes a batch of it again. It is encoded once.
+    /// Encodes the batch, once for each encoding. [`Batch::stored`] reverses it.
     ///
     /// # Errors
     ///
-    /// The batch comes from a spool and was stored in another encoding.
+    /// Fails for a batch from a spool with another encoding.
     pub fn encoded(&self, encoding: &dyn Encoding) -> Result<&[u8], WrongEncoding> {
         match &self.content {
-            Content::Live(_) => Ok(self.encoded.get_or_encode(encoding, || encoding.encode(self))),
+            Content::Live(_) => {
+                let (id, parameters) = (encoding.id(), encoding.parameters());
+                Ok(self
+                    .encoded
+                    .get_or_encode(&id, parameters, || encoding.encode(self)))
+            }
             Content::Stored(stored) => stored.bytes_of(encoding),
         }
     }
 
-    /// Whether [`Batch::encoded`] has the bytes already.
+    /// Whether [`Batch::encoded`] returns without encoding.
     pub fn is_encoded(&self, encoding: &dyn Encoding) -> bool {
         match &self.content {
-            Content::Live(_) => self.encoded.has(encoding),
+            Content::Live(_) => self.encoded.has(&encoding.id(), encoding.parameters()),
             Content::Stored(stored) => stored.encoding == encoding.id(),
         }
     }
@@ -302,13 +361,13 @@ impl Batch {
 
 impl Stored {
     fn bytes_of(&self, encoding: &dyn Encoding) -> Result<&[u8], WrongEncoding> {
-        let wanted = encoding.id();
-        if self.encoding == wanted {
+        let requested = encoding.id();
+        if self.encoding == requested {
             return Ok(&self.bytes);
         }
         Err(WrongEncoding {
             stored: self.encoding.clone(),
-            wanted,
+            requested,
         })
     }
 }
@@ -345,7 +404,7 @@ mod tests {
             self.decoded.fetch_add(1, Ordering::Relaxed);
             match bytes {
                 b"0" => Ok(Payload::Samples(Vec::new())),
-                _ => Err(DecodeError::Malformed("no number".to_owned())),
+                _ => Err(DecodeError::Malformed("not a number".to_owned())),
             }
         }
     }
@@ -359,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filtered_batch_keeps_everything_but_what_is_left_out() {
+    fn a_filtered_batch_keeps_its_other_properties() {
         let cycle = CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_micros(0), 0);
         let sources: Arc<[Arc<str>]> = ["one".into(), "two".into()].into();
         let run = Run::new(cycle, std::time::Duration::from_secs(10), "p").sources(sources);
@@ -386,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_is_applied_once_and_options_keep_encodings_apart() {
+    fn a_batch_is_encoded_once_for_each_encoding_and_its_parameters() {
         let (plain, other) = (
             Counting::default(),
             Counting {
@@ -405,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_batch_has_its_own_encoding_and_no_other() {
+    fn a_stored_batch_supports_only_its_own_encoding() {
         let encoding = Counting::default();
         let stored = Batch::stored(encoding.id(), b"0".to_vec(), PayloadKind::Samples, 7);
         assert_eq!((stored.len(), stored.encoded(&encoding).unwrap()), (7, &b"0"[..]));
@@ -413,7 +472,7 @@ mod tests {
         let error = stored.encoded(&JsonLines).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the batch is stored as counting/3, not as json-lines/1"
+            "the batch is stored as counting/3, but json-lines/1 was requested"
         );
         assert!(stored.payload(&encoding).unwrap().is_empty());
         assert!(stored.payload(&encoding).is_ok());
@@ -421,11 +480,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_do_not_decode_are_an_error_each_time() {
+    fn a_decoding_error_is_returned_each_time() {
         let encoding = Counting::default();
         let stored = Batch::stored(encoding.id(), b"?".to_vec(), PayloadKind::Samples, 7);
         let error = stored.payload(&encoding).unwrap_err();
-        assert_eq!(error.to_string(), "the bytes do not decode: no number");
+        assert_eq!(error.to_string(), "cannot decode the bytes: not a number");
         assert_eq!(stored.payload(&encoding).unwrap_err(), error);
         assert_eq!(
             Batch::stored(JsonLines::ID, Vec::new(), PayloadKind::Samples, 0)

@@ -1,4 +1,4 @@
-//! The identity of a cycle: which schedule, and which of its starts.
+//! The identity of a cycle: its schedule and its start.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use crate::Timestamp;
 
 /// The canonical text of a schedule, for example `every:300:0` or `cron:0 */5 * * * *:UTC`.
 ///
-/// Agents that read the same interval and offset, in whatever spelling, have the same id.
+/// Agents with the same interval and offset have the same id, however these are written in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScheduleId(Arc<str>);
 
 impl ScheduleId {
-    /// From the canonical text.
+    /// Creates an id from the canonical text.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
@@ -35,7 +35,7 @@ impl fmt::Display for ScheduleId {
 pub struct CycleId {
     /// The schedule.
     pub schedule: ScheduleId,
-    /// The nominal start in UTC: the edge itself, whatever the lateness or splay of this agent.
+    /// The nominal start in UTC, independent of the lateness or splay of this agent.
     pub start: Timestamp,
     /// `floor((start - offset) / interval)`, for display and for `synthetic.cycle`; for cron schedules
     /// the start in seconds. Not part of the identity of samples.
@@ -43,7 +43,7 @@ pub struct CycleId {
 }
 
 impl CycleId {
-    /// The cycle of this schedule, nominal start and number.
+    /// Creates the identity of a cycle.
     pub fn new(schedule: ScheduleId, start: Timestamp, number: i64) -> Self {
         Self {
             schedule,

@@ -1,12 +1,12 @@
-//! The encodings of one batch, each made once.
+//! The encoded forms of one batch.
 
 use std::sync::OnceLock;
 
-use crate::{Encoding, EncodingId};
+use crate::EncodingId;
 
-/// The bytes of a batch in each encoding that was asked for.
+/// The bytes of a batch in each encoding that was used.
 ///
-/// It is a list that only grows, so that references to its bytes stay valid without a lock: a batch has few encodings.
+/// A linked list that only grows, so that references to its bytes stay valid without a lock. A batch has few encodings.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedForms(OnceLock<Box<Encoded>>);
 
@@ -19,9 +19,13 @@ struct Encoded {
 }
 
 impl EncodedForms {
-    /// The bytes in `encoding`, made by `encode` if nobody has yet.
-    pub(crate) fn get_or_encode(&self, encoding: &dyn Encoding, encode: impl FnOnce() -> Vec<u8>) -> &[u8] {
-        let (id, parameters) = (encoding.id(), encoding.parameters());
+    /// Returns the bytes in an encoding; calls `encode` on first use.
+    pub(crate) fn get_or_encode(
+        &self,
+        id: &EncodingId,
+        parameters: &str,
+        encode: impl FnOnce() -> Vec<u8>,
+    ) -> &[u8] {
         let mut list = self;
         loop {
             let encoded = list.0.get_or_init(|| {
@@ -32,19 +36,18 @@ impl EncodedForms {
                     next: Self::default(),
                 })
             });
-            if encoded.is(&id, parameters) {
+            if encoded.is(id, parameters) {
                 return encoded.bytes.get_or_init(encode);
             }
             list = &encoded.next;
         }
     }
 
-    /// Whether the bytes in `encoding` are there.
-    pub(crate) fn has(&self, encoding: &dyn Encoding) -> bool {
-        let (id, parameters) = (encoding.id(), encoding.parameters());
+    /// Whether the batch was encoded in this encoding.
+    pub(crate) fn has(&self, id: &EncodingId, parameters: &str) -> bool {
         let mut list = self;
         while let Some(encoded) = list.0.get() {
-            if encoded.is(&id, parameters) {
+            if encoded.is(id, parameters) {
                 return encoded.bytes.get().is_some();
             }
             list = &encoded.next;

@@ -1,27 +1,27 @@
-//! Something that happened, with typed traits.
+//! Events with typed traits.
 
 use std::sync::Arc;
 
 use crate::{MessageId, Timestamp, Value};
 
-/// An event: what a service said that happened, and the traits that were taken from it.
+/// An event: a notification of a service, with the traits extracted from it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// Published as `message_id`: the id of the notification that the event comes from.
+    /// Published as `message_id`: the id of the notification.
     pub id: MessageId,
     /// Published as `event_type`, for example `compute.instance.create.end`.
     pub event_type: Arc<str>,
-    /// Published as `generated`: when it happened, in UTC.
+    /// Published as `generated`: the time of the event in UTC.
     pub generated: Timestamp,
     /// Its traits, in the order of their definitions.
     pub traits: Vec<Trait>,
-    /// Published as `raw`: the notification itself, or an empty mapping where it is not kept.
+    /// Published as `raw`: the notification, or an empty mapping if it was not requested.
     pub raw: Value,
 }
 
 impl Event {
-    /// An event without traits, and without the notification itself.
+    /// Creates an event without traits and without the notification.
     pub fn new(id: MessageId, event_type: impl Into<Arc<str>>, generated: Timestamp) -> Self {
         Self {
             id,
@@ -42,7 +42,7 @@ impl Event {
         self
     }
 
-    /// Keeps the notification itself.
+    /// Sets the notification.
     #[must_use]
     pub fn raw(mut self, raw: Value) -> Self {
         self.raw = raw;
@@ -74,7 +74,7 @@ pub enum TraitValue {
 }
 
 impl TraitValue {
-    /// The number that ceilometer's messages have for the type.
+    /// The type code in ceilometer's messages.
     pub fn code(&self) -> u8 {
         match self {
             Self::Text(_) => 1,

@@ -1,9 +1,9 @@
-//! Message ids that any agent computes alike, so that a sample delivered twice can be told by its id.
+//! Message ids that every agent computes equally, so that duplicate deliveries of a sample have the same id.
 //!
 //! An id is a UUID of version 8 from SHA-256 over length-prefixed fields (`docs/compatibility.md`):
-//! host (empty unless the group is a host's own), schedule, start, pollster, resource key, meter, resource id, n.
-//! The fields stand in the order in which they change, so that the hash of the first ones is computed
-//! once a run and once a resource.
+//! host (empty unless the group belongs to a host), schedule, start, pollster, resource key, meter, resource id, n.
+//! The fields are ordered by how often they change, so that the hash of the first ones is computed
+//! once per run and once per resource.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use uuid::Uuid;
 
 use crate::CycleId;
 
-/// The id of a sample or event, published as `message_id`: a UUID that the agent computes, or the text that came with a
-/// message from another program.
+/// The id of a sample or event, published as `message_id`: a UUID that the agent computes, or the text from a message of another
+/// program.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(Repr);
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Repr {
     Uuid(Uuid),
-    /// Never the text of a UUID as this program writes it: then the two would be different ids.
+    /// Never the canonical text of a UUID, so that equal ids compare equal.
     Text(Arc<str>),
 }
 
 impl MessageId {
-    /// The id that a sample or event had when it came from another program, as it is.
+    /// Creates the id from a message of another program, unchanged.
     pub fn upstream(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         match Uuid::try_parse(&text) {
@@ -35,7 +35,7 @@ impl MessageId {
         }
     }
 
-    /// The UUID, unless the id came from another program and is none.
+    /// The UUID; `None` if another program used a different form.
     pub fn as_uuid(&self) -> Option<Uuid> {
         match &self.0 {
             Repr::Uuid(uuid) => Some(*uuid),
@@ -48,7 +48,7 @@ impl MessageId {
         Self(Repr::Uuid(uuid))
     }
 
-    /// The id's text. `buffer` holds it where it is a UUID.
+    /// The text of the id. `buffer` holds the text of a UUID.
     pub fn encode<'a>(&'a self, buffer: &'a mut [u8; 36]) -> &'a str {
         match &self.0 {
             Repr::Uuid(uuid) => uuid.hyphenated().encode_lower(buffer),
@@ -69,12 +69,12 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// Makes the ids of one pollster run.
+/// Computes the ids of one pollster run.
 #[derive(Clone)]
 pub struct RunIds(Sha256);
 
 impl RunIds {
-    /// `host` is `agent.host` for a host's own group, and empty for groups that agents share.
+    /// `host` is `agent.host` for a group of the host, and empty for shared groups.
     pub fn new(host: &str, cycle: &CycleId, pollster: &str) -> Self {
         let mut hash = Sha256::new();
         field(&mut hash, host.as_bytes());
@@ -92,12 +92,12 @@ impl RunIds {
     }
 }
 
-/// Makes the ids of one resource's samples in one pollster run.
+/// Computes the ids of one resource's samples in one pollster run.
 #[derive(Clone)]
 pub struct ResourceIds(Sha256);
 
 impl ResourceIds {
-    /// The id of the `n`th sample (from 0) with this meter and resource id among those of the resource.
+    /// The id of the `n`th sample (from 0) of the resource with this meter and resource id.
     pub fn sample(&self, meter: &str, resource_id: &str, n: u32) -> MessageId {
         let mut hash = self.0.clone();
         field(&mut hash, meter.as_bytes());
@@ -110,9 +110,9 @@ impl ResourceIds {
     }
 }
 
-/// Adds a field with its length in front, so that no two different lists of fields read alike.
+/// Adds a length-prefixed field, so that different lists of fields have different hashes.
 fn field(hash: &mut Sha256, bytes: &[u8]) {
-    // A field of 4 GiB cannot be: keys, names and ids are bounded where they are read.
+    // Keys, names and ids are limited when they are read, far below 4 GiB.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     hash.update(length.to_be_bytes());
     hash.update(bytes);
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn ids_are_fixed_for_all_versions() {
-        // Computed apart with Python's hashlib over the same fields.
+        // Computed with Python's hashlib over the same fields.
         let id = RunIds::new("node1", &cycle(), "cpu")
             .resource("vm-1")
             .sample("cpu", "vm-1", 0);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_from_elsewhere_stays_as_it_is() {
+    fn an_id_of_another_program_is_unchanged() {
         for text in [
             "8d31955e-fd40-87d7-be8d-ca7f46f4c246",
             "8D31955E-FD40-87D7-BE8D-CA7F46F4C246",
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_do_not_run_into_each_other() {
+    fn fields_have_unambiguous_borders() {
         let run = RunIds::new("", &cycle(), "p");
         assert_ne!(
             run.resource("ab").sample("c", "d", 0),

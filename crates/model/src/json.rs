@@ -1,28 +1,28 @@
-//! JSON in the two spellings in which messages are written: for lines, and inside a string of another JSON.
+//! JSON in the two spellings of messages: for lines, and inside a string of other JSON.
 
 use crate::python;
 use crate::{Map, Value, Volume};
 
-/// How JSON is spelled. All spellings say the same; numbers are Python's, and those that JSON does not know are null.
+/// A spelling of JSON. Numbers are formatted like in Python; numbers without a JSON form are null.
 pub(crate) trait Spelling {
-    /// What stands around text.
+    /// The quote around text.
     const QUOTE: &'static [u8];
-    /// What stands between items.
+    /// The separator of items.
     const COMMA: &'static [u8];
-    /// What stands between a key and its value.
+    /// The separator of a key and its value.
     const COLON: &'static [u8];
     /// The fixed parts of a metering message.
     const PARTS: Parts;
 
-    /// Of eight bytes in little-endian order, the highest bit of the first one that text cannot have as it is
-    /// (higher bits may be set for any), or nothing.
+    /// Marks the first of eight bytes (in little-endian order) that needs an escape, by its highest bit. Higher bits may be set
+    /// for any byte. Returns 0 if no byte needs an escape.
     fn specials(word: u64) -> u64;
 
-    /// Appends the escape of a character that has a special byte.
+    /// Appends the escape of a character.
     fn escape(out: &mut Vec<u8>, char: char);
 }
 
-/// What stands between the values of a metering message, from its opening brace to its closing one.
+/// The text between the values of a metering message, from its opening brace to its closing one.
 ///
 /// Keys and their order are those of ceilometer's metering messages (`docs/compatibility.md`).
 pub(crate) struct Parts {
@@ -68,7 +68,7 @@ macro_rules! parts {
     };
 }
 
-/// JSON without blanks; text as it is.
+/// JSON without spaces and without ASCII escapes.
 pub(crate) struct Compact;
 
 impl Spelling for Compact {
@@ -90,8 +90,8 @@ impl Spelling for Compact {
     }
 }
 
-/// JSON as Python's `json.dumps` writes it (a blank after commas and colons, ASCII only), once more escaped as
-/// the content of a string in such JSON. There only quotes and backslashes are left to escape.
+/// JSON as Python's `json.dumps` writes it (a space after commas and colons, ASCII only), escaped again as the content of a
+/// string in such JSON. Only quotes and backslashes need the second escape.
 pub(crate) struct Nested;
 
 impl Spelling for Nested {
@@ -113,7 +113,7 @@ impl Spelling for Nested {
     }
 }
 
-/// Appends the escape of a character that is no quote and no backslash.
+/// Appends the escape of a character other than a quote or backslash.
 fn control_or_unicode(out: &mut Vec<u8>, backslash: &[u8], char: char) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let short = match char {
@@ -141,18 +141,18 @@ const ONES: u64 = u64::from_le_bytes([1; 8]);
 /// The highest bit of each byte.
 const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// Marks the bytes below a blank. As in `equal`, a borrow may mark bytes above the first one, never below it.
+/// Marks the bytes below a space. As in `equal`, a borrow may mark bytes above the first one, never below it.
 fn controls(word: u64) -> u64 {
     word.wrapping_sub(ONES * 0x20) & !word & HIGHS
 }
 
-/// Marks the bytes that are `byte`.
+/// Marks the bytes equal to `byte`.
 fn equal(word: u64, byte: u8) -> u64 {
     let different = word ^ (ONES * u64::from(byte));
     different.wrapping_sub(ONES) & !different & HIGHS
 }
 
-/// How many bytes in front can be copied as they are. Eight at a time: texts are what most of a message consists of.
+/// Returns the number of leading bytes without an escape. It checks eight at a time, since messages are mostly text.
 fn plain<S: Spelling>(bytes: &[u8]) -> usize {
     const WIDTH: usize = 8;
     let first = |mask: u64| mask.trailing_zeros() as usize / 8;
@@ -166,7 +166,7 @@ fn plain<S: Spelling>(bytes: &[u8]) -> usize {
     if rest.is_empty() {
         return bytes.len();
     }
-    // The last eight again, of which some were looked at already; of fewer, with blanks behind them.
+    // The last eight bytes overlap those already checked; fewer bytes are padded with spaces.
     let mut padded = [b' '; WIDTH];
     let (start, last) = match bytes.last_chunk::<WIDTH>() {
         Some(last) => (bytes.len() - WIDTH, last),
@@ -187,7 +187,7 @@ fn plain<S: Spelling>(bytes: &[u8]) -> usize {
 pub(crate) fn bare<S: Spelling>(out: &mut Vec<u8>, text: &str) {
     let mut rest = text;
     loop {
-        // A special byte is ASCII or the first one of a character: the split is at a character's border.
+        // A special byte is ASCII or starts a character, so that the split is at the border of a character.
         let Some((copied, from)) = rest.split_at_checked(plain::<S>(rest.as_bytes())) else {
             return;
         };
@@ -216,7 +216,7 @@ pub(crate) fn optional<S: Spelling>(out: &mut Vec<u8>, value: Option<&str>) {
     }
 }
 
-/// Appends a floating-point number, or null for those that JSON does not know.
+/// Appends a floating-point number, or null for those without a JSON form.
 pub(crate) fn float(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         python::float(out, value);
@@ -234,7 +234,7 @@ pub(crate) fn volume(out: &mut Vec<u8>, volume: Volume) {
     }
 }
 
-/// Appends a mapping, its keys in their order.
+/// Appends a mapping in the order of its keys.
 pub(crate) fn map<S: Spelling>(out: &mut Vec<u8>, map: &Map) {
     out.push(b'{');
     for (index, (key, item)) in map.iter().enumerate() {
@@ -305,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn nested_json_is_that_of_python_twice() {
-        // json.dumps({"m": json.dumps(...)}) of Python 3.11, without what stands around the inner text.
+    fn nested_json_equals_that_of_python_nested_twice() {
+        // json.dumps({"m": json.dumps(...)}) of Python 3.11, without the text around the inner string.
         insta::assert_snapshot!(
             written::<Nested>(&odd()),
             @r#"{\"\\u010d \\u65e5 \\ud83d\\ude00\": \"q\\\" b\\\\ s/ \\b\\t\\n\\f\\r \\u0001 \\u007f \\u2028\", \"n\": [null, true, 1, 1.0, 1e+22, 18446744073709551615], \"e\": {}, \"l\": []}"#
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_cannot_be_copied_are_found_wherever_they_stand() {
+    fn special_bytes_are_found_at_every_position() {
         for length in 0..20 {
             for place in 0..length {
                 for byte in 0..=255u8 {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_does_not_know_are_null() {
+    fn numbers_without_a_json_form_are_null() {
         let value = Value::List(vec![f64::NAN.into(), f64::INFINITY.into()]);
         assert_eq!(written::<Compact>(&value), "[null,null]");
     }

@@ -1,12 +1,12 @@
-//! JSON lines: each sample or event as one JSON object in ceilometer's message form.
+//! JSON lines: one JSON object in ceilometer's message form for each sample or event.
 
 use crate::json::{self, Compact};
 use crate::message::MessageWriter;
 use crate::{Batch, Encoding, EncodingId, Event, PayloadKind, TraitValue};
 
-/// One JSON object a line, in ceilometer's message form of samples and events; each line ends with a line break.
+/// One JSON object per line, in ceilometer's message form of samples and events; each line ends with a line break.
 ///
-/// Events read `{"message_id", "event_type", "generated", "traits": [[name, type code, value]], "raw"}`.
+/// Events have the form `{"message_id", "event_type", "generated", "traits": [[name, type code, value]], "raw"}`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JsonLines;
 
@@ -20,7 +20,7 @@ impl Encoding for JsonLines {
         Self::ID
     }
 
-    fn takes(&self, kind: PayloadKind) -> bool {
+    fn supports(&self, kind: PayloadKind) -> bool {
         matches!(kind, PayloadKind::Samples | PayloadKind::Events)
     }
 
@@ -75,7 +75,7 @@ mod tests {
     use crate::{MessageId, Timestamp, Value};
 
     #[test]
-    fn an_event_reads_as_ceilometer_writes_it() {
+    fn an_event_has_the_form_of_ceilometer() {
         let event = Event::new(
             MessageId::upstream("a\"b"),
             "compute.instance.create.end",

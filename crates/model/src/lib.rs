@@ -1,8 +1,8 @@
-//! What is measured: resources, meters, samples, batches and the message form; no I/O.
+//! Resources, meters, samples, batches and the message form. Performs no I/O.
 //!
-//! The words are those of `ARCHITECTURE.md`. A [`Resource`] is a thing that can be measured, a
-//! [`Meter`] a named quantity, a [`Sample`] one value of one meter at one time. A [`Subject`] is what
-//! samples of one resource share, and a [`Batch`] what travels to publishers, in an [`Encoding`] of theirs.
+//! `ARCHITECTURE.md` defines the terms. A [`Resource`] can be measured, a [`Meter`] is a named quantity, a [`Sample`] one value
+//! of one meter at one time. A [`Subject`] holds the properties that samples of one resource share. A [`Batch`] is sent to
+//! publishers in their [`Encoding`].
 
 mod batch;
 mod cycle;
@@ -28,14 +28,13 @@ mod timestamp;
 mod value;
 mod volume;
 
-pub use batch::Batch;
+pub use batch::{Batch, Encoding};
 pub use cycle::{CycleId, ScheduleId};
-pub use encoding::{DecodeError, Encoding, EncodingId, WrongEncoding};
+pub use encoding::{DecodeError, EncodingId, WrongEncoding};
 pub use event::{Event, Trait, TraitValue};
 pub use histogram::Histogram;
 pub use identity::{MessageId, ResourceIds, RunIds};
 pub use json_lines::JsonLines;
-pub use message::write_json_line;
 pub use meter::{Meter, MeterDef, MeterKind};
 pub use notification::OsloNotification;
 pub use partition::PartitionMode;

@@ -1,51 +1,50 @@
 //! Ceilometer's message form of a sample, as JSON.
 //!
-//! All keys are always there, nulls included. `message_signature` is empty without a secret, as ceilometer
-//! sends it.
+//! Every message has all keys, some with null. Without a secret `message_signature` is empty, as in ceilometer.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::json::{self, Compact, Spelling};
+use crate::json::{self, Spelling};
 use crate::signature::{Content, NonFinite};
 use crate::{Sample, Signer, Subject, Timestamp};
 
-/// How many subjects a writer remembers. A pollster reports the samples of a resource together, or by turns
-/// those of its disks; a subject that was forgotten costs being encoded again.
-const REMEMBERED: usize = 16;
+/// The limit on cached subjects. A pollster reports the samples of a resource together, or alternates between those of its disks.
+/// A subject that was evicted is encoded again.
+const MAX_SUBJECTS: usize = 16;
 
-/// About what an instance takes in the content of a signature; more makes the buffer grow.
+/// The initial size of the buffer for the content of a signature, enough for a typical instance.
 const CONTENT_BYTES: usize = 2048;
 
-/// Writes samples as JSON objects, and what samples of one subject share only once.
+/// Writes samples as JSON objects, and encodes each subject once.
 ///
-/// What depends on the subject alone (its ids, its metadata) is encoded when the subject is first seen, and copied
-/// from then on: for the message out of the output buffer, for the signature out of a buffer of its own.
+/// The parts that depend only on the subject (its ids and metadata) are encoded at its first sample and copied for later ones:
+/// for the message from the output buffer, for the signature from a separate buffer.
 pub(crate) struct MessageWriter<'a, S> {
     source: &'a str,
     signer: Option<&'a Signer>,
-    /// At most [`REMEMBERED`], the one written last at the end.
+    /// At most [`MAX_SUBJECTS`], the most recent one at the end.
     subjects: VecDeque<Written<'a>>,
-    /// The time written last: samples of a run have the same.
+    /// The last time, which the samples of a run share.
     time: Time,
-    /// For the part of a signature's content that comes before that of the subject.
+    /// A buffer for the part of a signature's content before that of the subject.
     head: Vec<u8>,
     spelling: PhantomData<S>,
 }
 
-/// A subject, and where its parts stand.
+/// A subject with the positions of its encoded parts.
 struct Written<'a> {
     subject: &'a Subject,
-    /// In the output buffer, from the message's user id to where its time goes.
+    /// In the output buffer, from the user id up to the time.
     owner: Range<usize>,
-    /// In the output buffer, from after the time to where the message id goes.
+    /// In the output buffer, from after the time up to the message id.
     metadata: Range<usize>,
-    /// Its part of a signature's content.
+    /// The subject's part of a signature's content.
     content: SubjectContent,
 }
 
-/// A time, and how it is written.
+/// A time with its encoded forms.
 #[derive(Default)]
 struct Time {
     value: Option<Timestamp>,
@@ -55,7 +54,7 @@ struct Time {
     content: String,
 }
 
-/// What a subject adds to the content of a signature; empty where nothing is signed.
+/// The subject's part of a signature's content; empty without a signer.
 #[derive(Default)]
 struct SubjectContent {
     /// From the project id to the metadata.
@@ -65,7 +64,7 @@ struct SubjectContent {
 }
 
 impl<'a, S: Spelling> MessageWriter<'a, S> {
-    /// A writer for samples whose `source` is `source`, into one output buffer.
+    /// Creates a writer for one output buffer. `source` is the default `source` of samples.
     pub(crate) fn new(source: &'a str, signer: Option<&'a Signer>) -> Self {
         Self {
             source,
@@ -77,7 +76,7 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
         }
     }
 
-    /// Appends `samples` to `out`, with `between` between them. Only once for a writer and its buffer.
+    /// Appends `samples` to `out`, separated by `between`. May be called once for a writer and its buffer.
     pub(crate) fn write_all(&mut self, samples: &'a [Sample], between: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         for (index, sample) in samples.iter().enumerate() {
@@ -86,15 +85,15 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
             }
             self.write(sample, out);
             if index == 0 {
-                // The first one has everything that is shared, and the others will be about as long.
+                // The first sample contains everything that is shared; the others have about the same length.
                 let first = out.len() - start + between.len();
                 out.reserve(first.saturating_mul(samples.len()));
             }
         }
     }
 
-    /// Appends `sample` to `out`, without a line break. `out` must be the buffer of the calls before, with what
-    /// they wrote: it is copied from there.
+    /// Appends `sample` to `out` without a line break. `out` must be the buffer of the earlier calls with their output, which is
+    /// copied from.
     pub(crate) fn write(&mut self, sample: &'a Sample, out: &mut Vec<u8>) {
         let parts = const { S::PARTS };
         let subject = &*sample.subject;
@@ -136,8 +135,8 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
                 out.extend_from_slice(parts.id.as_bytes());
                 let metadata = start..out.len();
                 let mut content = SubjectContent::default();
-                if self.subjects.len() == REMEMBERED {
-                    // Its buffers have about the right size.
+                if self.subjects.len() == MAX_SUBJECTS {
+                    // Reuses the buffers of the evicted subject.
                     content = self
                         .subjects
                         .pop_front()
@@ -160,7 +159,7 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
         let id = sample.id.encode(&mut id);
         match sample.id.as_uuid() {
             Some(_) => out.extend_from_slice(id.as_bytes()),
-            // An id from another program may have any characters.
+            // An id of another program may contain any characters.
             None => json::bare::<S>(out, id),
         }
         let id = id.as_bytes();
@@ -194,13 +193,7 @@ impl<'a, S: Spelling> MessageWriter<'a, S> {
     }
 }
 
-/// Appends one sample without a signature, and a line break, to `out`.
-pub fn write_json_line(sample: &Sample, source: &str, out: &mut Vec<u8>) {
-    MessageWriter::<Compact>::new(source, None).write(sample, out);
-    out.push(b'\n');
-}
-
-/// From the user id to where the time goes.
+/// Writes the part from the user id up to the time.
 fn write_owner<S: Spelling>(subject: &Subject, out: &mut Vec<u8>) {
     let parts = const { S::PARTS };
     for (key, value) in [
@@ -216,8 +209,8 @@ fn write_owner<S: Spelling>(subject: &Subject, out: &mut Vec<u8>) {
     out.extend_from_slice(parts.timestamp.as_bytes());
 }
 
-/// The number that stands there in the output, as it is signed. Null is `None`, also for a number that JSON does not
-/// know: a signature is checked against what arrived.
+/// Returns a number of the output in its signed form. Null becomes `None`, even for a number without a JSON form: consumers check
+/// the signature of the message that they receive.
 fn signed_number(out: &[u8], range: Range<usize>) -> &[u8] {
     match out.get(range) {
         None | Some(b"null") => b"None",
@@ -225,7 +218,7 @@ fn signed_number(out: &[u8], range: Range<usize>) -> &[u8] {
     }
 }
 
-/// The content of a signature up to where the subject's begins.
+/// Writes the content of a signature up to the part of the subject.
 fn write_head(head: &mut Vec<u8>, sample: &Sample, volume: &[u8], id: &[u8], monotonic_time: &[u8]) {
     head.clear();
     for part in [
@@ -277,6 +270,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::json::Compact;
     use crate::{CycleId, Meter, MeterDef, RunIds, ScheduleId, Volume};
 
     fn sample(subject: &Arc<Subject>, volume: Volume) -> Sample {
@@ -303,12 +297,13 @@ mod tests {
             .metadata("display_name", "vm č \"x\"")
             .shared();
         let mut out = Vec::new();
-        write_json_line(&sample(&subject, Volume::Float(37.0)), "openstack", &mut out);
+        MessageWriter::<Compact>::new("openstack", None)
+            .write(&sample(&subject, Volume::Float(37.0)), &mut out);
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"{"source":"openstack","counter_name":"memory.usage","counter_type":"gauge","counter_unit":"MiB","counter_volume":37.0,"user_id":null,"user_name":null,"project_id":"p1","project_name":null,"resource_id":"r1","timestamp":"2026-01-02T03:04:05.678901","resource_metadata":{"display_name":"vm č \"x\""},"message_id":"7bb794e0-e559-8a2a-bab4-5f417d10f09b","monotonic_time":null,"message_signature":""}"#);
     }
 
     #[test]
-    fn samples_of_one_subject_are_written_alike() {
+    fn samples_of_a_cached_subject_are_written_equally() {
         let signer = Signer::new("secret");
         let first = Subject::new("r1").user("u").metadata("a", 1u64).shared();
         let second = Subject::new("r2").source("hardware").shared();
@@ -318,7 +313,7 @@ mod tests {
             sample(&second, Volume::Int(3)),
             sample(&first, Volume::Int(4)),
         ];
-        // More subjects than are remembered, then the first again, at another time.
+        // More subjects than the cache holds, then the first one again with another time.
         for number in 0..40i64 {
             let subject = Subject::new(format!("s{number}")).metadata("n", number).shared();
             samples.push(sample(&subject, Volume::Int(number)));

@@ -1,21 +1,21 @@
-//! A named quantity with a type and a unit.
+//! Named quantities with a type and a unit.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// How the values of a meter relate to each other over time.
+/// The relation of a meter's values over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MeterKind {
     /// The value at an instant.
     Gauge,
-    /// The change since the sample before.
+    /// The change since the previous sample.
     Delta,
-    /// A counter that only grows, until what is counted starts anew.
+    /// A counter that only grows until it is reset.
     Cumulative,
 }
 
 impl MeterKind {
-    /// The word that ceilometer's messages use: `gauge`, `delta`, `cumulative`.
+    /// The name in ceilometer's messages: `gauge`, `delta`, `cumulative`.
     pub fn as_str(self) -> &'static str {
         match self {
             MeterKind::Gauge => "gauge",
@@ -43,7 +43,7 @@ impl fmt::Display for MeterKind {
 pub struct MeterDef {
     /// The name that `meters:` matches.
     pub name: &'static str,
-    /// The name under which samples are published, where it is another one
+    /// The name under which samples are published, if it differs
     /// (ceilometer's `radosgw.usage` publishes `radosgw.api.request`).
     pub published_name: Option<&'static str>,
     /// Further names that `meters:` matches.
@@ -57,7 +57,7 @@ pub struct MeterDef {
 }
 
 impl MeterDef {
-    /// A meter of this type.
+    /// Creates a meter of this type.
     pub const fn new(
         kind: MeterKind,
         name: &'static str,
@@ -74,29 +74,29 @@ impl MeterDef {
         }
     }
 
-    /// A meter of type gauge.
+    /// Creates a meter of type gauge.
     pub const fn gauge(name: &'static str, unit: &'static str, description: &'static str) -> Self {
         Self::new(MeterKind::Gauge, name, unit, description)
     }
 
-    /// A meter of type delta.
+    /// Creates a meter of type delta.
     pub const fn delta(name: &'static str, unit: &'static str, description: &'static str) -> Self {
         Self::new(MeterKind::Delta, name, unit, description)
     }
 
-    /// A meter of type cumulative.
+    /// Creates a meter of type cumulative.
     pub const fn cumulative(name: &'static str, unit: &'static str, description: &'static str) -> Self {
         Self::new(MeterKind::Cumulative, name, unit, description)
     }
 
-    /// Publishes samples under another name than the one that `meters:` matches.
+    /// Sets the name under which samples are published.
     #[must_use]
     pub const fn published_as(mut self, name: &'static str) -> Self {
         self.published_name = Some(name);
         self
     }
 
-    /// Lets `meters:` match these names too.
+    /// Adds further names that `meters:` matches.
     #[must_use]
     pub const fn with_aliases(mut self, names: &'static [&'static str]) -> Self {
         self.aliases = names;
@@ -104,11 +104,11 @@ impl MeterDef {
     }
 }
 
-/// A meter as samples refer to it; of a static table, or of a definition that was read from a file.
+/// A meter of samples, from a static table or from a definition in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Meter {
-    /// The name that `meters:` matches, and part of the identity of samples.
+    /// The name that `meters:` matches; part of the identity of samples.
     pub name: Cow<'static, str>,
     /// The name under which samples are published (`counter_name`).
     pub published_name: Cow<'static, str>,
@@ -118,12 +118,12 @@ pub struct Meter {
     pub kind: MeterKind,
     /// The unit of its values (`counter_unit`).
     pub unit: Cow<'static, str>,
-    /// One sentence for people.
+    /// A description of one sentence.
     pub description: Cow<'static, str>,
 }
 
 impl Meter {
-    /// A meter that is published under its own name.
+    /// Creates a meter that is published under its name.
     pub fn new(
         kind: MeterKind,
         name: impl Into<Cow<'static, str>>,
@@ -141,14 +141,14 @@ impl Meter {
         }
     }
 
-    /// Publishes samples under another name than the one that `meters:` matches.
+    /// Sets the name under which samples are published.
     #[must_use]
     pub fn published_as(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.published_name = name.into();
         self
     }
 
-    /// Lets `meters:` match these names too.
+    /// Adds further names that `meters:` matches.
     #[must_use]
     pub fn with_aliases<T: Into<Cow<'static, str>>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.aliases = names.into_iter().map(Into::into).collect();

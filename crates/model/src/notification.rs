@@ -1,4 +1,4 @@
-//! The notification in which ceilometer's polling agent sends samples: the body of an oslo.messaging 2.0 message.
+//! The notification that ceilometer's polling agent sends: the body of an oslo.messaging 2.0 message with samples.
 
 use std::borrow::Cow;
 
@@ -8,17 +8,17 @@ use crate::json::Nested;
 use crate::message::MessageWriter;
 use crate::{Batch, Encoding, EncodingId, Sample, Signer, Timestamp};
 
-/// What stands behind `_unique_id`.
+/// The text after `_unique_id`.
 const END: &[u8] = br#"\"}"}"#;
 
-/// The hex digits of `_unique_id`.
+/// The number of hex digits of `_unique_id`.
 const UNIQUE_ID_DIGITS: usize = 32;
 
-/// The samples as one notification of ceilometer's polling agent: the body of an oslo.messaging 2.0 message, content
-/// type `application/json`, content encoding `utf-8`, ASCII only.
+/// Encodes samples as one notification of ceilometer's polling agent: the body of an oslo.messaging 2.0 message, content type
+/// `application/json`, content encoding `utf-8`, ASCII only.
 ///
-/// Its `message_id` and `_unique_id` are random, made once for the batch: a consumer can tell the second arrival of a
-/// notification that was sent twice.
+/// Its `message_id` and `_unique_id` are random and created once per batch: a consumer can detect a duplicate of a notification
+/// that was sent twice.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsloNotification;
 
@@ -26,12 +26,12 @@ impl OsloNotification {
     /// Its name and version.
     pub const ID: EncodingId = EncodingId::new("oslo-notification", 1);
 
-    /// The notification for one of several topics, counted from 0: the same but for its `_unique_id`, as
-    /// oslo.messaging sends it, so that a consumer of several topics takes all. The first is `body` itself.
+    /// Returns the notification for one of several topics, counted from 0. Only its `_unique_id` differs, like in oslo.messaging,
+    /// so that a consumer of several topics accepts all of them. The first one is `body` itself.
     pub fn for_topic(body: &[u8], topic: usize) -> Cow<'_, [u8]> {
         match unique_id(body) {
             Some(first) if topic > 0 => {
-                // The last bits are random, and neither version nor variant.
+                // The last bits are random; version and variant are elsewhere.
                 let unique_id = Uuid::from_u128(first.as_u128() ^ topic as u128);
                 Cow::Owned(with_unique_id(body, unique_id))
             }
@@ -55,20 +55,20 @@ impl Encoding for OsloNotification {
     }
 }
 
-/// What tells one notification from another.
+/// The identity of a notification.
 #[derive(Debug, Clone, Copy)]
 struct Envelope {
-    /// The same for all topics.
+    /// Equal for all topics.
     message_id: Uuid,
-    /// Consumers drop a notification whose `_unique_id` they have just had.
+    /// Consumers drop a notification with a recent `_unique_id`.
     unique_id: Uuid,
-    /// When it was made.
+    /// Its creation time.
     timestamp: Timestamp,
 }
 
-/// The body of a notification: JSON whose `oslo.message` is JSON as text, both as Python's `json.dumps` writes them.
+/// Returns the body of a notification: JSON with an `oslo.message` of JSON as text, both formatted like by Python's `json.dumps`.
 fn body(samples: &[Sample], source: &str, signer: Option<&Signer>, envelope: Envelope) -> Vec<u8> {
-    // About what stands around the samples.
+    // The approximate size of the text around the samples.
     const FRAME_BYTES: usize = 512;
     let mut out = Vec::with_capacity(FRAME_BYTES);
     out.extend_from_slice(br#"{"oslo.version": "2.0", "oslo.message": "{\"message_id\": \""#);
@@ -86,7 +86,7 @@ fn body(samples: &[Sample], source: &str, signer: Option<&Signer>, envelope: Env
     let mut writer = MessageWriter::<Nested>::new(source, signer);
     writer.write_all(samples, b", ", &mut out);
     out.extend_from_slice(br#"]}, \"timestamp\": \""#);
-    // Oslo's times have a blank where ceilometer's have a T.
+    // Times of oslo.messaging have a space where those of ceilometer have a T.
     let time = envelope.timestamp.to_string().replace('T', " ");
     out.extend_from_slice(time.as_bytes());
     out.extend_from_slice(br#"\", \"_unique_id\": \""#);
@@ -95,13 +95,13 @@ fn body(samples: &[Sample], source: &str, signer: Option<&Signer>, envelope: Env
     out
 }
 
-/// The `_unique_id` of a body.
+/// Returns the `_unique_id` of a body.
 fn unique_id(body: &[u8]) -> Option<Uuid> {
     let digits = body.strip_suffix(END)?.last_chunk::<UNIQUE_ID_DIGITS>()?;
     Uuid::try_parse_ascii(digits).ok()
 }
 
-/// The same body with another `_unique_id`.
+/// Returns the body with another `_unique_id`.
 fn with_unique_id(body: &[u8], unique_id: Uuid) -> Vec<u8> {
     let before = body.len().saturating_sub(UNIQUE_ID_DIGITS + END.len());
     let mut out = Vec::with_capacity(body.len());
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::{JsonLines, MessageId, Meter, MeterDef, PayloadKind, Subject, Volume};
 
-    /// The body of a notification as ceilometer's polling agent sent it, with the secret `s3cr3t`.
+    /// The body of a notification that ceilometer's polling agent sent with the secret `s3cr3t`.
     const CAPTURED: &str = r#"{"oslo.version": "2.0", "oslo.message": "{\"message_id\": \"f601a7c2-66ff-48d6-839d-d3340c9de0c5\", \"publisher_id\": \"ceilometer.polling\", \"event_type\": \"telemetry.polling\", \"priority\": \"SAMPLE\", \"payload\": {\"samples\": [{\"source\": \"openstack\", \"counter_name\": \"cpu\", \"counter_type\": \"cumulative\", \"counter_unit\": \"ns\", \"counter_volume\": 123456789, \"user_id\": \"u1\", \"user_name\": null, \"project_id\": \"p1\", \"project_name\": null, \"resource_id\": \"9c2b6b1e-2b0e-4f0f-9d6c-0123456789ab\", \"timestamp\": \"2026-01-02T03:04:05.678901\", \"resource_metadata\": {\"display_name\": \"vm \\u010d\", \"vcpus\": 2}, \"message_id\": \"11111111-2222-11ee-8000-0242ac110002\", \"monotonic_time\": null, \"message_signature\": \"ffa16b47f5c91000b26e8c4b101bffa641564dc2dfa777fe9fa29d71809f5f97\"}]}, \"timestamp\": \"2026-11-23 03:45:14.560320\", \"_unique_id\": \"845f8d64f56c4672a79243cd1a55ed88\"}"}"#;
 
     fn captured_sample() -> Sample {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_has_the_bytes_that_ceilometer_sends() {
+    fn a_notification_equals_that_of_ceilometer_byte_by_byte() {
         let envelope = Envelope {
             message_id: uuid::uuid!("f601a7c2-66ff-48d6-839d-d3340c9de0c5"),
             unique_id: uuid::uuid!("845f8d64f56c4672a79243cd1a55ed88"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_notification_is_the_same_batch() {
+    fn a_stored_notification_keeps_its_bytes() {
         let batch = Batch::new(vec![captured_sample()], "openstack".into());
         let body = batch.encoded(&OsloNotification).unwrap();
         let stored = Batch::stored(OsloNotification::ID, body.to_vec(), PayloadKind::Samples, 1);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn another_unique_id_changes_nothing_else() {
+    fn only_the_unique_id_is_replaced() {
         let other = uuid::uuid!("00000000-0000-4000-8000-000000000001");
         let expected = CAPTURED.replace("845f8d64f56c4672a79243cd1a55ed88", &other.simple().to_string());
         assert_eq!(with_unique_id(CAPTURED.as_bytes(), other), expected.as_bytes());

@@ -1,18 +1,18 @@
-//! How agents share a listing.
+//! The division of resources among agents.
 
 use std::fmt;
 
-/// How a shared listing is divided among agents.
+/// How the resources of a shared discovery are divided among agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PartitionMode {
-    /// Every agent lists, and each resource has an owner: for resources that cost a call each.
+    /// Every agent runs the discovery, and each resource has an owner. For resources that need a request each.
     Resource,
-    /// One agent owns the whole listing: where the listing itself carries the values.
+    /// One agent owns all resources. For discoveries whose response contains the values.
     Listing,
 }
 
 impl PartitionMode {
-    /// The word in polling.yaml: `resource` or `listing`.
+    /// The name in polling.yaml: `resource` or `listing`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resource => "resource",

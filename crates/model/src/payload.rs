@@ -1,14 +1,14 @@
-//! What a batch carries: samples or events.
+//! The payload of a batch: samples or events.
 
 use crate::{Event, Sample};
 
-/// What a batch carries.
+/// The payload of a batch.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Payload {
     /// Samples, in the order in which they were reported.
     Samples(Vec<Sample>),
-    /// Events, in the order in which they came.
+    /// Events, in the order of their arrival.
     Events(Vec<Event>),
 }
 
@@ -23,7 +23,7 @@ pub enum PayloadKind {
 }
 
 impl Payload {
-    /// Which kind it is.
+    /// The kind of the payload.
     pub fn kind(&self) -> PayloadKind {
         match self {
             Self::Samples(_) => PayloadKind::Samples,
@@ -31,7 +31,7 @@ impl Payload {
         }
     }
 
-    /// How many samples or events it has.
+    /// The number of samples or events.
     pub fn len(&self) -> usize {
         match self {
             Self::Samples(samples) => samples.len(),
@@ -39,7 +39,7 @@ impl Payload {
         }
     }
 
-    /// Whether it has none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

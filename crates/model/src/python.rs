@@ -1,15 +1,15 @@
-//! Numbers and byte strings as Python prints them, which is what ceilometer signs and sends.
+//! Numbers and byte strings in Python's notation, which ceilometer signs and sends.
 
-/// The number that marks where Python's `repr` of a float changes from fixed to scientific notation, at the top.
+/// The number from which Python's `repr` of a float changes to scientific notation.
 const SCIENTIFIC_FROM: f64 = 1e16;
 
-/// As [`SCIENTIFIC_FROM`], at the bottom: smaller ones are scientific.
+/// The number below which Python's `repr` of a float changes to scientific notation.
 const FIXED_FROM: f64 = 1e-4;
 
-/// Digits before the point above which Python writes a float in scientific notation.
+/// The maximum of digits before the point in fixed notation.
 const MAX_WHOLE_DIGITS: i32 = 16;
 
-/// Zeros between the point and the first digit above which Python does.
+/// The maximum of zeros between the point and the first digit in fixed notation.
 const MAX_LEADING_ZEROS: i32 = 3;
 
 /// Appends a whole number in decimal.
@@ -22,8 +22,8 @@ pub(crate) fn uint(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends `repr(value)`: the shortest decimal that reads back as the same number, always with a point or an
-/// exponent; `inf`, `-inf`, `nan`. `json.dumps` writes finite numbers alike.
+/// Appends `repr(value)`: the shortest decimal with the same value, always with a point or an exponent; `inf`, `-inf`, `nan`.
+/// `json.dumps` formats finite numbers equally.
 pub(crate) fn float(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
@@ -44,7 +44,7 @@ pub(crate) fn float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends the number that `text` writes, in whichever notation, in the notation of Python.
+/// Converts a number in any notation to the notation of Python.
 fn reformat(out: &mut Vec<u8>, text: &str) {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     if unsigned.len() < text.len() {
@@ -53,7 +53,7 @@ fn reformat(out: &mut Vec<u8>, text: &str) {
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let mut digits = [whole, fraction].concat();
-    // The point stands before the digit with this index.
+    // The point is before the digit with this index.
     let mut point = exponent.parse().unwrap_or(0) + i32::try_from(whole.len()).unwrap_or(0);
     let zeros = digits.len() - digits.trim_start_matches('0').len();
     digits.drain(..zeros);
@@ -122,7 +122,7 @@ pub(crate) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
             b'\t' => out.extend_from_slice(b"\\t"),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
-            // Only where both kinds of quotes occur.
+            // Only if both kinds of quotes occur.
             b'\'' => out.extend_from_slice(b"\\'"),
             _ => out.extend_from_slice(&[
                 b'\\',
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn floats_print_as_pythons_repr() {
-        // Each as `repr` of Python 3.11 prints it.
+    fn floats_are_formatted_like_pythons_repr() {
+        // The output of `repr` in Python 3.11.
         for (value, expected) in [
             (0.0, "0.0"),
             (-0.0, "-0.0"),
@@ -168,7 +168,7 @@ mod tests {
             (123_456_789.123_456_79, "123456789.12345679"),
             (9_007_199_254_740_993.0, "9007199254740992.0"),
             (9_999_999_999_999_998.0, "9999999999999998.0"),
-            // Half way between two decimals of the same length: the even one.
+            // The middle between two decimals of the same length: rounded to the even one.
             (-4_449_706_585_147_061.0 / 4.0, "-1112426646286765.2"),
             (1e16, "1e+16"),
             (1.234_567_890_123_456_8e17, "1.2345678901234568e+17"),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_notation_of_the_digits_makes_no_difference() {
+    fn every_notation_of_the_digits_is_accepted() {
         for (text, expected) in [
             ("1e22", "1e+22"),
             ("12.5e20", "1.25e+21"),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_strings_print_as_pythons_literals() {
+    fn byte_strings_are_formatted_like_pythons_literals() {
         for (text, expected) in [
             ("", "b''"),
             ("it's", "b\"it's\""),

@@ -1,4 +1,4 @@
-//! A thing that can be measured.
+//! Resources to measure.
 
 use std::any::Any;
 use std::fmt;
@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use crate::Value;
 
-/// What a discovery knows of a resource beyond its key; pollsters of the same family read it back with
-/// [`Resource::body`].
+/// The data of a discovery about a resource, apart from its key. Pollsters of the same family read it with [`Resource::body`].
 pub trait ResourceBody: Any + Send + Sync + fmt::Debug {
-    /// What `nephoscope discover` prints; without secrets.
+    /// The output of `nephoscope discover`, without secrets.
     fn describe(&self) -> Value;
 }
 
@@ -19,10 +18,10 @@ impl ResourceBody for Value {
     }
 }
 
-/// A resource: a stable key, and what its discovery found.
+/// A resource: a stable key, and the data of its discovery.
 ///
-/// The key decides which agent polls the resource and is part of the identity of its samples, so it
-/// must never be made of fields that change (a status, a name that users may edit).
+/// The key decides which agent polls the resource and is part of the identity of its samples. It must not contain fields that
+/// change, such as a status or a name that users may edit.
 #[derive(Debug, Clone)]
 pub struct Resource {
     key: Arc<str>,
@@ -30,7 +29,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// A resource that is nothing but its key, as a static entry of `resources:` is.
+    /// Creates a resource without data, like a static entry of `resources:`.
     pub fn new(key: impl Into<Arc<str>>) -> Self {
         Self {
             key: key.into(),
@@ -38,7 +37,7 @@ impl Resource {
         }
     }
 
-    /// A resource with what its discovery found.
+    /// Creates a resource with the data of its discovery.
     pub fn with_body(key: impl Into<Arc<str>>, body: impl ResourceBody) -> Self {
         Self {
             key: key.into(),
@@ -51,14 +50,14 @@ impl Resource {
         &self.key
     }
 
-    /// What the discovery found, if it is of type `T`. Static resources and those of other families
-    /// give `None`: a pollster that cannot work with them reports them as not supported.
+    /// The data of the discovery, if it has type `T`. Returns `None` for static resources and for those of other families,
+    /// which a pollster reports as not supported.
     pub fn body<T: ResourceBody>(&self) -> Option<&T> {
         let body: &dyn Any = self.body.as_deref()?;
         body.downcast_ref()
     }
 
-    /// What `nephoscope discover` prints of the resource.
+    /// The output of `nephoscope discover` for the resource.
     pub fn describe(&self) -> Value {
         self.body.as_ref().map_or(Value::Null, |body| body.describe())
     }
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_back_by_type() {
+    fn a_body_is_read_by_its_type() {
         let volume = Resource::with_body("vol-1", Volume { size: 10 });
         assert_eq!(volume.body::<Volume>().map(|volume| volume.size), Some(10));
         assert!(volume.body::<Value>().is_none());

@@ -1,29 +1,29 @@
-//! One value of one meter of one resource at one time.
+//! Samples: one value of one meter of one resource at one time.
 
 use std::sync::Arc;
 
 use crate::{MessageId, Meter, Subject, Timestamp, Volume};
 
-/// A sample. What it shares with others of its resource or meter is held by reference.
+/// A sample. It references the data that it shares with others of its resource or meter.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Sample {
-    /// Whose value this is.
+    /// The resource and its owner.
     pub subject: Arc<Subject>,
-    /// Which quantity.
+    /// The meter.
     pub meter: Arc<Meter>,
     /// The value, in the meter's unit.
     pub volume: Volume,
-    /// Seconds on the clock that the pollster measured with, for rates that a wall clock cannot give.
+    /// Seconds on the monotonic clock of the measurement, for rates.
     pub monotonic_time: Option<f64>,
-    /// The time at which the pollster run began, the same for all its samples.
+    /// The start of the pollster run, equal for all its samples.
     pub timestamp: Timestamp,
-    /// The same for every delivery of this sample, by whichever agent.
+    /// The id, equal for every delivery of this sample by any agent.
     pub id: MessageId,
 }
 
 impl Sample {
-    /// A value without a time on the monotonic clock.
+    /// Creates a sample without a monotonic time.
     pub fn new(
         subject: Arc<Subject>,
         meter: Arc<Meter>,
@@ -41,7 +41,7 @@ impl Sample {
         }
     }
 
-    /// Read when the clock that the pollster measures with was at so many seconds.
+    /// Sets the monotonic time of the measurement in seconds.
     #[must_use]
     pub fn read_at(mut self, monotonic_time: impl Into<Option<f64>>) -> Self {
         self.monotonic_time = monotonic_time.into();

@@ -1,8 +1,8 @@
-//! The signature of a message: HMAC-SHA256 over its flattened content, as ceilometer computes it.
+//! The signature of a message: HMAC-SHA256 over its flattened content, computed like in ceilometer.
 //!
-//! The content is, without any separators, the name and the text of each value, in ascending order of names
-//! within each mapping; the names of a nested mapping's values have its own name and a colon in front
-//! (`docs/compatibility.md`). Texts are those of Python's `str`, so `37` and `37.0` are signed differently.
+//! The content consists of the name and the text of each value, without separators, in ascending order of names within each
+//! mapping. The names of values in a nested mapping are prefixed with its own name and a colon (`docs/compatibility.md`). Texts
+//! are those of Python's `str`, so that `37` and `37.0` have different signatures.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use sha2::Sha256;
 use crate::python;
 use crate::{Map, Value};
 
-/// The pair that is never part of what is signed.
+/// The key that is never signed.
 const SIGNATURE_KEY: &str = "message_signature";
 
-/// Signs messages with the secret that their consumers know.
+/// Signs messages with the secret that their consumers share.
 ///
-/// The secret itself is not kept, and nothing of it is shown.
+/// It does not store the secret itself, and does not print it.
 ///
 /// ```
 /// use nephoscope_model::{Map, Signer};
@@ -25,26 +25,26 @@ const SIGNATURE_KEY: &str = "message_signature";
 /// let message: Map = vec![("a".into(), 1u64.into())];
 /// let signer = Signer::new("tajné").unwrap();
 /// assert!(signer.sign(&message).starts_with("65597629"));
-/// // As in ceilometer, an empty secret means that nothing is signed.
+/// // Like in ceilometer, an empty secret disables signatures.
 /// assert!(Signer::new("").is_none());
 /// ```
 #[derive(Clone)]
 pub struct Signer(
-    /// In the state after the key, from which each signature goes on.
+    /// The state after the key, from which each signature starts.
     Hmac<Sha256>,
 );
 
 impl Signer {
-    /// A signer with this secret (`notifier.signing_secret`), or none if it is empty: then signatures are empty.
+    /// Creates a signer with this secret (`notifier.signing_secret`), or `None` if it is empty: then signatures are empty.
     pub fn new(secret: &str) -> Option<Self> {
         if secret.is_empty() {
             return None;
         }
-        // HMAC takes keys of any length, so there is always one.
+        // HMAC accepts keys of any length.
         Hmac::new_from_slice(secret.as_bytes()).ok().map(Self)
     }
 
-    /// The signature of any message: 64 hex digits in lower case. `message_signature` itself is not signed.
+    /// Returns the signature of a message: 64 hex digits in lower case. `message_signature` itself is not signed.
     pub fn sign(&self, message: &Map) -> String {
         let mut content = Vec::new();
         Content::new(&mut content, NonFinite::AsPython).mapping(&mut Vec::new(), message);
@@ -54,7 +54,7 @@ impl Signer {
             .collect()
     }
 
-    /// The signature of a content that stands in several places, as hex digits.
+    /// Returns the signature of a content in several parts, as hex digits.
     pub(crate) fn sign_content<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 64] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut code = self.0.clone();
@@ -76,16 +76,16 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// What to sign of numbers that JSON does not know.
+/// The signed form of numbers without a JSON form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NonFinite {
-    /// `inf`, `-inf`, `nan`: a message that is not sent as JSON.
+    /// `inf`, `-inf`, `nan`: for a message that is not sent as JSON.
     AsPython,
-    /// `None`: JSON has null in their place, and a signature is checked against what arrived.
+    /// `None`: JSON has null in their place, and consumers check the message that they receive.
     AsNull,
 }
 
-/// Writes what is signed.
+/// Writes the content of a signature.
 pub(crate) struct Content<'a> {
     out: &'a mut Vec<u8>,
     non_finite: NonFinite,
@@ -96,7 +96,7 @@ impl<'a> Content<'a> {
         Self { out, non_finite }
     }
 
-    /// Appends the values of `map`; `prefix` is the name of the mapping and a colon, or nothing for a message.
+    /// Appends the values of `map`; `prefix` is the name of the mapping with a colon, or empty for a message.
     pub(crate) fn mapping(&mut self, prefix: &mut Vec<u8>, map: &Map) {
         for (_, key, value) in sorted(map) {
             match value {
@@ -120,13 +120,13 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// Appends the name of a text and the text, or `None`.
+    /// Appends a name and its text, or `None`.
     pub(crate) fn optional(&mut self, name: &str, value: Option<&str>) {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(value.unwrap_or("None").as_bytes());
     }
 
-    /// Appends a value as Python's literal, in which texts are byte strings.
+    /// Appends a value as Python's literal, with texts as byte strings.
     fn literal(&mut self, value: &Value) {
         match value {
             Value::Null => self.out.extend_from_slice(b"None"),
@@ -167,10 +167,10 @@ impl<'a> Content<'a> {
     }
 }
 
-/// An entry with the first bytes of its key as a number that orders like them: most keys differ there.
+/// An entry with the first bytes of its key as a number with the same order: most keys differ in them.
 type Entry<'a> = (u64, &'a str, &'a Value);
 
-/// The entries by code points of their keys, which is the order of their UTF-8 bytes.
+/// Sorts the entries by the code points of their keys, which is the order of their UTF-8 bytes.
 fn sorted(map: &Map) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = map
         .iter()
@@ -180,7 +180,7 @@ fn sorted(map: &Map) -> Vec<Entry<'_>> {
     entries
 }
 
-/// The first eight bytes, zeros behind shorter keys.
+/// Returns the first eight bytes, padded with zeros.
 fn beginning(key: &str) -> u64 {
     let mut bytes = [0; 8];
     match key.as_bytes().first_chunk() {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_those_of_the_standard() {
+    fn signatures_match_the_test_vectors_of_the_standard() {
         // RFC 4231, test cases 1, 2 and 6: a short key, a text key, a key longer than a block.
         let vectors: [(&[u8], &[u8], &str); 3] = [
             (
@@ -240,7 +240,7 @@ mod tests {
         for (key, content, expected) in vectors {
             let signer = Signer(Hmac::new_from_slice(key).unwrap());
             let (first, second) = content.split_at(3);
-            // Twice: the state after the key is kept.
+            // Twice: the signer keeps its state after the key.
             for _ in 0..2 {
                 let text = signer.sign_content([first, b"", second]);
                 assert_eq!(str::from_utf8(&text), Ok(expected));
@@ -250,7 +250,7 @@ mod tests {
 
     /// Signatures that ceilometer computed.
     #[test]
-    fn small_messages_are_signed_as_ceilometer_signs_them() {
+    fn small_messages_have_the_signatures_of_ceilometer() {
         let vectors = [
             (
                 r#"{"a":"A","b":"B"}"#,
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_constants_are_signed_as_ceilometer_signs_them() {
+    fn numbers_and_constants_have_the_signatures_of_ceilometer() {
         let mut message = message(
             r#"{"n":null,"t":true,"f":false,"i":-7,"big":12345678901234567890,"fl":1.0,"fl2":0.1,"fl3":1e16,
                 "fl4":1e15,"fl5":1.5e-5,"fl6":123456789.123456789,"fl7":1e-4}"#,
@@ -365,14 +365,14 @@ mod tests {
     }
 
     #[test]
-    fn secrets_may_be_empty_or_any_text() {
+    fn a_secret_may_be_empty_or_any_text() {
         let message = message(r#"{"a":1}"#);
         assert_eq!(signature("", &message), "");
         assert_eq!(
             signature("tajné", &message),
             "6559762921182daa7d85191cac0623cca2d3efb4899fe7e1b8788d42ff1d7968"
         );
-        // Python's hmac.new(("s" * 100).encode(), b"a1", "sha256"): longer than a block, so hashed first.
+        // Python's hmac.new(("s" * 100).encode(), b"a1", "sha256"): longer than a block, so that it is hashed first.
         assert_eq!(
             signature(&"s".repeat(100), &message),
             "aa948347927b1688f3d10b6bdeb2770e8eacd254e72ec560519d35024b03c373"
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_messages_are_signed_as_ceilometer_signs_them() {
+    fn complete_messages_have_the_signatures_of_ceilometer() {
         let vectors = [
             (
                 r#""counter_volume":37.98046875,"monotonic_time":1819980.131767362"#,
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_message_is_signed_as_ceilometer_signs_it() {
+    fn a_real_message_has_the_signature_of_ceilometer() {
         let mut message = message(
             r#"{"source":"openstack","counter_name":"disk.device.read.bytes","counter_type":"cumulative",
                 "counter_unit":"B","counter_volume":1024,"user_id":"u1","user_name":null,"project_id":"p1",
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_secret_is_shown() {
+    fn the_secret_is_not_printed() {
         let signer = Signer::new("a canary").unwrap();
         assert_eq!(format!("{signer:?}"), "Signer(***)");
     }

@@ -1,4 +1,4 @@
-//! What the samples of one resource share: whose they are and what is known of it.
+//! The properties that the samples of one resource share: owner and metadata.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,9 +7,8 @@ use crate::{Map, Value};
 
 /// The resource id, owner and metadata of samples.
 ///
-/// Samples hold their subject by reference: metadata is neither copied nor encoded once per sample, so
-/// a pollster makes one subject for all samples that say the same (and one for each disk, when disks have
-/// resource ids of their own).
+/// Samples reference their subject, so that metadata is neither copied nor encoded for each sample. A pollster creates one
+/// subject for all samples with the same properties (and one for each disk, if disks have their own resource ids).
 ///
 /// ```
 /// use nephoscope_model::Subject;
@@ -24,20 +23,20 @@ pub struct Subject {
     pub resource_id: Arc<str>,
     /// Published as `project_id`.
     pub project_id: Option<Arc<str>>,
-    /// Published as `project_name`; known only where names are resolved.
+    /// Published as `project_name`; only set if names are resolved.
     pub project_name: Option<Arc<str>>,
     /// Published as `user_id`.
     pub user_id: Option<Arc<str>>,
-    /// Published as `user_name`; known only where names are resolved.
+    /// Published as `user_name`; only set if names are resolved.
     pub user_name: Option<Arc<str>>,
-    /// Published as `source` instead of `agent.sample_source` (ceilometer's SNMP meters say `hardware`).
+    /// Published as `source` instead of `agent.sample_source` (`hardware` for ceilometer's SNMP meters).
     pub source: Option<Cow<'static, str>>,
     /// Published as `resource_metadata`.
     pub metadata: Map,
 }
 
 impl Subject {
-    /// A subject with nothing known but its id.
+    /// Creates a subject with only an id.
     pub fn new(resource_id: impl Into<Arc<str>>) -> Self {
         Self {
             resource_id: resource_id.into(),
@@ -71,14 +70,14 @@ impl Subject {
         self
     }
 
-    /// Adds an entry to the metadata; the key must not be there yet.
+    /// Adds an entry to the metadata. The key must be new.
     #[must_use]
     pub fn metadata(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         self.metadata.push((key.into(), value.into()));
         self
     }
 
-    /// The subject in the form in which samples hold it.
+    /// Wraps the subject for use in samples.
     pub fn shared(self) -> Arc<Self> {
         Arc::new(self)
     }

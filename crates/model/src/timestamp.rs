@@ -1,4 +1,4 @@
-//! A point of wall-clock time in UTC.
+//! Wall-clock time in UTC.
 
 use std::fmt;
 
@@ -7,18 +7,17 @@ const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Microseconds since 1970-01-01T00:00:00 UTC.
 ///
-/// Displayed as ceilometer writes times: naive UTC, `YYYY-MM-DDTHH:MM:SS.ffffff`, without the fraction
-/// when it is zero, without a zone.
+/// Formatted like in ceilometer: naive UTC, `YYYY-MM-DDTHH:MM:SS.ffffff`, without a zero fraction and without a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From microseconds since the epoch.
+    /// Converts microseconds since the epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// From milliseconds since the epoch; saturates at the ends of the range.
+    /// Converts milliseconds since the epoch; saturates at the ends of the range.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(1000))
     }
@@ -52,9 +51,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
+/// Converts a day, counted from 1970-01-01, to year, month and day in the proleptic Gregorian calendar.
 ///
-/// Eras of 400 years that begin on March 1st make leap days the last day of a year.
+/// Eras of 400 years that begin on March 1st place leap days at the end of a year.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     const DAYS_PER_ERA: i64 = 146_097;
     const DAYS_FROM_ERA_START_TO_EPOCH: i64 = 719_468;
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_print_as_ceilometer_prints_them() {
+    fn times_are_formatted_like_in_ceilometer() {
         assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00");
         assert_eq!(
             Timestamp::from_micros(1_767_323_045_678_901).to_string(),
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_agrees_with_a_calendar_library() {
+    fn every_day_matches_a_calendar_library() {
         for day in (-200_000..200_000).step_by(17) {
             let expected = jiff::Timestamp::from_second(day * SECONDS_PER_DAY + 3_723).unwrap();
             let ours = Timestamp::from_micros((day * SECONDS_PER_DAY + 3_723) * MICROS_PER_SECOND);

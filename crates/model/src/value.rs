@@ -1,4 +1,4 @@
-//! JSON-like values of resource metadata, with the difference between whole and floating numbers kept.
+//! JSON-like values of resource metadata that distinguish integers and floating-point numbers.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,25 +7,25 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// A mapping with more keys is not searched key by key.
+/// Larger mappings are searched with a hash map.
 const FEW_KEYS: usize = 16;
 
-/// Keys and values in the order in which they were put in, as a Python dictionary keeps them.
+/// Keys and values in insertion order, like in a Python dictionary.
 pub type Map = Vec<(Cow<'static, str>, Value)>;
 
 /// A value of resource metadata.
 ///
-/// `1` and `1.0` stay different: ceilometer signs the text that Python prints for a number.
+/// `1` and `1.0` are different: ceilometer signs Python's text of a number.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
     /// Python's `None`.
     #[default]
     Null,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A whole number above `i64::MAX`.
+    /// An integer above `i64::MAX`.
     Uint(u64),
     /// A floating-point number.
     Float(f64),
@@ -33,12 +33,12 @@ pub enum Value {
     Text(Cow<'static, str>),
     /// A list.
     List(Vec<Value>),
-    /// A mapping; keys are expected to be distinct.
+    /// A mapping with distinct keys.
     Map(Map),
 }
 
 impl Value {
-    /// The text, if this is text.
+    /// The text, if the value is text.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -46,7 +46,7 @@ impl Value {
         }
     }
 
-    /// The value under `key`, if this is a mapping that has it.
+    /// The value under `key`, if the value is a mapping with this key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {
             Value::Map(map) => map.iter().find(|(name, _)| name == key).map(|(_, value)| value),
@@ -80,7 +80,7 @@ impl From<serde_json::Value> for Value {
     }
 }
 
-/// Reads what describes itself, as JSON does. Of a key that comes twice the last value counts.
+/// Reads self-describing formats such as JSON. The last value of a duplicate key wins.
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Any;
@@ -141,7 +141,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Each key once, at its first place and with its last value.
+/// Removes duplicate keys: each keeps its first position and its last value.
 fn distinct(map: Map) -> Map {
     let known = |at: usize, key: &str| map.iter().take(at).any(|(other, _)| other == key);
     if map.len() <= FEW_KEYS && !map.iter().enumerate().any(|(at, (key, _))| known(at, key)) {
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_key_that_comes_twice_the_last_value_counts() {
+    fn the_last_value_of_a_duplicate_key_wins() {
         for others in [0, FEW_KEYS, 100_000] {
             let others: String = (0..others)
                 .map(|other| format!(r#","{other}":{other}"#))
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_the_kind_of_numbers_and_the_order_of_keys() {
+    fn json_keeps_the_type_of_numbers_and_the_order_of_keys() {
         let text = r#"{"z":1,"a":1.0,"big":18446744073709551615,"neg":-7,"list":[null,true,"č"]}"#;
         let value: Value = serde_json::from_str(text).unwrap();
         assert_eq!(
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_things_become_null() {
+    fn missing_values_become_null() {
         assert_eq!(Value::from(None::<u64>), Value::Null);
         assert_eq!(Value::from(Some(3u64)), Value::Int(3));
     }

@@ -1,20 +1,20 @@
-//! The number that a sample carries.
+//! The value of a sample.
 
 use serde::ser::{Serialize, Serializer};
 
-/// A sample's value. Whole and floating numbers stay different, since signatures depend on it.
+/// A sample's value. Integers and floating-point numbers are distinguished, since signatures depend on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Volume {
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A whole number above `i64::MAX`.
+    /// An integer above `i64::MAX`.
     Uint(u64),
     /// A floating-point number.
     Float(f64),
 }
 
 impl Volume {
-    /// Whether this can be written as JSON: infinities and not-a-number cannot.
+    /// Whether it has a JSON form: infinities and not-a-number have none.
     pub fn is_finite(self) -> bool {
         match self {
             Volume::Int(_) | Volume::Uint(_) => true,

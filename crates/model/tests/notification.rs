@@ -1,6 +1,6 @@
-//! Notifications read back as the samples that were put in, with signatures that a reader can check.
+//! Round trips of notifications, with signatures that a consumer can check.
 
-// A test that cannot go on says so by a panic; the exceptions of clippy.toml do not reach helpers beside the tests.
+// Tests panic on failure; the exceptions of clippy.toml do not cover helpers next to the tests.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
@@ -16,8 +16,7 @@ use sha2::{Digest, Sha256};
 
 const KINDS: [MeterKind; 3] = [MeterKind::Gauge, MeterKind::Delta, MeterKind::Cumulative];
 
-/// What ceilometer signs, from its description and by the plainest means: the flattened pairs in a list, each
-/// value's text by itself.
+/// A simple second implementation of ceilometer's signature: it flattens the message into a list of pairs.
 mod plain {
     use super::*;
 
@@ -70,7 +69,7 @@ mod plain {
         }
     }
 
-    /// `repr` of a float: the fewest digits that read back as the same number, rounded half to even.
+    /// `repr` of a float: the fewest digits with the same value, rounded half to even.
     fn float(number: f64) -> String {
         let text = (0..17)
             .map(|digits| format!("{number:.digits$e}"))
@@ -153,7 +152,7 @@ fn float() -> impl Strategy<Value = f64> {
 
 fn mapping(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map> {
     proptest::collection::btree_map(text(), value, 0..5).prop_map(|map| {
-        // Not in the order of the keys, which a map of Python does not have either.
+        // Not sorted by key, like a dictionary of Python.
         map.into_iter()
             .rev()
             .map(|(key, value)| (key.into(), value))
@@ -232,7 +231,7 @@ prop_compose! {
     }
 }
 
-/// As JSON says it: numbers that it does not know are null.
+/// Converts a value to JSON: numbers without a JSON form are null.
 fn json(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
@@ -276,7 +275,7 @@ fn expected(sample: &Sample, source: &str) -> Json {
     })
 }
 
-/// The message without its signature, and the signature.
+/// Splits a message into its content and its signature.
 fn take_signature(mut message: Json) -> (Json, String) {
     let (last, signature) = {
         let keys = message.as_object().unwrap();
@@ -288,7 +287,7 @@ fn take_signature(mut message: Json) -> (Json, String) {
     (message, signature)
 }
 
-/// `serde_json`'s maps compare without their order; their text has it.
+/// Compares the text, too: `serde_json`'s maps compare without their order.
 fn assert_same(message: &Json, expected: &Json) {
     assert_eq!(message, expected);
     assert_eq!(message.to_string(), expected.to_string());
@@ -298,7 +297,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn notifications_read_back_and_their_signatures_hold(
+    fn notifications_survive_a_round_trip_with_valid_signatures(
         samples in samples(),
         source in text(),
         secret in "[a-zč]{0,80}",
@@ -335,7 +334,7 @@ proptest! {
 }
 
 #[test]
-fn a_notification_is_made_once_and_differs_between_topics_by_its_unique_id_alone() {
+fn a_notification_is_encoded_once_and_only_its_unique_id_differs_between_topics() {
     let batch = Batch::new(Vec::new(), "openstack".into());
     let body = batch.encoded(&OsloNotification).unwrap();
     let first = body.to_vec();
@@ -351,7 +350,7 @@ fn a_notification_is_made_once_and_differs_between_topics_by_its_unique_id_alone
     assert_ne!(first["_unique_id"], second["_unique_id"]);
     second["_unique_id"] = first["_unique_id"].clone();
     assert_eq!(first, second);
-    // Also after it was stored.
+    // The same for a stored notification.
     let stored = Batch::stored(OsloNotification::ID, body.to_vec(), PayloadKind::Samples, 0);
     let stored = stored.encoded(&OsloNotification).unwrap();
     assert_eq!(stored, body);
@@ -359,7 +358,7 @@ fn a_notification_is_made_once_and_differs_between_topics_by_its_unique_id_alone
         OsloNotification::for_topic(stored, 1),
         OsloNotification::for_topic(body, 1)
     );
-    // Without samples and a time of its own, it is as old as can be.
+    // Without samples and a creation time, it has the time of the epoch.
     assert_eq!(first["timestamp"], "1970-01-01 00:00:00");
     let other = Batch::new(Vec::new(), "openstack".into());
     assert_ne!(
