@@ -1,4 +1,4 @@
-//! The client: makes connections when they are needed, and sends requests.
+//! The HTTP client.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tokio::sync::OnceCell;
 
 use crate::options::HttpOptions;
 use crate::tls::TlsFiles;
-use crate::{Answer, HttpError, Request};
+use crate::{HttpError, HttpResponse, Request};
 
-/// How long a connection may take to come about, unless the options say otherwise.
+/// The default timeout for connecting.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a request may take, its answer included, unless the options say otherwise.
+/// The default timeout for a request with its response.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many bytes of an answer are read. The rest is discarded, and the connection closed.
-pub const MAX_ANSWER: usize = 8 * 1024;
+/// The limit on the body of a response. The rest is discarded, and the connection is closed.
+pub const MAX_RESPONSE_BYTES: usize = 8 * 1024;
 
-/// An unused connection is closed after this time: other sides close theirs after a minute or more.
+/// The timeout of an idle connection. Servers close idle connections after a minute or more.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Sends requests of one publisher.
+/// An HTTP client for one publisher.
 #[derive(Debug)]
 pub struct HttpClient {
     options: HttpOptions,
@@ -33,11 +33,11 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// Reads the files that the options name. It makes no connection, and no client yet: that takes memory.
+    /// Reads the files that the options name. Creates no connection and no client yet, since a client takes memory.
     ///
     /// # Errors
     ///
-    /// The first option that cannot be used, as a path below the options.
+    /// Returns the first invalid option, as a path below the options.
     pub fn new(options: HttpOptions) -> Result<Self, OptionsError> {
         Ok(Self {
             headers: options.header_map()?,
@@ -47,12 +47,12 @@ impl HttpClient {
         })
     }
 
-    /// Sends a request and reads its answer, whatever its status.
+    /// Sends a request and returns the response with any status.
     ///
     /// # Errors
     ///
-    /// Why there was no answer.
-    pub async fn send(&self, request: Request<'_>) -> Result<Answer, HttpError> {
+    /// Fails if there is no response.
+    pub async fn send(&self, request: Request<'_>) -> Result<HttpResponse, HttpError> {
         let client = self.client.get_or_try_init(|| async { self.build() }).await?;
         let mut builder = client
             .request(request.method.into(), &*request.url)
@@ -93,15 +93,15 @@ impl HttpClient {
     }
 }
 
-async fn read(mut response: Response) -> Result<Answer, HttpError> {
-    let mut answer = Answer::new(response.status().as_u16(), response.headers());
-    while let Some(chunk) = response.chunk().await.map_err(HttpError::of)? {
-        let room = MAX_ANSWER - answer.body.len();
-        answer.body.extend(chunk.iter().take(room));
+async fn read(mut source: Response) -> Result<HttpResponse, HttpError> {
+    let mut response = HttpResponse::new(source.status().as_u16(), source.headers());
+    while let Some(chunk) = source.chunk().await.map_err(HttpError::of)? {
+        let room = MAX_RESPONSE_BYTES - response.body.len();
+        response.body.extend(chunk.iter().take(room));
         if chunk.len() > room {
-            answer.truncated = true;
+            response.truncated = true;
             break;
         }
     }
-    Ok(answer)
+    Ok(response)
 }

@@ -1,25 +1,25 @@
-//! Why a request had no answer.
+//! Errors of requests without a response.
 
 use nephoscope_plugin::PublishError;
 
-/// Why a request had no answer. No text of it shows the URL: it may hold a password.
+/// The error of a request without a response. Its text does not contain the URL, which may contain a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The client cannot be made.
-    #[error("cannot make an HTTP client")]
+    /// The client cannot be created.
+    #[error("cannot create an HTTP client")]
     Client(#[source] reqwest::Error),
-    /// The request cannot be made: its URL or its headers.
-    #[error("cannot make the request")]
+    /// The URL or the headers are invalid.
+    #[error("cannot build the request")]
     Request(#[source] reqwest::Error),
-    /// No connection came about.
+    /// The connection failed.
     #[error("cannot connect")]
     Connect(#[source] reqwest::Error),
-    /// No answer came in time.
-    #[error("no answer came in time")]
+    /// The request timed out.
+    #[error("request timed out")]
     Timeout(#[source] reqwest::Error),
-    /// The connection ended before the answer did.
-    #[error("the connection ended before the answer did")]
+    /// The connection was closed before the end of the response.
+    #[error("connection closed before the end of the response")]
     Broken(#[source] reqwest::Error),
 }
 
@@ -38,7 +38,7 @@ impl HttpError {
     }
 }
 
-/// The batch may be tried again, but for a request that cannot be made.
+/// The batch may be retried, except for an invalid request.
 impl From<HttpError> for PublishError {
     fn from(error: HttpError) -> Self {
         let message = error.to_string();

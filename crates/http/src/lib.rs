@@ -1,18 +1,18 @@
-//! The HTTP client that publishers share: TLS, authentication, deadlines and bounds, the same options for all of them.
+//! The HTTP client for publishers: TLS, authentication, timeouts and limits with common options.
 //!
-//! A publisher reads [`HttpOptions`] among its own options (`#[serde(flatten)]` or as a field), makes an [`HttpClient`]
-//! of them, and sends [`Request`]s. The client connects with the first request: one that is not used costs no memory.
-//! It follows no redirect, and it reads at most [`MAX_ANSWER`] bytes of an answer.
+//! A publisher includes [`HttpOptions`] in its options (`#[serde(flatten)]` or as a field), creates an [`HttpClient`] from them
+//! and sends [`Request`]s. The client connects with the first request, so that an unused one takes no memory. It does not
+//! follow redirects, and reads at most [`MAX_RESPONSE_BYTES`] of a response.
 
-mod answer;
+mod response;
 mod client;
 mod error;
 mod options;
 mod request;
 mod tls;
 
-pub use answer::{Answer, Verdict};
-pub use client::{CONNECT_TIMEOUT, HttpClient, MAX_ANSWER, REQUEST_TIMEOUT};
+pub use response::{HttpResponse, StatusClass};
+pub use client::{CONNECT_TIMEOUT, HttpClient, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT};
 pub use error::HttpError;
 pub use options::{BasicAuth, HttpOptions, TlsOptions};
 pub use request::{Method, Request};

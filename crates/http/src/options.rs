@@ -1,4 +1,4 @@
-//! What an operator may say about the connections of a publisher.
+//! The options of a publisher's connections.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Headers that the client or the publisher sets.
+/// Headers that are set by the client or the publisher.
 const RESERVED: [&str; 9] = [
     "authorization",
     "connection",
@@ -21,25 +21,25 @@ const RESERVED: [&str; 9] = [
     "user-agent",
 ];
 
-/// How a publisher connects over HTTP.
+/// The HTTP options of a publisher.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpOptions {
-    /// TLS, for URLs that begin with `https:`.
+    /// TLS options, for `https:` URLs.
     pub tls: TlsOptions,
-    /// A user and a password. Not together with `bearer`.
+    /// Basic authentication. Excludes `bearer`.
     pub basic: Option<BasicAuth>,
-    /// A token that is sent as `Authorization: Bearer`. Not together with `basic`.
+    /// A token for `Authorization: Bearer`. Excludes `basic`.
     pub bearer: Option<Secret>,
-    /// Further headers of each request.
+    /// Additional headers of each request.
     pub headers: BTreeMap<String, Secret>,
-    /// How long a connection may take to come about, TLS included; 5s unless set.
+    /// Timeout for connecting, including TLS. Default: 5s.
     pub connect_timeout: Option<HumanDuration>,
-    /// How long a request may take, its answer included; 10s unless set.
+    /// Timeout for a request with its response. Default: 10s.
     pub timeout: Option<HumanDuration>,
 }
 
-/// A user of the other side.
+/// A user for basic authentication.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
@@ -49,54 +49,62 @@ pub struct BasicAuth {
     pub password: Secret,
 }
 
-/// Which certificates are trusted, and which one is shown.
+/// Trusted certificates, and the client certificate.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsOptions {
-    /// The certificates (PEM) that the other side's certificate is checked against; the system's unless set.
+    /// File with the certificates (PEM) that are trusted. Default: those of the system.
     pub ca: Option<PathBuf>,
-    /// The certificate (PEM) that the agent shows. It needs `key`.
+    /// File with the client certificate (PEM). Requires `key`.
     pub certificate: Option<PathBuf>,
-    /// The key (PEM) of `certificate`.
+    /// File with the private key (PEM) of `certificate`.
     pub key: Option<PathBuf>,
 }
 
 impl HttpOptions {
-    /// The headers of each request.
+    /// Returns the headers of each request.
     ///
     /// # Errors
     ///
-    /// The first option that cannot be used.
+    /// Returns the first invalid option.
     pub(crate) fn header_map(&self) -> Result<HeaderMap, OptionsError> {
         if self.basic.is_some() && self.bearer.is_some() {
-            return Err(wrong(
+            return Err(invalid(
                 "bearer",
-                "`basic` is set as well: only one of them can be used",
+                "`basic` is also set: only one of them can be used",
             ));
         }
         let mut map = HeaderMap::new();
         for (name, value) in &self.headers {
             let path = format!("headers.{name}");
             if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-                return Err(wrong(&path, "the publisher sets this header itself"));
+                return Err(invalid(&path, "the publisher sets this header itself"));
             }
             let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| wrong(&path, "this is not the name of a header"))?;
-            let mut value = HeaderValue::from_str(value.expose())
-                .map_err(|_| wrong(&path, "the value has characters that a header cannot have"))?;
+                .map_err(|_| invalid(&path, "not a valid header name"))?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+                invalid(
+                    &path,
+                    "the value contains characters that are invalid in a header",
+                )
+            })?;
             value.set_sensitive(true);
             map.insert(name, value);
         }
         if let Some(token) = &self.bearer {
-            HeaderValue::from_str(token.expose())
-                .map_err(|_| wrong("bearer", "the token has characters that a header cannot have"))?;
+            HeaderValue::from_str(token.expose()).map_err(|_| {
+                invalid(
+                    "bearer",
+                    "the token contains characters that are invalid in a header",
+                )
+            })?;
         }
         Ok(map)
     }
 }
 
-/// An option that cannot be used.
-pub(crate) fn wrong(path: &str, message: impl Into<String>) -> OptionsError {
+/// Creates an error for an option.
+pub(crate) fn invalid(path: &str, message: impl Into<String>) -> OptionsError {
     OptionsError::new(path, message)
 }
 
@@ -111,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn options_that_contradict_or_cannot_be_sent_are_refused() {
+    fn conflicting_and_invalid_options_are_rejected() {
         assert_eq!(
             error(json!({"basic": {"user": "u", "password": "p"}, "bearer": "t"})),
-            "option `bearer`: `basic` is set as well: only one of them can be used"
+            "option `bearer`: `basic` is also set: only one of them can be used"
         );
         assert_eq!(
             error(json!({"headers": {"Content-Type": "x"}})),
@@ -122,12 +130,12 @@ mod tests {
         );
         assert_eq!(
             error(json!({"headers": {"a b": "x"}})),
-            "option `headers.a b`: this is not the name of a header"
+            "option `headers.a b`: not a valid header name"
         );
         let split = error(json!({"headers": {"X-Tenant": "canary\r\nHost: other"}}));
         assert_eq!(
             split,
-            "option `headers.X-Tenant`: the value has characters that a header cannot have"
+            "option `headers.X-Tenant`: the value contains characters that are invalid in a header"
         );
         assert!(error(json!({"bearer": "a\nb"})).starts_with("option `bearer`"));
     }

@@ -1,20 +1,20 @@
-//! One request.
+//! HTTP requests.
 
 use std::borrow::Cow;
 
-/// What a request asks for.
+/// The method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
-    /// Reads.
+    /// `GET`.
     Get,
-    /// Sends.
+    /// `POST`.
     Post,
-    /// Replaces.
+    /// `PUT`.
     Put,
-    /// Changes a part.
+    /// `PATCH`.
     Patch,
-    /// Removes.
+    /// `DELETE`.
     Delete,
 }
 
@@ -30,11 +30,11 @@ impl From<Method> for reqwest::Method {
     }
 }
 
-/// One request of a publisher: a body for a URL.
+/// A request of a publisher.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// [`Method::Post`] unless set.
+    /// The method. Default: [`Method::Post`].
     pub method: Method,
     /// An absolute URL.
     pub url: Cow<'a, str>,
@@ -42,14 +42,14 @@ pub struct Request<'a> {
     pub content_type: &'static str,
     /// The content encoding of the body, for example `gzip`.
     pub content_encoding: Option<&'static str>,
-    /// Headers of this request alone, for example the version of a protocol.
+    /// Headers of this request only, such as the version of a protocol.
     pub headers: &'a [(&'static str, &'a str)],
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl<'a> Request<'a> {
-    /// A `POST` of `body`.
+    /// Creates a `POST` of `body`.
     pub fn post(url: impl Into<Cow<'a, str>>, content_type: &'static str, body: Vec<u8>) -> Self {
         Self {
             method: Method::Post,
@@ -61,21 +61,21 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Another method.
+    /// Sets the method.
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
         self.method = method;
         self
     }
 
-    /// Says how the body is compressed.
+    /// Sets the content encoding of the body.
     #[must_use]
     pub fn content_encoding(mut self, encoding: &'static str) -> Self {
         self.content_encoding = Some(encoding);
         self
     }
 
-    /// Adds headers to this request alone.
+    /// Sets headers of this request only.
     #[must_use]
     pub fn headers(mut self, headers: &'a [(&'static str, &'a str)]) -> Self {
         self.headers = headers;

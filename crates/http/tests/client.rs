@@ -1,4 +1,4 @@
-//! The client against a real server, with and without TLS.
+//! The client with a real server, with and without TLS.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use nephoscope_http::{HttpClient, HttpError, HttpOptions, MAX_ANSWER, Request, Verdict};
+use nephoscope_http::{HttpClient, HttpError, HttpOptions, MAX_RESPONSE_BYTES, Request, StatusClass};
 use nephoscope_plugin::PublishError;
 use parking_lot::Mutex;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
@@ -20,32 +20,32 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
-/// A request as the server got it.
+/// A request that the server received.
 #[derive(Debug, Clone)]
-struct Got {
+struct Received {
     line: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-impl Got {
+impl Received {
     fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 }
 
-type Seen = Arc<Mutex<Vec<Got>>>;
+type Log = Arc<Mutex<Vec<Received>>>;
 
-/// What the path of a request asks for: `/STATUS`, `/long`, `/never`, `/later`.
-async fn answer(
+/// Responds according to the path: `/STATUS`, `/long`, `/never`, `/later`.
+async fn response(
     request: hyper::Request<Incoming>,
-    seen: Seen,
+    log: Log,
 ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes().to_vec();
     let headers = head.headers.iter();
-    seen.lock().push(Got {
+    log.lock().push(Received {
         line: format!("{} {}", head.method, head.uri),
         headers: headers
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -54,7 +54,7 @@ async fn answer(
     });
     let response = hyper::Response::builder();
     let response = match head.uri.path() {
-        "/long" => response.body(vec![b'x'; MAX_ANSWER + 1].into()),
+        "/long" => response.body(vec![b'x'; MAX_RESPONSE_BYTES + 1].into()),
         "/never" => std::future::pending().await,
         "/later" => response
             .status(503)
@@ -66,30 +66,30 @@ async fn answer(
             .body(Full::default()),
         path => response
             .status(path.trim_start_matches('/').parse::<u16>().unwrap())
-            .body("said\nmore".into()),
+            .body("first\nmore".into()),
     };
     Ok(response.unwrap())
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seen: Seen) {
-    let service = service_fn(move |request| answer(request, seen.clone()));
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, log: Log) {
+    let service = service_fn(move |request| response(request, log.clone()));
     _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
 /// A server without TLS.
-async fn server() -> (SocketAddr, Seen) {
+async fn server() -> (SocketAddr, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let seen = Seen::default();
-    let theirs = seen.clone();
+    let log = Log::default();
+    let server_log = log.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, theirs.clone()));
+            tokio::spawn(serve(stream, server_log.clone()));
         }
     });
-    (address, seen)
+    (address, log)
 }
 
 fn client(options: serde_json::Value) -> HttpClient {
@@ -102,24 +102,24 @@ fn post(url: String) -> Request<'static> {
 }
 
 #[tokio::test]
-async fn a_request_has_its_body_its_headers_and_the_credentials() {
-    let (address, seen) = server().await;
+async fn a_request_contains_its_body_its_headers_and_the_credentials() {
+    let (address, log) = server().await;
     let basic = json!({"basic": {"user": "u", "password": "p"}, "headers": {"X-Scope-OrgID": "t1"}});
     let request = post(format!("http://{address}/200"))
         .content_encoding("gzip")
         .headers(&[("x-version", "0.1.0")]);
-    let answer = client(basic).send(request).await.unwrap();
-    assert_eq!((answer.status, answer.verdict()), (200, Verdict::Accepted));
+    let response = client(basic).send(request).await.unwrap();
+    assert_eq!((response.status, response.class()), (200, StatusClass::Accepted));
     assert_eq!(
-        (answer.body.as_slice(), answer.truncated),
-        (&b"said\nmore"[..], false)
+        (response.body.as_slice(), response.truncated),
+        (&b"first\nmore"[..], false)
     );
     client(json!({"bearer": "token"}))
         .send(post(format!("http://{address}/204")))
         .await
         .unwrap();
-    let seen = seen.lock();
-    let (first, second) = (&seen[0], &seen[1]);
+    let log = log.lock();
+    let (first, second) = (&log[0], &log[1]);
     assert_eq!(
         (first.line.as_str(), first.body.as_slice()),
         ("POST /200", &b"[]"[..])
@@ -135,28 +135,28 @@ async fn a_request_has_its_body_its_headers_and_the_credentials() {
 }
 
 #[tokio::test]
-async fn an_answer_is_bounded_and_leads_nowhere_else() {
-    let (address, seen) = server().await;
+async fn responses_are_limited_and_redirects_not_followed() {
+    let (address, log) = server().await;
     let client = client(json!({}));
     let long = client.send(post(format!("http://{address}/long"))).await.unwrap();
-    assert_eq!((long.body.len(), long.truncated), (MAX_ANSWER, true));
+    assert_eq!((long.body.len(), long.truncated), (MAX_RESPONSE_BYTES, true));
     let moved = client
         .send(post(format!("http://{address}/moved")))
         .await
         .unwrap();
-    assert_eq!((moved.status, moved.verdict()), (307, Verdict::Redirect));
-    assert_eq!(seen.lock().len(), 2, "the redirect is not followed");
+    assert_eq!((moved.status, moved.class()), (307, StatusClass::Redirect));
+    assert_eq!(log.lock().len(), 2, "the redirect is not followed");
     let later = client
         .send(post(format!("http://{address}/later")))
         .await
         .unwrap();
-    assert_eq!(later.verdict(), Verdict::Busy);
+    assert_eq!(later.class(), StatusClass::Busy);
     assert_eq!(later.retry_after, Some(Duration::from_secs(7)));
     assert_eq!(later.summary(), "HTTP status 503: busy");
 }
 
 #[tokio::test]
-async fn a_side_that_is_away_or_hangs_is_tried_again_and_no_text_shows_the_url() {
+async fn an_unreachable_or_hanging_server_allows_a_retry_and_errors_do_not_contain_the_url() {
     let (address, _) = server().await;
     let hanging = client(json!({"timeout": "50ms"}));
     let error = hanging
@@ -169,17 +169,17 @@ async fn a_side_that_is_away_or_hangs_is_tried_again_and_no_text_shows_the_url()
         .unwrap()
         .local_addr()
         .unwrap();
-    let away = client(json!({}))
+    let unreachable = client(json!({}))
         .send(post(format!("http://u:canary@{free}/200?key=canary")))
         .await
         .unwrap_err();
-    assert!(matches!(away, HttpError::Connect(_)), "{away:?}");
+    assert!(matches!(unreachable, HttpError::Connect(_)), "{unreachable:?}");
     let no_url = client(json!({}))
         .send(post("canary".to_owned()))
         .await
         .unwrap_err();
     assert!(matches!(no_url, HttpError::Request(_)), "{no_url:?}");
-    for error in [error, away, no_url] {
+    for error in [error, unreachable, no_url] {
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("canary"), "{shown}");
         let is_request = matches!(error, HttpError::Request(_));
@@ -192,7 +192,7 @@ async fn a_side_that_is_away_or_hangs_is_tried_again_and_no_text_shows_the_url()
     }
 }
 
-/// A server that only takes clients with a certificate of the authority, and the files of a client.
+/// A server that requires a client certificate of the authority, and the files of a client.
 struct Tls {
     folder: tempfile::TempDir,
     address: SocketAddr,
@@ -240,7 +240,7 @@ impl Tls {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(stream).await {
-                        serve(stream, Seen::default()).await;
+                        serve(stream, Log::default()).await;
                     }
                 });
             }
@@ -258,15 +258,15 @@ impl Tls {
 }
 
 #[tokio::test]
-async fn tls_checks_the_other_side_and_shows_the_certificate() {
+async fn tls_verifies_the_server_and_sends_the_client_certificate() {
     let tls = Tls::start().await;
     let own = json!({"ca": tls.file("ca.pem"), "certificate": tls.file("certificate.pem"), "key": tls.file("key.pem")});
-    let answer = client(json!({"tls": own})).send(post(tls.url())).await.unwrap();
-    assert_eq!(answer.status, 200);
-    let stranger = client(json!({"tls": {"ca": tls.file("ca.pem")}}));
+    let response = client(json!({"tls": own})).send(post(tls.url())).await.unwrap();
+    assert_eq!(response.status, 200);
+    let anonymous = client(json!({"tls": {"ca": tls.file("ca.pem")}}));
     assert!(
-        stranger.send(post(tls.url())).await.is_err(),
-        "the server wants a certificate"
+        anonymous.send(post(tls.url())).await.is_err(),
+        "the server requires a certificate"
     );
     let own = json!({"certificate": tls.file("certificate.pem"), "key": tls.file("key.pem")});
     let untrusting = client(json!({"tls": own}));
@@ -275,7 +275,7 @@ async fn tls_checks_the_other_side_and_shows_the_certificate() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_found_before_the_first_request() {
+fn invalid_files_are_found_before_the_first_request() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
@@ -286,11 +286,11 @@ fn files_that_cannot_be_used_are_found_before_the_first_request() {
     };
     assert_eq!(
         error(json!({"ca": empty})),
-        "option `tls.ca`: DIR/empty.pem: it has no certificate in PEM form"
+        "option `tls.ca`: DIR/empty.pem: no certificate in PEM form"
     );
     assert_eq!(
         error(json!({"ca": folder.path()})),
-        "option `tls.ca`: DIR: it is not a file of certificates"
+        "option `tls.ca`: DIR: not a certificate file"
     );
     assert_eq!(
         error(json!({"certificate": empty})),
@@ -298,7 +298,7 @@ fn files_that_cannot_be_used_are_found_before_the_first_request() {
     );
     assert_eq!(
         error(json!({"certificate": empty, "key": empty})),
-        "option `tls.certificate`: DIR/empty.pem: this file and that of `tls.key` have no certificate with its key in PEM form"
+        "option `tls.certificate`: DIR/empty.pem: this file and that of `tls.key` contain no certificate with its key in PEM form"
     );
     assert!(error(json!({"ca": folder.path().join("none")})).contains("No such file"));
 }

@@ -1,44 +1,44 @@
-//! What the other side answered.
+//! HTTP responses.
 
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 
-/// An answer: its status, and the begin of its body.
+/// A response: its status, and the start of its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The content type of the body, as it was sent.
+    /// The content type of the body.
     pub content_type: Option<String>,
-    /// At least this pause before the next request, if the other side asks for one.
+    /// The minimum pause before the next request, if the server requests one.
     pub retry_after: Option<Duration>,
-    /// The body, at most [`crate::MAX_ANSWER`] bytes of it.
+    /// The start of the body, at most [`crate::MAX_RESPONSE_BYTES`].
     pub body: Vec<u8>,
-    /// Whether the body was longer.
+    /// Whether the body was truncated.
     pub truncated: bool,
 }
 
-/// What a status means for the request.
+/// The meaning of a status for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
-    /// 2xx: it was taken. What the body says of a part of it is the publisher's to read.
+pub enum StatusClass {
+    /// 2xx: accepted. The body may report a partial rejection, which the publisher reads.
     Accepted,
-    /// 408, 425, 429 and 5xx: the same request may be taken later.
+    /// 408, 425, 429 and 5xx: the same request may be accepted later.
     Busy,
-    /// 401, 403 and 407: the credentials are wrong or missing. The same request is taken when they are right.
+    /// 401, 403 and 407: the credentials are wrong or missing.
     Unauthorized,
     /// 413: the body is too large.
     TooLarge,
-    /// 3xx: it leads elsewhere. The client follows no redirect.
+    /// 3xx: a redirect, which the client does not follow.
     Redirect,
-    /// Any other status: the request will never be taken.
+    /// Any other status: the request is permanently rejected.
     Rejected,
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn new(status: u16, headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         Self {
@@ -50,21 +50,21 @@ impl Answer {
         }
     }
 
-    /// What the status means.
-    pub fn verdict(&self) -> Verdict {
+    /// The meaning of the status.
+    pub fn class(&self) -> StatusClass {
         match self.status {
-            200..=299 => Verdict::Accepted,
-            300..=399 => Verdict::Redirect,
-            401 | 403 | 407 => Verdict::Unauthorized,
-            408 | 425 | 429 | 500..=599 => Verdict::Busy,
-            413 => Verdict::TooLarge,
-            _ => Verdict::Rejected,
+            200..=299 => StatusClass::Accepted,
+            300..=399 => StatusClass::Redirect,
+            401 | 403 | 407 => StatusClass::Unauthorized,
+            408 | 425 | 429 | 500..=599 => StatusClass::Busy,
+            413 => StatusClass::TooLarge,
+            _ => StatusClass::Rejected,
         }
     }
 
-    /// The status and the first line of the body, for a log or an error.
+    /// The status and the first line of the body, for logs and errors.
     pub fn summary(&self) -> String {
-        /// Longer lines are cut.
+        /// Longer lines are truncated.
         const LINE: usize = 200;
         let text = String::from_utf8_lossy(&self.body);
         let line = text
@@ -84,7 +84,7 @@ impl Answer {
     }
 }
 
-/// `Retry-After`: seconds, or a time. The time is compared with the answer's own date, since clocks may differ.
+/// Parses `Retry-After`: seconds or a time. The time is relative to the response's own date, since clocks may differ.
 fn pause(after: &str, date: Option<&str>) -> Option<Duration> {
     if let Ok(seconds) = after.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_is_in_seconds_or_until_a_time() {
+    fn a_pause_is_given_in_seconds_or_as_a_time() {
         let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(pause("120", None), Some(Duration::from_secs(120)));
         assert_eq!(
@@ -113,29 +113,29 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_meaning() {
-        let verdict = |status| Answer::new(status, &HeaderMap::new()).verdict();
+    fn each_status_has_its_class() {
+        let class = |status| HttpResponse::new(status, &HeaderMap::new()).class();
         for (statuses, expected) in [
-            (&[200, 202, 204, 207][..], Verdict::Accepted),
-            (&[301, 302, 307, 308], Verdict::Redirect),
-            (&[401, 403, 407], Verdict::Unauthorized),
-            (&[408, 425, 429, 500, 502, 503, 504, 599], Verdict::Busy),
-            (&[413], Verdict::TooLarge),
-            (&[100, 400, 404, 405, 409, 415, 422, 600], Verdict::Rejected),
+            (&[200, 202, 204, 207][..], StatusClass::Accepted),
+            (&[301, 302, 307, 308], StatusClass::Redirect),
+            (&[401, 403, 407], StatusClass::Unauthorized),
+            (&[408, 425, 429, 500, 502, 503, 504, 599], StatusClass::Busy),
+            (&[413], StatusClass::TooLarge),
+            (&[100, 400, 404, 405, 409, 415, 422, 600], StatusClass::Rejected),
         ] {
             for status in statuses {
-                assert_eq!(verdict(*status), expected, "{status}");
+                assert_eq!(class(*status), expected, "{status}");
             }
         }
     }
 
     #[test]
     fn a_summary_is_one_short_line() {
-        let mut answer = Answer::new(400, &HeaderMap::new());
-        assert_eq!(answer.summary(), "HTTP status 400");
-        answer.body = b"\n  out of \x1border\nmore".to_vec();
-        assert_eq!(answer.summary(), "HTTP status 400: out of  order");
-        answer.body = vec![b'x'; 5000];
-        assert_eq!(answer.summary().len(), "HTTP status 400: ".len() + 200);
+        let mut response = HttpResponse::new(400, &HeaderMap::new());
+        assert_eq!(response.summary(), "HTTP status 400");
+        response.body = b"\n  out of \x1border\nmore".to_vec();
+        assert_eq!(response.summary(), "HTTP status 400: out of  order");
+        response.body = vec![b'x'; 5000];
+        assert_eq!(response.summary().len(), "HTTP status 400: ".len() + 200);
     }
 }
