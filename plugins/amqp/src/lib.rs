@@ -1,8 +1,9 @@
 //! The publisher `amqp://`: samples as oslo.messaging notifications over RabbitMQ.
 //!
-//! What is sent is what ceilometer's polling agent sends, so that its notification agent, and whatever else consumes
-//! `notifications.sample`, takes it without a change. `docs/amqp.md` has the options, the errors and what is promised.
+//! The messages equal those of ceilometer's polling agent, so that its notification agent and other consumers of
+//! `notifications.sample` accept them unchanged. `docs/amqp.md` describes the options, the errors and the guarantees.
 
+mod error;
 mod link;
 mod options;
 mod publisher;
@@ -11,5 +12,4 @@ mod stream;
 mod tls;
 mod topology;
 mod transport;
-mod trouble;
 mod url;

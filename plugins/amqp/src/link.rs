@@ -1,4 +1,4 @@
-//! One connection with one channel: sends batches, and matches the broker's answers to them.
+//! A connection with one channel: sends batches, and matches the broker's answers to them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -20,55 +20,55 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::error::BrokerError;
 use crate::options::Settings;
 use crate::topology;
 use crate::transport::{self, Transport};
-use crate::trouble::Trouble;
 use crate::url::Host;
 
-/// How long the broker may take to answer a goodbye, well inside the notifier's second.
-const GOODBYE: Duration = Duration::from_millis(700);
+/// The timeout for closing a connection, well below the notifier's timeout of a second.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// How often an idle link is looked at: the library does not tell of every end. Nothing is lost by a late look, the
-/// next batch only has to be tried again.
-const GLANCE: Duration = Duration::from_secs(5);
+/// The interval between checks of an idle link: the library does not report every end. A late check loses nothing, the next batch
+/// is only retried.
+const IDLE_CHECK: Duration = Duration::from_secs(5);
 
-/// How long the reason of an end may come after the end.
-const REASON: Duration = Duration::from_millis(100);
+/// How long after an end its reason may arrive.
+const REASON_DELAY: Duration = Duration::from_millis(100);
 
-/// How much longer than the link itself a publish waits, so that the link's words are heard.
+/// How much longer than the link itself a publish waits, so that it receives the link's result.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// A batch on its way, and where to say what came of it.
-struct Order {
+/// A batch to send, and the channel for the result.
+struct PublishRequest {
     batch: Arc<Batch>,
-    /// The confirm must be there by then.
+    /// The deadline of the confirm.
     until: Instant,
     done: oneshot::Sender<Result<(), PublishError>>,
 }
 
-/// Hands batches to a link that is up.
+/// Submits batches to an open link.
 #[derive(Clone)]
 pub(crate) struct LinkHandle {
     host: Arc<str>,
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<PublishRequest>,
     blocked: watch::Receiver<Option<Arc<str>>>,
 }
 
 impl LinkHandle {
     /// Sends a batch and waits for the broker's answer, for at most about `limit`.
     ///
-    /// May be dropped at any time: the link goes on, and nobody hears of the answer.
+    /// May be dropped at any time: the link continues, and the answer is ignored.
     pub(crate) async fn deliver(&self, batch: Arc<Batch>, limit: Duration) -> Result<(), PublishError> {
         let (done, answer) = oneshot::channel();
         let until = Instant::now() + limit;
-        let broken = || Trouble::Broken {
+        let broken = || BrokerError::Broken {
             host: self.host.to_string(),
             reason: "it ended before the batch was sent".to_owned(),
         };
         let exchange = async {
-            let order = Order { batch, until, done };
-            if self.orders.send(order).await.is_err() {
+            let request = PublishRequest { batch, until, done };
+            if self.requests.send(request).await.is_err() {
                 return Err(broken().into());
             }
             answer.await.unwrap_or_else(|_| Err(broken().into()))
@@ -76,70 +76,70 @@ impl LinkHandle {
         if let Ok(result) = timeout_at(until + GRACE, exchange).await {
             return result;
         }
-        let trouble = match self.blocked.borrow().clone() {
-            Some(reason) => Trouble::Blocked { reason },
-            None => Trouble::Unconfirmed {
+        let failure = match self.blocked.borrow().clone() {
+            Some(reason) => BrokerError::Blocked { reason },
+            None => BrokerError::Unconfirmed {
                 host: self.host.to_string(),
                 limit,
             },
         };
-        Err(trouble.into())
+        Err(failure.into())
     }
 }
 
-/// How a link ended.
-pub(crate) struct End {
-    /// `None`: it was told to.
-    pub(crate) trouble: Option<Trouble>,
-    /// Whether the broker confirmed a batch before.
+/// The end of a link.
+pub(crate) struct LinkEnd {
+    /// `None`: it was stopped.
+    pub(crate) failure: Option<BrokerError>,
+    /// Whether the broker confirmed a batch.
     pub(crate) delivered: bool,
 }
 
-/// What remains of an order whose messages are with the broker.
-struct Waiting {
+/// A batch whose messages were sent.
+struct Pending {
     batch: Arc<Batch>,
     done: oneshot::Sender<Result<(), PublishError>>,
-    /// Messages without an answer.
-    left: usize,
-    trouble: Option<Trouble>,
+    /// The number of messages without an answer.
+    unconfirmed: usize,
+    failure: Option<BrokerError>,
 }
 
-/// A message that is with the broker.
+/// A sent message.
 struct Message {
-    /// Its order.
-    order: u64,
-    /// Index of its queue.
+    /// The number of its request.
+    request: u64,
+    /// The index of its queue.
     queue: usize,
     returned: Option<String>,
 }
 
 type Confirm = Pin<Box<dyn Future<Output = (u64, lapin::Result<Confirmation>)> + Send>>;
 
-/// A connection whose exchange and queues are declared.
+/// A connection with declared exchange and queues.
 pub(crate) struct Link {
     settings: Arc<Settings>,
     host: Host,
     channel: Channel,
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<PublishRequest>,
     blocked: watch::Sender<Option<Arc<str>>>,
-    /// By number, in the order of sending: the first has the earliest deadline.
-    waiting: BTreeMap<u64, (Instant, Waiting)>,
+    /// By number, in the order of sending: the first one has the earliest deadline.
+    pending: BTreeMap<u64, (Instant, Pending)>,
     messages: HashMap<u64, Message>,
     confirms: FuturesUnordered<Confirm>,
     next: u64,
     delivered: bool,
-    // The last field: everything else lets go of the connection before.
+    // The last field: the others release the connection first.
     transport: Transport,
 }
 
 impl Link {
-    /// Connects to `host`, logs in and declares, within `connect_timeout`.
+    /// Connects to `host`, logs in and declares exchange and queues, within `connect_timeout`.
     pub(crate) async fn open(
         settings: &Arc<Settings>,
         host: &Host,
         differs: impl FnMut(&'static str, &str),
-    ) -> Result<(Self, LinkHandle), Trouble> {
+    ) -> Result<(Self, LinkHandle), BrokerError> {
         let until = Instant::now() + settings.connect_timeout;
         let transport = transport::open(settings, host, until).await?;
         let mut events: Pin<Box<dyn Stream<Item = Event> + Send>> =
@@ -150,11 +150,11 @@ impl Link {
             Ok(Err(error)) => return Err(reason(&error, &mut events, host, settings).await),
             Err(_) => return Err(transport::not_ready(settings, host)),
         };
-        let (orders_sender, orders) = mpsc::channel(settings.pipelining);
+        let (request_sender, requests) = mpsc::channel(settings.pipelining);
         let (blocked, blocked_receiver) = watch::channel(None);
         let handle = LinkHandle {
             host: host.shown().into(),
-            orders: orders_sender,
+            requests: request_sender,
             blocked: blocked_receiver,
         };
         let link = Self {
@@ -162,9 +162,9 @@ impl Link {
             host: host.clone(),
             channel,
             events,
-            orders,
+            requests,
             blocked,
-            waiting: BTreeMap::new(),
+            pending: BTreeMap::new(),
             messages: HashMap::new(),
             confirms: FuturesUnordered::new(),
             next: 0,
@@ -174,81 +174,87 @@ impl Link {
         Ok((link, handle))
     }
 
-    /// Delivers what comes until the connection ends or `stop` is cancelled; nothing is taken afterwards.
-    pub(crate) async fn run(&mut self, stop: &CancellationToken) -> End {
-        let trouble = self.serve(stop).await;
-        let told = trouble.clone().unwrap_or(Trouble::Closed);
-        let waiting = std::mem::take(&mut self.waiting);
-        let alone = waiting.len() == 1;
-        for (_, waiting) in waiting.into_values() {
-            let error = match &told {
-                // It would never be taken.
-                Trouble::TooLarge { .. } if alone => PublishError::rejected(told.to_string()),
-                told => told.clone().into(),
+    /// Delivers batches until the connection ends or `stop` is cancelled. Later batches fail.
+    pub(crate) async fn run(&mut self, stop: &CancellationToken) -> LinkEnd {
+        let failure = self.serve(stop).await;
+        let cause = failure.clone().unwrap_or(BrokerError::Closed);
+        let pending = std::mem::take(&mut self.pending);
+        let is_only = pending.len() == 1;
+        for (_, pending) in pending.into_values() {
+            let error = match &cause {
+                // It would never be accepted.
+                BrokerError::TooLarge { .. } if is_only => PublishError::rejected(cause.to_string()),
+                cause => cause.clone().into(),
             };
-            // Whoever waited may have gone.
-            let _ = waiting.done.send(Err(error));
+            // The publish may have been cancelled.
+            let _ = pending.done.send(Err(error));
         }
         // None of these was sent.
-        self.orders.close();
-        while let Ok(order) = self.orders.try_recv() {
-            let _ = order.done.send(Err(told.clone().into()));
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            let _ = request.done.send(Err(cause.clone().into()));
         }
-        End {
-            trouble,
+        LinkEnd {
+            failure,
             delivered: self.delivered,
         }
     }
 
-    /// Says goodbye to the broker, unless it has shown that it does not answer.
-    pub(crate) async fn leave(self, end: &End) {
-        if matches!(end.trouble, Some(Trouble::Unconfirmed { .. })) {
+    /// Closes the connection, unless the broker no longer answers.
+    pub(crate) async fn close(self, end: &LinkEnd) {
+        if matches!(end.failure, Some(BrokerError::Unconfirmed { .. })) {
             return;
         }
-        let goodbye = self.transport.connection.close(200, "nephoscope leaves".into());
-        if timeout(GOODBYE, goodbye).await.is_err() {
-            debug!(host = self.host.shown(), "the broker did not say goodbye");
+        let closing = self
+            .transport
+            .connection
+            .close(200, "nephoscope closes the connection".into());
+        if timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            debug!(
+                host = self.host.shown(),
+                "the broker did not confirm the close of the connection"
+            );
         }
     }
 
-    /// `None` when it was told to stop.
-    async fn serve(&mut self, stop: &CancellationToken) -> Option<Trouble> {
+    /// Runs until the link fails; `None` when it was stopped.
+    async fn serve(&mut self, stop: &CancellationToken) -> Option<BrokerError> {
         loop {
             let is_blocked = self.blocked.borrow().is_some();
-            // The broker answers in its own time while it is blocked.
-            let deadline = match self.waiting.first_key_value() {
+            // While it is blocked, the broker may delay its answers.
+            let deadline = match self.pending.first_key_value() {
                 Some((_, (until, _))) if !is_blocked => Some(*until),
                 _ => None,
             };
-            let has_room = self.waiting.len() < self.settings.pipelining && !is_blocked;
+            let has_room = self.pending.len() < self.settings.pipelining && !is_blocked;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
                 event = self.events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => self.block(&reason),
                     Some(Event::ConnectionUnblocked) => self.unblock(),
-                    // One that the declarations gave up for another channel leaves its error here, too.
+                    // Declarations also report the error of a channel that they replaced here.
                     Some(Event::Error(_)) if self.is_alive() => {}
                     Some(Event::Error(error)) => {
-                        return Some(Trouble::of(&error, &self.host, &self.settings));
+                        return Some(BrokerError::of(&error, &self.host, &self.settings));
                     }
                     Some(_) => {}
                     None => return Some(self.broken("it ended")),
                 },
                 Some(answer) = self.confirms.next() => {
                     let answers = self.ready(answer);
-                    if let Err(trouble) = self.settle(answers).await {
-                        return Some(trouble);
+                    if let Err(failure) = self.settle(answers).await {
+                        return Some(failure);
                     }
                 }
-                () = at(deadline) => return Some(Trouble::Unconfirmed {
+                () = at(deadline) => return Some(BrokerError::Unconfirmed {
                     host: self.host.shown(),
                     limit: self.settings.confirm_timeout,
                 }),
-                Some(order) = self.orders.recv(), if has_room => self.send(order),
-                () = tokio::time::sleep(GLANCE), if self.waiting.is_empty() => {
+                Some(request) = self.requests.recv(), if has_room => self.send(request),
+                () = tokio::time::sleep(IDLE_CHECK), if self.pending.is_empty() => {
                     if !self.is_alive() {
-                        return Some(self.broken("it ended while there was nothing to send"));
+                        return Some(self.broken("it ended while it was idle"));
                     }
                 }
             }
@@ -263,18 +269,18 @@ impl Link {
         self.blocked.send_replace(Some(reason.into()));
     }
 
-    /// The broker has time again from now on.
+    /// Restarts the deadlines when the broker accepts messages again.
     fn unblock(&mut self) {
         self.blocked.send_replace(None);
         let until = Instant::now() + self.settings.confirm_timeout;
-        for (deadline, _) in self.waiting.values_mut() {
+        for (deadline, _) in self.pending.values_mut() {
             *deadline = until;
         }
     }
 
-    fn send(&mut self, order: Order) {
-        let Order { batch, until, done } = order;
-        // Nobody waits: the batch comes again, or was given up.
+    fn send(&mut self, request: PublishRequest) {
+        let PublishRequest { batch, until, done } = request;
+        // The publish was cancelled: the batch is retried or was dropped.
         if done.is_closed() {
             return;
         }
@@ -299,31 +305,31 @@ impl Link {
             self.messages.insert(
                 message,
                 Message {
-                    order: number,
+                    request: number,
                     queue: index,
                     returned: None,
                 },
             );
         }
-        let waiting = Waiting {
+        let pending = Pending {
             batch,
             done,
-            left: self.settings.queues.len(),
-            trouble: None,
+            unconfirmed: self.settings.queues.len(),
+            failure: None,
         };
-        self.waiting.insert(number, (until, waiting));
+        self.pending.insert(number, (until, pending));
     }
 
-    /// This answer and all others that are there.
+    /// Returns this answer and all others that are ready.
     ///
-    /// The library gives a returned message to whichever confirm comes next, which may be another message's. That one
-    /// was resolved before the right one, so that it is among these, or was among earlier ones.
+    /// The library attaches a returned message to whichever confirm comes next, possibly that of another message. That confirm
+    /// was resolved before the right one, so that it is among these answers or earlier ones.
     fn ready(
         &mut self,
         first: (u64, lapin::Result<Confirmation>),
     ) -> Vec<(u64, lapin::Result<Confirmation>)> {
         let mut answers = vec![first];
-        // Twice: a stream of many futures may pause once though more are ready.
+        // Twice: a stream of many futures may pause although more are ready.
         for _ in 0..2 {
             while let Some(Some(answer)) = self.confirms.next().now_or_never() {
                 answers.push(answer);
@@ -332,25 +338,25 @@ impl Link {
         answers
     }
 
-    async fn settle(&mut self, answers: Vec<(u64, lapin::Result<Confirmation>)>) -> Result<(), Trouble> {
+    async fn settle(&mut self, answers: Vec<(u64, lapin::Result<Confirmation>)>) -> Result<(), BrokerError> {
         let mut settled = Vec::with_capacity(answers.len());
         let mut failed = None;
         for (message, answer) in answers {
             match answer {
                 Ok(confirmation) => {
-                    let taken = confirmation.is_ack();
+                    let acked = confirmation.is_ack();
                     if let Some(returned) = confirmation.take_message() {
-                        self.note_return(&returned)?;
+                        self.record_return(&returned)?;
                     }
-                    settled.push((message, taken));
+                    settled.push((message, acked));
                 }
                 Err(error) => failed = Some(error),
             }
         }
         let mut returned = None;
-        for (message, taken) in settled {
-            if let Some(trouble) = self.settle_one(message, taken) {
-                returned = Some(trouble);
+        for (message, acked) in settled {
+            if let Some(failure) = self.settle_one(message, acked) {
+                returned = Some(failure);
             }
         }
         if let Some(error) = failed {
@@ -360,16 +366,16 @@ impl Link {
         returned.map_or(Ok(()), Err)
     }
 
-    /// Marks the message that came back.
-    fn note_return(&mut self, returned: &BasicReturnMessage) -> Result<(), Trouble> {
+    /// Marks the returned message.
+    fn record_return(&mut self, returned: &BasicReturnMessage) -> Result<(), BrokerError> {
         let delivery = &returned.delivery;
         let answer = format!("{} {}", returned.reply_code, returned.reply_text);
         let owner = self.messages.values_mut().find(|message| {
             let queue = self.settings.queues.get(message.queue);
             let batch = self
-                .waiting
-                .get(&message.order)
-                .map(|(_, waiting)| &waiting.batch);
+                .pending
+                .get(&message.request)
+                .map(|(_, pending)| &pending.batch);
             message.returned.is_none()
                 && queue.is_some_and(|queue| *queue == delivery.routing_key.as_str())
                 && batch.is_some_and(|batch| *notification(batch, message.queue) == *delivery.data)
@@ -379,8 +385,8 @@ impl Link {
                 message.returned = Some(answer);
                 Ok(())
             }
-            // Whose it is cannot be told: nothing that is under way counts as delivered.
-            None => Err(Trouble::Returned {
+            // Its batch is unknown: no batch in flight counts as delivered.
+            None => Err(BrokerError::Returned {
                 exchange: self.settings.exchange.clone(),
                 queue: delivery.routing_key.to_string(),
                 answer,
@@ -388,47 +394,47 @@ impl Link {
         }
     }
 
-    /// Takes a message's answer down; the trouble if it had come back.
-    fn settle_one(&mut self, message: u64, taken: bool) -> Option<Trouble> {
+    /// Records a message's answer; returns an error if the message was returned.
+    fn settle_one(&mut self, message: u64, acked: bool) -> Option<BrokerError> {
         let Message {
-            order,
+            request,
             queue,
             returned,
         } = self.messages.remove(&message)?;
         let queue = self.settings.queues.get(queue).cloned().unwrap_or_default();
-        let returned = returned.map(|answer| Trouble::Returned {
+        let returned = returned.map(|answer| BrokerError::Returned {
             exchange: self.settings.exchange.clone(),
             queue: queue.clone(),
             answer,
         });
-        let (_, waiting) = self.waiting.get_mut(&order)?;
-        waiting.left = waiting.left.saturating_sub(1);
+        let (_, pending) = self.pending.get_mut(&request)?;
+        pending.unconfirmed = pending.unconfirmed.saturating_sub(1);
         if returned.is_some() {
-            waiting.trouble.clone_from(&returned);
-        } else if !taken {
-            waiting.trouble = Some(Trouble::Rejected { queue });
+            pending.failure.clone_from(&returned);
+        } else if !acked {
+            pending.failure = Some(BrokerError::Rejected { queue });
         }
-        if waiting.left == 0
-            && let Some((_, waiting)) = self.waiting.remove(&order)
+        if pending.unconfirmed == 0
+            && let Some((_, pending)) = self.pending.remove(&request)
         {
-            self.delivered |= waiting.trouble.is_none();
-            // Whoever waited may have gone.
-            let _ = waiting
+            self.delivered |= pending.failure.is_none();
+            // The publish may have been cancelled.
+            let _ = pending
                 .done
-                .send(waiting.trouble.map_or(Ok(()), |trouble| Err(trouble.into())));
+                .send(pending.failure.map_or(Ok(()), |failure| Err(failure.into())));
         }
         returned
     }
 
-    fn broken(&self, reason: &str) -> Trouble {
-        Trouble::Broken {
+    fn broken(&self, reason: &str) -> BrokerError {
+        BrokerError::Broken {
             host: self.host.shown(),
             reason: reason.to_owned(),
         }
     }
 }
 
-/// Sends one message; resolves with the broker's answer.
+/// Sends one message and waits for the broker's answer.
 async fn publish(
     channel: Channel,
     exchange: ShortString,
@@ -447,13 +453,13 @@ async fn publish(
         .await
 }
 
-/// The body for one of the topics. Only batches that have it are sent.
+/// Returns the body for one of the topics. Only batches with an encoded body are sent.
 fn notification(batch: &Batch, topic: usize) -> Cow<'_, [u8]> {
     let body = batch.encoded(&OsloNotification).unwrap_or_default();
     OsloNotification::for_topic(body, topic)
 }
 
-/// As oslo.messaging sets them.
+/// The properties that oslo.messaging sets.
 fn properties() -> BasicProperties {
     const PERSISTENT: u8 = 2;
     BasicProperties::default()
@@ -464,25 +470,25 @@ fn properties() -> BasicProperties {
         .with_priority(0)
 }
 
-/// What an error means. The broker's own words may come a moment later than the error that they cause.
+/// Returns the error with its reason. The broker's message may arrive shortly after the error that it causes.
 async fn reason(
     error: &lapin::Error,
     events: &mut Pin<Box<dyn Stream<Item = Event> + Send>>,
     host: &Host,
     settings: &Settings,
-) -> Trouble {
+) -> BrokerError {
     if matches!(
         error.kind(),
         ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_)
     ) {
-        let until = Instant::now() + REASON;
+        let until = Instant::now() + REASON_DELAY;
         while let Ok(Some(event)) = timeout_at(until, events.next()).await {
             if let Event::Error(error) = event {
-                return Trouble::of(&error, host, settings);
+                return BrokerError::of(&error, host, settings);
             }
         }
     }
-    Trouble::of(error, host, settings)
+    BrokerError::of(error, host, settings)
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -492,11 +498,11 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Tells people, once for each thing, that something is there with other properties.
+/// Logs that an object exists with other properties; the caller does this once for each object.
 pub(crate) fn warn_differs(publisher: &str, kind: &str, name: &str) {
     warn!(
         publisher,
-        "the {kind} `{name}` exists with other properties and is used as it is: set `durable`, `auto_delete` and \
-         `quorum` as those who consume have them"
+        "the {kind} `{name}` exists with other properties and is used unchanged: set `durable`, `auto_delete` and \
+         `quorum` like its consumers"
     );
 }

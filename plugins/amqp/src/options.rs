@@ -1,4 +1,4 @@
-//! The options beside `url`, and what follows from both.
+//! The options of the publisher, and the settings derived from URL and options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,38 +9,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::url::{self, Host};
 
-/// No more batches than this may be under way at once.
+/// The limit on batches in flight.
 const MAX_PIPELINING: usize = 1024;
 
-/// The longest name of a queue or exchange on the wire.
+/// The maximum length of a queue or exchange name in the protocol.
 const MAX_NAME: usize = 255;
 
 /// Options of `amqp://`, `amqps://` and `rabbit://`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AmqpOptions {
-    /// A copy of each batch goes to the queue `TOPIC.sample` of each topic.
+    /// Topics: the queue `TOPIC.sample` of each topic receives a copy of each batch.
     topics: Vec<String>,
     /// The topic exchange: `control_exchange` of ceilometer.
     exchange: String,
-    /// Whether exchange and queues survive a restart of the broker; as `amqp_durable_queues` at those who consume.
+    /// Whether exchange and queues survive a restart of the broker; must equal `amqp_durable_queues` of the consumers.
     durable: bool,
-    /// Whether exchange and queues go with their last user; as `amqp_auto_delete` at those who consume.
+    /// Whether exchange and queues are deleted with their last user; must equal `amqp_auto_delete` of the consumers.
     auto_delete: bool,
-    /// Whether queues are quorum queues, which are durable; as `rabbit_quorum_queue` at those who consume.
+    /// Whether queues are quorum queues, which are durable; must equal `rabbit_quorum_queue` of the consumers.
     quorum: bool,
-    /// For `amqps://`, and for `rabbit://` over TLS.
+    /// TLS options, for `amqps://` and for `rabbit://` over TLS.
     tls: Option<TlsOptions>,
-    /// When nothing was heard from the broker for twice this time, the connection is given up.
+    /// The heartbeat interval. The connection is closed after twice this time without data from the broker.
     heartbeat: HumanDuration,
-    /// How long a broker may take to be ready: connection, TLS, login, declarations.
+    /// Timeout for connecting: TCP, TLS, login, declarations.
     connect_timeout: HumanDuration,
-    /// How long the broker may take to confirm a batch; then it is sent again over a new connection.
+    /// Timeout for the confirm of a batch, after which it is sent again over a new connection.
     confirm_timeout: HumanDuration,
-    /// How many batches are sent ahead of their confirms. With more than one their order is not kept when one fails.
+    /// The number of batches in flight. With more than one, a failure changes their order.
     #[schemars(range(min = 1, max = 1024))]
     pipelining: usize,
-    /// How to log in.
+    /// The login method.
     sasl: Sasl,
 }
 
@@ -62,18 +62,18 @@ impl Default for AmqpOptions {
     }
 }
 
-/// TLS options; files are PEM, and read anew for each connection.
+/// TLS options. The files are PEM, and are read for each connection.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TlsOptions {
-    /// The only authorities that are trusted; without it, those of the system.
+    /// The trusted authorities. Default: those of the system.
     pub(crate) ca: Option<PathBuf>,
-    /// The certificate to show to the broker, with those between it and its authority.
+    /// The client certificate, with its intermediate certificates.
     pub(crate) certificate: Option<PathBuf>,
-    /// The file with the certificate's private key.
+    /// The private key of the client certificate.
     pub(crate) key: Option<PathBuf>,
-    /// Whether the broker's certificate must name the host of the URL. Without it, any certificate of a trusted
-    /// authority will do.
+    /// Whether the broker's certificate must match the host of the URL. Without it, any certificate of a trusted authority is
+    /// accepted.
     pub(crate) verify_hostname: bool,
 }
 
@@ -88,26 +88,26 @@ impl Default for TlsOptions {
     }
 }
 
-/// How to log in.
+/// The login method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Sasl {
-    /// User and password of the URL.
+    /// User and password of the URL, with the mechanism PLAIN.
     Plain,
-    /// The same in RabbitMQ's own form.
+    /// User and password of the URL, with RabbitMQ's mechanism AMQPLAIN.
     Amqplain,
     /// The client certificate.
     External,
 }
 
-/// URL and options, checked.
+/// The validated URL and options.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) publisher: String,
     pub(crate) hosts: Vec<Host>,
     pub(crate) vhost: String,
     pub(crate) exchange: String,
-    /// `TOPIC.sample` of each topic: routing key and queue.
+    /// `TOPIC.sample` of each topic: both routing key and queue.
     pub(crate) queues: Vec<String>,
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
@@ -122,13 +122,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads and checks URL and options.
+    /// Reads and validates URL and options.
     pub(crate) fn read(context: &PublisherContext) -> Result<Self, OptionsError> {
         let options: AmqpOptions = context.options()?;
         let brokers = url::parse(context.url())?;
         let tls = match options.tls {
             Some(_) if !brokers.tls && !brokers.rabbit => {
-                return Err(wrong("tls", "the URL must begin with `amqps://` for TLS"));
+                return Err(invalid("tls", "the URL must begin with `amqps://` for TLS"));
             }
             None if brokers.tls => Some(TlsOptions::default()),
             tls => tls,
@@ -136,23 +136,23 @@ impl Settings {
         if let Some(tls) = &tls
             && tls.certificate.is_some() != tls.key.is_some()
         {
-            return Err(wrong("tls", "`certificate` and `key` go together"));
+            return Err(invalid("tls", "`certificate` and `key` require each other"));
         }
         let has_certificate = tls.as_ref().is_some_and(|tls| tls.certificate.is_some());
         if options.sasl == Sasl::External && !has_certificate {
-            return Err(wrong(
+            return Err(invalid(
                 "sasl",
-                "`external` needs `amqps://` and `tls: {certificate, key}`",
+                "`external` requires `amqps://` and `tls: {certificate, key}`",
             ));
         }
         if options.quorum && options.auto_delete {
-            return Err(wrong(
+            return Err(invalid(
                 "auto_delete",
-                "quorum queues cannot be deleted with their last user",
+                "quorum queues do not support `auto_delete`",
             ));
         }
         if !(1..=MAX_PIPELINING).contains(&options.pipelining) {
-            return Err(wrong("pipelining", "expected a number from 1 to 1024"));
+            return Err(invalid("pipelining", "expected a number from 1 to 1024"));
         }
         Ok(Self {
             publisher: context.name().to_string(),
@@ -177,23 +177,23 @@ fn queues(topics: Vec<String>) -> Result<Vec<String>, OptionsError> {
     let mut queues = Vec::with_capacity(topics.len());
     for topic in topics {
         if topic.is_empty() {
-            return Err(wrong("topics", "a topic is empty"));
+            return Err(invalid("topics", "a topic is empty"));
         }
         let queue = name("topics", format!("{topic}.sample"))?;
         if queues.contains(&queue) {
-            return Err(wrong("topics", &format!("`{topic}` is there twice")));
+            return Err(invalid("topics", &format!("duplicate topic `{topic}`")));
         }
         queues.push(queue);
     }
     if queues.is_empty() {
-        return Err(wrong("topics", "at least one is needed"));
+        return Err(invalid("topics", "expected at least one topic"));
     }
     Ok(queues)
 }
 
 fn name(path: &str, name: String) -> Result<String, OptionsError> {
     if name.is_empty() || name.len() > MAX_NAME {
-        return Err(wrong(path, "a name has from 1 to 255 bytes"));
+        return Err(invalid(path, "expected a name of 1 to 255 bytes"));
     }
     Ok(name)
 }
@@ -201,18 +201,18 @@ fn name(path: &str, name: String) -> Result<String, OptionsError> {
 fn seconds(path: &str, duration: HumanDuration) -> Result<u16, OptionsError> {
     match u16::try_from(duration.0.as_secs()) {
         Ok(seconds) if seconds > 0 && duration.0.subsec_nanos() == 0 => Ok(seconds),
-        _ => Err(wrong(path, "expected whole seconds, from `1s` to `65535s`")),
+        _ => Err(invalid(path, "expected whole seconds, from `1s` to `65535s`")),
     }
 }
 
 fn wait(path: &str, duration: HumanDuration) -> Result<Duration, OptionsError> {
     if duration.0.is_zero() {
-        return Err(wrong(path, "expected more than no time at all"));
+        return Err(invalid(path, "expected a positive duration"));
     }
     Ok(duration.0)
 }
 
-fn wrong(path: &str, message: &str) -> OptionsError {
+fn invalid(path: &str, message: &str) -> OptionsError {
     OptionsError::new(path.to_owned(), message.to_owned())
 }
 
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_options_is_said() {
+    fn errors_describe_invalid_options() {
         let mut text = String::new();
         for (url, options) in [
             ("amqp://h/", json!({ "tls": {} })),
@@ -252,24 +252,24 @@ mod tests {
         }
         insta::assert_snapshot!(text, @r"
         option `tls`: the URL must begin with `amqps://` for TLS
-        option `tls`: `certificate` and `key` go together
-        option `sasl`: `external` needs `amqps://` and `tls: {certificate, key}`
+        option `tls`: `certificate` and `key` require each other
+        option `sasl`: `external` requires `amqps://` and `tls: {certificate, key}`
         option `sasl`: unknown variant `magic`, expected one of `plain`, `amqplain`, `external`
-        option `auto_delete`: quorum queues cannot be deleted with their last user
+        option `auto_delete`: quorum queues do not support `auto_delete`
         option `pipelining`: expected a number from 1 to 1024
-        option `topics`: at least one is needed
+        option `topics`: expected at least one topic
         option `topics`: a topic is empty
-        option `topics`: `a` is there twice
-        option `topics`: a name has from 1 to 255 bytes
-        option `exchange`: a name has from 1 to 255 bytes
+        option `topics`: duplicate topic `a`
+        option `topics`: expected a name of 1 to 255 bytes
+        option `exchange`: expected a name of 1 to 255 bytes
         option `heartbeat`: expected whole seconds, from `1s` to `65535s`
         option `heartbeat`: expected whole seconds, from `1s` to `65535s`
-        option `confirm_timeout`: expected more than no time at all
+        option `confirm_timeout`: expected a positive duration
         ");
     }
 
     #[test]
-    fn rabbit_urls_take_tls_as_an_option_and_quorum_queues_are_durable() {
+    fn rabbit_urls_allow_tls_and_quorum_queues_are_durable() {
         let settings = read("rabbit://h/", json!({ "tls": {}, "quorum": true })).unwrap();
         assert!(settings.tls.is_some());
         assert!(settings.durable);

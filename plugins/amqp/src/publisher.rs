@@ -1,4 +1,4 @@
-//! The publisher `amqp://`: what the notifier calls.
+//! The publisher `amqp://`: the interface for the notifier.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use nephoscope_plugin::{
 };
 use parking_lot::Mutex;
 
+use crate::error::BrokerError;
 use crate::options::{AmqpOptions, Settings};
 use crate::session::Session;
-use crate::trouble::Trouble;
 
 register!(Registration::Publisher(
     PublisherPlugin::new(
         &["amqp", "amqps", "rabbit"],
-        "Sends oslo.messaging notifications to RabbitMQ, as ceilometer's notification agent takes them",
+        "Sends oslo.messaging notifications to RabbitMQ in the form that ceilometer's notification agent accepts",
         |context| {
             let settings = Settings::read(context)?;
             Ok(Arc::new(AmqpPublisher {
@@ -35,18 +35,18 @@ struct AmqpPublisher {
 }
 
 enum State {
-    /// Nothing was published yet.
+    /// No batch was published yet.
     Idle,
     Open(Arc<Session>),
     Closed,
 }
 
 impl AmqpPublisher {
-    /// The session, begun with the first batch, and anew if its runtime has ended.
-    fn session(&self) -> Result<Arc<Session>, Trouble> {
+    /// Returns the session. Starts it with the first batch, and again if its runtime has ended.
+    fn session(&self) -> Result<Arc<Session>, BrokerError> {
         let mut state = self.state.lock();
         match &*state {
-            State::Closed => return Err(Trouble::Closed),
+            State::Closed => return Err(BrokerError::Closed),
             State::Open(session) if !session.is_over() => return Ok(session.clone()),
             State::Idle | State::Open(_) => {}
         }
@@ -59,7 +59,7 @@ impl AmqpPublisher {
 #[async_trait]
 impl Publisher for AmqpPublisher {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
-        // A notification without samples is nothing that anybody waits for.
+        // Consumers do not need notifications without samples.
         if batch.is_empty() {
             return Ok(Accepted::all());
         }

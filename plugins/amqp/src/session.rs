@@ -1,4 +1,4 @@
-//! Keeps a link up: connects, and connects again, for as long as the publisher lives.
+//! The session: keeps a link open, and reconnects for as long as the publisher exists.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,32 +11,32 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info};
 
+use crate::error::BrokerError;
 use crate::link::{Link, LinkHandle, warn_differs};
 use crate::options::Settings;
-use crate::trouble::Trouble;
 use crate::url::Host;
 
 /// The pause after the first failure.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// The longest pause between two attempts: how late a link comes up after its broker.
+/// The longest pause between two attempts, and the longest delay of a reconnection after the broker is back.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Where a session stands.
+/// The state of a session.
 #[derive(Clone)]
 enum Condition {
-    /// Attempts are made.
+    /// Connecting.
     Down {
-        /// How many rounds over all hosts have failed, and links have ended.
+        /// The number of failed rounds over all hosts, and of ended links.
         failures: u64,
         /// The last failure.
-        last: Option<Trouble>,
+        last: Option<BrokerError>,
     },
     /// Batches can be delivered.
     Up(LinkHandle),
 }
 
-/// A task that keeps a link up. It ends when this is dropped.
+/// A task that keeps a link open. Dropping the session ends it.
 pub(crate) struct Session {
     condition: watch::Receiver<Condition>,
     task: JoinHandle<()>,
@@ -45,14 +45,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Begins to connect, on the runtime that calls.
+    /// Starts to connect, on the current runtime.
     pub(crate) fn start(settings: Arc<Settings>) -> Self {
         let (sender, condition) = watch::channel(Condition::Down {
             failures: 0,
             last: None,
         });
         let stop = CancellationToken::new();
-        let task = tokio::spawn(keep_up(settings, sender, stop.clone()));
+        let task = tokio::spawn(run(settings, sender, stop.clone()));
         Self {
             condition,
             task,
@@ -61,36 +61,36 @@ impl Session {
         }
     }
 
-    /// Whether its task is gone, as with the runtime that it ran on.
+    /// Whether its task has ended, for example with its runtime.
     pub(crate) fn is_over(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// The link, when it is up. The trouble as soon as an attempt has failed since the call, or after `limit`.
-    pub(crate) async fn link(&self, limit: Duration) -> Result<LinkHandle, Trouble> {
+    /// Returns the link when it is open. Fails as soon as an attempt fails after the call, or after `limit`.
+    pub(crate) async fn link(&self, limit: Duration) -> Result<LinkHandle, BrokerError> {
         let until = Instant::now() + limit;
         let mut condition = self.condition.clone();
         let mut before = None;
         loop {
-            let trouble = match &*condition.borrow_and_update() {
+            let failure = match &*condition.borrow_and_update() {
                 Condition::Up(link) => return Ok(link.clone()),
                 Condition::Down { failures, last } => {
-                    let trouble = last.clone().unwrap_or(Trouble::Waiting);
+                    let failure = last.clone().unwrap_or(BrokerError::NotConnected);
                     if *before.get_or_insert(*failures) != *failures {
-                        return Err(trouble);
+                        return Err(failure);
                     }
-                    trouble
+                    failure
                 }
             };
             match timeout_at(until, condition.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Trouble::Closed),
-                Err(_) => return Err(trouble),
+                Ok(Err(_)) => return Err(BrokerError::Closed),
+                Err(_) => return Err(failure),
             }
         }
     }
 
-    /// Ends the link in good order. The link itself bounds how long that takes.
+    /// Closes the link gracefully. The link limits the duration.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         let mut condition = self.condition.clone();
@@ -99,13 +99,13 @@ impl Session {
     }
 }
 
-async fn keep_up(settings: Arc<Settings>, condition: watch::Sender<Condition>, stop: CancellationToken) {
+async fn run(settings: Arc<Settings>, condition: watch::Sender<Condition>, stop: CancellationToken) {
     let mut random = Random::default();
     let hosts = random.shuffled(&settings.hosts);
     let mut warned = HashSet::new();
     let mut failures = 0_u64;
-    // Failures since a batch was delivered.
-    let mut in_a_row = 0_u32;
+    // Failures since the last delivered batch.
+    let mut consecutive = 0_u32;
     let mut tried = 0_usize;
     for host in hosts.iter().cycle() {
         let differs = |kind: &'static str, name: &str| {
@@ -119,7 +119,7 @@ async fn keep_up(settings: Arc<Settings>, condition: watch::Sender<Condition>, s
             opened = Link::open(&settings, host, differs) => opened,
         };
         tried += 1;
-        let trouble = match opened {
+        let failure = match opened {
             Ok((mut link, handle)) => {
                 info!(
                     publisher = settings.publisher,
@@ -128,49 +128,49 @@ async fn keep_up(settings: Arc<Settings>, condition: watch::Sender<Condition>, s
                 );
                 condition.send_replace(Condition::Up(handle));
                 let end = link.run(&stop).await;
-                let trouble = end.trouble.clone().unwrap_or(Trouble::Closed);
+                let failure = end.failure.clone().unwrap_or(BrokerError::Closed);
                 if end.delivered {
-                    in_a_row = 0;
-                    // Another member may be up: it is asked without a pause.
+                    consecutive = 0;
+                    // Another member may be reachable: try it without a pause.
                     tried = 0;
                 }
                 failures += 1;
                 condition.send_replace(Condition::Down {
                     failures,
-                    last: Some(trouble.clone()),
+                    last: Some(failure.clone()),
                 });
-                link.leave(&end).await;
-                if end.trouble.is_none() {
+                link.close(&end).await;
+                if end.failure.is_none() {
                     return;
                 }
-                trouble
+                failure
             }
-            Err(trouble) => trouble,
+            Err(failure) => failure,
         };
-        debug!(publisher = settings.publisher, host = host.shown(), %trouble, "no connection to the broker");
-        let round = tried >= hosts.len();
-        if round {
+        debug!(publisher = settings.publisher, host = host.shown(), error = %failure, "no connection to the broker");
+        let round_failed = tried >= hosts.len();
+        if round_failed {
             failures += 1;
         }
         condition.send_replace(Condition::Down {
             failures,
-            last: Some(trouble),
+            last: Some(failure),
         });
-        if !round {
+        if !round_failed {
             continue;
         }
         tried = 0;
-        in_a_row = in_a_row.saturating_add(1);
+        consecutive = consecutive.saturating_add(1);
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(random.pause(in_a_row)) => {}
+            () = tokio::time::sleep(random.pause(consecutive)) => {}
         }
     }
 }
 
-/// Numbers that differ between processes, so that agents that failed together do not come back together; nothing
-/// secret hangs on them.
+/// Random numbers that differ between processes, so that agents that failed together do not reconnect together. They need not be
+/// cryptographically secure.
 #[derive(Default)]
 struct Random {
     state: RandomState,
@@ -189,9 +189,9 @@ impl Random {
         keyed.into_iter().map(|(_, host)| host).collect()
     }
 
-    /// Between the half and the whole of the shortest pause, doubled with each failure in a row (from 1).
-    fn pause(&mut self, in_a_row: u32) -> Duration {
-        let doublings = in_a_row.saturating_sub(1).min(16);
+    /// Returns a pause between half and all of the shortest pause, doubled with each consecutive failure (from 1).
+    fn pause(&mut self, consecutive: u32) -> Duration {
+        let doublings = consecutive.saturating_sub(1).min(16);
         let half = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX) / 2;
         let share = u32::from(self.draw() as u16);
         half + half * share / u32::from(u16::MAX)
@@ -203,14 +203,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_are_spread() {
+    fn pauses_grow_with_jitter() {
         let mut random = Random::default();
-        for in_a_row in 1..40 {
-            let whole = (PAUSE_MIN * 2_u32.pow(in_a_row.min(16) - 1)).min(PAUSE_MAX);
-            let pause = random.pause(in_a_row);
-            assert!(pause >= whole / 2 && pause <= whole, "{in_a_row}: {pause:?}");
+        for consecutive in 1..40 {
+            let whole = (PAUSE_MIN * 2_u32.pow(consecutive.min(16) - 1)).min(PAUSE_MAX);
+            let pause = random.pause(consecutive);
+            assert!(pause >= whole / 2 && pause <= whole, "{consecutive}: {pause:?}");
         }
         let drawn: HashSet<_> = (0..100).map(|_| random.pause(9)).collect();
-        assert!(drawn.len() > 50, "agents are spread: {}", drawn.len());
+        assert!(drawn.len() > 50, "pauses vary: {}", drawn.len());
     }
 }

@@ -1,7 +1,7 @@
-//! The byte stream to a broker, plain or TLS, as lapin takes it.
+//! The byte stream to a broker, plain or TLS, in the form that lapin requires.
 //!
-//! lapin's own TLS brings a second PKCS #12 and X.509 stack of some forty crates, which nothing here uses. It takes any
-//! stream instead whose type its runtime names. The runtime here is tokio's with [`BrokerStream`] for that type.
+//! lapin's own TLS adds a second PKCS #12 and X.509 stack of some forty crates, which are not needed. Instead, lapin accepts any
+//! stream whose type its runtime declares. The runtime here is that of tokio with [`BrokerStream`] as this type.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -53,11 +53,11 @@ impl AsyncWrite for BrokerStream {
     }
 }
 
-/// tokio's reactor, whose connections are [`BrokerStream`]s.
+/// The reactor of tokio with [`BrokerStream`] connections.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerReactor(Tokio);
 
-/// The runtime for lapin, on the tokio runtime of the caller.
+/// Returns the runtime for lapin, on the current tokio runtime.
 pub(crate) fn runtime() -> RuntimeParts<Tokio, BrokerReactor> {
     let tokio = Tokio::current();
     RuntimeParts::new(tokio.clone(), BrokerReactor(tokio))

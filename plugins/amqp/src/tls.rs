@@ -1,4 +1,4 @@
-//! TLS to the broker: whom we trust, and what we show.
+//! TLS to the broker: trusted authorities, and the client certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::error::BrokerError;
 use crate::options::TlsOptions;
-use crate::trouble::Trouble;
 
-/// A certificate file is no larger; more is some other file.
+/// The size limit of a certificate file. A larger file is something else.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
-/// The client side of TLS as `options` ask. Reads their files: call it where blocking is fine.
-pub(crate) fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, Trouble> {
-    // By name: another crate of the program may have installed another provider, or none.
+/// Returns the TLS configuration for `options`. Reads their files, so that it may block.
+pub(crate) fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, BrokerError> {
+    // Named explicitly: another crate may have installed another provider, or none.
     let provider = Arc::new(aws_lc_rs::default_provider());
     let roots = Arc::new(roots(options.ca.as_deref())?);
-    let ca = |error: &dyn std::error::Error| trouble("ca", error);
+    let ca = |error: &dyn std::error::Error| file_error("ca", error);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
         .build()
         .map_err(|error| ca(&error))?;
@@ -37,11 +37,11 @@ pub(crate) fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, Trouble>
     let config = match (&options.certificate, &options.key) {
         (Some(certificate), Some(key)) => {
             let chain = certificates("certificate", certificate)?;
-            let key =
-                PrivateKeyDer::from_pem_slice(&read("key", key)?).map_err(|error| trouble("key", &error))?;
+            let key = PrivateKeyDer::from_pem_slice(&read("key", key)?)
+                .map_err(|error| file_error("key", &error))?;
             config
                 .with_client_auth_cert(chain, key)
-                .map_err(|error| trouble("certificate", &error))?
+                .map_err(|error| file_error("certificate", &error))?
         }
         _ => config.with_no_client_auth(),
     };
@@ -54,61 +54,61 @@ fn builder(
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, Trouble> {
+fn roots(ca: Option<&Path>) -> Result<RootCertStore, BrokerError> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
             for certificate in certificates("ca", path)? {
-                roots.add(certificate).map_err(|error| trouble("ca", &error))?;
+                roots.add(certificate).map_err(|error| file_error("ca", &error))?;
             }
         }
         None => {
-            // Some of the system's certificates may be odd; those that are not will do.
+            // Skips invalid certificates of the system.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
     if roots.is_empty() {
-        return Err(Trouble::TlsFile {
+        return Err(BrokerError::TlsFile {
             option: "ca",
-            reason: "no authority is named, and this system has none (ca-certificates)".to_owned(),
+            reason: "not set, and this system has no authorities (ca-certificates)".to_owned(),
         });
     }
     Ok(roots)
 }
 
-fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
     let pem = read(option, path)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let chain = chain.map_err(|error| trouble(option, &error))?;
+    let chain = chain.map_err(|error| file_error(option, &error))?;
     if chain.is_empty() {
-        return Err(Trouble::TlsFile {
+        return Err(BrokerError::TlsFile {
             option,
-            reason: format!("{} has no certificate in PEM form", path.display()),
+            reason: format!("{} contains no certificate in PEM form", path.display()),
         });
     }
     Ok(chain)
 }
 
-fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, Trouble> {
-    let failed = |error: std::io::Error| Trouble::TlsFile {
+fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, BrokerError> {
+    let failed = |error: std::io::Error| BrokerError::TlsFile {
         option,
         reason: format!("{}: {error}", path.display()),
     };
     let found = std::fs::metadata(path).map_err(failed)?;
     if !found.is_file() || found.len() > MAX_FILE {
-        return Err(failed(std::io::Error::other("not a file of certificates")));
+        return Err(failed(std::io::Error::other("not a certificate file")));
     }
     std::fs::read(path).map_err(failed)
 }
 
-fn trouble(option: &'static str, error: &dyn std::error::Error) -> Trouble {
-    Trouble::TlsFile {
+fn file_error(option: &'static str, error: &dyn std::error::Error) -> BrokerError {
+    BrokerError::TlsFile {
         option,
         reason: error.to_string(),
     }
 }
 
-/// Asks of a certificate all but that it names the host.
+/// Verifies a certificate without its host name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -125,7 +125,7 @@ impl ServerCertVerifier for AnyName {
             .0
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // The name is looked at last, after the chain of signatures.
+            // The name is checked last, after the chain of signatures.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -1,18 +1,18 @@
-//! The exchange and the queues that messages go through, declared as ceilometer's publisher declares them.
+//! Declaration of exchange and queues, equal to that of ceilometer's publisher.
 //!
-//! Source: the frames of oslo.messaging's notifier on the first publish of a connection. It declares the exchange a
-//! second time after the binding, which changes nothing and is left out here.
+//! Source: the frames of oslo.messaging's notifier on the first publish of a connection. It declares the exchange again after the
+//! binding, which has no effect and is omitted.
 
 use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 
+use crate::error::is_precondition;
 use crate::options::Settings;
-use crate::trouble::is_precondition;
 
-/// Opens a channel on which everything is declared and publishes are confirmed.
+/// Opens a channel with publisher confirms, and declares exchange and queues on it.
 ///
-/// What is there with other properties is used as it is; `differs` is told its kind and name.
+/// Objects that exist with other properties are used unchanged; `differs` is called with their kind and name.
 pub(crate) async fn declare(
     connection: &Connection,
     settings: &Settings,

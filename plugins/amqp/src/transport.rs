@@ -1,4 +1,4 @@
-//! The connection to one broker: TCP, TLS, login; and its end, whatever state it is in.
+//! The connection to one broker: TCP, TLS, login, and a reliable end.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -13,44 +13,44 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use crate::error::BrokerError;
 use crate::options::{Sasl, Settings};
 use crate::stream::{self, BrokerStream};
 use crate::tls;
-use crate::trouble::Trouble;
 use crate::url::Host;
 
-/// The largest frame, as the broker and ceilometer's library have it.
+/// The maximum frame size, equal to that of the broker and of ceilometer's library.
 const FRAME_MAX: u32 = 131_072;
 
-/// A connection that is open. Dropping it ends it at once, whatever the other side does.
+/// An open connection. Dropping it ends it immediately, whatever the broker does.
 pub(crate) struct Transport {
     pub(crate) connection: Connection,
-    // After the connection: it may still say goodbye.
-    _leash: Leash,
+    // After the connection, which may still send its close.
+    _shutdown: ShutdownOnDrop,
 }
 
 /// Shuts a socket down when dropped.
 ///
-/// The library's thread ends when its socket does, and otherwise only when the broker answers: one that hangs would
-/// keep thread and socket for as long as two heartbeats.
+/// The library's thread ends with its socket, or when the broker answers. A broker that hangs would keep thread and socket for
+/// two heartbeat intervals.
 #[derive(Default)]
-struct Leash(Arc<Mutex<Option<OwnedFd>>>);
+struct ShutdownOnDrop(Arc<Mutex<Option<OwnedFd>>>);
 
-impl Drop for Leash {
+impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
         if let Some(socket) = self.0.lock().take() {
-            // A socket that is closed already is as good.
+            // The socket may already be closed.
             let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
         }
     }
 }
 
 /// Connects and logs in, until `until`.
-pub(crate) async fn open(settings: &Settings, host: &Host, until: Instant) -> Result<Transport, Trouble> {
-    let leash = Leash::default();
-    let failure: Arc<Mutex<Option<Trouble>>> = Arc::default();
+pub(crate) async fn open(settings: &Settings, host: &Host, until: Instant) -> Result<Transport, BrokerError> {
+    let shutdown = ShutdownOnDrop::default();
+    let failure: Arc<Mutex<Option<BrokerError>>> = Arc::default();
     let opened = {
-        let socket = leash.0.clone();
+        let socket = shutdown.0.clone();
         let failure = failure.clone();
         let tls = settings.tls.clone();
         let name = host.name.clone();
@@ -62,29 +62,34 @@ pub(crate) async fn open(settings: &Settings, host: &Host, until: Instant) -> Re
             Runtime::new(stream::runtime()),
             async move |_, _| {
                 let tcp = async {
-                    let unreachable = |error: std::io::Error| Trouble::Unreachable {
+                    let unreachable = |error: std::io::Error| BrokerError::Unreachable {
                         host: shown.clone(),
                         reason: error.to_string(),
                     };
-                    let stream = TcpStream::connect((name.as_str(), port)).await.map_err(unreachable)?;
-                    // Without it a small message waits for the acknowledgement of the one before.
+                    let stream = TcpStream::connect((name.as_str(), port))
+                        .await
+                        .map_err(unreachable)?;
+                    // Without it a small message waits for the acknowledgement of the previous one.
                     let _ = stream.set_nodelay(true);
                     *socket.lock() = Some(stream.as_fd().try_clone_to_owned().map_err(unreachable)?);
                     let Some(tls) = &tls else {
                         return Ok(BrokerStream::plain(stream));
                     };
                     let connector = TlsConnector::from(tls::config(tls)?);
-                    let failed = |error: &dyn std::error::Error| Trouble::Tls {
+                    let failed = |error: &dyn std::error::Error| BrokerError::Tls {
                         host: shown.clone(),
                         reason: error.to_string(),
                     };
                     let name = ServerName::try_from(name.clone()).map_err(|error| failed(&error))?;
-                    let stream = connector.connect(name, stream).await.map_err(|error| failed(&error))?;
+                    let stream = connector
+                        .connect(name, stream)
+                        .await
+                        .map_err(|error| failed(&error))?;
                     Ok(BrokerStream::tls(stream))
                 };
                 let ended = match timeout_at(until, tcp).await {
                     Ok(Ok(stream)) => return Ok(AsyncTcpStream::Plain(stream)),
-                    Ok(Err(trouble)) => std::io::Error::other(failure.lock().insert(trouble).to_string()),
+                    Ok(Err(error)) => std::io::Error::other(failure.lock().insert(error).to_string()),
                     Err(_) => std::io::ErrorKind::TimedOut.into(),
                 };
                 Err(lapin::Error::from(ended))
@@ -95,20 +100,20 @@ pub(crate) async fn open(settings: &Settings, host: &Host, until: Instant) -> Re
     match timeout_at(until, opened).await {
         Ok(Ok(connection)) => Ok(Transport {
             connection,
-            _leash: leash,
+            _shutdown: shutdown,
         }),
         Ok(Err(error)) => Err(match failure.lock().take() {
-            Some(trouble) => trouble,
+            Some(error) => error,
             None if Instant::now() >= until => not_ready(settings, host),
-            None => Trouble::of(&error, host, settings),
+            None => BrokerError::of(&error, host, settings),
         }),
         Err(_) => Err(not_ready(settings, host)),
     }
 }
 
-/// The broker took its time.
-pub(crate) fn not_ready(settings: &Settings, host: &Host) -> Trouble {
-    Trouble::NotReady {
+/// The error of a broker that was not ready in time.
+pub(crate) fn not_ready(settings: &Settings, host: &Host) -> BrokerError {
+    BrokerError::NotReady {
         host: host.shown(),
         limit: settings.connect_timeout,
     }
@@ -116,7 +121,7 @@ pub(crate) fn not_ready(settings: &Settings, host: &Host) -> Trouble {
 
 fn uri(settings: &Settings, host: &Host) -> AMQPUri {
     AMQPUri {
-        // The library never opens the connection itself.
+        // The library does not open the connection itself.
         scheme: AMQPScheme::AMQP,
         authority: AMQPAuthority {
             userinfo: AMQPUserInfo {
@@ -129,7 +134,7 @@ fn uri(settings: &Settings, host: &Host) -> AMQPUri {
         vhost: settings.vhost.clone(),
         query: AMQPQueryString {
             frame_max: Some(FRAME_MAX),
-            // One is all we use; zero is the broker's choice.
+            // Only one channel is used; zero is the broker's choice.
             channel_max: None,
             heartbeat: Some(settings.heartbeat),
             connection_timeout: None,

@@ -1,42 +1,42 @@
-//! The brokers that a publisher's URL names, in the form of oslo.messaging's `transport_url`.
+//! Parsing of a publisher's URL, in the form of oslo.messaging's `transport_url`.
 
 use nephoscope_plugin::{OptionsError, Secret};
 use percent_encoding::percent_decode_str;
 
-/// Who logs in where the URL does not say.
+/// The default user and password.
 const DEFAULT_USER: &str = "guest";
 
-/// The longest text that a virtual host or a user may have on the wire.
+/// The maximum length of a virtual host or a user in the protocol.
 const MAX_NAME: usize = 255;
 
-/// What a URL says.
+/// A parsed URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Brokers {
-    /// The members of one broker, at least one; any of them will do.
+    /// The members of one broker, at least one.
     pub(crate) hosts: Vec<Host>,
     /// The virtual host.
     pub(crate) vhost: String,
-    /// Whether the scheme asks for TLS (`amqps`).
+    /// Whether the scheme requires TLS (`amqps`).
     pub(crate) tls: bool,
-    /// Whether the scheme is oslo.messaging's, under which TLS is a matter of options.
+    /// Whether the scheme is oslo.messaging's, with which an option enables TLS.
     pub(crate) rabbit: bool,
 }
 
-/// One member of the broker, and who logs in there.
+/// One member of the broker, with the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
     /// A name or an address, without the brackets of IPv6.
     pub(crate) name: String,
     /// Its port.
     pub(crate) port: u16,
-    /// Who logs in.
+    /// The user.
     pub(crate) user: String,
-    /// With which password.
+    /// The password.
     pub(crate) password: Secret,
 }
 
 impl Host {
-    /// `host:port`, for people.
+    /// `host:port` for display.
     pub(crate) fn shown(&self) -> String {
         if self.name.contains(':') {
             format!("[{}]:{}", self.name, self.port)
@@ -46,28 +46,26 @@ impl Host {
     }
 }
 
-/// Reads `scheme://[user:password@]host[:port][,...]/[vhost]`.
-///
-/// As oslo.messaging reads it: user, password and virtual host are percent-decoded, a user ends at the last `@`, an
-/// empty path is the virtual host `/`, and no host at all is localhost.
+/// Parses `scheme://[user:password@]host[:port][,...]/[vhost]` like oslo.messaging: user, password and virtual host are
+/// percent-decoded, a user ends at the last `@`, an empty path is the virtual host `/`, and the default host is localhost.
 ///
 /// # Errors
 ///
-/// Name the part that is wrong, and never show user or password.
+/// Errors name the invalid part, and never contain user or password.
 pub(crate) fn parse(url: &str) -> Result<Brokers, OptionsError> {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(wrong(
-            "two slashes must stand behind the scheme: `amqp://user:password@host:5672/vhost`",
+        return Err(invalid(
+            "expected two slashes after the scheme: `amqp://user:password@host:5672/vhost`",
         ));
     };
     let scheme = scheme.to_ascii_lowercase();
     let tls = scheme == "amqps";
     let default_port = if tls { 5671 } else { 5672 };
     if rest.contains('#') {
-        return Err(wrong("`#` may not stand in it; in a name it is written `%23`"));
+        return Err(invalid("`#` is not allowed; in a name it is written `%23`"));
     }
     if let Some((_, query)) = rest.split_once('?') {
-        return Err(wrong(&query_advice(query)));
+        return Err(invalid(&query_advice(query)));
     }
     let (netloc, path) = rest.split_once('/').unwrap_or((rest, ""));
     let vhost = match path {
@@ -80,8 +78,8 @@ pub(crate) fn parse(url: &str) -> Result<Brokers, OptionsError> {
     }
     let named = hosts.iter().filter(|(_, named)| *named).count();
     if named != 0 && named != hosts.len() {
-        return Err(wrong(
-            "some hosts have a user and some have none: each host needs its own `user:password@`",
+        return Err(invalid(
+            "some hosts have a user and some do not: each host needs its own `user:password@`",
         ));
     }
     Ok(Brokers {
@@ -92,7 +90,7 @@ pub(crate) fn parse(url: &str) -> Result<Brokers, OptionsError> {
     })
 }
 
-/// A host, and whether a user stood with it.
+/// Parses a host; also returns whether it has a user.
 fn host(part: &str, default_port: u16, may_be_empty: bool) -> Result<(Host, bool), OptionsError> {
     let (userinfo, address) = match part.rsplit_once('@') {
         Some((userinfo, address)) => (Some(userinfo), address),
@@ -101,15 +99,13 @@ fn host(part: &str, default_port: u16, may_be_empty: bool) -> Result<(Host, bool
     let (name, port) = match address.strip_prefix('[') {
         Some(rest) => {
             let Some((name, rest)) = rest.split_once(']') else {
-                return Err(wrong("the bracket of an IPv6 address is not closed"));
+                return Err(invalid("the bracket of an IPv6 address is not closed"));
             };
             match rest.strip_prefix(':') {
                 Some(port) => (name, Some(port)),
                 None if rest.is_empty() => (name, None),
                 None => {
-                    return Err(wrong(
-                        "only `:port` may stand behind the bracket of an IPv6 address",
-                    ));
+                    return Err(invalid("only `:port` may follow the bracket of an IPv6 address"));
                 }
             }
         }
@@ -120,15 +116,15 @@ fn host(part: &str, default_port: u16, may_be_empty: bool) -> Result<(Host, bool
     };
     let name = match name {
         "" if may_be_empty => "localhost",
-        "" => return Err(wrong("a host is empty")),
+        "" => return Err(invalid("a host is empty")),
         name => name,
     };
     if !name
         .chars()
         .all(|char| char.is_ascii_alphanumeric() || "-._:%".contains(char))
     {
-        return Err(wrong(
-            "a host has a character that no host name has (in a password, `/`, `,`, `?` and `#` are percent-encoded)",
+        return Err(invalid(
+            "a host contains an invalid character (in a password, `/`, `,`, `?` and `#` are percent-encoded)",
         ));
     }
     let port = match port {
@@ -136,8 +132,8 @@ fn host(part: &str, default_port: u16, may_be_empty: bool) -> Result<(Host, bool
         Some(port) => match port.parse::<u16>() {
             Ok(port) if port > 0 => port,
             _ => {
-                return Err(wrong(
-                    "a port is no number from 1 to 65535 (an IPv6 address stands in brackets)",
+                return Err(invalid(
+                    "a port is not a number from 1 to 65535 (an IPv6 address needs brackets)",
                 ));
             }
         },
@@ -159,20 +155,20 @@ fn host(part: &str, default_port: u16, may_be_empty: bool) -> Result<(Host, bool
 }
 
 fn query_advice(query: &str) -> String {
-    // Only names that are known are shown: a password with a bare `?` would end here, too.
+    // Only known names are shown: a password with an unescaped `?` would end here, too.
     let name = query.split(['=', '&']).next().unwrap_or_default();
     let instead = match name {
         "ssl" => "write `amqps://` instead of `ssl`",
         "ssl_ca_file" | "ssl_cert_file" | "ssl_key_file" => {
-            "instead of `ssl_...`, the key `tls: {ca, certificate, key}` stands beside `url`"
+            "instead of `ssl_...`, use the key `tls: {ca, certificate, key}` next to `url`"
         }
-        "heartbeat" | "heartbeat_timeout_threshold" => "the key `heartbeat` stands beside `url`",
+        "heartbeat" | "heartbeat_timeout_threshold" => "use the key `heartbeat` next to `url`",
         "amqp_durable_queues" | "rabbit_quorum_queue" | "amqp_auto_delete" => {
-            "the keys `durable`, `quorum` and `auto_delete` stand beside `url`"
+            "use the keys `durable`, `quorum` and `auto_delete` next to `url`"
         }
-        _ => "options are keys beside `url`; in a password it is written `%3F`",
+        _ => "options are keys next to `url`; in a password it is written `%3F`",
     };
-    format!("`?` may not stand in it: {instead}")
+    format!("`?` is not allowed: {instead}")
 }
 
 fn decode(text: &str, what: &str) -> Result<String, OptionsError> {
@@ -181,20 +177,20 @@ fn decode(text: &str, what: &str) -> Result<String, OptionsError> {
         _ => false,
     };
     if !text.split('%').skip(1).all(is_byte) {
-        return Err(wrong(&format!(
-            "in {what}, `%` must be followed by two hexadecimal digits (itself it is written `%25`)"
+        return Err(invalid(&format!(
+            "in {what}, `%` must be followed by two hexadecimal digits (`%` itself is written `%25`)"
         )));
     }
     match percent_decode_str(text).decode_utf8() {
         Ok(text) if text.len() <= MAX_NAME && !text.contains('\0') => Ok(text.into_owned()),
-        Ok(_) => Err(wrong(&format!(
-            "{what} is longer than {MAX_NAME} bytes, or has a zero byte"
+        Ok(_) => Err(invalid(&format!(
+            "{what} is longer than {MAX_NAME} bytes, or contains a zero byte"
         ))),
-        Err(_) => Err(wrong(&format!("{what} is not UTF-8"))),
+        Err(_) => Err(invalid(&format!("{what} is not UTF-8"))),
     }
 }
 
-fn wrong(message: &str) -> OptionsError {
+fn invalid(message: &str) -> OptionsError {
     OptionsError::new("url", message.to_owned())
 }
 
@@ -204,7 +200,7 @@ mod tests {
     use std::fmt::Write as _;
 
     #[test]
-    fn transport_urls_are_read_as_oslo_messaging_reads_them() {
+    fn transport_urls_are_parsed_like_in_oslo_messaging() {
         let mut text = String::new();
         for url in [
             "rabbit://",
@@ -238,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_said_without_its_secrets() {
+    fn errors_describe_an_invalid_url_without_its_secrets() {
         let mut text = String::new();
         for url in [
             "amqp:",
@@ -262,38 +258,38 @@ mod tests {
         }
         insta::assert_snapshot!(text, @r"
         amqp:
-          option `url`: two slashes must stand behind the scheme: `amqp://user:password@host:5672/vhost`
+          option `url`: expected two slashes after the scheme: `amqp://user:password@host:5672/vhost`
         amqp://user:canary@h:port/
-          option `url`: a port is no number from 1 to 65535 (an IPv6 address stands in brackets)
+          option `url`: a port is not a number from 1 to 65535 (an IPv6 address needs brackets)
         amqp://user:canary@h:0/
-          option `url`: a port is no number from 1 to 65535 (an IPv6 address stands in brackets)
+          option `url`: a port is not a number from 1 to 65535 (an IPv6 address needs brackets)
         amqp://user:canary@,h/
           option `url`: a host is empty
         amqp://user:canary@[::1/
           option `url`: the bracket of an IPv6 address is not closed
         amqp://user:canary@[::1]5/
-          option `url`: only `:port` may stand behind the bracket of an IPv6 address
+          option `url`: only `:port` may follow the bracket of an IPv6 address
         amqp://user:canary@::1/
           option `url`: a host is empty
         amqp://user:canary%zz@h/
-          option `url`: in the password, `%` must be followed by two hexadecimal digits (itself it is written `%25`)
+          option `url`: in the password, `%` must be followed by two hexadecimal digits (`%` itself is written `%25`)
         amqp://user:canary@h1,h2/
-          option `url`: some hosts have a user and some have none: each host needs its own `user:password@`
+          option `url`: some hosts have a user and some do not: each host needs its own `user:password@`
         amqp://user:canary@h/v?ssl=1
-          option `url`: `?` may not stand in it: write `amqps://` instead of `ssl`
+          option `url`: `?` is not allowed: write `amqps://` instead of `ssl`
         amqp://user:canary?canary@h/
-          option `url`: `?` may not stand in it: options are keys beside `url`; in a password it is written `%3F`
+          option `url`: `?` is not allowed: options are keys next to `url`; in a password it is written `%3F`
         amqp://user:canary#@h/
-          option `url`: `#` may not stand in it; in a name it is written `%23`
+          option `url`: `#` is not allowed; in a name it is written `%23`
         amqp://us er/
-          option `url`: a host has a character that no host name has (in a password, `/`, `,`, `?` and `#` are percent-encoded)
+          option `url`: a host contains an invalid character (in a password, `/`, `,`, `?` and `#` are percent-encoded)
         amqp://h/%ff
           option `url`: the virtual host is not UTF-8
         ");
     }
 
     #[test]
-    fn a_password_shows_in_no_output() {
+    fn a_password_is_never_printed() {
         let brokers = parse("amqp://user:canary@h/").unwrap();
         assert!(!format!("{brokers:?}").contains("canary"));
     }

@@ -1,4 +1,4 @@
-//! The publisher that takes everything and keeps nothing.
+//! The publisher that accepts and discards everything.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::url;
 register!(Registration::Publisher(
     PublisherPlugin::new(
         &["discard"],
-        "Takes every sample and keeps none, to measure what comes before",
+        "Accepts and discards all samples, to measure the rest of the agent",
         |context| {
             let DiscardOptions {} = context.options()?;
-            url::nothing_behind(context.url())?;
+            url::scheme_only(context.url())?;
             Ok(Arc::new(Discard))
         }
     )

@@ -36,8 +36,8 @@ register!(Registration::Publisher(
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct FileOptions {
-    /// Whether a batch counts as delivered only when the disk has it (fdatasync): a power failure then
-    /// loses none. Without it, what the kernel had not written yet is lost.
+    /// Syncs the file (fdatasync) before a batch counts as delivered, so that a power failure loses no delivered batch. Without
+    /// it, data in the kernel's cache is lost.
     fsync: bool,
 }
 
@@ -55,7 +55,7 @@ impl Publisher for FilePublisher {
     }
 
     fn takes(&self, kind: PayloadKind) -> bool {
-        JsonLines.takes(kind)
+        JsonLines.supports(kind)
     }
 
     async fn close(&self) {
@@ -63,15 +63,14 @@ impl Publisher for FilePublisher {
     }
 }
 
-/// Appends whole batches to the file at a path, whichever file that is at the time.
+/// Appends batches to the file at a path.
 ///
-/// - The file is opened with the first batch, created with mode 0600, and never through a symbolic
-///   link as its last component.
-/// - Before each batch the path is looked at: when the file was moved away or removed (log rotation), the
-///   path is opened anew.
-/// - A batch is one write. When it fails half-way (a full disk), the file is cut back to where the batch
-///   began, so that readers see whole lines and the batch can be tried again.
-/// - When the file does not end with a line break (somebody's torn line), one is put first.
+/// - The file is opened with the first batch, created with mode 0600, and not opened if the last component of the path is a
+///   symbolic link.
+/// - Before each batch the path is checked: after the file was moved or removed (log rotation), the path is opened again.
+/// - A batch is one write. When it fails in the middle (a full disk), the file is truncated to its previous length, so that
+///   readers see complete lines and the batch can be retried.
+/// - When the file ends with an incomplete line of another writer, a line break is written first.
 pub(crate) struct Appender {
     path: PathBuf,
     fsync: bool,
@@ -82,8 +81,8 @@ struct Open {
     file: File,
     /// Device and inode.
     identity: (u64, u64),
-    /// Whether the last line may be torn.
-    torn: bool,
+    /// Whether the last line may be incomplete.
+    incomplete: bool,
 }
 
 impl Appender {
@@ -99,7 +98,7 @@ impl Appender {
         PublishError::retry_because(format!("cannot {what} {}", self.path.display()), error)
     }
 
-    /// The file that stands at the path now.
+    /// Returns the file at the path, and opens it if necessary.
     fn current(&mut self) -> Result<&mut Open, PublishError> {
         let at_path = std::fs::symlink_metadata(&self.path)
             .ok()
@@ -135,14 +134,14 @@ impl Appender {
         let mut last = [b'\n'];
         if found.len() > 0 {
             file.seek(SeekFrom::End(-1))?;
-            // A reader that cannot see the last byte only costs an empty line.
+            // If the last byte cannot be read, the file gets an empty line.
             if file.read(&mut last)? == 0 {
                 last = [0];
             }
         }
         Ok(Open {
             identity: identity(&found),
-            torn: last != [b'\n'],
+            incomplete: last != [b'\n'],
             file,
         })
     }
@@ -162,9 +161,9 @@ impl Target for Appender {
 
 impl Open {
     fn append(&mut self, lines: &[u8], fsync: bool) -> io::Result<()> {
-        if self.torn {
+        if self.incomplete {
             self.file.write_all(b"\n")?;
-            self.torn = false;
+            self.incomplete = false;
         }
         let start = self.file.metadata()?.len();
         let mut written = 0;
@@ -180,18 +179,17 @@ impl Open {
             }
         };
         if let Err(error) = result {
-            self.take_back(start, written);
+            self.undo(start, written);
             return Err(error);
         }
         if fsync { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Removes the `written` bytes that a failed batch left behind `start`, unless somebody else has
-    /// written to the file since.
-    fn take_back(&mut self, start: u64, written: usize) {
+    /// Removes the `written` bytes that a failed batch left after `start`, unless another process has written to the file since.
+    fn undo(&mut self, start: u64, written: usize) {
         let end = start.checked_add(written as u64);
         let is_ours = self.file.metadata().is_ok_and(|found| Some(found.len()) == end);
-        self.torn = written > 0 && !(is_ours && self.file.set_len(start).is_ok());
+        self.incomplete = written > 0 && !(is_ours && self.file.set_len(start).is_ok());
     }
 }
 
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_are_lines_as_well() {
+    async fn events_are_written_as_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let publisher = publisher(&format!("file://{}", path.display()), json!({})).unwrap();
@@ -266,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_moved_away_is_opened_anew() {
+    fn a_moved_file_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("samples.json");
         let moved = folder.path().join("samples.json.1");
@@ -278,14 +276,14 @@ mod tests {
         appender.write(&batch(3)).unwrap();
         assert_eq!(fs::read_to_string(&moved).unwrap(), text(1));
         assert_eq!(fs::read_to_string(&path).unwrap(), text(3));
-        // Cut off in place (`copytruncate`): the next batch stands at the start.
+        // Truncated in place (`copytruncate`): the next batch begins at the start.
         File::create(&path).unwrap();
         appender.write(&batch(1)).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), text(1));
     }
 
     #[test]
-    fn links_and_things_that_are_no_files_are_not_written_to() {
+    fn symbolic_links_and_special_files_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("target");
         fs::write(&target, "").unwrap();
@@ -316,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_is_ended_before_the_next_batch() {
+    fn an_incomplete_line_is_ended_before_the_next_batch() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("samples.json");
         fs::write(&path, "{\"half").unwrap();
@@ -328,9 +326,8 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_fails_half_way_leaves_whole_lines() {
-        // `/dev/full` cannot stand for a file here; a file opened by another hand can be written to
-        // behind the batch.
+    fn a_batch_that_fails_in_the_middle_leaves_complete_lines() {
+        // `/dev/full` is not a regular file; instead the test writes to the open file after the batch.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("samples.json");
         let mut appender = appender(&path);
@@ -338,33 +335,33 @@ mod tests {
         let whole = fs::read_to_string(&path).unwrap();
         let open = appender.open.as_mut().unwrap();
         open.file.write_all(b"{\"half").unwrap();
-        open.take_back(whole.len() as u64, 6);
+        open.undo(whole.len() as u64, 6);
         assert_eq!(
-            (fs::read_to_string(&path).unwrap(), open.torn),
+            (fs::read_to_string(&path).unwrap(), open.incomplete),
             (whole.clone(), false)
         );
-        // Somebody else has written since: nothing of theirs is cut off.
+        // Another process has written since: nothing is truncated.
         open.file.write_all(b"{\"halftheirs\n").unwrap();
-        open.take_back(whole.len() as u64, 6);
+        open.undo(whole.len() as u64, 6);
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             format!("{whole}{{\"halftheirs\n")
         );
-        assert!(open.torn);
+        assert!(open.incomplete);
     }
 
     #[test]
-    fn a_full_disk_takes_the_batch_when_there_is_room_again() {
-        // A limit on file sizes is the full disk that a test may have: the kernel writes what fits and
-        // refuses the rest. The limit is the process's, so the test runs itself once more.
+    fn a_batch_on_a_full_disk_is_written_when_there_is_room_again() {
+        // A limit on file sizes simulates the full disk: the kernel writes what fits and rejects the rest. The limit applies to
+        // the process, so the test runs itself in a child process.
         const CHILD: &str = "NEPHOSCOPE_TEST_FULL_DISK";
         if let Some(path) = std::env::var_os(CHILD) {
             return full_disk(Path::new(&path));
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("samples.json");
-        let name = "file::tests::a_full_disk_takes_the_batch_when_there_is_room_again";
-        // The kernel sends SIGXFSZ at the limit, which would end the process unless it is ignored.
+        let name = "file::tests::a_batch_on_a_full_disk_is_written_when_there_is_room_again";
+        // The kernel sends SIGXFSZ at the limit, which ends the process unless it is ignored.
         let child = std::process::Command::new("sh")
             .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
             .arg(std::env::current_exe().unwrap())

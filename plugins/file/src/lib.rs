@@ -1,7 +1,7 @@
 //! The publishers stdout:, file:// and discard:.
 //!
-//! Writes happen on one thread of each publisher's own, so that a hung file system or a reader that does
-//! not read holds up neither the agent nor another publisher.
+//! Each publisher writes on its own thread, so that a hung file system or a slow reader delays neither the agent nor another
+//! publisher.
 
 mod discard;
 mod file;

@@ -21,10 +21,10 @@ use crate::writer::{Target, Writer};
 register!(Registration::Publisher(
     PublisherPlugin::new(
         &["stdout"],
-        "Prints samples on standard output, as lines for people or as JSON lines",
+        "Prints samples on standard output, as readable lines or as JSON lines",
         |context| {
             let options: StdoutOptions = context.options()?;
-            url::nothing_behind(context.url())?;
+            url::scheme_only(context.url())?;
             let format = options.format.unwrap_or_else(|| {
                 if io::stdout().is_terminal() {
                     Format::Text
@@ -43,11 +43,11 @@ register!(Registration::Publisher(
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct StdoutOptions {
-    /// How samples are printed; unless said, `text` on a terminal and `json` elsewhere.
+    /// The format of the output. Default: `text` on a terminal, otherwise `json`.
     format: Option<Format>,
 }
 
-/// How samples are printed.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
@@ -73,14 +73,14 @@ impl Publisher for StdoutPublisher {
 
 /// Prints batches on a descriptor.
 ///
-/// Output that was closed (`nephoscope | head`) never comes back: every further batch is refused, and the
-/// notifier counts what is lost. After any other failure the batch is tried again.
+/// Closed output (`nephoscope | head`) cannot be reopened: every further batch is rejected, and the notifier counts the lost
+/// samples. After any other failure the batch is retried.
 struct Printer {
     out: io::Result<File>,
     format: Format,
     lines: Lines,
-    /// A write failed half-way: the next one begins on a line of its own.
-    torn: bool,
+    /// Whether a write failed in the middle: the next one starts with a line break.
+    incomplete: bool,
 }
 
 impl Printer {
@@ -89,7 +89,7 @@ impl Printer {
             out: out.map(File::from),
             format,
             lines: Lines::default(),
-            torn: false,
+            incomplete: false,
         }
     }
 }
@@ -108,25 +108,28 @@ impl Target for Printer {
             Ok(out) => out,
             Err(error) => {
                 return Err(PublishError::rejected(format!(
-                    "standard output cannot be used: {error}"
+                    "cannot use standard output: {error}"
                 )));
             }
         };
-        let result = if self.torn { print(out, b"\n") } else { Ok(()) };
+        let result = if self.incomplete {
+            print(out, b"\n")
+        } else {
+            Ok(())
+        };
         result.and_then(|()| print(out, bytes)).map_err(|error| {
-            self.torn = true;
+            self.incomplete = true;
             match error.kind() {
-                io::ErrorKind::BrokenPipe => PublishError::rejected("standard output was closed"),
+                io::ErrorKind::BrokenPipe => PublishError::rejected("standard output is closed"),
                 _ => PublishError::retry_because("cannot write to standard output", error),
             }
         })?;
-        self.torn = false;
+        self.incomplete = false;
         Ok(())
     }
 }
 
-/// Writes all bytes, however slowly they are read; also where somebody who shares the descriptor has made
-/// it non-blocking.
+/// Writes all bytes, however slowly they are read, even if another process has made the shared descriptor non-blocking.
 fn print(out: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_that_does_not_exist_is_refused() {
+    fn an_unknown_format_is_rejected() {
         let error = publisher("stdout:", json!({ "format": "xml" })).err().unwrap();
         assert_eq!(
             error.to_string(),
@@ -170,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_are_printed_whole_through_a_pipe_that_does_not_block() {
+    fn json_lines_are_printed_completely_through_a_non_blocking_pipe() {
         let (mut reader, writer) = pipe().unwrap();
         rustix::io::ioctl_fionbio(&writer, true).unwrap();
         let mut printer = Printer::new(Ok(writer.into()), Format::Json);
-        // Several times what a pipe holds.
+        // Several times the capacity of a pipe.
         let big = batch(2000);
         let reading = std::thread::spawn(move || {
             let mut text = Vec::new();
@@ -186,19 +189,19 @@ mod tests {
     }
 
     #[test]
-    fn closed_output_refuses_batches() {
+    fn closed_output_rejects_batches() {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         let mut printer = Printer::new(Ok(writer.into()), Format::Text);
         for _ in 0..2 {
             let error = printer.write(&batch(1)).unwrap_err();
             assert!(matches!(error, PublishError::Rejected { .. }), "{error:?}");
-            assert_eq!(error.to_string(), "standard output was closed");
+            assert_eq!(error.to_string(), "standard output is closed");
         }
     }
 
     #[test]
-    fn a_full_device_is_tried_again_on_a_line_of_its_own() {
+    fn a_full_device_is_retried_on_a_new_line() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut printer = Printer::new(Ok(full.into()), Format::Json);
         let error = printer.write(&batch(1)).unwrap_err();

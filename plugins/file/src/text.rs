@@ -1,14 +1,14 @@
-//! Samples as lines for people.
+//! Samples as readable lines.
 
 use std::fmt::Write as _;
 
 use nephoscope_model::{Batch, Sample, Timestamp, Volume};
 
-/// Columns do not grow wider than this: longer texts push their own line only.
+/// The maximum width of a column. Longer texts shift only their own line.
 const WIDEST: usize = 48;
 
-/// Writes samples as aligned lines: time, meter, resource id, value, unit. Columns grow with what they
-/// show, so that lines of later batches stand below those before.
+/// Formats samples as aligned lines: time, meter, resource id, value, unit. Columns grow with their contents, so that lines of
+/// later batches stay aligned.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     meter: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// The lines of a batch.
+    /// Formats the lines of a batch.
     pub(crate) fn of(&mut self, batch: &Batch) -> String {
         let rows: Vec<_> = batch.samples().iter().map(Row::of).collect();
         for row in &rows {
@@ -65,7 +65,7 @@ impl Row {
     }
 }
 
-/// Control characters are written out: what a tenant calls a thing must not steer the terminal.
+/// Escapes control characters: a tenant's name for a resource must not control the terminal.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
@@ -78,7 +78,7 @@ fn printable(text: &str) -> String {
     shown
 }
 
-/// Whole numbers as they are, others with at most three decimals, or six below one.
+/// Formats integers unchanged, other numbers with at most three decimals, or six below one.
 fn number(volume: Volume) -> String {
     let Volume::Float(float) = volume else {
         return volume.to_string();
@@ -96,7 +96,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn lines_are_aligned_and_stay_aligned() {
+    fn lines_are_aligned_across_batches() {
         let mut wide = batch(3).samples().to_vec();
         let mut meter = Meter::clone(&wide[0].meter);
         meter.published_name = "hardware.network.incoming.bytes".into();

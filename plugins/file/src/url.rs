@@ -1,4 +1,4 @@
-//! What stands behind the scheme of a publisher's URL.
+//! The part of a publisher's URL after the scheme.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -7,39 +7,37 @@ use std::path::PathBuf;
 use nephoscope_plugin::OptionsError;
 use percent_encoding::percent_decode_str;
 
-/// The URL of a publisher that needs nothing but its scheme: `stdout:`, also as `stdout://`.
-pub(crate) fn nothing_behind(url: &str) -> Result<(), OptionsError> {
+/// Checks the URL of a publisher that consists of its scheme only: `stdout:`, also as `stdout://`.
+pub(crate) fn scheme_only(url: &str) -> Result<(), OptionsError> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     if rest.is_empty() || rest == "//" {
         return Ok(());
     }
-    Err(wrong(format!("nothing may stand behind `{scheme}:`")))
+    Err(invalid(format!("nothing may follow `{scheme}:`")))
 }
 
-/// The path of `file:///path`, percent-decoded.
+/// Returns the path of `file:///path`, percent-decoded.
 pub(crate) fn file_path(url: &str) -> Result<PathBuf, OptionsError> {
     let rest = url.strip_prefix("file:").unwrap_or(url);
     let path = match rest.strip_prefix("//") {
-        // A host may stand before the path, and can only be this one.
+        // The only possible host is this one.
         Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
         None => rest,
     };
     if !path.starts_with('/') {
-        return Err(wrong(
+        return Err(invalid(
             "the path must be absolute, with three slashes: `file:///var/log/samples.json`".to_owned(),
         ));
     }
     if let Some(mark) = path.chars().find(|char| "?#".contains(*char)) {
-        return Err(wrong(format!(
-            "`{mark}` may not stand in the path (options are keys beside `url`; as part of a name it is written `%{:02X}`)",
+        return Err(invalid(format!(
+            "`{mark}` is not allowed in the path (options are keys next to `url`; in a name it is written `%{:02X}`)",
             u32::from(mark)
         )));
     }
     let path = decode(path)?;
     if path.ends_with(b"/") {
-        return Err(wrong(
-            "the path names a folder: the name of a file must follow".to_owned(),
-        ));
+        return Err(invalid("the path is a folder: add the name of a file".to_owned()));
     }
     Ok(PathBuf::from(OsString::from_vec(path)))
 }
@@ -51,14 +49,14 @@ fn decode(path: &str) -> Result<Vec<u8>, OptionsError> {
         _ => false,
     };
     if !path.split('%').skip(1).all(is_byte) {
-        return Err(wrong(
+        return Err(invalid(
             "`%` must be followed by the two hexadecimal digits of a byte that is not zero".to_owned(),
         ));
     }
     Ok(percent_decode_str(path).collect())
 }
 
-fn wrong(message: String) -> OptionsError {
+fn invalid(message: String) -> OptionsError {
     OptionsError::new("url", message)
 }
 
@@ -79,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_said() {
+    fn errors_describe_an_invalid_url() {
         let mut text = String::new();
         for url in [
             "file://samples.json",
@@ -93,7 +91,7 @@ mod tests {
             text.push_str(&format!("{url}\n  {}\n", file_path(url).unwrap_err()));
         }
         for url in ["stdout://json", "discard:x"] {
-            text.push_str(&format!("{url}\n  {}\n", nothing_behind(url).unwrap_err()));
+            text.push_str(&format!("{url}\n  {}\n", scheme_only(url).unwrap_err()));
         }
         insta::assert_snapshot!(text, @r"
         file://samples.json
@@ -101,26 +99,26 @@ mod tests {
         file:
           option `url`: the path must be absolute, with three slashes: `file:///var/log/samples.json`
         file:///
-          option `url`: the path names a folder: the name of a file must follow
+          option `url`: the path is a folder: add the name of a file
         file:///a/
-          option `url`: the path names a folder: the name of a file must follow
+          option `url`: the path is a folder: add the name of a file
         file:///a?json
-          option `url`: `?` may not stand in the path (options are keys beside `url`; as part of a name it is written `%3F`)
+          option `url`: `?` is not allowed in the path (options are keys next to `url`; in a name it is written `%3F`)
         file:///a%0
           option `url`: `%` must be followed by the two hexadecimal digits of a byte that is not zero
         file:///%00
           option `url`: `%` must be followed by the two hexadecimal digits of a byte that is not zero
         stdout://json
-          option `url`: nothing may stand behind `stdout:`
+          option `url`: nothing may follow `stdout:`
         discard:x
-          option `url`: nothing may stand behind `discard:`
+          option `url`: nothing may follow `discard:`
         ");
     }
 
     #[test]
-    fn nothing_stands_behind_a_bare_scheme() {
+    fn a_scheme_alone_is_valid() {
         for url in ["stdout:", "stdout://", "discard:"] {
-            nothing_behind(url).unwrap();
+            scheme_only(url).unwrap();
         }
     }
 }

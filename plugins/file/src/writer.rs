@@ -1,7 +1,7 @@
-//! A thread that writes batches one after the other, and the publisher's way to it.
+//! A thread that writes batches in order, and its interface for the publisher.
 //!
-//! Starting a thread for each batch would cost more than the write. A write that hangs holds up this thread
-//! alone; batches that come meanwhile are turned away after [`TURN`], unwritten.
+//! Starting a thread for each batch would cost more than the write. A hung write blocks only this thread; later batches fail
+//! after [`TURN_TIMEOUT`] without being written.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -13,26 +13,26 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// How long a batch waits for the write before it, which the notifier has given up. An operator who reads
-/// that this was reached should look at what is written to: a dead NFS server, a reader that stands still.
-const TURN: Duration = Duration::from_secs(5);
+/// How long a batch waits for the previous write, which the notifier has timed out. When it is reached, check the destination: a
+/// dead NFS server, or a reader that does not read.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What batches are written to.
+/// The destination of batches.
 pub(crate) trait Target: Send + 'static {
     /// Writes a batch. May block.
     fn write(&mut self, batch: &Batch) -> Result<(), PublishError>;
 }
 
-/// Writes batches to a target on a thread of its own, which starts with the first batch.
+/// Writes batches to a target on its own thread, which starts with the first batch.
 pub(crate) struct Writer<T: Target> {
     name: String,
     make: Box<dyn Fn() -> T + Send + Sync>,
-    /// Held by the batch that is written.
+    /// Acquired by the batch that is written.
     turn: Arc<Semaphore>,
     jobs: Mutex<Option<SyncSender<Job>>>,
 }
 
-/// A batch and who waits for it.
+/// A batch to write, and the channel for the result.
 struct Job {
     batch: Arc<Batch>,
     done: oneshot::Sender<Result<(), PublishError>>,
@@ -40,7 +40,7 @@ struct Job {
 }
 
 impl<T: Target> Writer<T> {
-    /// `name` is the publisher's; `make` gives the target, once for each thread.
+    /// Creates a writer. `name` is the publisher's name; `make` creates the target of a new thread.
     pub(crate) fn new(name: &str, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         Self {
             name: format!("publish-{name}"),
@@ -50,35 +50,35 @@ impl<T: Target> Writer<T> {
         }
     }
 
-    /// Has a batch written. When this future is dropped before the batch's turn, it is not written.
+    /// Writes a batch. It is not written if this future is dropped before its turn.
     pub(crate) async fn write(&self, batch: Arc<Batch>) -> Result<(), PublishError> {
-        let Ok(Ok(turn)) = timeout(TURN, self.turn.clone().acquire_owned()).await else {
-            return Err(PublishError::retry("the write before still hangs"));
+        let Ok(Ok(turn)) = timeout(TURN_TIMEOUT, self.turn.clone().acquire_owned()).await else {
+            return Err(PublishError::retry("the previous write still hangs"));
         };
         let (done, result) = oneshot::channel();
-        self.hand_over(Job {
+        self.send(Job {
             batch,
             done,
             _turn: turn,
         })?;
         match result.await {
             Ok(result) => result,
-            Err(_) => Err(PublishError::retry("the writing thread ended in a panic")),
+            Err(_) => Err(PublishError::retry("the writing thread panicked")),
         }
     }
 
-    /// Lets the thread end after the batch in hand.
+    /// Ends the thread after the current batch.
     pub(crate) fn close(&self) {
         self.jobs.lock().take();
     }
 
-    fn hand_over(&self, job: Job) -> Result<(), PublishError> {
+    fn send(&self, job: Job) -> Result<(), PublishError> {
         let mut jobs = self.jobs.lock();
         let job = match &*jobs {
             None => job,
             Some(thread) => match thread.try_send(job) {
                 Ok(()) => return Ok(()),
-                // The thread panicked; the next one starts afresh. (Whose turn it is finds the queue empty.)
+                // The thread panicked; start a new one. (The batch whose turn it is finds the queue empty.)
                 Err(TrySendError::Disconnected(job) | TrySendError::Full(job)) => job,
             },
         };
@@ -87,8 +87,8 @@ impl<T: Target> Writer<T> {
         std::thread::Builder::new()
             .name(self.name.clone())
             .spawn(move || work(target, &queue))
-            .map_err(|error| PublishError::retry_because("no thread could be started", error))?;
-        // A new queue has a place.
+            .map_err(|error| PublishError::retry_because("cannot start a thread", error))?;
+        // A new queue is empty.
         let _ = thread.try_send(job);
         *jobs = Some(thread);
         Ok(())
@@ -97,7 +97,7 @@ impl<T: Target> Writer<T> {
 
 fn work(mut target: impl Target, queue: &Receiver<Job>) {
     while let Ok(job) = queue.recv() {
-        // Nobody waits any more: the notifier will come with this batch again.
+        // The publish was cancelled: the notifier will retry this batch.
         if job.done.is_closed() {
             continue;
         }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use nephoscope_plugin::testing::batch;
 
-    /// Writes when the test lets it, and says how many samples it wrote.
+    /// Writes when the test allows it, and reports the number of samples.
     struct Gate {
         open: Receiver<()>,
         wrote: SyncSender<usize>,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hung_write_turns_the_batches_behind_it_away() {
+    async fn batches_behind_a_hung_write_fail() {
         let (writer, open, written) = gate();
         let writer = Arc::new(writer);
         let first = tokio::spawn({
@@ -145,8 +145,8 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let second = writer.write(batch(2)).await.unwrap_err();
-        assert_eq!(second.to_string(), "the write before still hangs");
-        // The notifier gives the first up; it is written all the same when the file system comes back.
+        assert_eq!(second.to_string(), "the previous write still hangs");
+        // The notifier cancels the first batch; it is still written when the file system recovers.
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         open.send(()).unwrap();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_panic_the_next_batch_finds_a_new_thread() {
+    async fn the_next_batch_after_a_panic_starts_a_new_thread() {
         struct Fragile(bool);
         impl Target for Fragile {
             fn write(&mut self, _: &Batch) -> Result<(), PublishError> {
@@ -172,8 +172,8 @@ mod tests {
             Fragile(second.swap(true, std::sync::atomic::Ordering::SeqCst))
         });
         let error = writer.write(batch(1)).await.unwrap_err();
-        assert_eq!(error.to_string(), "the writing thread ended in a panic");
-        // The reply was dropped while the thread unwinds: its queue may live a moment longer.
+        assert_eq!(error.to_string(), "the writing thread panicked");
+        // The reply was dropped while the thread unwinds: its queue may still exist for a moment.
         while writer.write(batch(1)).await.is_err() {}
     }
 }

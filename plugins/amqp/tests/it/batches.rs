@@ -1,4 +1,4 @@
-//! Batches that can be told apart, and publishing them.
+//! Distinguishable batches, and functions to publish them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use nephoscope_plugin::model::{
 use nephoscope_plugin::{Accepted, PublishError, Publisher};
 use tokio::time::timeout;
 
-/// How long anything may take; nothing comes near it.
+/// The timeout of every step.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A batch with so many samples, whose first resource has this name.
+/// A batch with this number of samples, whose first resource has this name.
 pub(crate) fn batch(resource: &str, samples: usize) -> Arc<Batch> {
     const VALUE: MeterDef = MeterDef::gauge("test.value", "unit", "A number");
     let meter = Arc::new(Meter::from(&VALUE));
@@ -39,24 +39,24 @@ pub(crate) fn batch(resource: &str, samples: usize) -> Arc<Batch> {
     Arc::new(Batch::new(samples.collect(), "openstack".into()))
 }
 
-/// What came of a publish, which must come back.
+/// Publishes a batch within the timeout.
 pub(crate) async fn publish(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) -> Result<(), PublishError> {
     timeout(PATIENCE, publisher.publish(batch.clone()))
         .await
-        .expect("every publish has a deadline")
+        .expect("a publish must end")
         .map(|accepted| assert_eq!(accepted, Accepted::all()))
 }
 
-/// The text of an error after which the same batch may be tried again.
+/// Publishes a batch, which must fail with an error that allows a retry; returns its text.
 pub(crate) async fn failure(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) -> String {
     match publish(publisher, batch).await {
         Err(error @ PublishError::Retry { .. }) => error.to_string(),
-        other => panic!("expected a failure to try again after, got {other:?}"),
+        other => panic!("expected an error that allows a retry, got {other:?}"),
     }
 }
 
-/// Tries until the batch is delivered, as the notifier does; the failures on the way. A publish comes back only when
-/// an attempt was made, so that this is no busy loop.
+/// Publishes until the batch is delivered, like the notifier; returns the errors. A publish returns only after an attempt, so
+/// that this is not a busy loop.
 pub(crate) async fn deliver(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) -> Vec<String> {
     let mut failures = Vec::new();
     let tries = async {
@@ -64,7 +64,7 @@ pub(crate) async fn deliver(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) 
             match publish(publisher, batch).await {
                 Ok(()) => return,
                 Err(error @ PublishError::Retry { .. }) => failures.push(error.to_string()),
-                Err(error) => panic!("refused for good: {error}"),
+                Err(error) => panic!("rejected: {error}"),
             }
         }
     };
@@ -73,7 +73,7 @@ pub(crate) async fn deliver(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>) 
     failures
 }
 
-/// Tries until it fails with a text that has `part`.
+/// Publishes until an error contains `part`.
 pub(crate) async fn failure_with(publisher: &Arc<dyn Publisher>, batch: &Arc<Batch>, part: &str) -> String {
     let mut others = Vec::new();
     let tries = async {

@@ -1,4 +1,4 @@
-//! What the process has logged, all of it.
+//! The captured log of the process.
 
 use std::fmt::Write as _;
 use std::pin::pin;
@@ -16,20 +16,20 @@ use crate::batches::PATIENCE;
 
 static LINES: OnceLock<Mutex<Vec<(Level, String)>>> = OnceLock::new();
 
-/// Told of every line.
-static SAID: Notify = Notify::const_new();
+/// Notified of every line.
+static LOGGED: Notify = Notify::const_new();
 
-/// Begins to keep what is logged at DEBUG and above.
-pub(crate) fn keep() {
+/// Starts to capture log lines at DEBUG and above.
+pub(crate) fn capture() {
     LINES.get_or_init(|| {
-        tracing_subscriber::registry().with(Keeper).init();
+        tracing_subscriber::registry().with(Capture).init();
         Mutex::default()
     });
 }
 
-/// Lines with `part`.
+/// Returns the lines that contain `part`.
 pub(crate) fn lines_with(part: &str) -> Vec<(Level, String)> {
-    let lines = LINES.get().expect("keep was called").lock();
+    let lines = LINES.get().expect("capture was called").lock();
     lines
         .iter()
         .filter(|(_, line)| line.contains(part))
@@ -37,11 +37,11 @@ pub(crate) fn lines_with(part: &str) -> Vec<(Level, String)> {
         .collect()
 }
 
-/// Waits for a line with all `parts`.
-pub(crate) async fn said(parts: [&str; 2]) {
-    let heard = async {
+/// Waits for a line that contains all `parts`.
+pub(crate) async fn logged(parts: [&str; 2]) {
+    let found = async {
         loop {
-            let mut next = pin!(SAID.notified());
+            let mut next = pin!(LOGGED.notified());
             next.as_mut().enable();
             let [one, other] = parts;
             if lines_with(one).iter().any(|(_, line)| line.contains(other)) {
@@ -50,13 +50,13 @@ pub(crate) async fn said(parts: [&str; 2]) {
             next.await;
         }
     };
-    let heard = timeout(PATIENCE, heard).await;
-    heard.unwrap_or_else(|_| panic!("nothing was said with {parts:?}"));
+    let found = timeout(PATIENCE, found).await;
+    found.unwrap_or_else(|_| panic!("no log line contains {parts:?}"));
 }
 
-struct Keeper;
+struct Capture;
 
-impl<S: Subscriber> Layer<S> for Keeper {
+impl<S: Subscriber> Layer<S> for Capture {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
         *metadata.level() <= Level::DEBUG
     }
@@ -66,7 +66,7 @@ impl<S: Subscriber> Layer<S> for Keeper {
         event.record(&mut line);
         if let Some(lines) = LINES.get() {
             lines.lock().push((*event.metadata().level(), line.0));
-            SAID.notify_waiters();
+            LOGGED.notify_waiters();
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The publisher against a real RabbitMQ.
+//! The publisher with a real RabbitMQ.
 //!
-//! A broker takes some ten seconds to start, and tests may run in a process each: so one test runs all scenarios that
-//! leave the broker alone, side by side, each with a virtual host of its own, and another one those that stop it.
+//! A broker starts within some ten seconds, and each test may run in its own process. One test runs all scenarios that do not
+//! stop the broker, concurrently and each with its own virtual host; another one runs those that stop it.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a panic is how a test fails"
+    reason = "tests fail by a panic"
 )]
 
 mod batches;

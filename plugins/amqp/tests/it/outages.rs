@@ -1,4 +1,4 @@
-//! A broker that has no room, stops, and is killed, in the middle of a stream.
+//! A broker that is out of memory, stopped, or killed in the middle of a stream.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::batches::{PATIENCE, batch, deliver, failure_with, publish};
 const QUEUE: &str = "notifications.sample";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_goes_and_comes() {
+async fn outages_of_the_broker() {
     let mut broker = Broker::start().await;
     a_broker_without_memory_blocks(&broker).await;
     an_application_that_is_stopped(&broker).await;
@@ -37,7 +37,7 @@ async fn a_broker_without_memory_blocks(broker: &Broker) {
     let second = batch("r2", 1);
     let text = failure_with(&publisher, &second, "blocked").await;
     insta::assert_snapshot!(text, @"blocked by the broker: low on memory");
-    // Known to be blocked, nothing more is sent.
+    // While it is known to be blocked, nothing is sent.
     assert_eq!(failure_with(&publisher, &second, "blocked").await, text);
     broker
         .control(&["set_vm_memory_high_watermark", "absolute", "2GB"])
@@ -78,7 +78,7 @@ async fn purge(broker: &Broker) {
     broker.control(&["purge_queue", QUEUE]).await;
 }
 
-/// Batches `b0`, `b1` and on, one after the other, each until it is delivered.
+/// Batches `b0`, `b1` and so on, each published until it is delivered.
 struct Stream {
     delivered: watch::Receiver<usize>,
     stop: watch::Sender<bool>,
@@ -113,10 +113,10 @@ impl Stream {
     async fn reaches(&self, count: usize) {
         let mut delivered = self.delivered.clone();
         let reached = timeout(PATIENCE, delivered.wait_for(|delivered| *delivered >= count)).await;
-        reached.expect("the stream goes on").unwrap();
+        reached.expect("the stream must continue").unwrap();
     }
 
-    /// Ends the stream, and asserts that every batch that counted as delivered is in the queue.
+    /// Ends the stream, and checks that every batch that counts as delivered is in the queue.
     async fn all_arrived(self, broker: &Broker) {
         self.stop.send_replace(true);
         let delivered = self.task.await.unwrap();

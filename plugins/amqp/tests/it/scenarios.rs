@@ -1,4 +1,4 @@
-//! Scenarios that leave the broker as it is, side by side.
+//! Concurrent scenarios that do not stop the broker.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -30,13 +30,13 @@ use crate::log;
 
 const QUEUE: &str = "notifications.sample";
 
-/// A password that must show nowhere.
+/// A password that must not be logged.
 const CANARY: &str = "canary-5d0c1e";
 
-/// How many scenarios run at once.
+/// The number of concurrent scenarios.
 const AT_ONCE: usize = 6;
 
-/// What a scenario has: the broker, and a virtual host that is its own.
+/// The environment of a scenario: the broker, and its own virtual host.
 #[derive(Clone)]
 struct Scene {
     broker: Arc<Broker>,
@@ -52,29 +52,29 @@ macro_rules! scenarios {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_stays() {
-    log::keep();
+async fn scenarios_with_a_running_broker() {
+    log::capture();
     let scenarios = scenarios![
         the_publisher_conforms,
-        messages_are_those_of_ceilometer,
-        each_topic_has_its_copy,
+        messages_equal_those_of_ceilometer,
+        each_topic_receives_a_copy,
         batches_are_sent_ahead_of_their_confirms,
-        a_queue_that_is_full_is_tried_again,
-        a_batch_that_nobody_would_get_is_not_taken,
-        a_batch_that_one_queue_lacks_is_not_taken,
-        a_batch_that_is_too_large_is_refused,
-        what_is_there_with_other_properties_is_used,
+        a_full_queue_is_retried,
+        a_batch_without_a_queue_is_not_confirmed,
+        a_batch_that_one_queue_lacks_is_not_confirmed,
+        a_batch_that_is_too_large_is_rejected,
+        existing_objects_with_other_properties_are_used,
         durable_and_quorum_queues_are_declared,
-        a_virtual_host_that_goes_and_comes,
-        a_user_that_changes,
-        permissions_that_lack,
+        a_virtual_host_that_is_deleted_and_created_again,
+        a_user_that_is_changed,
+        missing_permissions,
         a_network_that_breaks,
         a_network_that_hangs,
-        an_idle_connection_that_hangs_is_given_up,
-        hosts_that_are_down_are_passed_over,
-        a_server_of_something_else_is_named_as_that,
-        tls_with_right_and_wrong_authorities,
-        a_publisher_outlives_the_runtime_that_it_began_on,
+        a_hanging_idle_connection_is_closed,
+        unreachable_hosts_are_skipped,
+        a_server_of_another_protocol_is_reported,
+        tls_with_valid_and_invalid_authorities,
+        a_publisher_outlives_its_first_runtime,
         a_publish_may_be_dropped,
     ];
     let broker = Arc::new(Broker::start().await);
@@ -88,7 +88,7 @@ async fn a_broker_that_stays() {
                 match run.await {
                     Ok(Ok(())) => None,
                     Ok(Err(_)) => Some(format!("{vhost}: does not end")),
-                    // The panic's text stands above.
+                    // The panic was printed above.
                     Err(error) => Some(format!("{vhost}: {error}")),
                 }
             }
@@ -119,7 +119,7 @@ impl Scene {
         Client::connect(&self.broker, self.vhost).await
     }
 
-    /// A text of the publisher, without what differs from run to run.
+    /// Removes the variable parts of a text.
     fn plain(&self, text: &str) -> String {
         let text = text.replace(&self.broker.port.to_string(), "PORT");
         text.replace(&self.broker.tls_port.to_string(), "TLS-PORT")
@@ -131,8 +131,8 @@ async fn the_publisher_conforms(scene: Scene) {
     publisher_conformance(&scene.url(), json!({ "pipelining": 16, "sasl": "amqplain" })).await;
 }
 
-async fn messages_are_those_of_ceilometer(scene: Scene) {
-    // The frames that oslo.messaging's notifier sends, captured; only `mandatory` is set here (the last bits of publish).
+async fn messages_equal_those_of_ceilometer(scene: Scene) {
+    // The captured frames of oslo.messaging's notifier, except for `mandatory` (the last bits of publish).
     const FRAMES: [&str; 6] = [
         "0100010000001c0028000a00000a6365696c6f6d6574657205746f7069630000000000ce",
         "010001000000200032000a0000146e6f74696669636174696f6e732e73616d706c650000000000ce",
@@ -140,7 +140,7 @@ async fn messages_are_those_of_ceilometer(scene: Scene) {
          696f6e732e73616d706c650000000000ce",
         "010001000000050055000a00ce",
         "01000100000027003c002800000a6365696c6f6d65746572146e6f74696669636174696f6e732e73616d706c6501ce",
-        // The content header but for the length of the body, then its flags and properties.
+        // The content header except for the length of the body, then its flags and properties.
         "0200010000002b003c0000",
     ];
     const PROPERTIES: &str = "f800106170706c69636174696f6e2f6a736f6e057574662d38000000000200ce";
@@ -157,7 +157,7 @@ async fn messages_are_those_of_ceilometer(scene: Scene) {
     }
     assert!(
         sent[at..].contains(&hex(batch.encoded(&OsloNotification).unwrap())),
-        "the body is another one"
+        "the body differs"
     );
 
     let client = scene.client().await;
@@ -204,7 +204,7 @@ async fn messages_are_those_of_ceilometer(scene: Scene) {
     assert_eq!(resources(&delivery.data), ["r1", "r1/1", "r1/2"]);
 }
 
-async fn each_topic_has_its_copy(scene: Scene) {
+async fn each_topic_receives_a_copy(scene: Scene) {
     let options = json!({ "topics": ["notifications", "audit"], "exchange": "nova" });
     let publisher = scene.publisher(options);
     let batch = batch("r1", 1);
@@ -254,7 +254,7 @@ async fn batches_are_sent_ahead_of_their_confirms(scene: Scene) {
     assert_eq!(arrived.len(), BATCHES);
 }
 
-async fn a_queue_that_is_full_is_tried_again(scene: Scene) {
+async fn a_full_queue_is_retried(scene: Scene) {
     let client = scene.client().await;
     let mut limits = FieldTable::default();
     limits.insert("x-max-length".into(), AMQPValue::LongInt(1));
@@ -269,7 +269,7 @@ async fn a_queue_that_is_full_is_tried_again(scene: Scene) {
     let publisher = scene.publisher(json!(null));
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     let second = batch("r2", 1);
-    insta::assert_snapshot!(failure_with(&publisher, &second, "is full").await, @"the broker did not take the batch for the queue `notifications.sample`: it is full (`max-length` with `reject-publish`), or not available; let consumers catch up, or raise its limit");
+    insta::assert_snapshot!(failure_with(&publisher, &second, "is full").await, @"the broker rejected the batch for the queue `notifications.sample`: the queue is full (`max-length` with `reject-publish`) or unavailable; let consumers catch up, or raise its limit");
     let purge = client
         .channel
         .queue_purge(QUEUE.into(), QueuePurgeOptions::default());
@@ -278,7 +278,7 @@ async fn a_queue_that_is_full_is_tried_again(scene: Scene) {
     assert_eq!(client.consume(QUEUE).await.next_resource().await, "r2");
 }
 
-async fn a_batch_that_nobody_would_get_is_not_taken(scene: Scene) {
+async fn a_batch_without_a_queue_is_not_confirmed(scene: Scene) {
     let publisher = scene.publisher(json!({ "pipelining": 4 }));
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     let client = scene.client().await;
@@ -290,36 +290,36 @@ async fn a_batch_that_nobody_would_get_is_not_taken(scene: Scene) {
     );
     unbind.await.unwrap();
     let second = batch("r2", 1);
-    insta::assert_snapshot!(failure(&publisher, &second).await, @"the broker returned the batch (312 NO_ROUTE): the exchange `ceilometer` had no queue bound for `notifications.sample`; it is declared and bound again, see who removes it if this repeats");
-    // The queue is bound again, by the publisher.
+    insta::assert_snapshot!(failure(&publisher, &second).await, @"the broker returned the batch (312 NO_ROUTE): the exchange `ceilometer` had no binding for the queue `notifications.sample`; it is declared and bound again, check who removes it if this repeats");
+    // The publisher binds the queue again.
     deliver(&publisher, &second).await;
     let mut arrivals = client.consume(QUEUE).await;
     assert_eq!(arrivals.next_resource().await, "r1");
     assert_eq!(arrivals.next_resource().await, "r2");
 
-    // The same when the exchange is removed: the broker closes the channel.
+    // The same after the exchange is removed: the broker closes the channel.
     let delete = client
         .channel
         .exchange_delete("ceilometer".into(), Default::default());
     delete.await.unwrap();
     let failures = deliver(&publisher, &batch("r3", 1)).await;
-    insta::assert_snapshot!(scene.plain(&failures[0]), @"the broker at 127.0.0.1:PORT refuses: exchange or queue is gone, it is declared again: NOT_FOUND - no exchange 'ceilometer' in vhost 'a_batch_that_nobody_would_get_is_not_taken'");
+    insta::assert_snapshot!(scene.plain(&failures[0]), @"the broker at 127.0.0.1:PORT rejected the request, exchange or queue was deleted and is declared again: NOT_FOUND - no exchange 'ceilometer' in vhost 'a_batch_without_a_queue_is_not_confirmed'");
     assert_eq!(arrivals.next_resource().await, "r3");
 }
 
-async fn a_batch_that_one_queue_lacks_is_not_taken(scene: Scene) {
-    let publisher = scene.publisher(json!({ "topics": ["kept", "lost"], "pipelining": 8 }));
+async fn a_batch_that_one_queue_lacks_is_not_confirmed(scene: Scene) {
+    let publisher = scene.publisher(json!({ "topics": ["bound", "unbound"], "pipelining": 8 }));
     publish(&publisher, &batch("first", 1)).await.unwrap();
     let client = scene.client().await;
-    let lost = "lost.sample";
+    let unbound = "unbound.sample";
     let unbind = client.channel.queue_unbind(
-        lost.into(),
+        unbound.into(),
         "ceilometer".into(),
-        lost.into(),
+        unbound.into(),
         FieldTable::default(),
     );
     unbind.await.unwrap();
-    // Sent together, so that confirms and returned messages come in any order; tried until each is taken.
+    // Sent together, so that confirms and returned messages arrive in any order; retried until each is accepted.
     let names: Vec<_> = (0..40).map(|number| format!("r{number}")).collect();
     let batches = names.clone().into_iter().map(|name| {
         let publisher = publisher.clone();
@@ -331,35 +331,35 @@ async fn a_batch_that_one_queue_lacks_is_not_taken(scene: Scene) {
         failures.iter().any(|text| text.contains("NO_ROUTE")),
         "{failures:?}"
     );
-    let mut arrivals = client.consume(lost).await;
+    let mut arrivals = client.consume(unbound).await;
     let mut missing: HashSet<_> = names.into_iter().collect();
     while !missing.is_empty() {
         missing.remove(&arrivals.next_resource().await);
     }
 }
 
-async fn a_batch_that_is_too_large_is_refused(scene: Scene) {
+async fn a_batch_that_is_too_large_is_rejected(scene: Scene) {
     let publisher = scene.publisher(json!(null));
-    // The broker of these tests takes 1 MiB.
+    // The broker of these tests accepts 1 MiB.
     let large = batch("large", 4000);
     match publish(&publisher, &large).await {
         Err(PublishError::Rejected { message }) => {
             let size = large.encoded(&OsloNotification).unwrap().len().to_string();
-            insta::assert_snapshot!(message.replace(&size, "SIZE"), @"a batch is larger than the broker takes, lower `notifier.batch_size`: PRECONDITION_FAILED - message size SIZE is larger than configured max size 1048576");
+            insta::assert_snapshot!(message.replace(&size, "SIZE"), @"a batch exceeds the broker's limit, lower `notifier.batch_size`: PRECONDITION_FAILED - message size SIZE is larger than configured max size 1048576");
         }
-        other => panic!("expected a refusal, got {other:?}"),
+        other => panic!("expected a rejection, got {other:?}"),
     }
     deliver(&publisher, &batch("small", 1)).await;
 
-    // It is not certain which one it was, so that all are tried again; alone, it is refused, and only it.
+    // With several batches in flight all are retried; in flight alone, only the large one is rejected.
     let publisher = scene.publisher(json!({ "pipelining": 8 }));
-    let (mut refused, mut rounds) = (0, 0);
+    let (mut rejected, mut rounds) = (0, 0);
     let mut batches: Vec<_> = (0..8).map(|number| batch(&format!("small{number}"), 1)).collect();
     batches.insert(4, large);
     while !batches.is_empty() {
         rounds += 1;
-        assert!(rounds < 100, "{} batches are not taken", batches.len());
-        // As the notifier does after a failure: one at a time.
+        assert!(rounds < 100, "{} batches are not accepted", batches.len());
+        // Like the notifier after a failure: one at a time.
         let at_once = if rounds == 1 { batches.len() } else { 1 };
         let tried = batches.drain(..at_once).map(|batch| async {
             let outcome = publish(&publisher, &batch).await;
@@ -370,17 +370,17 @@ async fn a_batch_that_is_too_large_is_refused(scene: Scene) {
                 Ok(()) => {}
                 Err(PublishError::Retry { .. }) => batches.push(batch),
                 Err(PublishError::Rejected { .. }) => {
-                    assert!(batch.samples().len() > 1, "a small batch is refused");
-                    refused += 1;
+                    assert!(batch.samples().len() > 1, "a small batch is rejected");
+                    rejected += 1;
                 }
                 Err(error) => panic!("{error}"),
             }
         }
     }
-    assert_eq!(refused, 1);
+    assert_eq!(rejected, 1);
 }
 
-async fn what_is_there_with_other_properties_is_used(scene: Scene) {
+async fn existing_objects_with_other_properties_are_used(scene: Scene) {
     let client = scene.client().await;
     let durable = ExchangeDeclareOptions {
         durable: true,
@@ -401,7 +401,7 @@ async fn what_is_there_with_other_properties_is_used(scene: Scene) {
     let publisher = publisher(&scene.url_by(proxy.port), options).unwrap();
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     assert_eq!(client.consume("other.sample").await.next_resource().await, "r1");
-    // A second connection says it no second time.
+    // A second connection does not log it again.
     proxy.set(Weather::Cut);
     failure(&publisher, &batch("r2", 1)).await;
     proxy.set(Weather::Fair);
@@ -412,8 +412,8 @@ async fn what_is_there_with_other_properties_is_used(scene: Scene) {
         writeln!(text, "{line}").unwrap();
     }
     insta::assert_snapshot!(text, @r#"
-    nephoscope_amqp::link: message=the exchange `other` exists with other properties and is used as it is: set `durable`, `auto_delete` and `quorum` as those who consume have them publisher="test"
-    nephoscope_amqp::link: message=the queue `other.sample` exists with other properties and is used as it is: set `durable`, `auto_delete` and `quorum` as those who consume have them publisher="test"
+    nephoscope_amqp::link: message=the exchange `other` exists with other properties and is used unchanged: set `durable`, `auto_delete` and `quorum` like its consumers publisher="test"
+    nephoscope_amqp::link: message=the queue `other.sample` exists with other properties and is used unchanged: set `durable`, `auto_delete` and `quorum` like its consumers publisher="test"
     "#);
 }
 
@@ -457,20 +457,20 @@ async fn durable_and_quorum_queues_are_declared(scene: Scene) {
     ");
 }
 
-async fn a_virtual_host_that_goes_and_comes(scene: Scene) {
+async fn a_virtual_host_that_is_deleted_and_created_again(scene: Scene) {
     let publisher = scene.publisher(json!(null));
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     scene.broker.control(&["delete_vhost", scene.vhost]).await;
     let second = batch("r2", 1);
     let text = failure_with(&publisher, &second, "does not exist").await;
-    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: the virtual host `a_virtual_host_that_goes_and_comes` does not exist, create it or correct the path of `url`: NOT_ALLOWED - vhost a_virtual_host_that_goes_and_comes not found");
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT rejected the request, the virtual host `a_virtual_host_that_is_deleted_and_created_again` does not exist, create it or correct the path of `url`: NOT_ALLOWED - vhost a_virtual_host_that_is_deleted_and_created_again not found");
     scene.broker.add_vhosts(&[scene.vhost]).await;
     deliver(&publisher, &second).await;
     let client = scene.client().await;
     assert_eq!(client.consume(QUEUE).await.next_resource().await, "r2");
 }
 
-async fn a_user_that_changes(scene: Scene) {
+async fn a_user_that_is_changed(scene: Scene) {
     let (broker, vhost) = (&scene.broker, scene.vhost);
     broker.control(&["add_user", "changing", CANARY]).await;
     let grant = ["set_permissions", "-p", vhost, "changing", ".*", ".*", ".*"];
@@ -484,7 +484,7 @@ async fn a_user_that_changes(scene: Scene) {
     broker.control(&leave).await;
     let second = batch("r2", 1);
     let text = failure_with(&publisher, &second, "may not log in").await;
-    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: the user `changing` may not log in, correct user or password in `url`, or `sasl`: ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.");
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT rejected the request, the user `changing` may not log in, check user and password in `url`, or `sasl`: ACCESS_REFUSED - Login was rejected using authentication mechanism PLAIN. For details see the broker logfile.");
     broker.control(&["change_password", "changing", CANARY]).await;
     deliver(&publisher, &second).await;
 
@@ -497,20 +497,20 @@ async fn a_user_that_changes(scene: Scene) {
     deliver(&publisher, &third).await;
 }
 
-async fn permissions_that_lack(scene: Scene) {
+async fn missing_permissions(scene: Scene) {
     let (broker, vhost) = (&scene.broker, scene.vhost);
     broker.control(&["add_user", "poor", "poor"]).await;
     let url = format!("amqp://poor:poor@127.0.0.1:{}/{vhost}", broker.port);
     let publisher = publisher(&url, json!(null)).unwrap();
     let batch = batch("r1", 1);
     let text = failure(&publisher, &batch).await;
-    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: give the user `poor` access to the virtual host `permissions_that_lack`, or correct the path of `url`: NOT_ALLOWED - access to vhost 'permissions_that_lack' refused for user 'poor'");
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT rejected the request, give the user `poor` access to the virtual host `missing_permissions`, or correct the path of `url`: NOT_ALLOWED - access to vhost 'missing_permissions' refused for user 'poor'");
     broker
         .control(&["set_permissions", "-p", vhost, "poor", "^$", ".*", ".*"])
         .await;
-    // The name of the virtual host is in all texts, also of an attempt that began before.
+    // All texts contain the name of the virtual host, even that of an attempt that began earlier.
     let text = failure_with(&publisher, &batch, "permission to configure").await;
-    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT refuses: give the user `poor` permission to configure, write and read in the virtual host `permissions_that_lack`: ACCESS_REFUSED - access to exchange 'ceilometer' in vhost 'permissions_that_lack' refused for user 'poor'");
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT rejected the request, give the user `poor` permission to configure, write and read in the virtual host `missing_permissions`: ACCESS_REFUSED - access to exchange 'ceilometer' in vhost 'missing_permissions' refused for user 'poor'");
     broker
         .control(&["set_permissions", "-p", vhost, "poor", ".*", ".*", ".*"])
         .await;
@@ -554,23 +554,23 @@ async fn a_network_that_hangs(scene: Scene) {
     deliver(&publisher, &second).await;
     let client = scene.client().await;
     let mut arrivals = client.consume(QUEUE).await;
-    // What was on the way when the network hung may arrive, too.
+    // Messages that were in flight when the network hung may arrive, too.
     while arrivals.next_resource().await != "r2" {}
 }
 
-async fn an_idle_connection_that_hangs_is_given_up(scene: Scene) {
+async fn a_hanging_idle_connection_is_closed(scene: Scene) {
     let proxy = Proxy::to(scene.broker.port);
     let publisher = publisher(&scene.url_by(proxy.port), json!({ "heartbeat": "1s" })).unwrap();
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     proxy.set(Weather::HalfOpen);
     proxy.a_connection_ends().await;
     proxy.set(Weather::Fair);
-    log::said(["no connection to the broker", &format!(":{}", proxy.port)]).await;
-    // Nothing was sent into the void, and so nothing fails.
+    log::logged(["no connection to the broker", &format!(":{}", proxy.port)]).await;
+    // Nothing was sent to the hanging connection, and so nothing fails.
     publish(&publisher, &batch("r2", 1)).await.unwrap();
 }
 
-async fn hosts_that_are_down_are_passed_over(scene: Scene) {
+async fn unreachable_hosts_are_skipped(scene: Scene) {
     let dead = Proxy::to(scene.broker.port);
     dead.set(Weather::Cut);
     let url = format!(
@@ -578,27 +578,27 @@ async fn hosts_that_are_down_are_passed_over(scene: Scene) {
         dead.port, scene.broker.port, dead.port, scene.vhost
     );
     let publisher = publisher(&url, json!(null)).unwrap();
-    // Whichever comes first, no round over all hosts fails.
+    // In any order of the hosts, no round over all of them fails.
     publish(&publisher, &batch("r1", 1)).await.unwrap();
 }
 
-async fn a_server_of_something_else_is_named_as_that(scene: Scene) {
+async fn a_server_of_another_protocol_is_reported(scene: Scene) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            // Whoever asked may have gone.
+            // The client may have closed the connection.
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-            // Its answer is read before the end is.
+            // Lets the client read the response before the end.
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
     });
     let publisher = publisher(&scene.url_by(port), json!(null)).unwrap();
     let text = failure(&publisher, &batch("r1", 1)).await;
-    insta::assert_snapshot!(text.replace(&port.to_string(), "PORT"), @"the connection to the broker at 127.0.0.1:PORT broke: what answers there does not speak AMQP 0-9-1, correct the host or the port");
+    insta::assert_snapshot!(text.replace(&port.to_string(), "PORT"), @"the connection to the broker at 127.0.0.1:PORT broke: the server does not speak AMQP 0-9-1, check the host and the port");
 }
 
-async fn tls_with_right_and_wrong_authorities(scene: Scene) {
+async fn tls_with_valid_and_invalid_authorities(scene: Scene) {
     let certificates = &scene.broker.certificates;
     let (ca, other) = (&certificates.ca, &certificates.other_ca);
     let port = scene.broker.tls_port;
@@ -609,7 +609,7 @@ async fn tls_with_right_and_wrong_authorities(scene: Scene) {
     publish(&tls("localhost", json!({ "ca": ca })), &batch)
         .await
         .unwrap();
-    // The certificate names localhost alone.
+    // The certificate contains only localhost.
     let any_name = json!({ "ca": ca, "verify_hostname": false });
     publish(&tls("127.0.0.1", any_name), &batch).await.unwrap();
 
@@ -629,16 +629,16 @@ async fn tls_with_right_and_wrong_authorities(scene: Scene) {
         writeln!(text, "{}", failed.replace(&folder, "FOLDER")).unwrap();
     }
     insta::assert_snapshot!(text, @r#"
-    no TLS with the broker at localhost:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
-    no TLS with the broker at localhost:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
-    no TLS with the broker at localhost:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
-    no TLS with the broker at 127.0.0.1:TLS-PORT, check `tls` and the broker's certificate: invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("localhost")
-    `tls.ca` cannot be used: /no/such/file: No such file or directory (os error 2)
-    `tls.ca` cannot be used: FOLDER/server.key has no certificate in PEM form
-    `tls.certificate` cannot be used: keys may not be consistent: KeyMismatch
+    TLS with the broker at localhost:TLS-PORT failed, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
+    TLS with the broker at localhost:TLS-PORT failed, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
+    TLS with the broker at localhost:TLS-PORT failed, check `tls` and the broker's certificate: invalid peer certificate: UnknownIssuer
+    TLS with the broker at 127.0.0.1:TLS-PORT failed, check `tls` and the broker's certificate: invalid peer certificate: certificate not valid for name "127.0.0.1"; certificate is only valid for DnsName("localhost")
+    cannot use `tls.ca`: /no/such/file: No such file or directory (os error 2)
+    cannot use `tls.ca`: FOLDER/server.key contains no certificate in PEM form
+    cannot use `tls.certificate`: keys may not be consistent: KeyMismatch
     "#);
 
-    // The user is whom the certificate names.
+    // The client certificate determines the user.
     scene.broker.control(&["add_user", "agent", "unused"]).await;
     let grant = ["set_permissions", "-p", scene.vhost, "agent", ".*", ".*", ".*"];
     scene.broker.control(&grant).await;
@@ -650,7 +650,7 @@ async fn tls_with_right_and_wrong_authorities(scene: Scene) {
     publish(&publisher(&url, options).unwrap(), &batch).await.unwrap();
 }
 
-async fn a_publisher_outlives_the_runtime_that_it_began_on(scene: Scene) {
+async fn a_publisher_outlives_its_first_runtime(scene: Scene) {
     let publisher = scene.publisher(json!(null));
     let elsewhere = publisher.clone();
     let (ended, end) = tokio::sync::oneshot::channel();
@@ -675,7 +675,7 @@ async fn a_publisher_outlives_the_runtime_that_it_began_on(scene: Scene) {
 async fn a_publish_may_be_dropped(scene: Scene) {
     let publisher = scene.publisher(json!(null));
     for number in 0..50 {
-        // At various points on its way.
+        // At various points of the exchange.
         let limit = Duration::from_micros(number * 40);
         let _ = timeout(limit, publisher.publish(batch("dropped", 1))).await;
     }
@@ -688,7 +688,7 @@ async fn a_publish_may_be_dropped(scene: Scene) {
     let delete = client
         .channel
         .queue_delete(QUEUE.into(), QueueDeleteOptions::default());
-    assert_eq!(delete.await.unwrap(), 0, "nothing came after the last batch");
+    assert_eq!(delete.await.unwrap(), 0, "no message follows the last batch");
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! Why the broker did not take a batch, and what to change.
+//! Errors of publishing to a broker, with advice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,81 +19,80 @@ mod code {
     pub(super) const NOT_ALLOWED: u16 = 530;
 }
 
-/// What went wrong, with one broker.
+/// An error of one broker.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Trouble {
-    /// No connection.
+pub(crate) enum BrokerError {
+    /// The connection failed.
     #[error("cannot reach the broker at {host}: {reason}")]
     Unreachable { host: String, reason: String },
-    /// No TLS session.
-    #[error("no TLS with the broker at {host}, check `tls` and the broker's certificate: {reason}")]
+    /// The TLS handshake failed.
+    #[error("TLS with the broker at {host} failed, check `tls` and the broker's certificate: {reason}")]
     Tls { host: String, reason: String },
-    /// A file that `tls` names.
-    #[error("`tls.{option}` cannot be used: {reason}")]
+    /// A file of the `tls` options cannot be used.
+    #[error("cannot use `tls.{option}`: {reason}")]
     TlsFile { option: &'static str, reason: String },
-    /// The broker accepted and did not become ready.
+    /// The broker accepted the connection and did not become ready.
     #[error("the broker at {host} was not ready within {limit:?} (`connect_timeout`)")]
     NotReady { host: String, limit: Duration },
     /// The broker answered with an error.
-    #[error("the broker at {host} refuses: {advice}: {answer}")]
-    Refuses {
+    #[error("the broker at {host} rejected the request, {advice}: {answer}")]
+    Refused {
         host: String,
         advice: String,
         answer: String,
     },
-    /// A message that is larger than the broker takes. The broker does not say which: who hears it tries again, but
-    /// for the one batch that was under way alone.
-    #[error("a batch is larger than the broker takes, lower `notifier.batch_size`: {answer}")]
+    /// A message exceeds the broker's limit. The broker does not report which one: the batches are retried, unless only one batch
+    /// was in flight.
+    #[error("a batch exceeds the broker's limit, lower `notifier.batch_size`: {answer}")]
     TooLarge { answer: String },
     /// The connection ended.
     #[error("the connection to the broker at {host} broke: {reason}")]
     Broken { host: String, reason: String },
-    /// No confirm came. Whether the broker has the batch is not known.
+    /// No confirm arrived. Whether the broker has the batch is unknown.
     #[error("the broker at {host} did not confirm the batch within {limit:?} (`confirm_timeout`)")]
     Unconfirmed { host: String, limit: Duration },
-    /// The broker takes nothing for now.
+    /// The broker accepts no messages for now.
     #[error("blocked by the broker: {reason}")]
     Blocked { reason: Arc<str> },
-    /// The broker answered that it does not take the message.
+    /// The broker rejected the message with a negative confirm.
     #[error(
-        "the broker did not take the batch for the queue `{queue}`: it is full (`max-length` with `reject-publish`), or \
-         not available; let consumers catch up, or raise its limit"
+        "the broker rejected the batch for the queue `{queue}`: the queue is full (`max-length` with `reject-publish`) or \
+         unavailable; let consumers catch up, or raise its limit"
     )]
     Rejected { queue: String },
-    /// The exchange had no queue for the message.
+    /// The broker returned the message without a queue.
     #[error(
-        "the broker returned the batch ({answer}): the exchange `{exchange}` had no queue bound for `{queue}`; it is \
-         declared and bound again, see who removes it if this repeats"
+        "the broker returned the batch ({answer}): the exchange `{exchange}` had no binding for the queue `{queue}`; it is \
+         declared and bound again, check who removes it if this repeats"
     )]
     Returned {
         exchange: String,
         queue: String,
         answer: String,
     },
-    /// No attempt has ended yet.
+    /// No attempt has finished yet.
     #[error("no connection to a broker yet")]
-    Waiting,
+    NotConnected,
     /// The publisher was closed.
     #[error("the publisher is closed")]
     Closed,
 }
 
-impl Trouble {
-    /// What an error of the protocol's library means on the connection to `host`.
+impl BrokerError {
+    /// Converts an error of the library on the connection to `host`.
     pub(crate) fn of(error: &lapin::Error, host: &Host, settings: &Settings) -> Self {
         match error.kind() {
-            ErrorKind::ProtocolError(answer) => Self::answered(answer, host, settings),
+            ErrorKind::ProtocolError(answer) => Self::from_answer(answer, host, settings),
             ErrorKind::MissingHeartbeatError => Self::Broken {
                 host: host.shown(),
                 reason: format!(
-                    "nothing was heard for {} s (`heartbeat`)",
+                    "no data for {} s (`heartbeat`)",
                     2 * u32::from(settings.heartbeat)
                 ),
             },
             ErrorKind::ParsingError(_) => Self::Broken {
                 host: host.shown(),
-                reason: "what answers there does not speak AMQP 0-9-1, correct the host or the port"
-                    .to_owned(),
+                reason: "the server does not speak AMQP 0-9-1, check the host and the port".to_owned(),
             },
             ErrorKind::IOError(error) => Self::Broken {
                 host: host.shown(),
@@ -106,12 +105,12 @@ impl Trouble {
         }
     }
 
-    fn answered(answer: &AMQPError, host: &Host, settings: &Settings) -> Self {
+    fn from_answer(answer: &AMQPError, host: &Host, settings: &Settings) -> Self {
         let (user, vhost) = (&host.user, &settings.vhost);
         let text = answer.get_message().as_str();
         let advice = match answer.get_id() {
             code::ACCESS_REFUSED if text.contains("ogin") => {
-                format!("the user `{user}` may not log in, correct user or password in `url`, or `sasl`")
+                format!("the user `{user}` may not log in, check user and password in `url`, or `sasl`")
             }
             code::ACCESS_REFUSED => {
                 format!("give the user `{user}` permission to configure, write and read in the virtual host `{vhost}`")
@@ -122,23 +121,23 @@ impl Trouble {
             code::NOT_ALLOWED => {
                 format!("give the user `{user}` access to the virtual host `{vhost}`, or correct the path of `url`")
             }
-            code::NOT_FOUND => "exchange or queue is gone, it is declared again".to_owned(),
+            code::NOT_FOUND => "exchange or queue was deleted and is declared again".to_owned(),
             code::PRECONDITION_FAILED if text.contains("message size") => {
                 return Self::TooLarge {
                     answer: text.to_owned(),
                 };
             }
             code::PRECONDITION_FAILED => {
-                "exchange or queue is there with other properties, set `durable`, `auto_delete`, `quorum` as they are"
+                "exchange or queue exists with other properties, set `durable`, `auto_delete` and `quorum` accordingly"
                     .to_owned()
             }
             code::CONNECTION_FORCED => {
-                "it is stopping, or its operator closed the connection, or removed the user or the virtual host"
+                "the broker is stopping, or an operator closed the connection or removed the user or the virtual host"
                     .to_owned()
             }
-            _ => "see its log".to_owned(),
+            _ => "see the broker's log".to_owned(),
         };
-        Self::Refuses {
+        Self::Refused {
             host: host.shown(),
             advice,
             answer: text.to_owned(),
@@ -146,14 +145,14 @@ impl Trouble {
     }
 }
 
-/// Whether a declaration was refused because the thing is there with other properties.
+/// Whether a declaration failed because the object exists with other properties.
 pub(crate) fn is_precondition(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(answer) if answer.get_id() == code::PRECONDITION_FAILED)
 }
 
-/// A batch is refused for good only where it is certain that it is the one, which the error alone does not say.
-impl From<Trouble> for PublishError {
-    fn from(trouble: Trouble) -> Self {
-        Self::retry(trouble.to_string())
+/// A batch is only rejected if it is certainly the cause, which the error alone does not show.
+impl From<BrokerError> for PublishError {
+    fn from(error: BrokerError) -> Self {
+        Self::retry(error.to_string())
     }
 }
