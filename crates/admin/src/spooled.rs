@@ -1,7 +1,7 @@
 //! The contents of a spool by encoding, for the API and `nephoscope spool`.
 
 use nephoscope_model::PayloadKind;
-use nephoscope_notifier::spool::Held;
+use nephoscope_notifier::spool::StoredContents;
 use serde::{Deserialize, Serialize};
 
 /// The batches of one encoding in a spool.
@@ -19,8 +19,8 @@ pub struct SpooledEncoding {
     pub unsupported: bool,
 }
 
-impl From<Held> for SpooledEncoding {
-    fn from(held: Held) -> Self {
+impl From<StoredContents> for SpooledEncoding {
+    fn from(held: StoredContents) -> Self {
         let payload = match held.contents.kind {
             PayloadKind::Events => "events",
             _ => "samples",
@@ -30,7 +30,7 @@ impl From<Held> for SpooledEncoding {
             payload: payload.to_owned(),
             batches: held.batches,
             samples: held.samples,
-            unsupported: held.kept,
+            unsupported: held.unsupported,
         }
     }
 }

@@ -47,11 +47,11 @@ pub trait Encoding: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Whether it encodes batches of this kind. Default: only samples.
-    fn supports(&self, kind: PayloadKind) -> bool {
+    fn accepts(&self, kind: PayloadKind) -> bool {
         kind == PayloadKind::Samples
     }
 
-    /// Encodes the payload of `batch`. Only called with batches that have their payload, of a supported kind.
+    /// Encodes the payload of `batch`. Only called with batches that have their payload, of an accepted kind.
     fn encode(&self, batch: &Batch) -> Vec<u8>;
 
     /// Decodes bytes of [`Encoding::encode`], for publishers that need the samples after a spool stored them.

@@ -20,7 +20,7 @@ impl Encoding for JsonLines {
         Self::ID
     }
 
-    fn supports(&self, kind: PayloadKind) -> bool {
+    fn accepts(&self, kind: PayloadKind) -> bool {
         matches!(kind, PayloadKind::Samples | PayloadKind::Events)
     }
 

@@ -1,7 +1,7 @@
-//! What happens to samples on their way out: counts, and the log lines that go with them.
+//! Counts and log lines of publishers.
 //!
-//! Every sample is counted; log lines are written when a state changes. ERROR: samples were lost.
-//! WARN: nothing is lost yet. INFO: it is over.
+//! Every sample is counted. A log line is written when a state changes: ERROR when samples are lost, WARN when no sample is
+//! lost yet, INFO on recovery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,30 +9,30 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 /// Counts since the publisher was started. At every moment, in samples and in batches,
-/// `submitted + recovered = delivered + dropped + refused + queued + spooled`: recovered is what its spool held when it
-/// was opened, spooled what it holds now (0 without a spool).
+/// `submitted + recovered = delivered + dropped + rejected + queued + spooled`. `recovered` is the content of its spool at the
+/// opening and `spooled` the current content (both 0 without a spool).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Samples that cycles handed over.
+    /// Samples submitted by cycles.
     pub submitted_samples: u64,
-    /// Batches that cycles handed over.
+    /// Batches submitted by cycles.
     pub submitted_batches: u64,
     /// Samples that the publisher has delivered.
     pub delivered_samples: u64,
-    /// Batches that the publisher has delivered, in whole or but for samples that the other side refused.
+    /// Batches that the publisher has delivered, including those with some rejected samples.
     pub delivered_batches: u64,
-    /// Samples that were lost: at the bound of the queue or of the spool, to damage of the spool, or left when the
+    /// Samples that were lost: dropped at a limit of the queue or the spool, corrupt in the spool, or left over when the
     /// publisher was stopped.
     pub dropped_samples: u64,
     /// Batches of these samples.
     pub dropped_batches: u64,
-    /// Samples that the other side refused for good.
-    pub refused_samples: u64,
-    /// Batches that the other side refused for good, in whole.
-    pub refused_batches: u64,
-    /// Publishes that failed and were, or will be, tried again; timeouts and panics included.
+    /// Samples that the destination rejected permanently.
+    pub rejected_samples: u64,
+    /// Batches that the destination rejected permanently as a whole.
+    pub rejected_batches: u64,
+    /// Failed publishes that are retried, timeouts and panics included.
     pub retries: u64,
-    /// Publishes that had no answer in time.
+    /// Publishes that timed out.
     pub timeouts: u64,
     /// Publishes in which the publisher panicked.
     pub panics: u64,
@@ -54,64 +54,64 @@ impl Counts {
         self.dropped_batches += 1;
     }
 
-    pub(crate) fn refuse(&mut self, samples: usize) {
-        self.refused_samples += samples as u64;
-        self.refused_batches += 1;
+    pub(crate) fn reject(&mut self, samples: usize) {
+        self.rejected_samples += samples as u64;
+        self.rejected_batches += 1;
     }
 
-    /// The other side has taken the rest of the batch: as a batch it counts as delivered.
-    pub(crate) fn refuse_part(&mut self, samples: usize) {
-        self.refused_samples += samples as u64;
+    /// The destination accepted the rest of the batch, which counts as delivered.
+    pub(crate) fn reject_part(&mut self, samples: usize) {
+        self.rejected_samples += samples as u64;
     }
 
     pub(crate) fn retry(&mut self, fault: Fault) {
         self.retries += 1;
         match fault {
-            Fault::Answered => {}
+            Fault::Error => {}
             Fault::TimedOut => self.timeouts += 1,
             Fault::Panicked => self.panics += 1,
         }
     }
 }
 
-/// In which way a publish failed that will be tried again.
+/// The cause of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The publisher said so.
-    Answered,
-    /// There was no answer in time.
+    /// The publisher returned an error.
+    Error,
+    /// The publish timed out.
     TimedOut,
     /// The publisher panicked.
     Panicked,
 }
 
-/// A change of a publisher's state that is worth a log line.
+/// A state change of a publisher that is logged.
 #[derive(Debug)]
-#[must_use = "events are found under a lock and emitted outside"]
+#[must_use = "events are created under a lock and must be emitted after its release"]
 pub(crate) enum Event {
-    /// The publisher's place is away or busy; its samples wait.
+    /// The destination is unreachable or busy; samples are queued.
     RetryingBegan { attempts: u32, error: Arc<str> },
-    /// It delivers again.
+    /// The publisher delivers again.
     RetryingEnded { after: Duration, attempts: u32 },
-    /// The queue is full and the oldest samples go.
+    /// The queue is full and the oldest samples are dropped.
     DroppingBegan { bound: usize, error: Option<Arc<str>> },
-    /// Samples are no longer dropped.
+    /// No more samples are dropped.
     DroppingEnded { after: Duration, samples: u64 },
-    /// The other side refuses samples for good.
-    RefusingBegan { reason: String },
-    /// The other side takes samples again.
-    RefusingEnded { after: Duration, samples: u64 },
-    /// The publisher has stopped, and samples were left.
+    /// The destination rejects samples permanently.
+    RejectingBegan { reason: String },
+    /// The destination accepts samples again.
+    RejectingEnded { after: Duration, samples: u64 },
+    /// The publisher was stopped before its queue was empty.
     Abandoned { samples: u64, batches: u64 },
-    /// Samples came after the publisher had stopped.
-    CameTooLate,
-    /// A reload has replaced the publisher; what was queued goes to the new one.
+    /// Samples were submitted after the publisher had stopped.
+    SubmittedAfterStop,
+    /// A reload replaced the publisher; its successor takes over the queue.
     Replaced { queued: usize },
-    /// The publisher did not close properly.
+    /// The publisher's `close` panicked or timed out.
     NotClosed,
-    /// The publisher panics when it hears of a run, or does not return.
-    Deaf,
-    /// The publisher declares no encoding, so that nothing can be stored for it.
+    /// The publisher panicked or timed out in a run hook.
+    RunHookFailed,
+    /// The publisher has no encoding, so that the spool cannot store its batches.
     NoEncoding,
 }
 
@@ -124,11 +124,11 @@ impl Event {
                     publisher,
                     attempts,
                     error = &**error,
-                    "cannot deliver: samples wait and are tried again"
+                    "cannot deliver: samples stay queued and are retried"
                 );
             }
             Event::RetryingEnded { after, attempts } => {
-                info!(publisher, seconds = seconds(*after), attempts, "delivers again");
+                info!(publisher, seconds = seconds(*after), attempts, "delivery resumed");
             }
             Event::DroppingBegan {
                 bound,
@@ -138,14 +138,14 @@ impl Event {
                     publisher,
                     bound,
                     error = &**error,
-                    "samples are lost: the queue is full, its oldest samples are dropped"
+                    "samples are lost: the queue is full and drops its oldest samples"
                 );
             }
             Event::DroppingBegan { bound, error: None } => {
                 error!(
                     publisher,
                     bound,
-                    "samples are lost: the queue is full and the publisher does not answer, its oldest samples are dropped"
+                    "samples are lost: the publisher does not answer, and its full queue drops the oldest samples"
                 );
             }
             Event::DroppingEnded { after, samples } => {
@@ -153,22 +153,22 @@ impl Event {
                     publisher,
                     seconds = seconds(*after),
                     samples,
-                    "samples were lost: dropping from the queue has ended"
+                    "samples were lost: the queue no longer drops samples"
                 );
             }
-            Event::RefusingBegan { reason } => {
+            Event::RejectingBegan { reason } => {
                 error!(
                     publisher,
                     reason = &**reason,
-                    "samples are lost: the other side refuses them for good"
+                    "samples are lost: the destination rejects them permanently"
                 );
             }
-            Event::RefusingEnded { after, samples } => {
+            Event::RejectingEnded { after, samples } => {
                 error!(
                     publisher,
                     seconds = seconds(*after),
                     samples,
-                    "samples were lost: the other side takes samples again"
+                    "samples were lost: the destination accepts samples again"
                 );
             }
             Event::Abandoned { samples, batches } => {
@@ -176,51 +176,51 @@ impl Event {
                     publisher,
                     samples,
                     batches,
-                    "samples are lost: they were still queued when the publisher was stopped"
+                    "samples are lost: the publisher was stopped before its queue was empty"
                 );
             }
-            Event::CameTooLate => {
+            Event::SubmittedAfterStop => {
                 error!(
                     publisher,
-                    "samples are lost: they came after the publisher was stopped"
+                    "samples are lost: they were submitted after the publisher was stopped"
                 );
             }
             Event::Replaced { queued } => {
-                info!(publisher, queued, "replaced by a reload; queued samples are kept");
+                info!(
+                    publisher,
+                    queued, "publisher replaced by a reload; the queue is kept"
+                );
             }
             Event::NoEncoding => {
                 error!(
                     publisher,
-                    "has a spool, but nothing can be stored for this kind of publisher: the spool is not used"
+                    "the spool is not used: this type of publisher has no encoding to store batches in"
                 );
             }
-            Event::Deaf => {
-                warn!(
-                    publisher,
-                    "panicked, or did not return in time, when it was told of a run"
-                );
+            Event::RunHookFailed => {
+                warn!(publisher, "the publisher panicked or timed out in a run hook");
             }
             Event::NotClosed => {
-                warn!(publisher, "did not close properly");
+                warn!(publisher, "closing the publisher panicked or timed out");
             }
         }
     }
 }
 
-/// Seconds with the decimals that a person wants.
+/// Seconds with millisecond precision.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
 }
 
-/// No publisher takes samples of these meters, and of so many more.
-pub(crate) fn untaken_meters(meters: &str, more: usize) {
+/// Logs meters without a publisher. `more` is the number of further ones.
+pub(crate) fn unrouted_meters(meters: &str, more: usize) {
     warn!(
         meters,
-        more, "no publisher takes these meters: their samples are counted as filtered"
+        more, "no publisher accepts these meters: their samples are counted as filtered"
     );
 }
 
-/// No publisher takes events.
-pub(crate) fn untaken_events() {
-    warn!("no publisher takes these events: they are counted as filtered");
+/// Logs that no publisher accepts events.
+pub(crate) fn unrouted_events() {
+    warn!("no publisher accepts these events: they are counted as filtered");
 }

@@ -1,47 +1,47 @@
-//! Places at which a test can have the process killed, as `kill -9` does, to see what a crash there costs.
+//! Positions at which a test can kill the process, like `kill -9`, to check the effects of a crash.
 //!
-//! Only with the cargo feature `failpoints`, which the stock program does not have: without it no call and no name of these is
-//! compiled. A program with the feature dies at the place that the environment variable `NEPHOSCOPE_FAILPOINT` names, the first time
-//! that it gets there; with `NAME:N`, the Nth time.
+//! Compiled only with the cargo feature `failpoints`, which the released program does not enable. The process is killed at the
+//! failpoint that the environment variable `NEPHOSCOPE_FAILPOINT` names, when it is reached for the first time; with `NAME:N`,
+//! for the Nth time.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-/// The variable that names the place.
+/// The environment variable that names the failpoint.
 pub const VARIABLE: &str = "NEPHOSCOPE_FAILPOINT";
 
-/// A place where the process can die.
+/// A position at which the process can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failpoint {
-    /// The file of a new segment is there, and nothing is in it.
+    /// The file of a new segment is created and empty.
     SegmentMade,
-    /// A segment is full; the next record begins another one.
+    /// A segment is full; the next record begins a new one.
     SegmentFinished,
-    /// A segment is removed; that its records are done with may not be written down.
+    /// A segment is removed; the cursor may not include its records.
     SegmentRemoved,
     /// Half of a record is written.
     RecordHalf,
-    /// A record is written, and not synced.
+    /// A record is written but not synced.
     RecordWritten,
-    /// Records are synced, and nobody has been told.
+    /// Records are synced; their tickets are not resolved.
     Synced,
-    /// Those who handed batches over have been told that they are stored.
+    /// The tickets of stored batches are resolved.
     Stored,
-    /// A record is read and not delivered yet.
+    /// A record is read but not delivered.
     RecordRead,
     /// A batch is about to be published.
-    Departing,
-    /// The place has taken a batch, and nothing is noted of that.
-    Answered,
-    /// A record is done with, and that is not written down.
+    Publishing,
+    /// The destination has accepted a batch; the result is not recorded.
+    Accepted,
+    /// A record is completed; the cursor does not include it.
     Done,
-    /// Half of the position is written.
+    /// Half of the cursor is written.
     CursorHalf,
-    /// The position is written, and not synced.
+    /// The cursor is written but not synced.
     CursorWritten,
-    /// A stop stores what is left; nothing of it is synced.
+    /// A stop has appended the remaining batches without a sync.
     Closing,
 }
 
@@ -56,15 +56,15 @@ impl Failpoint {
         Self::Synced,
         Self::Stored,
         Self::RecordRead,
-        Self::Departing,
-        Self::Answered,
+        Self::Publishing,
+        Self::Accepted,
         Self::Done,
         Self::CursorHalf,
         Self::CursorWritten,
         Self::Closing,
     ];
 
-    /// Its name in the environment.
+    /// Its name in the environment variable.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SegmentMade => "segment_made",
@@ -75,8 +75,8 @@ impl Failpoint {
             Self::Synced => "synced",
             Self::Stored => "stored",
             Self::RecordRead => "record_read",
-            Self::Departing => "departing",
-            Self::Answered => "answered",
+            Self::Publishing => "publishing",
+            Self::Accepted => "accepted",
             Self::Done => "done",
             Self::CursorHalf => "cursor_half",
             Self::CursorWritten => "cursor_written",
@@ -84,14 +84,14 @@ impl Failpoint {
         }
     }
 
-    /// Dies here if this is the place and the time.
+    /// Kills the process if this failpoint is due.
     pub(crate) fn reach(self) {
         if self.is_due() {
             die();
         }
     }
 
-    /// Does half of what is done here and dies, if this is the place and the time.
+    /// Runs `half` and kills the process, if this failpoint is due.
     pub(crate) fn reach_after(self, half: impl FnOnce()) {
         if self.is_due() {
             half();
@@ -109,7 +109,7 @@ impl Failpoint {
     }
 }
 
-/// Where and when to die.
+/// The failpoint at which to kill the process, and when.
 #[derive(Debug)]
 struct Plan {
     place: Failpoint,
@@ -129,7 +129,7 @@ impl Plan {
     }
 }
 
-/// Ends the process at once: nothing is flushed, and no destructor runs.
+/// Kills the process without a flush or destructors.
 fn die() {
     // A process may always signal itself.
     let _ = kill_process(getpid(), Signal::KILL);
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_found_by_name() {
+    fn failpoints_are_found_by_name() {
         for place in Failpoint::ALL {
             let plan = Plan::read(&format!("{}:3", place.as_str())).unwrap();
             assert_eq!((plan.place, plan.time), (place, 3));

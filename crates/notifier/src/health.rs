@@ -1,8 +1,8 @@
-//! How a publisher is doing: failing or not, blocked or not, losing samples or not.
+//! The health of a publisher: failing, blocked or losing samples.
 //!
-//! A publish that fails opens a new *epoch*. Publishes that set out before it say nothing new: of several under way
-//! that fail together only the first lengthens the pause, and one that succeeds late does not end it. In a new epoch
-//! a single publish sets out as a probe; when it succeeds, all may.
+//! A failed publish begins a new *epoch*. Results of publishes that started in an earlier epoch do not change the state: of
+//! several in-flight publishes that fail together only the first increases the backoff, and a late success does not end it. In a
+//! new epoch a single publish starts as a probe. All publishes may start after it succeeds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::events::Event;
 use crate::options::{DRAIN_BACKOFF_MAX, NOT_BEFORE_MAX, NotifierOptions};
 
-/// A publisher that fails every now and then writes its lines at most this often, and an episode of losses that
-/// pauses for less goes on.
+/// The minimum interval between the log lines of a publisher that fails intermittently. Losses with shorter gaps belong to the
+/// same episode.
 const QUIET: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -22,26 +22,26 @@ pub(crate) struct Health {
     backoff: Backoff,
     epoch: u64,
     failing: Option<Failing>,
-    /// When the last line on the end of failures was written.
-    told: Option<Instant>,
-    /// When the last batch left the queue by the publisher's doing.
+    /// The time of the last log line about a recovery.
+    logged: Option<Instant>,
+    /// The time at which a batch last left the queue.
     last_progress: Instant,
     blocked: Option<Instant>,
     dropping: Option<Episode>,
-    refusing: Option<Episode>,
+    rejecting: Option<Episode>,
 }
 
-/// Failures in a row.
+/// A series of consecutive failures.
 #[derive(Debug)]
 pub(crate) struct Failing {
     pub(crate) since: Instant,
     pub(crate) attempts: u32,
     pub(crate) error: Arc<str>,
     resume_at: Instant,
-    told: bool,
+    logged: bool,
 }
 
-/// Losses that belong together.
+/// A series of losses.
 #[derive(Debug)]
 struct Episode {
     since: Instant,
@@ -50,7 +50,7 @@ struct Episode {
 }
 
 impl Episode {
-    /// Counts a loss; true when it begins an episode.
+    /// Counts a loss; returns true when it begins an episode.
     fn lose(episode: &mut Option<Self>, samples: usize, now: Instant) -> bool {
         let begins = episode.is_none();
         let episode = episode.get_or_insert(Self {
@@ -74,11 +74,11 @@ impl Health {
             backoff: Backoff::new(options.backoff_min, options.backoff_max),
             epoch: 0,
             failing: None,
-            told: None,
+            logged: None,
             last_progress: now,
             blocked: None,
             dropping: None,
-            refusing: None,
+            rejecting: None,
         }
     }
 
@@ -90,12 +90,12 @@ impl Health {
         self.failing.as_ref()
     }
 
-    /// When the publisher counted as blocked.
+    /// Since when the publisher counts as blocked.
     pub(crate) fn blocked(&self) -> Option<Instant> {
         self.blocked
     }
 
-    /// Samples that the present episode has dropped.
+    /// The number of samples dropped in the current episode.
     pub(crate) fn dropping(&self) -> u64 {
         self.dropping.as_ref().map_or(0, |episode| episode.samples)
     }
@@ -104,12 +104,12 @@ impl Health {
         self.last_progress
     }
 
-    /// The spool has taken something: the queue moves.
+    /// Records that the spool stored a batch.
     pub(crate) fn progress(&mut self, now: Instant) {
         self.last_progress = now;
     }
 
-    /// When the next publish may set out, unless at once.
+    /// When the next publish may start; `None` if it may start now.
     pub(crate) fn resume_at(&self, now: Instant) -> Option<Instant> {
         self.failing
             .as_ref()
@@ -117,15 +117,15 @@ impl Health {
             .filter(|resume_at| *resume_at > now)
     }
 
-    /// The next retry need not wait: the queue is being emptied for good, or a new publisher is in place.
+    /// Ends the current pause: the queue is drained, or the publisher was replaced.
     pub(crate) fn resume(&mut self, now: Instant) {
         if let Some(failing) = &mut self.failing {
             failing.resume_at = now;
         }
     }
 
-    /// A publish of `epoch` failed and will be tried again, after `not_before` at the earliest where the other side asks for that;
-    /// `last_chance` when the queue is being emptied for good.
+    /// Records a failed publish of `epoch` that will be retried. `not_before` is the pause that the destination requested.
+    /// `last_chance` is set while the queue is drained.
     pub(crate) fn fail(
         &mut self,
         epoch: u64,
@@ -144,16 +144,20 @@ impl Health {
             .as_ref()
             .map_or(0, |failing| failing.attempts)
             .saturating_add(1);
-        let asked = not_before.unwrap_or_default().min(NOT_BEFORE_MAX);
-        let mut pause = self.backoff.pause(attempts).max(asked);
+        let requested = not_before.unwrap_or_default().min(NOT_BEFORE_MAX);
+        let mut pause = self.backoff.pause(attempts).max(requested);
         if last_chance {
             pause = pause.min(DRAIN_BACKOFF_MAX);
         }
         let error: Arc<str> = error.into();
         let since = self.failing.as_ref().map_or(now, |failing| failing.since);
-        let mut told = self.failing.as_ref().is_some_and(|failing| failing.told);
-        if !told && self.told.is_none_or(|told| now.duration_since(told) >= QUIET) {
-            told = true;
+        let mut logged = self.failing.as_ref().is_some_and(|failing| failing.logged);
+        if !logged
+            && self
+                .logged
+                .is_none_or(|logged| now.duration_since(logged) >= QUIET)
+        {
+            logged = true;
             events.push(Event::RetryingBegan {
                 attempts,
                 error: error.clone(),
@@ -163,24 +167,23 @@ impl Health {
             since,
             attempts,
             error,
-            // A pause beyond what the clock can hold is as good as for ever.
+            // A pause beyond the range of the clock becomes a day.
             resume_at: now
                 .checked_add(pause)
                 .unwrap_or_else(|| now + Duration::from_secs(86_400)),
-            told,
+            logged,
         });
     }
 
-    /// A publish of `epoch` had an answer: its batch was taken, or refused for good. `emptied` when nothing is held
-    /// any more.
-    pub(crate) fn answer(&mut self, epoch: u64, emptied: bool, now: Instant, events: &mut Vec<Event>) {
+    /// Records that a publish of `epoch` was accepted or permanently rejected. `emptied` is set when the queue is empty.
+    pub(crate) fn complete(&mut self, epoch: u64, emptied: bool, now: Instant, events: &mut Vec<Event>) {
         self.last_progress = now;
         self.blocked = None;
         if epoch == self.epoch
             && let Some(failing) = self.failing.take()
-            && failing.told
+            && failing.logged
         {
-            self.told = Some(now);
+            self.logged = Some(now);
             events.push(Event::RetryingEnded {
                 after: now.duration_since(failing.since),
                 attempts: failing.attempts,
@@ -194,24 +197,24 @@ impl Health {
         }
     }
 
-    /// A batch was taken.
+    /// Records an accepted batch.
     pub(crate) fn deliver(&mut self, now: Instant, events: &mut Vec<Event>) {
-        if let Some(episode) = self.refusing.take_if(|episode| episode.is_quiet(now)) {
-            events.push(Event::RefusingEnded {
+        if let Some(episode) = self.rejecting.take_if(|episode| episode.is_quiet(now)) {
+            events.push(Event::RejectingEnded {
                 after: episode.last.duration_since(episode.since),
                 samples: episode.samples,
             });
         }
     }
 
-    /// A batch was refused for good.
-    pub(crate) fn refuse(&mut self, samples: usize, reason: String, now: Instant, events: &mut Vec<Event>) {
-        if Episode::lose(&mut self.refusing, samples, now) {
-            events.push(Event::RefusingBegan { reason });
+    /// Records a permanently rejected batch.
+    pub(crate) fn reject(&mut self, samples: usize, reason: String, now: Instant, events: &mut Vec<Event>) {
+        if Episode::lose(&mut self.rejecting, samples, now) {
+            events.push(Event::RejectingBegan { reason });
         }
     }
 
-    /// A batch was dropped at the bound.
+    /// Records a batch that was dropped at the queue's limit.
     pub(crate) fn lose(&mut self, samples: usize, bound: usize, now: Instant, events: &mut Vec<Event>) {
         if Episode::lose(&mut self.dropping, samples, now) {
             events.push(Event::DroppingBegan {
@@ -221,25 +224,30 @@ impl Health {
         }
     }
 
-    /// Whether nothing was taken for `patience` since `began`; from then on the publisher counts as blocked until
-    /// it takes something.
-    pub(crate) fn check_blocked(&mut self, began: Instant, patience: Duration, now: Instant) -> bool {
-        if now.duration_since(self.last_progress.max(began)) >= patience {
+    /// Whether the publisher is blocked: the queue made no progress for `full_queue_timeout` since `began`. It then counts as
+    /// blocked until it accepts a batch.
+    pub(crate) fn check_blocked(
+        &mut self,
+        began: Instant,
+        full_queue_timeout: Duration,
+        now: Instant,
+    ) -> bool {
+        if now.duration_since(self.last_progress.max(began)) >= full_queue_timeout {
             self.blocked.get_or_insert(now);
         }
         self.blocked.is_some()
     }
 
-    /// Another publisher is in place, of which nothing is known.
-    pub(crate) fn start_anew(&mut self, now: Instant) {
+    /// Resets the state for a new publisher.
+    pub(crate) fn reset(&mut self, now: Instant) {
         self.epoch += 1;
         self.last_progress = now;
         self.blocked = None;
-        // The failures go on, for the log, until the new one delivers: it may fail as well.
+        // The failure stays recorded, for the log, until the new publisher delivers.
         self.resume(now);
     }
 
-    /// The end: tells of losses whose end nobody has told.
+    /// Ends all episodes of losses, so that they are logged.
     pub(crate) fn finish(&mut self, events: &mut Vec<Event>) {
         if let Some(episode) = self.dropping.take() {
             events.push(Event::DroppingEnded {
@@ -247,8 +255,8 @@ impl Health {
                 samples: episode.samples,
             });
         }
-        if let Some(episode) = self.refusing.take() {
-            events.push(Event::RefusingEnded {
+        if let Some(episode) = self.rejecting.take() {
+            events.push(Event::RejectingEnded {
                 after: episode.last.duration_since(episode.since),
                 samples: episode.samples,
             });

@@ -1,11 +1,11 @@
-//! Takes samples from cycles and gets them to publishers.
+//! Queues samples of polling cycles and delivers them to publishers.
 //!
-//! A [`Notifier`] has a *lane* for each publisher: a bounded queue and a task of its own. A batch is handed by
-//! reference to the lanes whose publishers select it ([`Selectors`], [`Notifier::submit`]); its [`Receipt`] says what became of it. What a full queue, a publisher
-//! that is away and a stop of the agent mean for samples is told in `docs/delivery.md`.
+//! A [`Notifier`] has a *lane* for each publisher: a bounded queue and its own task. [`Notifier::submit`] passes a batch by
+//! reference to the lanes whose publishers select it ([`Selectors`]) and returns a [`Receipt`] with the outcome.
+//! `docs/delivery.md` describes the effects of a full queue, an unreachable publisher and a stop of the agent.
 //!
-//! A publisher may have a [`spool`]: where a lane would drop the oldest batches of a full queue, or what is left at the
-//! end, it stores them instead; or it stores every batch first.
+//! A publisher may have a [`spool`]. In overflow mode it stores the batches that the lane would otherwise drop: the oldest of
+//! a full queue, and the remaining ones at a stop. In always mode it stores every batch first.
 
 mod events;
 #[cfg(feature = "failpoints")]
@@ -24,8 +24,8 @@ mod status;
 pub use events::Counts;
 pub use notifier::Notifier;
 pub use options::{
-    BACKOFF_MAX, BACKOFF_MIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, NOT_BEFORE_MAX, NotifierOptions, PATIENCE,
-    PUBLISH_TIMEOUT, PublisherSetup,
+    BACKOFF_MAX, BACKOFF_MIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, FULL_QUEUE_TIMEOUT, NOT_BEFORE_MAX,
+    NotifierOptions, PUBLISH_TIMEOUT, PublisherSetup,
 };
 pub use receipt::{Outcome, Receipt, ReceiptSet};
 pub use selectors::{MeterSelector, Selectors};

@@ -1,4 +1,4 @@
-//! The notifier: one lane for each publisher, and what is done with all of them.
+//! The notifier: one lane for each publisher, and the operations on all of them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use tokio::time::{Instant, timeout_at};
 use crate::lane::{self, Lane};
 use crate::options::{CLOSE_TIMEOUT, NotifierOptions, PublisherSetup};
 use crate::receipt::Receipt;
-use crate::routes::{Routes, Takes};
+use crate::routes::{AcceptedKinds, Routes};
 use crate::spool::Spool;
 use crate::status::{PublisherEnd, PublisherStatus, ShutdownReport};
 
-/// What a publisher's task may take beyond its own deadlines before nobody waits for it any more.
+/// Grace period for a publisher's task beyond its own deadlines.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Gets batches to publishers. Cheap to clone; all clones are the same notifier.
+/// Delivers batches to publishers. Cheap to clone; all clones share one notifier.
 ///
-/// Dropping the last clone empties the queues as a reload does that removes every publisher; use
-/// [`Notifier::shutdown`] to know what became of them.
+/// Dropping the last clone drains the queues like a reload that removes every publisher. Use [`Notifier::shutdown`] to get
+/// a report.
 #[derive(Clone)]
 pub struct Notifier(Arc<Inner>);
 
 struct Inner {
     options: Arc<NotifierOptions>,
     runtime: Handle,
-    /// Samples and events that no publisher took.
+    /// Samples and events that no publisher selected.
     filtered: AtomicU64,
-    /// Held while a batch is offered to lanes, never while anything is waited for: once a reload has changed
-    /// the list, a lane that is no longer in it gets no further batches.
+    /// Locked while a batch is offered to lanes, never across an await: once a reload has changed the list, a removed lane gets
+    /// no further batches.
     lanes: RwLock<Lanes>,
 }
 
 struct Lanes {
-    /// Those of the configuration.
+    /// The lanes of the current configuration.
     active: Routes,
-    /// Removed by a reload, not yet stopped.
+    /// Removed by a reload and still draining.
     retiring: Vec<Arc<Lane>>,
     shut_down: bool,
 }
@@ -62,31 +62,32 @@ impl Notifier {
         };
         let mut routes = Routes::default();
         for setup in setups {
-            let (selectors, takes) = (setup.selectors.clone(), Takes::of(&*setup.publisher));
-            routes.add(inner.launch(setup), selectors, takes);
+            let (selectors, accepts) = (setup.selectors.clone(), AcceptedKinds::of(&*setup.publisher));
+            routes.add(inner.launch(setup), selectors, accepts);
         }
         inner.lanes.write().active = routes;
         Notifier(Arc::new(inner))
     }
 
-    /// What signs the samples of batches that are made for it ([`NotifierOptions::signer`]).
+    /// Signs the samples of new batches ([`NotifierOptions::signer`]).
     pub fn signer(&self) -> Option<Arc<Signer>> {
         self.0.options.signer.clone()
     }
 
-    /// Hands a batch to the queues of the publishers that take its kind of payload, each as its [`Selectors`] say: where they
-    /// select a part, a batch of that. The receipt waits for these publishers. What no publisher takes is counted
-    /// ([`Notifier::filtered`]) and warned about once.
+    /// Submits a batch to the queues of the publishers that accept its payload kind, filtered by each publisher's
+    /// [`Selectors`]. The receipt covers these publishers. Samples that no publisher selects are counted
+    /// ([`Notifier::filtered`]) and logged once.
     ///
     /// [`Selectors`]: crate::Selectors
     ///
-    /// It waits only where a queue is full: while that publisher takes batches, and then for
-    /// [`NotifierOptions::patience`]; after that the publisher counts as blocked, and its oldest batches make room
-    /// without waiting until it takes something again. The other publishers have the batch by then.
+    /// Waits only for publishers whose queue is full: as long as such a publisher accepts batches, and then for
+    /// [`NotifierOptions::full_queue_timeout`]. After that the publisher counts as blocked, and its oldest batches are dropped
+    /// without a wait until it accepts a batch again. All other publishers have the batch before the wait begins.
     ///
-    /// Whoever drops this future while it waits loses the batch for the publishers that it waits for; it is counted.
+    /// Dropping this future during the wait loses the batch for the publishers that it waits for. The loss is counted.
     ///
-    /// Without publishers, and without samples, a batch counts as delivered, and so does what no publisher takes; after [`Notifier::shutdown`] as dropped.
+    /// An empty batch, a batch without publishers and samples that no publisher selects count as delivered. After
+    /// [`Notifier::shutdown`] every batch counts as dropped.
     pub async fn submit(&self, batch: Arc<Batch>) -> Receipt {
         let (receipt, ticket) = Receipt::open();
         if batch.is_empty() {
@@ -121,32 +122,32 @@ impl Notifier {
         receipt
     }
 
-    /// Samples and events that no publisher took, since the start.
+    /// The number of samples and events that no publisher has selected since the start.
     pub fn filtered(&self) -> u64 {
         self.0.filtered.load(Ordering::Relaxed)
     }
 
-    /// The sources that each publisher selects which does not get those of all.
+    /// The source selections of all publishers that select sources.
     pub fn source_selections(&self) -> Vec<BTreeSet<Arc<str>>> {
         self.0.lanes.read().active.source_selections().cloned().collect()
     }
 
-    /// Whether any publisher hears of runs: then [`Notifier::run_began`] and [`Notifier::run_ended`] must be called, and batches
-    /// must say of which resources they are.
+    /// Whether any publisher follows runs. If so, the caller must call [`Notifier::run_began`] and [`Notifier::run_ended`], and
+    /// must attach the run to its batches.
     pub fn follows_runs(&self) -> bool {
         self.0.lanes.read().active.follow_runs()
     }
 
-    /// Tells the publishers that follow runs that one begins, at once. `owns` says whether this agent polls the resource with a
-    /// key, by the plan of the cycle.
+    /// Notifies the publishers that follow runs of the start of a run, immediately. `owns` returns whether this agent polls the
+    /// resource with a key in this cycle.
     pub fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
         for lane in self.followers(run) {
             lane.run_began(run, owns);
         }
     }
 
-    /// Tells the publishers that follow runs that one has ended, each when it has settled the batches of the run that were handed
-    /// over before. A batch that was stored in a spool is settled.
+    /// Notifies the publishers that follow runs of the end of a run. Each publisher is notified after all earlier batches of the
+    /// run are settled. A batch in a spool is settled.
     pub fn run_ended(&self, run: &Arc<Run>, end: RunEnd) {
         let end = Arc::new(end);
         for lane in self.followers(run) {
@@ -154,13 +155,12 @@ impl Notifier {
         }
     }
 
-    /// Taken out of the list: a publisher that blocks holds up its caller alone.
+    /// The lanes are cloned out of the lock, so that a publisher that blocks delays only its caller.
     fn followers(&self, run: &Run) -> Vec<Arc<Lane>> {
         self.0.lanes.read().active.followers(run).cloned().collect()
     }
 
-    /// Every publisher in the order of the configuration, then those that a reload has removed and that are being
-    /// emptied.
+    /// Returns the status of every publisher in the order of the configuration, then of the removed publishers that still drain.
     pub fn status(&self) -> Vec<PublisherStatus> {
         let lanes = self.0.lanes.read();
         let retiring = lanes.retiring.iter().filter(|lane| !lane.has_stopped());
@@ -172,8 +172,7 @@ impl Notifier {
             .collect()
     }
 
-    /// The publisher of this name, for a reload that leaves it as it is: pass it to [`Notifier::reconfigure`] again
-    /// instead of building another.
+    /// Returns the publisher with this name. A reload passes an unchanged publisher to [`Notifier::reconfigure`] again.
     pub fn publisher(&self, name: &str) -> Option<Arc<dyn Publisher>> {
         let lanes = self.0.lanes.read();
         lanes
@@ -183,35 +182,35 @@ impl Notifier {
             .map(|lane| lane.publisher())
     }
 
-    /// The spool of the publisher of this name, for a reload that leaves its folder as it is: pass it to
-    /// [`Notifier::reconfigure`] again instead of opening it twice.
+    /// Returns the spool of the publisher with this name. A reload passes an unchanged spool to [`Notifier::reconfigure`]
+    /// again, since a folder can be opened only once.
     pub fn spool(&self, name: &str) -> Option<Spool> {
         let lanes = self.0.lanes.read();
         let lane = lanes.active.lanes().find(|lane| &**lane.name() == name);
         lane.and_then(|lane| lane.spool().cloned())
     }
 
-    /// Delivers what the spool of this publisher holds as soon as may be: the next retry need not wait, and what is fresh does
-    /// until the spool is empty. Whether there is such a publisher with a spool.
+    /// Delivers the spool of this publisher first: retries immediately, and sends no new batches until the spool is empty.
+    /// Returns false if there is no such publisher or it has no spool.
     pub fn deliver_backlog(&self, name: &str) -> bool {
         let lanes = self.0.lanes.read();
         let mut lanes = lanes.active.lanes().filter(|lane| &**lane.name() == name);
         let lane = lanes.find(|lane| lane.spool().is_some());
         lane.is_some_and(|lane| {
-            lane.hurry();
+            lane.prioritize_backlog();
             true
         })
     }
 
-    /// Takes over the publishers of a reload; from the call on, cycles hand over to them.
+    /// Applies the publishers of a reload. New batches are submitted to them from this call on.
     ///
-    /// A name that is known keeps its queue and its counts. If its publisher is the same ([`Notifier::publisher`]),
-    /// nothing else changes; another one takes its place as soon as what is under way has ended, after
-    /// [`NotifierOptions::drain_timeout`] at the latest (what is then still under way is published again by the new
-    /// one). A publisher that is no longer named delivers its queue within the same bound, and what is left is
-    /// dropped. Publishers that leave are closed.
+    /// A publisher with a known name keeps its queue and its counts. If the publisher itself is unchanged
+    /// ([`Notifier::publisher`]), nothing else happens. Otherwise the new publisher replaces the old one when all in-flight
+    /// batches have ended, or after [`NotifierOptions::drain_timeout`]; it publishes unfinished batches again. A publisher
+    /// that is no longer configured drains its queue within the same time, and the rest is dropped. Replaced and removed
+    /// publishers are closed.
     ///
-    /// Resolves when all that is done; it goes on by itself when this future is dropped. Does nothing after
+    /// Resolves when the reload is complete. The reload continues if this future is dropped. Does nothing after
     /// [`Notifier::shutdown`].
     pub async fn reconfigure(&self, setups: Vec<PublisherSetup>) {
         let until = Instant::now() + self.0.options.drain_timeout;
@@ -226,7 +225,7 @@ impl Notifier {
             for setup in setups {
                 let same =
                     |lane: &Arc<Lane>| *lane.name() == setup.name && lane.has_spool(setup.spool.as_ref());
-                let (selectors, takes) = (setup.selectors.clone(), Takes::of(&*setup.publisher));
+                let (selectors, accepts) = (setup.selectors.clone(), AcceptedKinds::of(&*setup.publisher));
                 let lane = match former.iter().position(same) {
                     Some(place) => {
                         let lane = former.remove(place);
@@ -235,7 +234,7 @@ impl Notifier {
                     }
                     None => self.0.launch(setup),
                 };
-                lanes.active.add(lane, selectors, takes);
+                lanes.active.add(lane, selectors, accepts);
             }
             lanes.retiring.extend(former.iter().cloned());
             former
@@ -245,18 +244,18 @@ impl Notifier {
         }
         let done = async {
             join_all(removed.iter().map(|lane| lane.stopped())).await;
-            // A swap that was itself overtaken by the next reload is done with, too.
+            // A later reload may have superseded a swap; its channel is closed then.
             join_all(swaps).await;
         };
         if timeout_at(until + CLOSE_TIMEOUT + GRACE, done).await.is_err() {
-            // A publisher that holds its thread: its queue is not left to it.
+            // A publisher blocks its thread: stop its lane from here.
             removed.iter().for_each(|lane| lane.stop());
         }
     }
 
-    /// Empties the queues until `deadline`; what is left then is stored where there is a spool (which has a part of the
-    /// time, two seconds at most), else dropped, counted and logged. Publishers are closed, which may take a second more;
-    /// a publisher that holds its thread and has a spool may take one more. Nothing makes this last longer.
+    /// Drains the queues until `deadline`. A lane with a spool stores the remaining batches (reserving up to two seconds of the
+    /// time); other lanes drop, count and log them. Closing the publishers may take one more second, and a publisher with a
+    /// spool that blocks its thread another one. No other delay is possible.
     ///
     /// May be called again with an earlier deadline while it runs.
     pub async fn shutdown(&self, deadline: Instant) -> ShutdownReport {
@@ -271,9 +270,9 @@ impl Notifier {
         let stopped = join_all(all.iter().map(|lane| lane.stopped()));
         let latest = deadline.max(Instant::now()) + CLOSE_TIMEOUT + GRACE;
         if timeout_at(latest, stopped).await.is_err() {
-            // Publishers that hold their threads: their queues are not left to them.
+            // Publishers block their threads: store and stop their lanes from here.
             let stuck = all.iter().filter(|lane| !lane.has_stopped());
-            join_all(stuck.map(|lane| lane.put_away())).await;
+            join_all(stuck.map(|lane| lane.store_remaining())).await;
             all.iter().for_each(|lane| lane.stop());
         }
         let ends: Vec<PublisherEnd> = all.iter().filter_map(|lane| lane.end()).collect();

@@ -1,4 +1,4 @@
-//! What a notifier is started with: publishers, and the limits that all of them share.
+//! The options of a notifier: its publishers and their common limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,67 +10,63 @@ use nephoscope_plugin::Publisher;
 use crate::selectors::Selectors;
 use crate::spool::Spool;
 
-/// How many samples a publisher's queue holds where the configuration does not say. At 50 samples a second that is
-/// half an hour of outage; an operator who sees it reached should look at why the publisher does not deliver.
+/// The default queue size in samples. At 50 samples per second it covers an outage of half an hour. When it is reached, check
+/// why the publisher does not deliver.
 pub const DEFAULT_QUEUE: usize = 100_000;
 
 /// The pause before the first retry.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
 
-/// The longest pause between two retries: how late deliveries resume after the publisher's place is back.
+/// The longest pause between two retries. Deliveries resume at most this long after the destination is reachable again.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-/// The longest pause that a publisher's other side may ask for. An operator who sees a publisher wait so long should look at
-/// what limits its requests there.
+/// The longest pause that a destination may request. When a publisher waits this long, check the destination's rate limits.
 pub const NOT_BEFORE_MAX: Duration = Duration::from_secs(300);
 
-/// How long one publish may take. An operator who sees it reached has a place that accepts and never answers.
+/// The timeout of one publish. When it is reached, the destination accepts requests without answering them.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a hand-over waits at a full queue of which nothing is taken, before the publisher counts as blocked and
-/// its oldest batches are dropped. It is also the most by which a publisher that blocks can hold up a cycle, once.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a submission waits at a full queue that makes no progress. After that the publisher counts as blocked and its
+/// oldest batches are dropped. A blocked publisher delays a cycle by at most this time, once.
+pub const FULL_QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a publisher that a reload removes may take to deliver what is queued, and one that a reload replaces
-/// to finish what is under way.
+/// How long a publisher that a reload removes may drain its queue, and how long a replaced one may finish its in-flight batches.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long `close` of a publisher may take.
+/// The timeout of a publisher's `close`.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest pause between retries while a queue is being emptied for good: there is no later.
+/// The longest pause between retries while a queue is drained.
 pub(crate) const DRAIN_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// What of a publisher's deadline is left for storing what it has not delivered, at most.
+/// The part of a drain's time that is reserved for storing undelivered batches, at most.
 pub(crate) const STORE_TIME: Duration = Duration::from_secs(2);
 
-/// While fresh batches go first, every so many departures one of the spool goes before them: a publisher that only just
-/// keeps up works its backlog off all the same.
-pub(crate) const BACKLOG_SHARE: u32 = 8;
+/// Newest first: every n-th batch comes from the spool, so that a publisher that barely keeps up still works off its backlog.
+pub(crate) const BACKLOG_INTERVAL: u32 = 8;
 
-/// How many batches a publisher may have under way at once, whatever it asks for.
+/// The limit on in-flight batches of a publisher, whatever it requests.
 pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 
-/// A publisher that the notifier delivers to.
+/// A publisher and its settings.
 #[derive(Clone)]
 pub struct PublisherSetup {
-    /// Its name in polling.yaml; a reload recognises it by this name.
+    /// Its name in polling.yaml; a reload identifies it by this name.
     pub name: Arc<str>,
-    /// Its URL as it may be shown, userinfo as `***`.
+    /// Its URL for display, with the userinfo as `***`.
     pub url_shown: String,
-    /// What delivers. A reload that passes the same one again ([`Notifier::publisher`]) changes nothing.
+    /// The publisher. A reload that passes the same one again ([`Notifier::publisher`]) does not restart it.
     ///
     /// [`Notifier::publisher`]: crate::Notifier::publisher
     pub publisher: Arc<dyn Publisher>,
-    /// How many samples may be held for it in memory, those under way included. A single batch that is larger is taken
-    /// when nothing else is held.
+    /// The limit on samples in memory, in-flight ones included. An empty queue accepts a single larger batch.
     pub queue: usize,
-    /// Its queue on disk. A reload that passes the same one again ([`Notifier::spool`]) changes nothing; with another
-    /// one, or none, the publisher of this name is stopped and the new one begins.
+    /// Its queue on disk. A reload that passes the same one again ([`Notifier::spool`]) does not restart it. With a different
+    /// spool, or none, the reload stops the publisher and starts a new one.
     ///
     /// [`Notifier::spool`]: crate::Notifier::spool
     pub spool: Option<Spool>,
-    /// What it gets of all samples.
+    /// The samples that it receives.
     pub selectors: Selectors,
 }
 
@@ -86,10 +82,10 @@ impl fmt::Debug for PublisherSetup {
     }
 }
 
-/// What all publishers of a notifier share: limits, and the signature of samples.
+/// The options that all publishers share.
 #[derive(Debug, Clone)]
 pub struct NotifierOptions {
-    /// Signs the samples of every batch (`notifier.signing_secret`); without, they have empty signatures.
+    /// Signs the samples of every batch (`notifier.signing_secret`). Without it, signatures are empty.
     pub signer: Option<Arc<Signer>>,
     /// [`BACKOFF_MIN`]
     pub backoff_min: Duration,
@@ -97,8 +93,8 @@ pub struct NotifierOptions {
     pub backoff_max: Duration,
     /// [`PUBLISH_TIMEOUT`]
     pub publish_timeout: Duration,
-    /// [`PATIENCE`]
-    pub patience: Duration,
+    /// [`FULL_QUEUE_TIMEOUT`]
+    pub full_queue_timeout: Duration,
     /// [`DRAIN_TIMEOUT`]
     pub drain_timeout: Duration,
 }
@@ -110,7 +106,7 @@ impl Default for NotifierOptions {
             backoff_min: BACKOFF_MIN,
             backoff_max: BACKOFF_MAX,
             publish_timeout: PUBLISH_TIMEOUT,
-            patience: PATIENCE,
+            full_queue_timeout: FULL_QUEUE_TIMEOUT,
             drain_timeout: DRAIN_TIMEOUT,
         }
     }

@@ -1,6 +1,6 @@
-//! What is held for one publisher: batches that wait, in order, and batches that are under way.
+//! The in-memory queue of a publisher: waiting batches in order, and in-flight batches.
 //!
-//! Plain bookkeeping under its owner's lock: no clock, no waiting, no counters.
+//! It is plain bookkeeping under its owner's lock, without a clock, waits or counters.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use tokio::time::Instant;
 use crate::lane::Storage;
 use crate::receipt::Ticket;
 
-/// An empty queue gives its memory back when an outage has made it grow beyond so many places.
-const KEPT_PLACES: usize = 64;
+/// The capacity that an empty queue keeps after an outage made it grow.
+const MIN_CAPACITY: usize = 64;
 
-/// A batch that is held for a publisher.
+/// A queued batch.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Its place in the order of departures, once it has set out.
+    /// Its position in the order of publishes, once it was started.
     number: u64,
     batch: Arc<Batch>,
-    /// None for a batch that was stored: whoever handed it over knows.
+    /// None for a stored batch: its ticket is already resolved.
     ticket: Option<Ticket>,
-    /// Its number in the spool.
+    /// Its number in the spool, if it is stored.
     stored: Option<u64>,
     since: Instant,
 }
@@ -40,15 +40,15 @@ impl Entry {
         &self.batch
     }
 
-    /// Puts a batch that is only here on its way into the storage; it comes back if there is no room.
+    /// Offers a batch to the storage. Returns the entry if the storage has no room.
     pub(crate) fn offer_to(
         mut self,
         storage: &dyn Storage,
         encoding: &Arc<dyn Encoding>,
         bound: usize,
     ) -> Option<Self> {
-        let taken = storage.offer(&self.batch, encoding, &mut self.ticket, bound);
-        (!taken).then_some(self)
+        let accepted = storage.offer(&self.batch, encoding, &mut self.ticket, bound);
+        (!accepted).then_some(self)
     }
 
     /// The batch, and its ticket if it has one.
@@ -56,7 +56,7 @@ impl Entry {
         (self.batch, self.ticket)
     }
 
-    /// The publisher has delivered it.
+    /// Resolves the ticket as delivered.
     pub(crate) fn confirm(self) {
         if let Some(ticket) = self.ticket {
             ticket.confirm();
@@ -65,38 +65,38 @@ impl Entry {
 }
 
 #[derive(Debug)]
-struct Flight {
+struct InFlight {
     entry: Entry,
-    /// The epoch of the publisher's health in which it set out.
+    /// The epoch in which the publish started.
     epoch: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Queue {
     bound: usize,
-    /// Have set out and come back, in the order in which they set out: they set out again before all others.
+    /// Batches to retry, in the order of their first publish. They precede all others.
     returned: VecDeque<Entry>,
-    /// Have not set out, in the order in which they came.
+    /// Batches that were never published, in the order of submission.
     waiting: VecDeque<Entry>,
     waiting_samples: usize,
-    flying: Vec<Flight>,
-    flying_samples: usize,
-    /// Of all of them: those that the spool has as well.
+    in_flight: Vec<InFlight>,
+    in_flight_samples: usize,
+    /// Entries that the spool holds, too.
     stored_batches: usize,
     stored_samples: usize,
     next_number: u64,
 }
 
 impl Queue {
-    /// An empty queue that holds at most `bound` samples, those under way included.
+    /// Creates a queue for at most `bound` samples, in-flight ones included.
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             bound,
             returned: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_samples: 0,
-            flying: Vec::new(),
-            flying_samples: 0,
+            in_flight: Vec::new(),
+            in_flight_samples: 0,
             stored_batches: 0,
             stored_samples: 0,
             next_number: 0,
@@ -107,69 +107,71 @@ impl Queue {
         self.bound
     }
 
-    /// Changes the bound. What is held beyond a smaller one stays: a reload loses nothing.
+    /// Changes the limit. Batches beyond a smaller limit stay: a reload loses nothing.
     pub(crate) fn set_bound(&mut self, bound: usize) {
         self.bound = bound;
     }
 
-    /// Samples that are held here, also those that the spool has as well.
+    /// The number of samples, including those that the spool holds, too.
     pub(crate) fn samples(&self) -> usize {
-        self.waiting_samples + self.flying_samples
+        self.waiting_samples + self.in_flight_samples
     }
 
-    /// Batches that are held here and nowhere else.
+    /// The number of batches that only the queue holds.
     pub(crate) fn own_batches(&self) -> usize {
-        let all = self.returned.len() + self.waiting.len() + self.flying.len();
+        let all = self.returned.len() + self.waiting.len() + self.in_flight.len();
         all.saturating_sub(self.stored_batches)
     }
 
-    /// Samples that are held here and nowhere else.
+    /// The number of samples that only the queue holds.
     pub(crate) fn own_samples(&self) -> usize {
         self.samples().saturating_sub(self.stored_samples)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.returned.is_empty() && self.waiting.is_empty() && self.flying.is_empty()
+        self.returned.is_empty() && self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    pub(crate) fn flying(&self) -> usize {
-        self.flying.len()
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
-    /// How many of those under way set out in `epoch`.
-    pub(crate) fn flying_since(&self, epoch: u64) -> usize {
-        self.flying.iter().filter(|flight| flight.epoch == epoch).count()
+    /// The number of in-flight batches that started in `epoch`.
+    pub(crate) fn in_flight_since(&self, epoch: u64) -> usize {
+        self.in_flight
+            .iter()
+            .filter(|flight| flight.epoch == epoch)
+            .count()
     }
 
-    /// The batch that sets out next of those that have not.
+    /// The next batch that was never published.
     pub(crate) fn first_waiting(&self) -> Option<&Arc<Batch>> {
         self.waiting.front().map(Entry::batch)
     }
 
-    /// All batches that wait, also those that have come back.
+    /// All waiting batches, including those to retry.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Arc<Batch>> {
         self.returned.iter().chain(&self.waiting).map(Entry::batch)
     }
 
-    /// When the oldest batch came.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
-        let flying = self.flying.iter().map(|flight| flight.entry.since);
+    /// The time at which the oldest batch was queued.
+    pub(crate) fn oldest_since(&self) -> Option<Instant> {
+        let in_flight = self.in_flight.iter().map(|flight| flight.entry.since);
         let waiting = self.waiting.front().into_iter().chain(&self.returned);
-        flying.chain(waiting.map(|entry| entry.since)).min()
+        in_flight.chain(waiting.map(|entry| entry.since)).min()
     }
 
-    /// Whether so many further samples have room. A batch beyond the bound has room when it is alone.
+    /// Whether `samples` more fit. An empty queue accepts a batch of any size.
     pub(crate) fn fits(&self, samples: usize) -> bool {
         self.is_empty() || self.samples().saturating_add(samples) <= self.bound
     }
 
-    /// Whether enough is free for those who wait for room to be woken: a quarter, so that they are not woken for
-    /// every single batch that leaves a full queue.
+    /// Whether a quarter is free. Waiting submitters are woken only then, rather than for every batch that leaves a full queue.
     pub(crate) fn has_eased(&self) -> bool {
         self.samples() <= self.bound - self.bound / 4
     }
 
-    /// Adds a batch behind the others, whether it fits or not.
+    /// Appends a batch, even beyond the limit.
     pub(crate) fn push(&mut self, batch: Arc<Batch>, ticket: Ticket, now: Instant) {
         self.waiting_samples += batch.len();
         self.waiting.push_back(Entry {
@@ -181,10 +183,11 @@ impl Queue {
         });
     }
 
-    /// Takes the oldest batches that wait out until so many samples fit; what the spool has as well stays. Where that
-    /// cannot be reached, since too much is under way, nothing is taken out: `None`.
+    /// Removes the oldest waiting batches until `samples` more fit. Batches that are in the spool, too, stay. Returns `None` and
+    /// removes nothing if in-flight batches occupy too much.
     pub(crate) fn make_room(&mut self, samples: usize) -> Option<Vec<Entry>> {
-        let reachable = self.flying.is_empty() || self.flying_samples.saturating_add(samples) <= self.bound;
+        let reachable =
+            self.in_flight.is_empty() || self.in_flight_samples.saturating_add(samples) <= self.bound;
         if !reachable {
             return None;
         }
@@ -204,42 +207,42 @@ impl Queue {
         Some(removed)
     }
 
-    /// Takes out the oldest batch that has never set out.
+    /// Removes the oldest batch that was never published.
     pub(crate) fn evict(&mut self) -> Option<Entry> {
         let entry = self.waiting.pop_front()?;
         self.waiting_samples -= entry.samples();
         Some(entry)
     }
 
-    /// Gives back what [`Queue::evict`] has taken out.
+    /// Undoes [`Queue::evict`].
     pub(crate) fn undo_evict(&mut self, entry: Entry) {
         self.waiting_samples += entry.samples();
         self.waiting.push_front(entry);
     }
 
-    /// The oldest batch that has come back sets out again.
+    /// Starts the oldest batch to retry.
     pub(crate) fn take_returned(&mut self, epoch: u64) -> Option<(u64, Arc<Batch>)> {
         let entry = self.returned.pop_front()?;
         self.waiting_samples -= entry.samples();
-        Some(self.fly(entry, epoch))
+        Some(self.start(entry, epoch))
     }
 
-    /// The oldest waiting batch sets out.
+    /// Starts the oldest waiting batch.
     pub(crate) fn take(&mut self, epoch: u64) -> Option<(u64, Arc<Batch>)> {
-        if let Some(taken) = self.take_returned(epoch) {
-            return Some(taken);
+        if let Some(started) = self.take_returned(epoch) {
+            return Some(started);
         }
         let mut entry = self.waiting.pop_front()?;
-        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_PLACES {
-            self.waiting.shrink_to(KEPT_PLACES);
+        if self.waiting.is_empty() && self.waiting.capacity() > MIN_CAPACITY {
+            self.waiting.shrink_to(MIN_CAPACITY);
         }
         self.waiting_samples -= entry.samples();
         entry.number = self.number();
-        Some(self.fly(entry, epoch))
+        Some(self.start(entry, epoch))
     }
 
-    /// A batch from elsewhere sets out: one that the spool has (its number there), or one that the spool gives back.
-    pub(crate) fn depart(
+    /// Starts a batch from the spool: a stored one with its number there, or an unstored one with its ticket.
+    pub(crate) fn start_stored(
         &mut self,
         batch: Arc<Batch>,
         ticket: Option<Ticket>,
@@ -258,7 +261,7 @@ impl Queue {
             stored,
             since: now,
         };
-        self.fly(entry, epoch)
+        self.start(entry, epoch)
     }
 
     fn number(&mut self) -> u64 {
@@ -266,14 +269,14 @@ impl Queue {
         self.next_number
     }
 
-    fn fly(&mut self, entry: Entry, epoch: u64) -> (u64, Arc<Batch>) {
-        self.flying_samples += entry.samples();
-        let taken = (entry.number, entry.batch.clone());
-        self.flying.push(Flight { entry, epoch });
-        taken
+    fn start(&mut self, entry: Entry, epoch: u64) -> (u64, Arc<Batch>) {
+        self.in_flight_samples += entry.samples();
+        let started = (entry.number, entry.batch.clone());
+        self.in_flight.push(InFlight { entry, epoch });
+        started
     }
 
-    /// A batch that has landed stays away.
+    /// Updates the counts for an entry that does not return to the queue.
     pub(crate) fn forget(&mut self, entry: &Entry) {
         if entry.stored.is_some() {
             self.stored_batches -= 1;
@@ -281,34 +284,34 @@ impl Queue {
         }
     }
 
-    /// A batch that was under way leaves; with the epoch in which it set out.
-    pub(crate) fn land(&mut self, number: u64) -> Option<(Entry, u64)> {
+    /// Removes an in-flight batch; returns it with the epoch in which it started.
+    pub(crate) fn take_in_flight(&mut self, number: u64) -> Option<(Entry, u64)> {
         let place = self
-            .flying
+            .in_flight
             .iter()
             .position(|flight| flight.entry.number == number)?;
-        let Flight { entry, epoch } = self.flying.swap_remove(place);
-        self.flying_samples -= entry.samples();
+        let InFlight { entry, epoch } = self.in_flight.swap_remove(place);
+        self.in_flight_samples -= entry.samples();
         Some((entry, epoch))
     }
 
-    /// A batch that has landed waits again, in its place.
+    /// Queues a batch for a retry, in the original order.
     pub(crate) fn put_back(&mut self, entry: Entry) {
         self.waiting_samples += entry.samples();
         let place = self.returned.partition_point(|other| other.number < entry.number);
         self.returned.insert(place, entry);
     }
 
-    /// Everything that was under way waits again.
+    /// Queues all in-flight batches for a retry.
     pub(crate) fn put_all_back(&mut self) {
-        for flight in std::mem::take(&mut self.flying) {
-            self.flying_samples -= flight.entry.samples();
+        for flight in std::mem::take(&mut self.in_flight) {
+            self.in_flight_samples -= flight.entry.samples();
             self.put_back(flight.entry);
         }
     }
 
-    /// Gives those back to the spool that it has as well and that are not under way: their numbers there.
-    pub(crate) fn give_back(&mut self) -> Vec<u64> {
+    /// Removes the stored batches that are not in flight; returns their numbers in the spool.
+    pub(crate) fn return_unfinished(&mut self) -> Vec<u64> {
         let (mut numbers, mut rest) = (Vec::new(), VecDeque::new());
         for entry in std::mem::take(&mut self.returned) {
             match entry.stored {
@@ -324,7 +327,7 @@ impl Queue {
         numbers
     }
 
-    /// Takes everything out that is nowhere else, oldest first, and forgets the rest.
+    /// Empties the queue; returns the batches that only the queue queued, oldest first.
     pub(crate) fn empty(&mut self) -> VecDeque<Entry> {
         self.put_all_back();
         self.waiting_samples = 0;

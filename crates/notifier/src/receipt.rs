@@ -1,4 +1,4 @@
-//! What became of a batch: every publisher's share of it is a ticket, all tickets together a receipt.
+//! The outcome of a batch: a ticket for each publisher, and a receipt for all of them.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -7,43 +7,43 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// What became of a batch; the greater, the worse.
+/// The outcome of a batch, ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// Every publisher has confirmed it.
+    /// Every publisher delivered it.
     Delivered,
-    /// Every publisher has confirmed it, or has it in a spool, as durably as its `fsync` says.
+    /// Every publisher delivered it or stored it in its spool, as durably as the spool's `fsync` option provides.
     Stored,
-    /// At least one publisher lost it: dropped at the bound of its queue or at a stop, or refused by the other side; or a spool
-    /// took it and could not make it durable.
+    /// At least one publisher lost it: it was dropped at the queue's limit or at a stop, rejected by the destination, or the
+    /// spool could not make it durable.
     Dropped,
 }
 
-/// Says what became of a batch. Dropping it is fine.
+/// The pending outcome of a batch. It may be dropped to ignore the outcome.
 ///
-/// A receipt stays open as long as a publisher keeps trying: whoever waits needs a deadline.
+/// A receipt stays open as long as a publisher retries: use a deadline when waiting for it.
 #[derive(Debug)]
-#[must_use = "say that nobody wants to know by dropping it"]
+#[must_use = "drop it to ignore the outcome"]
 pub struct Receipt(Arc<Shared>);
 
 impl Receipt {
-    /// An open receipt and its first ticket.
+    /// Creates an open receipt and its first ticket.
     pub(crate) fn open() -> (Self, Ticket) {
         let shared = Arc::new(Shared(Mutex::new(Stage::Open {
             tickets: 1,
             worst: Outcome::Delivered,
-            listener: Listener::Nobody,
+            listener: Listener::None,
         })));
         (Self(shared.clone()), Ticket(Some(shared)))
     }
 
-    /// What became of the batch: [`Outcome::Delivered`] or [`Outcome::Stored`] when every publisher has confirmed or
-    /// stored it, [`Outcome::Dropped`] as soon as one has lost it.
+    /// Waits for the outcome: [`Outcome::Delivered`] or [`Outcome::Stored`] when every publisher has delivered or stored the
+    /// batch, [`Outcome::Dropped`] as soon as one has lost it.
     pub async fn outcome(self) -> Outcome {
         poll_fn(|context| self.0.poll(context)).await
     }
 
-    /// What became of the batch, if that is known already.
+    /// The outcome, if it is already known.
     pub fn known(&self) -> Option<Outcome> {
         match *self.0.0.lock() {
             Stage::Open { .. } => None,
@@ -52,13 +52,13 @@ impl Receipt {
     }
 }
 
-/// The share of one publisher in a receipt. A ticket that is dropped unconfirmed stands for a lost batch, so that
-/// no receipt stays open when nobody works on it.
+/// One publisher's part of a receipt. Dropping a ticket without resolving it marks the batch as lost, so that no receipt stays
+/// open without an owner.
 #[derive(Debug)]
 pub(crate) struct Ticket(Option<Arc<Shared>>);
 
 impl Ticket {
-    /// A further ticket of the same receipt.
+    /// Creates another ticket of the same receipt.
     pub(crate) fn another(&self) -> Self {
         if let Some(shared) = &self.0
             && let Stage::Open { tickets, .. } = &mut *shared.0.lock()
@@ -68,14 +68,14 @@ impl Ticket {
         Self(self.0.clone())
     }
 
-    /// The publisher has delivered the batch.
+    /// Resolves the ticket as delivered.
     pub(crate) fn confirm(mut self) {
         if let Some(shared) = self.0.take() {
             shared.settle(Outcome::Delivered);
         }
     }
 
-    /// The publisher's spool has the batch.
+    /// Resolves the ticket as stored in the publisher's spool.
     pub(crate) fn store(mut self) {
         if let Some(shared) = self.0.take() {
             shared.settle(Outcome::Stored);
@@ -104,10 +104,10 @@ enum Stage {
     Resolved(Outcome),
 }
 
-/// Who is told; one at most, since a receipt is consumed.
+/// The waiter of a receipt; at most one, since waiting consumes the receipt.
 #[derive(Debug)]
 enum Listener {
-    Nobody,
+    None,
     Task(Waker),
     Set(Arc<SetShared>),
 }
@@ -130,12 +130,12 @@ impl Shared {
                 *worst = outcome;
                 return;
             }
-            let listener = std::mem::replace(listener, Listener::Nobody);
+            let listener = std::mem::replace(listener, Listener::None);
             *stage = Stage::Resolved(outcome);
             (listener, outcome)
         };
         match listener {
-            Listener::Nobody => {}
+            Listener::None => {}
             Listener::Task(waker) => waker.wake(),
             Listener::Set(set) => set.settle(outcome),
         }
@@ -152,8 +152,7 @@ impl Shared {
     }
 }
 
-/// Many receipts as one. It holds a count and the worst outcome, not the receipts: a million cost nothing
-/// beyond what the queues hold anyway.
+/// A set of receipts. It holds a count and the worst outcome instead of the receipts, so that its size does not grow.
 #[derive(Debug)]
 pub struct ReceiptSet(Arc<SetShared>);
 
@@ -189,7 +188,7 @@ impl ReceiptSet {
 
     /// Adds a receipt.
     pub fn add(&self, receipt: Receipt) {
-        // Counted first: it may resolve on another thread as soon as its listener is in place.
+        // Counted first: the receipt may resolve on another thread as soon as its listener is set.
         self.0.state.lock().open += 1;
         let known = match &mut *receipt.0.0.lock() {
             Stage::Resolved(outcome) => Some(*outcome),
@@ -203,17 +202,16 @@ impl ReceiptSet {
         }
     }
 
-    /// How many of the receipts are still open.
+    /// The number of open receipts.
     pub fn open(&self) -> usize {
         self.0.state.lock().open
     }
 
-    /// The worst outcome, when no receipt is open any more. As with a single receipt, whoever waits needs a
-    /// deadline.
+    /// Waits until no receipt is open and returns the worst outcome. Use a deadline, as for a single receipt.
     pub async fn outcome(&self) -> Outcome {
         loop {
             let mut settled = std::pin::pin!(self.0.settled.notified());
-            // Registered before looking: what resolves in between is not missed.
+            // Enabled before the check, so that no notification in between is missed.
             settled.as_mut().enable();
             {
                 let state = self.0.state.lock();
@@ -246,7 +244,7 @@ mod tests {
     use futures::FutureExt;
 
     #[tokio::test]
-    async fn a_batch_is_delivered_when_every_publisher_has_confirmed() {
+    async fn a_batch_is_delivered_when_every_publisher_has_confirmed_it() {
         let (receipt, first) = Receipt::open();
         let second = first.another();
         first.confirm();
@@ -256,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_loss_resolves_at_once() {
+    async fn one_loss_resolves_the_receipt() {
         let (receipt, first) = Receipt::open();
         let second = first.another();
         drop(first);
@@ -266,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stored_lies_between_delivered_and_dropped() {
+    async fn stored_ranks_between_delivered_and_dropped() {
         for (last, expected) in [(true, Outcome::Stored), (false, Outcome::Dropped)] {
             let (receipt, first) = Receipt::open();
             let (second, third) = (first.another(), first.another());
@@ -292,14 +290,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_need_wait() {
+    async fn a_receipt_may_be_dropped() {
         let (receipt, ticket) = Receipt::open();
         drop(receipt);
         ticket.confirm();
     }
 
     #[tokio::test]
-    async fn a_set_tells_the_worst_when_all_are_resolved() {
+    async fn a_set_returns_the_worst_outcome_when_all_receipts_are_resolved() {
         let set = ReceiptSet::new();
         assert_eq!(set.outcome().await, Outcome::Delivered, "an empty set");
         let (receipts, mut tickets): (Vec<_>, Vec<_>) = (0..100).map(|_| Receipt::open()).unzip();

@@ -1,4 +1,4 @@
-//! Which publisher gets what of a batch.
+//! Routing of batches to publishers.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,44 +12,44 @@ use crate::events;
 use crate::lane::Lane;
 use crate::selectors::{Selection, Selectors};
 
-/// So many meters that no publisher takes are warned about by name. There are more: the configuration is at fault as a whole.
-const MAX_TOLD: usize = 100;
+/// The limit on meters without a publisher that are logged by name. Beyond it, the configuration itself is wrong.
+const MAX_NAMED_METERS: usize = 100;
 
-/// Of so many of them one line tells.
+/// The number of meters that one log line names.
 const EXAMPLES: usize = 5;
 
-/// The publishers in the order of the configuration, and what each of them gets.
+/// The publishers in the order of the configuration, with their selections.
 #[derive(Default)]
 pub(crate) struct Routes {
     destinations: Vec<Destination>,
-    /// Distinct selectors: what is selected is worked out once for each.
+    /// Distinct selectors: each selection is computed once.
     groups: Vec<Selectors>,
-    untaken: Mutex<Untaken>,
+    unrouted: Mutex<Unrouted>,
 }
 
-/// A publisher and what it takes.
+/// A publisher and the payloads that it accepts.
 pub(crate) struct Destination {
     lane: Arc<Lane>,
-    /// Its selectors, by their place in the groups.
+    /// The index of its selectors in the groups.
     group: usize,
-    takes: Takes,
+    accepts: AcceptedKinds,
 }
 
-/// What a publisher has said of itself.
+/// The payload kinds that a publisher accepts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Takes {
+pub(crate) struct AcceptedKinds {
     samples: bool,
     events: bool,
-    /// Whether it hears when runs begin and end.
+    /// Whether it follows runs.
     runs: bool,
 }
 
-impl Takes {
+impl AcceptedKinds {
     pub(crate) fn of(publisher: &dyn Publisher) -> Self {
-        let takes = |kind| catch_unwind(AssertUnwindSafe(|| publisher.takes(kind))).unwrap_or(false);
+        let accepts = |kind| catch_unwind(AssertUnwindSafe(|| publisher.takes(kind))).unwrap_or(false);
         Self {
-            samples: takes(PayloadKind::Samples),
-            events: takes(PayloadKind::Events),
+            samples: accepts(PayloadKind::Samples),
+            events: accepts(PayloadKind::Events),
             runs: catch_unwind(AssertUnwindSafe(|| publisher.follows_runs())).unwrap_or(false),
         }
     }
@@ -63,24 +63,24 @@ impl Takes {
     }
 }
 
-/// A batch, divided.
+/// A batch divided by groups of equal selectors.
 #[derive(Debug, Default)]
 pub(crate) struct Division {
-    /// By group: what its publishers get.
+    /// The part of each group.
     parts: Vec<Option<Arc<Batch>>>,
-    /// Samples or events that no publisher gets.
+    /// The number of samples or events without a publisher.
     pub(crate) filtered: usize,
 }
 
-/// Meters that nobody takes and that were warned about.
+/// Meters and events without a publisher that were logged.
 #[derive(Default)]
-struct Untaken {
+struct Unrouted {
     meters: BTreeSet<Arc<str>>,
     events: bool,
 }
 
 impl Routes {
-    pub(crate) fn add(&mut self, lane: Arc<Lane>, selectors: Selectors, takes: Takes) {
+    pub(crate) fn add(&mut self, lane: Arc<Lane>, selectors: Selectors, accepts: AcceptedKinds) {
         let group = match self.groups.iter().position(|known| *known == selectors) {
             Some(group) => group,
             None => {
@@ -88,7 +88,7 @@ impl Routes {
                 self.groups.len() - 1
             }
         };
-        self.destinations.push(Destination { lane, group, takes });
+        self.destinations.push(Destination { lane, group, accepts });
     }
 
     pub(crate) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
@@ -100,16 +100,18 @@ impl Routes {
         self.groups.iter().filter_map(Selectors::selected_sources)
     }
 
-    /// Whether any publisher hears of runs.
+    /// Whether any publisher follows runs.
     pub(crate) fn follow_runs(&self) -> bool {
-        self.destinations.iter().any(|destination| destination.takes.runs)
+        self.destinations
+            .iter()
+            .any(|destination| destination.accepts.runs)
     }
 
-    /// The publishers that hear of this run.
+    /// The publishers that follow this run.
     pub(crate) fn followers(&self, run: &Run) -> impl Iterator<Item = &Arc<Lane>> {
         self.destinations
             .iter()
-            .filter(|destination| destination.takes.runs)
+            .filter(|destination| destination.accepts.runs)
             .filter(|destination| {
                 let selectors = self.groups.get(destination.group);
                 selectors.is_some_and(|selectors| selectors.take_run(run))
@@ -117,26 +119,26 @@ impl Routes {
             .map(|destination| &destination.lane)
     }
 
-    /// Works out what each publisher gets of a batch. Without publishers, nothing is filtered.
+    /// Divides a batch. Without publishers, nothing counts as filtered.
     pub(crate) fn divide(&self, batch: &Arc<Batch>) -> Division {
         let kind = batch.kind();
-        let takes_kind = |group: usize| {
+        let accepts_kind = |group: usize| {
             let mut members = self.destinations.iter();
-            members.any(|destination| destination.group == group && destination.takes.kind(kind))
+            members.any(|destination| destination.group == group && destination.accepts.kind(kind))
         };
         let mut division = Division::default();
-        // Selections that were made, with their batches: other selectors may select the same.
+        // Selections with their batches: other selectors may select the same samples.
         let mut made: Vec<(Vec<bool>, Arc<Batch>)> = Vec::new();
-        let mut all_taken = self.destinations.is_empty();
+        let mut all_routed = self.destinations.is_empty();
         for (group, selectors) in self.groups.iter().enumerate() {
-            let selection = if takes_kind(group) {
+            let selection = if accepts_kind(group) {
                 selectors.select(batch)
             } else {
                 Selection::Nothing
             };
             division.parts.push(match selection {
                 Selection::Everything => {
-                    all_taken = true;
+                    all_routed = true;
                     Some(batch.clone())
                 }
                 Selection::Nothing => None,
@@ -150,21 +152,21 @@ impl Routes {
                 }),
             });
         }
-        if !all_taken {
-            let is_taken = |place: usize| {
+        if !all_routed {
+            let is_routed = |place: usize| {
                 made.iter()
                     .any(|(keep, _)| keep.get(place).is_some_and(|keep| *keep))
             };
-            let untaken: Vec<usize> = (0..batch.len()).filter(|place| !is_taken(*place)).collect();
-            division.filtered = untaken.len();
-            if !untaken.is_empty() {
-                self.tell_untaken(batch, &untaken);
+            let unrouted: Vec<usize> = (0..batch.len()).filter(|place| !is_routed(*place)).collect();
+            division.filtered = unrouted.len();
+            if !unrouted.is_empty() {
+                self.warn_unrouted(batch, &unrouted);
             }
         }
         division
     }
 
-    /// The publishers of a batch, and what each of them gets.
+    /// The publishers of a batch, each with its part.
     pub(crate) fn parts<'a>(
         &'a self,
         division: &'a Division,
@@ -172,23 +174,23 @@ impl Routes {
     ) -> impl Iterator<Item = (&'a Arc<Lane>, &'a Arc<Batch>)> {
         self.destinations
             .iter()
-            .filter(move |destination| destination.takes.kind(kind))
+            .filter(move |destination| destination.accepts.kind(kind))
             .filter_map(|destination| {
                 let part = division.parts.get(destination.group)?.as_ref()?;
                 Some((&destination.lane, part))
             })
     }
 
-    /// Warns of what no publisher takes: once of each meter, until a reload makes other routes.
-    fn tell_untaken(&self, batch: &Batch, places: &[usize]) {
-        let mut untaken = self.untaken.lock();
+    /// Logs meters without a publisher: once for each meter, until a reload builds new routes.
+    fn warn_unrouted(&self, batch: &Batch, places: &[usize]) {
+        let mut unrouted = self.unrouted.lock();
         if batch.kind() == PayloadKind::Events {
-            if !std::mem::replace(&mut untaken.events, true) {
-                events::untaken_events();
+            if !std::mem::replace(&mut unrouted.events, true) {
+                events::unrouted_events();
             }
             return;
         }
-        let mut fresh: Vec<Arc<str>> = Vec::new();
+        let mut new: Vec<Arc<str>> = Vec::new();
         let mut last = None;
         for sample in places.iter().filter_map(|place| batch.samples().get(*place)) {
             if last == Some(Arc::as_ptr(&sample.meter)) {
@@ -196,17 +198,17 @@ impl Routes {
             }
             last = Some(Arc::as_ptr(&sample.meter));
             let name: &str = &sample.meter.name;
-            if untaken.meters.len() < MAX_TOLD && !untaken.meters.contains(name) {
+            if unrouted.meters.len() < MAX_NAMED_METERS && !unrouted.meters.contains(name) {
                 let name: Arc<str> = name.into();
-                untaken.meters.insert(name.clone());
-                fresh.push(name);
+                unrouted.meters.insert(name.clone());
+                new.push(name);
             }
         }
-        drop(untaken);
-        if !fresh.is_empty() {
-            let more = fresh.len().saturating_sub(EXAMPLES);
-            fresh.truncate(EXAMPLES);
-            events::untaken_meters(&fresh.join(", "), more);
+        drop(unrouted);
+        if !new.is_empty() {
+            let more = new.len().saturating_sub(EXAMPLES);
+            new.truncate(EXAMPLES);
+            events::unrouted_meters(&new.join(", "), more);
         }
     }
 }

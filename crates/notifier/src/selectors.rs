@@ -1,4 +1,4 @@
-//! What of all samples a publisher gets.
+//! The selection of samples for a publisher.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use nephoscope_model::{Batch, Meter, Run, Sample};
 
-/// Which meters a publisher gets: patterns, and what they mean.
+/// A selection of meters: patterns, and their meaning as a function.
 ///
-/// The notifier does not know the language of patterns. Two of them are equal if their patterns are.
+/// The notifier does not interpret patterns. Two selectors are equal if their patterns are equal.
 #[derive(Clone)]
 pub struct MeterSelector {
     patterns: Vec<String>,
@@ -16,7 +16,7 @@ pub struct MeterSelector {
 }
 
 impl MeterSelector {
-    /// The meters for which `matches` is true, which is what `patterns` say.
+    /// Selects the meters for which `matches` returns true. `patterns` are its textual form.
     pub fn new(patterns: Vec<String>, matches: impl Fn(&Meter) -> bool + Send + Sync + 'static) -> Self {
         Self {
             patterns,
@@ -24,7 +24,7 @@ impl MeterSelector {
         }
     }
 
-    /// Whether the publisher gets this meter.
+    /// Whether the publisher receives this meter.
     pub fn matches(&self, meter: &Meter) -> bool {
         (self.matches)(meter)
     }
@@ -44,7 +44,7 @@ impl fmt::Debug for MeterSelector {
     }
 }
 
-/// What a publisher gets: everything, unless something is selected. All that is selected must match.
+/// A publisher's selection. Everything is selected by default. All configured selections must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selectors {
     meters: Option<MeterSelector>,
@@ -53,38 +53,38 @@ pub struct Selectors {
 }
 
 impl Selectors {
-    /// Selects samples of these meters. Events have no meter: they are not affected.
+    /// Selects samples of these meters. Events have no meter and are not affected.
     #[must_use]
     pub fn meters(mut self, meters: MeterSelector) -> Self {
         self.meters = Some(meters);
         self
     }
 
-    /// Selects what any of these sources wants. What comes from no source is left out.
+    /// Selects batches of any of these sources. Batches without a source are excluded.
     #[must_use]
     pub fn sources(mut self, sources: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
         self.sources = Some(sources.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Selects what comes from plugins with any of these namespaces. What comes from no plugin is left out.
+    /// Selects batches of plugins with any of these namespaces. Batches without a plugin are excluded.
     #[must_use]
     pub fn namespaces(mut self, namespaces: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
         self.namespaces = Some(namespaces.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Whether nothing is left out.
+    /// Whether everything is selected.
     pub fn is_everything(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The names of the selected sources; none where sources are not selected.
+    /// The selected sources, if sources are selected.
     pub fn selected_sources(&self) -> Option<&BTreeSet<Arc<str>>> {
         self.sources.as_ref()
     }
 
-    /// Whether a sample of this meter is selected that one of `sources` wants of a plugin with one of `namespaces`.
+    /// Whether a sample of this meter is selected, given the sources that request it and the namespaces of its plugin.
     pub fn take(&self, meter: &Meter, sources: &[Arc<str>], namespaces: &[Arc<str>]) -> bool {
         self.take_origin(sources, namespaces)
             && self.meters.as_ref().is_none_or(|meters| meters.matches(meter))
@@ -104,7 +104,7 @@ impl Selectors {
         any(&self.sources, sources) && any(&self.namespaces, namespaces)
     }
 
-    /// What of a batch is selected.
+    /// Selects samples of a batch.
     pub(crate) fn select(&self, batch: &Batch) -> Selection {
         let namespaces = batch.run().map_or(&[][..], |run| &run.namespaces);
         if !self.take_origin(batch.sources(), namespaces) {
@@ -117,18 +117,18 @@ impl Selectors {
     }
 }
 
-/// What of a batch is selected.
+/// The selected part of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
     Everything,
     Nothing,
-    /// One value for each sample.
+    /// One flag for each sample.
     Some(Vec<bool>),
 }
 
 impl Selection {
     fn of_samples(samples: &[Sample], meters: &MeterSelector) -> Self {
-        // A batch has few meters, and its samples share them: each is looked at once.
+        // A batch has few meters, which its samples share: match each of them once.
         let mut known: Vec<(*const Meter, bool)> = Vec::new();
         let mut matches = |meter: &Arc<Meter>| {
             let address = Arc::as_ptr(meter);

@@ -1,4 +1,4 @@
-//! What the admin API shows of publishers, and what a stop reports.
+//! The status of publishers for the admin API, and the report of a stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,68 +9,68 @@ use tokio::time::Instant;
 use crate::events::Counts;
 use crate::spool::SpoolStatus;
 
-/// A publisher and its queue at one moment.
+/// The status of a publisher and its queue.
 #[derive(Debug, Clone)]
 pub struct PublisherStatus {
     /// Its name in polling.yaml.
     pub name: Arc<str>,
     /// Its URL, userinfo as `***`.
     pub url_shown: String,
-    /// What it is doing.
+    /// Its current state.
     pub state: PublisherState,
-    /// How many samples its queue may hold.
+    /// The limit on samples in its queue.
     pub bound: usize,
-    /// Samples that are held for it in memory and nowhere else, those under way included.
+    /// Samples that only the queue holds (not the spool), in-flight ones included.
     pub queued_samples: usize,
-    /// Batches that are held for it in memory and nowhere else, those under way included.
+    /// Batches that only the queue holds (not the spool), in-flight ones included.
     pub queued_batches: usize,
-    /// How long the oldest of them has been held.
-    pub oldest: Option<Duration>,
-    /// What its spool holds, if it has one.
+    /// The age of the oldest batch in the queue.
+    pub oldest_age: Option<Duration>,
+    /// The status of its spool, if it has one.
     pub spool: Option<SpoolStatus>,
-    /// What became of samples since it was started.
+    /// Its counts since it was started.
     pub counts: Counts,
     /// The durations of delivery attempts, failed attempts included.
     pub publish_durations: Histogram,
 }
 
-/// What a publisher is doing.
+/// The state of a publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublisherState {
-    /// Nothing is held for it.
+    /// Its queue is empty.
     Idle,
     /// It delivers.
     Delivering,
-    /// It could not deliver; what is queued is tried again.
+    /// Publishes fail; the queued batches are retried.
     Retrying {
-        /// When it failed first.
+        /// The time of the first failure.
         since: Instant,
-        /// Why it failed last.
+        /// The last error.
         error: Arc<str>,
-        /// Failures in a row.
+        /// Consecutive failures.
         attempts: u32,
     },
-    /// Its queue was full and nothing was taken: the oldest samples are dropped until it delivers.
+    /// Its queue is full and makes no progress: the oldest samples are dropped until it delivers.
     Blocked {
-        /// When its queue was given up.
+        /// Since when it counts as blocked.
         since: Instant,
-        /// Why it failed last, if it said anything at all.
+        /// The last error, if the publisher returned one.
         error: Option<Arc<str>>,
-        /// Failures in a row.
+        /// Consecutive failures.
         attempts: u32,
-        /// Samples that were dropped since losses began.
+        /// Samples dropped in the current episode of losses.
         dropped: u64,
     },
-    /// A reload or the end of the agent stops it; its queue is being emptied.
+    /// A reload or the stop of the agent drains its queue.
     Draining {
-        /// When what is left will be dropped.
+        /// When the remaining batches are dropped.
         until: Instant,
     },
     /// It has stopped.
     Stopped,
 }
 
-/// What became of the queues at the end.
+/// The report of a stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// One for each publisher.
@@ -78,18 +78,18 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Samples that were still held for some publisher at the deadline, and are lost.
+    /// The number of samples that were still queued at the deadline and are lost.
     pub fn dropped_samples(&self) -> u64 {
         self.publishers.iter().map(|end| end.dropped_samples).sum()
     }
 }
 
-/// How a publisher ended.
+/// The end of a publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublisherEnd {
     /// Its name in polling.yaml.
     pub name: Arc<str>,
-    /// Samples that were still held at the deadline, and are lost. One that was under way may have arrived.
+    /// Samples that were still queued at the deadline and are lost. An in-flight one may have arrived.
     pub dropped_samples: u64,
     /// Batches of these samples.
     pub dropped_batches: u64,

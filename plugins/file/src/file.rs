@@ -55,7 +55,7 @@ impl Publisher for FilePublisher {
     }
 
     fn takes(&self, kind: PayloadKind) -> bool {
-        JsonLines.supports(kind)
+        JsonLines.accepts(kind)
     }
 
     async fn close(&self) {

@@ -164,7 +164,7 @@ fn another_publisher_with_the_spool_keeps_what_it_does_not_take() {
 
     configure_all(&lab, OTHER, 2);
     let mut program = lab.run();
-    let warning = program.log("the spool keeps samples that the publisher does not take");
+    let warning = program.log("the spool holds samples in encodings that the publisher does not accept");
     assert!(warning.contains("tally/1"), "{warning}");
     program.ready();
     program.until("the reason in readyz", |program| {
@@ -215,7 +215,7 @@ fn each_publisher_gets_what_it_selects() {
     );
 
     let mut program = lab.run();
-    let warning = program.log("no publisher takes these meters");
+    let warning = program.log("no publisher accepts these meters");
     assert!(warning.contains("sensor-9.value"), "{warning}");
     program.cycles(2);
     program.stop().expect(0);

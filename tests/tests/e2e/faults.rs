@@ -274,7 +274,7 @@ fn a_million_samples_of_one_resource() {
     let sum = [
         "delivered_samples_total",
         "dropped_samples_total",
-        "refused_samples_total",
+        "rejected_samples_total",
         "queued_samples",
     ]
     .map(counted);

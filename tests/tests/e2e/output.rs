@@ -97,7 +97,7 @@ fn full_output_is_tried_again_by_run_and_costs_other_publishers_nothing() {
         .nephoscope(&["run", "--log-level", "debug"])
         .stdout(full)
         .start();
-    program.log("cannot deliver: samples wait and are tried again");
+    program.log("cannot deliver: samples stay queued and are retried");
     let publishers = program.json("/api/v1/publishers");
     let out = publishers["publishers"]
         .as_array()
@@ -127,10 +127,10 @@ fn samples_wait_for_a_folder_that_has_vanished() {
         (!samples_in(&path).is_empty()).then_some(())
     });
     fs::rename(lab.path("out"), lab.path("gone")).unwrap();
-    program.log("cannot deliver: samples wait and are tried again");
+    program.log("cannot deliver: samples stay queued and are retried");
     program.cycles(2);
     fs::create_dir(lab.path("out")).unwrap();
-    program.log("delivers again");
+    program.log("delivery resumed");
     program.cycles(1);
     let _ = program.stop().expect(0);
     let mut samples = samples_in(&lab.path("gone/samples"));

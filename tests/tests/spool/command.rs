@@ -102,7 +102,7 @@ async fn through_an_agent(scene: &Scene, broker: &Broker) {
         .expect(0);
     let dropped: serde_json::Value = serde_json::from_str(&dropped.stdout).unwrap();
     assert!(dropped["dropped_batches"].as_u64() > Some(0), "{dropped}");
-    program.log("samples were dropped from the spool by hand");
+    program.log("an operator dropped samples from the spool");
     program.stop().expect(0);
     scene.network.set(Weather::Fair);
     scene.spool(&["--drain"]).expect(0);

@@ -60,7 +60,7 @@ async fn nothing_is_lost_while_there_is_room_in_memory(scene: &Scene, broker: &B
     let mut account = Account::default();
     scene.network.set(Weather::Cut);
     let mut program = scene.start();
-    program.log("the spool takes no samples: they stay in memory");
+    program.log("cannot write to the spool: samples stay in memory");
     program.cycles(2);
     let ready = program.get("/readyz");
     assert_eq!(ready.status, 200, "{}", ready.body);
@@ -68,7 +68,7 @@ async fn nothing_is_lost_while_there_is_room_in_memory(scene: &Scene, broker: &B
     let full = publisher(&program);
     assert!(full["queue"]["samples"].as_u64() > Some(0), "{full}");
     scene.network.set(Weather::Fair);
-    program.log("the spool takes samples again");
+    program.log("the spool is writable again");
     until_delivered(&mut program);
     let after = publisher(&program);
     assert_eq!(after["samples"]["dropped"], 0, "{after}");

@@ -101,7 +101,7 @@ async fn batches_that_are_refused_are_set_aside(broker: &Broker) {
     };
     let scene = Scene::new(broker, &setting).await;
     let mut program = scene.start();
-    program.log("samples are lost: the other side refuses them for good");
+    program.log("samples are lost: the destination rejects them permanently");
     program.cycles(1);
     let refused = publisher(&program);
     let batches = refused["spool"]["dead_letter"]["batches"].as_u64();
@@ -110,13 +110,13 @@ async fn batches_that_are_refused_are_set_aside(broker: &Broker) {
     assert!(metrics.metric("nephoscope_dead_letter_batches", &["publisher=\"bus\""]) > 0.0);
     program.stop().expect(0);
     assert!(scene.listed()["dead_letter_batches"].as_u64() >= batches);
-    let quarantine = scene.lab.read("state/spool/bus/quarantine.jsonl");
-    let first: serde_json::Value = serde_json::from_str(quarantine.lines().next().unwrap()).unwrap();
+    let dead_letters = scene.lab.read("state/spool/bus/dead_letter.jsonl");
+    let first: serde_json::Value = serde_json::from_str(dead_letters.lines().next().unwrap()).unwrap();
     assert!(
         first["reason"]
             .as_str()
             .unwrap()
-            .contains("larger than the broker takes"),
+            .contains("exceeds the broker's limit"),
         "{}",
         first["reason"]
     );

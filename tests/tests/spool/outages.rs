@@ -36,7 +36,7 @@ async fn a_stream_through_outages_of_network_and_broker() {
     // The agent has its own end in the middle of it.
     stop(program, &mut account);
     let mut program = scene.start();
-    program.log("the spool holds samples of an earlier run");
+    program.log("the spool holds samples of an earlier process");
     let wanted = enough / resources / 2;
     program.cycles(wanted);
     broker.restart().await;

@@ -56,7 +56,9 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use nephoscope_model::{EncodingId, Histogram, JsonLines, OsloNotification, PayloadKind, Timestamp};
-    use nephoscope_notifier::spool::{Contents, Held, LogCounts, QuarantineStatus, SpoolMode, SpoolStatus};
+    use nephoscope_notifier::spool::{
+        Contents, DeadLetterStatus, LogCounts, SpoolMode, SpoolStatus, StoredContents,
+    };
     use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
     use nephoscope_plugin::{CallOutcome, CallTotals, Circuit, FailureKind};
     use nephoscope_polling::record::FailureCounts;
@@ -178,7 +180,7 @@ pub(crate) mod tests {
                 bound: 1000,
                 queued_samples: 4,
                 queued_batches: 1,
-                oldest: Some(Duration::from_secs(2)),
+                oldest_age: Some(Duration::from_secs(2)),
                 spool: Some(spool()),
                 counts: Counts {
                     submitted_samples: 24,
@@ -191,13 +193,13 @@ pub(crate) mod tests {
         }
     }
 
-    fn held(encoding: EncodingId, batches: u64, samples: u64, kept: bool) -> Held {
+    fn held(encoding: EncodingId, batches: u64, samples: u64, unsupported: bool) -> StoredContents {
         let kind = PayloadKind::Samples;
-        Held {
+        StoredContents {
             contents: Contents { encoding, kind },
             batches,
             samples,
-            kept,
+            unsupported,
         }
     }
 
@@ -210,7 +212,7 @@ pub(crate) mod tests {
             bytes: 4096,
             batches: 3,
             samples: 90,
-            oldest: Some(-3_000),
+            oldest_time: Some(-3_000),
             incoming_batches: 0,
             incoming_samples: 0,
             recovered_batches: 1,
@@ -220,18 +222,18 @@ pub(crate) mod tests {
             counts: LogCounts {
                 dropped_samples: 6,
                 lost_samples: 7,
-                damaged: 1,
-                torn_bytes: 17,
+                corrupt: 1,
+                truncated_bytes: 17,
                 ..LogCounts::default()
             },
-            failed_syncs: 2,
-            quarantine: QuarantineStatus {
+            sync_failures: 2,
+            dead_letter: DeadLetterStatus {
                 batches: 2,
                 bytes: 900,
                 lost: 1,
             },
             failing: Some("append to the spool: the disk is full".into()),
-            held: vec![
+            contents: vec![
                 held(OsloNotification::ID, 2, 70, false),
                 held(JsonLines::ID, 1, 20, true),
             ],

@@ -60,7 +60,7 @@ impl Facts {
 /// Describes the contents of a spool in unsupported encodings, if there are any.
 fn unsupported(spool: &SpoolStatus) -> Option<String> {
     let unsupported: Vec<_> = spool
-        .kept()
+        .unsupported()
         .map(|held| format!("{} ({} samples)", held.contents, held.samples))
         .collect();
     (!unsupported.is_empty()).then(|| unsupported.join(", "))

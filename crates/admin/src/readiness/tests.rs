@@ -54,7 +54,7 @@ fn publisher(name: &str, state: PublisherState) -> PublisherStatus {
         bound: 10,
         queued_samples: 0,
         queued_batches: 0,
-        oldest: None,
+        oldest_age: None,
         spool: None,
         counts: Counts::default(),
         publish_durations: Histogram::of_durations(),

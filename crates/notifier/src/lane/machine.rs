@@ -1,8 +1,8 @@
-//! The decisions of a lane, as a state machine: which batch goes where, and when.
+//! The state machine of a lane: it decides which batch is sent where, and when.
 //!
-//! It takes no lock, reads no clock and waits for nothing. The time and the [`Storage`] come in with each call; what has
-//! to be done outside of the lane's lock goes out as [`Effects`]. The three sides of a lane are in three files: `intake`
-//! for hand-overs, `delivery` for the publisher's task, `control` for reloads and the stop.
+//! It takes no lock, reads no clock and does not wait. Callers pass the time and the [`Storage`] with each call, and apply the
+//! returned [`Effects`] after they release the lane's lock. Three files divide it by caller: `intake` for submissions,
+//! `delivery` for the publisher's task, `control` for reloads and the stop.
 
 mod control;
 mod delivery;
@@ -19,12 +19,12 @@ use nephoscope_plugin::Publisher;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub(crate) use self::control::{Left, View};
-pub(crate) use self::delivery::{Answer, Departure, Step, Told};
+pub(crate) use self::control::{Remaining, View};
+pub(crate) use self::delivery::{PublishCall, PublishResult, RunEndCall, Step};
 pub(crate) use self::intake::Placed;
 use self::runs::Runs;
-use super::served::Served;
 use super::storage::Storage;
+use super::target::Target;
 use crate::events::{Counts, Event};
 use crate::health::Health;
 use crate::options::NotifierOptions;
@@ -33,132 +33,132 @@ use crate::receipt::Ticket;
 
 /// The state of a lane.
 pub(crate) struct Machine {
-    patience: Duration,
+    full_queue_timeout: Duration,
     drain_timeout: Duration,
     queue: Queue,
     health: Health,
     counts: Counts,
     publish_durations: Histogram,
-    served: Served,
-    /// Departures, for the share of the backlog.
-    departures: u32,
-    /// Whether the backlog goes before what is fresh until there is none, since somebody asked for that.
+    target: Target,
+    /// Publishes so far, for the share of the backlog.
+    publishes: u32,
+    /// Whether the backlog precedes new batches until it is empty, on request of an operator.
     backlog_first: bool,
     mode: Mode,
-    /// Hand-overs that wait for room.
+    /// The number of submissions that wait for room.
     waiters: usize,
-    /// Whether the publisher's task sleeps and a further batch is what it wants.
-    hungry: bool,
-    /// What the publisher hears of runs, if it follows them.
+    /// Whether the publisher's task sleeps until a batch arrives.
+    task_idle: bool,
+    /// Run ends to report, if the publisher follows runs.
     runs: Runs,
-    /// Whether it was said that the publisher does not hear of runs.
-    told_deaf: bool,
+    /// Whether a failed run hook was logged.
+    run_hook_failure_logged: bool,
     replacement: Option<Replacement>,
-    /// Publishers that came and went before they delivered anything; the task closes them.
+    /// Publishers that were replaced before they were used; the task closes them.
     unused: Vec<Arc<dyn Publisher>>,
-    /// Whether it was said that batches come after the stop.
-    told_late: bool,
-    /// Whether what was left at the end is counted.
+    /// Whether a submission after the stop was logged.
+    late_submission_logged: bool,
+    /// Whether the remaining batches were counted.
     ended: bool,
 }
 
 enum Mode {
     Open,
-    /// Being emptied for good, until then.
+    /// The queue is drained; then the lane stops.
     Draining(Draining),
     Stopped,
 }
 
 #[derive(Clone, Copy)]
 struct Draining {
-    /// What is left is dropped then.
+    /// Remaining batches are dropped at this time.
     until: Instant,
-    /// What is left is stored then.
+    /// Remaining batches are stored at this time.
     deliver_until: Instant,
 }
 
-/// A publisher that takes the place of the present one.
+/// A publisher that replaces the current one.
 struct Replacement {
-    served: Served,
-    /// What is under way may finish until then.
+    target: Target,
+    /// In-flight batches may finish until then.
     until: Instant,
     done: oneshot::Sender<()>,
 }
 
-/// What is left to do after the lock is released.
+/// Work to do after the lock is released.
 #[derive(Default)]
-#[must_use = "receipts wait for it, and tasks that sleep"]
+#[must_use = "receipts and sleeping tasks wait for it"]
 pub(crate) struct Effects {
     /// Log lines.
     pub(crate) events: Vec<Event>,
-    /// A batch that was delivered.
+    /// A delivered batch.
     pub(crate) delivered: Option<Entry>,
-    /// Batches that were lost, and the tickets of others.
+    /// Lost batches, and tickets of lost batches that were not queued.
     pub(crate) lost: Vec<Entry>,
     pub(crate) lost_tickets: Vec<Ticket>,
-    /// Whether the publisher's task has something to do.
+    /// Whether to wake the publisher's task.
     pub(crate) work: bool,
-    /// Who of those that wait for room looks again.
+    /// Which waiting submitters to wake.
     pub(crate) room: Room,
 }
 
-/// Who looks whether there is room.
+/// The waiting submitters to wake.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Room {
     #[default]
-    Nobody,
+    None,
     /// The one that has waited longest.
     One,
     All,
 }
 
 impl Machine {
-    pub(crate) fn new(served: Served, bound: usize, options: &NotifierOptions, now: Instant) -> Self {
+    pub(crate) fn new(target: Target, bound: usize, options: &NotifierOptions, now: Instant) -> Self {
         Self {
-            patience: options.patience,
+            full_queue_timeout: options.full_queue_timeout,
             drain_timeout: options.drain_timeout,
             queue: Queue::new(bound),
             health: Health::new(options, now),
             counts: Counts::default(),
             publish_durations: Histogram::of_durations(),
-            served,
-            departures: 0,
+            target,
+            publishes: 0,
             backlog_first: false,
             mode: Mode::Open,
             waiters: 0,
-            hungry: false,
+            task_idle: false,
             runs: Runs::default(),
-            told_deaf: false,
+            run_hook_failure_logged: false,
             replacement: None,
             unused: Vec::new(),
-            told_late: false,
+            late_submission_logged: false,
             ended: false,
         }
     }
 
-    /// The publisher, or the one that takes its place.
+    /// The publisher, or its pending replacement.
     pub(crate) fn publisher(&self) -> &Arc<dyn Publisher> {
         let next = self.replacement.as_ref();
-        &next.map_or(&self.served, |next| &next.served).publisher
+        &next.map_or(&self.target, |next| &next.target).publisher
     }
 
-    /// The storage, if the publisher can have one, and how it encodes.
+    /// The storage with the publisher's encoding, if the publisher has one.
     fn usable<'a>(&self, storage: Option<&'a dyn Storage>) -> Option<(&'a dyn Storage, Arc<dyn Encoding>)> {
-        Some((storage?, self.served.encoding.clone()?))
+        Some((storage?, self.target.encoding.clone()?))
     }
 
-    /// Whether neither the publisher nor the storage has taken anything for as long as a hand-over waits.
-    fn stands_still(&self, now: Instant) -> bool {
+    /// Whether the publisher is blocked and neither it nor the storage has made progress for `full_queue_timeout`.
+    fn is_stalled(&self, now: Instant) -> bool {
         let since = self.health.last_progress();
-        self.health.blocked().is_some() && now.duration_since(since) >= self.patience
+        self.health.blocked().is_some() && now.duration_since(since) >= self.full_queue_timeout
     }
 
-    /// Who may look for room after batches have left.
+    /// Which submitters to wake after batches have left the queue.
     fn room_if_eased(&self) -> Room {
         if self.waiters > 0 && self.queue.has_eased() {
             Room::One
         } else {
-            Room::Nobody
+            Room::None
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The way of samples to one publisher: its queue, its state, and who may do what with them when.
+//! The lane of a publisher: its queue, its state machine and its task.
 //!
-//! Cycles hand batches over from one side ([`Lane::offer`], [`Offered::wait`]), the publisher's task ([`run`]) takes them
-//! from the other ([`Lane::step`], [`Lane::record`]), the notifier controls both. What is decided is in [`machine`]. A lane
-//! holds its lock for that alone: log lines are written, receipts resolved and tasks woken after it is released.
+//! Cycles submit batches ([`Lane::offer`], [`Offered::wait`]), the publisher's task ([`run`]) takes and publishes them
+//! ([`Lane::step`], [`Lane::record`]), and the notifier controls both. All decisions are in [`machine`]. The lane holds its lock
+//! only for a decision: log lines are written, receipts resolved and tasks woken after the lock is released.
 
 mod machine;
 mod offered;
-mod served;
 mod storage;
+mod target;
 mod task;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,10 +21,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use self::machine::{Answer, Effects, Left, Machine, Placed, Room, Step, View};
+use self::machine::{Effects, Machine, Placed, PublishResult, Remaining, Room, Step, View};
 pub(crate) use self::offered::Offered;
-use self::served::Served;
 pub(crate) use self::storage::Storage;
+use self::target::Target;
 pub(crate) use self::task::run;
 use crate::events::Event;
 use crate::options::{CLOSE_TIMEOUT, NotifierOptions, PublisherSetup};
@@ -39,7 +39,7 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// Wakes the publisher's task.
     work: Notify,
-    /// Wakes those who wait for room in the queue, first come first served.
+    /// Wakes the submitters that wait for room in the queue, in the order of their arrival.
     room: Notify,
     /// Cancelled when the publisher has stopped.
     stopped: CancellationToken,
@@ -52,13 +52,13 @@ struct State {
 
 impl Lane {
     pub(crate) fn new(setup: PublisherSetup, options: Arc<NotifierOptions>) -> Arc<Self> {
-        let served = Served::new(setup.publisher, setup.url_shown);
-        let (in_flight, takes) = (served.in_flight, served.takes.clone());
-        let can_store = served.encoding.is_some();
+        let target = Target::new(setup.publisher, setup.url_shown);
+        let (max_in_flight, accepts) = (target.max_in_flight, target.accepts.clone());
+        let can_store = target.encoding.is_some();
         if setup.spool.is_some() && !can_store {
             Event::NoEncoding.emit(&setup.name);
         }
-        let machine = Machine::new(served, setup.queue, &options, Instant::now());
+        let machine = Machine::new(target, setup.queue, &options, Instant::now());
         let lane = Arc::new(Self {
             name: setup.name,
             spool: setup.spool,
@@ -77,7 +77,7 @@ impl Lane {
                     lane.act(|machine, storage, now| machine.storage_changed(storage, now));
                 }
             });
-            spool.serve(in_flight, takes, Vec::new);
+            spool.set_demand(max_in_flight, accepts, Vec::new);
         }
         lane
     }
@@ -98,7 +98,7 @@ impl Lane {
         self.spool.as_ref()
     }
 
-    /// Whether this is its spool.
+    /// Whether `other` is its spool.
     pub(crate) fn has_spool(&self, other: Option<&Spool>) -> bool {
         match (&self.spool, other) {
             (Some(one), Some(other)) => one.is_same(other),
@@ -111,13 +111,13 @@ impl Lane {
         self.spool.as_ref().map(|spool| spool as &dyn Storage)
     }
 
-    /// Has the machine decide something, and does what follows.
+    /// Lets the machine decide and applies the effects.
     fn act(&self, decide: impl FnOnce(&mut Machine, Option<&dyn Storage>, Instant) -> Effects) {
         let effects = decide(&mut self.state.lock().machine, self.storage(), Instant::now());
         self.apply(effects);
     }
 
-    /// Does what follows from a decision. The lock must not be held.
+    /// Applies the effects of a decision. The lock must not be held.
     fn apply(&self, effects: Effects) {
         let Effects {
             events,
@@ -131,7 +131,7 @@ impl Lane {
             self.work.notify_one();
         }
         match room {
-            Room::Nobody => {}
+            Room::None => {}
             Room::One => self.room.notify_one(),
             Room::All => self.room.notify_waiters(),
         }
@@ -144,10 +144,10 @@ impl Lane {
         drop((lost, lost_tickets));
     }
 
-    // From the side of the cycles.
+    // Called by cycles.
 
-    /// Hands a batch over, without waiting. `Some` when there is no room, neither in memory nor in the spool, and the
-    /// publisher is not known to be blocked: then the batch waits for room.
+    /// Submits a batch without waiting. Returns `Some` if neither the queue nor the spool has room and the publisher is not
+    /// blocked: the batch must wait for room.
     pub(crate) fn offer(self: &Arc<Self>, batch: &Arc<Batch>, ticket: Ticket) -> Option<Offered> {
         let now = Instant::now();
         let placed = self
@@ -164,60 +164,60 @@ impl Lane {
         }
     }
 
-    /// A run begins of which the publisher hears: `owns` says whether this agent polls the resource with a key.
+    /// Notifies the publisher of the start of a run. `owns` returns whether this agent polls the resource with a key.
     pub(crate) fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
         let publisher = self.publisher();
         let began = catch_unwind(AssertUnwindSafe(|| publisher.run_began(run, owns)));
         if began.is_err() {
-            self.act(|machine, _, _| machine.deaf());
+            self.act(|machine, _, _| machine.run_hook_failed());
         }
     }
 
-    /// A run has ended of which the publisher hears, when the batches are settled that were handed over.
+    /// Queues the end of a run. The publisher is notified of it when the earlier batches are settled.
     pub(crate) fn run_ended(&self, run: Arc<Run>, end: Arc<RunEnd>) {
         self.act(|machine, _, _| machine.end_run(run, end));
     }
 
-    // From the side of the publisher's task.
+    // Called by the publisher's task.
 
-    /// Resolves when there may be another [`Step`].
+    /// Resolves when the next [`Step`] may have changed.
     async fn work(&self) {
         self.work.notified().await;
     }
 
-    /// What the publisher's task does next.
+    /// The next step of the publisher's task.
     fn step(&self) -> Step {
         self.state.lock().machine.step(self.storage(), Instant::now())
     }
 
-    /// The batch that will set out when there is room, if it has yet to be encoded for its publisher, and the encoding.
+    /// The next batch and its encoding, if the batch is not yet encoded.
     fn unprepared(&self) -> Option<(Arc<Batch>, Arc<dyn Encoding>)> {
         self.state.lock().machine.unprepared()
     }
 
-    /// Notes what came of a publish.
-    fn record(&self, number: u64, answer: Answer, duration: Duration) {
+    /// Records the result of a publish.
+    fn record(&self, number: u64, result: PublishResult, duration: Duration) {
         self.act(|machine, storage, now| {
             machine.count_attempt(duration);
-            machine.record(number, answer, storage, now)
+            machine.record(number, result, storage, now)
         });
     }
 
-    /// The publisher was told of the end of a run.
-    fn told(&self, heard: bool) {
-        self.act(|machine, _, _| machine.told(heard));
+    /// Records the result of a run hook.
+    fn run_end_handled(&self, ok: bool) {
+        self.act(|machine, _, _| machine.run_end_handled(ok));
     }
 
-    /// A publisher that was replaced is closed.
+    /// Logs the replacement of a publisher, which is closed now.
     fn swapped(&self, closed: bool) {
-        let queued = self.state.lock().machine.held();
+        let queued = self.state.lock().machine.queued_samples();
         Event::Replaced { queued }.emit(&self.name);
         if !closed {
             Event::NotClosed.emit(&self.name);
         }
     }
 
-    /// The publisher's task is at its end.
+    /// Records the end of the publisher's task.
     fn finish(&self, closed: bool) {
         if let Some(end) = &mut self.state.lock().end {
             end.closed = closed;
@@ -228,29 +228,29 @@ impl Lane {
         self.stopped.cancel();
     }
 
-    // From the side of the notifier, and of the task at its end.
+    // Called by the notifier, and by the task at its end.
 
-    /// Empties the queue for good, at most until then. Of two deadlines the earlier counts.
+    /// Drains the queue until `until` and then stops. An earlier deadline of another call wins.
     pub(crate) fn drain(&self, until: Instant) {
         self.act(|machine, storage, now| machine.drain(until, storage, now));
     }
 
-    /// Delivers what the spool holds as soon as may be: the next retry need not wait, and what is fresh does.
-    pub(crate) fn hurry(&self) {
-        self.act(|machine, _, now| machine.hurry(now));
+    /// Delivers the spool first and retries immediately.
+    pub(crate) fn prioritize_backlog(&self) {
+        self.act(|machine, _, now| machine.prioritize_backlog(now));
     }
 
-    /// Stores what is left, where there is a spool, and closes that: until the deadline of the stop, and for a moment in
-    /// any case. What is not stored by then is dropped by [`Lane::stop`].
-    pub(crate) async fn put_away(&self) {
+    /// Stores the remaining batches in the spool, if there is one, and closes it: until the deadline of the drain, and for a
+    /// minimum time in any case. [`Lane::stop`] drops batches that are not stored by then.
+    pub(crate) async fn store_remaining(&self) {
         let Some(spool) = &self.spool else { return };
         let now = Instant::now();
         let (until, effects) = {
             let mut state = self.state.lock();
-            let Some((until, rest, effects)) = state.machine.put_away(now) else {
+            let Some((until, rest, effects)) = state.machine.take_remaining(now) else {
                 return;
             };
-            // Under the lock: every batch is counted in one place at any moment.
+            // Under the lock, so that every batch is counted in exactly one place at any moment.
             spool.close(rest);
             (until, effects)
         };
@@ -259,18 +259,18 @@ impl Lane {
         _ = timeout_at(deadline, spool.closed()).await;
     }
 
-    /// Counts and drops whatever is left; nothing is taken any more.
+    /// Drops and counts the remaining batches. Later batches are dropped, too.
     pub(crate) fn stop(&self) {
         let unstored = || match &self.spool {
             Some(spool) => {
                 spool.close(Vec::new());
-                spool.take_back()
+                spool.take_unstored()
             }
             None => Vec::new(),
         };
         let effects = {
             let mut state = self.state.lock();
-            let Some((Left { samples, batches }, effects)) = state.machine.stop(unstored) else {
+            let Some((Remaining { samples, batches }, effects)) = state.machine.stop(unstored) else {
                 return;
             };
             state.end = Some(PublisherEnd {
@@ -284,7 +284,7 @@ impl Lane {
         self.apply(effects);
     }
 
-    /// Resolves when the publisher has stopped and is closed.
+    /// Resolves when the publisher is stopped and closed.
     pub(crate) async fn stopped(&self) {
         self.stopped.cancelled().await;
     }
@@ -293,19 +293,19 @@ impl Lane {
         self.stopped.is_cancelled()
     }
 
-    /// How the publisher ended; [`Lane::stop`] must have been called.
+    /// How the publisher ended; available after [`Lane::stop`].
     pub(crate) fn end(&self) -> Option<PublisherEnd> {
         self.state.lock().end.clone()
     }
 
-    /// Takes over what a reload says. With another publisher: what resolves when it is in place.
+    /// Applies the settings of a reload. Returns a receiver for the replacement of the publisher if it is a different one.
     pub(crate) fn update(&self, setup: PublisherSetup) -> Option<oneshot::Receiver<()>> {
-        let served = Served::new(setup.publisher, setup.url_shown);
+        let target = Target::new(setup.publisher, setup.url_shown);
         let (swapped, effects) = self
             .state
             .lock()
             .machine
-            .update(served, setup.queue, Instant::now());
+            .update(target, setup.queue, Instant::now());
         self.apply(effects);
         swapped
     }
@@ -319,7 +319,7 @@ impl Lane {
             bound,
             mut queued_samples,
             mut queued_batches,
-            oldest,
+            oldest_age,
             mut counts,
             publish_durations,
         } = state.machine.view(self.storage(), Instant::now());
@@ -336,7 +336,7 @@ impl Lane {
             bound,
             queued_samples,
             queued_batches,
-            oldest,
+            oldest_age,
             spool,
             counts,
             publish_durations: publish_durations.clone(),

@@ -1,4 +1,4 @@
-//! A hand-over that waits for room in a lane.
+//! A submission that waits for room in a lane.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use tokio::time::{Instant, timeout_at};
 use super::Lane;
 use crate::receipt::Ticket;
 
-/// A batch that found no room yet.
-#[must_use = "a batch that is not waited for is lost"]
+/// A submitted batch without room yet.
+#[must_use = "dropping it drops the batch"]
 pub(crate) struct Offered {
     lane: Arc<Lane>,
     batch: Arc<Batch>,
-    /// Taken when the batch is queued or lost.
+    /// None once the batch is queued or lost.
     ticket: Option<Ticket>,
     began: Instant,
 }
@@ -28,27 +28,27 @@ impl Offered {
         }
     }
 
-    /// Waits for room: as long as the publisher takes batches, and then for [`NotifierOptions::patience`]. After that
-    /// the publisher counts as blocked and its oldest batches make room.
+    /// Waits for room: as long as the publisher makes progress, and then for [`NotifierOptions::full_queue_timeout`]. After
+    /// that the publisher counts as blocked and its oldest batches are dropped to make room.
     ///
-    /// [`NotifierOptions::patience`]: crate::NotifierOptions::patience
+    /// [`NotifierOptions::full_queue_timeout`]: crate::NotifierOptions::full_queue_timeout
     pub(crate) async fn wait(mut self) {
         let lane = self.lane.clone();
         loop {
             let mut room = std::pin::pin!(lane.room.notified());
-            // Registered before looking: room that is made in between is not missed.
+            // Enabled before the check, so that no notification in between is missed.
             room.as_mut().enable();
-            let Some(patient_until) = self.try_enter() else {
+            let Some(wait_until) = self.try_enter() else {
                 return;
             };
-            if timeout_at(patient_until, room).await.is_err() {
+            if timeout_at(wait_until, room).await.is_err() {
                 let began = self.began;
-                lane.act(|machine, _, now| machine.lose_patience(began, now));
+                lane.act(|machine, _, now| machine.wait_expired(began, now));
             }
         }
     }
 
-    /// Queues the batch if there is room, or if there is no use in waiting; else says how long to wait.
+    /// Queues the batch if there is room or the publisher is blocked; otherwise returns until when to wait.
     fn try_enter(&mut self) -> Option<Instant> {
         let lane = &self.lane;
         let (wait, effects) = lane.state.lock().machine.enter(
@@ -64,7 +64,7 @@ impl Offered {
 }
 
 impl Drop for Offered {
-    /// Whoever handed the batch over went away: the batch is lost to this publisher, and counted.
+    /// Drops the batch, and counts it as lost: the submitter was cancelled.
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         let samples = self.batch.len();

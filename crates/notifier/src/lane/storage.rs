@@ -1,21 +1,21 @@
-//! What a lane asks of its spool.
+//! The interface between a lane and its spool.
 
 use std::sync::Arc;
 
 use nephoscope_model::{Batch, Encoding};
 
 use crate::receipt::Ticket;
-use crate::spool::{Next, Order, Spool, SpoolMode, Takes};
+use crate::spool::{AcceptedContents, Next, Order, Spool, SpoolMode};
 
-/// The part of a [`Spool`] that decides with a lane where a batch goes. Every call returns at once.
+/// The part of a [`Spool`] that a lane uses to decide where to send a batch. No call blocks.
 pub(crate) trait Storage {
-    /// Whether it takes batches at present.
-    fn takes(&self) -> bool;
-    /// Which batches go through it.
+    /// Whether it accepts batches now.
+    fn accepts(&self) -> bool;
+    /// Which batches it stores.
     fn mode(&self) -> SpoolMode;
-    /// In which order batches leave it.
+    /// The order in which it returns batches.
     fn order(&self) -> Order;
-    /// Takes a batch, and its ticket, if there is room: up to `bound` samples may be on their way into it.
+    /// Accepts a batch and takes its ticket, if there is room: at most `bound` samples may wait to be written.
     fn offer(
         &self,
         batch: &Arc<Batch>,
@@ -23,30 +23,35 @@ pub(crate) trait Storage {
         ticket: &mut Option<Ticket>,
         bound: usize,
     ) -> bool;
-    /// Whether it has something that is not under way.
+    /// Whether it has a batch that is not in flight.
     fn has_backlog(&self) -> bool;
-    /// What leaves next.
+    /// Returns its next batch.
     fn next(&self) -> Next;
-    /// How many batches should be ready, and which. Where others are wanted than before, `under_way` gives the numbers of
-    /// those that were read and are not delivered.
-    fn serve(&self, want: usize, takes: &Takes, under_way: &mut dyn FnMut() -> Vec<u64>);
-    /// A batch that was stored is delivered.
+    /// Sets how many batches to prefetch, and with which contents. If the contents change, `in_flight` returns the numbers of
+    /// the batches that were read and are not delivered.
+    fn set_demand(
+        &self,
+        prefetch: usize,
+        accepts: &AcceptedContents,
+        in_flight: &mut dyn FnMut() -> Vec<u64>,
+    );
+    /// Records the delivery of a stored batch.
     fn done(&self, number: u64, samples: usize);
-    /// A batch is rejected for good.
-    fn refuse(
+    /// Records the permanent rejection of a batch.
+    fn reject(
         &self,
         number: Option<u64>,
         batch: Arc<Batch>,
         encoding: Option<Arc<dyn Encoding>>,
         reason: String,
     );
-    /// An outage has ended.
-    fn turn_over(&self);
+    /// Records the end of an outage: everything stored so far is backlog.
+    fn move_to_backlog(&self);
 }
 
 impl Storage for Spool {
-    fn takes(&self) -> bool {
-        Spool::takes(self)
+    fn accepts(&self) -> bool {
+        Spool::accepts(self)
     }
 
     fn mode(&self) -> SpoolMode {
@@ -75,25 +80,30 @@ impl Storage for Spool {
         Spool::next(self)
     }
 
-    fn serve(&self, want: usize, takes: &Takes, under_way: &mut dyn FnMut() -> Vec<u64>) {
-        Spool::serve(self, want, takes.clone(), under_way);
+    fn set_demand(
+        &self,
+        prefetch: usize,
+        accepts: &AcceptedContents,
+        in_flight: &mut dyn FnMut() -> Vec<u64>,
+    ) {
+        Spool::set_demand(self, prefetch, accepts.clone(), in_flight);
     }
 
     fn done(&self, number: u64, samples: usize) {
         Spool::done(self, number, samples);
     }
 
-    fn refuse(
+    fn reject(
         &self,
         number: Option<u64>,
         batch: Arc<Batch>,
         encoding: Option<Arc<dyn Encoding>>,
         reason: String,
     ) {
-        Spool::refuse(self, number, batch, encoding, reason);
+        Spool::reject(self, number, batch, encoding, reason);
     }
 
-    fn turn_over(&self) {
-        Spool::turn_over(self);
+    fn move_to_backlog(&self) {
+        Spool::move_to_backlog(self);
     }
 }

@@ -1,4 +1,4 @@
-//! The task of a publisher: takes what is queued, publishes it, and survives whatever the publisher does.
+//! The task of a publisher: it publishes queued batches and survives every fault of the publisher.
 
 use std::any::Any;
 use std::error::Error;
@@ -16,49 +16,49 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Lane;
-use super::machine::{Answer, Departure, Step, Told};
+use super::machine::{PublishCall, PublishResult, RunEndCall, Step};
 use crate::events::Fault;
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 use crate::options::CLOSE_TIMEOUT;
 
-/// An error's text is kept and logged up to so many bytes: what the other side says is not ours.
+/// The limit on the length of a recorded error text in bytes, since the destination controls the text.
 const MAX_ERROR: usize = 1000;
 
 /// Delivers until the lane ends.
 pub(crate) async fn run(lane: Arc<Lane>) {
-    let mut flights = FuturesUnordered::new();
+    let mut calls = FuturesUnordered::new();
     loop {
-        // A publisher that is always ready would otherwise keep the thread to itself.
+        // Yields to other tasks, even if the publisher never waits.
         consume_budget().await;
         match lane.step() {
-            Step::Publish(departure) => {
-                flights.push(Either::Left(publish(departure, lane.options().publish_timeout)));
+            Step::Publish(call) => {
+                calls.push(Either::Left(publish(call, lane.options().publish_timeout)));
             }
-            Step::Tell(told) => flights.push(Either::Right(tell(told, lane.options().publish_timeout))),
+            Step::EndRun(call) => calls.push(Either::Right(end_run(call, lane.options().publish_timeout))),
             Step::Wait(until) => tokio::select! {
                 biased;
-                Some(landed) = flights.next() => match landed {
-                    Landed::Batch(number, answer, duration) => lane.record(number, answer, duration),
-                    Landed::RunEnd { heard } => lane.told(heard),
+                Some(completed) = calls.next() => match completed {
+                    Completed::Batch(number, result, duration) => lane.record(number, result, duration),
+                    Completed::RunEnd { ok } => lane.run_end_handled(ok),
                 },
                 () = lane.work() => {}
                 () = sleep_to(until) => {}
-                () = prepare(&lane), if !flights.is_empty() => {}
+                () = prepare(&lane), if !calls.is_empty() => {}
             },
             Step::Close(publishers) => {
                 close(publishers).await;
             }
             Step::Swap(publisher, done) => {
-                abandon(&mut flights);
+                abandon(&mut calls);
                 let closed = close(vec![publisher]).await;
                 lane.swapped(closed);
-                // Whoever reloads may have stopped waiting.
+                // The reload may have stopped waiting.
                 _ = done.send(());
             }
             Step::End(publishers) => {
-                abandon(&mut flights);
-                let (closed, ()) = join(close(publishers), lane.put_away()).await;
+                abandon(&mut calls);
+                let (closed, ()) = join(close(publishers), lane.store_remaining()).await;
                 lane.stop();
                 lane.finish(closed);
                 return;
@@ -67,10 +67,10 @@ pub(crate) async fn run(lane: Arc<Lane>) {
     }
 }
 
-/// Encodes the batch that comes next while others are under way: then the publisher's place need not wait for it.
-/// Never ends where there is none.
+/// Encodes the next batch while others are in flight, so that the publisher does not wait for it. Never resolves if there is
+/// nothing to encode.
 async fn prepare(lane: &Lane) {
-    // What is under way goes first: the publisher has been woken by now.
+    // Lets the woken publisher run first.
     yield_now().await;
     match lane.unprepared() {
         // A batch that cannot be encoded is rejected when it is published.
@@ -79,72 +79,72 @@ async fn prepare(lane: &Lane) {
     }
 }
 
-/// What has come back.
-enum Landed {
-    /// A batch, by its number, and the duration of the attempt.
-    Batch(u64, Answer, Duration),
-    /// The end of a run.
-    RunEnd { heard: bool },
+/// A completed call of the publisher.
+enum Completed {
+    /// A publish, by the number of its batch, with its duration.
+    Batch(u64, PublishResult, Duration),
+    /// A run hook.
+    RunEnd { ok: bool },
 }
 
-/// Tells of the end of a run; comes back whatever happens.
-async fn tell(told: Told, limit: Duration) -> Landed {
-    let Told { run, end, publisher } = told;
-    let hear = async move { timeout(limit, publisher.run_ended(&run, &end)).await.is_ok() };
-    let heard = AssertUnwindSafe(hear).catch_unwind().await.unwrap_or(false);
-    Landed::RunEnd { heard }
+/// Notifies the publisher of the end of a run; handles panics and timeouts.
+async fn end_run(call: RunEndCall, limit: Duration) -> Completed {
+    let RunEndCall { run, end, publisher } = call;
+    let call = async move { timeout(limit, publisher.run_ended(&run, &end)).await.is_ok() };
+    let ok = AssertUnwindSafe(call).catch_unwind().await.unwrap_or(false);
+    Completed::RunEnd { ok }
 }
 
-/// Publishes one batch; comes back whatever happens.
-async fn publish(departure: Departure, limit: Duration) -> Landed {
-    let Departure {
+/// Publishes one batch; handles panics and timeouts.
+async fn publish(call: PublishCall, limit: Duration) -> Completed {
+    let PublishCall {
         number,
         batch,
         publisher,
-    } = departure;
+    } = call;
     #[cfg(feature = "failpoints")]
-    Failpoint::Departing.reach();
+    Failpoint::Publishing.reach();
     let began = Instant::now();
     let attempt = async move {
         match timeout(limit, publisher.publish(batch)).await {
-            Ok(Ok(accepted)) => Answer::Taken(accepted),
-            Ok(Err(PublishError::Rejected { message })) => Answer::Rejected(shortened(message)),
-            Ok(Err(error)) => Answer::Retry {
-                fault: Fault::Answered,
+            Ok(Ok(accepted)) => PublishResult::Accepted(accepted),
+            Ok(Err(PublishError::Rejected { message })) => PublishResult::Rejected(shortened(message)),
+            Ok(Err(error)) => PublishResult::Retry {
+                fault: Fault::Error,
                 error: chain(&error),
                 not_before: match error {
                     PublishError::Retry { not_before, .. } => not_before,
                     _ => None,
                 },
             },
-            Err(_) => retry(Fault::TimedOut, format!("no answer within {limit:?}")),
+            Err(_) => retry(Fault::TimedOut, format!("no result within {limit:?}")),
         }
     };
-    let answer = match AssertUnwindSafe(attempt).catch_unwind().await {
-        Ok(answer) => answer,
+    let result = match AssertUnwindSafe(attempt).catch_unwind().await {
+        Ok(result) => result,
         Err(panic) => retry(Fault::Panicked, panic_text(&*panic)),
     };
     #[cfg(feature = "failpoints")]
-    if matches!(answer, Answer::Taken(_)) {
-        Failpoint::Answered.reach();
+    if matches!(result, PublishResult::Accepted(_)) {
+        Failpoint::Accepted.reach();
     }
-    Landed::Batch(number, answer, began.elapsed())
+    Completed::Batch(number, result, began.elapsed())
 }
 
-fn retry(fault: Fault, error: String) -> Answer {
-    Answer::Retry {
+fn retry(fault: Fault, error: String) -> PublishResult {
+    PublishResult::Retry {
         fault,
         error,
         not_before: None,
     }
 }
 
-/// Drops what is under way. It may panic while being dropped, too.
-fn abandon<F>(flights: &mut FuturesUnordered<F>) {
-    _ = catch_unwind(AssertUnwindSafe(|| flights.clear()));
+/// Drops in-flight calls. Dropping them may panic, too.
+fn abandon<F>(calls: &mut FuturesUnordered<F>) {
+    _ = catch_unwind(AssertUnwindSafe(|| calls.clear()));
 }
 
-/// Closes publishers, together; whether all did so in time and without a panic.
+/// Closes publishers concurrently; returns whether all closed in time and without a panic.
 async fn close(publishers: Vec<Arc<dyn Publisher>>) -> bool {
     join_all(publishers.into_iter().map(close_one))
         .await
@@ -164,7 +164,7 @@ async fn sleep_to(until: Option<Instant>) {
     }
 }
 
-/// An error and what caused it, in one line.
+/// Returns an error and its sources in one line.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -202,10 +202,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_shows_its_causes_once_and_is_short() {
-        let error =
-            PublishError::retry_because("the broker is away", std::io::Error::other("connection refused"));
-        assert_eq!(chain(&error), "the broker is away: connection refused");
+    fn an_error_includes_its_sources_and_is_truncated() {
+        let error = PublishError::retry_because(
+            "the broker is unreachable",
+            std::io::Error::other("connection refused"),
+        );
+        assert_eq!(chain(&error), "the broker is unreachable: connection refused");
         let long = chain(&PublishError::retry("ä".repeat(10_000)));
         assert_eq!(long.len(), MAX_ERROR + '…'.len_utf8());
     }

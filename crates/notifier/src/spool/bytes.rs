@@ -1,6 +1,6 @@
-//! Numbers in the spool's files: little endian, at fixed places.
+//! Integers in the spool's files: little endian, at fixed offsets.
 
-/// The `N` bytes at `at`; zeros where there are none.
+/// Returns the `N` bytes at `at`, or zeros beyond the end.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes
         .get(at..)
@@ -21,7 +21,7 @@ pub(super) fn i64_at(bytes: &[u8], at: usize) -> i64 {
     i64::from_le_bytes(array(bytes, at))
 }
 
-/// CRC-32 (IEEE) over several parts.
+/// Returns the CRC-32 (IEEE) over several parts.
 pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     for part in parts {

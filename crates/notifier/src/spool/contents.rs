@@ -1,4 +1,4 @@
-//! What the records of a segment are: the encoding of their payloads, and whether these hold samples or events.
+//! The contents of a segment: the encoding and the kind of its payloads.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use nephoscope_model::{Encoding, EncodingId, JsonLines, OsloNotification, Payloa
 
 use super::bytes::{array, checksum};
 
-/// What the records of a segment are.
+/// The encoding and the kind of the payloads in a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
-    /// The encoding of their payloads.
+    /// The encoding of the payloads.
     pub encoding: EncodingId,
     /// Samples or events.
     pub kind: PayloadKind,
@@ -25,7 +25,7 @@ impl fmt::Display for Contents {
     }
 }
 
-/// The bytes that say it in the header of a segment: version, kind, compression, name.
+/// The length of the contents in the header of a segment: version, kind, compression, name.
 pub(super) const LEN: usize = 4 + EncodingId::MAX_NAME;
 
 /// The only compression of format 2: none.
@@ -34,22 +34,22 @@ const NOT_COMPRESSED: u8 = 0;
 const SAMPLES: u8 = 1;
 const EVENTS: u8 = 2;
 
-/// Set in every mark of format 2, so that none is a code of format 1.
+/// Set in every mark of format 2, which distinguishes marks from codes of format 1.
 const FORMAT_2: u32 = 1 << 31;
 
-/// Why the bytes of a header do not say what the records are.
+/// Why the contents in a header cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// Compressed in a way that this program does not know.
+    /// An unknown compression.
     Compression(u8),
     /// Neither samples nor events.
     Kind(u8),
-    /// No name that a spool stores.
+    /// An invalid name of an encoding.
     Name,
 }
 
 impl Contents {
-    /// As a header has it.
+    /// Encodes the contents for a header.
     pub(super) fn bytes(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
         let kind = match self.kind {
@@ -65,7 +65,7 @@ impl Contents {
         bytes
     }
 
-    /// What a header says.
+    /// Decodes the contents of a header.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Unknown> {
         let [low, high, kind, compression] = array(bytes, 0);
         if compression != NOT_COMPRESSED {
@@ -86,12 +86,12 @@ impl Contents {
         Ok(Self { encoding, kind })
     }
 
-    /// By what each record repeats it, so that it is known where the header of the segment is damaged.
+    /// The mark that each record repeats, so that its contents are known even if the header of the segment is corrupt.
     pub(super) fn mark(&self) -> u32 {
         checksum(&[&self.bytes()]) | FORMAT_2
     }
 
-    /// What a code of format 1 stands for.
+    /// The contents for a code of format 1.
     fn of_code(code: u32) -> Self {
         let encoding = match code {
             1 => JsonLines::ID,
@@ -105,13 +105,13 @@ impl Contents {
     }
 }
 
-/// The contents that marks stand for.
+/// The known contents by their marks.
 #[derive(Debug, Default)]
 pub(super) struct Marks(Vec<(u32, Contents)>);
 
 impl Marks {
-    /// The mark of these contents, which are known from now on.
-    pub(super) fn learn(&mut self, contents: &Contents) -> u32 {
+    /// Registers contents; returns their mark.
+    pub(super) fn register(&mut self, contents: &Contents) -> u32 {
         let mark = contents.mark();
         if !self.0.iter().any(|(known, _)| *known == mark) {
             self.0.push((mark, contents.clone()));
@@ -119,16 +119,16 @@ impl Marks {
         mark
     }
 
-    /// The mark of a record, where a code of format 1 may stand in its place. What the code stands for is known from now on.
-    pub(super) fn learn_code(&mut self, mark_or_code: u32) -> u32 {
+    /// Returns the mark for a field that holds a mark or a code of format 1, and registers the contents of a code.
+    pub(super) fn register_code(&mut self, mark_or_code: u32) -> u32 {
         if mark_or_code & FORMAT_2 == 0 {
-            self.learn(&Contents::of_code(mark_or_code))
+            self.register(&Contents::of_code(mark_or_code))
         } else {
             mark_or_code
         }
     }
 
-    /// The contents for which a mark stands. What nobody has said has a name of its own.
+    /// The contents for a mark. An unregistered mark gets a synthetic name.
     pub(super) fn contents(&self, mark: u32) -> Contents {
         let known = self.0.iter().find(|(known, _)| *known == mark);
         known.map_or_else(
@@ -141,7 +141,7 @@ impl Marks {
     }
 }
 
-/// The mark of a record, where a code of format 1 may stand in its place.
+/// Returns the mark for a field that holds a mark or a code of format 1.
 pub(super) fn mark_of(mark_or_code: u32) -> u32 {
     if mark_or_code & FORMAT_2 == 0 {
         Contents::of_code(mark_or_code).mark()
@@ -150,23 +150,23 @@ pub(super) fn mark_of(mark_or_code: u32) -> u32 {
     }
 }
 
-/// Which batches a publisher takes out of its spool. The others stay there.
+/// The contents that a publisher accepts from its spool. Other batches stay in the spool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Takes {
-    /// All: nobody has said anything else.
+pub enum AcceptedContents {
+    /// All; the default until a publisher is set.
     #[default]
     All,
     /// These.
     Only(Vec<Contents>),
 }
 
-impl Takes {
-    /// What a publisher takes that reads this encoding and delivers batches of these kinds.
+impl AcceptedContents {
+    /// The contents that a publisher with this encoding accepts, given the payload kinds that it delivers.
     pub fn of(encoding: Option<&dyn Encoding>, delivers: impl Fn(PayloadKind) -> bool) -> Self {
         let kinds = [PayloadKind::Samples, PayloadKind::Events].into_iter();
         Self::Only(encoding.map_or_else(Vec::new, |encoding| {
             kinds
-                .filter(|kind| delivers(*kind) && encoding.takes(*kind))
+                .filter(|kind| delivers(*kind) && encoding.accepts(*kind))
                 .map(|kind| Contents {
                     encoding: encoding.id(),
                     kind,
@@ -175,11 +175,11 @@ impl Takes {
         }))
     }
 
-    /// Whether it takes batches of these contents.
+    /// Whether batches of these contents are accepted.
     pub fn includes(&self, contents: &Contents) -> bool {
         match self {
             Self::All => true,
-            Self::Only(taken) => taken.contains(contents),
+            Self::Only(accepted) => accepted.contains(contents),
         }
     }
 }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_says_what_it_was_told() {
+    fn contents_survive_a_round_trip_through_a_header() {
         let longest = "a".repeat(EncodingId::MAX_NAME);
         let all = [
             contents("json-lines", 1, PayloadKind::Samples),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_refused() {
+    fn unknown_contents_are_rejected() {
         let bytes = contents("x", 1, PayloadKind::Samples).bytes();
         for (byte, value, expected) in [
             (2, 3, Unknown::Kind(3)),
@@ -235,7 +235,7 @@ mod tests {
             (2, "oslo-notification/1"),
             (7, "format-1-code-7/0"),
         ] {
-            let mark = marks.learn_code(code);
+            let mark = marks.register_code(code);
             assert_eq!(mark, mark_of(code));
             assert_eq!(marks.contents(mark).to_string(), name);
         }

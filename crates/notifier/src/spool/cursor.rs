@@ -1,7 +1,7 @@
-//! The file that says which records are done with.
+//! The cursor file: which records are completed.
 //!
-//! It has two places that are written in turns and over old bytes: one of them is always whole, and a full disk
-//! does not keep it from being written.
+//! It has two slots that are overwritten in turns. One of them is always valid, and since both slots are preallocated, a full
+//! disk does not prevent a write.
 
 use std::io;
 
@@ -15,25 +15,25 @@ use crate::failpoint::Failpoint;
 /// The name of the file.
 pub(super) const NAME: &str = "cursor";
 
-/// Each of the two places, in bytes.
+/// The size of each slot in bytes.
 const SLOT: usize = 8192;
 const MAGIC: [u8; 8] = *b"NPHSCURS";
-/// Magic, version, checksum, turn, next number, low mark, count of ranges.
+/// Magic, version, checksum, sequence, next number, low mark, count of ranges.
 const FIXED: usize = 48;
-/// How many ranges above the low mark are kept. Of more than that, the smallest are forgotten: a restart then
-/// delivers their records once more.
+/// The limit on stored ranges above the low mark. Beyond it, the smallest ranges are left out, and their records are delivered
+/// again after a restart.
 const MAX_RANGES: usize = (SLOT - FIXED) / 16;
 
-/// What the file says.
+/// The content of the cursor file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) done: Ranges,
-    /// The number that the next record was to have.
+    /// The number of the next record.
     pub(super) next: u64,
-    turn: u64,
+    sequence: u64,
 }
 
-/// Why the file cannot be used.
+/// Why the cursor file cannot be used.
 #[derive(Debug)]
 pub(super) enum CursorError {
     OtherVersion(u32),
@@ -43,10 +43,10 @@ pub(super) enum CursorError {
 /// The open file.
 pub(super) struct Cursor {
     file: Box<dyn DiskFile>,
-    turn: u64,
+    sequence: u64,
 }
 
-/// What the folder has of a cursor: the file, if it can be written to, and the position that it says, if it says one.
+/// The cursor file if it is writable, and its newest position if there is one.
 pub(super) type Loaded = (Option<Cursor>, Option<Position>);
 
 /// Reads the cursor.
@@ -59,29 +59,31 @@ pub(super) fn load(disk: &dyn Disk) -> Result<Loaded, CursorError> {
     let mut bytes = vec![0; 2 * SLOT];
     let read = match read_full(&*file, &mut bytes, 0) {
         Ok(read) => read,
-        // The medium has lost it; records are delivered once more.
+        // Lost by the medium; records are delivered again.
         Err(error) if is_unreadable(&error) => 0,
         Err(error) => return Err(CursorError::Io(error)),
     };
     let mut newest: Option<Position> = None;
     for slot in bytes.chunks(SLOT) {
         if let Some(position) = decode(slot)?
-            && newest.as_ref().is_none_or(|other| position.turn > other.turn)
+            && newest
+                .as_ref()
+                .is_none_or(|other| position.sequence > other.sequence)
         {
             newest = Some(position);
         }
     }
-    // A file without a position, or without all of its place on the disk, is made anew. One that cannot be synced
-    // may lose what it says now when its other place is written: the same.
+    // A file without a valid slot or with an incomplete size is created again. So is one that cannot be synced: its content
+    // may be lost with the next write.
     let usable = read == bytes.len() && file.sync().is_ok();
     let cursor = newest.as_ref().filter(|_| usable).map(|position| Cursor {
-        turn: position.turn,
+        sequence: position.sequence,
         file,
     });
     Ok((cursor, newest))
 }
 
-/// Makes the file, with all the place on the disk that it will ever take.
+/// Creates the file with its final size, so that later writes need no space.
 pub(super) fn create(disk: &dyn Disk) -> io::Result<Cursor> {
     match disk.remove(NAME) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -92,19 +94,23 @@ pub(super) fn create(disk: &dyn Disk) -> io::Result<Cursor> {
         .and_then(|()| file.sync())
         .and_then(|()| disk.sync());
     if let Err(error) = placed {
-        // Half a file is as bad as none; the next attempt removes what is left.
+        // An incomplete file is useless. The next attempt removes it if this fails.
         let _ = disk.remove(NAME);
         return Err(error);
     }
-    Ok(Cursor { file, turn: 0 })
+    Ok(Cursor { file, sequence: 0 })
 }
 
 impl Cursor {
-    /// Writes a position over the older of the two; `durable` also syncs it.
+    /// Writes a position to the older slot and syncs it if `durable` is set.
     pub(super) fn save(&mut self, done: &Ranges, next: u64, durable: bool) -> io::Result<()> {
-        let turn = self.turn + 1;
-        let slot = encode(done, next, turn);
-        let place = if turn.is_multiple_of(2) { 0 } else { SLOT as u64 };
+        let sequence = self.sequence + 1;
+        let slot = encode(done, next, sequence);
+        let place = if sequence.is_multiple_of(2) {
+            0
+        } else {
+            SLOT as u64
+        };
         #[cfg(feature = "failpoints")]
         Failpoint::CursorHalf.reach_after(|| {
             let _ = write_all(&*self.file, slot.get(..slot.len() / 2).unwrap_or_default(), place);
@@ -115,12 +121,12 @@ impl Cursor {
         if durable {
             self.file.sync()?;
         }
-        self.turn = turn;
+        self.sequence = sequence;
         Ok(())
     }
 }
 
-fn encode(done: &Ranges, next: u64, turn: u64) -> Vec<u8> {
+fn encode(done: &Ranges, next: u64, sequence: u64) -> Vec<u8> {
     let mut ranges: Vec<(u64, u64)> = done.above().collect();
     if ranges.len() > MAX_RANGES {
         ranges.sort_by_key(|(start, end)| std::cmp::Reverse(end - start));
@@ -128,7 +134,7 @@ fn encode(done: &Ranges, next: u64, turn: u64) -> Vec<u8> {
         ranges.sort_unstable();
     }
     let mut rest = Vec::with_capacity(SLOT);
-    rest.extend_from_slice(&turn.to_le_bytes());
+    rest.extend_from_slice(&sequence.to_le_bytes());
     rest.extend_from_slice(&next.to_le_bytes());
     rest.extend_from_slice(&done.low().to_le_bytes());
     rest.extend_from_slice(&(ranges.len() as u64).to_le_bytes());
@@ -142,17 +148,17 @@ fn encode(done: &Ranges, next: u64, turn: u64) -> Vec<u8> {
     [&MAGIC[..], &version, &checksum, &rest].concat()
 }
 
-/// A slot's position; none if it is damaged or was never written.
+/// Returns the position in a slot; `None` if the slot is corrupt or was never written.
 fn decode(slot: &[u8]) -> Result<Option<Position>, CursorError> {
     let Some((start, rest)) = slot.split_at_checked(16) else {
         return Ok(None);
     };
-    let whole = rest.len() == SLOT - 16
+    let valid = rest.len() == SLOT - 16
         && start.starts_with(&MAGIC)
         && start
             .get(..12)
             .is_some_and(|first| u32_at(start, 12) == checksum(&[first, rest]));
-    if !whole {
+    if !valid {
         return Ok(None);
     }
     let version = u32_at(start, 8);
@@ -167,6 +173,6 @@ fn decode(slot: &[u8]) -> Result<Option<Position>, CursorError> {
     Ok(Some(Position {
         done,
         next: u64_at(rest, 8),
-        turn: u64_at(rest, 0),
+        sequence: u64_at(rest, 0),
     }))
 }

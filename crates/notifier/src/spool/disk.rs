@@ -1,34 +1,34 @@
-//! What the spool asks of a file system, so that tests can take its place.
+//! The file system interface of the spool, which tests replace.
 //!
-//! Nothing here is promised to outlive a power failure until it is synced: the bytes of a file by
-//! [`DiskFile::sync`], that a name exists or is gone by [`Disk::sync`].
+//! Nothing survives a power failure before a sync: [`DiskFile::sync`] makes the bytes of a file durable, [`Disk::sync`] the
+//! creation, renaming and removal of files.
 
 use std::io;
 
-/// One folder that belongs to the spool alone.
+/// A folder that only the spool uses.
 pub trait Disk: Send + 'static {
     /// The names in the folder, in any order.
     fn names(&self) -> io::Result<Vec<String>>;
 
-    /// Opens a file that exists, for reading and writing.
+    /// Opens an existing file for reading and writing.
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Makes a file that does not exist, for reading and writing.
+    /// Creates a new file for reading and writing.
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives a file another name; a file that had it is gone.
+    /// Renames a file, and replaces an existing one.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes the names durable.
+    /// Makes creations, renames and removals durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// What can be read from.
+/// A readable source of bytes.
 pub trait ReadAt {
-    /// Reads bytes at `offset`; fewer than asked for, none at the end.
+    /// Reads bytes at `offset`. Returns the number of bytes, which may be smaller than requested; 0 at the end.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
@@ -37,10 +37,10 @@ pub trait DiskFile: ReadAt + Send + 'static {
     /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Writes bytes at `offset`; perhaps not all of them.
+    /// Writes bytes at `offset`. Returns the number of bytes, which may be smaller than requested.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Cuts the file off.
+    /// Truncates the file.
     fn set_length(&self, length: u64) -> io::Result<()>;
 
     /// Makes the bytes and the length durable.
@@ -63,7 +63,7 @@ pub(super) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut offset: u64) 
     Ok(())
 }
 
-/// Reads until `bytes` is full or the file ends; how many bytes there were.
+/// Reads until `bytes` is full or the file ends; returns the number of bytes read.
 pub(super) fn read_full(file: &dyn ReadAt, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -77,7 +77,7 @@ pub(super) fn read_full(file: &dyn ReadAt, bytes: &mut [u8], offset: u64) -> io:
     Ok(filled)
 }
 
-/// Whether an error says that the disk, or the user's share of it, is full.
+/// Whether an error means that the disk or the user's quota is full.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),

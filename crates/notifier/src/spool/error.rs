@@ -1,4 +1,4 @@
-//! Why the spool cannot do something.
+//! Errors of the spool.
 
 use std::io;
 
@@ -6,68 +6,70 @@ use nephoscope_model::EncodingId;
 
 use super::folder::FolderError;
 
-/// Why a spool cannot be opened; completes "failed to ...".
+/// A failure to open a spool; completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its folder cannot be used.
+    /// The folder cannot be used.
     #[error("use the folder of the spool")]
     Folder(#[source] FolderError),
-    /// A later version of this program has written it.
-    #[error("read the spool: `{file}` has format {found}, this program reads formats up to {known}")]
+    /// A later version of this program wrote it.
+    #[error("read the spool: `{file}` has format {found}; this program supports formats up to {known}")]
     OtherVersion {
         /// The file.
         file: String,
-        /// The version that it has.
+        /// The version of the file.
         found: u32,
-        /// The latest version that is read.
+        /// The newest supported version.
         known: u32,
     },
-    /// A later version of this program has compressed it.
-    #[error("read the spool: `{file}` has compression {found}, this program reads what is not compressed")]
+    /// A later version of this program compressed it.
+    #[error("read the spool: `{file}` has compression {found}; this program supports uncompressed payloads")]
     OtherCompression {
         /// The file.
         file: String,
-        /// The compression that it has.
+        /// The compression of the file.
         found: u8,
     },
-    /// A later version of this program has stored something else than samples or events.
-    #[error("read the spool: `{file}` has payloads of kind {found}, this program reads samples and events")]
+    /// A later version of this program stored another kind of payload.
+    #[error(
+        "read the spool: `{file}` has payloads of kind {found}; this program supports samples and events"
+    )]
     OtherKind {
         /// The file.
         file: String,
-        /// The kind that it has.
+        /// The kind of the payloads.
         found: u8,
     },
-    /// The disk does not answer as it should.
+    /// An I/O operation failed.
     #[error("read the spool: cannot {what}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
-/// Why a record was not appended; completes "failed to ...". The spool is as it was before.
+/// A failure to append a record; completes "failed to ...". The spool is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The disk, or the user's share of it, is full.
+    /// The disk or the user's quota is full.
     #[error("append to the spool: the disk is full")]
     DiskFull,
-    /// It is larger than the spool may be.
-    #[error("append to the spool: {bytes} bytes are more than the spool may hold")]
+    /// The record exceeds the size limit of the spool.
+    #[error("append to the spool: {bytes} bytes exceed the size limit of the spool")]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
-    /// The name of its encoding is none that a spool stores.
-    #[error("append to the spool: `{encoding}` is no name of an encoding")]
+    /// The name of its encoding is invalid.
+    #[error("append to the spool: `{encoding}` is not a valid name of an encoding")]
     Encoding {
         /// The encoding.
         encoding: EncodingId,
     },
-    /// The disk does not take it.
+    /// An I/O operation failed.
     #[error("append to the spool")]
     Io(#[source] io::Error),
 }

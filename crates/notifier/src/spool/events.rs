@@ -1,44 +1,44 @@
-//! What a spool writes to the log: one line when something changes.
+//! The log lines of a spool, one for each state change.
 
 use std::io;
 
 use tracing::{error, info, warn};
 
-use super::port::Dropped;
+use super::mailbox::Dropped;
 
-/// A change that is worth a log line.
+/// A state change that is logged.
 #[derive(Debug)]
 pub(super) enum Event<'a> {
-    /// The process before has left batches.
+    /// The spool holds batches of an earlier process.
     Recovered { batches: u64, samples: u64 },
-    /// What a crash has left at the end is no batch.
-    TornEnd { bytes: u64 },
-    /// The disk takes nothing.
+    /// A crash left an incomplete record at the end.
+    TruncatedEnd { bytes: u64 },
+    /// The disk rejects writes.
     FailingBegan { error: &'a str },
-    /// It takes batches again.
+    /// The disk accepts writes again.
     FailingEnded,
-    /// What counted on a sync is not safe.
+    /// A sync failed; its batches may not be durable.
     NotSynced { batches: usize, error: io::Error },
-    /// The disk does not give what it holds.
+    /// A read failed.
     NotRead { error: io::Error },
-    /// The oldest batches go at a bound.
+    /// The oldest batches are dropped at a limit.
     DroppingBegan,
-    /// They no longer do.
+    /// Batches are no longer dropped.
     DroppingEnded { samples: u64 },
-    /// Somebody has told the agent to drop old batches.
-    DroppedByHand { dropped: Dropped },
-    /// Batches stay where they are, since the publisher does not take their encodings.
-    KeepingBegan {
+    /// An operator dropped old batches.
+    DroppedManually { dropped: Dropped },
+    /// The spool holds batches whose encodings the publisher does not accept.
+    UnsupportedBegan {
         encodings: &'a str,
         batches: u64,
         samples: u64,
     },
-    /// There are no such batches any more.
-    KeepingEnded,
-    /// Batches were damaged or missing.
-    Damaged { batches: u64, samples: u64 },
-    /// A batch that was refused is not in the quarantine.
-    NotSetAside { error: io::Error },
+    /// The spool no longer holds such batches.
+    UnsupportedEnded,
+    /// Batches were corrupt or missing.
+    Corrupt { batches: u64, samples: u64 },
+    /// A rejected batch could not be written to the dead letters.
+    DeadLetterFailed { error: io::Error },
 }
 
 impl Event<'_> {
@@ -48,55 +48,55 @@ impl Event<'_> {
             Event::Recovered { batches, samples } => {
                 info!(
                     publisher,
-                    batches, samples, "the spool holds samples of an earlier run"
+                    batches, samples, "the spool holds samples of an earlier process"
                 );
             }
-            Event::TornEnd { bytes } => {
+            Event::TruncatedEnd { bytes } => {
                 warn!(
                     publisher,
                     bytes,
-                    "the end of the spool was torn by a crash and is cut off; what had been synced is there"
+                    "a crash left an incomplete record at the end of the spool, which was truncated; no synced record is affected"
                 );
             }
             Event::FailingBegan { error } => {
                 warn!(
                     publisher,
-                    error, "the spool takes no samples: they stay in memory"
+                    error, "cannot write to the spool: samples stay in memory"
                 );
             }
             Event::FailingEnded => {
-                info!(publisher, "the spool takes samples again");
+                info!(publisher, "the spool is writable again");
             }
             Event::NotSynced { batches, error } => {
                 error!(
                     publisher,
-                    batches, %error, "the spool could not be synced: a power failure may lose samples"
+                    batches, %error, "cannot sync the spool: a power failure may lose samples"
                 );
             }
             Event::NotRead { error } => {
-                warn!(publisher, %error, "the spool cannot be read at present");
+                warn!(publisher, %error, "cannot read the spool; retrying");
             }
             Event::DroppingBegan => {
                 error!(
                     publisher,
-                    "samples are lost: the spool is at a bound of size or age, its oldest samples are dropped"
+                    "samples are lost: the spool is at its size or age limit and drops its oldest samples"
                 );
             }
             Event::DroppingEnded { samples } => {
                 error!(
                     publisher,
-                    samples, "samples were lost: dropping from the spool has ended"
+                    samples, "samples were lost: the spool no longer drops samples"
                 );
             }
-            Event::DroppedByHand {
+            Event::DroppedManually {
                 dropped: Dropped { batches, samples },
             } => {
                 warn!(
                     publisher,
-                    batches, samples, "samples were dropped from the spool by hand"
+                    batches, samples, "an operator dropped samples from the spool"
                 );
             }
-            Event::KeepingBegan {
+            Event::UnsupportedBegan {
                 encodings,
                 batches,
                 samples,
@@ -106,25 +106,25 @@ impl Event<'_> {
                     encodings,
                     batches,
                     samples,
-                    "the spool keeps samples that the publisher does not take: configure a publisher that does, or drop them with `nephoscope spool`"
+                    "the spool holds samples in encodings that the publisher does not accept: configure a publisher that does, or drop them with `nephoscope spool`"
                 );
             }
-            Event::KeepingEnded => {
+            Event::UnsupportedEnded => {
                 info!(
                     publisher,
-                    "the spool keeps no samples any more that the publisher does not take"
+                    "the spool no longer holds samples in encodings that the publisher does not accept"
                 );
             }
-            Event::Damaged { batches, samples } => {
+            Event::Corrupt { batches, samples } => {
                 error!(
                     publisher,
-                    batches, samples, "samples are lost: they are damaged on the disk or missing from it"
+                    batches, samples, "samples are lost: their records on the disk are corrupt or missing"
                 );
             }
-            Event::NotSetAside { error } => {
+            Event::DeadLetterFailed { error } => {
                 error!(
                     publisher,
-                    %error, "samples that were refused for good could not be put into quarantine"
+                    %error, "cannot write rejected samples to the dead letters"
                 );
             }
         }

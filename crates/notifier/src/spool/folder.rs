@@ -1,4 +1,4 @@
-//! The folder of a spool on a real file system: private, locked, and never reached through a link.
+//! The folder of a spool on a real file system: private, locked, and not reachable through a symbolic link.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
@@ -11,10 +11,10 @@ use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use super::disk::{Disk, DiskFile, ReadAt};
 use super::segment;
 
-/// The file whose lock belongs to the process that uses the folder. It holds the process's id.
+/// The lock file. It contains the id of the process that holds the lock.
 const LOCK: &str = "lock";
 
-/// A folder that this process alone uses, until it is dropped.
+/// A folder that is locked by this process until it is dropped.
 #[derive(Debug)]
 pub struct Folder {
     folder: OwnedFd,
@@ -25,30 +25,30 @@ pub struct Folder {
 /// Why a folder cannot be used; completes "failed to open the spool: ...".
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Another process uses it.
+    /// Another process holds the lock.
     #[error("{} is in use by {}", path.display(), holder(*pid))]
     InUse {
         /// The folder.
         path: PathBuf,
-        /// The process, where it has said so.
+        /// The id of that process, if it is known.
         pid: Option<u32>,
     },
-    /// It belongs to another user, who could change what is in it.
+    /// It belongs to another user, who could change its contents.
     #[error("{} belongs to user {owner}, not to the user of this process", path.display())]
     NotOurs {
         /// The folder.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
     },
-    /// It cannot be made, opened or locked.
+    /// It cannot be created, opened or locked.
     #[error("cannot {what} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -59,25 +59,24 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl Folder {
-    /// Opens the folder at `path` (made with mode 0700 where it does not exist) and locks it.
+    /// Opens the folder at `path`, creates it with mode 0700 if it does not exist, and locks it.
     ///
-    /// A symbolic link as the last component is refused. A folder of this user that others may enter is
-    /// closed to them.
+    /// Rejects a symbolic link as the last component. Removes the access of other users.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let failure = |what| {
             let path = path.to_owned();
             move |source: io::Error| FolderError::Io { what, path, source }
         };
         let made = DirBuilder::new().mode(0o700).recursive(true).create(path);
-        // A link to a folder counts as one here; opening refuses it.
-        made.map_err(failure("make"))?;
+        // This accepts a link to a folder; opening rejects it.
+        made.map_err(failure("create"))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path, flags, Mode::empty())
             .map_err(io::Error::from)
             .map_err(failure("open"))?;
         let found = rustix::fs::fstat(&folder)
             .map_err(io::Error::from)
-            .map_err(failure("look at"))?;
+            .map_err(failure("inspect"))?;
         if found.st_uid != rustix::process::geteuid().as_raw() {
             return Err(FolderError::NotOurs {
                 path: path.to_owned(),
@@ -87,7 +86,7 @@ impl Folder {
         if found.st_mode & 0o077 != 0 {
             rustix::fs::fchmod(&folder, Mode::RWXU)
                 .map_err(io::Error::from)
-                .map_err(failure("close to others"))?;
+                .map_err(failure("remove the access of other users from"))?;
         }
         let mut lock = open_at(&folder, LOCK, OFlags::CREATE).map_err(failure("lock"))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -95,7 +94,7 @@ impl Folder {
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = [0; 16];
                 let read = FileExt::read_at(&lock, &mut text, 0).unwrap_or(0);
-                // A holder that has not written its id yet, or wrote something else, goes unnamed.
+                // The holder may not have written its id yet.
                 let text = text.get(..read).and_then(|text| str::from_utf8(text).ok());
                 return Err(FolderError::InUse {
                     path: path.to_owned(),
@@ -104,7 +103,7 @@ impl Folder {
             }
             Err(error) => return Err(failure("lock")(error.into())),
         }
-        // Only for the message of whoever comes second: on a full disk it goes without.
+        // Only for the error message of another process, so that a failure is ignored.
         let _ = lock
             .set_len(0)
             .and_then(|()| lock.write_all(format!("{}\n", std::process::id()).as_bytes()));
@@ -112,7 +111,7 @@ impl Folder {
     }
 }
 
-/// Whether there is a folder at `path` with segments of a spool in it. Opens and locks nothing.
+/// Whether the folder at `path` contains segments of a spool. Does not open or lock it.
 pub fn has_segments(path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(path) else {
         return false;
@@ -136,7 +135,7 @@ impl Disk for Folder {
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.folder)? {
-            // A name that is no text is none of ours.
+            // A name that is not UTF-8 is not a name of the spool's files.
             if let Ok(name) = entry?.file_name().to_str() {
                 names.push(name.to_owned());
             }

@@ -1,30 +1,30 @@
-//! A record in a segment: a header that can be found again after damage, and the payload.
+//! A record in a segment: a header that can be found after corrupt bytes, and the payload.
 //!
 //! `docs/spool-format.md` describes the bytes.
 
 use super::bytes::{checksum, i64_at, u32_at, u64_at};
 
-/// Where a record begins. Three of its bytes stand in no UTF-8 text, so that no payload of text contains it.
+/// The start of a record. Three of its bytes do not occur in UTF-8, so that no textual payload contains it.
 pub(super) const MARKER: [u8; 8] = [0xf5, 0x9e, b'n', b'p', b's', 0xc1, 0xfe, 0xa7];
 
-/// The header of a record, in bytes.
+/// The length of a record's header in bytes.
 pub(super) const FRAME_LEN: usize = 56;
 
-/// The largest payload in bytes: a record that says more is damaged.
+/// The largest payload in bytes. A record with a larger length is corrupt.
 pub const MAX_PAYLOAD: usize = 64 << 20;
 
-/// What the header of a record says.
+/// The header of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// The record's number: greater than that of every record before.
+    /// The record's number, which is greater than that of every earlier record.
     pub(super) number: u64,
-    /// Samples of all records before it.
+    /// The number of samples in all earlier records.
     pub(super) samples_before: u64,
-    /// When it was made, milliseconds since 1970 UTC.
+    /// Its creation, in milliseconds since 1970 UTC.
     pub(super) time: i64,
-    /// How many samples it stands for.
+    /// The number of its samples or events.
     pub(super) samples: u32,
-    /// The length of its payload in bytes.
+    /// The length of the payload in bytes.
     pub(super) length: u32,
     /// The mark of its contents; in format 1 the code of its encoding.
     pub(super) mark: u32,
@@ -33,12 +33,12 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Header and payload together, in bytes.
+    /// The length of header and payload in bytes.
     pub(super) fn whole_len(&self) -> u64 {
         FRAME_LEN as u64 + u64::from(self.length)
     }
 
-    /// Appends the header as it stands at `offset` of `segment`.
+    /// Appends the header for a record at `offset` of `segment`.
     pub(super) fn write(&self, segment: u64, offset: u64, out: &mut Vec<u8>) {
         let mut fields = [0; FRAME_LEN - 12];
         let parts: [&[u8]; 7] = [
@@ -58,7 +58,7 @@ impl Frame {
         out.extend_from_slice(&fields);
     }
 
-    /// The header that begins `bytes`, if a whole one stands there that was written for this place.
+    /// Decodes the header at the start of `bytes`, if it is valid and was written for this segment and offset.
     pub(super) fn read(bytes: &[u8], segment: u64, offset: u64) -> Option<Self> {
         let header = bytes.get(..FRAME_LEN)?;
         let fields = header.strip_prefix(&MARKER)?.get(4..)?;
@@ -78,8 +78,7 @@ impl Frame {
     }
 }
 
-/// The place belongs to the checksum: a copy of a record elsewhere, in a payload or from a file that was here
-/// before, is no record.
+/// The checksum covers the position: a copy of a record elsewhere, in a payload or from an earlier file, is not a record.
 fn header_checksum(fields: &[u8], segment: u64, offset: u64) -> u32 {
     checksum(&[fields, &segment.to_le_bytes(), &offset.to_le_bytes()])
 }
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_valid_at_its_own_place_only() {
+    fn a_header_is_valid_at_its_own_position_only() {
         let frame = Frame {
             number: 7,
             samples_before: 11,
@@ -113,6 +112,6 @@ mod tests {
         let bytes = MARKER
             .iter()
             .filter(|byte| matches!(byte, 0xc0 | 0xc1 | 0xf5..=0xff));
-        assert_eq!(bytes.count(), 3, "bytes of no UTF-8 text");
+        assert_eq!(bytes.count(), 3, "bytes that do not occur in UTF-8");
     }
 }

@@ -1,73 +1,73 @@
-//! What a spool is opened with.
+//! The options of a spool.
 
 use std::time::Duration;
 
-/// The smallest spool, in bytes.
+/// The minimum size of a spool in bytes.
 pub const MIN_BYTES: u64 = 64 << 10;
 
-/// The least size of a segment in a large spool, in bytes. Space is given back by whole segments.
+/// The minimum size of a segment in a large spool in bytes. Space is freed by whole segments.
 const SEGMENT_MIN: u64 = 1 << 20;
-/// The greatest size of a segment, in bytes: what is read when a spool is opened.
+/// The maximum size of a segment in bytes: opening a spool reads one segment.
 const SEGMENT_MAX: u64 = 64 << 20;
-/// A spool of full size has about so many segments.
+/// The approximate number of segments in a full spool.
 const SEGMENTS: u64 = 1024;
 
-/// In which order records leave.
+/// The order in which records are delivered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
-    /// What is new goes first; what an outage or a restart has left behind follows as there is room, oldest first.
+    /// New records first. The backlog of an outage or a restart follows as capacity permits, oldest first.
     #[default]
     NewestFirst,
-    /// As they came.
+    /// In the order of submission.
     Fifo,
 }
 
-/// Which batches go through a spool.
+/// Which batches a spool stores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SpoolMode {
-    /// Those that have no room in memory, and those that are left when the agent stops.
+    /// Batches without room in memory, and the remaining ones when the agent stops.
     #[default]
     Overflow,
-    /// All: what a receipt calls stored outlives the agent.
+    /// All batches: a batch with a stored receipt survives the agent.
     Always,
 }
 
-/// When what was appended is synced.
+/// When appended batches are synced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fsync {
     /// Before a batch counts as stored.
     Always,
-    /// Within [`SYNC_INTERVAL`]; a batch counts as stored after that.
+    /// Within [`SYNC_INTERVAL`]; a batch counts as stored after the sync.
     #[default]
     Interval,
-    /// By the system, when it likes; a batch counts as stored when it is written.
+    /// Never explicitly; a batch counts as stored when it is written.
     Never,
 }
 
-/// How long what was appended waits for its sync under [`Fsync::Interval`], and the position for being written.
+/// The maximum delay of a sync with [`Fsync::Interval`], and of writing the cursor.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How large a spool becomes where the configuration does not say.
+/// The default of the maximum size.
 pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
-/// How large the quarantine becomes, in bytes: enough for some hundred batches, and a person reads no more.
-pub const QUARANTINE_BYTES: u64 = 16 << 20;
+/// The default of the maximum size of the dead letters in bytes, enough for some hundred batches.
+pub const DEAD_LETTER_BYTES: u64 = 16 << 20;
 
-/// What a publisher's spool is like.
+/// The options of a publisher's spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolOptions {
-    /// Which batches go through it.
+    /// Which batches it stores.
     pub mode: SpoolMode,
     /// When it syncs.
     pub fsync: Fsync,
-    /// In which order batches leave. With [`Order::Fifo`] nothing leaves before what is in the spool.
+    /// The order of delivery. With [`Order::Fifo`] new batches never overtake stored ones.
     pub order: Order,
-    /// How many bytes its segments may take; beyond that the oldest go. At least [`MIN_BYTES`].
+    /// The maximum size of its segments in bytes, at least [`MIN_BYTES`]. Beyond it the oldest are dropped.
     pub max_bytes: u64,
-    /// How old batches may become.
+    /// The maximum age of batches; `None`: no limit.
     pub max_age: Option<Duration>,
-    /// How many bytes its quarantine may take.
-    pub quarantine_bytes: u64,
+    /// The maximum size of the dead letters in bytes.
+    pub dead_letter_bytes: u64,
 }
 
 impl Default for SpoolOptions {
@@ -78,7 +78,7 @@ impl Default for SpoolOptions {
             order: Order::default(),
             max_bytes: DEFAULT_MAX_BYTES,
             max_age: None,
-            quarantine_bytes: QUARANTINE_BYTES,
+            dead_letter_bytes: DEAD_LETTER_BYTES,
         }
     }
 }
@@ -90,7 +90,7 @@ impl SpoolOptions {
             max_age: self.max_age,
             order: match self.mode {
                 SpoolMode::Always => self.order,
-                // What has no room in memory is backlog, all of it; what is fresh is in memory.
+                // The newest batches are in memory: every stored one is backlog.
                 SpoolMode::Overflow => Order::Fifo,
             },
             durable: self.fsync != Fsync::Never,
@@ -99,18 +99,18 @@ impl SpoolOptions {
     }
 }
 
-/// Bounds of a spool's log.
+/// The options of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
-    /// How many bytes the segments may take; beyond that the oldest go. At least [`MIN_BYTES`].
+    /// The maximum size of the segments in bytes, at least [`MIN_BYTES`]. Beyond it the oldest are dropped.
     pub max_bytes: u64,
-    /// How old records may become.
+    /// The maximum age of records; `None`: no limit.
     pub max_age: Option<Duration>,
-    /// In which order records leave.
+    /// The order of delivery.
     pub order: Order,
-    /// Whether anything is synced at all.
+    /// Whether records are synced at all.
     pub durable: bool,
-    /// The size of a segment in bytes, where it is not left to `max_bytes`.
+    /// The size of a segment in bytes; default: derived from `max_bytes`.
     pub segment_bytes: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The numbers of records that are done with: all below a low mark, and ranges above it.
+//! The numbers of completed records: all below a low mark, and ranges above it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(super) struct Ranges {
     /// All numbers below are in the set.
     low: u64,
-    /// First number to the number behind the last; neither touching each other nor the low mark.
+    /// From the first number to the number after the last; the ranges touch neither each other nor the low mark.
     above: BTreeMap<u64, u64>,
 }
 
@@ -29,7 +29,7 @@ impl Ranges {
         self.above.iter().map(|(start, end)| (*start, *end))
     }
 
-    /// The number behind the greatest.
+    /// The number after the greatest.
     pub(super) fn end(&self) -> u64 {
         self.above.last_key_value().map_or(self.low, |(_, end)| *end)
     }
@@ -43,14 +43,14 @@ impl Ranges {
                 .is_some_and(|(_, end)| number < *end)
     }
 
-    /// The first number from `number` on that is not in the set.
+    /// The first number from `number` that is not in the set.
     pub(super) fn next_missing(&self, number: u64) -> u64 {
         let number = number.max(self.low);
         let range = self.above.range(..=number).next_back();
         range.map_or(number, |(_, end)| number.max(*end))
     }
 
-    /// How many numbers of `start..end` are in the set.
+    /// The number of elements of `start..end` in the set.
     pub(super) fn count(&self, start: u64, end: u64) -> u64 {
         let below = self.low.min(end).saturating_sub(start);
         let first = self

@@ -1,4 +1,4 @@
-//! A file of the spool: a header, then records; and how it is read when parts of it are damaged.
+//! A segment file of the spool: a header and records, which stay readable after corrupt bytes.
 
 use std::io;
 
@@ -7,64 +7,64 @@ use super::contents::{self, Contents, Unknown};
 use super::disk::{ReadAt, read_full};
 use super::frame::{FRAME_LEN, Frame, MARKER};
 
-/// The version of the format of segments and cursor that this program writes.
+/// The version of the format that this program writes.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// The oldest version that it reads.
+/// The oldest supported version.
 pub(super) const OLDEST_VERSION: u32 = 1;
 
-/// The header of a segment, in bytes.
+/// The length of a segment's header in bytes.
 pub(super) const HEADER_LEN: u64 = 128;
 
-/// The header of a segment of format 1; the first part of that of every later format, with a checksum of its own.
+/// The length of a header of format 1, and of the first part of later headers. The first part has its own checksum.
 pub(super) const FIRST_PART: u64 = 64;
 
 const MAGIC: [u8; 8] = *b"NPHSPOOL";
 const SUFFIX: &str = ".spool";
 
-/// How much is read at once.
+/// The size of a read in bytes.
 const READ: usize = 128 * 1024;
 
-/// How much is read at once where payloads are passed over.
+/// The size of a read in bytes when payloads are skipped.
 const READ_HEADERS: usize = 4096;
 
-/// The name of the file of the segment whose first record has this number.
+/// Returns the file name of a segment, given the number of its first record.
 pub(super) fn name(segment: u64) -> String {
     format!("{segment:016x}{SUFFIX}")
 }
 
-/// The number of the first record of the segment whose file has this name.
+/// Returns the number of a segment's first record, given its file name.
 pub(super) fn parse_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX)?;
     let number = u64::from_str_radix(digits, 16).ok()?;
-    // Anything else is none of ours, such as capitals or a sign.
+    // Rejects other spellings, such as capitals or a sign.
     (self::name(number) == *name).then_some(number)
 }
 
-/// What the header of a segment says.
+/// The header of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
-    /// The number of its first record, by which it is known.
+    /// The number of its first record, which identifies the segment.
     pub(super) first: u64,
-    /// Samples of all records before it.
+    /// The number of samples in all earlier records.
     pub(super) samples_before: u64,
-    /// When it was begun, milliseconds since 1970 UTC.
+    /// Its creation, in milliseconds since 1970 UTC.
     pub(super) time: i64,
-    /// What all of its records are; none in format 1, where each record says it.
+    /// The contents of its records; `None` in format 1, where each record has its own.
     pub(super) contents: Option<Contents>,
 }
 
-/// What stands where the header of a segment should.
+/// The result of reading a header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HeaderRead {
     Valid(Header),
-    /// Written in another version of the format.
+    /// An unsupported version of the format.
     OtherVersion(u32),
-    /// Of a compression that this program does not know.
+    /// An unsupported compression.
     OtherCompression(u8),
-    /// Of a kind of payload that this program does not know.
+    /// An unsupported kind of payload.
     OtherKind(u8),
-    Damaged,
+    Corrupt,
 }
 
 impl Header {
@@ -77,7 +77,7 @@ impl Header {
         }
     }
 
-    /// The header in the present format.
+    /// Encodes a header in the current format.
     pub(super) fn bytes(first: u64, samples_before: u64, time: i64, contents: &Contents) -> Vec<u8> {
         let mut second = contents.bytes().to_vec();
         second.resize((HEADER_LEN - FIRST_PART) as usize, 0);
@@ -92,40 +92,40 @@ impl Header {
         [&MAGIC[..], &version, &checksum, &rest, &second].concat()
     }
 
-    /// The header that begins the bytes of a segment.
+    /// Decodes the header at the start of a segment.
     pub(super) fn read(bytes: &[u8], segment: u64) -> HeaderRead {
         let Some((before, rest)) = bytes
             .get(..FIRST_PART as usize)
             .and_then(|header| header.split_at_checked(16))
         else {
-            return HeaderRead::Damaged;
+            return HeaderRead::Corrupt;
         };
         let whole = before.starts_with(&MAGIC)
             && before
                 .get(..12)
                 .is_some_and(|start| u32_at(before, 12) == checksum(&[start, rest]));
         if !whole {
-            return HeaderRead::Damaged;
+            return HeaderRead::Corrupt;
         }
         let version = u32_at(before, 8);
         if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
             return HeaderRead::OtherVersion(version);
         }
         if u64_at(rest, 0) != segment {
-            return HeaderRead::Damaged;
+            return HeaderRead::Corrupt;
         }
         let contents = if version == OLDEST_VERSION {
             None
         } else {
             let second = bytes.get(FIRST_PART as usize..HEADER_LEN as usize);
             let Some(second) = second.filter(|second| u32_at(rest, 24) == checksum(&[second])) else {
-                return HeaderRead::Damaged;
+                return HeaderRead::Corrupt;
             };
             match Contents::read(second.get(..contents::LEN).unwrap_or_default()) {
                 Ok(contents) => Some(contents),
                 Err(Unknown::Compression(found)) => return HeaderRead::OtherCompression(found),
                 Err(Unknown::Kind(found)) => return HeaderRead::OtherKind(found),
-                Err(Unknown::Name) => return HeaderRead::Damaged,
+                Err(Unknown::Name) => return HeaderRead::Corrupt,
             }
         };
         HeaderRead::Valid(Self {
@@ -142,7 +142,7 @@ impl Header {
 pub(super) struct Window {
     start: u64,
     bytes: Vec<u8>,
-    /// How much is read at once.
+    /// The size of a read in bytes.
     read: usize,
 }
 
@@ -161,19 +161,19 @@ impl Window {
         }
     }
 
-    /// For passing over payloads.
+    /// Creates a window for reading headers only.
     pub(super) fn for_headers() -> Self {
         Self::of(READ_HEADERS)
     }
 
-    /// Forgets what was read, and gives the memory of a large record back.
+    /// Clears the window and frees the memory of a large record.
     pub(super) fn clear(&mut self) {
         self.start = 0;
         self.bytes.clear();
         self.bytes.shrink_to(self.read);
     }
 
-    /// The bytes from `offset`, at least `least` of them unless `end` comes before.
+    /// Returns the bytes from `offset`: at least `least` of them, or all up to `end`.
     fn get(&mut self, file: &dyn ReadAt, offset: u64, least: usize, end: u64) -> io::Result<&[u8]> {
         let available = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let least = least.min(available);
@@ -201,18 +201,18 @@ impl Window {
     }
 }
 
-/// What a scanner comes to next.
+/// The next item of a scanner.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A record, and where it begins.
+    /// A record and its offset.
     Record(Frame, u64),
-    /// So many bytes that are no record.
-    Damage(u64),
-    /// The end.
+    /// A number of bytes that are not a record.
+    Corrupt(u64),
+    /// The end of the segment.
     End,
 }
 
-/// Goes from record to record of one segment.
+/// Iterates over the records of one segment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scanner {
     segment: u64,
@@ -220,14 +220,14 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    /// From `offset` on.
+    /// Creates a scanner that begins at `offset`.
     pub(super) fn new(segment: u64, offset: u64) -> Self {
         Self { segment, offset }
     }
 
-    /// What comes next, up to `end`. The payload of a record is checked only if it is `wanted`.
+    /// Returns the next item before `end`. Checks the payload of a record only if it is `wanted`.
     ///
-    /// After damage it goes on with the next header that is whole and stands where it was written.
+    /// After corrupt bytes it continues at the next valid header at its original position.
     pub(super) fn step(
         &mut self,
         file: &dyn ReadAt,
@@ -249,7 +249,7 @@ impl Scanner {
         };
         let behind = began.saturating_add(frame.whole_len());
         if behind > end {
-            // Cut off, or its length was never written: what follows may be records all the same.
+            // Truncated, or its length was never written. Records may still follow.
             return self.resync(file, end, window);
         }
         if wanted(&frame) {
@@ -261,16 +261,16 @@ impl Scanner {
                 Err(error) => return Err(error),
             };
             if !sound {
-                // The header is whole, so its length is right.
+                // The header is valid, and so is its length.
                 self.offset = behind;
-                return Ok(Found::Damage(frame.whole_len()));
+                return Ok(Found::Corrupt(frame.whole_len()));
             }
         }
         self.offset = behind;
         Ok(Found::Record(frame, began))
     }
 
-    /// The payload of a record that begins at `began`.
+    /// Returns the payload of a record that begins at `began`.
     pub(super) fn payload<'w>(
         &self,
         file: &dyn ReadAt,
@@ -293,13 +293,13 @@ impl Scanner {
                 Err(error) if is_unreadable(&error) => {
                     self.offset = offset;
                     self.skip_unreadable(end)?;
-                    return Ok(Found::Damage(self.offset - began));
+                    return Ok(Found::Corrupt(self.offset - began));
                 }
                 Err(error) => return Err(error),
             };
             if bytes.len() < FRAME_LEN {
                 self.offset = end;
-                return Ok(Found::Damage(end - began));
+                return Ok(Found::Corrupt(end - began));
             }
             let last_start = bytes.len() - FRAME_LEN;
             let mut from = 0;
@@ -313,7 +313,7 @@ impl Scanner {
                 if Frame::read(candidate, self.segment, at).is_some_and(|frame| at + frame.whole_len() <= end)
                 {
                     self.offset = at;
-                    return Ok(Found::Damage(at - began));
+                    return Ok(Found::Corrupt(at - began));
                 }
                 from = place + 1;
             }
@@ -321,17 +321,17 @@ impl Scanner {
         }
     }
 
-    /// Leaves a block behind that the medium does not give any more.
+    /// Skips a block that the medium cannot read.
     fn skip_unreadable(&mut self, end: u64) -> io::Result<Found> {
         const BLOCK: u64 = 4096;
         let began = self.offset;
         self.offset = ((began / BLOCK + 1) * BLOCK).min(end);
-        Ok(Found::Damage(self.offset - began))
+        Ok(Found::Corrupt(self.offset - began))
     }
 }
 
-/// What a segment's bytes hold, as the log reads them: the numbers and payload lengths of whole records, and how many
-/// bytes are no record. For tests and fuzzing; every byte string has an answer.
+/// Reads the bytes of a segment like the log: returns the numbers and payload lengths of valid records, and the number of corrupt
+/// bytes. For tests and fuzzing; it accepts any bytes.
 pub fn inspect(first: u64, bytes: &[u8]) -> (Vec<(u64, u32)>, u64) {
     let (records_at, mut damaged) = match Header::read(bytes, first) {
         HeaderRead::Valid(header) => (header.len(), 0),
@@ -340,18 +340,18 @@ pub fn inspect(first: u64, bytes: &[u8]) -> (Vec<(u64, u32)>, u64) {
     let mut records = Vec::new();
     let mut scanner = Scanner::new(first, records_at);
     let mut window = Window::default();
-    // Reading memory does not fail.
+    // Reading from memory does not fail.
     while let Ok(found) = scanner.step(&Memory(bytes), bytes.len() as u64, &mut window, |_| true) {
         match found {
             Found::Record(frame, _) => records.push((frame.number, frame.length)),
-            Found::Damage(length) => damaged += length,
+            Found::Corrupt(length) => damaged += length,
             Found::End => break,
         }
     }
     (records, damaged)
 }
 
-/// Bytes as a file that can be read.
+/// A byte slice as a file.
 struct Memory<'a>(&'a [u8]);
 
 impl ReadAt for Memory<'_> {
@@ -380,7 +380,7 @@ fn find_marker(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether an error is the medium's: trying again gives nothing else.
+/// Whether an error is permanent for the medium, so that a retry fails, too.
 pub(super) fn is_unreadable(error: &io::Error) -> bool {
     use rustix::io::Errno;
     error.raw_os_error().is_some_and(|code| {

@@ -1,4 +1,4 @@
-//! Batches get to publishers: order, retries, refusals, timeouts, panics.
+//! Delivery: order, retries, rejections, timeouts, panics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use tokio::time::{Instant, timeout};
 use crate::doubles::{Act, Double, assert_adds_up, batch, counts, setup, start, state, status};
 
 #[tokio::test(start_paused = true)]
-async fn every_publisher_gets_every_batch_in_order() {
-    let (one, other) = (Double::new(Act::Take), Double::new(Act::Take));
+async fn every_publisher_receives_every_batch_in_order() {
+    let (one, other) = (Double::new(Act::Accept), Double::new(Act::Accept));
     let notifier = start(vec![setup("one", &one, 100), setup("other", &other, 100)]);
     let receipts = ReceiptSet::new();
     for label in ["a", "b", "c"] {
         receipts.add(notifier.submit(batch(label, 5)).await);
     }
     assert_eq!(receipts.outcome().await, Outcome::Delivered);
-    assert_eq!(one.record().taken, ["a", "b", "c"]);
-    assert_eq!(other.record().taken, ["a", "b", "c"]);
+    assert_eq!(one.record().accepted, ["a", "b", "c"]);
+    assert_eq!(other.record().accepted, ["a", "b", "c"]);
     let counts = counts(&notifier, "one");
     assert_eq!((counts.delivered_samples, counts.delivered_batches), (15, 3));
     assert_eq!(state(&notifier, "one"), PublisherState::Idle);
@@ -30,8 +30,8 @@ async fn every_publisher_gets_every_batch_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_queued_batches_are_delivered_by_few_wake_ups() {
-    let publisher = Double::new(Act::Take);
+async fn many_queued_batches_are_delivered_with_few_wake_ups() {
+    let publisher = Double::new(Act::Accept);
     let notifier = start(vec![setup("p", &publisher, 10_000)]);
     let receipts = ReceiptSet::new();
     for label in 0..100 {
@@ -46,9 +46,9 @@ async fn many_queued_batches_are_delivered_by_few_wake_ups() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_batch_is_tried_again_before_the_next() {
-    let publisher = Double::new(Act::Take);
-    publisher.next([Act::Take, Act::Retry, Act::Retry, Act::Retry]);
+async fn a_failed_batch_is_retried_before_the_next() {
+    let publisher = Double::new(Act::Accept);
+    publisher.next([Act::Accept, Act::Retry, Act::Retry, Act::Retry]);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let began = Instant::now();
     let receipts = ReceiptSet::new();
@@ -64,7 +64,10 @@ async fn a_failed_batch_is_tried_again_before_the_next() {
     else {
         panic!("{:?}", state(&notifier, "p"));
     };
-    assert_eq!((&*error, attempts), ("the broker is away: connection refused", 3));
+    assert_eq!(
+        (&*error, attempts),
+        ("the broker is unreachable: connection refused", 3)
+    );
     assert_eq!(since, began);
     assert_eq!(receipts.open(), 2);
     assert_eq!(receipts.outcome().await, Outcome::Delivered);
@@ -74,11 +77,11 @@ async fn a_failed_batch_is_tried_again_before_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn the_duration_of_each_attempt_is_in_its_bucket() {
-    let publisher = Double::new(Act::Take);
+    let publisher = Double::new(Act::Accept);
     publisher.next([
-        Act::TakeAfter(Duration::from_millis(300)),
+        Act::AcceptAfter(Duration::from_millis(300)),
         Act::Retry,
-        Act::TakeAfter(Duration::from_secs(4)),
+        Act::AcceptAfter(Duration::from_secs(4)),
     ]);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let receipts = ReceiptSet::new();
@@ -102,9 +105,9 @@ async fn pauses_between_retries_grow_and_end_with_the_outage() {
         (120..300).contains(&attempts),
         "every 15 to 30 seconds: {attempts}"
     );
-    publisher.then(Act::Take);
+    publisher.then(Act::Accept);
     assert_eq!(receipt.outcome().await, Outcome::Delivered);
-    // The next failure begins anew with a short pause.
+    // The next failure starts with a short pause again.
     publisher.next([Act::Retry]);
     let receipt = notifier.submit(batch("b", 1)).await;
     let began = Instant::now();
@@ -113,19 +116,19 @@ async fn pauses_between_retries_grow_and_end_with_the_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_batch_is_lost_and_the_next_goes_on() {
-    let publisher = Double::new(Act::Take);
-    publisher.next([Act::Refuse]);
+async fn a_rejected_batch_is_lost_and_the_next_is_delivered() {
+    let publisher = Double::new(Act::Accept);
+    publisher.next([Act::Reject]);
     let notifier = start(vec![setup("p", &publisher, 100)]);
-    let refused = notifier.submit(batch("a", 3)).await;
-    let taken = notifier.submit(batch("b", 2)).await;
-    assert_eq!(refused.outcome().await, Outcome::Dropped);
-    assert_eq!(taken.outcome().await, Outcome::Delivered);
+    let rejected = notifier.submit(batch("a", 3)).await;
+    let accepted = notifier.submit(batch("b", 2)).await;
+    assert_eq!(rejected.outcome().await, Outcome::Dropped);
+    assert_eq!(accepted.outcome().await, Outcome::Delivered);
     assert_eq!(publisher.record().attempts, ["a", "b"]);
     let counts = counts(&notifier, "p");
     assert_eq!(
         (
-            counts.refused_samples,
+            counts.rejected_samples,
             counts.delivered_samples,
             counts.dropped_samples
         ),
@@ -134,9 +137,9 @@ async fn a_refused_batch_is_lost_and_the_next_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_that_is_rejected_is_lost_and_the_rest_is_delivered() {
-    let publisher = Double::new(Act::Take);
-    publisher.next([Act::TakePart]);
+async fn a_partial_rejection_loses_those_samples_and_delivers_the_rest() {
+    let publisher = Double::new(Act::Accept);
+    publisher.next([Act::AcceptPart]);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let part = notifier.submit(batch("a", 3)).await;
     let whole = notifier.submit(batch("b", 2)).await;
@@ -146,12 +149,12 @@ async fn a_part_that_is_rejected_is_lost_and_the_rest_is_delivered() {
     assert_adds_up(&status(&notifier, "p"));
     let counts = counts(&notifier, "p");
     assert_eq!((counts.delivered_samples, counts.delivered_batches), (4, 2));
-    assert_eq!((counts.refused_samples, counts.refused_batches), (1, 0));
+    assert_eq!((counts.rejected_samples, counts.rejected_batches), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_the_other_side_asks_for_is_kept_up_to_five_minutes() {
-    let publisher = Double::new(Act::Take);
+async fn a_requested_pause_is_observed_up_to_five_minutes() {
+    let publisher = Double::new(Act::Accept);
     publisher.next([
         Act::RetryAfter(Duration::from_secs(90)),
         Act::RetryAfter(Duration::from_secs(86_400)),
@@ -166,14 +169,14 @@ async fn a_pause_that_the_other_side_asks_for_is_kept_up_to_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_that_hangs_is_dropped_at_its_timeout_and_tried_again() {
-    let publisher = Double::new(Act::Take);
+async fn a_publish_that_hangs_is_dropped_at_its_timeout_and_retried() {
+    let publisher = Double::new(Act::Accept);
     publisher.next([Act::Hang]);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let began = Instant::now();
     let receipt = notifier.submit(batch("a", 1)).await;
     publisher.until(|record| !record.attempts.is_empty()).await;
-    publisher.until(|record| record.under_way == 0).await;
+    publisher.until(|record| record.in_flight == 0).await;
     assert_eq!(began.elapsed(), PUBLISH_TIMEOUT);
     assert_eq!(receipt.outcome().await, Outcome::Delivered);
     assert_eq!(publisher.record().attempts, ["a", "a"]);
@@ -182,7 +185,7 @@ async fn a_publish_that_hangs_is_dropped_at_its_timeout_and_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_one_attempt() {
-    let publisher = Double::new(Act::Take);
+    let publisher = Double::new(Act::Accept);
     publisher.next([Act::Panic, Act::Panic]);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let receipt = notifier.submit(batch("a", 1)).await;
@@ -200,8 +203,8 @@ async fn a_panic_costs_one_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_batches_are_under_way_as_the_publisher_wants() {
-    let publisher = Double::with_in_flight(Act::TakeAfter(Duration::from_secs(1)), 4);
+async fn the_publisher_limits_its_in_flight_batches() {
+    let publisher = Double::with_in_flight(Act::AcceptAfter(Duration::from_secs(1)), 4);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let receipts = ReceiptSet::new();
     let began = Instant::now();
@@ -209,12 +212,12 @@ async fn as_many_batches_are_under_way_as_the_publisher_wants() {
         receipts.add(notifier.submit(batch(&label.to_string(), 1)).await);
     }
     assert_eq!(receipts.outcome().await, Outcome::Delivered);
-    assert_eq!(publisher.record().most_under_way, 4);
+    assert_eq!(publisher.record().max_in_flight, 4);
     assert_eq!(began.elapsed(), Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_batch_at_a_time_finds_out_whether_an_outage_is_over() {
+async fn a_single_batch_probes_whether_an_outage_is_over() {
     let publisher = Double::with_in_flight(Act::Retry, 4);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let receipts = ReceiptSet::new();
@@ -222,7 +225,7 @@ async fn one_batch_at_a_time_finds_out_whether_an_outage_is_over() {
         receipts.add(notifier.submit(batch(&label.to_string(), 1)).await);
     }
     publisher.until(|record| record.attempts.len() == 9).await;
-    // Four set out together and failed as one; then the oldest alone.
+    // Four start together and fail as one; then the oldest is retried alone.
     assert_eq!(
         publisher.record().attempts,
         ["0", "1", "2", "3", "0", "0", "0", "0", "0"]
@@ -231,28 +234,31 @@ async fn one_batch_at_a_time_finds_out_whether_an_outage_is_over() {
         panic!("{:?}", state(&notifier, "p"));
     };
     assert_eq!(attempts, 6);
-    publisher.then(Act::Take);
+    publisher.then(Act::Accept);
     assert_eq!(receipts.outcome().await, Outcome::Delivered);
-    assert_eq!(publisher.record().taken, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(
+        publisher.record().accepted,
+        ["0", "1", "2", "3", "4", "5", "6", "7"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_receipt_waits_for_the_slowest_publisher() {
     let (fast, slow) = (
-        Double::new(Act::Take),
-        Double::new(Act::TakeAfter(Duration::from_secs(9))),
+        Double::new(Act::Accept),
+        Double::new(Act::AcceptAfter(Duration::from_secs(9))),
     );
     let notifier = start(vec![setup("fast", &fast, 100), setup("slow", &slow, 100)]);
     let began = Instant::now();
     let receipt = notifier.submit(batch("a", 1)).await;
-    fast.until(|record| record.taken.len() == 1).await;
+    fast.until(|record| record.accepted.len() == 1).await;
     assert_eq!(receipt.known(), None);
     assert_eq!(receipt.outcome().await, Outcome::Delivered);
     assert_eq!(began.elapsed(), Duration::from_secs(9));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_to_deliver_is_delivered() {
+async fn without_samples_or_publishers_a_batch_counts_as_delivered() {
     let publisher = Double::new(Act::Hang);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     assert_eq!(
@@ -266,11 +272,11 @@ async fn nothing_to_deliver_is_delivered() {
     );
 }
 
-/// Keeps what it gets, and wants notifications.
-struct Keeper;
+/// Encodes notifications and never finishes a publish.
+struct Notifications;
 
 #[async_trait::async_trait]
-impl Publisher for Keeper {
+impl Publisher for Notifications {
     async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         std::future::pending().await
     }
@@ -281,10 +287,10 @@ impl Publisher for Keeper {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_batch_is_encoded_while_one_is_under_way_and_no_further_one() {
+async fn only_the_next_batch_is_encoded_while_one_is_in_flight() {
     let setup = PublisherSetup {
-        publisher: Arc::new(Keeper),
-        ..setup("p", &Double::new(Act::Take), 100)
+        publisher: Arc::new(Notifications),
+        ..setup("p", &Double::new(Act::Accept), 100)
     };
     let notifier = start(vec![setup]);
     let [first, second, third] = ["a", "b", "c"].map(|label| batch(label, 5));
@@ -297,7 +303,7 @@ async fn the_next_batch_is_encoded_while_one_is_under_way_and_no_further_one() {
         }
     };
     timeout(Duration::from_secs(10), encoded).await.unwrap();
-    // The publisher itself has not asked for its own yet.
+    // The publisher itself has not encoded its batch yet.
     assert!(!first.is_encoded(&OsloNotification));
     assert!(!third.is_encoded(&OsloNotification));
 }

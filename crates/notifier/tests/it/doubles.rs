@@ -1,4 +1,4 @@
-//! Publishers and batches for tests.
+//! Scripted publishers and batches.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// A batch of `samples` samples that tests know by its source.
+/// A batch of `samples` samples that is identified by its source.
 pub(crate) fn batch(label: &str, samples: usize) -> Arc<Batch> {
     let cycle = CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_millis(0), 0);
     let ids = RunIds::new("", &cycle, "test").resource(label);
@@ -35,22 +35,22 @@ pub(crate) fn batch(label: &str, samples: usize) -> Arc<Batch> {
     Arc::new(Batch::new(samples, label.into()))
 }
 
-/// What a publish does.
+/// The result of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
-    Take,
-    TakeAfter(Duration),
-    Refuse,
-    /// Takes all but one sample.
-    TakePart,
+    Accept,
+    AcceptAfter(Duration),
+    Reject,
+    /// Accepts all but one sample.
+    AcceptPart,
     Retry,
-    /// Asks for a pause.
+    /// Requests a pause.
     RetryAfter(Duration),
     Hang,
     Panic,
 }
 
-/// A publisher that does what a test tells it.
+/// A publisher that follows a script.
 pub(crate) struct Double {
     in_flight: usize,
     script: Mutex<Script>,
@@ -62,20 +62,20 @@ struct Script {
     then: Act,
 }
 
-/// What a double has seen.
+/// The calls of a double.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Record {
     pub(crate) attempts: Vec<String>,
-    pub(crate) taken: Vec<String>,
-    pub(crate) taken_samples: u64,
-    pub(crate) refused_samples: u64,
-    pub(crate) under_way: usize,
-    pub(crate) most_under_way: usize,
+    pub(crate) accepted: Vec<String>,
+    pub(crate) accepted_samples: u64,
+    pub(crate) rejected_samples: u64,
+    pub(crate) in_flight: usize,
+    pub(crate) max_in_flight: usize,
     pub(crate) closed: usize,
 }
 
 impl Double {
-    /// A publisher that always does `then`.
+    /// A publisher whose publishes all have the result `then`.
     pub(crate) fn new(then: Act) -> Arc<Self> {
         Self::with_in_flight(then, 1)
     }
@@ -91,12 +91,12 @@ impl Double {
         })
     }
 
-    /// What the next publishes do, one after the other.
+    /// Sets the results of the next publishes.
     pub(crate) fn next(&self, acts: impl IntoIterator<Item = Act>) {
         self.script.lock().next.extend(acts);
     }
 
-    /// What publishes do from now on.
+    /// Sets the result of all later publishes.
     pub(crate) fn then(&self, act: Act) {
         let mut script = self.script.lock();
         script.next.clear();
@@ -107,23 +107,23 @@ impl Double {
         self.changed.borrow().clone()
     }
 
-    /// Waits until the record is such.
+    /// Waits until the record satisfies a condition.
     pub(crate) async fn until(&self, such: impl FnMut(&Record) -> bool) -> Record {
         let mut changes = self.changed.subscribe();
         timeout(Duration::from_secs(600), changes.wait_for(such))
             .await
-            .expect("the publisher sees it in time")
+            .expect("the condition must hold in time")
             .unwrap()
             .clone()
     }
 }
 
-/// Notes that a publish has ended, in whatever way.
-struct UnderWay<'a>(&'a Double);
+/// Counts a publish as ended when it is dropped.
+struct InFlight<'a>(&'a Double);
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.changed.send_modify(|record| record.under_way -= 1);
+        self.0.changed.send_modify(|record| record.in_flight -= 1);
     }
 }
 
@@ -132,42 +132,42 @@ impl Publisher for Double {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         self.changed.send_modify(|record| {
             record.attempts.push(batch.source().to_owned());
-            record.under_way += 1;
-            record.most_under_way = record.most_under_way.max(record.under_way);
+            record.in_flight += 1;
+            record.max_in_flight = record.max_in_flight.max(record.in_flight);
         });
-        let _under_way = UnderWay(self);
+        let _in_flight = InFlight(self);
         let act = {
             let mut script = self.script.lock();
             let then = script.then;
             script.next.pop_front().unwrap_or(then)
         };
         match act {
-            Act::Take => {}
-            Act::TakeAfter(pause) => sleep(pause).await,
-            Act::Refuse => {
+            Act::Accept => {}
+            Act::AcceptAfter(pause) => sleep(pause).await,
+            Act::Reject => {
                 self.changed
-                    .send_modify(|record| record.refused_samples += batch.samples().len() as u64);
+                    .send_modify(|record| record.rejected_samples += batch.samples().len() as u64);
                 return Err(PublishError::rejected("not a message"));
             }
-            Act::TakePart => {
+            Act::AcceptPart => {
                 let samples = batch.samples().len() as u64;
                 self.changed.send_modify(|record| {
-                    record.taken_samples += samples - 1;
-                    record.refused_samples += 1;
+                    record.accepted_samples += samples - 1;
+                    record.rejected_samples += 1;
                 });
                 return Ok(Accepted::partly(1, "not a number"));
             }
             Act::RetryAfter(pause) => return Err(PublishError::retry("too many requests").not_before(pause)),
             Act::Retry => {
                 let cause = std::io::Error::other("connection refused");
-                return Err(PublishError::retry_because("the broker is away", cause));
+                return Err(PublishError::retry_because("the broker is unreachable", cause));
             }
             Act::Hang => std::future::pending().await,
             Act::Panic => panic!("a bug in the plugin"),
         }
         self.changed.send_modify(|record| {
-            record.taken.push(batch.source().to_owned());
-            record.taken_samples += batch.samples().len() as u64;
+            record.accepted.push(batch.source().to_owned());
+            record.accepted_samples += batch.samples().len() as u64;
         });
         Ok(Accepted::all())
     }
@@ -196,7 +196,7 @@ pub(crate) fn start(setups: Vec<PublisherSetup>) -> Notifier {
     Notifier::start(setups, NotifierOptions::default(), &Handle::current())
 }
 
-/// The status of the publisher of this name.
+/// The status of the publisher with this name.
 pub(crate) fn status(notifier: &Notifier, name: &str) -> PublisherStatus {
     let all = notifier.status();
     all.into_iter().find(|status| &*status.name == name).unwrap()
@@ -216,7 +216,7 @@ pub(crate) fn assert_adds_up(status: &PublisherStatus) {
         counts.submitted_samples,
         counts.delivered_samples
             + counts.dropped_samples
-            + counts.refused_samples
+            + counts.rejected_samples
             + status.queued_samples as u64,
         "{status:?}"
     );
@@ -224,12 +224,12 @@ pub(crate) fn assert_adds_up(status: &PublisherStatus) {
         counts.submitted_batches,
         counts.delivered_batches
             + counts.dropped_batches
-            + counts.refused_batches
+            + counts.rejected_batches
             + status.queued_batches as u64,
         "{status:?}"
     );
     assert!(
         status.queued_samples <= status.bound || status.queued_batches == 1,
-        "the bound holds: {status:?}"
+        "the limit is exceeded: {status:?}"
     );
 }

@@ -1,6 +1,6 @@
-//! The notifier as cycles and operators see it, with publishers that do what a test tells them and time that stands still.
+//! The notifier from the perspective of cycles and operators, with scripted publishers and paused time.
 
-// A test that cannot go on says so by a panic; the exceptions of clippy.toml do not reach helpers beside the tests.
+// Tests panic on failure; the exceptions of clippy.toml do not cover helpers next to the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod delivery;

@@ -1,4 +1,4 @@
-//! Whatever publishers do, in whatever order: every sample is accounted for.
+//! Random behaviour of publishers: every sample is accounted for.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use crate::doubles::{Act, Double, assert_adds_up, batch, setup, start, status};
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Hands a batch of so many samples over, and waits until that is done.
+    /// Submits a batch of this size and waits for the submission.
     Submit(usize),
-    /// Hands it over beside what goes on.
-    SubmitBeside(usize),
-    /// Hands it over and goes away after so many milliseconds.
-    GiveUp(usize, u64),
-    /// Tells a publisher what to do next.
+    /// Submits it concurrently.
+    SubmitConcurrently(usize),
+    /// Submits it and cancels the submission after this number of milliseconds.
+    Cancel(usize, u64),
+    /// Sets the next results of a publisher.
     Script(usize, Vec<Act>),
-    /// Lets time pass.
+    /// Waits for this number of milliseconds.
     Pass(u64),
-    /// A reload that changes a bound.
+    /// Reloads with another limit.
     Bound(usize, usize),
-    /// A reload that replaces a publisher.
+    /// Reloads with another publisher.
     Replace(usize),
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        4 => Just(Act::Take),
-        3 => (1..3000u64).prop_map(|ms| Act::TakeAfter(Duration::from_millis(ms))),
+        4 => Just(Act::Accept),
+        3 => (1..3000u64).prop_map(|ms| Act::AcceptAfter(Duration::from_millis(ms))),
         2 => Just(Act::Retry),
-        1 => Just(Act::Refuse),
-        1 => Just(Act::TakePart),
+        1 => Just(Act::Reject),
+        1 => Just(Act::AcceptPart),
         1 => (0..2000u64).prop_map(|ms| Act::RetryAfter(Duration::from_millis(ms))),
         1 => Just(Act::Hang),
         1 => Just(Act::Panic),
@@ -46,8 +46,8 @@ fn act() -> impl Strategy<Value = Act> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1..9usize).prop_map(Step::Submit),
-        4 => (1..9usize).prop_map(Step::SubmitBeside),
-        1 => (1..9usize, 0..2000u64).prop_map(|(samples, ms)| Step::GiveUp(samples, ms)),
+        4 => (1..9usize).prop_map(Step::SubmitConcurrently),
+        1 => (1..9usize, 0..2000u64).prop_map(|(samples, ms)| Step::Cancel(samples, ms)),
         4 => (0..2usize, vec(act(), 1..6)).prop_map(|(publisher, acts)| Step::Script(publisher, acts)),
         4 => (0..5000u64).prop_map(Step::Pass),
         1 => (0..2usize, 1..40usize).prop_map(|(publisher, bound)| Step::Bound(publisher, bound)),
@@ -60,7 +60,7 @@ struct Case {
     bounds: [usize; 2],
     in_flight: [usize; 2],
     steps: Vec<Step>,
-    /// How long the stop may take in the end; without one the outages end before it.
+    /// The time for the final stop in milliseconds; without it, all publishers recover before the stop.
     stop_within: Option<u64>,
 }
 
@@ -83,10 +83,10 @@ fn case() -> impl Strategy<Value = Case> {
 
 async fn run(case: Case) {
     let mut bounds = case.bounds;
-    // Publishers that were replaced stay in the account.
+    // Replaced publishers are still counted.
     let mut doubles: [Vec<Arc<Double>>; 2] = case
         .in_flight
-        .map(|in_flight| vec![Double::with_in_flight(Act::Take, in_flight)]);
+        .map(|in_flight| vec![Double::with_in_flight(Act::Accept, in_flight)]);
     let newest = |doubles: &[Vec<Arc<Double>>; 2], place: usize| doubles[place].last().unwrap().clone();
     let setups = |doubles: &[Vec<Arc<Double>>; 2], bounds: [usize; 2]| {
         vec![
@@ -96,29 +96,29 @@ async fn run(case: Case) {
     };
     let notifier = start(setups(&doubles, bounds));
     let mut receipts: Vec<(String, Receipt)> = Vec::new();
-    let mut beside: Vec<(String, JoinHandle<Receipt>)> = Vec::new();
-    let mut handed_over = 0;
+    let mut concurrent: Vec<(String, JoinHandle<Receipt>)> = Vec::new();
+    let mut submitted = 0;
     let mut largest = 0;
     let mut in_order = true;
     for (number, step) in case.steps.into_iter().enumerate() {
         let label = number.to_string();
         match step {
             Step::Submit(samples) => {
-                handed_over += samples as u64;
+                submitted += samples as u64;
                 largest = largest.max(samples);
                 let receipt = notifier.submit(batch(&label, samples)).await;
                 receipts.push((label, receipt));
             }
-            Step::SubmitBeside(samples) => {
-                handed_over += samples as u64;
+            Step::SubmitConcurrently(samples) => {
+                submitted += samples as u64;
                 largest = largest.max(samples);
                 in_order = false;
                 let notifier = notifier.clone();
                 let batch = batch(&label, samples);
-                beside.push((label, tokio::spawn(async move { notifier.submit(batch).await })));
+                concurrent.push((label, tokio::spawn(async move { notifier.submit(batch).await })));
             }
-            Step::GiveUp(samples, ms) => {
-                handed_over += samples as u64;
+            Step::Cancel(samples, ms) => {
+                submitted += samples as u64;
                 largest = largest.max(samples);
                 let submit = notifier.submit(batch(&label, samples));
                 _ = tokio::time::timeout(Duration::from_millis(ms), submit).await;
@@ -131,7 +131,7 @@ async fn run(case: Case) {
             }
             Step::Replace(place) => {
                 let in_flight = case.in_flight[place];
-                doubles[place].push(Double::with_in_flight(Act::Take, in_flight));
+                doubles[place].push(Double::with_in_flight(Act::Accept, in_flight));
                 notifier.reconfigure(setups(&doubles, bounds)).await;
             }
         }
@@ -142,13 +142,13 @@ async fn run(case: Case) {
                 counts.submitted_samples,
                 counts.delivered_samples
                     + counts.dropped_samples
-                    + counts.refused_samples
+                    + counts.rejected_samples
                     + status.queued_samples as u64,
             );
         }
     }
-    for (label, hand_over) in beside {
-        receipts.push((label, hand_over.await.unwrap()));
+    for (label, submission) in concurrent {
+        receipts.push((label, submission.await.unwrap()));
     }
     let report = match case.stop_within {
         Some(ms) => {
@@ -158,7 +158,7 @@ async fn run(case: Case) {
         }
         None => {
             for double in doubles.iter().flatten() {
-                double.then(Act::Take);
+                double.then(Act::Accept);
             }
             notifier
                 .shutdown(Instant::now() + Duration::from_secs(3600))
@@ -174,34 +174,37 @@ async fn run(case: Case) {
         let counts = status.counts;
         assert_adds_up(&status);
         assert_eq!(status.queued_samples, 0);
-        assert_eq!(counts.submitted_samples, handed_over, "every hand-over counts");
+        assert_eq!(counts.submitted_samples, submitted, "every submission counts");
         let records: Vec<_> = doubles[place].iter().map(|double| double.record()).collect();
-        let taken: Vec<_> = records.iter().flat_map(|record| record.taken.clone()).collect();
-        let taken_samples: u64 = records.iter().map(|record| record.taken_samples).sum();
-        let refused_samples: u64 = records.iter().map(|record| record.refused_samples).sum();
+        let accepted: Vec<_> = records
+            .iter()
+            .flat_map(|record| record.accepted.clone())
+            .collect();
+        let accepted_samples: u64 = records.iter().map(|record| record.accepted_samples).sum();
+        let rejected_samples: u64 = records.iter().map(|record| record.rejected_samples).sum();
         assert_eq!(
-            counts.delivered_samples, taken_samples,
-            "what the publisher took is what counts"
+            counts.delivered_samples, accepted_samples,
+            "the counts match the publisher's record"
         );
-        assert_eq!(counts.refused_samples, refused_samples);
-        let distinct: HashSet<_> = taken.iter().cloned().collect();
+        assert_eq!(counts.rejected_samples, rejected_samples);
+        let distinct: HashSet<_> = accepted.iter().cloned().collect();
         assert_eq!(
             distinct.len(),
-            taken.len(),
-            "a batch that was confirmed is not published again"
+            accepted.len(),
+            "a confirmed batch is not published again"
         );
         if in_order && case.in_flight[place] == 1 {
             assert!(
-                taken
+                accepted
                     .iter()
                     .map(|label| label.parse::<u32>().unwrap())
                     .is_sorted(),
-                "one at a time keeps the order: {taken:?}"
+                "a single batch in flight keeps the order: {accepted:?}"
             );
         }
         for record in &records {
-            assert!(record.most_under_way <= case.in_flight[place]);
-            assert_eq!(record.under_way, 0);
+            assert!(record.max_in_flight <= case.in_flight[place]);
+            assert_eq!(record.in_flight, 0);
             assert_eq!(record.closed, 1);
         }
         delivered_everywhere = Some(match delivered_everywhere {

@@ -1,4 +1,4 @@
-//! Publishers get what they select, receipts wait for those alone, and what nobody takes is counted.
+//! Publishers receive what they select, receipts cover only these publishers, and unrouted samples are counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn run(number: i64, sources: &[&str]) -> Arc<Run> {
     )
 }
 
-/// One sample of each meter, by its name in turn.
+/// One sample of each meter.
 fn samples(meters: &[&'static str]) -> Vec<Sample> {
     let ids = RunIds::new("", &cycle(0), "test").resource("r");
     let subject = Subject::new("r").shared();
@@ -62,13 +62,13 @@ fn selecting(name: &str, publisher: Arc<dyn Publisher>, selectors: Selectors) ->
     PublisherSetup {
         publisher,
         selectors,
-        ..setup(name, &Double::new(Act::Take), 1000)
+        ..setup(name, &Double::new(Act::Accept), 1000)
     }
 }
 
-/// Keeps the meters of each batch that it gets, the types of events, and what it hears of runs.
+/// Records the meters of each batch, the types of events, and run hooks.
 #[derive(Default)]
-struct Witness {
+struct RecordingPublisher {
     kinds: Vec<PayloadKind>,
     follows: bool,
     delay: Duration,
@@ -77,7 +77,7 @@ struct Witness {
     batches: Mutex<Vec<Arc<Batch>>>,
 }
 
-impl Witness {
+impl RecordingPublisher {
     fn of(kinds: &[PayloadKind]) -> Arc<Self> {
         Arc::new(Self {
             kinds: kinds.to_vec(),
@@ -104,14 +104,14 @@ impl Witness {
 }
 
 #[async_trait]
-impl Publisher for Witness {
+impl Publisher for RecordingPublisher {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         sleep(self.delay).await;
         {
             let mut fails = self.fails.lock();
             if *fails > 0 {
                 *fails -= 1;
-                return Err(PublishError::retry("away"));
+                return Err(PublishError::retry("unreachable"));
             }
         }
         let mut names: Vec<_> = batch
@@ -156,8 +156,8 @@ async fn deliver(notifier: &Notifier, batch: Arc<Batch>) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_publisher_gets_the_meters_that_it_selects() {
-    let [all, disk, other] = [(); 3].map(|()| Witness::samples());
+async fn each_publisher_receives_the_meters_that_it_selects() {
+    let [all, disk, other] = [(); 3].map(|()| RecordingPublisher::samples());
     let notifier = start(vec![
         selecting("all", all.clone(), Selectors::default()),
         selecting("disk", disk.clone(), meters("disk")),
@@ -169,8 +169,8 @@ async fn each_publisher_gets_the_meters_that_it_selects() {
     assert_eq!(all.seen(), ["cpu disk.read memory disk.write"]);
     assert_eq!(disk.seen(), ["disk.read disk.write"]);
     assert_eq!(other.seen(), disk.seen());
-    // Whole batches are the same one, and equal parts too: they are encoded once.
-    let first = |witness: &Witness| witness.batches.lock()[0].clone();
+    // Full batches are shared, and so are equal parts: they are encoded once.
+    let first = |publisher: &RecordingPublisher| publisher.batches.lock()[0].clone();
     assert!(Arc::ptr_eq(&first(&all), &batch));
     assert!(Arc::ptr_eq(&first(&disk), &first(&other)));
     assert!(Arc::ptr_eq(first(&disk).run().unwrap(), &run));
@@ -178,13 +178,13 @@ async fn each_publisher_gets_the_meters_that_it_selects() {
         deliver(&notifier, batch_of(&run, &["disk.read"])).await,
         Outcome::Delivered
     );
-    let last = |witness: &Witness| witness.batches.lock()[1].clone();
-    assert!(Arc::ptr_eq(&last(&disk), &last(&all)), "nothing is left out");
+    let last = |publisher: &RecordingPublisher| publisher.batches.lock()[1].clone();
+    assert!(Arc::ptr_eq(&last(&disk), &last(&all)), "everything is selected");
     assert_eq!(
         deliver(&notifier, batch_of(&run, &["cpu"])).await,
         Outcome::Delivered
     );
-    assert_eq!(disk.seen().len(), 2, "nothing is left, nothing comes");
+    assert_eq!(disk.seen().len(), 2, "an empty selection is not submitted");
     let counts = counts(&notifier, "disk");
     assert_eq!((counts.submitted_samples, counts.submitted_batches), (3, 2));
     assert_adds_up(&status(&notifier, "disk"));
@@ -193,7 +193,7 @@ async fn each_publisher_gets_the_meters_that_it_selects() {
 
 #[tokio::test(start_paused = true)]
 async fn sources_and_namespaces_select_runs() {
-    let [one, two, compute, central] = [(); 4].map(|()| Witness::samples());
+    let [one, two, compute, central] = [(); 4].map(|()| RecordingPublisher::samples());
     let notifier = start(vec![
         selecting("one", one.clone(), Selectors::default().sources(["one"])),
         selecting("two", two.clone(), Selectors::default().sources(["two", "three"])),
@@ -215,7 +215,7 @@ async fn sources_and_namespaces_select_runs() {
         .of_run(run(0, &["one", "two"]))
         .for_sources(["two".into()].into());
     deliver(&notifier, Arc::new(part)).await;
-    // Nothing is known of where it comes from.
+    // A batch without a run.
     let nameless = Batch::new(samples(&["nameless"]), "openstack".into());
     assert_eq!(deliver(&notifier, Arc::new(nameless)).await, Outcome::Delivered);
     assert_eq!(one.seen(), ["both"]);
@@ -226,19 +226,19 @@ async fn sources_and_namespaces_select_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receipt_waits_for_those_who_get_the_batch() {
+async fn a_receipt_covers_only_the_publishers_of_the_batch() {
     let never = Double::new(Act::Hang);
-    let taken = Witness::samples();
+    let accepted = RecordingPublisher::samples();
     let notifier = start(vec![
         selecting("never", never.clone(), meters("disk")),
-        selecting("cpu", taken.clone(), meters("cpu")),
+        selecting("cpu", accepted.clone(), meters("cpu")),
     ]);
     let run = run(0, &["s"]);
     assert_eq!(
         deliver(&notifier, batch_of(&run, &["cpu"])).await,
         Outcome::Delivered
     );
-    // What nobody takes is delivered, and counted: here one of two samples, and then both.
+    // Unrouted samples count as delivered: first one of two samples, then both.
     assert_eq!(
         deliver(&notifier, batch_of(&run, &["cpu", "memory"])).await,
         Outcome::Delivered
@@ -248,15 +248,15 @@ async fn a_receipt_waits_for_those_who_get_the_batch() {
         Outcome::Delivered
     );
     assert_eq!(notifier.filtered(), 3);
-    assert_eq!(taken.seen(), ["cpu", "cpu"]);
+    assert_eq!(accepted.seen(), ["cpu", "cpu"]);
     let open = notifier.submit(batch_of(&run, &["disk.read"])).await;
     assert_eq!(open.known(), None);
     assert_eq!(counts(&notifier, "never").submitted_samples, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_changes_what_is_selected() {
-    let publisher = Witness::samples();
+async fn a_reload_changes_the_selection() {
+    let publisher = RecordingPublisher::samples();
     let notifier = start(vec![selecting("p", publisher.clone(), meters("cpu"))]);
     let run = run(0, &["s"]);
     deliver(&notifier, batch_of(&run, &["cpu", "memory"])).await;
@@ -268,10 +268,10 @@ async fn a_reload_changes_what_is_selected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_go_to_those_who_take_them() {
-    let samples = Witness::samples();
-    let events = Witness::of(&[PayloadKind::Events]);
-    let both = Witness::of(&[PayloadKind::Samples, PayloadKind::Events]);
+async fn events_are_sent_to_publishers_that_accept_them() {
+    let samples = RecordingPublisher::samples();
+    let events = RecordingPublisher::of(&[PayloadKind::Events]);
+    let both = RecordingPublisher::of(&[PayloadKind::Samples, PayloadKind::Events]);
     let notifier = start(vec![
         selecting("samples", samples.clone(), Selectors::default()),
         selecting("events", events.clone(), Selectors::default()),
@@ -298,13 +298,13 @@ async fn events_go_to_those_who_take_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_run_comes_after_its_batches() {
-    let follower = Witness::following(Duration::from_secs(1));
-    let deaf = Witness::samples();
-    let elsewhere = Witness::following(Duration::ZERO);
+async fn the_end_of_a_run_follows_its_batches() {
+    let follower = RecordingPublisher::following(Duration::from_secs(1));
+    let unaware = RecordingPublisher::samples();
+    let elsewhere = RecordingPublisher::following(Duration::ZERO);
     let notifier = start(vec![
         selecting("follower", follower.clone(), Selectors::default()),
-        selecting("deaf", deaf.clone(), Selectors::default()),
+        selecting("unaware", unaware.clone(), Selectors::default()),
         selecting(
             "elsewhere",
             elsewhere.clone(),
@@ -337,13 +337,13 @@ async fn the_end_of_a_run_comes_after_its_batches() {
             "ended 2 CutOff "
         ]
     );
-    assert_eq!(deaf.seen(), ["one", "two", "three"]);
+    assert_eq!(unaware.seen(), ["one", "two", "three"]);
     assert!(elsewhere.seen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_that_is_far_behind_hears_the_oldest_and_the_newest_end() {
-    let follower = Witness::following(Duration::from_secs(1));
+async fn a_publisher_that_is_far_behind_receives_the_oldest_and_the_newest_end() {
+    let follower = RecordingPublisher::following(Duration::from_secs(1));
     let notifier = start(vec![selecting("p", follower.clone(), Selectors::default())]);
     for number in 0..20 {
         let run = run(number, &["s"]);
@@ -356,8 +356,8 @@ async fn a_publisher_that_is_far_behind_hears_the_oldest_and_the_newest_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_whose_batches_were_dropped_has_its_end() {
-    let follower = Witness::following(Duration::from_secs(3600));
+async fn a_run_whose_batches_were_dropped_still_ends() {
+    let follower = RecordingPublisher::following(Duration::from_secs(3600));
     let notifier = start(vec![PublisherSetup {
         queue: 1,
         ..selecting("p", follower.clone(), Selectors::default())
@@ -368,15 +368,15 @@ async fn a_run_whose_batches_were_dropped_has_its_end() {
         notifier.run_ended(&run, RunEnd::new(RunOutcome::Complete));
     }
     sleep(Duration::from_secs(10)).await;
-    // Run 2 does again what run 0 has done, whose batch is still under way.
+    // Run 2 repeats run 0, whose batch is still in flight.
     assert_eq!(follower.seen(), ["ended 1 Complete "]);
 }
 
-/// Panics at every word of a run.
-struct Nervous;
+/// Panics in every run hook.
+struct PanicsOnRuns;
 
 #[async_trait]
-impl Publisher for Nervous {
+impl Publisher for PanicsOnRuns {
     async fn publish(&self, _: Arc<Batch>) -> Result<Accepted, PublishError> {
         Ok(Accepted::all())
     }
@@ -395,8 +395,8 @@ impl Publisher for Nervous {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_on_hearing_of_a_run_costs_nothing_else() {
-    let notifier = start(vec![selecting("p", Arc::new(Nervous), Selectors::default())]);
+async fn a_panic_in_a_run_hook_is_isolated() {
+    let notifier = start(vec![selecting("p", Arc::new(PanicsOnRuns), Selectors::default())]);
     let run = run(0, &["s"]);
     for _ in 0..3 {
         notifier.run_began(&run, &|_| true);

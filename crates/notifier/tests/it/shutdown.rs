@@ -1,4 +1,4 @@
-//! What a stop of the agent means for what is queued.
+//! The effects of a stop on queued batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use crate::doubles::{Act, Double, assert_adds_up, batch, counts, setup, start, state, status};
 
 #[tokio::test(start_paused = true)]
-async fn queues_are_emptied_and_publishers_closed() {
-    let publisher = Double::new(Act::TakeAfter(Duration::from_secs(1)));
+async fn a_stop_drains_the_queues_and_closes_the_publishers() {
+    let publisher = Double::new(Act::AcceptAfter(Duration::from_secs(1)));
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let receipts = ReceiptSet::new();
     for label in ["a", "b", "c"] {
@@ -23,7 +23,11 @@ async fn queues_are_emptied_and_publishers_closed() {
     }
     let began = Instant::now();
     let report = notifier.shutdown(Instant::now() + Duration::from_secs(30)).await;
-    assert_eq!(began.elapsed(), Duration::from_secs(3), "no longer than it takes");
+    assert_eq!(
+        began.elapsed(),
+        Duration::from_secs(3),
+        "no longer than necessary"
+    );
     let end = PublisherEnd {
         name: "p".into(),
         dropped_samples: 0,
@@ -37,8 +41,8 @@ async fn queues_are_emptied_and_publishers_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_at_the_deadline_is_counted() {
-    let (stuck, healthy) = (Double::new(Act::Hang), Double::new(Act::Take));
+async fn batches_that_remain_at_the_deadline_are_counted() {
+    let (stuck, healthy) = (Double::new(Act::Hang), Double::new(Act::Accept));
     let notifier = start(vec![setup("stuck", &stuck, 100), setup("healthy", &healthy, 100)]);
     let receipts = ReceiptSet::new();
     for label in ["a", "b", "c"] {
@@ -57,12 +61,12 @@ async fn what_is_left_at_the_deadline_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_in_a_long_pause_is_tried_at_once() {
+async fn a_publisher_in_a_long_pause_is_retried_immediately() {
     let publisher = Double::new(Act::Retry);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let receipt = notifier.submit(batch("a", 1)).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
-    publisher.then(Act::Take);
+    publisher.then(Act::Accept);
     publisher.next([Act::Retry, Act::Retry]);
     let report = notifier.shutdown(Instant::now() + Duration::from_secs(5)).await;
     assert_eq!(report.dropped_samples(), 0);
@@ -70,23 +74,23 @@ async fn a_publisher_in_a_long_pause_is_tried_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_stop_may_be_more_urgent() {
+async fn a_second_stop_may_have_an_earlier_deadline() {
     let publisher = Double::new(Act::Hang);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     drop(notifier.submit(batch("a", 1)).await);
     let began = Instant::now();
-    let (patient, urgent) = tokio::join!(
+    let (first, second) = tokio::join!(
         notifier.shutdown(began + Duration::from_secs(30)),
         notifier.shutdown(began)
     );
     assert_eq!(began.elapsed(), Duration::ZERO);
-    assert_eq!(patient, urgent);
-    assert_eq!(urgent.dropped_samples(), 1);
+    assert_eq!(first, second);
+    assert_eq!(second.dropped_samples(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_a_stop_is_dropped_and_counted() {
-    let publisher = Double::new(Act::Take);
+async fn batches_after_a_stop_are_dropped_and_counted() {
+    let publisher = Double::new(Act::Accept);
     let notifier = start(vec![setup("p", &publisher, 100)]);
     drop(notifier.shutdown(Instant::now()).await);
     let receipt = notifier.submit(batch("a", 2)).await;
@@ -98,8 +102,8 @@ async fn what_comes_after_a_stop_is_dropped_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_notifier_empties_the_queues_too() {
-    let publisher = Double::new(Act::TakeAfter(Duration::from_secs(1)));
+async fn dropping_the_notifier_drains_the_queues() {
+    let publisher = Double::new(Act::AcceptAfter(Duration::from_secs(1)));
     let notifier = start(vec![setup("p", &publisher, 100)]);
     let receipt = notifier.submit(batch("a", 1)).await;
     drop(notifier);
@@ -107,13 +111,13 @@ async fn dropping_the_notifier_empties_the_queues_too() {
     publisher.until(|record| record.closed == 1).await;
 }
 
-/// A publisher that does everything wrong that can be done.
-struct Villain;
+/// A publisher with every possible fault.
+struct FaultyPublisher;
 
 /// Panics when it is dropped.
-struct Grenade;
+struct PanicsOnDrop;
 
-impl Drop for Grenade {
+impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             panic!("dropped");
@@ -122,9 +126,9 @@ impl Drop for Grenade {
 }
 
 #[async_trait::async_trait]
-impl Publisher for Villain {
+impl Publisher for FaultyPublisher {
     async fn publish(&self, _batch: Arc<Batch>) -> Result<Accepted, PublishError> {
-        let _grenade = Grenade;
+        let _panics = PanicsOnDrop;
         std::future::pending().await
     }
 
@@ -138,24 +142,24 @@ impl Publisher for Villain {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publisher_that_panics_when_dropped_and_never_closes_holds_nothing_up() {
-    let villain = PublisherSetup {
-        name: "villain".into(),
+async fn a_publisher_that_panics_when_dropped_and_never_closes_delays_no_other() {
+    let faulty = PublisherSetup {
+        name: "faulty".into(),
         url_shown: "test:".to_owned(),
-        publisher: Arc::new(Villain),
+        publisher: Arc::new(FaultyPublisher),
         queue: 100,
         spool: None,
         selectors: Selectors::default(),
     };
-    let healthy = Double::new(Act::Take);
+    let healthy = Double::new(Act::Accept);
     let notifier = Notifier::start(
-        vec![villain, setup("healthy", &healthy, 100)],
+        vec![faulty, setup("healthy", &healthy, 100)],
         NotifierOptions::default(),
         &Handle::current(),
     );
     drop(notifier.submit(batch("a", 1)).await);
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert!(counts(&notifier, "villain").panics >= 2, "dropped at the timeout");
+    assert!(counts(&notifier, "faulty").panics >= 2, "dropped at the timeout");
     let began = Instant::now();
     let report = notifier.shutdown(Instant::now() + Duration::from_secs(2)).await;
     assert_eq!(began.elapsed(), Duration::from_secs(3));

@@ -1,4 +1,4 @@
-//! Bounds of size and age, a full disk, and the order in which records leave.
+//! Limits of size and age, a full disk, and the order of delivery.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn labels(log: &mut Log) -> Vec<String> {
 }
 
 #[test]
-fn the_oldest_go_at_the_bound_of_size_and_are_counted() {
+fn the_oldest_records_are_dropped_at_the_size_limit_and_counted() {
     let sim = Sim::default();
     let bounds = LogOptions {
         max_bytes: 64 << 10,
@@ -28,22 +28,26 @@ fn the_oldest_go_at_the_bound_of_size_and_are_counted() {
     for _ in 0..200 {
         log.append(record(&payload, 50)).unwrap();
         assert!(log.status().bytes <= 64 << 10);
-        assert!(sim.used() <= (64 << 10) + 16_384, "and the cursor");
+        assert!(sim.used() <= (64 << 10) + 16_384, "with the cursor");
     }
     let (status, counts) = (log.status(), log.counts());
     assert_eq!(status.records + counts.dropped_records, 200);
     assert_eq!(status.samples + counts.dropped_samples, 200 * 50);
-    assert!(status.bytes > 48 << 10, "no more than a segment goes at once");
+    assert!(status.bytes > 48 << 10, "at most one segment is dropped at once");
     let too_large = vec![0; 64 << 10];
     assert!(matches!(
         log.append(record(&too_large, 1)),
         Err(AppendError::TooLarge { bytes: 65_536 })
     ));
-    assert_eq!(log.status(), status, "nothing goes for what has no room anyway");
+    assert_eq!(
+        log.status(),
+        status,
+        "nothing is dropped for a record that cannot fit"
+    );
 }
 
 #[test]
-fn what_is_too_old_goes_and_is_counted() {
+fn records_beyond_the_age_limit_are_dropped_and_counted() {
     let sim = Sim::default();
     let bounds = LogOptions {
         max_age: Some(Duration::from_secs(60)),
@@ -73,7 +77,7 @@ fn what_is_too_old_goes_and_is_counted() {
 }
 
 #[test]
-fn a_disk_that_one_segment_fills_has_room_again_when_its_records_are_done_with() {
+fn a_disk_full_of_one_segment_has_room_again_when_its_records_are_completed() {
     let sim = Sim::default();
     let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     sim.set_capacity(Some(sim.used() + 10_000));
@@ -92,7 +96,7 @@ fn a_disk_that_one_segment_fills_has_room_again_when_its_records_are_done_with()
 }
 
 #[test]
-fn a_clock_that_was_ahead_makes_nothing_old_for_ever() {
+fn a_clock_that_was_ahead_does_not_expire_later_records() {
     let bounds = LogOptions {
         max_age: Some(Duration::from_secs(60)),
         ..options()
@@ -110,7 +114,7 @@ fn a_clock_that_was_ahead_makes_nothing_old_for_ever() {
 }
 
 #[test]
-fn what_is_dropped_by_hand_goes_to_the_record() {
+fn manual_drops_apply_to_single_records() {
     for segment_bytes in [None, Some(300)] {
         let bounds = LogOptions {
             segment_bytes,
@@ -124,7 +128,7 @@ fn what_is_dropped_by_hand_goes_to_the_record() {
             };
             log.append(made).unwrap();
         }
-        // Under way, and so not dropped.
+        // In flight, so that it is not dropped.
         let first = log.take().unwrap().unwrap();
         log.drop_older_than(42_000).unwrap();
         let (counts, status) = (log.counts(), log.status());
@@ -133,17 +137,17 @@ fn what_is_dropped_by_hand_goes_to_the_record() {
         log.done(first.number);
         let next = log.take().unwrap().unwrap();
         assert_eq!(next.time, 42_000);
-        // Nothing is old any more.
+        // No older record is left.
         log.drop_older_than(42_000).unwrap();
         assert_eq!(log.counts(), counts);
         let low = log.status().low;
-        assert_eq!(low, next.number, "all before it is done with");
+        assert_eq!(low, next.number, "all earlier records are completed");
         assert_eq!(log.status().next, 101);
     }
 }
 
 #[test]
-fn what_is_under_way_is_not_dropped() {
+fn a_record_in_flight_is_not_dropped() {
     let bounds = LogOptions {
         max_bytes: 64 << 10,
         ..options()
@@ -157,14 +161,17 @@ fn what_is_under_way_is_not_dropped() {
     let (status, counts) = (log.status(), log.counts());
     assert_eq!(counts.dropped_records + status.records, 101);
     assert_eq!(counts.dropped_samples + status.samples, 105);
-    assert_eq!(counts.dropped_samples, counts.dropped_records, "not the five");
+    assert_eq!(
+        counts.dropped_samples, counts.dropped_records,
+        "not the record in flight"
+    );
     log.done(stored.number);
     assert_eq!(log.status().records, status.records - 1);
     assert_eq!(log.counts(), counts);
 }
 
 #[test]
-fn a_full_disk_is_told_and_recovered_from() {
+fn a_full_disk_is_reported_and_recovered_from() {
     let sim = Sim::default();
     let bounds = LogOptions {
         segment_bytes: Some(2000),
@@ -173,23 +180,23 @@ fn a_full_disk_is_told_and_recovered_from() {
     let mut log = Log::open(Box::new(sim.clone()), bounds.clone()).unwrap();
     sim.set_capacity(Some(sim.used() + 10_000));
     let mut stored = 0;
-    let refused = loop {
+    let rejected = loop {
         match log.append(record(&[9; 300], 1)) {
             Ok(_) => stored += 1,
             Err(error) => break error,
         }
     };
-    insta::assert_snapshot!(refused, @"append to the spool: the disk is full");
+    insta::assert_snapshot!(rejected, @"append to the spool: the disk is full");
     assert_eq!(log.status().records, stored);
     log.sync().unwrap();
-    // The position is written all the same, and reading gives room.
+    // The cursor can still be written, and reading frees space.
     for _ in 0..stored / 2 {
         let read = log.take().unwrap().unwrap();
         log.done(read.number);
     }
     log.save_cursor().unwrap();
     log.append(record(&[9; 300], 1)).unwrap();
-    // So it is when the agent comes back to a disk that is full.
+    // The same applies after a restart on a full disk.
     sim.set_capacity(Some(sim.used()));
     log.close().unwrap();
     drop(log);
@@ -203,7 +210,7 @@ fn a_full_disk_is_told_and_recovered_from() {
 }
 
 #[test]
-fn a_log_begins_on_a_full_disk() {
+fn a_log_is_created_on_a_full_disk() {
     let sim = Sim::default();
     sim.set_capacity(Some(0));
     let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
@@ -217,7 +224,7 @@ fn a_log_begins_on_a_full_disk() {
 }
 
 #[test]
-fn what_is_new_goes_first_or_what_is_old() {
+fn the_order_is_newest_first_or_fifo() {
     for (order, expected) in [
         (Order::NewestFirst, ["d", "e", "c", "a", "b"]),
         (Order::Fifo, ["a", "b", "c", "d", "e"]),
@@ -230,20 +237,20 @@ fn what_is_new_goes_first_or_what_is_old() {
         append(&mut log, "b");
         log.sync().unwrap();
         drop(log);
-        // A restart leaves a backlog behind.
+        // A restart turns records into backlog.
         let mut log = Log::open(Box::new(sim.after_kill()), bounds).unwrap();
         append(&mut log, "c");
         let first = log.take().unwrap().unwrap();
         assert_eq!(first.payload, if order == Order::Fifo { b"a" } else { b"c" });
         // So does an outage.
-        log.turn_over();
+        log.move_to_backlog();
         append(&mut log, "d");
         append(&mut log, "e");
         let mut read = vec![String::from_utf8(first.payload).unwrap()];
         read.extend(labels(&mut log));
         let expected: Vec<_> = match order {
             Order::Fifo => expected.to_vec(),
-            // `c` is under way.
+            // `c` is in flight.
             Order::NewestFirst => vec!["c", "d", "e", "a", "b"],
         };
         assert_eq!(read, expected);
@@ -253,7 +260,7 @@ fn what_is_new_goes_first_or_what_is_old() {
 }
 
 #[test]
-fn a_failed_sync_is_told_once_and_what_comes_later_is_safe() {
+fn a_failed_sync_is_reported_once_and_later_records_are_safe() {
     let sim = Sim::default();
     let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     log.append(record(b"doubtful", 1)).unwrap();

@@ -29,7 +29,7 @@ fn files_are_private() {
 }
 
 #[test]
-fn a_second_process_is_refused_and_told_who_is_there() {
+fn a_second_process_is_rejected_with_the_id_of_the_first() {
     let outside = tempfile::tempdir().unwrap();
     let path = outside.path().join("spool");
     let first = Folder::open(&path).unwrap();
@@ -96,6 +96,6 @@ fn records_survive_on_a_real_disk() {
     assert_eq!(
         fs::read_dir(&path).unwrap().count(),
         2,
-        "cursor and lock are left"
+        "only cursor and lock remain"
     );
 }

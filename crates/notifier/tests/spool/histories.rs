@@ -1,40 +1,40 @@
-//! Random histories with crashes at random points, against a model: what was synced is there, nothing is there
-//! twice, and nothing was invented. `PROPTEST_CASES` says how many.
+//! Random histories with crashes at random points, compared with a model: every synced record is present, no record is read
+//! twice, and no record is invented. `PROPTEST_CASES` sets the number of cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nephoscope_model::{EncodingId, PayloadKind};
-use nephoscope_notifier::spool::{AppendError, Contents, Log, LogOptions, Order, Record, Takes};
+use nephoscope_notifier::spool::{AcceptedContents, AppendError, Contents, Log, LogOptions, Order, Record};
 use proptest::prelude::*;
 
-use crate::sim::{Dice, Sim};
+use crate::sim::{Random, Sim};
 
 #[derive(Debug, Clone)]
 enum Act {
-    /// Append a record with a payload of about so many bytes.
+    /// Appends a record with a payload of this size.
     Append(u16),
     Sync,
-    /// Read a record.
+    /// Reads a record.
     Take,
-    /// One of the records under way is done with.
+    /// Completes one of the records in flight.
     Done(u8),
     SaveCursor,
-    TurnOver,
-    /// Time passes, and what is too old goes.
+    MoveToBacklog,
+    /// Time passes, and old records expire.
     Expire(u16),
-    /// What is older than this is dropped by hand.
+    /// Drops older records manually.
     DropOlder(u16),
-    /// The disk has so much room beyond what is used; or no bound.
+    /// Sets the free space of the disk; `None`: no limit.
     Room(Option<u16>),
-    /// A sync that fails.
+    /// Fails a sync.
     FailedSync,
-    /// A publisher comes that takes this one of the contents, or all of them; what is under way goes back.
-    Serve(Option<u8>),
-    /// The log is closed and opened again.
+    /// Restricts the accepted contents to one of them, or accepts all; records in flight are returned.
+    SetAccepted(Option<u8>),
+    /// Closes the log and opens it again.
     Reopen,
-    /// The process dies so many operations after this.
-    Die {
+    /// Crashes after this number of operations.
+    Crash {
         after: u16,
         power: bool,
         seed: u64,
@@ -48,21 +48,21 @@ fn act() -> impl Strategy<Value = Act> {
         10 => Just(Act::Take),
         8 => any::<u8>().prop_map(Act::Done),
         3 => Just(Act::SaveCursor),
-        2 => Just(Act::TurnOver),
+        2 => Just(Act::MoveToBacklog),
         1 => (0..2000u16).prop_map(Act::Expire),
         1 => (0..4000u16).prop_map(Act::DropOlder),
         1 => proptest::option::of(0..4000u16).prop_map(Act::Room),
         1 => Just(Act::FailedSync),
-        2 => proptest::option::of(0..3u8).prop_map(Act::Serve),
+        2 => proptest::option::of(0..3u8).prop_map(Act::SetAccepted),
         1 => Just(Act::Reopen),
-        2 => (0..12u16, any::<bool>(), any::<u64>()).prop_map(|(after, power, seed)| Act::Die { after, power, seed }),
+        2 => (0..12u16, any::<bool>(), any::<u64>()).prop_map(|(after, power, seed)| Act::Crash { after, power, seed }),
     ]
 }
 
 #[derive(Debug, Clone)]
 struct Case {
     fifo: bool,
-    /// A bound that is reached, or none.
+    /// Whether the size limit is reached.
     bounded: bool,
     max_age: bool,
     segment_bytes: u64,
@@ -82,7 +82,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// What a record is, by its id: a few records of each in a row.
+/// The contents of a record, by its id: a few consecutive records have the same contents.
 fn contents(id: u64) -> &'static Contents {
     static ALL: [Contents; 3] = [
         Contents {
@@ -101,16 +101,16 @@ fn contents(id: u64) -> &'static Contents {
     &ALL[usize::try_from(id / 4 % 3).unwrap()]
 }
 
-/// What a payload says about itself, so that nothing that was invented passes.
+/// A payload that depends on its id, so that an invented one is detected.
 fn payload(id: u64, length: u16) -> Vec<u8> {
     let mut bytes = id.to_le_bytes().to_vec();
-    let mut dice = Dice(id);
+    let mut random = Random(id);
     while bytes.len() < usize::from(length) {
-        match dice.below(8) {
-            // What looks like the beginning of a record.
+        match random.below(8) {
+            // Bytes like the start of a record.
             0 => bytes.extend_from_slice(&[0xf5, 0x9e, b'n', b'p', b's', 0xc1, 0xfe, 0xa7]),
             1 => bytes.extend_from_slice(&[0; 40]),
-            _ => bytes.extend_from_slice(&dice.roll().to_le_bytes()),
+            _ => bytes.extend_from_slice(&random.next().to_le_bytes()),
         }
     }
     bytes
@@ -121,18 +121,18 @@ struct Known {
     length: u16,
     time: i64,
     samples: u32,
-    /// Power failures leave it.
+    /// A power failure does not lose it.
     synced: bool,
-    /// It was appended, and no power failure came since.
-    there: bool,
-    /// A sync failed that should have made it durable: no later one does.
-    hopeless: bool,
-    /// Done with, or dropped by hand: it may come again after a crash, and need not.
+    /// It was appended, and no power failure followed.
+    present: bool,
+    /// A sync of it failed, so that no later sync makes it durable.
+    unsyncable: bool,
+    /// Completed or dropped manually: after a crash it may be read again.
     done: bool,
-    /// So since the log was opened.
-    done_now: bool,
-    /// That was written down for good: it must not come again.
-    written_down: bool,
+    /// Completed since the log was opened.
+    done_since_open: bool,
+    /// Its completion was saved durably: it must not be read again.
+    saved: bool,
 }
 
 struct World {
@@ -140,21 +140,21 @@ struct World {
     sim: Sim,
     log: Option<Log>,
     records: BTreeMap<u64, Known>,
-    /// Under way, by number.
-    taken: BTreeMap<u64, u64>,
-    /// Read since the log was opened, in order.
+    /// Records in flight, by number.
+    in_flight: BTreeMap<u64, u64>,
+    /// Records read since the log was opened, in order.
     seen: Vec<u64>,
-    /// The last of them, since another publisher came.
+    /// The last record read since the accepted contents changed.
     last: Option<u64>,
-    takes: Takes,
-    /// Read at any time: what is under way is not dropped, however old it is.
-    ever_taken: BTreeSet<u64>,
+    accepts: AcceptedContents,
+    /// Records that were ever read: in flight, they are not dropped at a limit.
+    ever_read: BTreeSet<u64>,
     next_id: u64,
     now: i64,
     power_failed: bool,
-    /// Records that the log had when it was opened, and that were appended since.
+    /// Records in the log when it was opened and appended since.
     appended: u64,
-    /// Records that were done with since it was opened.
+    /// Records that were completed since the log was opened.
     finished: u64,
 }
 
@@ -174,17 +174,15 @@ impl World {
     }
 
     fn open(&mut self) {
-        self.log = Some(
-            Log::open(Box::new(self.sim.clone()), self.options()).expect("nothing keeps it from opening"),
-        );
-        self.taken.clear();
+        self.log = Some(Log::open(Box::new(self.sim.clone()), self.options()).expect("a log always opens"));
+        self.in_flight.clear();
         self.seen.clear();
-        (self.last, self.takes) = (None, Takes::All);
+        (self.last, self.accepts) = (None, AcceptedContents::All);
         self.appended = self.log.as_ref().unwrap().status().records;
         self.finished = 0;
     }
 
-    /// Records that the log must still have, if nothing went at a bound.
+    /// Compares the counts of the log with the model.
     fn assert_adds_up(&self) {
         let Some(log) = &self.log else { return };
         let counts = log.counts();
@@ -195,17 +193,17 @@ impl World {
             log.status()
         );
         assert!(log.status().bytes <= self.options().max_bytes);
-        let held = log.held();
+        let contents = log.stored_contents();
         assert_eq!(
-            held.iter().map(|held| held.batches).sum::<u64>(),
+            contents.iter().map(|stored| stored.batches).sum::<u64>(),
             log.status().records
         );
         assert_eq!(
-            held.iter().map(|held| held.samples).sum::<u64>(),
+            contents.iter().map(|stored| stored.samples).sum::<u64>(),
             log.status().samples
         );
-        let deliverable = held.iter().filter(|held| !held.kept);
-        let deliverable = deliverable.map(|held| held.batches).sum::<u64>();
+        let deliverable = contents.iter().filter(|stored| !stored.unsupported);
+        let deliverable = deliverable.map(|stored| stored.batches).sum::<u64>();
         assert!(log.status().unread <= deliverable);
     }
 
@@ -214,24 +212,26 @@ impl World {
         self.sim = if power {
             self.power_failed = true;
             for known in self.records.values_mut() {
-                known.there = known.synced;
+                known.present = known.synced;
             }
             self.sim.after_power_failure(seed)
         } else {
             self.sim.after_kill()
         };
-        self.records.values_mut().for_each(|known| known.done_now = false);
+        self.records
+            .values_mut()
+            .for_each(|known| known.done_since_open = false);
     }
 
     fn synced(&mut self) {
         for known in self.records.values_mut() {
-            known.synced |= known.there && !known.hopeless;
+            known.synced |= known.present && !known.unsyncable;
         }
     }
 
-    fn written_down(&mut self) {
+    fn saved(&mut self) {
         for known in self.records.values_mut() {
-            known.written_down |= known.done_now;
+            known.saved |= known.done_since_open;
         }
     }
 
@@ -252,11 +252,11 @@ impl World {
             time: self.now,
             samples,
             synced: false,
-            there: appended.is_ok(),
-            hopeless: false,
+            present: appended.is_ok(),
+            unsyncable: false,
             done: false,
-            done_now: false,
-            written_down: false,
+            done_since_open: false,
+            saved: false,
         };
         match appended {
             Ok(_) => {
@@ -265,7 +265,7 @@ impl World {
             }
             Err(AppendError::DiskFull) => {}
             Err(error @ (AppendError::TooLarge { .. } | AppendError::Encoding { .. })) => panic!("{error}"),
-            // It may be there or not: who was told of a failure counts on nothing.
+            // It may be present or not.
             Err(AppendError::Io(_)) => _ = self.records.insert(id, known),
         }
     }
@@ -277,40 +277,43 @@ impl World {
             Err(_) => return false,
         };
         let id = u64::from_le_bytes(stored.payload[..8].try_into().unwrap());
-        let known = self.records.get(&id).expect("nothing is invented");
+        let known = self.records.get(&id).expect("no record is invented");
         assert_eq!(stored.payload, payload(id, known.length));
         assert_eq!(stored.samples, known.samples);
-        // A power failure may take the header of a segment of which nothing was synced.
+        // A power failure may lose the header of a segment without a synced record.
         let nameless = !known.synced && stored.contents.encoding.name().starts_with("unknown-");
         assert!(
             stored.contents == *contents(id) || nameless,
             "{:?}",
             stored.contents
         );
-        assert!(self.takes.includes(&stored.contents), "nothing else comes");
-        assert!(!known.done_now, "what is dropped does not come");
-        assert!(!known.written_down, "what is done with does not come again");
-        assert!(!self.seen.contains(&id), "nothing comes twice");
+        assert!(
+            self.accepts.includes(&stored.contents),
+            "only accepted contents are read"
+        );
+        assert!(!known.done_since_open, "a dropped record is not read");
+        assert!(!known.saved, "a completed record is not read again");
+        assert!(!self.seen.contains(&id), "no record is read twice");
         if self.case.fifo {
             assert!(self.last.is_none_or(|last| last < id), "the order is kept");
         }
         self.seen.push(id);
         self.last = Some(id);
-        self.ever_taken.insert(id);
-        self.taken.insert(stored.number, id);
+        self.ever_read.insert(id);
+        self.in_flight.insert(stored.number, id);
         true
     }
 
     fn done(&mut self, which: u8) {
-        let count = self.taken.len();
+        let count = self.in_flight.len();
         if count == 0 {
             return;
         }
-        let number = *self.taken.keys().nth(usize::from(which) % count).unwrap();
-        let id = self.taken.remove(&number).unwrap();
+        let number = *self.in_flight.keys().nth(usize::from(which) % count).unwrap();
+        let id = self.in_flight.remove(&number).unwrap();
         self.log.as_mut().unwrap().done(number);
         let known = self.records.get_mut(&id).unwrap();
-        (known.done, known.done_now) = (true, true);
+        (known.done, known.done_since_open) = (true, true);
         self.finished += 1;
     }
 
@@ -326,10 +329,10 @@ impl World {
             Act::Done(which) => self.done(which),
             Act::SaveCursor => {
                 if self.log.as_mut().unwrap().save_cursor().is_ok() {
-                    self.written_down();
+                    self.saved();
                 }
             }
-            Act::TurnOver => self.log.as_mut().unwrap().turn_over(),
+            Act::MoveToBacklog => self.log.as_mut().unwrap().move_to_backlog(),
             Act::Expire(passed) => {
                 self.now += i64::from(passed);
                 self.log.as_mut().unwrap().expire(self.now);
@@ -338,11 +341,11 @@ impl World {
                 let time = self.now - i64::from(age);
                 let dropped = self.log.as_mut().unwrap().drop_older_than(time).is_ok();
                 for (id, known) in &mut self.records {
-                    // What is under way goes on; its segment may be gone, so that a crash takes it.
-                    let under_way = self.taken.values().any(|taken| taken == id);
-                    if known.there && known.time < time {
+                    // A record in flight is not dropped, but its segment may be, so that a crash loses it.
+                    let in_flight = self.in_flight.values().any(|other| other == id);
+                    if known.present && known.time < time {
                         known.done = true;
-                        known.done_now |= dropped && !under_way;
+                        known.done_since_open |= dropped && !in_flight;
                     }
                 }
             }
@@ -356,17 +359,17 @@ impl World {
                 self.sim.fail_syncs(false);
                 if failed.is_err() {
                     for known in self.records.values_mut() {
-                        known.hopeless |= !known.synced;
+                        known.unsyncable |= !known.synced;
                     }
                 }
             }
-            Act::Serve(which) => {
-                self.takes = which.map_or(Takes::All, |which| {
-                    Takes::Only(vec![contents(u64::from(which) * 4).clone()])
+            Act::SetAccepted(which) => {
+                self.accepts = which.map_or(AcceptedContents::All, |which| {
+                    AcceptedContents::Only(vec![contents(u64::from(which) * 4).clone()])
                 });
-                let returned: Vec<u64> = self.taken.keys().copied().collect();
-                self.log.as_mut().unwrap().serve(&self.takes, &returned);
-                for id in std::mem::take(&mut self.taken).into_values() {
+                let returned: Vec<u64> = self.in_flight.keys().copied().collect();
+                self.log.as_mut().unwrap().set_accepted(&self.accepts, &returned);
+                for id in std::mem::take(&mut self.in_flight).into_values() {
                     self.seen.retain(|seen| *seen != id);
                 }
                 self.last = None;
@@ -375,38 +378,41 @@ impl World {
                 let mut log = self.log.take().unwrap();
                 if log.close().is_ok() {
                     self.synced();
-                    self.written_down();
+                    self.saved();
                 }
                 drop(log);
                 self.crash(false, 0);
                 self.open();
             }
-            Act::Die { .. } => unreachable!("by the caller"),
+            Act::Crash { .. } => unreachable!("by the caller"),
         }
     }
 
-    /// Reads everything that is left, and compares it with what must be.
+    /// Reads all remaining records and compares them with the model.
     fn finish(mut self) {
-        let ever_taken = std::mem::take(&mut self.ever_taken);
+        let ever_read = std::mem::take(&mut self.ever_read);
         self.open();
         while self.take() {}
         let seen: BTreeSet<u64> = self.seen.iter().copied().collect();
         let missing: Vec<u64> = self
             .records
             .iter()
-            .filter(|(id, known)| known.there && !known.done && !seen.contains(id))
+            .filter(|(id, known)| known.present && !known.done && !seen.contains(id))
             .map(|(id, _)| *id)
             .collect();
         if !self.case.bounded && !self.case.max_age {
-            assert_eq!(missing, [0; 0], "what was synced is there");
+            assert_eq!(missing, [0; 0], "every synced record is present");
         } else if !self.power_failed
-            && let (Some(newest), Some(oldest)) = (missing.last(), seen.difference(&ever_taken).next())
+            && let (Some(newest), Some(oldest)) = (missing.last(), seen.difference(&ever_read).next())
         {
-            assert!(newest < oldest, "the oldest go first: {missing:?} {seen:?}");
+            assert!(
+                newest < oldest,
+                "the oldest are dropped first: {missing:?} {seen:?}"
+            );
         }
         self.assert_adds_up();
-        // Done with, nothing is left of them.
-        for number in std::mem::take(&mut self.taken).into_keys() {
+        // After their completion nothing remains.
+        for number in std::mem::take(&mut self.in_flight).into_keys() {
             self.log.as_mut().unwrap().done(number);
         }
         let mut log = self.log.take().unwrap();
@@ -422,11 +428,11 @@ fn run(case: Case) {
         sim: Sim::default(),
         log: None,
         records: BTreeMap::new(),
-        taken: BTreeMap::new(),
+        in_flight: BTreeMap::new(),
         seen: Vec::new(),
         last: None,
-        takes: Takes::All,
-        ever_taken: BTreeSet::new(),
+        accepts: AcceptedContents::All,
+        ever_read: BTreeSet::new(),
         next_id: 1,
         now: 1_000_000,
         power_failed: false,
@@ -435,37 +441,37 @@ fn run(case: Case) {
         case,
     };
     world.open();
-    let mut dying: Option<(bool, u64)> = None;
+    let mut crash_due: Option<(bool, u64)> = None;
     for act in world.case.acts.clone() {
-        if let Act::Die { after, power, seed } = act {
-            if dying.is_none() {
+        if let Act::Crash { after, power, seed } = act {
+            if crash_due.is_none() {
                 world.sim.die_after(u64::from(after), seed);
-                dying = Some((power, seed));
+                crash_due = Some((power, seed));
             }
             continue;
         }
-        // A graceful end is not what follows a death.
-        if dying.is_some() && matches!(act, Act::Reopen) {
+        // A graceful close does not follow a crash.
+        if crash_due.is_some() && matches!(act, Act::Reopen) {
             continue;
         }
         world.step(act);
-        if let Some((power, seed)) = dying
+        if let Some((power, seed)) = crash_due
             && world.sim.is_dead()
         {
-            dying = None;
+            crash_due = None;
             world.crash(power, seed);
             world.open();
         }
         world.assert_adds_up();
     }
-    let (power, seed) = dying.unwrap_or((false, 0));
+    let (power, seed) = crash_due.unwrap_or((false, 0));
     world.crash(power, seed);
     world.finish();
 }
 
 proptest! {
     #[test]
-    fn what_was_synced_is_there_and_nothing_twice(case in case()) {
+    fn synced_records_are_present_and_no_record_is_read_twice(case in case()) {
         run(case);
     }
 }

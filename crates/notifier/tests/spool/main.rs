@@ -1,13 +1,13 @@
-//! The spool's log on a file system that loses, reorders, tears and flips what was not synced, and on a real one.
+//! The spool's log on a simulated file system that loses, reorders, truncates and corrupts unsynced writes, and on a real one.
 
-// A test that cannot go on says so by a panic; the exceptions of clippy.toml do not reach helpers beside the tests.
+// Tests panic on failure; the exceptions of clippy.toml do not cover helpers next to the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bounds;
-mod damage;
+mod corruption;
 mod folder;
 mod histories;
-mod kept;
 mod old_format;
 mod reader;
 mod sim;
+mod unsupported;

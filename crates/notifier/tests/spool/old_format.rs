@@ -1,7 +1,7 @@
-//! Spools that the version before wrote, in format 1.
+//! Spools in format 1.
 
 use nephoscope_model::{Encoding, JsonLines, OsloNotification, PayloadKind};
-use nephoscope_notifier::spool::{Contents, Held, Log, Takes};
+use nephoscope_notifier::spool::{AcceptedContents, Contents, Log, StoredContents};
 
 use crate::reader::{options, record};
 use crate::sim::Sim;
@@ -9,8 +9,8 @@ use crate::sim::Sim;
 /// The first record of a segment of format 1.
 const FIRST: usize = 64;
 
-/// What `data/README.md` describes.
-fn written_before() -> Sim {
+/// The spool that `data/README.md` describes.
+fn format_1_spool() -> Sim {
     let sim = Sim::default();
     let files: [(&str, &[u8]); 4] = [
         (
@@ -48,7 +48,7 @@ fn label(payload: &[u8]) -> String {
         .collect()
 }
 
-/// Everything that is read, with its encoding.
+/// Reads all records; returns their encodings and labels.
 fn drain(log: &mut Log) -> Vec<String> {
     let mut read = Vec::new();
     while let Some(stored) = log.take().unwrap() {
@@ -60,16 +60,19 @@ fn drain(log: &mut Log) -> Vec<String> {
     read
 }
 
-fn takes(encoding: &dyn Encoding) -> Takes {
-    Takes::of(Some(encoding), |_| true)
+fn accepts(encoding: &dyn Encoding) -> AcceptedContents {
+    AcceptedContents::of(Some(encoding), |_| true)
 }
 
-fn held(log: &Log) -> Vec<String> {
-    let shown = |held: Held| {
-        let kept = if held.kept { " kept" } else { "" };
-        format!("{} {} {}{kept}", held.contents, held.batches, held.samples)
+fn summary(log: &Log) -> Vec<String> {
+    let shown = |stored: StoredContents| {
+        let unsupported = if stored.unsupported { " unsupported" } else { "" };
+        format!(
+            "{} {} {}{unsupported}",
+            stored.contents, stored.batches, stored.samples
+        )
     };
-    log.held().into_iter().map(shown).collect()
+    log.stored_contents().into_iter().map(shown).collect()
 }
 
 fn json(numbers: std::ops::Range<u32>) -> Vec<String> {
@@ -81,15 +84,15 @@ fn oslo(numbers: std::ops::Range<u32>) -> Vec<String> {
 }
 
 #[test]
-fn it_is_drained_and_goes_on_in_the_present_format() {
-    let sim = written_before();
+fn a_spool_in_format_1_is_drained_and_continued_in_the_current_format() {
+    let sim = format_1_spool();
     let mut log = open(&sim);
-    assert_eq!(held(&log), ["json-lines/1 6 18", "oslo-notification/1 6 18"]);
+    assert_eq!(summary(&log), ["json-lines/1 6 18", "oslo-notification/1 6 18"]);
     let read = drain(&mut log);
     assert_eq!(read, [json(2..8), oslo(0..6)].concat());
     let counts = log.counts();
-    assert_eq!((counts.lost_records, counts.damaged, counts.torn), (0, 0, 0));
-    // Records that are appended begin a segment of their own.
+    assert_eq!((counts.lost_records, counts.corrupt, counts.truncated), (0, 0, 0));
+    // Appended records begin a new segment.
     log.append(record(b"{\"resource_id\": \"new\"}", 1)).unwrap();
     log.close().unwrap();
     drop(log);
@@ -99,44 +102,51 @@ fn it_is_drained_and_goes_on_in_the_present_format() {
 }
 
 #[test]
-fn both_formats_are_there_at_once() {
-    let sim = written_before();
+fn both_formats_may_be_present() {
+    let sim = format_1_spool();
     let mut log = open(&sim);
     log.append(record(b"{\"resource_id\": \"new\"}", 1)).unwrap();
     log.close().unwrap();
     drop(log);
     assert_eq!(sim.segments().len(), 4);
     let mut log = open(&sim);
-    assert_eq!(held(&log), ["json-lines/1 7 19", "oslo-notification/1 6 18"]);
+    assert_eq!(summary(&log), ["json-lines/1 7 19", "oslo-notification/1 6 18"]);
     let mut expected = [json(2..8), oslo(0..6)].concat();
     expected.push("json-lines/1 new".to_owned());
     assert_eq!(drain(&mut log), expected);
 }
 
 #[test]
-fn each_publisher_gets_its_own_also_out_of_one_segment() {
-    let sim = written_before();
+fn publishers_read_their_own_records_from_a_mixed_segment() {
+    let sim = format_1_spool();
     let mut log = open(&sim);
-    log.serve(&takes(&OsloNotification), &[]);
-    assert_eq!(held(&log), ["json-lines/1 6 18 kept", "oslo-notification/1 6 18"]);
+    log.set_accepted(&accepts(&OsloNotification), &[]);
+    assert_eq!(
+        summary(&log),
+        ["json-lines/1 6 18 unsupported", "oslo-notification/1 6 18"]
+    );
     assert_eq!(log.status().unread, 6);
     assert_eq!(drain(&mut log), oslo(0..6));
-    assert_eq!(held(&log), ["json-lines/1 6 18 kept"]);
-    assert_eq!(sim.segments().len(), 2, "what is done with goes");
+    assert_eq!(summary(&log), ["json-lines/1 6 18 unsupported"]);
+    assert_eq!(
+        sim.segments().len(),
+        2,
+        "segments of completed records are removed"
+    );
     log.close().unwrap();
     drop(log);
     let mut log = open(&sim);
-    log.serve(&takes(&JsonLines), &[]);
+    log.set_accepted(&accepts(&JsonLines), &[]);
     assert_eq!(drain(&mut log), json(2..8));
     assert_eq!((log.status().records, log.status().samples), (0, 0));
 }
 
 #[test]
-fn an_unknown_code_is_kept_by_a_name_of_its_own() {
-    let sim = written_before();
-    // Without it, the first two records come again.
+fn an_unknown_code_is_unsupported_and_has_a_synthetic_name() {
+    let sim = format_1_spool();
+    // Without the cursor, the first two records are read again.
     nephoscope_notifier::spool::Disk::remove(&sim, "cursor").unwrap();
-    sim.damage("0000000000000001.spool", |bytes| {
+    sim.corrupt("0000000000000001.spool", |bytes| {
         bytes[FIRST + 48] = 7;
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&bytes[FIRST + 12..FIRST + 56]);
@@ -145,13 +155,13 @@ fn an_unknown_code_is_kept_by_a_name_of_its_own() {
         bytes[FIRST + 8..FIRST + 12].copy_from_slice(&hasher.finalize().to_le_bytes());
     });
     let mut log = open(&sim);
-    log.serve(&takes(&JsonLines), &[]);
+    log.set_accepted(&accepts(&JsonLines), &[]);
     assert_eq!(
-        held(&log),
+        summary(&log),
         [
-            "format-1-code-7/0 1 3 kept",
+            "format-1-code-7/0 1 3 unsupported",
             "json-lines/1 7 21",
-            "oslo-notification/1 6 18 kept"
+            "oslo-notification/1 6 18 unsupported"
         ]
     );
     assert_eq!(drain(&mut log), json(1..8));
@@ -159,17 +169,17 @@ fn an_unknown_code_is_kept_by_a_name_of_its_own() {
         encoding: nephoscope_model::EncodingId::new("format-1-code-7", 0),
         kind: PayloadKind::Samples,
     };
-    log.serve(&Takes::Only(vec![seven]), &[]);
+    log.set_accepted(&AcceptedContents::Only(vec![seven]), &[]);
     assert_eq!(drain(&mut log), ["format-1-code-7/0 json-0"]);
 }
 
 #[test]
-fn a_damaged_header_costs_nothing_there_either() {
-    let sim = written_before();
+fn a_corrupt_header_loses_no_record_in_format_1() {
+    let sim = format_1_spool();
     for name in sim.segments() {
-        sim.damage(&name, |bytes| bytes[20] ^= 4);
+        sim.corrupt(&name, |bytes| bytes[20] ^= 4);
     }
     let mut log = open(&sim);
-    assert_eq!(held(&log), ["json-lines/1 6 18", "oslo-notification/1 6 18"]);
+    assert_eq!(summary(&log), ["json-lines/1 6 18", "oslo-notification/1 6 18"]);
     assert_eq!(drain(&mut log), [json(2..8), oslo(0..6)].concat());
 }

@@ -1,4 +1,4 @@
-//! The reader of segments has an answer to every byte string.
+//! The reader of segments accepts any bytes.
 
 use nephoscope_model::{EncodingId, PayloadKind};
 use nephoscope_notifier::spool::{Contents, Log, LogOptions, Order, Record, inspect};
@@ -8,7 +8,7 @@ use crate::sim::Sim;
 
 const MARKER: [u8; 8] = [0xf5, 0x9e, b'n', b'p', b's', 0xc1, 0xfe, 0xa7];
 
-/// The header of a segment, in bytes; that of format 1 had 64.
+/// The length of a segment's header in bytes; 64 in format 1.
 const HEADER: usize = 128;
 
 static CONTENTS: Contents = Contents {
@@ -35,7 +35,7 @@ pub(crate) fn record(payload: &[u8], samples: u32) -> Record<'_> {
     }
 }
 
-/// The bytes of a segment with so many records.
+/// The bytes of a segment with this number of records.
 fn segment(records: u64) -> Vec<u8> {
     let sim = Sim::default();
     let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
@@ -58,7 +58,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn random_bytes_are_read_to_their_end(bytes in garbage(), first in 0..3u64) {
+    fn random_bytes_are_read_to_the_end(bytes in garbage(), first in 0..3u64) {
         let (records, damaged) = inspect(first, &bytes);
         let whole: u64 = records.iter().map(|(_, length)| 56 + u64::from(*length)).sum();
         let headers = [HEADER, 64].into_iter().filter_map(|length| bytes.get(..length));
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn records_beside_the_damage_are_read(at in 0..4000usize, length in 1..200usize, value in any::<u8>()) {
+    fn records_next_to_corrupt_bytes_are_read(at in 0..4000usize, length in 1..200usize, value in any::<u8>()) {
         let whole = segment(60);
         let mut bytes = whole.clone();
         let mut places = Vec::new();
@@ -109,9 +109,9 @@ proptest! {
     }
 }
 
-/// A payload that contains a whole record does not bring it into being when what is around it is damaged.
+/// A payload that contains a valid record is not read as one when the bytes around it are corrupt.
 #[test]
-fn a_record_inside_a_payload_is_none() {
+fn a_record_inside_a_payload_is_not_a_record() {
     let inner = segment(1);
     let sim = Sim::default();
     let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();

@@ -1,4 +1,4 @@
-//! A file system in memory that keeps only what was synced, and of the rest whatever it likes.
+//! A file system in memory that keeps synced writes, and any part of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use nephoscope_notifier::spool::{Disk, DiskFile, ReadAt};
 use parking_lot::Mutex;
 
-/// Numbers that depend on a seed alone (splitmix64).
+/// A random number generator with a seed (splitmix64).
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(pub(crate) u64);
+pub(crate) struct Random(pub(crate) u64);
 
-impl Dice {
-    pub(crate) fn roll(&mut self) -> u64 {
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,17 +22,17 @@ impl Dice {
 
     /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.roll() % bound.max(1)
+        self.next() % bound.max(1)
     }
 
     fn coin(&mut self) -> bool {
-        self.roll().is_multiple_of(2)
+        self.next().is_multiple_of(2)
     }
 }
 
 type Id = u64;
 
-/// A change of a file that is not synced.
+/// An unsynced change of a file.
 #[derive(Debug, Clone)]
 enum Change {
     Write(u64, Vec<u8>),
@@ -50,20 +50,20 @@ struct Inode {
 struct State {
     inodes: BTreeMap<Id, Inode>,
     durable_names: BTreeMap<String, Id>,
-    /// What a name stood for since the names were synced, one state after the other.
+    /// The targets of a name since the last sync of the names, in order.
     history: BTreeMap<String, Vec<Option<Id>>>,
     names: BTreeMap<String, Id>,
     next: Id,
-    /// How often each file is open: one that is removed keeps its place until it is closed.
+    /// How often each file is open: a removed file occupies space until it is closed.
     open: BTreeMap<Id, usize>,
     capacity: Option<u64>,
-    /// Operations until the process dies.
-    left: Option<u64>,
-    torn: Option<Dice>,
+    /// Operations until the process crashes.
+    operations_left: Option<u64>,
+    partial_write: Option<Random>,
     fail_syncs: bool,
 }
 
-/// The file system. Clones are the same one.
+/// The file system. All clones share one state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sim(Arc<Mutex<State>>);
 
@@ -92,9 +92,9 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 }
 
 impl State {
-    /// Counts an operation; `Ok(true)` when it is the last one and may be half done.
+    /// Counts an operation; returns true for the last one, which may be incomplete.
     fn operate(&mut self) -> io::Result<bool> {
-        match &mut self.left {
+        match &mut self.operations_left {
             None => Ok(false),
             Some(0) => Err(dead()),
             Some(left) => {
@@ -144,14 +144,14 @@ impl Sim {
         })
     }
 
-    /// The process dies in the `operations`-th operation from now, perhaps half-way through it.
+    /// Crashes the process in the `operations`-th operation from now, which may be incomplete.
     pub(crate) fn die_after(&self, operations: u64, seed: u64) {
         let mut state = self.0.lock();
-        state.left = Some(operations);
-        state.torn = Some(Dice(seed));
+        state.operations_left = Some(operations);
+        state.partial_write = Some(Random(seed));
     }
 
-    /// Files together may take so many bytes.
+    /// Limits the total size of the files.
     pub(crate) fn set_capacity(&self, capacity: Option<u64>) {
         self.0.lock().capacity = capacity;
     }
@@ -160,16 +160,16 @@ impl Sim {
         self.0.lock().used()
     }
 
-    /// Syncs fail from now on, and forget what they could not write.
+    /// Makes syncs fail and discard the unsynced writes.
     pub(crate) fn fail_syncs(&self, fail: bool) {
         self.0.lock().fail_syncs = fail;
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        self.0.lock().left == Some(0)
+        self.0.lock().operations_left == Some(0)
     }
 
-    /// What the next process finds when only this one died.
+    /// The state after a crash of the process.
     pub(crate) fn after_kill(&self) -> Sim {
         let state = self.0.lock();
         Sim(Arc::new(Mutex::new(State {
@@ -183,14 +183,14 @@ impl Sim {
         })))
     }
 
-    /// What is found after a power failure: of whatever was not synced any part, in sectors.
+    /// The state after a power failure: any part of the unsynced writes, in sectors.
     pub(crate) fn after_power_failure(&self, seed: u64) -> Sim {
         const SECTOR: usize = 512;
-        let mut dice = Dice(seed);
+        let mut random = Random(seed);
         let state = self.0.lock();
         let mut names = state.durable_names.clone();
         for (name, history) in &state.history {
-            let choice = usize::try_from(dice.below(history.len() as u64)).unwrap();
+            let choice = usize::try_from(random.below(history.len() as u64)).unwrap();
             match history[choice] {
                 Some(id) => names.insert(name.clone(), id),
                 None => names.remove(name),
@@ -200,13 +200,13 @@ impl Sim {
         for id in names.values() {
             let inode = state.inodes[id].clone();
             let mut bytes = inode.durable;
-            // All, none, or some of it.
-            let mood = dice.below(4);
+            // All, none or some of the changes.
+            let selection = random.below(4);
             for change in &inode.changes {
                 match change {
-                    Change::Length(_) if mood == 0 => {}
+                    Change::Length(_) if selection == 0 => {}
                     Change::Length(_) => {
-                        if mood == 1 || dice.coin() {
+                        if selection == 1 || random.coin() {
                             apply(&mut bytes, change);
                         }
                     }
@@ -215,10 +215,10 @@ impl Sim {
                         while from < data.len() {
                             let at = usize::try_from(*offset).unwrap() + from;
                             let to = data.len().min(from + SECTOR - at % SECTOR);
-                            if mood == 1 || (mood > 1 && dice.coin()) {
+                            if selection == 1 || (selection > 1 && random.coin()) {
                                 apply(&mut bytes, &Change::Write(at as u64, data[from..to].to_vec()));
-                            } else if mood == 3 && dice.coin() && bytes.len() < at + to - from {
-                                // The length is there, the bytes are not.
+                            } else if selection == 3 && random.coin() && bytes.len() < at + to - from {
+                                // The length is durable, the bytes are not.
                                 bytes.resize(at + to - from, 0);
                             }
                             from = to;
@@ -245,10 +245,10 @@ impl Sim {
         })))
     }
 
-    /// Puts a file there.
+    /// Creates a file with these bytes.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         drop(self.create(name));
-        self.damage(name, |there| *there = bytes);
+        self.corrupt(name, |there| *there = bytes);
     }
 
     /// The bytes of a file.
@@ -257,8 +257,8 @@ impl Sim {
         state.inodes[&state.names[name]].now.clone()
     }
 
-    /// Changes the bytes of a file behind everybody's back.
-    pub(crate) fn damage(&self, name: &str, with: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the bytes of a file directly.
+    pub(crate) fn corrupt(&self, name: &str, with: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.lock();
         let id = state.names[name];
         let inode = state.inodes.get_mut(&id).unwrap();
@@ -359,11 +359,11 @@ impl DiskFile for SimFile {
         let last = state.operate()?;
         let mut count = bytes.len();
         if last {
-            let torn = state
-                .torn
+            let partial = state
+                .partial_write
                 .as_mut()
-                .map_or(0, |dice| dice.below(bytes.len() as u64 + 1));
-            count = usize::try_from(torn).unwrap();
+                .map_or(0, |random| random.below(bytes.len() as u64 + 1));
+            count = usize::try_from(partial).unwrap();
         }
         let length = state.inodes[&self.id].now.len() as u64;
         if let Some(capacity) = state.capacity {

@@ -1,4 +1,4 @@
-//! Whatever the publisher and the disk do: every sample is accounted for, also across restarts.
+//! Random behaviour of publisher and disk: every sample is accounted for, also across restarts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,34 +10,34 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::sim::Sim;
-use crate::world::{Agent, Double, Other, Place, assert_adds_up, options};
+use crate::world::{Agent, Destination, Double, Other, assert_adds_up, options};
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Hands so many batches over.
+    /// Submits this number of batches.
     Submit(u8),
-    Place(Place),
-    /// The disk has so much room left, or any.
+    Destination(Destination),
+    /// Sets the free space of the disk; `None`: no limit.
     Room(Option<u16>),
-    /// A stop within so many milliseconds, and a start.
+    /// Stops within this number of milliseconds, and starts again.
     Restart(u16),
-    /// A reload with a publisher of the other encoding.
+    /// Reloads with a publisher of the other encoding.
     Reload,
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn destination() -> impl Strategy<Value = Destination> {
     prop_oneof![
-        3 => Just(Place::Takes),
-        2 => Just(Place::Away),
-        1 => Just(Place::Hangs),
-        1 => Just(Place::RefusesX),
+        3 => Just(Destination::Accepts),
+        2 => Just(Destination::Unreachable),
+        1 => Just(Destination::Hangs),
+        1 => Just(Destination::RejectsX),
     ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (1..20u8).prop_map(Step::Submit),
-        4 => place().prop_map(Step::Place),
+        4 => destination().prop_map(Step::Destination),
         1 => proptest::option::of(0..5000u16).prop_map(Step::Room),
         1 => (0..50u16).prop_map(Step::Restart),
         1 => Just(Step::Reload),
@@ -66,23 +66,23 @@ fn case() -> impl Strategy<Value = Case> {
     })
 }
 
-fn publisher(other: bool, place: Place) -> Arc<Double> {
+fn publisher(other: bool, destination: Destination) -> Arc<Double> {
     if other {
-        Double::of(Arc::new(Other), place, 1)
+        Double::of(Arc::new(Other), destination, 1)
     } else {
-        Double::new(place, 1)
+        Double::new(destination, 1)
     }
 }
 
-/// Waits until everything has arrived that the publisher takes.
+/// Waits until all accepted batches are delivered.
 async fn arrives(agent: &Agent) {
     let arrives = async {
         loop {
             let status = agent.status();
             assert_adds_up(&status);
             let spool = status.spool.unwrap();
-            let kept: u64 = spool.kept().map(|held| held.batches).sum();
-            if status.queued_batches == 0 && spool.batches == kept {
+            let unsupported: u64 = spool.unsupported().map(|stored| stored.batches).sum();
+            if status.queued_batches == 0 && spool.batches == unsupported {
                 break;
             }
             tokio::task::yield_now().await;
@@ -92,25 +92,25 @@ async fn arrives(agent: &Agent) {
         .await
         .is_err()
     {
-        panic!("something stays: {:#?}", agent.status());
+        panic!("batches remain: {:#?}", agent.status());
     }
 }
 
 async fn run(case: Case) {
     let bounds = options(case.mode, case.fsync, case.order);
     let mut sim = Sim::default();
-    let mut agent = Agent::start(&sim, Place::Takes, case.queue, bounds.clone()).await;
-    let mut place = Place::Takes;
+    let mut agent = Agent::start(&sim, Destination::Accepts, case.queue, bounds.clone()).await;
+    let mut destination = Destination::Accepts;
     let mut other = false;
     let mut next = 0u32;
     let mut arrived: Vec<String> = Vec::new();
     let mut receipts = Vec::new();
-    let (mut dropped, mut refused) = (0, 0);
+    let (mut dropped, mut rejected) = (0, 0);
     for step in case.steps {
         match step {
             Step::Submit(batches) => {
                 for _ in 0..batches {
-                    // Every fifth is one that may be refused.
+                    // Every fifth batch may be rejected.
                     let label = if next.is_multiple_of(5) {
                         format!("x{next}")
                     } else {
@@ -120,8 +120,8 @@ async fn run(case: Case) {
                     next += 1;
                 }
             }
-            Step::Place(now) => {
-                place = now;
+            Step::Destination(now) => {
+                destination = now;
                 agent.publisher.now(now);
             }
             Step::Room(room) => {
@@ -132,33 +132,35 @@ async fn run(case: Case) {
                 agent.stop(Duration::from_millis(u64::from(within))).await;
                 let counts = agent.status().counts;
                 dropped += counts.dropped_batches;
-                refused += counts.refused_batches;
-                arrived.extend(agent.publisher.taken());
+                rejected += counts.rejected_batches;
+                arrived.extend(agent.publisher.accepted());
                 sim = sim.after_kill();
-                agent = Agent::start(&sim, place, case.queue, bounds.clone()).await;
+                agent = Agent::start(&sim, destination, case.queue, bounds.clone()).await;
                 if other {
-                    agent.reload(publisher(other, place), case.queue).await;
+                    agent.reload(publisher(other, destination), case.queue).await;
                 }
             }
-            // A hanging one would be waited for.
-            Step::Reload if place == Place::Hangs => {}
+            // The reload would wait for a hanging publisher.
+            Step::Reload if destination == Destination::Hangs => {}
             Step::Reload => {
                 other = !other;
                 let former = agent.publisher.clone();
-                agent.reload(publisher(other, place), case.queue).await;
-                arrived.extend(former.taken());
+                agent.reload(publisher(other, destination), case.queue).await;
+                arrived.extend(former.accepted());
             }
         }
         assert_adds_up(&agent.status());
     }
-    // In the end all is well, and everything that is somewhere arrives.
+    // In the end all faults are gone, and every stored batch is delivered.
     sim.set_capacity(None);
-    agent.publisher.now(Place::Takes);
+    agent.publisher.now(Destination::Accepts);
     arrives(&agent).await;
-    // What the one does not take is there for the other.
+    // The other publisher delivers the unsupported batches.
     let former = agent.publisher.clone();
-    agent.reload(publisher(!other, Place::Takes), case.queue).await;
-    arrived.extend(former.taken());
+    agent
+        .reload(publisher(!other, Destination::Accepts), case.queue)
+        .await;
+    arrived.extend(former.accepted());
     agent
         .until(|status| status.queued_batches == 0 && status.spool.as_ref().unwrap().batches == 0)
         .await;
@@ -166,21 +168,21 @@ async fn run(case: Case) {
     assert_eq!(report.dropped_samples(), 0);
     let counts = agent.status().counts;
     dropped += counts.dropped_batches;
-    refused += counts.refused_batches;
-    arrived.extend(agent.publisher.taken());
+    rejected += counts.rejected_batches;
+    arrived.extend(agent.publisher.accepted());
     let distinct: BTreeSet<_> = arrived.iter().cloned().collect();
     assert_eq!(
         distinct.len(),
         arrived.len(),
-        "nothing arrives twice without a crash"
+        "no batch is delivered twice without a crash"
     );
     assert_eq!(
-        distinct.len() as u64 + dropped + refused,
+        distinct.len() as u64 + dropped + rejected,
         u64::from(next),
-        "everything is somewhere"
+        "every batch is accounted for"
     );
     for (label, receipt) in receipts {
-        let known = receipt.known().expect("nothing is open in the end");
+        let known = receipt.known().expect("every receipt is resolved");
         if known == Outcome::Delivered {
             assert!(distinct.contains(&label), "{label} is delivered");
         }
@@ -189,7 +191,7 @@ async fn run(case: Case) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        // Each case starts several agents, in real time.
+        // Each case starts several agents in real time.
         cases: ProptestConfig::default().cases.min(4096) / 8,
         max_shrink_iters: 200,
         ..ProptestConfig::default()

@@ -1,4 +1,4 @@
-//! Stops, reloads, refusals, and what status shows.
+//! Stops, reloads, rejections, and the status.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::sim::Sim;
 use crate::world::{
-    Agent, Double, LONG, Other, Place, assert_adds_up, batch, labels, options, outcome, setup,
+    Agent, Destination, Double, LONG, Other, assert_adds_up, batch, labels, options, outcome, setup,
 };
 
 fn overflow() -> SpoolOptions {
@@ -23,11 +23,11 @@ fn overflow() -> SpoolOptions {
 }
 
 #[tokio::test]
-async fn what_is_left_at_a_stop_is_stored_at_once_when_the_place_is_away() {
+async fn a_stop_stores_the_remaining_batches_immediately_if_the_destination_is_unreachable() {
     let sim = Sim::default();
-    let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
+    let agent = Agent::start(&sim, Destination::Unreachable, 100, overflow()).await;
     let receipts = agent.submit_all(labels(0..5)).await;
-    // Half a minute would be there: nobody waits for it.
+    // The stop does not use up its half minute.
     let report = tokio::time::timeout(Duration::from_secs(20), agent.stop(Duration::from_secs(30)))
         .await
         .unwrap();
@@ -35,19 +35,19 @@ async fn what_is_left_at_a_stop_is_stored_at_once_when_the_place_is_away() {
     for (_, receipt) in receipts {
         assert_eq!(outcome(receipt).await, Outcome::Stored);
     }
-    let next = Agent::start(&sim.after_power_failure(1), Place::Takes, 100, overflow()).await;
-    let mut taken = next.publisher.has_taken(5).await;
-    taken.sort();
-    assert_eq!(taken, labels(0..5).collect::<Vec<_>>());
+    let next = Agent::start(&sim.after_power_failure(1), Destination::Accepts, 100, overflow()).await;
+    let mut accepted = next.publisher.has_accepted(5).await;
+    accepted.sort();
+    assert_eq!(accepted, labels(0..5).collect::<Vec<_>>());
     next.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
-async fn a_publisher_whose_spool_takes_batches_is_not_blocked() {
+async fn a_publisher_whose_spool_is_writable_is_not_blocked() {
     let sim = Sim::default();
-    let agent = Agent::start(&sim, Place::Hangs, 10, overflow()).await;
+    let agent = Agent::start(&sim, Destination::Hangs, 10, overflow()).await;
     drop(agent.submit_all(labels(0..10)).await);
-    // Neither the disk nor the place takes anything: somebody has waited in vain.
+    // Neither the disk nor the destination accepts anything: submissions time out.
     sim.set_capacity(Some(sim.used()));
     drop(agent.submit_all(labels(10..40)).await);
     agent
@@ -58,15 +58,15 @@ async fn a_publisher_whose_spool_takes_batches_is_not_blocked() {
     agent
         .until(|status| !matches!(status.state, PublisherState::Blocked { .. }))
         .await;
-    agent.publisher.now(Place::Takes);
+    agent.publisher.now(Destination::Accepts);
     agent.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]
-async fn a_disk_with_room_again_is_used_again_while_the_place_takes_everything() {
+async fn a_disk_with_free_space_is_used_again_while_the_destination_accepts_everything() {
     let sim = Sim::default();
     let always = options(SpoolMode::Always, Fsync::Always, Order::NewestFirst);
-    let agent = Agent::start(&sim, Place::Takes, 100, always).await;
+    let agent = Agent::start(&sim, Destination::Accepts, 100, always).await;
     sim.set_capacity(Some(sim.used()));
     let (_, receipt) = agent.submit_all(["full".to_owned()]).await.remove(0);
     assert_eq!(outcome(receipt).await, Outcome::Delivered);
@@ -85,9 +85,9 @@ async fn a_disk_with_room_again_is_used_again_while_the_place_takes_everything()
 }
 
 #[tokio::test]
-async fn what_is_left_at_a_stop_on_a_full_disk_is_dropped_and_counted() {
+async fn remaining_batches_at_a_stop_on_a_full_disk_are_dropped_and_counted() {
     let sim = Sim::default();
-    let agent = Agent::start(&sim, Place::Away, 100, overflow()).await;
+    let agent = Agent::start(&sim, Destination::Unreachable, 100, overflow()).await;
     sim.set_capacity(Some(sim.used()));
     let receipts = agent.submit_all(labels(0..5)).await;
     let report = agent.stop(Duration::from_secs(1)).await;
@@ -97,7 +97,7 @@ async fn what_is_left_at_a_stop_on_a_full_disk_is_dropped_and_counted() {
     }
 }
 
-/// Keeps where the bytes stand that it was given.
+/// Records the addresses of the bytes that it publishes.
 #[derive(Default)]
 struct Addresses(Mutex<Vec<usize>>);
 
@@ -116,7 +116,7 @@ impl Publisher for Addresses {
 }
 
 #[tokio::test]
-async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
+async fn a_batch_is_encoded_once_for_all_publishers_with_the_same_encoding() {
     let publishers = [(); 3].map(|()| Arc::new(Addresses::default()));
     let sim = Sim::default();
     let disk = Box::new(sim.clone());
@@ -130,7 +130,7 @@ async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
             url_shown: "test:".to_owned(),
             publisher: publisher.clone(),
             queue: 100,
-            // One that could be stored is the same as well.
+            // A publisher with a spool shares them, too.
             spool: (number == 0).then(|| spool.clone()),
             selectors: Selectors::default(),
         });
@@ -150,9 +150,9 @@ async fn a_batch_is_encoded_once_for_all_publishers_of_a_form() {
 }
 
 #[tokio::test]
-async fn an_urgent_stop_stores_all_the_same() {
+async fn an_immediate_stop_stores_all_batches() {
     let sim = Sim::default();
-    let agent = Agent::start(&sim, Place::Hangs, 100, overflow()).await;
+    let agent = Agent::start(&sim, Destination::Hangs, 100, overflow()).await;
     let receipts = agent.submit_all(labels(0..5)).await;
     let report = agent.stop(Duration::ZERO).await;
     assert_eq!(report.dropped_samples(), 0);
@@ -164,17 +164,17 @@ async fn an_urgent_stop_stores_all_the_same() {
 #[tokio::test]
 async fn a_reload_with_the_same_spool_keeps_it_and_one_without_closes_it() {
     let sim = Sim::default();
-    let agent = Agent::start(&sim, Place::Away, 4, overflow()).await;
+    let agent = Agent::start(&sim, Destination::Unreachable, 4, overflow()).await;
     let receipts = agent.submit_all(labels(0..20)).await;
     let spool = agent.notifier.spool("p").unwrap();
-    let publisher = Double::new(Place::Away, 1);
+    let publisher = Double::new(Destination::Unreachable, 1);
     agent
         .notifier
         .reconfigure(vec![setup(publisher.clone(), spool, 4)])
         .await;
     assert_eq!(agent.status().counts.submitted_samples, 20, "the same lane");
-    publisher.now(Place::Takes);
-    assert_eq!(publisher.has_taken(20).await.len(), 20);
+    publisher.now(Destination::Accepts);
+    assert_eq!(publisher.has_accepted(20).await.len(), 20);
     drop(receipts);
     let stays = agent.submit("21").await;
     assert!(outcome(stays).await <= Outcome::Stored);
@@ -183,19 +183,19 @@ async fn a_reload_with_the_same_spool_keeps_it_and_one_without_closes_it() {
 }
 
 #[tokio::test]
-async fn what_is_refused_for_good_is_set_aside_with_the_reason() {
+async fn rejected_batches_become_dead_letters_with_the_reason() {
     for mode in [SpoolMode::Overflow, SpoolMode::Always] {
         let sim = Sim::default();
         let bounds = SpoolOptions {
             mode,
-            quarantine_bytes: 8192,
+            dead_letter_bytes: 8192,
             ..overflow()
         };
-        let agent = Agent::start(&sim, Place::RefusesX, 100, bounds).await;
+        let agent = Agent::start(&sim, Destination::RejectsX, 100, bounds).await;
         let receipts = agent.submit_all(["a", "x1", "b", "x2"].map(str::to_owned)).await;
-        let mut taken = agent.publisher.has_taken(2).await;
-        taken.sort();
-        assert_eq!(taken, ["a", "b"], "the others go on");
+        let mut accepted = agent.publisher.has_accepted(2).await;
+        accepted.sort();
+        assert_eq!(accepted, ["a", "b"], "the others are delivered");
         for (label, receipt) in receipts {
             let expected = match (mode, label.starts_with('x')) {
                 (SpoolMode::Overflow, true) => Outcome::Dropped,
@@ -204,29 +204,29 @@ async fn what_is_refused_for_good_is_set_aside_with_the_reason() {
             };
             assert_eq!(outcome(receipt).await, expected, "{mode:?} {label}");
         }
-        agent.until(|status| status.counts.refused_batches == 2).await;
+        agent.until(|status| status.counts.rejected_batches == 2).await;
         agent.stop(Duration::from_secs(5)).await;
         let status = agent.status();
-        assert_eq!(status.spool.unwrap().quarantine.batches, 2);
-        let set_aside = String::from_utf8(sim.bytes("quarantine.jsonl")).unwrap();
-        for line in set_aside.lines() {
+        assert_eq!(status.spool.unwrap().dead_letter.batches, 2);
+        let letters = String::from_utf8(sim.bytes("dead_letter.jsonl")).unwrap();
+        for line in letters.lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(line["reason"], "no x");
             assert_eq!(line["encoding"], "json-lines/1");
             assert!(line["body"].as_str().unwrap().contains("\"resource_id\":\"x"));
         }
-        assert_eq!(set_aside.lines().count(), 2);
+        assert_eq!(letters.lines().count(), 2);
     }
 }
 
 #[tokio::test]
-async fn the_quarantine_is_bounded() {
+async fn dead_letters_are_bounded() {
     let sim = Sim::default();
     let bounds = SpoolOptions {
-        quarantine_bytes: 8192,
+        dead_letter_bytes: 8192,
         ..overflow()
     };
-    let agent = Agent::start(&sim, Place::RefusesX, 1000, bounds).await;
+    let agent = Agent::start(&sim, Destination::RejectsX, 1000, bounds).await;
     let receipts = agent
         .submit_all((0..100).map(|number| format!("x{number}")))
         .await;
@@ -234,111 +234,113 @@ async fn the_quarantine_is_bounded() {
         assert_eq!(outcome(receipt).await, Outcome::Dropped);
     }
     agent.stop(Duration::from_secs(5)).await;
-    let quarantine = agent.status().spool.unwrap().quarantine;
-    assert_eq!(quarantine.batches + quarantine.lost, 100);
+    let dead_letter = agent.status().spool.unwrap().dead_letter;
+    assert_eq!(dead_letter.batches + dead_letter.lost, 100);
     assert!(
-        quarantine.batches > 5 && quarantine.bytes <= 8192,
-        "{quarantine:?}"
+        dead_letter.batches > 5 && dead_letter.bytes <= 8192,
+        "{dead_letter:?}"
     );
     assert!(
-        String::from_utf8(sim.bytes("quarantine.jsonl"))
+        String::from_utf8(sim.bytes("dead_letter.jsonl"))
             .unwrap()
             .contains("x99"),
-        "the latest are there"
+        "the latest are present"
     );
 }
 
-/// The encodings that a spool keeps, and how many batches of each.
-fn kept(status: &PublisherStatus) -> Vec<(String, u64)> {
+/// The unsupported encodings in a spool, with the number of batches of each.
+fn unsupported(status: &PublisherStatus) -> Vec<(String, u64)> {
     let spool = status.spool.as_ref().unwrap();
-    let kept = spool.kept().map(|held| (held.contents.to_string(), held.batches));
-    kept.collect()
+    let unsupported = spool
+        .unsupported()
+        .map(|stored| (stored.contents.to_string(), stored.batches));
+    unsupported.collect()
 }
 
 #[tokio::test]
-async fn batches_of_another_encoding_stay_until_a_publisher_takes_them() {
+async fn batches_of_another_encoding_stay_until_a_publisher_accepts_them() {
     for order in [Order::Fifo, Order::NewestFirst] {
         let sim = Sim::default();
         let always = options(SpoolMode::Always, Fsync::Always, order);
-        let agent = Agent::start(&sim, Place::Away, 100, always.clone()).await;
+        let agent = Agent::start(&sim, Destination::Unreachable, 100, always.clone()).await;
         drop(agent.submit_all(labels(0..3)).await);
         agent.stop(Duration::ZERO).await;
-        // The agent after it has another kind of publisher.
-        let mut agent = Agent::start(&sim.after_kill(), Place::Away, 100, always).await;
-        let other = Double::of(Arc::new(Other), Place::Takes, 1);
+        // The next agent has a publisher of another encoding.
+        let mut agent = Agent::start(&sim.after_kill(), Destination::Unreachable, 100, always).await;
+        let other = Double::of(Arc::new(Other), Destination::Accepts, 1);
         agent.reload(other.clone(), 100).await;
         drop(agent.submit_all(["new", "newer"].map(str::to_owned)).await);
         assert_eq!(
-            other.has_taken(2).await,
+            other.has_accepted(2).await,
             ["new", "newer"],
-            "nothing holds them up"
+            "unsupported batches do not delay them"
         );
         agent
             .until(|status| status.spool.as_ref().unwrap().batches == 3)
             .await;
-        assert_eq!(kept(&agent.status()), [("json-lines/1".to_owned(), 3)]);
-        // An outage makes no difference.
-        other.now(Place::Away);
+        assert_eq!(unsupported(&agent.status()), [("json-lines/1".to_owned(), 3)]);
+        // The same after an outage.
+        other.now(Destination::Unreachable);
         drop(agent.submit_all(labels(10..13)).await);
-        other.now(Place::Takes);
-        other.has_taken(5).await;
+        other.now(Destination::Accepts);
+        other.has_accepted(5).await;
         agent
             .until(|status| status.spool.as_ref().unwrap().batches == 3)
             .await;
         let status = agent.status();
         assert_adds_up(&status);
-        assert_eq!(status.counts.refused_batches, 0);
-        assert_eq!(status.spool.unwrap().quarantine.batches, 0);
-        // One that takes them is back.
-        agent.reload(Double::new(Place::Takes, 1), 100).await;
+        assert_eq!(status.counts.rejected_batches, 0);
+        assert_eq!(status.spool.unwrap().dead_letter.batches, 0);
+        // A publisher that accepts them.
+        agent.reload(Double::new(Destination::Accepts, 1), 100).await;
         assert_eq!(
-            agent.publisher.has_taken(3).await,
+            agent.publisher.has_accepted(3).await,
             labels(0..3).collect::<Vec<_>>()
         );
         agent
             .until(|status| status.spool.as_ref().unwrap().batches == 0)
             .await;
-        assert_eq!(kept(&agent.status()), []);
+        assert_eq!(unsupported(&agent.status()), []);
         agent.stop(Duration::from_secs(5)).await;
     }
 }
 
 #[tokio::test]
-async fn what_is_under_way_goes_back_when_a_publisher_of_another_encoding_comes() {
+async fn in_flight_batches_are_returned_when_a_publisher_of_another_encoding_replaces_theirs() {
     for mode in [SpoolMode::Always, SpoolMode::Overflow] {
         let sim = Sim::default();
         let bounds = options(mode, Fsync::Always, Order::Fifo);
-        let mut agent = Agent::start(&sim, Place::Away, 4, bounds).await;
-        agent.reload(Double::new(Place::Away, 3), 4).await;
+        let mut agent = Agent::start(&sim, Destination::Unreachable, 4, bounds).await;
+        agent.reload(Double::new(Destination::Unreachable, 3), 4).await;
         drop(agent.submit_all(labels(0..20)).await);
         agent.publisher.has_tried(4).await;
-        let other = Double::of(Arc::new(Other), Place::Takes, 3);
+        let other = Double::of(Arc::new(Other), Destination::Accepts, 3);
         agent.reload(other.clone(), 4).await;
         drop(agent.submit_all(labels(20..25)).await);
         agent.until(|status| status.queued_batches == 0).await;
-        // What was in memory is encoded as the new one wants it.
+        // Batches in memory are encoded for the new publisher.
         agent
             .until(|status| {
-                let kept: u64 = kept(status).iter().map(|(_, batches)| batches).sum();
-                status.spool.as_ref().unwrap().batches == kept
+                let unsupported: u64 = unsupported(status).iter().map(|(_, batches)| batches).sum();
+                status.spool.as_ref().unwrap().batches == unsupported
             })
             .await;
-        let [(encoding, stay)] = kept(&agent.status()).try_into().unwrap();
+        let [(encoding, stay)] = unsupported(&agent.status()).try_into().unwrap();
         assert_eq!(encoding, "json-lines/1");
-        assert_eq!(stay as usize + other.taken().len(), 25, "{mode:?}");
+        assert_eq!(stay as usize + other.accepted().len(), 25, "{mode:?}");
         assert_adds_up(&agent.status());
-        agent.reload(Double::new(Place::Takes, 1), 4).await;
-        let taken = agent.publisher.has_taken(usize::try_from(stay).unwrap()).await;
-        assert!(taken.is_sorted(), "{taken:?}");
-        let all: BTreeSet<_> = taken.into_iter().chain(other.taken()).collect();
+        agent.reload(Double::new(Destination::Accepts, 1), 4).await;
+        let accepted = agent.publisher.has_accepted(usize::try_from(stay).unwrap()).await;
+        assert!(accepted.is_sorted(), "{accepted:?}");
+        let all: BTreeSet<_> = accepted.into_iter().chain(other.accepted()).collect();
         assert_eq!(all, labels(0..25).collect());
         agent.stop(Duration::from_secs(5)).await;
     }
 }
 
-/// What `../spool/data/README.md` describes.
+/// Delivers the spool that `../spool/data/README.md` describes.
 #[tokio::test]
-async fn a_spool_that_the_version_before_wrote_is_delivered() {
+async fn a_spool_in_format_1_is_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spool");
     std::fs::create_dir(&path).unwrap();
@@ -349,14 +351,14 @@ async fn a_spool_that_the_version_before_wrote_is_delivered() {
     }
     let always = options(SpoolMode::Always, Fsync::Always, Order::Fifo);
     let spool = Spool::open("p".into(), path.clone(), always).await.unwrap();
-    let json = Double::new(Place::Takes, 1);
+    let json = Double::new(Destination::Accepts, 1);
     let setups = vec![setup(json.clone(), spool.clone(), 100)];
     let notifier = Notifier::start(setups, NotifierOptions::default(), &Handle::current());
     let expected: Vec<_> = (2..8).map(|number| format!("json-{number}")).collect();
-    assert_eq!(json.has_taken(6).await, expected);
+    assert_eq!(json.has_accepted(6).await, expected);
     let receipt = notifier.submit(batch("new", 1)).await;
     assert_eq!(outcome(receipt).await, Outcome::Stored);
-    json.has_taken(7).await;
+    json.has_accepted(7).await;
     let notifications = Arc::new(Addresses::default());
     notifier
         .reconfigure(vec![setup(notifications.clone(), spool.clone(), 100)])
@@ -386,14 +388,14 @@ async fn a_spool_that_the_version_before_wrote_is_delivered() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_at_the_bound_of_the_spool_is_counted() {
+async fn batches_dropped_at_the_size_limit_of_the_spool_are_counted() {
     let sim = Sim::default();
     let bounds = SpoolOptions {
         mode: SpoolMode::Always,
         max_bytes: 64 << 10,
         ..overflow()
     };
-    let agent = Agent::start(&sim, Place::Away, 100, bounds).await;
+    let agent = Agent::start(&sim, Destination::Unreachable, 100, bounds).await;
     let receipts = agent.submit_all(labels(0..300)).await;
     for (_, receipt) in receipts {
         assert_eq!(outcome(receipt).await, Outcome::Stored);
@@ -402,13 +404,13 @@ async fn what_is_dropped_at_the_bound_of_the_spool_is_counted() {
     assert_adds_up(&status);
     assert!(status.counts.dropped_batches > 0);
     assert!(status.spool.as_ref().unwrap().bytes <= 64 << 10);
-    // All of it, by hand, but for what is being tried.
+    // Drops all batches manually, except those in flight.
     let dropped = agent.spool.drop_older_than(i64::MAX).await.unwrap();
     assert!(dropped.batches > 0 && dropped.samples == dropped.batches);
     let left = agent.status().spool.unwrap().batches;
     assert!(left <= 2, "{left} are left");
     assert_adds_up(&agent.status());
-    agent.publisher.now(Place::Takes);
+    agent.publisher.now(Destination::Accepts);
     agent
         .until(|status| status.spool.as_ref().unwrap().batches == 0)
         .await;

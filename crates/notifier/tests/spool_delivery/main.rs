@@ -1,7 +1,7 @@
-//! Publishers with a spool, as cycles and operators see them: what is promised for which mode, which sync and which
-//! event, on a disk that keeps no more than it must.
+//! Publishers with a spool from the perspective of cycles and operators: the guarantees for each mode, sync option and event,
+//! on a simulated disk that keeps only synced writes.
 
-// A test that cannot go on says so by a panic; the exceptions of clippy.toml do not reach helpers beside the tests.
+// Tests panic on failure; the exceptions of clippy.toml do not cover helpers next to the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod account;

@@ -18,10 +18,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::sim::Sim;
 
-/// Longer than anything here takes.
+/// Longer than any step of a test.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// A batch that is known by its label, of so many samples.
+/// A batch with a label.
 pub(crate) fn batch(label: &str, samples: u32) -> Arc<Batch> {
     let cycle = CycleId::new(ScheduleId::new("every:10:0"), Timestamp::from_millis(0), 0);
     let ids = RunIds::new("", &cycle, "test").resource(label);
@@ -39,7 +39,7 @@ pub(crate) fn batch(label: &str, samples: u32) -> Arc<Batch> {
     Arc::new(Batch::new((0..samples).map(sample).collect(), "test".into()))
 }
 
-/// Another encoding than JSON lines.
+/// An encoding other than JSON lines.
 #[derive(Debug)]
 pub(crate) struct Other;
 
@@ -55,7 +55,7 @@ impl Encoding for Other {
     }
 }
 
-/// The label of a batch, from the bytes that are published.
+/// The label of a batch, from its encoded bytes.
 pub(crate) fn label(batch: &Batch, encoding: &dyn Encoding) -> String {
     let lines = str::from_utf8(batch.encoded(encoding).unwrap()).unwrap();
     let lines = lines.strip_prefix(OTHER).unwrap_or(lines);
@@ -64,64 +64,64 @@ pub(crate) fn label(batch: &Batch, encoding: &dyn Encoding) -> String {
     first["resource_id"].as_str().unwrap().to_owned()
 }
 
-/// What the place of a publisher does.
+/// The behaviour of a publisher's destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    Takes,
-    /// Fails at once.
-    Away,
+pub(crate) enum Destination {
+    Accepts,
+    /// Fails immediately.
+    Unreachable,
     /// Does not answer.
     Hangs,
-    /// Refuses for good what is labelled with an `x`.
-    RefusesX,
+    /// Permanently rejects batches with an `x` in their label.
+    RejectsX,
 }
 
-/// A publisher, of JSON lines unless said otherwise.
+/// A publisher, by default of JSON lines.
 pub(crate) struct Double {
-    pub(crate) place: watch::Sender<Place>,
-    pub(crate) taken: watch::Sender<Vec<String>>,
+    pub(crate) destination: watch::Sender<Destination>,
+    pub(crate) accepted: watch::Sender<Vec<String>>,
     pub(crate) attempts: watch::Sender<u64>,
     in_flight: usize,
     encoding: Arc<dyn Encoding>,
 }
 
 impl Double {
-    pub(crate) fn new(place: Place, in_flight: usize) -> Arc<Self> {
-        Self::of(Arc::new(JsonLines), place, in_flight)
+    pub(crate) fn new(destination: Destination, in_flight: usize) -> Arc<Self> {
+        Self::of(Arc::new(JsonLines), destination, in_flight)
     }
 
-    pub(crate) fn of(encoding: Arc<dyn Encoding>, place: Place, in_flight: usize) -> Arc<Self> {
+    pub(crate) fn of(encoding: Arc<dyn Encoding>, destination: Destination, in_flight: usize) -> Arc<Self> {
         Arc::new(Self {
             encoding,
-            place: watch::Sender::new(place),
-            taken: watch::Sender::new(Vec::new()),
+            destination: watch::Sender::new(destination),
+            accepted: watch::Sender::new(Vec::new()),
             attempts: watch::Sender::new(0),
             in_flight,
         })
     }
 
-    pub(crate) fn now(&self, place: Place) {
-        self.place.send_replace(place);
+    pub(crate) fn now(&self, destination: Destination) {
+        self.destination.send_replace(destination);
     }
 
-    pub(crate) fn taken(&self) -> Vec<String> {
-        self.taken.borrow().clone()
+    pub(crate) fn accepted(&self) -> Vec<String> {
+        self.accepted.borrow().clone()
     }
 
-    /// Waits until so many publishes were tried.
+    /// Waits for this number of publishes.
     pub(crate) async fn has_tried(&self, attempts: u64) {
         let mut tried = self.attempts.subscribe();
         let such = timeout(LONG, tried.wait_for(|tried| *tried >= attempts)).await;
-        such.expect("it tries in time").unwrap();
+        such.expect("the publisher must try in time").unwrap();
     }
 
-    /// Waits until so many batches were taken.
-    pub(crate) async fn has_taken(&self, batches: usize) -> Vec<String> {
-        let mut taken = self.taken.subscribe();
-        let such = timeout(LONG, taken.wait_for(|taken| taken.len() >= batches)).await;
+    /// Waits for this number of accepted batches.
+    pub(crate) async fn has_accepted(&self, batches: usize) -> Vec<String> {
+        let mut accepted = self.accepted.subscribe();
+        let such = timeout(LONG, accepted.wait_for(|accepted| accepted.len() >= batches)).await;
         match such {
-            Ok(taken) => taken.unwrap().clone(),
-            Err(_) => panic!("only {:?} of {batches} in time", self.taken()),
+            Ok(accepted) => accepted.unwrap().clone(),
+            Err(_) => panic!("only {:?} of {batches} in time", self.accepted()),
         }
     }
 }
@@ -131,19 +131,21 @@ impl Publisher for Double {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let label = label(&batch, &*self.encoding);
         self.attempts.send_modify(|attempts| *attempts += 1);
-        let place = *self.place.borrow();
-        match place {
-            Place::Takes => {}
-            Place::Away => return Err(PublishError::retry("the broker is away")),
-            Place::Hangs => {
-                let mut place = self.place.subscribe();
-                let _ = place.wait_for(|place| *place != Place::Hangs).await;
+        let destination = *self.destination.borrow();
+        match destination {
+            Destination::Accepts => {}
+            Destination::Unreachable => return Err(PublishError::retry("the broker is unreachable")),
+            Destination::Hangs => {
+                let mut destination = self.destination.subscribe();
+                let _ = destination
+                    .wait_for(|destination| *destination != Destination::Hangs)
+                    .await;
                 return Err(PublishError::retry("the broker has hung"));
             }
-            Place::RefusesX if label.contains('x') => return Err(PublishError::rejected("no x")),
-            Place::RefusesX => {}
+            Destination::RejectsX if label.contains('x') => return Err(PublishError::rejected("no x")),
+            Destination::RejectsX => {}
         }
-        self.taken.send_modify(|taken| taken.push(label));
+        self.accepted.send_modify(|accepted| accepted.push(label));
         Ok(Accepted::all())
     }
 
@@ -165,7 +167,7 @@ pub(crate) fn options(mode: SpoolMode, fsync: Fsync, order: Order) -> SpoolOptio
     }
 }
 
-/// An agent, as far as it concerns one publisher.
+/// The part of an agent that concerns one publisher.
 pub(crate) struct Agent {
     pub(crate) notifier: Notifier,
     pub(crate) publisher: Arc<Double>,
@@ -184,17 +186,22 @@ pub(crate) fn setup(publisher: Arc<dyn Publisher>, spool: Spool, queue: usize) -
 }
 
 impl Agent {
-    /// Starts on what is on a disk.
-    pub(crate) async fn start(sim: &Sim, place: Place, queue: usize, options: SpoolOptions) -> Self {
+    /// Starts with the contents of a disk.
+    pub(crate) async fn start(
+        sim: &Sim,
+        destination: Destination,
+        queue: usize,
+        options: SpoolOptions,
+    ) -> Self {
         let disk = Box::new(sim.clone());
         let spool = Spool::open_on("p".into(), "sim".into(), move || Ok(disk as _), options)
             .await
-            .expect("it opens");
-        let publisher = Double::new(place, 1);
+            .expect("the spool opens");
+        let publisher = Double::new(destination, 1);
         let limits = NotifierOptions {
             backoff_min: Duration::from_millis(5),
             backoff_max: Duration::from_millis(20),
-            patience: Duration::from_millis(300),
+            full_queue_timeout: Duration::from_millis(300),
             ..NotifierOptions::default()
         };
         let setups = vec![setup(publisher.clone(), spool.clone(), queue)];
@@ -205,7 +212,7 @@ impl Agent {
         }
     }
 
-    /// Starts as another publisher, with the same spool.
+    /// Replaces the publisher and keeps the spool.
     pub(crate) async fn reload(&mut self, publisher: Arc<Double>, queue: usize) {
         self.publisher = publisher.clone();
         let setups = vec![setup(publisher, self.spool.clone(), queue)];
@@ -216,7 +223,7 @@ impl Agent {
         self.notifier.submit(batch(label, 1)).await
     }
 
-    /// Hands batches over.
+    /// Submits batches.
     pub(crate) async fn submit_all(
         &self,
         labels: impl IntoIterator<Item = String>,
@@ -233,7 +240,7 @@ impl Agent {
         self.notifier.status().remove(0)
     }
 
-    /// Waits until its status is such.
+    /// Waits until the status satisfies a condition.
     pub(crate) async fn until(&self, such: impl Fn(&PublisherStatus) -> bool) {
         let waits = async {
             while !such(&self.status()) {
@@ -252,7 +259,7 @@ impl Agent {
     }
 }
 
-/// Every sample is somewhere.
+/// Checks that every sample is accounted for.
 pub(crate) fn assert_adds_up(status: &PublisherStatus) {
     let counts = status.counts;
     let spool = status.spool.as_ref().unwrap();
@@ -260,7 +267,7 @@ pub(crate) fn assert_adds_up(status: &PublisherStatus) {
         counts.submitted_samples + spool.recovered_samples,
         counts.delivered_samples
             + counts.dropped_samples
-            + counts.refused_samples
+            + counts.rejected_samples
             + status.queued_samples as u64
             + spool.samples,
         "{status:#?}"
@@ -269,7 +276,7 @@ pub(crate) fn assert_adds_up(status: &PublisherStatus) {
         counts.submitted_batches + spool.recovered_batches,
         counts.delivered_batches
             + counts.dropped_batches
-            + counts.refused_batches
+            + counts.rejected_batches
             + status.queued_batches as u64
             + spool.batches,
         "{status:#?}"
@@ -279,7 +286,7 @@ pub(crate) fn assert_adds_up(status: &PublisherStatus) {
 pub(crate) async fn outcome(receipt: Receipt) -> Outcome {
     timeout(LONG, receipt.outcome())
         .await
-        .expect("it resolves in time")
+        .expect("the receipt resolves in time")
 }
 
 pub(crate) fn labels(range: std::ops::Range<u32>) -> impl Iterator<Item = String> {

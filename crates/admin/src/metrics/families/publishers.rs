@@ -53,7 +53,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Age of the oldest sample in the memory queue; 0 if the queue is empty",
         read: |snapshot, series| {
             snapshot.publishers.iter().try_for_each(|publisher| {
-                let oldest = publisher.oldest.unwrap_or_default();
+                let oldest = publisher.oldest_age.unwrap_or_default();
                 series.amount(&[&publisher.name], oldest.as_secs_f64())
             })
         },
@@ -101,7 +101,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: PUBLISHER,
         stability: Stability::Stable,
         help: "Samples that were lost because the receiver permanently rejected them",
-        read: |snapshot, series| counts(snapshot, series, |counts| counts.refused_samples),
+        read: |snapshot, series| counts(snapshot, series, |counts| counts.rejected_samples),
     },
     Family {
         name: "nephoscope_publisher_retries",

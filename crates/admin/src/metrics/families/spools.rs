@@ -55,7 +55,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "Samples that stay in a publisher's spool because the publisher does not support their encoding",
         read: |snapshot, series| {
             spools(snapshot, series, |spool| {
-                spool.kept().map(|held| held.samples).sum()
+                spool.unsupported().map(|held| held.samples).sum()
             })
         },
     },
@@ -69,7 +69,9 @@ pub(super) const FAMILIES: &[Family] = &[
         read: |snapshot, series| {
             let now = snapshot.scheduler.now.as_millis();
             of_spools(snapshot).try_for_each(|(name, spool)| {
-                let age = spool.oldest.map_or(0, |time| now.saturating_sub(time).max(0));
+                let age = spool
+                    .oldest_time
+                    .map_or(0, |time| now.saturating_sub(time).max(0));
                 series.amount(&[name], age as f64 / 1e3)
             })
         },
@@ -128,7 +130,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: PUBLISHER,
         stability: Stability::Stable,
         help: "Corrupt or missing sections found in a publisher's spool",
-        read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.damaged),
+        read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.corrupt),
     },
     Family {
         name: "nephoscope_spool_truncated",
@@ -137,7 +139,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: PUBLISHER,
         stability: Stability::Stable,
         help: "Bytes that were truncated from the end of a publisher's spool when it was opened after a crash",
-        read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.torn_bytes),
+        read: |snapshot, series| spools(snapshot, series, |spool| spool.counts.truncated_bytes),
     },
     Family {
         name: "nephoscope_spool_sync_failures",
@@ -146,7 +148,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: PUBLISHER,
         stability: Stability::Stable,
         help: "Failed syncs of a publisher's spool; the samples of a failed sync do not count as stored",
-        read: |snapshot, series| spools(snapshot, series, |spool| spool.failed_syncs),
+        read: |snapshot, series| spools(snapshot, series, |spool| spool.sync_failures),
     },
     Family {
         name: "nephoscope_dead_letter_batches",
@@ -155,7 +157,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: PUBLISHER,
         stability: Stability::Stable,
         help: "Permanently rejected batches in a publisher's dead-letter store",
-        read: |snapshot, series| spools(snapshot, series, |spool| spool.quarantine.batches),
+        read: |snapshot, series| spools(snapshot, series, |spool| spool.dead_letter.batches),
     },
     Family {
         name: "nephoscope_dead_letter_size",
@@ -164,7 +166,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: PUBLISHER,
         stability: Stability::Stable,
         help: "Size of a publisher's dead-letter store",
-        read: |snapshot, series| spools(snapshot, series, |spool| spool.quarantine.bytes),
+        read: |snapshot, series| spools(snapshot, series, |spool| spool.dead_letter.bytes),
     },
     Family {
         name: "nephoscope_dead_letter_lost_batches",
@@ -173,7 +175,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: PUBLISHER,
         stability: Stability::Stable,
         help: "Permanently rejected batches that a publisher's dead-letter store dropped or could not store",
-        read: |snapshot, series| spools(snapshot, series, |spool| spool.quarantine.lost),
+        read: |snapshot, series| spools(snapshot, series, |spool| spool.dead_letter.lost),
     },
 ];
 

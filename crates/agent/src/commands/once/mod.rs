@@ -217,7 +217,7 @@ fn failures(records: &[Arc<CycleRecord>], publishers: &[PublisherStatus], not_pr
         .iter()
         .filter(|publisher| publisher.url_shown != PRINTER)
     {
-        let lost = publisher.counts.dropped_samples + publisher.counts.refused_samples;
+        let lost = publisher.counts.dropped_samples + publisher.counts.rejected_samples;
         if lost > 0 {
             lines.push(format!("not published: {lost} samples by {}", publisher.name));
         }
@@ -309,11 +309,11 @@ mod tests {
             bound: 10,
             queued_samples: 0,
             queued_batches: 0,
-            oldest: None,
+            oldest_age: None,
             spool: None,
             counts: Counts {
                 dropped_samples: 2,
-                refused_samples: 3,
+                rejected_samples: 3,
                 ..Counts::default()
             },
             publish_durations: nephoscope_model::Histogram::of_durations(),

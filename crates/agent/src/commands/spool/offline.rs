@@ -6,7 +6,7 @@ use std::time::Duration;
 use nephoscope_admin::SpooledEncoding;
 use nephoscope_config::{Config, Loaded};
 use nephoscope_model::Timestamp;
-use nephoscope_notifier::spool::{Held, Spool, SpoolOptions, SpoolStatus, Takes};
+use nephoscope_notifier::spool::{AcceptedContents, Spool, SpoolOptions, SpoolStatus, StoredContents};
 use nephoscope_notifier::{Notifier, PublisherSetup, PublisherState, PublisherStatus};
 use nephoscope_plugin::BlockingPool;
 use nephoscope_polling::clock::{Clock, SystemClock};
@@ -42,7 +42,7 @@ pub(super) async fn list(
         contents.push(match open(named).await? {
             Some(spool) => {
                 let status = spool.status();
-                spool.shut().await;
+                spool.shutdown().await;
                 content(Some(&named.name), status, takes.get(&named.name))
             }
             None => Content {
@@ -65,7 +65,7 @@ pub(super) async fn list(
             // A folder that cannot be opened is skipped. The error is shown if a publisher uses it.
             if let Ok(spool) = opened {
                 let status = spool.status();
-                spool.shut().await;
+                spool.shutdown().await;
                 let limit_bytes = None;
                 let content = content(None, status, None);
                 contents.push(Content {
@@ -87,7 +87,7 @@ pub(super) async fn drop_old(selection: &Selection, age: Duration) -> Result<Vec
         let dropped = match open(named).await? {
             Some(spool) => {
                 let dropped = spool.drop_older_than(time).await.unwrap_or_default();
-                spool.shut().await;
+                spool.shutdown().await;
                 dropped
             }
             None => Default::default(),
@@ -203,13 +203,13 @@ fn samples(status: &PublisherStatus) -> u64 {
 /// Returns the number of samples in unsupported encodings, and a description.
 fn unsupported_in(status: &PublisherStatus) -> (u64, Option<String>) {
     let spool = status.spool.as_ref();
-    let held = spool.map_or(&[][..], |spool| &spool.held);
+    let held = spool.map_or(&[][..], |spool| &spool.contents);
     let encodings: Vec<_> = held.iter().cloned().map(SpooledEncoding::from).collect();
     unsupported(&encodings)
 }
 
 /// Returns the encodings that the publishers support. Returns nothing if a publisher cannot be built.
-fn takes(origin: &Origin, config: &Config) -> BTreeMap<String, Takes> {
+fn takes(origin: &Origin, config: &Config) -> BTreeMap<String, AcceptedContents> {
     let state_dir = config.agent.state_dir();
     let blocking = BlockingPool::default();
     let made = publishers::set_up(
@@ -222,7 +222,7 @@ fn takes(origin: &Origin, config: &Config) -> BTreeMap<String, Takes> {
     );
     let takes = made.unwrap_or_default().into_iter().map(|planned| {
         let publisher = planned.setup.publisher;
-        let takes = Takes::of(publisher.encoding().as_deref(), |kind| publisher.takes(kind));
+        let takes = AcceptedContents::of(publisher.encoding().as_deref(), |kind| publisher.takes(kind));
         (planned.setup.name.to_string(), takes)
     });
     takes.collect()
@@ -255,10 +255,13 @@ async fn open(named: &NamedSpool) -> Result<Option<Spool>, ProgramError> {
     }
 }
 
-fn content(publisher: Option<&str>, status: SpoolStatus, takes: Option<&Takes>) -> Content {
-    let encodings = status.held.into_iter().map(|held| {
+fn content(publisher: Option<&str>, status: SpoolStatus, takes: Option<&AcceptedContents>) -> Content {
+    let encodings = status.contents.into_iter().map(|held| {
         let kept = takes.is_some_and(|takes| !takes.includes(&held.contents));
-        SpooledEncoding::from(Held { kept, ..held })
+        SpooledEncoding::from(StoredContents {
+            unsupported: kept,
+            ..held
+        })
     });
     Content {
         publisher: publisher.map(str::to_owned),
@@ -266,8 +269,10 @@ fn content(publisher: Option<&str>, status: SpoolStatus, takes: Option<&Takes>) 
         samples: status.samples,
         bytes: status.bytes,
         limit_bytes: Some(status.max_bytes),
-        oldest: status.oldest.map(|time| Timestamp::from_millis(time).to_string()),
-        dead_letter_batches: status.quarantine.batches,
+        oldest: status
+            .oldest_time
+            .map(|time| Timestamp::from_millis(time).to_string()),
+        dead_letter_batches: status.dead_letter.batches,
         encodings: encodings.collect(),
         path: status.path,
     }

@@ -1,4 +1,4 @@
-//! The side of the notifier: reloads, the stop, and what the machine says of itself.
+//! Calls of the notifier: reloads, the stop and the status.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,34 +11,34 @@ use tokio::time::Instant;
 
 use super::{Draining, Effects, Machine, Mode, Replacement, Room};
 use crate::events::{Counts, Event};
-use crate::lane::served::Served;
 use crate::lane::storage::Storage;
+use crate::lane::target::Target;
 use crate::options::STORE_TIME;
 use crate::queue::Entry;
 use crate::spool::Incoming;
 use crate::status::PublisherState;
 
-/// What was left when a lane stopped, and was dropped.
+/// The batches that remained at the stop and were dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct Remaining {
     pub(crate) samples: u64,
     pub(crate) batches: u64,
 }
 
-/// What a machine says of itself; its storage is not in it.
+/// The status of a machine, without its storage.
 pub(crate) struct View<'a> {
     pub(crate) url_shown: &'a str,
     pub(crate) state: PublisherState,
     pub(crate) bound: usize,
     pub(crate) queued_samples: usize,
     pub(crate) queued_batches: usize,
-    pub(crate) oldest: Option<Duration>,
+    pub(crate) oldest_age: Option<Duration>,
     pub(crate) counts: Counts,
     pub(crate) publish_durations: &'a Histogram,
 }
 
 impl Machine {
-    /// Empties the queue for good, at most until then. Of two deadlines the earlier counts.
+    /// Drains the queue until `until` and then stops. An earlier deadline of another call wins.
     pub(crate) fn drain(&mut self, until: Instant, storage: Option<&dyn Storage>, now: Instant) -> Effects {
         let mut effects = Effects::default();
         let mut deliver_until = until;
@@ -59,8 +59,8 @@ impl Machine {
         effects
     }
 
-    /// Delivers what the storage holds as soon as may be: the next retry need not wait, and what is fresh does.
-    pub(crate) fn hurry(&mut self, now: Instant) -> Effects {
+    /// Delivers the storage first and retries immediately.
+    pub(crate) fn prioritize_backlog(&mut self, now: Instant) -> Effects {
         let mut effects = Effects::default();
         if let Mode::Open = self.mode {
             self.backlog_first = true;
@@ -70,10 +70,10 @@ impl Machine {
         effects
     }
 
-    /// A reload changes the bound, and perhaps the publisher. With another publisher: what resolves when it is in place.
+    /// Changes the limit and possibly the publisher. Returns a receiver for the replacement if the publisher is a different one.
     pub(crate) fn update(
         &mut self,
-        served: Served,
+        target: Target,
         bound: usize,
         now: Instant,
     ) -> (Option<oneshot::Receiver<()>>, Effects) {
@@ -83,18 +83,18 @@ impl Machine {
             ..Effects::default()
         };
         if let Some(withdrawn) = self.replacement.take()
-            && !Arc::ptr_eq(&withdrawn.served.publisher, &served.publisher)
+            && !Arc::ptr_eq(&withdrawn.target.publisher, &target.publisher)
         {
-            self.unused.push(withdrawn.served.publisher);
+            self.unused.push(withdrawn.target.publisher);
             effects.work = true;
         }
-        if Arc::ptr_eq(&self.served.publisher, &served.publisher) {
-            self.served.url_shown = served.url_shown;
+        if Arc::ptr_eq(&self.target.publisher, &target.publisher) {
+            self.target.url_shown = target.url_shown;
             return (None, effects);
         }
         let (done, swapped) = oneshot::channel();
         self.replacement = Some(Replacement {
-            served,
+            target,
             until: now + self.drain_timeout,
             done,
         });
@@ -102,9 +102,9 @@ impl Machine {
         (Some(swapped), effects)
     }
 
-    /// Takes out what is left, for a storage: nothing is taken any more. Until when it may be stored; `None` when the machine has
-    /// ended. Those who wait for room are told that there will be none.
-    pub(crate) fn put_away(&mut self, now: Instant) -> Option<(Instant, Vec<Incoming>, Effects)> {
+    /// Removes the remaining batches, to be stored, and stops. Returns the deadline for storing them, or `None` if the machine
+    /// has already ended. Waiting submitters are woken, since no room will follow.
+    pub(crate) fn take_remaining(&mut self, now: Instant) -> Option<(Instant, Vec<Incoming>, Effects)> {
         if self.ended {
             return None;
         }
@@ -115,7 +115,7 @@ impl Machine {
         self.mode = Mode::Stopped;
         self.runs.clear();
         let mut rest = Vec::new();
-        if let Some(encoding) = &self.served.encoding {
+        if let Some(encoding) = &self.target.encoding {
             for entry in self.queue.empty() {
                 if let (batch, Some(ticket)) = entry.into_parts() {
                     rest.push(Incoming {
@@ -133,9 +133,9 @@ impl Machine {
         Some((until, rest, effects))
     }
 
-    /// Counts and drops whatever is left, also what a storage has not taken (`unstored`); nothing is taken any more. `None` when
-    /// the machine has ended before.
-    pub(crate) fn stop(&mut self, unstored: impl FnOnce() -> Vec<Incoming>) -> Option<(Left, Effects)> {
+    /// Drops and counts the remaining batches, including those that the storage did not store (`unstored`). Returns `None` if the
+    /// machine has already ended.
+    pub(crate) fn stop(&mut self, unstored: impl FnOnce() -> Vec<Incoming>) -> Option<(Remaining, Effects)> {
         if self.ended {
             return None;
         }
@@ -146,7 +146,7 @@ impl Machine {
             room: Room::All,
             ..Effects::default()
         };
-        let mut left = Left::default();
+        let mut left = Remaining::default();
         let mut drop_batch = |counts: &mut Counts, samples: usize| {
             counts.drop(samples);
             left.samples += samples as u64;
@@ -171,20 +171,20 @@ impl Machine {
         Some((left, effects))
     }
 
-    /// Samples that are held here.
-    pub(crate) fn held(&self) -> usize {
+    /// The number of samples in the queue.
+    pub(crate) fn queued_samples(&self) -> usize {
         self.queue.samples()
     }
 
-    /// What it says of itself.
+    /// The current status.
     pub(crate) fn view(&self, storage: Option<&dyn Storage>, now: Instant) -> View<'_> {
         View {
-            url_shown: &self.served.url_shown,
+            url_shown: &self.target.url_shown,
             state: self.state(storage, now),
             bound: self.queue.bound(),
             queued_samples: self.queue.own_samples(),
             queued_batches: self.queue.own_batches(),
-            oldest: self.queue.oldest().map(|since| now.duration_since(since)),
+            oldest_age: self.queue.oldest_since().map(|since| now.duration_since(since)),
             counts: self.counts,
             publish_durations: &self.publish_durations,
         }
@@ -192,10 +192,10 @@ impl Machine {
 
     fn state(&self, storage: Option<&dyn Storage>, now: Instant) -> PublisherState {
         let failing = self.health.failing();
-        // While the storage takes batches, nobody waits and nothing is lost.
+        // While the storage accepts batches, no submitter waits and nothing is lost.
         let spooling = self
             .usable(storage)
-            .is_some_and(|(storage, _)| storage.takes() && !self.stands_still(now));
+            .is_some_and(|(storage, _)| storage.accepts() && !self.is_stalled(now));
         let blocked = self.health.blocked().filter(|_| !spooling);
         match (&self.mode, blocked, failing) {
             (Mode::Stopped, ..) => PublisherState::Stopped,
@@ -218,14 +218,14 @@ impl Machine {
         }
     }
 
-    /// All publishers that this lane has, for closing.
+    /// Removes all publishers of this lane, to be closed.
     pub(super) fn dismiss(&mut self) -> Vec<Arc<dyn Publisher>> {
         let mut leaving = std::mem::take(&mut self.unused);
-        leaving.push(self.served.publisher.clone());
+        leaving.push(self.target.publisher.clone());
         leaving.extend(
             self.replacement
                 .take()
-                .map(|replacement| replacement.served.publisher),
+                .map(|replacement| replacement.target.publisher),
         );
         leaving
     }

@@ -1,4 +1,4 @@
-//! The side of the cycles: batches that are handed over, and those that wait for room.
+//! Calls of the cycles: submitted batches, and submissions that wait for room.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::queue::Entry;
 use crate::receipt::Ticket;
 use crate::spool::SpoolMode;
 
-/// Where a batch is after a hand-over.
+/// The placement of a submitted batch.
 pub(crate) enum Placed {
-    /// Queued, stored or lost: it is counted.
+    /// It was queued, stored or dropped, and counted.
     Done(Effects),
-    /// It waits for room, uncounted, with its ticket. See [`Machine::enter`].
+    /// It waits for room with its ticket and is not yet counted. See [`Machine::enter`].
     Waits(Option<Ticket>),
 }
 
 impl Machine {
-    /// A batch is handed over.
+    /// Submits a batch.
     pub(crate) fn offer(
         &mut self,
         batch: &Arc<Batch>,
@@ -42,8 +42,8 @@ impl Machine {
         Placed::Done(effects)
     }
 
-    /// A batch that waits looks for room, or whether there is any use in waiting. `began`: since when it waits. Gives until when
-    /// it should wait; `None` when it is placed, and its ticket taken.
+    /// Tries again to place a batch that has waited since `began`. Returns until when it should wait; `None` when it is placed
+    /// and its ticket taken.
     pub(crate) fn enter(
         &mut self,
         batch: &Arc<Batch>,
@@ -55,18 +55,18 @@ impl Machine {
         let mut effects = Effects::default();
         self.waiters -= 1;
         let others = std::mem::replace(&mut self.waiters, 0);
-        // Whoever is woken goes first: the others have waited for less.
+        // The woken submitter precedes the others, which have waited for less time.
         let must_wait = self.must_wait(batch, ticket, storage, now, &mut effects);
         self.waiters = others;
         if must_wait {
             self.waiters += 1;
-            let until = self.health.last_progress().max(began) + self.patience;
+            let until = self.health.last_progress().max(began) + self.full_queue_timeout;
             return (Some(until), effects);
         }
         if let Some(ticket) = ticket.take() {
             self.admit(batch, ticket, now, &mut effects);
         }
-        // Where there was room for one, there may be for the next.
+        // There may be room for the next submitter, too.
         if self.waiters > 0 && (storage.is_some() || self.queue.samples() < self.queue.bound()) {
             effects.room = Room::One;
         }
@@ -74,16 +74,16 @@ impl Machine {
         (None, effects)
     }
 
-    /// A batch has waited since `began` as long as it should: from now on nobody may wait.
-    pub(crate) fn lose_patience(&mut self, began: Instant, now: Instant) -> Effects {
+    /// Records that a batch has waited for too long since `began`. If the publisher is blocked, no submitter waits any more.
+    pub(crate) fn wait_expired(&mut self, began: Instant, now: Instant) -> Effects {
         let mut effects = Effects::default();
-        if self.health.check_blocked(began, self.patience, now) {
+        if self.health.check_blocked(began, self.full_queue_timeout, now) {
             effects.room = Room::All;
         }
         effects
     }
 
-    /// Whoever handed over a batch that waits went away: it is lost to this publisher, and counted.
+    /// Drops a waiting batch whose submitter was cancelled, and counts it.
     pub(crate) fn withdraw(&mut self, samples: usize, ticket: Ticket, now: Instant) -> Effects {
         let mut effects = Effects::default();
         self.waiters -= 1;
@@ -97,30 +97,29 @@ impl Machine {
         effects
     }
 
-    /// A run has ended: all its batches have been handed over.
+    /// Records the end of a run, whose batches were all submitted.
     pub(crate) fn end_run(&mut self, run: Arc<Run>, end: Arc<RunEnd>) -> Effects {
         let mut effects = Effects::default();
-        if self.served.follows_runs && !matches!(self.mode, Mode::Stopped) {
+        if self.target.follows_runs && !matches!(self.mode, Mode::Stopped) {
             self.runs.end(run, end);
             effects.work = true;
         }
         effects
     }
 
-    /// The storage has stored something, or has something to deliver, or takes nothing any more.
+    /// Handles a change of the storage: it stored a batch, has one to deliver, or stopped accepting batches.
     pub(crate) fn storage_changed(&mut self, storage: Option<&dyn Storage>, now: Instant) -> Effects {
-        if storage.is_some_and(Storage::takes) {
+        if storage.is_some_and(Storage::accepts) {
             self.health.progress(now);
         }
         Effects {
             work: true,
-            room: if self.waiters > 0 { Room::One } else { Room::Nobody },
+            room: if self.waiters > 0 { Room::One } else { Room::None },
             ..Effects::default()
         }
     }
 
-    /// Whether a batch that is handed over now must wait for room. Where there is a storage, it is placed if possible: then its
-    /// ticket is gone.
+    /// Whether a submitted batch must wait for room. If there is a storage, places the batch if possible and takes its ticket.
     fn must_wait(
         &mut self,
         batch: &Arc<Batch>,
@@ -133,15 +132,15 @@ impl Machine {
             return false;
         }
         if let Some((storage, encoding)) = self.usable(storage)
-            && storage.takes()
-            && !self.stands_still(now)
+            && storage.accepts()
+            && !self.is_stalled(now)
         {
             return self.waiters > 0 || !self.place(storage, &encoding, batch, ticket, now, effects);
         }
         self.health.blocked().is_none() && (self.waiters > 0 || !self.queue.fits(batch.len()))
     }
 
-    /// Puts a batch into memory or on its way into the storage, in order; whether there was room.
+    /// Places a batch in the queue or offers it to the storage, in order. Returns whether there was room.
     fn place(
         &mut self,
         storage: &dyn Storage,
@@ -153,7 +152,7 @@ impl Machine {
     ) -> bool {
         let always = storage.mode() == SpoolMode::Always;
         let bound = self.queue.bound();
-        // Batches that came before this one and have no room here, or must all be stored.
+        // Earlier batches are stored first: the queue has no room, or the mode requires all batches to be stored.
         while (always || !self.queue.fits(batch.len()))
             && let Some(entry) = self.queue.evict()
         {
@@ -171,14 +170,14 @@ impl Machine {
         };
         if placed {
             self.counts.submit(batch.len());
-            effects.work |= std::mem::take(&mut self.hungry);
+            effects.work |= std::mem::take(&mut self.task_idle);
         }
         placed
     }
 
     fn push(&mut self, batch: &Arc<Batch>, ticket: Ticket, now: Instant) {
-        if self.served.follows_runs {
-            self.runs.hold(batch);
+        if self.target.follows_runs {
+            self.runs.track(batch);
         }
         self.queue.push(batch.clone(), ticket, now);
     }
@@ -188,7 +187,7 @@ impl Machine {
         let batch = entry.batch().clone();
         match entry.offer_to(storage, encoding, bound) {
             None => {
-                // It comes back without its run.
+                // The storage returns it without its run.
                 self.runs.release(&batch);
                 true
             }
@@ -199,14 +198,14 @@ impl Machine {
         }
     }
 
-    /// Queues the batch, and drops the oldest ones where it does not fit.
+    /// Queues the batch, and drops the oldest ones to make room.
     fn admit(&mut self, batch: &Arc<Batch>, ticket: Ticket, now: Instant, effects: &mut Effects) {
         let samples = batch.len();
         self.counts.submit(samples);
         if matches!(self.mode, Mode::Stopped) {
             self.counts.drop(samples);
-            if !std::mem::replace(&mut self.told_late, true) {
-                effects.events.push(Event::CameTooLate);
+            if !std::mem::replace(&mut self.late_submission_logged, true) {
+                effects.events.push(Event::SubmittedAfterStop);
             }
             effects.lost_tickets.push(ticket);
             return;
@@ -221,7 +220,7 @@ impl Machine {
                 }
                 effects.lost = removed;
                 self.push(batch, ticket, now);
-                effects.work |= std::mem::take(&mut self.hungry) || self.runs.are_open();
+                effects.work |= std::mem::take(&mut self.task_idle) || self.runs.are_open();
             }
             None => {
                 self.counts.drop(samples);

@@ -6,15 +6,15 @@ use nephoscope_plugin::{Accepted, PublishError, RunEnd, RunOutcome};
 use super::*;
 use crate::events::Fault;
 use crate::receipt::{Outcome, Receipt};
-use crate::spool::{Incoming, Next, Order, SpoolMode, Takes};
+use crate::spool::{AcceptedContents, Incoming, Next, Order, SpoolMode};
 
-struct Silent {
+struct PendingPublisher {
     stores: bool,
     follows: bool,
 }
 
 #[async_trait::async_trait]
-impl Publisher for Silent {
+impl Publisher for PendingPublisher {
     async fn publish(&self, _: Arc<Batch>) -> Result<Accepted, PublishError> {
         std::future::pending().await
     }
@@ -28,27 +28,27 @@ impl Publisher for Silent {
     }
 }
 
-/// A storage in memory with room for so many batches.
-struct Shelf {
+/// A storage in memory with room for a number of batches.
+struct MemoryStorage {
     room: Cell<usize>,
     mode: SpoolMode,
-    kept: RefCell<Vec<Incoming>>,
+    stored: RefCell<Vec<Incoming>>,
     done: RefCell<Vec<u64>>,
 }
 
-impl Shelf {
+impl MemoryStorage {
     fn new(mode: SpoolMode, room: usize) -> Self {
         Self {
             room: Cell::new(room),
             mode,
-            kept: RefCell::default(),
+            stored: RefCell::default(),
             done: RefCell::default(),
         }
     }
 }
 
-impl Storage for Shelf {
-    fn takes(&self) -> bool {
+impl Storage for MemoryStorage {
+    fn accepts(&self) -> bool {
         true
     }
 
@@ -72,7 +72,7 @@ impl Storage for Shelf {
         }
         self.room.set(self.room.get() - 1);
         let ticket = ticket.take().unwrap();
-        self.kept.borrow_mut().push(Incoming {
+        self.stored.borrow_mut().push(Incoming {
             batch: batch.clone(),
             encoding: encoding.clone(),
             ticket,
@@ -81,37 +81,37 @@ impl Storage for Shelf {
     }
 
     fn has_backlog(&self) -> bool {
-        !self.kept.borrow().is_empty()
+        !self.stored.borrow().is_empty()
     }
 
     fn next(&self) -> Next {
-        match self.kept.borrow_mut().pop() {
+        match self.stored.borrow_mut().pop() {
             Some(incoming) => Next::NotStored(incoming),
             None => Next::Nothing,
         }
     }
 
-    fn serve(&self, _: usize, _: &Takes, _: &mut dyn FnMut() -> Vec<u64>) {}
+    fn set_demand(&self, _: usize, _: &AcceptedContents, _: &mut dyn FnMut() -> Vec<u64>) {}
 
     fn done(&self, number: u64, _: usize) {
         self.done.borrow_mut().push(number);
     }
 
-    fn refuse(&self, _: Option<u64>, _: Arc<Batch>, _: Option<Arc<dyn Encoding>>, _: String) {}
+    fn reject(&self, _: Option<u64>, _: Arc<Batch>, _: Option<Arc<dyn Encoding>>, _: String) {}
 
-    fn turn_over(&self) {}
+    fn move_to_backlog(&self) {}
 }
 
 fn machine(bound: usize, stores: bool, now: Instant) -> Machine {
     let follows = false;
-    let served = Served::new(Arc::new(Silent { stores, follows }), "test:".to_owned());
-    Machine::new(served, bound, &NotifierOptions::default(), now)
+    let target = Target::new(Arc::new(PendingPublisher { stores, follows }), "test:".to_owned());
+    Machine::new(target, bound, &NotifierOptions::default(), now)
 }
 
 fn following(bound: usize, stores: bool, now: Instant) -> Machine {
     let follows = true;
-    let served = Served::new(Arc::new(Silent { stores, follows }), "test:".to_owned());
-    Machine::new(served, bound, &NotifierOptions::default(), now)
+    let target = Target::new(Arc::new(PendingPublisher { stores, follows }), "test:".to_owned());
+    Machine::new(target, bound, &NotifierOptions::default(), now)
 }
 
 fn run(number: i64) -> Arc<Run> {
@@ -136,10 +136,10 @@ fn end(machine: &mut Machine, run: &Arc<Run>) {
     assert!(machine.end_run(run.clone(), end).work);
 }
 
-/// The cycle of the run whose end is told next.
-fn told(machine: &mut Machine, storage: Option<&dyn Storage>, now: Instant) -> Option<i64> {
+/// The cycle of the next reported run end.
+fn next_run_end(machine: &mut Machine, storage: Option<&dyn Storage>, now: Instant) -> Option<i64> {
     match machine.step(storage, now) {
-        Step::Tell(told) => Some(told.run.cycle.number),
+        Step::EndRun(call) => Some(call.run.cycle.number),
         _ => None,
     }
 }
@@ -165,14 +165,14 @@ fn offer(
 
 fn publish(machine: &mut Machine, storage: Option<&dyn Storage>, now: Instant) -> u64 {
     match machine.step(storage, now) {
-        Step::Publish(departure) => departure.number,
-        _ => panic!("nothing sets out"),
+        Step::Publish(call) => call.number,
+        _ => panic!("nothing is published"),
     }
 }
 
-fn retry(not_before: Option<Duration>) -> Answer {
-    Answer::Retry {
-        fault: Fault::Answered,
+fn retry(not_before: Option<Duration>) -> PublishResult {
+    PublishResult::Retry {
+        fault: Fault::Error,
         error: "busy".to_owned(),
         not_before,
     }
@@ -183,15 +183,20 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn a_part_that_is_rejected_is_counted_and_loses_the_receipt() {
+fn a_partial_rejection_is_counted_and_marks_the_receipt_as_dropped() {
     let now = Instant::now();
     let mut machine = machine(100, false, now);
     let (receipt, placed) = offer(&mut machine, 5, None, now);
     assert!(matches!(placed, Placed::Done(_)));
     let number = publish(&mut machine, None, now);
-    let effects = machine.record(number, Answer::Taken(Accepted::partly(2, "too old")), None, now);
+    let effects = machine.record(
+        number,
+        PublishResult::Accepted(Accepted::partly(2, "too old")),
+        None,
+        now,
+    );
     assert!(
-        matches!(&effects.events[..], [Event::RefusingBegan { reason }] if reason == "too old"),
+        matches!(&effects.events[..], [Event::RejectingBegan { reason }] if reason == "too old"),
         "{:?}",
         effects.events
     );
@@ -199,31 +204,36 @@ fn a_part_that_is_rejected_is_counted_and_loses_the_receipt() {
     assert_eq!(receipt.known(), Some(Outcome::Dropped));
     let counts = machine.counts;
     assert_eq!((counts.delivered_samples, counts.delivered_batches), (3, 1));
-    assert_eq!((counts.refused_samples, counts.refused_batches), (2, 0));
+    assert_eq!((counts.rejected_samples, counts.rejected_batches), (2, 0));
 }
 
 #[test]
-fn a_batch_of_which_nothing_is_taken_is_rejected_in_whole() {
+fn a_rejection_of_all_samples_rejects_the_batch() {
     let now = Instant::now();
     let mut machine = machine(100, false, now);
     let (receipt, _) = offer(&mut machine, 5, None, now);
     let number = publish(&mut machine, None, now);
-    // More than there are: the other side counts differently.
-    drop(machine.record(number, Answer::Taken(Accepted::partly(7, "no")), None, now));
+    // More than the batch has: the destination may count differently.
+    drop(machine.record(
+        number,
+        PublishResult::Accepted(Accepted::partly(7, "no")),
+        None,
+        now,
+    ));
     assert_eq!(receipt.known(), Some(Outcome::Dropped));
     let counts = machine.counts;
     assert_eq!((counts.delivered_samples, counts.delivered_batches), (0, 0));
-    assert_eq!((counts.refused_samples, counts.refused_batches), (5, 1));
+    assert_eq!((counts.rejected_samples, counts.rejected_batches), (5, 1));
 }
 
 #[test]
-fn the_other_side_may_ask_for_a_longer_pause_up_to_a_bound() {
-    for (asked, expected) in [(20, 20), (100_000, 300)] {
+fn the_destination_may_request_a_longer_pause_up_to_a_limit() {
+    for (requested, expected) in [(20, 20), (100_000, 300)] {
         let mut now = Instant::now();
         let mut machine = machine(100, false, now);
         let (_receipt, _) = offer(&mut machine, 1, None, now);
         let number = publish(&mut machine, None, now);
-        drop(machine.record(number, retry(Some(seconds(asked))), None, now));
+        drop(machine.record(number, retry(Some(seconds(requested))), None, now));
         let until = now + seconds(expected);
         assert!(matches!(machine.step(None, now), Step::Wait(Some(wait)) if wait == until));
         now = until;
@@ -232,87 +242,87 @@ fn the_other_side_may_ask_for_a_longer_pause_up_to_a_bound() {
 }
 
 #[test]
-fn a_short_pause_that_is_asked_for_does_not_shorten_the_backoff() {
+fn a_short_requested_pause_does_not_shorten_the_backoff() {
     let now = Instant::now();
     let mut machine = machine(100, false, now);
     let (_receipt, _) = offer(&mut machine, 1, None, now);
     let number = publish(&mut machine, None, now);
     drop(machine.record(number, retry(Some(Duration::from_nanos(1))), None, now));
     let Step::Wait(Some(until)) = machine.step(None, now) else {
-        panic!("it waits");
+        panic!("the machine must wait");
     };
     assert!(until >= now + Duration::from_millis(10), "{:?}", until - now);
 }
 
 #[test]
-fn a_batch_without_room_waits_until_patience_ends_and_then_drops_the_oldest() {
+fn a_batch_without_room_waits_until_the_timeout_and_then_drops_the_oldest_one() {
     let now = Instant::now();
     let mut machine = machine(4, false, now);
     let (first, placed) = offer(&mut machine, 4, None, now);
     assert!(matches!(placed, Placed::Done(_)));
     let (second, placed) = offer(&mut machine, 1, None, now);
     let Placed::Waits(mut ticket) = placed else {
-        panic!("there is no room");
+        panic!("the queue must be full");
     };
     let waiting = batch(1);
     let (until, _) = machine.enter(&waiting, &mut ticket, now, None, now);
     assert_eq!(until, Some(now + seconds(1)));
     let later = now + seconds(1);
-    assert_eq!(machine.lose_patience(now, later).room, Room::All);
+    assert_eq!(machine.wait_expired(now, later).room, Room::All);
     let (until, effects) = machine.enter(&waiting, &mut ticket, now, None, later);
     assert!(until.is_none() && ticket.is_none());
     drop(effects);
     assert_eq!((first.known(), second.known()), (Some(Outcome::Dropped), None));
-    // From now on nobody waits.
+    // From now on no submitter waits.
     let (_, placed) = offer(&mut machine, 4, None, later);
     assert!(matches!(placed, Placed::Done(_)));
 }
 
 #[test]
-fn what_has_no_room_in_memory_goes_to_the_storage() {
+fn batches_without_room_in_memory_are_stored() {
     let now = Instant::now();
     let mut machine = machine(4, true, now);
-    let shelf = Shelf::new(SpoolMode::Overflow, 1);
+    let storage = MemoryStorage::new(SpoolMode::Overflow, 1);
     for _ in 0..2 {
-        let (_receipt, placed) = offer(&mut machine, 4, Some(&shelf), now);
+        let (_receipt, placed) = offer(&mut machine, 4, Some(&storage), now);
         assert!(matches!(placed, Placed::Done(_)));
     }
-    assert_eq!(shelf.kept.borrow().len(), 1);
-    // The shelf is full: the third waits, and nothing is lost.
-    let (_receipt, placed) = offer(&mut machine, 4, Some(&shelf), now);
+    assert_eq!(storage.stored.borrow().len(), 1);
+    // The storage is full: the third batch waits, and nothing is lost.
+    let (_receipt, placed) = offer(&mut machine, 4, Some(&storage), now);
     assert!(matches!(placed, Placed::Waits(Some(_))));
     assert_eq!(machine.counts.dropped_samples, 0);
 }
 
 #[test]
-fn what_is_left_at_a_stop_is_stored_and_the_rest_counted() {
+fn a_stop_stores_the_remaining_batches_and_counts_the_rest() {
     let now = Instant::now();
     let mut machine = machine(10, true, now);
-    let shelf = Shelf::new(SpoolMode::Overflow, 0);
-    let (receipt, _) = offer(&mut machine, 4, Some(&shelf), now);
-    drop(machine.drain(now + seconds(5), Some(&shelf), now));
-    let (until, rest, _) = machine.put_away(now).unwrap();
+    let storage = MemoryStorage::new(SpoolMode::Overflow, 0);
+    let (receipt, _) = offer(&mut machine, 4, Some(&storage), now);
+    drop(machine.drain(now + seconds(5), Some(&storage), now));
+    let (until, rest, _) = machine.take_remaining(now).unwrap();
     assert_eq!((until, rest.len()), (now + seconds(5), 1));
     let (left, effects) = machine.stop(|| rest).unwrap();
     drop(effects);
     assert_eq!((left.samples, left.batches), (4, 1));
     assert_eq!(receipt.known(), Some(Outcome::Dropped));
-    assert!(machine.stop(Vec::new).is_none() && machine.put_away(now).is_none());
+    assert!(machine.stop(Vec::new).is_none() && machine.take_remaining(now).is_none());
     // Late batches are counted as dropped.
-    let (late, placed) = offer(&mut machine, 1, Some(&shelf), now);
+    let (late, placed) = offer(&mut machine, 1, Some(&storage), now);
     drop(placed);
     assert_eq!(late.known(), Some(Outcome::Dropped));
     assert_eq!(machine.counts.dropped_samples, 5);
 }
 
 #[test]
-fn another_publisher_publishes_again_what_was_under_way() {
+fn a_new_publisher_publishes_in_flight_batches_again() {
     let now = Instant::now();
     let mut machine = machine(10, false, now);
     let (_receipt, _) = offer(&mut machine, 4, None, now);
     let number = publish(&mut machine, None, now);
-    let other = Served::new(
-        Arc::new(Silent {
+    let other = Target::new(
+        Arc::new(PendingPublisher {
             stores: false,
             follows: false,
         }),
@@ -328,7 +338,7 @@ fn another_publisher_publishes_again_what_was_under_way() {
 }
 
 #[test]
-fn the_end_of_a_run_waits_for_its_batches_and_holds_up_the_next() {
+fn the_end_of_a_run_waits_for_its_batches_and_delays_the_next() {
     let now = Instant::now();
     let mut machine = following(100, false, now);
     let (first, second) = (run(1), run(2));
@@ -336,42 +346,45 @@ fn the_end_of_a_run_waits_for_its_batches_and_holds_up_the_next() {
     let _second = offer_of(&mut machine, &second, None, now);
     let number = publish(&mut machine, None, now);
     end(&mut machine, &first);
-    assert_eq!(told(&mut machine, None, now), None);
-    drop(machine.record(number, Answer::Taken(Accepted::all()), None, now));
-    assert_eq!(told(&mut machine, None, now), Some(1));
-    // While the publisher is told, nothing else sets out.
+    assert_eq!(next_run_end(&mut machine, None, now), None);
+    drop(machine.record(number, PublishResult::Accepted(Accepted::all()), None, now));
+    assert_eq!(next_run_end(&mut machine, None, now), Some(1));
+    // While a run hook is in progress, nothing is published.
     assert!(matches!(machine.step(None, now), Step::Wait(None)));
-    assert!(machine.told(true).events.is_empty());
+    assert!(machine.run_end_handled(true).events.is_empty());
     publish(&mut machine, None, now);
-    // Of what it does not hear is told once.
-    assert!(matches!(machine.told(false).events[..], [Event::Deaf]));
-    assert!(machine.told(false).events.is_empty());
+    // A failed run hook is logged once.
+    assert!(matches!(
+        machine.run_end_handled(false).events[..],
+        [Event::RunHookFailed]
+    ));
+    assert!(machine.run_end_handled(false).events.is_empty());
 }
 
 #[test]
-fn what_goes_to_the_storage_is_settled() {
+fn a_stored_batch_is_settled() {
     let now = Instant::now();
     let mut machine = following(4, true, now);
-    let shelf = Shelf::new(SpoolMode::Overflow, 1);
+    let storage = MemoryStorage::new(SpoolMode::Overflow, 1);
     let (first, second) = (run(1), run(2));
-    let _first = offer_of(&mut machine, &first, Some(&shelf), now);
-    let _second = offer_of(&mut machine, &second, Some(&shelf), now);
+    let _first = offer_of(&mut machine, &first, Some(&storage), now);
+    let _second = offer_of(&mut machine, &second, Some(&storage), now);
     end(&mut machine, &first);
     end(&mut machine, &second);
-    assert_eq!(shelf.kept.borrow().len(), 1);
-    assert_eq!(told(&mut machine, Some(&shelf), now), Some(1));
-    drop(machine.told(true));
-    assert_eq!(told(&mut machine, Some(&shelf), now), None);
+    assert_eq!(storage.stored.borrow().len(), 1);
+    assert_eq!(next_run_end(&mut machine, Some(&storage), now), Some(1));
+    drop(machine.run_end_handled(true));
+    assert_eq!(next_run_end(&mut machine, Some(&storage), now), None);
 }
 
 #[test]
-fn a_stop_waits_for_ends_that_can_be_told() {
+fn a_stop_waits_for_run_ends_that_can_be_reported() {
     let now = Instant::now();
     let mut machine = following(4, false, now);
     end(&mut machine, &run(1));
     drop(machine.drain(now + seconds(5), None, now));
-    assert_eq!(told(&mut machine, None, now), Some(1));
+    assert_eq!(next_run_end(&mut machine, None, now), Some(1));
     assert!(matches!(machine.step(None, now), Step::Wait(Some(_))));
-    drop(machine.told(true));
+    drop(machine.run_end_handled(true));
     assert!(matches!(machine.step(None, now), Step::End(_)));
 }

@@ -1,4 +1,4 @@
-//! The end of the log that grows: records are appended, and made durable.
+//! The growing end of the log: appending records and making them durable.
 
 use std::io;
 
@@ -14,9 +14,9 @@ use crate::spool::frame::{FRAME_LEN, Frame, MAX_PAYLOAD};
 use crate::spool::segment::{self, HEADER_LEN, Header};
 
 impl Log {
-    /// Appends a record; its number.
+    /// Appends a record; returns its number.
     ///
-    /// Where it would not fit below `max_bytes`, the oldest segments go first.
+    /// Drops the oldest segments to stay below `max_bytes`.
     pub fn append(&mut self, record: Record<'_>) -> Result<u64, AppendError> {
         let whole = (FRAME_LEN + record.payload.len()) as u64;
         let too_large = AppendError::TooLarge {
@@ -30,11 +30,11 @@ impl Log {
             let encoding = record.contents.encoding.clone();
             return Err(AppendError::Encoding { encoding });
         }
-        let mark = self.marks.learn(record.contents);
+        let mark = self.marks.register(record.contents);
         let full = self.segments.back().is_some_and(|segment| {
             segment.len > segment.header && segment.len + whole > self.options.segment_bytes()
         });
-        // All records of a segment are of the same contents.
+        // All records of a segment have the same contents.
         let other = self.segments.back().is_some_and(|segment| segment.mark != mark);
         if full || (other && self.writer.is_some()) {
             self.finish_segment();
@@ -67,15 +67,15 @@ impl Log {
         let written = write_all(&**file, &self.buffer, segment.len);
         #[cfg(feature = "failpoints")]
         Failpoint::RecordWritten.reach();
-        // The memory of a large record is given back.
+        // Frees the memory of a large record.
         self.buffer.shrink_to(1 << 20);
         if let Err(error) = written {
             if file.set_length(segment.len).is_err() {
-                // What is behind its end now is no record; nothing must follow it.
+                // The bytes after the end are not a record; nothing must be appended after them.
                 self.writer = None;
             }
-            // It gives its place back when its records are done with, which one that may grow does not: nothing else
-            // might ever make room on this disk.
+            // A finished segment frees its space when its records are completed, a growing one does not. On a full disk this
+            // may be the only space to become free.
             self.finish_segment();
             return Err(AppendError::from_io(error));
         }
@@ -95,7 +95,7 @@ impl Log {
         let header = Header::bytes(first, samples_before, time, contents);
         let name = segment::name(self.next);
         let file = match self.disk.create(&name) {
-            // Left behind by an append that failed: nothing in it has a number.
+            // Left by a failed append: no record in it has a number.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.disk.remove(&name)?;
                 self.disk.create(&name)?
@@ -104,7 +104,7 @@ impl Log {
         };
         #[cfg(feature = "failpoints")]
         Failpoint::SegmentMade.reach();
-        // A last segment without a record has the same name, and is the one that was just removed.
+        // A last segment without a record has the same name: it is the one that was removed.
         if let Some(segment) = self.segments.pop_back_if(|segment| segment.first == first) {
             self.bytes -= segment.len;
         }
@@ -128,7 +128,7 @@ impl Log {
         Ok(())
     }
 
-    /// The next record begins a new segment.
+    /// Finishes the growing segment; the next record begins a new one.
     pub(super) fn finish_segment(&mut self) {
         #[cfg(feature = "failpoints")]
         Failpoint::SegmentFinished.reach();
@@ -143,22 +143,22 @@ impl Log {
             self.sweep(index);
         }
         if self.unsynced.len() >= MAX_UNSYNCED {
-            // Told by the next sync.
+            // The next call of `sync` reports the error.
             self.sync_failed = self.sync().err();
         }
     }
 
-    /// Makes everything durable that was appended.
+    /// Makes all appended records durable.
     ///
-    /// After an error, whatever was appended since the last success may be lost by a power failure, and a further
-    /// sync does not change that. It can be read.
+    /// After an error, a power failure may lose any record appended since the last success, and another sync does not change
+    /// that. The records can still be read.
     pub fn sync(&mut self) -> io::Result<()> {
         let mut result = self.sync_failed.take().map_or(Ok(()), Err);
         if std::mem::take(&mut self.writer_unsynced)
             && let Some(file) = &self.writer
             && let Err(error) = file.sync()
         {
-            // The kernel has forgotten what it could not write: nothing must follow it.
+            // The kernel has discarded what it could not write: nothing must be appended after it.
             self.writer = None;
             result = Err(error);
         }

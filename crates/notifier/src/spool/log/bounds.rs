@@ -1,30 +1,30 @@
-//! What goes at the bounds of size and age, and by hand.
+//! Dropping records: at the limits of size and age, and manually.
 
 use std::io;
 
 use super::{Log, Segment, mark_of};
 
 impl Log {
-    /// Drops what is older than `max_age` at `now` (milliseconds since 1970 UTC): whole segments at once, the rest when it is come
-    /// to.
+    /// Drops records older than `max_age` at `now` (milliseconds since 1970 UTC): whole segments immediately, other records when
+    /// they are read.
     pub fn expire(&mut self, now: i64) {
-        // It follows a clock that is set back: what comes then is not old.
-        self.horizon = self.options.max_age.map_or(i64::MIN, |age| {
+        // Follows a clock that is set back: later records are not old.
+        self.expire_before = self.options.max_age.map_or(i64::MIN, |age| {
             now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
         });
-        self.drop_segments_older_than(self.horizon);
+        self.drop_segments_older_than(self.expire_before);
     }
 
-    /// Drops every record that was made before `time` (milliseconds since 1970 UTC) and is not under way.
+    /// Drops all records from before `time` (milliseconds since 1970 UTC) that are not in flight.
     ///
-    /// Reads the headers of records in segments that are old in part. An error is one of the moment; what could not be read stays.
+    /// Reads the record headers of segments that are old in part. Errors are transient; unread records stay.
     pub fn drop_older_than(&mut self, time: i64) -> io::Result<()> {
         self.drop_segments_older_than(time);
         let begin_before = |segment: &&Segment| segment.time < time;
         let partly_old: Vec<Segment> = self.segments.iter().take_while(begin_before).copied().collect();
         for segment in partly_old {
             let mut old = Vec::new();
-            self.each_left(&segment, |frame| {
+            self.for_each_remaining(&segment, |frame| {
                 if frame.time < time {
                     old.push((frame.number, frame.samples, mark_of(frame.mark)));
                 }
@@ -48,13 +48,13 @@ impl Log {
         }
     }
 
-    /// Removes the oldest segment with whatever is in it; false if there is none.
+    /// Removes the oldest segment with all its records; returns false if there is none.
     pub(super) fn drop_oldest(&mut self) -> bool {
         let Some(front) = self.segments.front().copied() else {
             return false;
         };
-        let left = self.left_by_mark(0);
-        let (end, _) = self.end_of(0);
+        let left = self.remaining_by_mark(0);
+        let (end, _) = self.segment_end(0);
         if self.segments.len() == 1 {
             self.writer = None;
             self.writer_unsynced = false;
@@ -65,7 +65,7 @@ impl Log {
             self.ledger.remove(mark, records, samples);
         }
         self.settle(front.first, end);
-        // Also when some of it is still under way.
+        // Also if some of its records are still in flight.
         if self
             .segments
             .front()
@@ -76,7 +76,7 @@ impl Log {
         true
     }
 
-    /// A record is dropped.
+    /// Drops a record.
     pub(super) fn drop_record(&mut self, number: u64, samples: u32, mark: u32) {
         self.counts.dropped_records += 1;
         self.counts.dropped_samples += u64::from(samples);

@@ -1,17 +1,17 @@
-//! How much of each kind of contents a log holds.
+//! The amount of each kind of contents in a log.
 
-/// Records of the same contents that are not done with.
+/// Records of the same contents that are not completed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     /// The mark of their contents.
     pub(super) mark: u32,
     pub(super) records: u64,
     pub(super) samples: u64,
-    /// How many of them are under way.
-    pub(super) taken: u64,
+    /// The number of these records that are in flight.
+    pub(super) in_flight: u64,
 }
 
-/// Records that are not done with, those under way included, by the mark of their contents.
+/// Records that are not completed, including those in flight, by the mark of their contents.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Vec<Entry>);
 
@@ -32,7 +32,7 @@ impl Ledger {
         self.0.iter_mut().find(|entry| entry.mark == mark)
     }
 
-    /// Records have come.
+    /// Adds records.
     pub(super) fn add(&mut self, mark: u32, records: u64, samples: u64) {
         match self.entry(mark) {
             Some(entry) => {
@@ -43,13 +43,13 @@ impl Ledger {
                 mark,
                 records,
                 samples,
-                taken: 0,
+                in_flight: 0,
             }),
         }
     }
 
-    /// Records are done with. What these contents do not have of them goes from the others: in a segment of format 1 that is damaged,
-    /// nobody knows which they were.
+    /// Removes completed records. If these contents have fewer records, the rest is removed from others: in a corrupt segment of
+    /// format 1 the contents of a record are unknown.
     pub(super) fn remove(&mut self, mark: u32, mut records: u64, mut samples: u64) {
         let first = self.0.iter().position(|entry| entry.mark == mark);
         let others = (0..self.0.len()).filter(|place| Some(*place) != first);
@@ -67,23 +67,23 @@ impl Ledger {
             samples -= gone;
             entry.samples -= gone;
             if entry.records == 0 {
-                // What could not be counted is not there either.
+                // Without records there are no samples, even if the count was inexact.
                 entry.samples = 0;
             }
         }
     }
 
-    /// A record is under way.
-    pub(super) fn take(&mut self, mark: u32) {
+    /// Counts a record as in flight.
+    pub(super) fn add_in_flight(&mut self, mark: u32) {
         if let Some(entry) = self.entry(mark) {
-            entry.taken += 1;
+            entry.in_flight += 1;
         }
     }
 
-    /// A record is no longer under way.
-    pub(super) fn land(&mut self, mark: u32) {
+    /// Counts a record as no longer in flight.
+    pub(super) fn remove_in_flight(&mut self, mark: u32) {
         if let Some(entry) = self.entry(mark) {
-            entry.taken = entry.taken.saturating_sub(1);
+            entry.in_flight = entry.in_flight.saturating_sub(1);
         }
     }
 }

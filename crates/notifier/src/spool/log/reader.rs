@@ -1,66 +1,31 @@
-//! Reading: which record leaves next.
+//! Reading records: selection of the next one.
 
 use std::io;
 
+use super::position::{Place, Reader};
 use super::record::Stored;
-use super::{Log, Taken, mark_of};
+use super::{InFlightRecord, Log, mark_of};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
-use crate::spool::disk::DiskFile;
 use crate::spool::frame::Frame;
 use crate::spool::options::Order;
-use crate::spool::segment::{self, Found, Scanner, Window};
-
-/// A place in the order of departures.
-pub(super) struct Reader {
-    /// The number of the record that it looks for.
-    number: u64,
-    /// Samples of all records before that one, where they are known.
-    samples_before: Option<u64>,
-    pub(super) place: Option<Place>,
-    window: Window,
-}
-
-/// A place in a file.
-pub(super) struct Place {
-    pub(super) segment: u64,
-    file: Box<dyn DiskFile>,
-    offset: u64,
-}
-
-impl Reader {
-    pub(super) fn at(number: u64) -> Self {
-        Self {
-            number,
-            samples_before: None,
-            place: None,
-            window: Window::default(),
-        }
-    }
-
-    pub(super) fn go_to(&mut self, number: u64) {
-        self.number = number;
-        self.samples_before = None;
-        self.place = None;
-        self.window.clear();
-    }
-}
+use crate::spool::segment::{self, Found, Scanner};
 
 impl Log {
-    /// Reads the record that leaves next. It counts as under way until [`Log::done`].
+    /// Reads the next record. It is in flight until [`Log::done`].
     ///
-    /// Damaged records are counted and passed over. An error is one of the moment, such as too many open files.
+    /// Corrupt records are counted and skipped. Errors are transient, such as too many open files.
     pub fn take(&mut self) -> io::Result<Option<Stored>> {
         if self.options.order == Order::NewestFirst {
-            let mut reader = std::mem::replace(&mut self.fresh, Reader::at(0));
+            let mut reader = std::mem::replace(&mut self.newest, Reader::at(0));
             let stored = self.read(&mut reader, self.next);
-            self.fresh = reader;
+            self.newest = reader;
             if let Some(stored) = stored? {
                 return Ok(Some(stored));
             }
         }
         let limit = match self.options.order {
-            Order::NewestFirst => self.split,
+            Order::NewestFirst => self.backlog_end,
             Order::Fifo => self.next,
         };
         let mut reader = std::mem::replace(&mut self.backlog, Reader::at(0));
@@ -70,11 +35,11 @@ impl Log {
         stored
     }
 
-    /// Everything that was appended so far is backlog: what comes now goes before it, if fresh records go first.
-    pub fn turn_over(&mut self) {
+    /// Makes all records backlog: with [`Order::NewestFirst`] later records precede them.
+    pub fn move_to_backlog(&mut self) {
         self.exhausted = false;
-        self.split = self.next;
-        self.fresh.go_to(self.next);
+        self.backlog_end = self.next;
+        self.newest.go_to(self.next);
         if self.options.order == Order::NewestFirst {
             self.backlog.go_to(self.done.low());
         }
@@ -82,7 +47,7 @@ impl Log {
 
     fn read(&mut self, reader: &mut Reader, limit: u64) -> io::Result<Option<Stored>> {
         while reader.number < limit {
-            let index = self.place_of(reader.number);
+            let index = self.segment_index(reader.number);
             let Some(segment) = self.segments.get(index).copied() else {
                 self.lose(reader.number, limit, None);
                 reader.go_to(limit);
@@ -94,10 +59,10 @@ impl Log {
                 reader.go_to(until);
                 continue;
             }
-            let (end, samples_at_end) = self.end_of(index);
+            let (end, samples_at_end) = self.segment_end(index);
             let until = end.min(limit);
-            let kept = !segment.mixed && !self.takes(segment.mark);
-            if kept || self.settled(reader.number, until) {
+            let unsupported = !segment.mixed && !self.accepts(segment.mark);
+            if unsupported || self.settled(reader.number, until) {
                 reader.go_to(until);
                 continue;
             }
@@ -128,15 +93,15 @@ impl Log {
             }
             let Some(place) = &mut reader.place else { break };
             let mut scanner = Scanner::new(segment.first, place.offset);
-            let (done, taken, number) = (&self.done, &self.taken, reader.number);
+            let (done, in_flight, number) = (&self.done, &self.in_flight, reader.number);
             let wanted = |frame: &Frame| {
                 (number..limit).contains(&frame.number)
                     && !done.contains(frame.number)
-                    && !taken.contains_key(&frame.number)
+                    && !in_flight.contains_key(&frame.number)
             };
             let (frame, began) = match scanner.step(&*place.file, segment.len, &mut reader.window, wanted)? {
                 Found::Record(frame, began) if frame.number < limit => (frame, began),
-                // Those that it looked for are not there.
+                // The records up to here are missing.
                 Found::Record(..) | Found::End => {
                     let samples = (until == end)
                         .then(|| samples_at_end.checked_sub(reader.samples_before?))
@@ -145,7 +110,7 @@ impl Log {
                     reader.go_to(until);
                     continue;
                 }
-                Found::Damage(_) => {
+                Found::Corrupt(_) => {
                     place.offset = scanner.offset;
                     continue;
                 }
@@ -163,22 +128,23 @@ impl Log {
             self.lose(reader.number, frame.number, between);
             reader.number = frame.number + 1;
             reader.samples_before = Some(frame.samples_before + u64::from(frame.samples));
-            if self.done.contains(frame.number) || self.taken.contains_key(&frame.number) {
+            if self.done.contains(frame.number) || self.in_flight.contains_key(&frame.number) {
                 continue;
             }
-            if frame.time < self.horizon {
+            if frame.time < self.expire_before {
                 self.drop_record(frame.number, frame.samples, mark_of(frame.mark));
                 continue;
             }
             let mark = mark_of(frame.mark);
-            if !self.takes(mark) {
+            if !self.accepts(mark) {
                 continue;
             }
             let payload = scanner.payload(&*place.file, &frame, began, segment.len, &mut reader.window)?;
             let payload = payload.to_vec();
             let samples = frame.samples;
-            self.taken.insert(frame.number, Taken { samples, mark });
-            self.ledger.take(mark);
+            self.in_flight
+                .insert(frame.number, InFlightRecord { samples, mark });
+            self.ledger.add_in_flight(mark);
             #[cfg(feature = "failpoints")]
             Failpoint::RecordRead.reach();
             return Ok(Some(Stored {

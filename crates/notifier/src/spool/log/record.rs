@@ -1,31 +1,31 @@
-//! What goes into the log, and what comes out of it.
+//! Records of the log, before and after storage.
 
 use crate::spool::contents::Contents;
 
 /// A record to be appended.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// What its payload is.
+    /// The contents of its payload.
     pub contents: &'a Contents,
-    /// How many samples or events it stands for.
+    /// The number of its samples or events.
     pub samples: u32,
-    /// When it was made, milliseconds since 1970 UTC.
+    /// Its creation, in milliseconds since 1970 UTC.
     pub time: i64,
-    /// The bytes.
+    /// The payload.
     pub payload: &'a [u8],
 }
 
 /// A record that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// What [`Log::done`](super::Log::done) knows it by.
+    /// The number that identifies it in [`Log::done`](super::Log::done).
     pub number: u64,
-    /// What its payload is.
+    /// The contents of its payload.
     pub contents: Contents,
-    /// How many samples or events it stands for.
+    /// The number of its samples or events.
     pub samples: u32,
-    /// When it was made, milliseconds since 1970 UTC.
+    /// Its creation, in milliseconds since 1970 UTC.
     pub time: i64,
-    /// As it was appended.
+    /// The payload.
     pub payload: Vec<u8>,
 }

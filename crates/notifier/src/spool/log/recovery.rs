@@ -1,12 +1,12 @@
-//! Opening a log: what a crash has left becomes a log again.
+//! Opening a log, with recovery after a crash.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use super::ledger::Ledger;
-use super::reader::Reader;
+use super::position::Reader;
 use super::status::LogCounts;
-use super::{Log, MAX_UNSYNCED, Segment, UNSEEN};
+use super::{Log, MAX_UNSYNCED, Segment, UNKNOWN_MARK};
 use crate::spool::contents::Marks;
 use crate::spool::cursor::{self, CursorError};
 use crate::spool::disk::{Disk, ReadAt, read_full};
@@ -19,10 +19,10 @@ use crate::spool::segment::{
 };
 
 impl Log {
-    /// Opens what is in the folder, or begins.
+    /// Opens the log in a folder, or creates it.
     ///
-    /// Whatever a crash has left, it opens: what is no record at the end is cut off, the rest is checked when it is
-    /// read. Only the last segment is read as a whole, and of segments in format 1 the header of each record.
+    /// Accepts every state that a crash can leave: truncates incomplete records at the end, and checks other records when they
+    /// are read. Reads the whole last segment, and the header of each record in segments of format 1.
     pub fn open(disk: Box<dyn Disk>, options: LogOptions) -> Result<Self, OpenError> {
         let io_error = |what| move |source| OpenError::Io { what, source };
         let (cursor, position) = cursor::load(&*disk).map_err(|error| match error {
@@ -48,18 +48,18 @@ impl Log {
             names_unsynced: false,
             sync_failed: None,
             cursor,
-            cursor_behind: false,
+            cursor_outdated: false,
             next: 1,
             samples_total: 0,
             last_time: i64::MIN,
             done: Ranges::below(1),
-            taken: BTreeMap::new(),
-            fresh: Reader::at(1),
+            in_flight: BTreeMap::new(),
+            newest: Reader::at(1),
             backlog: Reader::at(1),
-            split: 1,
-            horizon: i64::MIN,
+            backlog_end: 1,
+            expire_before: i64::MIN,
             marks: Marks::default(),
-            takes: None,
+            accepted_marks: None,
             exhausted: false,
             ledger: Ledger::default(),
             bytes: 0,
@@ -67,7 +67,7 @@ impl Log {
             buffer: Vec::new(),
         };
         for first in firsts {
-            log.recognise(first)?;
+            log.add_segment(first)?;
         }
         log.find_end()?;
         if let Some(position) = position {
@@ -76,24 +76,24 @@ impl Log {
         }
         let oldest = log.segments.front().map_or(log.next, |segment| segment.first);
         log.done.insert(0, oldest);
-        log.take_stock();
-        log.split = log.next;
-        log.fresh.go_to(log.next);
+        log.count_records();
+        log.backlog_end = log.next;
+        log.newest.go_to(log.next);
         log.backlog.go_to(log.done.low());
         log.bytes = log.segments.iter().map(|segment| segment.len).sum();
         log.sweep_all();
-        log.sync_what_was_left();
+        log.sync_recovered();
         if log.cursor.is_none() {
-            // On a full disk the next attempt is at the next save.
+            // On a full disk the next save tries again.
             log.cursor = cursor::create(&*log.disk).ok();
-            log.cursor_behind = true;
-            log.save_cursor_quietly();
+            log.cursor_outdated = true;
+            log.try_save_cursor();
         }
         Ok(log)
     }
 
-    /// Notes a segment that was found.
-    fn recognise(&mut self, first: u64) -> Result<(), OpenError> {
+    /// Adds an existing segment.
+    fn add_segment(&mut self, first: u64) -> Result<(), OpenError> {
         let name = segment::name(first);
         let failed = |source| OpenError::Io {
             what: "read a segment",
@@ -118,7 +118,7 @@ impl Log {
                 return Err(OpenError::OtherCompression { file: name, found });
             }
             HeaderRead::OtherKind(found) => return Err(OpenError::OtherKind { file: name, found }),
-            HeaderRead::Damaged => None,
+            HeaderRead::Corrupt => None,
         };
         let known = header.as_ref().map(|header| (header.samples_before, header.time));
         let known = match known {
@@ -128,14 +128,14 @@ impl Log {
                 .map(|frame| (frame.samples_before, frame.time)),
         };
         let Some((samples_before, time)) = known else {
-            // Nothing in it can be read. What does not go now goes the next time.
-            self.cut(len);
+            // It has no readable record. If the removal fails, the next opening repeats it.
+            self.count_truncated(len);
             let _ = self.disk.remove(&name);
             return Ok(());
         };
         let (mark, mixed) = match header.as_ref().and_then(|header| header.contents.as_ref()) {
-            Some(contents) => (self.marks.learn(contents), false),
-            None => self.look_at_marks(&*file, first, len).map_err(failed)?,
+            Some(contents) => (self.marks.register(contents), false),
+            None => self.read_marks(&*file, first, len).map_err(failed)?,
         };
         self.segments.push_back(Segment {
             first,
@@ -149,24 +149,24 @@ impl Log {
         Ok(())
     }
 
-    /// What the records of a segment say that they are, and whether they say different things, or nothing.
-    fn look_at_marks(&mut self, file: &dyn ReadAt, first: u64, len: u64) -> io::Result<(u32, bool)> {
+    /// Reads the marks of the records of a segment; returns the first mark, and whether there are several or none.
+    fn read_marks(&mut self, file: &dyn ReadAt, first: u64, len: u64) -> io::Result<(u32, bool)> {
         let mut scanner = Scanner::new(first, FIRST_PART);
         let mut window = Window::for_headers();
         let (mut found, mut mixed) = (None, false);
         loop {
             match scanner.step(file, len, &mut window, |_| false)? {
                 Found::Record(frame, _) => {
-                    let mark = self.marks.learn_code(frame.mark);
+                    let mark = self.marks.register_code(frame.mark);
                     mixed |= *found.get_or_insert(mark) != mark;
                 }
-                Found::Damage(_) => {}
-                Found::End => return Ok((found.unwrap_or(UNSEEN), mixed || found.is_none())),
+                Found::Corrupt(_) => {}
+                Found::End => return Ok((found.unwrap_or(UNKNOWN_MARK), mixed || found.is_none())),
             }
         }
     }
 
-    /// Finds the last record, and cuts off what comes behind it.
+    /// Finds the last record, and truncates the segment after it.
     fn find_end(&mut self) -> Result<(), OpenError> {
         let failed = |source| OpenError::Io {
             what: "read the last segment",
@@ -185,19 +185,19 @@ impl Log {
                     .map_err(failed)?
                 {
                     Found::Record(frame, _) => last = Some((frame, scanner.offset)),
-                    Found::Damage(_) => {}
+                    Found::Corrupt(_) => {}
                     Found::End => break,
                 }
             }
             let Some((frame, end)) = last else {
-                self.cut(segment.len.saturating_sub(segment.header));
+                self.count_truncated(segment.len.saturating_sub(segment.header));
                 let _ = self.disk.remove(&name);
                 self.segments.pop_back();
                 continue;
             };
             if segment.len > end {
-                self.cut(segment.len - end);
-                // Reading stops at `len` in any case.
+                self.count_truncated(segment.len - end);
+                // If this fails, reads still stop at `len`.
                 let _ = file.set_length(end);
             }
             if let Some(segment) = self.segments.back_mut() {
@@ -211,9 +211,9 @@ impl Log {
         Ok(())
     }
 
-    /// What the process before had not synced when it died is made durable, so that only so many segments ever
-    /// wait for a sync. A disk that does not do it now fails the next sync, too.
-    fn sync_what_was_left(&mut self) {
+    /// Syncs the records of an earlier process, so that the number of unsynced segments stays limited. If this fails, the next
+    /// sync reports the error.
+    fn sync_recovered(&mut self) {
         if !self.options.durable {
             return;
         }
@@ -227,17 +227,17 @@ impl Log {
         self.sync_failed = self.sync().err();
     }
 
-    fn cut(&mut self, bytes: u64) {
+    fn count_truncated(&mut self, bytes: u64) {
         if bytes > 0 {
-            self.counts.torn += 1;
-            self.counts.torn_bytes += bytes;
+            self.counts.truncated += 1;
+            self.counts.truncated_bytes += bytes;
         }
     }
 
-    /// Counts what is not done with.
-    fn take_stock(&mut self) {
+    /// Counts the records that are not completed.
+    fn count_records(&mut self) {
         for index in 0..self.segments.len() {
-            for (mark, records, samples) in self.left_by_mark(index) {
+            for (mark, records, samples) in self.remaining_by_mark(index) {
                 self.ledger.add(mark, records, samples);
             }
         }
@@ -252,14 +252,14 @@ fn other_version(file: String, found: u32) -> OpenError {
     }
 }
 
-/// The first record of a segment without a header.
+/// Returns the first record of a segment with a corrupt header.
 fn first_record(file: &dyn ReadAt, segment: u64, len: u64) -> io::Result<Option<Frame>> {
     let mut scanner = Scanner::new(segment, FIRST_PART);
     let mut window = Window::default();
     loop {
         match scanner.step(file, len, &mut window, |_| true)? {
             Found::Record(frame, _) => return Ok(Some(frame)),
-            Found::Damage(_) => {}
+            Found::Corrupt(_) => {}
             Found::End => return Ok(None),
         }
     }

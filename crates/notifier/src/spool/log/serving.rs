@@ -1,26 +1,26 @@
-//! Which records are read: those that the publisher takes. The others are kept, until a publisher comes that takes them or they go at
-//! a bound.
+//! Selection of the records to read: those that the publisher accepts. Other records stay until a publisher accepts them or they
+//! reach a limit.
 
-use super::{Held, Log, Taken, UNSEEN};
-use crate::spool::contents::{Contents, Takes};
+use super::{InFlightRecord, Log, StoredContents, UNKNOWN_MARK};
+use crate::spool::contents::{AcceptedContents, Contents};
 
 impl Log {
-    /// From now on only records are read that are taken. The records under way that are named in `returned` are read again if they are
-    /// among them.
-    pub fn serve(&mut self, takes: &Takes, returned: &[u64]) {
+    /// Restricts reading to records with accepted contents. The in-flight records in `returned` are read again if they are
+    /// accepted.
+    pub fn set_accepted(&mut self, accepts: &AcceptedContents, returned: &[u64]) {
         for number in returned {
-            if let Some(taken) = self.taken.remove(number) {
-                self.give_back(*number, taken);
+            if let Some(record) = self.in_flight.remove(number) {
+                self.return_unfinished(*number, record);
             }
         }
-        self.takes = match takes {
-            Takes::All => None,
-            Takes::Only(contents) => {
-                // A segment whose header is damaged is recognised, too.
+        self.accepted_marks = match accepts {
+            AcceptedContents::All => None,
+            AcceptedContents::Only(contents) => {
+                // Registered, so that a segment with a corrupt header is identified, too.
                 Some(
                     contents
                         .iter()
-                        .map(|contents| self.marks.learn(contents))
+                        .map(|contents| self.marks.register(contents))
                         .collect(),
                 )
             }
@@ -28,56 +28,62 @@ impl Log {
         self.read_again();
     }
 
-    /// What it holds, by contents.
-    pub fn held(&self) -> Vec<Held> {
-        let held = self.ledger.entries().map(|entry| Held {
+    /// The amount of each kind of contents.
+    pub fn stored_contents(&self) -> Vec<StoredContents> {
+        let contents = self.ledger.entries().map(|entry| StoredContents {
             contents: self.marks.contents(entry.mark),
             batches: entry.records,
             samples: entry.samples,
-            kept: !self.takes(entry.mark),
+            unsupported: !self.accepts(entry.mark),
         });
-        held.collect()
+        contents.collect()
     }
 
-    /// Whether it holds records that are not read.
-    pub(in crate::spool) fn keeps(&self) -> bool {
-        self.ledger.entries().any(|entry| !self.takes(entry.mark))
+    /// Whether the log holds records with unsupported contents.
+    pub(in crate::spool) fn has_unsupported(&self) -> bool {
+        self.ledger.entries().any(|entry| !self.accepts(entry.mark))
     }
 
-    /// What a mark stands for.
+    /// The contents for a mark.
     pub(super) fn contents(&self, mark: u32) -> Contents {
         self.marks.contents(mark)
     }
 
-    /// Whether records of these contents are read.
-    pub(super) fn takes(&self, mark: u32) -> bool {
-        mark == UNSEEN || self.takes.as_ref().is_none_or(|takes| takes.contains(&mark))
+    /// Whether records with these contents are read.
+    pub(super) fn accepts(&self, mark: u32) -> bool {
+        mark == UNKNOWN_MARK
+            || self
+                .accepted_marks
+                .as_ref()
+                .is_none_or(|accepted| accepted.contains(&mark))
     }
 
-    /// Everything that is neither done with nor under way is read once more.
+    /// Reads all records that are neither completed nor in flight again.
     pub(super) fn read_again(&mut self) {
-        self.turn_over();
+        self.move_to_backlog();
         self.backlog.go_to(self.done.low());
     }
 
-    /// How many records can be read.
+    /// The number of records that can be read.
     pub(super) fn unread(&self) -> u64 {
         if self.exhausted {
             return 0;
         }
-        let taken = self.ledger.entries().filter(|entry| self.takes(entry.mark));
-        taken.map(|entry| entry.records.saturating_sub(entry.taken)).sum()
+        let accepted = self.ledger.entries().filter(|entry| self.accepts(entry.mark));
+        accepted
+            .map(|entry| entry.records.saturating_sub(entry.in_flight))
+            .sum()
     }
 
-    /// The number of the first record that is neither done with nor kept.
+    /// The number of the first record that is neither completed nor unsupported.
     pub(super) fn low(&self) -> u64 {
         let mut low = self.done.low();
-        if !self.keeps() {
+        if !self.has_unsupported() {
             return low;
         }
         for (index, segment) in self.segments.iter().enumerate() {
-            let (end, _) = self.end_of(index);
-            if segment.mixed || self.takes(segment.mark) {
+            let (end, _) = self.segment_end(index);
+            if segment.mixed || self.accepts(segment.mark) {
                 low = self.done.next_missing(low.max(segment.first));
                 if low < end {
                     return low;
@@ -88,11 +94,11 @@ impl Log {
         self.next
     }
 
-    /// A record is no longer under way, and not done with either.
-    pub(super) fn give_back(&mut self, number: u64, taken: Taken) {
-        let Taken { samples, mark } = taken;
-        self.ledger.land(mark);
-        // Dropped at a bound while it was under way: there is no further chance.
+    /// Returns an in-flight record to the log.
+    pub(super) fn return_unfinished(&mut self, number: u64, record: InFlightRecord) {
+        let InFlightRecord { samples, mark } = record;
+        self.ledger.remove_in_flight(mark);
+        // A limit dropped its segment while it was in flight.
         if self.segments.front().is_none_or(|segment| number < segment.first) {
             self.drop_record(number, samples, mark);
         }

@@ -1,56 +1,56 @@
-//! What is in a log, and what happened to its records.
+//! The status and the counts of a log.
 
 use crate::spool::contents::Contents;
 
-/// What happened to records since the log was opened.
+/// Counts of records since the log was opened.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LogCounts {
-    /// Records that went at the bounds of size or age, or were dropped by hand.
+    /// Records that were dropped at the limits of size or age, or manually.
     pub dropped_records: u64,
     /// Samples of these records.
     pub dropped_samples: u64,
-    /// Records that were damaged or missing.
+    /// Records that were corrupt or missing.
     pub lost_records: u64,
     /// Samples of these records.
     pub lost_samples: u64,
-    /// Places at which records were damaged or missing.
-    pub damaged: u64,
-    /// Ends of the log that were cut off when it was opened, since no record stood there.
-    pub torn: u64,
-    /// Bytes of these ends.
-    pub torn_bytes: u64,
+    /// Positions at which records were corrupt or missing.
+    pub corrupt: u64,
+    /// Segments that were truncated at the opening, since they ended without a complete record.
+    pub truncated: u64,
+    /// Bytes that were truncated.
+    pub truncated_bytes: u64,
 }
 
-/// What is in a log at one moment.
+/// The status of a log.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LogStatus {
-    /// Bytes of all segments.
+    /// The size of all segments in bytes.
     pub bytes: u64,
-    /// Records that are not done with, those under way included.
+    /// Records that are not completed, including those in flight.
     pub records: u64,
     /// Samples of these records.
     pub samples: u64,
-    /// Records that can be read and were not. What is kept is not among them.
+    /// Records that can be read and were not read yet, without those with unsupported contents.
     pub unread: u64,
-    /// About when the oldest of them was made, milliseconds since 1970 UTC.
-    pub oldest: Option<i64>,
-    /// How many files it has.
+    /// About when the oldest of them was created, in milliseconds since 1970 UTC.
+    pub oldest_time: Option<i64>,
+    /// The number of segment files.
     pub segments: usize,
-    /// Every record with a smaller number is done with, or kept.
+    /// Every record with a smaller number is completed or unsupported.
     pub low: u64,
     /// The number of the next record.
     pub next: u64,
 }
 
-/// Records of the same contents that a log holds.
+/// The amount of records with the same contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// What they are.
+pub struct StoredContents {
+    /// The contents of the records.
     pub contents: Contents,
-    /// Records that are not done with, those under way included.
+    /// Records that are not completed, including those in flight.
     pub batches: u64,
-    /// Samples or events of these records.
+    /// Samples or events in these records.
     pub samples: u64,
-    /// Whether they are not read, since the publisher does not take them.
-    pub kept: bool,
+    /// Whether the publisher does not accept them.
+    pub unsupported: bool,
 }

@@ -1,4 +1,4 @@
-//! The thread of a spool: everything that touches the disk.
+//! The thread of a spool, which owns all disk access.
 
 mod store;
 mod watch;
@@ -11,31 +11,33 @@ use nephoscope_model::Batch;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::watch::Losing;
+use self::watch::DropEpisode;
 use super::contents::Contents;
+use super::dead_letter::DeadLetters;
 use super::disk::Disk;
 use super::error::OpenError;
 use super::events::Event;
 use super::folder::FolderError;
 use super::log::{Log, LogCounts, LogStatus};
+use super::mailbox::{
+    AcceptedChange, Dropped, Failing, Incoming, Mail, Outgoing, Probe, Report, Settled, Shared,
+};
 use super::options::{SYNC_INTERVAL, SpoolOptions};
-use super::port::{Dropped, Failing, Incoming, Mail, Outgoing, Probe, Report, Serve, Settled, Shared};
-use super::quarantine::Quarantine;
 use crate::receipt::Ticket;
 
-/// How many batches are appended before others get their turn; with `fsync: always` they share a sync.
+/// The number of batches that are appended before other work; with `fsync: always` they share a sync.
 const GROUP: usize = 64;
 
-/// How many bytes of batches are read ahead.
+/// The limit on prefetched bytes.
 const MAX_READY_BYTES: usize = 4 << 20;
 
-/// The pause before a disk that did not take something is tried again.
+/// The pause before a retry after an I/O error.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often batches are looked at that may have become too old.
+/// The interval between checks for expired batches.
 const EXPIRE: Duration = Duration::from_secs(10);
 
-/// Serves a spool until it is closed.
+/// Runs the thread until the spool is closed.
 pub(super) fn run(
     shared: &Arc<Shared>,
     disk: impl FnOnce() -> Result<Box<dyn Disk>, FolderError>,
@@ -49,21 +51,21 @@ pub(super) fn run(
     let log = match log {
         Ok(log) => log,
         Err(error) => {
-            // Nobody waits any more: then nobody wants to know.
+            // The caller may have stopped waiting.
             let _ = opened.send(Err(error));
             return;
         }
     };
     let mut worker = Worker::new(shared.clone(), log, options);
     worker.report();
-    worker.tell_of_opening();
+    worker.log_opening();
     if opened.send(Ok(())).is_err() {
         return;
     }
-    worker.serve();
+    worker.run();
 }
 
-/// Says that nobody serves the spool any more, however the thread has ended.
+/// Marks the spool as closed when the thread ends, even after a panic.
 struct End(Arc<Shared>);
 
 impl Drop for End {
@@ -80,7 +82,7 @@ impl Drop for End {
             });
         }
         self.0.closed.cancel();
-        self.0.tell();
+        self.0.notify_lane();
     }
 }
 
@@ -88,34 +90,34 @@ struct Worker {
     shared: Arc<Shared>,
     log: Log,
     options: SpoolOptions,
-    quarantine: Quarantine,
-    /// Appended, not yet synced, in the order of numbers. A batch that was delivered meanwhile has no ticket.
+    dead_letters: DeadLetters,
+    /// Appended records without a sync, by number. A batch that was delivered meanwhile has no ticket.
     pending: VecDeque<(u64, Option<Ticket>)>,
-    /// Since when something waits for a sync.
+    /// When the next sync is due.
     sync_due: Option<Instant>,
     cursor_due: Option<Instant>,
     expire_due: Instant,
-    /// When a disk that failed is tried again.
+    /// When a failed write is retried.
     retry_at: Option<Instant>,
     read_retry_at: Option<Instant>,
     recovered: (u64, u64),
     stored: (u64, u64),
-    failed_syncs: u64,
-    told: LogCounts,
-    /// Whether it was told that batches are kept.
-    told_kept: bool,
-    losing: Option<Losing>,
+    sync_failures: u64,
+    reported: LogCounts,
+    /// Whether unsupported contents were logged.
+    unsupported_logged: bool,
+    drop_episode: Option<DropEpisode>,
 }
 
-/// What the thread takes out of the mailbox at once.
+/// The work taken from the mailbox.
 struct Work {
     items: VecDeque<Incoming>,
     settled: Vec<Settled>,
-    turn_over: bool,
+    move_to_backlog: bool,
     drops: Vec<(i64, oneshot::Sender<Dropped>)>,
     options: Option<SpoolOptions>,
-    serve: Option<Serve>,
-    /// How many batches may be read ahead.
+    accepted_change: Option<AcceptedChange>,
+    /// The number of batches to prefetch.
     room: usize,
     ready_bytes: usize,
     closing: bool,
@@ -126,8 +128,8 @@ impl Worker {
         let LogStatus { records, samples, .. } = log.status();
         let now = Instant::now();
         Self {
-            quarantine: Quarantine::open(log.disk(), options.quarantine_bytes),
-            told: log.counts(),
+            dead_letters: DeadLetters::open(log.disk(), options.dead_letter_bytes),
+            reported: log.counts(),
             log,
             shared,
             options,
@@ -139,21 +141,21 @@ impl Worker {
             read_retry_at: None,
             recovered: (records, samples),
             stored: (0, 0),
-            failed_syncs: 0,
-            losing: None,
-            told_kept: false,
+            sync_failures: 0,
+            drop_episode: None,
+            unsupported_logged: false,
         }
     }
 
-    fn serve(&mut self) {
+    fn run(&mut self) {
         loop {
             let Work {
                 items,
                 settled,
-                turn_over,
+                move_to_backlog,
                 drops,
                 options,
-                serve,
+                accepted_change,
                 room,
                 ready_bytes,
                 closing,
@@ -161,11 +163,11 @@ impl Worker {
             if let Some(options) = options {
                 self.change(options);
             }
-            if turn_over {
-                self.log.turn_over();
+            if move_to_backlog {
+                self.log.move_to_backlog();
             }
-            if let Some(Serve { takes, returned }) = serve {
-                self.log.serve(&takes, &returned);
+            if let Some(AcceptedChange { accepts, returned }) = accepted_change {
+                self.log.set_accepted(&accepts, &returned);
             }
             let settled_any = !settled.is_empty();
             for settled in settled {
@@ -173,30 +175,30 @@ impl Worker {
             }
             let dropped: Vec<_> = drops
                 .into_iter()
-                .map(|(time, told)| (told, self.drop_by_hand(time)))
+                .map(|(time, reply)| (reply, self.drop_manually(time)))
                 .collect();
             let left = self.store(items, closing);
             let read = self.read_ahead(room, ready_bytes);
-            self.keep_time(closing);
+            self.run_timers(closing);
             self.give(left, read, settled_any);
-            for (told, dropped) in dropped {
-                // Who asked may have gone.
-                let _ = told.send(dropped);
+            for (reply, dropped) in dropped {
+                // The caller may have stopped waiting.
+                let _ = reply.send(dropped);
             }
             self.watch_losses();
-            self.watch_kept();
+            self.watch_unsupported();
             if closing && self.shared.mail.lock().inbox.is_empty() {
                 break;
             }
             if closing && self.retry_at.is_some() {
-                // The disk takes nothing, and there is no later: the lane takes it back.
+                // The disk rejects writes and no retry follows: the lane takes the batches back.
                 break;
             }
         }
         self.finish();
     }
 
-    /// Waits for something to do, and takes it.
+    /// Waits for work and takes it from the mailbox.
     fn wait(&self) -> Work {
         let mut mail = self.shared.mail.lock();
         loop {
@@ -205,7 +207,7 @@ impl Worker {
             let can_read = self.read_retry_at.is_none_or(|at| now >= at) && !mail.closing;
             let reads = can_read
                 && mail.unread > 0
-                && mail.ready.len() < mail.want
+                && mail.ready.len() < mail.prefetch
                 && mail.ready_bytes < MAX_READY_BYTES;
             let probe = can_store
                 && mail
@@ -213,22 +215,22 @@ impl Worker {
                     .as_ref()
                     .is_some_and(|failing| failing.probe == Probe::NotYet)
                 && mail.inbox.is_empty();
-            let watches = self.options.max_age.is_some() || self.losing.is_some();
+            let watches = self.options.max_age.is_some() || self.drop_episode.is_some();
             let due = [self.sync_due, self.cursor_due, watches.then_some(self.expire_due)];
             let due = due.into_iter().flatten().min();
             let busy = mail.closing
                 || mail.options_changed
-                || mail.serve.is_some()
-                || mail.turn_over
+                || mail.accepted_change.is_some()
+                || mail.move_to_backlog
                 || !mail.drops.is_empty()
                 || !mail.settled.is_empty()
                 || (can_store && !mail.inbox.is_empty())
                 || reads
                 || due.is_some_and(|due| now >= due);
             if probe && let Some(failing) = &mut mail.failing {
-                failing.probe = Probe::Wanted;
+                failing.probe = Probe::Ready;
                 drop(mail);
-                self.shared.tell();
+                self.shared.notify_lane();
                 mail = self.shared.mail.lock();
                 continue;
             }
@@ -257,12 +259,12 @@ impl Worker {
         Work {
             items: mail.inbox.drain(..group).collect(),
             settled: std::mem::take(&mut mail.settled),
-            turn_over: std::mem::take(&mut mail.turn_over),
+            move_to_backlog: std::mem::take(&mut mail.move_to_backlog),
             drops: std::mem::take(&mut mail.drops),
             options: std::mem::take(&mut mail.options_changed).then(|| mail.options.clone()),
-            serve: mail.serve.take(),
+            accepted_change: mail.accepted_change.take(),
             room: if reads {
-                mail.want.saturating_sub(mail.ready.len())
+                mail.prefetch.saturating_sub(mail.ready.len())
             } else {
                 0
             },
@@ -273,12 +275,12 @@ impl Worker {
 
     fn change(&mut self, options: SpoolOptions) {
         self.log.set_options(options.log());
-        self.quarantine.set_bound(options.quarantine_bytes);
+        self.dead_letters.set_bound(options.dead_letter_bytes);
         self.options = options;
         self.expire_due = Instant::now();
     }
 
-    fn drop_by_hand(&mut self, time: i64) -> Dropped {
+    fn drop_manually(&mut self, time: i64) -> Dropped {
         let before = self.log.counts();
         if let Err(error) = self.log.drop_older_than(time) {
             Event::NotRead { error }.emit(&self.shared.name);
@@ -289,14 +291,14 @@ impl Worker {
             batches: after.dropped_records - before.dropped_records,
             samples: after.dropped_samples - before.dropped_samples,
         };
-        // It was no bound that dropped them.
-        self.told.dropped_records += dropped.batches;
-        self.told.dropped_samples += dropped.samples;
-        if let Some(losing) = &mut self.losing {
-            losing.before.dropped_samples += dropped.samples;
+        // Not reported as drops at a limit.
+        self.reported.dropped_records += dropped.batches;
+        self.reported.dropped_samples += dropped.samples;
+        if let Some(episode) = &mut self.drop_episode {
+            episode.before.dropped_samples += dropped.samples;
         }
         if dropped.batches > 0 {
-            Event::DroppedByHand { dropped }.emit(&self.shared.name);
+            Event::DroppedManually { dropped }.emit(&self.shared.name);
         }
         dropped
     }
@@ -304,20 +306,20 @@ impl Worker {
     fn settle(&mut self, settled: Settled) {
         let number = match settled {
             Settled::Done(number) => Some(number),
-            Settled::Refused {
+            Settled::Rejected {
                 number,
                 batch,
                 encoding,
                 reason,
             } => {
-                self.quarantine(&batch, encoding.as_deref(), &reason);
+                self.add_dead_letter(&batch, encoding.as_deref(), &reason);
                 number
             }
         };
         let Some(number) = number else { return };
         self.log.done(number);
         self.mark_cursor();
-        // Delivered before it was synced: there is nothing left that could be lost.
+        // Delivered before its sync: it can no longer be lost.
         if let Ok(place) = self.pending.binary_search_by_key(&number, |(number, _)| *number)
             && let Some((_, ticket)) = self.pending.get_mut(place)
             && let Some(ticket) = ticket.take()
@@ -358,13 +360,13 @@ impl Worker {
             .get_or_insert_with(|| Instant::now() + SYNC_INTERVAL);
     }
 
-    fn keep_time(&mut self, closing: bool) {
+    fn run_timers(&mut self, closing: bool) {
         let now = Instant::now();
         if self.sync_due.is_some_and(|due| closing || now >= due) {
             self.sync();
         }
         if self.cursor_due.is_some_and(|due| now >= due) {
-            // One that fails is tried again: it only decides what a crash repeats.
+            // Retried after an error: the cursor only limits what a crash repeats.
             self.cursor_due = self.log.save_cursor().is_err().then(|| now + SYNC_INTERVAL);
         }
         if now >= self.expire_due {
@@ -373,13 +375,15 @@ impl Worker {
         }
     }
 
-    /// Puts into the mailbox what has changed.
+    /// Posts results to the mailbox.
     fn give(&mut self, left: VecDeque<Incoming>, read: Vec<Outgoing>, settled: bool) {
         let changed = !read.is_empty() || settled;
         let mut mail = self.shared.mail.lock();
-        match &mut mail.serve {
-            // Perhaps they are not what is wanted any more.
-            Some(serve) => serve.returned.extend(read.iter().map(|outgoing| outgoing.number)),
+        match &mut mail.accepted_change {
+            // The contents may not be accepted any more.
+            Some(change) => change
+                .returned
+                .extend(read.iter().map(|outgoing| outgoing.number)),
             None => {
                 for outgoing in read {
                     mail.ready_bytes += outgoing.batch.stored_bytes().map_or(0, <[u8]>::len);
@@ -398,7 +402,7 @@ impl Worker {
         let changed = changed || had_unread != (mail.unread > 0);
         drop(mail);
         if changed {
-            self.shared.tell();
+            self.shared.notify_lane();
         }
     }
 
@@ -409,15 +413,15 @@ impl Worker {
     fn write_report(&self, mail: &mut Mail) {
         let status = self.log.status();
         mail.unread = status.unread;
-        // Those that came since the thread looked are still to be settled.
+        // Batches that were settled since the last run are still in the log.
         let (mut batches, mut samples) = (0, 0);
         for settled in &mail.settled {
             match settled {
                 Settled::Done(number) => {
                     batches += 1;
-                    samples += u64::from(self.log.samples_under_way(*number));
+                    samples += u64::from(self.log.samples_in_flight(*number));
                 }
-                Settled::Refused {
+                Settled::Rejected {
                     number: Some(_),
                     batch,
                     ..
@@ -425,7 +429,7 @@ impl Worker {
                     batches += 1;
                     samples += batch.len() as u64;
                 }
-                Settled::Refused { number: None, .. } => {}
+                Settled::Rejected { number: None, .. } => {}
             }
         }
         mail.settling = (batches, samples);
@@ -433,21 +437,21 @@ impl Worker {
             bytes: status.bytes,
             batches: status.records,
             samples: status.samples,
-            oldest: status.oldest,
+            oldest_time: status.oldest_time,
             recovered: self.recovered,
             stored: self.stored,
             counts: self.log.counts(),
-            failed_syncs: self.failed_syncs,
-            quarantine: self.quarantine.status(),
+            sync_failures: self.sync_failures,
+            dead_letter: self.dead_letters.status(),
             low: status.low,
             next: status.next,
-            held: self.log.held(),
+            contents: self.log.stored_contents(),
         };
     }
 
     fn finish(&mut self) {
-        if let Some(losing) = self.losing.take() {
-            self.tell_of_end(&losing);
+        if let Some(episode) = self.drop_episode.take() {
+            self.log_dropping_ended(&episode);
         }
         match self.log.close() {
             Ok(()) => self.resolve(),
@@ -458,14 +462,14 @@ impl Worker {
             }
         }
         self.report();
-        self.shared.tell();
+        self.shared.notify_lane();
     }
 }
 
 /// Milliseconds since 1970 UTC.
 #[allow(
     clippy::disallowed_methods,
-    reason = "the age of batches outlives the process, so that only the wall clock can tell it; nothing waits for it"
+    reason = "the age of batches outlives the process and requires the wall clock; no wait depends on it"
 )]
 fn wall_clock() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

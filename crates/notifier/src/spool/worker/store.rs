@@ -1,4 +1,4 @@
-//! Batches on their way to the disk, and into the quarantine.
+//! Writing batches to the log and to the dead letters.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use super::{RETRY, Worker, wall_clock};
 #[cfg(feature = "failpoints")]
 use crate::failpoint::Failpoint;
 use crate::spool::contents::Contents;
+use crate::spool::dead_letter::DeadLetter;
 use crate::spool::error::AppendError;
 use crate::spool::events::Event;
 use crate::spool::log::Record;
+use crate::spool::mailbox::{Failing, Incoming, Probe};
 use crate::spool::options::{Fsync, SYNC_INTERVAL};
-use crate::spool::port::{Failing, Incoming, Probe};
-use crate::spool::quarantine::Refusal;
 
-/// A group is cut short after this time: whoever waits for room must hear of progress long before the lane's patience ends, also
-/// where batches are large and the machine is slow.
+/// The time limit of a group: waiting submitters must see progress well before the lane's full queue timeout ends, even with
+/// large batches on a slow machine.
 const GROUP_TIME: Duration = Duration::from_millis(100);
 
 impl Worker {
-    /// Appends batches; those that are left when the disk takes no more, or the time is up.
+    /// Appends batches. Returns the remaining ones after an error or at the time limit.
     pub(super) fn store(&mut self, mut items: VecDeque<Incoming>, closing: bool) -> VecDeque<Incoming> {
         let (mut appended, mut failed) = (0u64, false);
         let began = Instant::now();
@@ -48,8 +48,8 @@ impl Worker {
                     self.pending.push_back((number, Some(item.ticket)));
                 }
                 Err(error @ (AppendError::TooLarge { .. } | AppendError::Encoding { .. })) => {
-                    // It has a place in the quarantine or none; its ticket says that it is lost.
-                    self.quarantine(&item.batch, Some(&*item.encoding), &error.to_string());
+                    // It becomes a dead letter if possible; its dropped ticket reports the loss.
+                    self.add_dead_letter(&item.batch, Some(&*item.encoding), &error.to_string());
                     self.stored.0 += 1;
                     self.stored.1 += samples as u64;
                     self.log.count_dropped(samples as u64);
@@ -79,7 +79,7 @@ impl Worker {
         items
     }
 
-    /// Everything that was appended is as safe as it gets.
+    /// Resolves the tickets of all appended batches as stored.
     pub(super) fn resolve(&mut self) {
         for (_, ticket) in self.pending.drain(..) {
             if let Some(ticket) = ticket {
@@ -99,9 +99,9 @@ impl Worker {
                 self.resolve();
             }
             Err(error) => {
-                self.failed_syncs += 1;
+                self.sync_failures += 1;
                 let batches = self.pending.len();
-                // Tickets that are dropped say that their batches are not safe, though they may be delivered.
+                // Dropped tickets report that the batches are not durable, even if they are delivered later.
                 self.pending.clear();
                 Event::NotSynced { batches, error }.emit(&self.shared.name);
             }
@@ -131,23 +131,23 @@ impl Worker {
         }
     }
 
-    pub(super) fn quarantine(&mut self, batch: &Batch, encoding: Option<&dyn Encoding>, reason: &str) {
+    pub(super) fn add_dead_letter(&mut self, batch: &Batch, encoding: Option<&dyn Encoding>, reason: &str) {
         let encoded = encoding.map(|encoding| encoded(batch, encoding));
         let encoded = encoded.or_else(|| stored(batch));
-        let refusal = Refusal {
+        let letter = DeadLetter {
             time: wall_clock(),
             reason,
             encoding: encoded.as_ref().map(|(encoding, _)| encoding),
             samples: batch.len(),
             body: encoded.as_ref().map_or(&[], |(_, bytes)| bytes),
         };
-        if let Err(error) = self.quarantine.add(self.log.disk(), refusal) {
-            Event::NotSetAside { error }.emit(&self.shared.name);
+        if let Err(error) = self.dead_letters.add(self.log.disk(), letter) {
+            Event::DeadLetterFailed { error }.emit(&self.shared.name);
         }
     }
 }
 
-/// The bytes of a batch, and their encoding: the one that it is stored in, if it comes from a spool.
+/// Returns the bytes of a batch and their encoding: the stored one if the batch comes from a spool.
 fn encoded<'b>(batch: &'b Batch, encoding: &dyn Encoding) -> (EncodingId, &'b [u8]) {
     stored(batch).unwrap_or_else(|| (encoding.id(), batch.encoded(encoding).unwrap_or_default()))
 }
@@ -156,7 +156,7 @@ fn stored(batch: &Batch) -> Option<(EncodingId, &[u8])> {
     Some((batch.stored_encoding()?.clone(), batch.stored_bytes()?))
 }
 
-/// An error and what caused it, in one line.
+/// Returns an error and its sources in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! What the thread tells when it begins and when it ends: losses, and batches that are kept.
+//! Logging of state changes: losses and unsupported contents.
 
 use std::time::Duration;
 
@@ -8,68 +8,75 @@ use super::Worker;
 use crate::spool::events::Event;
 use crate::spool::log::LogCounts;
 
-/// An end of an episode of losses is told when there were none for so long.
+/// An episode of drops ends after this time without one.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Losses that belong together.
-pub(super) struct Losing {
+/// A series of drops.
+pub(super) struct DropEpisode {
     pub(super) last: Instant,
     pub(super) before: LogCounts,
 }
 
 impl Worker {
-    pub(super) fn tell_of_opening(&self) {
+    pub(super) fn log_opening(&self) {
         let (batches, samples) = self.recovered;
         let counts = self.log.counts();
-        if counts.torn > 0 {
-            let bytes = counts.torn_bytes;
-            Event::TornEnd { bytes }.emit(&self.shared.name);
+        if counts.truncated > 0 {
+            let bytes = counts.truncated_bytes;
+            Event::TruncatedEnd { bytes }.emit(&self.shared.name);
         }
         if batches > 0 {
             Event::Recovered { batches, samples }.emit(&self.shared.name);
         }
     }
 
-    /// Tells when losses begin and when they have ended.
+    /// Logs the begin and the end of losses.
     pub(super) fn watch_losses(&mut self) {
         let (counts, now) = (self.log.counts(), Instant::now());
-        let lost = counts.lost_samples != self.told.lost_samples || counts.damaged != self.told.damaged;
-        let dropped = counts.dropped_records != self.told.dropped_records;
+        let lost =
+            counts.lost_samples != self.reported.lost_samples || counts.corrupt != self.reported.corrupt;
+        let dropped = counts.dropped_records != self.reported.dropped_records;
         if lost {
-            let batches = counts.lost_records - self.told.lost_records;
-            let samples = counts.lost_samples - self.told.lost_samples;
-            Event::Damaged { batches, samples }.emit(&self.shared.name);
+            let batches = counts.lost_records - self.reported.lost_records;
+            let samples = counts.lost_samples - self.reported.lost_samples;
+            Event::Corrupt { batches, samples }.emit(&self.shared.name);
         }
         if dropped {
-            if self.losing.is_none() {
+            if self.drop_episode.is_none() {
                 Event::DroppingBegan.emit(&self.shared.name);
             }
-            let before = self.losing.as_ref().map_or(self.told, |losing| losing.before);
-            self.losing = Some(Losing { last: now, before });
-        } else if let Some(losing) = self
-            .losing
-            .take_if(|losing| now.duration_since(losing.last) >= QUIET)
+            let before = self
+                .drop_episode
+                .as_ref()
+                .map_or(self.reported, |episode| episode.before);
+            self.drop_episode = Some(DropEpisode { last: now, before });
+        } else if let Some(episode) = self
+            .drop_episode
+            .take_if(|episode| now.duration_since(episode.last) >= QUIET)
         {
-            self.tell_of_end(&losing);
+            self.log_dropping_ended(&episode);
         }
-        self.told = counts;
+        self.reported = counts;
     }
 
-    /// Tells when batches begin to be kept, and when none are any more.
-    pub(super) fn watch_kept(&mut self) {
-        if !self.log.keeps() {
-            if std::mem::take(&mut self.told_kept) {
-                Event::KeepingEnded.emit(&self.shared.name);
+    /// Logs when unsupported contents appear and when they are gone.
+    pub(super) fn watch_unsupported(&mut self) {
+        if !self.log.has_unsupported() {
+            if std::mem::take(&mut self.unsupported_logged) {
+                Event::UnsupportedEnded.emit(&self.shared.name);
             }
-        } else if !std::mem::replace(&mut self.told_kept, true) {
-            let held = self.log.held();
-            let kept: Vec<_> = held.iter().filter(|held| held.kept).collect();
-            let encodings: Vec<_> = kept.iter().map(|held| held.contents.to_string()).collect();
-            let (batches, samples) = kept.iter().fold((0, 0), |(batches, samples), held| {
-                (batches + held.batches, samples + held.samples)
+        } else if !std::mem::replace(&mut self.unsupported_logged, true) {
+            let contents = self.log.stored_contents();
+            let unsupported: Vec<_> = contents.iter().filter(|stored| stored.unsupported).collect();
+            let encodings: Vec<_> = unsupported
+                .iter()
+                .map(|stored| stored.contents.to_string())
+                .collect();
+            let (batches, samples) = unsupported.iter().fold((0, 0), |(batches, samples), stored| {
+                (batches + stored.batches, samples + stored.samples)
             });
             let encodings = encodings.join(", ");
-            Event::KeepingBegan {
+            Event::UnsupportedBegan {
                 encodings: &encodings,
                 batches,
                 samples,
@@ -78,8 +85,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn tell_of_end(&self, losing: &Losing) {
-        let samples = self.log.counts().dropped_samples - losing.before.dropped_samples;
+    pub(super) fn log_dropping_ended(&self, episode: &DropEpisode) {
+        let samples = self.log.counts().dropped_samples - episode.before.dropped_samples;
         Event::DroppingEnded { samples }.emit(&self.shared.name);
     }
 }

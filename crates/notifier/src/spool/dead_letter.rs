@@ -1,7 +1,7 @@
-//! Batches that were refused for good, set aside with the reason for a person to look at.
+//! Dead letters: permanently rejected batches with the reason, for inspection.
 //!
-//! Two files, the newer and the older one, one JSON object a line. When the newer is full it becomes the older, and
-//! what that held is gone: the bound holds, and the latest refusals are there.
+//! Two files with one JSON object per line. When the newer file is full it replaces the older one, whose batches are lost: the
+//! size stays limited, and the latest rejections are present.
 
 use std::io;
 
@@ -10,33 +10,33 @@ use serde_json::json;
 
 use super::disk::{Disk, write_all};
 
-const NEWER: &str = "quarantine.jsonl";
-const OLDER: &str = "quarantine.old.jsonl";
+const NEWER: &str = "dead_letter.jsonl";
+const OLDER: &str = "dead_letter.old.jsonl";
 
-/// What is set aside.
+/// A batch to add.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal<'a> {
+pub(super) struct DeadLetter<'a> {
     pub(super) time: i64,
     pub(super) reason: &'a str,
-    /// How the body is encoded, where anybody knows.
+    /// The encoding of the body, if it is known.
     pub(super) encoding: Option<&'a EncodingId>,
     pub(super) samples: usize,
     pub(super) body: &'a [u8],
 }
 
-/// What is in the files.
+/// The status of the dead letters.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct QuarantineStatus {
+pub struct DeadLetterStatus {
     /// Batches in both files.
     pub batches: u64,
     /// Bytes of both files.
     pub bytes: u64,
-    /// Batches that were not set aside, or whose file made room for newer ones, since the spool was opened.
+    /// Batches that could not be written, or were removed for newer ones, since the spool was opened.
     pub lost: u64,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Quarantine {
+pub(super) struct DeadLetters {
     newer: Part,
     older: Part,
     lost: u64,
@@ -49,8 +49,8 @@ struct Part {
     bytes: u64,
 }
 
-impl Quarantine {
-    /// Takes stock of what is there.
+impl DeadLetters {
+    /// Opens the files and counts their batches.
     pub(super) fn open(disk: &dyn Disk, max_bytes: u64) -> Self {
         Self {
             newer: measure(disk, NEWER),
@@ -60,19 +60,19 @@ impl Quarantine {
         }
     }
 
-    /// Changes the bound of both files together, in bytes.
+    /// Changes the maximum size of both files together in bytes.
     pub(super) fn set_bound(&mut self, max_bytes: u64) {
         self.max_bytes = max_bytes;
     }
 
-    /// Sets a batch aside.
-    pub(super) fn add(&mut self, disk: &dyn Disk, refusal: Refusal<'_>) -> io::Result<()> {
+    /// Adds a batch.
+    pub(super) fn add(&mut self, disk: &dyn Disk, letter: DeadLetter<'_>) -> io::Result<()> {
         let mut line = json!({
-            "time_ms": refusal.time,
-            "reason": refusal.reason,
-            "encoding": refusal.encoding.map(ToString::to_string),
-            "samples": refusal.samples,
-            "body": String::from_utf8_lossy(refusal.body),
+            "time_ms": letter.time,
+            "reason": letter.reason,
+            "encoding": letter.encoding.map(ToString::to_string),
+            "samples": letter.samples,
+            "body": String::from_utf8_lossy(letter.body),
         })
         .to_string()
         .into_bytes();
@@ -88,7 +88,9 @@ impl Quarantine {
         let length = line.len() as u64;
         let half = self.max_bytes / 2;
         if length > half {
-            return Err(io::Error::other("it is larger than the quarantine may become"));
+            return Err(io::Error::other(
+                "it exceeds the maximum size of the dead letters",
+            ));
         }
         if self.newer.bytes + length > half {
             disk.rename(NEWER, OLDER)?;
@@ -99,25 +101,25 @@ impl Quarantine {
             Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(NEWER)?,
             other => other?,
         };
-        // Where it ends in truth: somebody may have taken it away to read it.
+        // The actual end: an operator may have moved the file away.
         let end = file.length()?;
         if end < self.newer.bytes {
             self.newer = Part::default();
         }
         if let Err(error) = write_all(&*file, line, end) {
-            // Half a line would spoil the next one.
+            // A partial line would corrupt the next one.
             let _ = file.set_length(end);
             return Err(error);
         }
         self.newer.batches += 1;
         self.newer.bytes = end + length;
-        // It is the only copy. A sync that fails changes nothing: the line is there.
+        // The only copy. A failed sync changes nothing: the line is written.
         let _ = file.sync();
         Ok(())
     }
 
-    pub(super) fn status(&self) -> QuarantineStatus {
-        QuarantineStatus {
+    pub(super) fn status(&self) -> DeadLetterStatus {
+        DeadLetterStatus {
             batches: self.newer.batches + self.older.batches,
             bytes: self.newer.bytes + self.older.bytes,
             lost: self.lost,
@@ -125,7 +127,7 @@ impl Quarantine {
     }
 }
 
-/// How much there is; nothing of what cannot be read.
+/// Counts the batches and bytes of a file, up to the first read error.
 fn measure(disk: &dyn Disk, name: &str) -> Part {
     let mut part = Part::default();
     let Ok(file) = disk.open(name) else { return part };

@@ -1,7 +1,9 @@
-//! Records that the publisher does not take: they stay, hold nothing up, and are read when a publisher comes that takes them.
+//! Records with unsupported contents: they stay, delay no others, and are read when a publisher accepts them.
 
 use nephoscope_model::{EncodingId, PayloadKind};
-use nephoscope_notifier::spool::{AppendError, Contents, Log, LogOptions, OpenError, Order, Record, Takes};
+use nephoscope_notifier::spool::{
+    AcceptedContents, AppendError, Contents, Log, LogOptions, OpenError, Order, Record,
+};
 
 use crate::reader::options;
 use crate::sim::Sim;
@@ -17,8 +19,8 @@ fn samples(name: &'static str) -> Contents {
     contents(name, PayloadKind::Samples)
 }
 
-fn only(name: &'static str) -> Takes {
-    Takes::Only(vec![samples(name)])
+fn only(name: &'static str) -> AcceptedContents {
+    AcceptedContents::Only(vec![samples(name)])
 }
 
 fn append(log: &mut Log, contents: &Contents, label: &str) {
@@ -69,17 +71,17 @@ fn a_segment_has_one_encoding_and_one_kind() {
         log.done(stored.number);
     }
     let named = contents("No Name", PayloadKind::Samples);
-    let refused = log.append(Record {
+    let rejected = log.append(Record {
         contents: &named,
         samples: 1,
         time: 0,
         payload: b"",
     });
-    assert!(matches!(refused, Err(AppendError::Encoding { .. })));
+    assert!(matches!(rejected, Err(AppendError::Encoding { .. })));
 }
 
 #[test]
-fn what_is_not_taken_holds_nothing_up_and_comes_when_it_is_taken() {
+fn unsupported_records_delay_no_others_and_are_read_when_they_are_accepted() {
     for order in [Order::Fifo, Order::NewestFirst] {
         let sim = Sim::default();
         let mut log = open(&sim, order);
@@ -90,7 +92,7 @@ fn what_is_not_taken_holds_nothing_up_and_comes_when_it_is_taken() {
         log.sync().unwrap();
         drop(log);
         let mut log = open(&sim.after_kill(), order);
-        log.serve(&only("b"), &[]);
+        log.set_accepted(&only("b"), &[]);
         assert_eq!((log.status().unread, log.status().low), (2, 2));
         append(&mut log, &samples("a"), "a2");
         append(&mut log, &samples("b"), "b2");
@@ -101,71 +103,74 @@ fn what_is_not_taken_holds_nothing_up_and_comes_when_it_is_taken() {
         assert_eq!(read(&mut log), expected);
         let status = log.status();
         assert_eq!((status.unread, status.records, status.samples), (0, 4, 8));
-        assert_eq!(status.low, status.next, "nothing is left but what is kept");
-        let held: Vec<_> = log
+        assert_eq!(status.low, status.next, "only unsupported records are left");
+        let contents: Vec<_> = log
             .held()
             .into_iter()
-            .map(|held| (held.contents, held.batches, held.kept))
+            .map(|stored| (stored.contents, stored.batches, stored.unsupported))
             .collect();
         assert_eq!(
-            held,
+            contents,
             [
                 (samples("a"), 3, true),
                 (contents("a", PayloadKind::Events), 1, true)
             ]
         );
-        log.serve(&only("a"), &[]);
+        log.set_accepted(&only("a"), &[]);
         assert_eq!((log.status().unread, log.status().low), (3, 1));
         assert_eq!(read(&mut log), ["a0", "a1", "a2"]);
-        log.serve(&Takes::All, &[]);
+        log.set_accepted(&AcceptedContents::All, &[]);
         assert_eq!(read(&mut log), ["e0"]);
         assert_eq!(log.status().records, 0);
     }
 }
 
 #[test]
-fn what_was_read_goes_back() {
+fn returned_records_are_read_again() {
     let sim = Sim::default();
     let mut log = open(&sim, Order::Fifo);
     for (contents, label) in [("a", "a0"), ("b", "b0"), ("a", "a1")] {
         append(&mut log, &samples(contents), label);
     }
-    log.serve(&only("a"), &[]);
+    log.set_accepted(&only("a"), &[]);
     let one = log.take().unwrap().unwrap();
     let other = log.take().unwrap().unwrap();
-    log.serve(&only("b"), &[one.number, other.number]);
+    log.set_accepted(&only("b"), &[one.number, other.number]);
     assert_eq!(read(&mut log), ["b0"]);
-    assert_eq!(log.held().len(), 1);
-    // What is not given back is under way.
-    log.serve(&only("a"), &[]);
+    assert_eq!(log.stored_contents().len(), 1);
+    // A record that is not returned is in flight.
+    log.set_accepted(&only("a"), &[]);
     let one = log.take().unwrap().unwrap();
-    log.serve(&only("a"), &[]);
+    log.set_accepted(&only("a"), &[]);
     assert_eq!(read(&mut log), ["a1"]);
     log.done(one.number);
     assert_eq!((log.status().records, log.status().samples), (0, 0));
 }
 
 #[test]
-fn it_goes_at_the_bound_of_size_and_by_hand_as_all_else() {
+fn unsupported_records_are_dropped_at_the_size_limit_and_manually() {
     let sim = Sim::default();
     let bounds = LogOptions {
         max_bytes: 64 << 10,
         ..options()
     };
     let mut log = Log::open(Box::new(sim), bounds).unwrap();
-    append(&mut log, &samples("a"), "kept");
-    log.serve(&only("b"), &[]);
+    append(&mut log, &samples("a"), "unsupported");
+    log.set_accepted(&only("b"), &[]);
     for _ in 0..100 {
         append(&mut log, &samples("b"), &"x".repeat(1000));
     }
     let counts = log.counts();
     assert!(counts.dropped_records > 0);
     assert_eq!(counts.dropped_samples, 2 * counts.dropped_records);
-    assert!(log.held().iter().all(|held| !held.kept), "it was the oldest");
-    append(&mut log, &samples("a"), "kept");
-    assert_eq!(log.held().len(), 2);
+    assert!(
+        log.stored_contents().iter().all(|stored| !stored.unsupported),
+        "it was the oldest record"
+    );
+    append(&mut log, &samples("a"), "unsupported");
+    assert_eq!(log.stored_contents().len(), 2);
     log.drop_older_than(1).unwrap();
-    assert_eq!(log.held(), []);
+    assert_eq!(log.stored_contents(), []);
     assert_eq!(log.status().records, 0);
 }
 
@@ -182,14 +187,14 @@ fn filled() -> (Sim, String) {
     (sim.after_power_failure(1), name)
 }
 
-/// Changes the part of a header that says what the records are.
-fn say(sim: &Sim, name: &str, with: impl FnOnce(&mut [u8])) {
+/// Changes the contents in a header.
+fn change_contents(sim: &Sim, name: &str, with: impl FnOnce(&mut [u8])) {
     let crc = |parts: &[&[u8]]| {
         let mut hasher = crc32fast::Hasher::new();
         parts.iter().for_each(|part| hasher.update(part));
         hasher.finalize().to_le_bytes()
     };
-    sim.damage(name, |bytes| {
+    sim.corrupt(name, |bytes| {
         with(&mut bytes[64..128]);
         let second = crc(&[&bytes[64..128]]);
         bytes[40..44].copy_from_slice(&second);
@@ -199,45 +204,45 @@ fn say(sim: &Sim, name: &str, with: impl FnOnce(&mut [u8])) {
 }
 
 #[test]
-fn a_segment_without_a_header_is_recognised_by_whoever_takes_it() {
+fn a_segment_with_a_corrupt_header_is_identified_when_its_contents_are_accepted() {
     for byte in [3, 20, 42, 66, 80, 127] {
         let (sim, name) = filled();
-        sim.damage(&name, |bytes| bytes[byte] ^= 1);
+        sim.corrupt(&name, |bytes| bytes[byte] ^= 1);
         let mut log = open(&sim, Order::Fifo);
-        let held = log.held();
+        let contents = log.stored_contents();
         assert!(
-            held[0].contents.encoding.name().starts_with("unknown-"),
-            "{held:?}"
+            contents[0].contents.encoding.name().starts_with("unknown-"),
+            "{contents:?}"
         );
-        log.serve(&only("b"), &[]);
+        log.set_accepted(&only("b"), &[]);
         assert_eq!(log.status().unread, 0);
-        log.serve(&only("a"), &[]);
-        assert_eq!(log.held()[0].contents, samples("a"));
+        log.set_accepted(&only("a"), &[]);
+        assert_eq!(log.stored_contents()[0].contents, samples("a"));
         assert_eq!(read(&mut log), ["a0", "a1", "a2"], "byte {byte}");
         assert_eq!(log.counts().lost_records, 0);
     }
 }
 
 #[test]
-fn an_unknown_compression_or_kind_is_refused_by_name() {
+fn an_unknown_compression_or_kind_is_rejected_by_name() {
     let (sim, name) = filled();
-    say(&sim, &name, |_| {});
+    change_contents(&sim, &name, |_| {});
     assert_eq!(
         read(&mut open(&sim, Order::Fifo)).len(),
         3,
-        "the checksums are right"
+        "the checksums are valid"
     );
-    let refused = |byte: usize, value: u8| {
+    let rejected = |byte: usize, value: u8| {
         let (sim, name) = filled();
-        say(&sim, &name, |bytes| bytes[byte] = value);
+        change_contents(&sim, &name, |bytes| bytes[byte] = value);
         match Log::open(Box::new(sim), options()) {
             Err(error @ (OpenError::OtherCompression { .. } | OpenError::OtherKind { .. })) => {
                 error.to_string()
             }
             Err(error) => panic!("{error}"),
-            Ok(_) => panic!("it opens"),
+            Ok(_) => panic!("the log must not open"),
         }
     };
-    insta::assert_snapshot!(refused(3, 1), @"read the spool: `0000000000000001.spool` has compression 1, this program reads what is not compressed");
-    insta::assert_snapshot!(refused(2, 9), @"read the spool: `0000000000000001.spool` has payloads of kind 9, this program reads samples and events");
+    insta::assert_snapshot!(rejected(3, 1), @"read the spool: `0000000000000001.spool` has compression 1; this program supports uncompressed payloads");
+    insta::assert_snapshot!(rejected(2, 9), @"read the spool: `0000000000000001.spool` has payloads of kind 9; this program supports samples and events");
 }

@@ -1,4 +1,4 @@
-//! What damage costs: the records that it hit, and no others.
+//! Corruption loses only the affected records.
 
 use nephoscope_notifier::spool::{Log, OpenError};
 
@@ -32,17 +32,21 @@ fn drain(log: &mut Log) -> Vec<u32> {
 }
 
 #[test]
-fn a_flipped_bit_costs_one_record() {
+fn a_flipped_bit_loses_one_record() {
     // In the header of a record, in its payload, and in the header of the segment.
     for (byte, lost) in [(128 + 96 + 30, 1), (128 + 96 + 60, 1), (20, 0), (5, 0), (70, 0)] {
         let sim = filled(20);
         let segments = sim.segments();
-        sim.damage(&segments[1], |bytes| bytes[byte] ^= 4);
+        sim.corrupt(&segments[1], |bytes| bytes[byte] ^= 4);
         let mut log = Log::open(Box::new(sim), options()).unwrap();
         assert_eq!(log.status().records, 20);
         assert_eq!(drain(&mut log).len(), 20 - lost);
         let counts = log.counts();
-        assert_eq!((counts.damaged, counts.torn), (lost as u64, 0), "byte {byte}");
+        assert_eq!(
+            (counts.corrupt, counts.truncated),
+            (lost as u64, 0),
+            "byte {byte}"
+        );
         assert_eq!(
             (counts.lost_records, counts.lost_samples),
             (lost as u64, 3 * lost as u64)
@@ -52,19 +56,22 @@ fn a_flipped_bit_costs_one_record() {
 }
 
 #[test]
-fn a_torn_end_is_cut_off_and_what_follows_is_safe() {
+fn a_truncated_end_is_removed_and_later_records_are_safe() {
     for cut in 1..96 {
         let sim = filled(6);
         let last = sim.segments().pop().unwrap();
         let length = sim.bytes(&last).len();
-        sim.damage(&last, |bytes| bytes.truncate(length - cut));
+        sim.corrupt(&last, |bytes| bytes.truncate(length - cut));
         let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
-        assert_eq!((log.counts().torn, log.counts().torn_bytes), (1, 96 - cut as u64));
+        assert_eq!(
+            (log.counts().truncated, log.counts().truncated_bytes),
+            (1, 96 - cut as u64)
+        );
         log.append(record(format!("{:040}", 77).as_bytes(), 3)).unwrap();
         log.sync().unwrap();
         drop(log);
         let mut log = Log::open(Box::new(sim.after_power_failure(3)), options()).unwrap();
-        assert_eq!(log.counts().torn, 0, "cut off once");
+        assert_eq!(log.counts().truncated, 0, "truncated once");
         assert_eq!(drain(&mut log), [0, 1, 2, 3, 4, 77]);
         assert_eq!(log.counts().lost_records, 0);
     }
@@ -86,7 +93,7 @@ fn a_missing_segment_is_counted() {
 fn a_segment_of_zeros_is_counted() {
     let sim = filled(20);
     let segments = sim.segments();
-    sim.damage(&segments[1], |bytes| bytes.fill(0));
+    sim.corrupt(&segments[1], |bytes| bytes.fill(0));
     let mut log = Log::open(Box::new(sim), options()).unwrap();
     let read = drain(&mut log);
     assert!(read.len() > 10);
@@ -94,7 +101,7 @@ fn a_segment_of_zeros_is_counted() {
 }
 
 #[test]
-fn both_places_of_the_cursor_may_be_damaged() {
+fn both_slots_of_the_cursor_may_be_corrupt() {
     let sim = filled(10);
     let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
     for _ in 0..2 {
@@ -103,9 +110,9 @@ fn both_places_of_the_cursor_may_be_damaged() {
     }
     log.close().unwrap();
     drop(log);
-    sim.damage("cursor", |bytes| bytes.fill(7));
+    sim.corrupt("cursor", |bytes| bytes.fill(7));
     let mut log = Log::open(Box::new(sim.clone()), options()).unwrap();
-    assert_eq!(drain(&mut log).len(), 10, "delivered once more, none is lost");
+    assert_eq!(drain(&mut log).len(), 10, "delivered again, none is lost");
     log.close().unwrap();
     drop(log);
     let mut log = Log::open(Box::new(sim), options()).unwrap();
@@ -113,10 +120,10 @@ fn both_places_of_the_cursor_may_be_damaged() {
 }
 
 #[test]
-fn a_later_format_is_refused_by_name() {
+fn a_later_format_is_rejected_by_name() {
     let sim = filled(3);
     let name = sim.segments().pop().unwrap();
-    sim.damage(&name, |bytes| {
+    sim.corrupt(&name, |bytes| {
         bytes[8] = 3;
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&bytes[..12]);
@@ -124,7 +131,7 @@ fn a_later_format_is_refused_by_name() {
         bytes[12..16].copy_from_slice(&hasher.finalize().to_le_bytes());
     });
     let Err(error) = Log::open(Box::new(sim), options()) else {
-        panic!("it opens");
+        panic!("the log must not open");
     };
     assert!(matches!(
         error,
@@ -134,5 +141,5 @@ fn a_later_format_is_refused_by_name() {
             ..
         }
     ));
-    insta::assert_snapshot!(error, @"read the spool: `0000000000000001.spool` has format 3, this program reads formats up to 2");
+    insta::assert_snapshot!(error, @"read the spool: `0000000000000001.spool` has format 3; this program supports formats up to 2");
 }
