@@ -104,13 +104,13 @@ fn unsupported_records_delay_no_others_and_are_read_when_they_are_accepted() {
         let status = log.status();
         assert_eq!((status.unread, status.records, status.samples), (0, 4, 8));
         assert_eq!(status.low, status.next, "only unsupported records are left");
-        let contents: Vec<_> = log
-            .held()
+        let all: Vec<_> = log
+            .stored_contents()
             .into_iter()
             .map(|stored| (stored.contents, stored.batches, stored.unsupported))
             .collect();
         assert_eq!(
-            contents,
+            all,
             [
                 (samples("a"), 3, true),
                 (contents("a", PayloadKind::Events), 1, true)

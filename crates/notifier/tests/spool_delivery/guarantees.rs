@@ -97,7 +97,7 @@ async fn power_lost(mode: SpoolMode, fsync: Fsync) {
             "no batch is invented"
         );
         if fsync != Fsync::Never {
-            assert!(delivered.is_superset(&stored), "all stored batches");
+            assert!(accepted.is_superset(&stored), "all stored batches");
         }
     }
     agent.stop(Duration::ZERO).await;

@@ -74,8 +74,8 @@ async fn new_batches_precede_the_backlog_of_an_outage() {
         }
         agent.publisher.now(Destination::Accepts);
         let accepted = agent.publisher.has_accepted(501).await;
-        let destination = accepted.iter().position(|label| label == "new").unwrap();
-        assert!(place < 20, "{mode:?}: after {place} prefetched batches");
+        let index = accepted.iter().position(|label| label == "new").unwrap();
+        assert!(index < 20, "{mode:?}: after {index} prefetched batches");
         let backlog: Vec<_> = accepted.into_iter().filter(|label| label != "new").collect();
         assert_eq!(backlog.len(), 500);
         // The batch in flight at the stop is stored after the batches that overflowed before.
