@@ -7,7 +7,6 @@
 //!
 //! Results are copied into Rust types. No pointer of libvirt leaves this module, except the pointer to a connection, which
 //! [`Connection`] owns.
-//! one to a connection, which [`Connection`] owns.
 #![allow(unsafe_code, reason = "calls into a C library are unsafe")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
