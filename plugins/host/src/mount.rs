@@ -202,7 +202,7 @@ mod tests {
         ), @r"
         filer:/home at /home (remote)
         me@there:/ at /mnt/s (remote)
-        //filer/share at /mnt/c (served)
+        //filer/share at /mnt/c (remote)
         ");
     }
 
