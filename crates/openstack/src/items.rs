@@ -413,7 +413,7 @@ mod tests {
             }
         }
         insta::assert_snapshot!(text, @r#"
-                     the document ends after 0 bytes and is incomplete
+                             the document ends after 0 bytes and is incomplete
         <html>               expected an object at byte 0
         []                   expected an object at byte 0
         {}                   the document has no list `l`

@@ -187,7 +187,7 @@ mod tests {
         {"faults":{"hang":-0.1}}
           option `faults.hang`: must be from 0 to 1
         {"faults":{"hang":0.6,"panic":0.6}}
-  option `faults`: the sum of the rates must be at most 1
+          option `faults`: the sum of the rates must be at most 1
         {"faults":{"nonsense":1}}
           option `faults.nonsense`: unknown field `nonsense`, expected one of `transient`, `unreachable`, `permanent`, `not_supported`, `error`, `hang`, `panic`, `block_call`, `block_worker`, `undeclared_meter`, `not_a_number`, `flood`
         "#);
