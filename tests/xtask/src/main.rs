@@ -1,6 +1,7 @@
-//! Tasks of the repository that are no part of the program: `cargo xtask TASK`.
+//! Tasks of the repository, apart from the program: `cargo xtask TASK`.
 
 mod policy;
+mod prose;
 mod references;
 mod site;
 
@@ -9,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-// A crate that is not named is not linked.
+// The linker drops a crate that no code names.
 use nephoscope_plugin::{Catalog, CatalogError};
 use nephoscope_stock as _;
 
 use crate::policy::PolicyError;
+use crate::prose::ProseError;
 use crate::references::{Committed, ReferencesError};
 use crate::site::SiteError;
 
@@ -41,15 +43,17 @@ enum Task {
     },
     /// Check licences, banned crates, wildcards and sources by the rules of deny.toml
     Policy {
-        /// The manifests whose packages are checked; the workspace's unless named
+        /// The manifests whose packages are checked [default: the workspace's]
         manifests: Vec<PathBuf>,
     },
+    /// Check that no tracked text file contains a banned phrase (tests/xtask/prose/banned.txt)
+    Prose,
 }
 
-/// Why a task could not be done; completes "failed to ...".
+/// An error of a task; completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 enum TaskError {
-    #[error("put the plugins of this program together")]
+    #[error("collect the plugins of this program")]
     Catalog(#[from] CatalogError),
     #[error(transparent)]
     References(#[from] ReferencesError),
@@ -57,6 +61,8 @@ enum TaskError {
     Policy(#[from] PolicyError),
     #[error(transparent)]
     Site(#[from] SiteError),
+    #[error(transparent)]
+    Prose(#[from] ProseError),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +80,7 @@ fn run(cli: &Cli) -> Result<ExitCode, TaskError> {
         Task::References { update } => references(*update),
         Task::Policy { manifests } => policy(manifests),
         Task::Site { into } => site(into),
+        Task::Prose => prose(),
     }
 }
 
@@ -104,6 +111,19 @@ fn site(into: &Path) -> Result<ExitCode, TaskError> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn prose() -> Result<ExitCode, TaskError> {
+    let report = prose::check(&root())?;
+    if report.is_clean() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    report.lines().iter().for_each(|line| say(line));
+    for (directory, count) in report.directories() {
+        say(&format!("{count:6} {directory}"));
+    }
+    say("replace these phrases, or list an exception with its reason in tests/xtask/prose/exceptions.txt");
+    Ok(ExitCode::FAILURE)
+}
+
 fn references(update: bool) -> Result<ExitCode, TaskError> {
     let catalog = Catalog::collect()?;
     let committed = Committed::at(&root().join("docs/reference"));
@@ -118,14 +138,14 @@ fn references(update: bool) -> Result<ExitCode, TaskError> {
     }
     differences.iter().for_each(|difference| say(difference));
     say(
-        "docs/reference is not what the code generates: run `cargo xtask references --update` and commit what changes",
+        "docs/reference differs from what the code generates: run `cargo xtask references --update` and commit the changes",
     );
     Ok(ExitCode::FAILURE)
 }
 
-/// A line on standard error, for the person who has called.
+/// Prints a line on standard error.
 fn say(line: &str) {
-    // Without a standard error nobody reads it.
+    // A closed standard error is no reason to fail.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -146,18 +166,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_committed_references_are_what_the_code_generates() {
+    fn the_committed_references_match_the_code() {
         let committed = Committed::at(&root().join("docs/reference"));
         let differences = committed.differences(&Catalog::collect().unwrap()).unwrap();
         assert!(
             differences.is_empty(),
-            "run `cargo xtask references --update` and commit what changes:\n{}",
+            "run `cargo xtask references --update` and commit the changes:\n{}",
             differences.join("\n")
         );
     }
 
     #[test]
-    fn what_the_program_brings_keeps_the_rules() {
+    fn the_dependencies_keep_the_rules_of_deny_toml() {
         let manifests = ["Cargo.toml", "tests/protoc/Cargo.toml"].map(|manifest| root().join(manifest));
         let violations = policy::violations(&root().join("deny.toml"), &manifests).unwrap();
         assert_eq!(violations, Vec::<String>::new());
