@@ -1,6 +1,6 @@
 """Sends samples as ceilometer's polling agent does, without its signatures; prints samples per second.
 
-Arguments: the transport's URL, samples a notification. Samples come on standard input, one JSON a line.
+Arguments: the transport's URL, samples per notification. Reads samples from standard input, one JSON object per line.
 """
 
 import json
@@ -27,7 +27,7 @@ def send(batch):
     notifier.sample({}, "telemetry.polling", {"samples": batch})
 
 
-# The first one connects and declares.
+# The first batch connects and declares.
 send(batches[0])
 began = time.monotonic()
 for batch in batches:

@@ -1,25 +1,25 @@
-//! The benchmarks by name, and how each is run in a process of its own.
+//! The benchmarks by name. Each runs in a separate process.
 
 use std::process::{Command, Stdio};
 
+use crate::error::{BenchError, Context};
 use crate::figure::Figure;
-use crate::trouble::{During, Trouble};
 use crate::{
     agreement, blocked, central, compute, drain, encoding, hang, lateness, memory, ownership, program,
     rabbitmq, scale, scheduler, spool, throughput, traffic,
 };
 
-/// How much time figures may take.
+/// The time that a benchmark may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
     /// Medians of several runs.
     Full,
-    /// Good enough to see a change while working on it.
+    /// Enough to see a change during development.
     Quick,
 }
 
 impl Effort {
-    /// One of two numbers.
+    /// Selects one of two numbers.
     pub(crate) fn of<T>(self, full: T, quick: T) -> T {
         match self {
             Self::Full => full,
@@ -97,29 +97,29 @@ impl Bench {
 
     pub(crate) fn about(self) -> &'static str {
         match self {
-            Self::Memory => "memory of the idle program, beside collectd and node_exporter",
+            Self::Memory => "memory of the idle program, compared with collectd and node_exporter",
             Self::Connected => "its memory with a connection to RabbitMQ",
             Self::Start => "from starting the program to its first sample",
             Self::Throughput => "samples through the engine",
             Self::Encoding => "samples to the bytes of notifications",
-            Self::Rabbitmq => "confirmed batches to a RabbitMQ of its own, and peers",
+            Self::Rabbitmq => "confirmed batches to a RabbitMQ, compared with peers",
             Self::Spool => "batches into the queue on disk, and a backlog at the start",
-            Self::Drain => "a spool that is emptied into RabbitMQ",
+            Self::Drain => "draining a spool into RabbitMQ",
             Self::Scale => "time and memory of a million resources",
-            Self::Scheduler => "what the scheduler itself costs",
+            Self::Scheduler => "cost of the scheduler",
             Self::Lateness => "how late cycles start",
-            Self::Hang => "how late cycles start beside polls that hang",
-            Self::Blocked => "what a publisher that is blocked costs the cycles and the others",
-            Self::Compute => "100 instances, beside collectd",
-            Self::Central => "a simulated cloud that ten agents share, beside what ceilometer asks of it",
-            Self::Ownership => "who owns what: time, balance, what moves, beside tooz's ring",
-            Self::Agreement => "how soon a plan is known to all, on an etcd of its own",
-            Self::Traffic => "what a pool costs etcd",
+            Self::Hang => "how late cycles start next to hung polls",
+            Self::Blocked => "effect of a blocked publisher on cycles and other publishers",
+            Self::Compute => "100 instances, compared with collectd",
+            Self::Central => "requests of ten agents to a simulated cloud, compared with ceilometer",
+            Self::Ownership => "ownership: time, balance, moved keys, compared with tooz's ring",
+            Self::Agreement => "time until all members know a plan",
+            Self::Traffic => "load of a pool on etcd",
         }
     }
 
     /// Runs it in this process.
-    pub(crate) fn run(self, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+    pub(crate) fn run(self, effort: Effort) -> Result<Vec<Figure>, BenchError> {
         match self {
             Self::Memory => memory::idle(effort),
             Self::Connected => memory::connected(effort),
@@ -142,17 +142,17 @@ impl Bench {
         }
     }
 
-    /// Runs it in a process of its own.
-    pub(crate) fn run_apart(self, effort: Effort) -> Result<Vec<Figure>, Trouble> {
-        let this = std::env::current_exe().during("find this program")?;
+    /// Runs it in a separate process.
+    pub(crate) fn run_apart(self, effort: Effort) -> Result<Vec<Figure>, BenchError> {
+        let this = std::env::current_exe().context("find this program")?;
         let mut command = Command::new(this);
         command.args(["--here", self.name()]).stderr(Stdio::inherit());
         if effort == Effort::Quick {
             command.arg("--quick");
         }
-        let output = command.output().during("start the benchmark")?;
+        let output = command.output().context("start the benchmark")?;
         if !output.status.success() {
-            return Err(Trouble::new("the benchmark failed"));
+            return Err(BenchError::new("the benchmark failed"));
         }
         Figure::read_all(&String::from_utf8_lossy(&output.stdout))
     }

@@ -1,4 +1,4 @@
-//! What a publisher that takes nothing costs the cycles, and the publisher beside it.
+//! The effect of a blocked publisher on cycles and on another publisher.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use parking_lot::Mutex;
 
 use crate::bench::Effort;
 use crate::clocks::millis_since;
+use crate::error::BenchError;
 use crate::figure::{Budget, Figure, Unit};
 use crate::lateness::Lateness;
 use crate::noise::Noise;
 use crate::stats::p99;
-use crate::trouble::Trouble;
 
-/// What a publisher that is blocked may cost the others.
+/// The maximum ratio of the figures with and without the blocked publisher.
 const BUDGET: Budget = Budget::AtMost(1.2);
 
-/// Samples that the blocked publisher's queue holds: it is full within seconds, and stays so.
+/// The queue of the blocked publisher, in samples: it is full within seconds.
 const QUEUE: usize = 100;
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let (rounds, window) = (effort.of(2, 1), Duration::from_secs(effort.of(60, 20)));
     let noise = Noise::begin()?;
     let (mut without, mut with) = (Vec::new(), Vec::new());
-    // In turn, so that what else the machine does is in both.
+    // Alternating, so that other load of the machine affects both.
     for _ in 0..rounds {
         without.push(Delays::of(false, window)?);
         with.push(Delays::of(true, window)?);
     }
     let mut figures = Vec::new();
     let how = format!(
-        "1,000 spread schedules, {rounds} x {} s with a publisher that takes nothing and whose queue of {QUEUE} samples is \
-         full, in turn with as many without it",
+        "1,000 spread schedules, {rounds} x {} s with a publisher that accepts nothing and whose queue of {QUEUE} samples is \
+         full, alternating with as many without it",
         window.as_secs()
     );
     type Part = fn(&Delays) -> &Vec<f64>;
@@ -72,7 +72,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             Unit::Times,
             BUDGET,
             blocked / free,
-            "of a cycle's start from its edge, or of a sample at the other publisher from the begin of its run",
+            "of a cycle's start from its edge, or of a sample at the other publisher from the start of its run",
         ));
     }
     figures.push(noise.end()?);
@@ -86,7 +86,7 @@ struct Delays {
 }
 
 impl Delays {
-    fn of(blocked: bool, window: Duration) -> Result<Self, Trouble> {
+    fn of(blocked: bool, window: Duration) -> Result<Self, BenchError> {
         let arrivals = Arc::new(Arrivals::default());
         let mut publishers: Vec<(Arc<dyn Publisher>, usize)> =
             vec![(arrivals.clone(), nephoscope_notifier::DEFAULT_QUEUE)];
@@ -102,7 +102,7 @@ impl Delays {
     }
 }
 
-/// A publisher that sees how long samples took to come.
+/// A publisher that measures the delay of samples.
 #[derive(Default)]
 struct Arrivals(Mutex<Vec<f64>>);
 
@@ -118,7 +118,7 @@ impl Publisher for Arrivals {
     }
 }
 
-/// A publisher that takes nothing.
+/// A publisher that accepts nothing.
 struct Blocked;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The clocks that figures are read from, and the memory of this process.
+//! The clocks of the benchmarks, and the memory of this process.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use nephoscope_model::Timestamp;
 use nephoscope_polling::clock::{Clock, SystemClock};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::trouble::{During, Trouble};
+use crate::error::{BenchError, Context};
 
-/// CPU time of this process, all threads.
+/// Returns the CPU time of all threads of this process.
 pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     // Neither part is ever negative.
@@ -18,22 +18,22 @@ pub(crate) fn cpu() -> Duration {
     )
 }
 
-/// The wall clock.
+/// Returns the wall clock.
 pub(crate) fn wall() -> Timestamp {
     SystemClock.wall()
 }
 
-/// How long ago, in milliseconds.
+/// Returns the milliseconds since a time.
 pub(crate) fn millis_since(time: Timestamp) -> f64 {
     (wall().as_micros() - time.as_micros()) as f64 / 1000.0
 }
 
-/// The resident memory of this process, in bytes.
-pub(crate) fn resident() -> Result<f64, Trouble> {
-    let text = std::fs::read_to_string("/proc/self/status").during("read the memory of this process")?;
+/// Returns the resident memory of this process in bytes.
+pub(crate) fn resident() -> Result<f64, BenchError> {
+    let text = std::fs::read_to_string("/proc/self/status").context("read the memory of this process")?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kibibytes
         .map(|number| number * 1024.0)
-        .ok_or_else(|| Trouble::new("the kernel says nothing of resident memory"))
+        .ok_or_else(|| BenchError::new("/proc/self/status has no resident memory"))
 }

@@ -1,7 +1,7 @@
-//! The instances of a compute host: the program beside collectd's virt plugin, on real QEMU domains.
+//! The instances of a compute host: the program compared with collectd's virt plugin, on real QEMU domains.
 //!
-//! Calls are counted on the wire, between the program and libvirtd; the time of a call is from its packet to that of its
-//! answer, so that it is the same call, alone and on a kept connection, that a cycle is measured against.
+//! A proxy between the program and libvirtd counts the calls. The time of a call is from its packet to that of the reply. A
+//! cycle is compared with the same call, alone and on an open connection.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,30 +15,31 @@ use tokio::runtime::Builder;
 use tokio::time::sleep;
 
 use crate::bench::Effort;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::process::{cpu, pss};
 use crate::stats::median;
-use crate::trouble::{During, Trouble};
 
-/// Domains at first, and in the end.
+/// The number of domains at the start and at the end.
 const FEW: u32 = 10;
 const MANY: u32 = 100;
 
 /// Seconds between cycles, of the program and of collectd.
 const INTERVAL: u64 = 10;
 
-/// How long a cycle may be waited for.
+/// The timeout of a cycle.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What ceilometer 19.0.0 takes of the CPU for a cycle of 100 domains, in milliseconds.
+/// The CPU time of ceilometer 19.0.0 for a cycle of 100 domains, in milliseconds.
 const CEILOMETER: f64 = 650.0;
 
-/// Where Debian's collectd-core keeps its program.
+/// The path of Debian's collectd-core.
 const COLLECTD: &str = "/usr/sbin/collectd";
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let cycles = effort.of(12, 4);
-    let daemon = Daemon::start().ok_or_else(|| Trouble::new("there is no libvirtd to start, or no root"))?;
+    let daemon = Daemon::start()
+        .ok_or_else(|| BenchError::new("start libvirtd: it requires root, libvirtd, virsh and QEMU"))?;
     let guests: Vec<_> = (1..=MANY).map(Guest::new).collect();
     let (few, others) = guests.split_at(FEW as usize);
     daemon.start_guests(few);
@@ -155,7 +156,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             first.duration,
         ),
         figure(
-            "samples missing in it but those of the locked QEMU",
+            "samples missing in it, without those of the locked QEMU",
             Unit::Count,
             Budget::AtMost(0.0),
             missing(&large, &first),
@@ -169,8 +170,8 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     ])
 }
 
-/// How many samples are missing, beside what only the locked QEMU knows: nine samples of its disk,
-/// and its resident memory.
+/// Returns the number of missing samples, without those that only the locked QEMU knows: nine samples of its disk, and its
+/// resident memory.
 fn missing(usual: &Cycles, locked: &Cycles) -> f64 {
     (usual.samples - 10.0 - locked.samples).max(0.0)
 }
@@ -179,13 +180,13 @@ fn per_cycle(time: Duration, cycles: usize) -> f64 {
     time.as_secs_f64() * 1e3 / cycles as f64
 }
 
-/// The program, polling.
+/// The polling program.
 struct Agent {
     child: Child,
     lines: Receiver<String>,
 }
 
-/// What cycles took, in milliseconds of time and of the CPU, and the samples of the last.
+/// The wall and CPU milliseconds of cycles, and the samples of the last.
 struct Cycles {
     duration: f64,
     cpu: f64,
@@ -193,9 +194,9 @@ struct Cycles {
 }
 
 impl Agent {
-    fn start(daemon: &Daemon, wire: &Wire) -> Result<Self, Trouble> {
+    fn start(daemon: &Daemon, wire: &Wire) -> Result<Self, BenchError> {
         let configuration = daemon.path("polling.yaml");
-        fs::write(&configuration, configuration_of(daemon, wire)).during("write a configuration")?;
+        fs::write(&configuration, configuration_of(daemon, wire)).context("write a configuration")?;
         let mut child = Command::new(crate::program::binary()?)
             .args(["run", "--log-level", "debug", "--config"])
             .arg(&configuration)
@@ -203,11 +204,11 @@ impl Agent {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .during("start the program")?;
+            .context("start the program")?;
         let log = child
             .stderr
             .take()
-            .ok_or_else(|| Trouble::new("the program has no log"))?;
+            .ok_or_else(|| BenchError::new("the program has no log"))?;
         let (sender, lines) = sync_channel(1024);
         std::thread::spawn(move || {
             for line in BufReader::new(log).lines().map_while(Result::ok) {
@@ -219,15 +220,15 @@ impl Agent {
         Ok(Self { child, lines })
     }
 
-    /// Waits for so many cycles.
-    fn cycles(&mut self, count: usize) -> Result<Cycles, Trouble> {
+    /// Waits for this many cycles.
+    fn cycles(&mut self, count: usize) -> Result<Cycles, BenchError> {
         let before = cpu(self.child.id())?;
         let (mut durations, mut samples) = (Vec::new(), 0.0);
         for _ in 0..count {
             let line = self
                 .lines
                 .recv_timeout(PATIENCE)
-                .during("see a cycle end in time")?;
+                .context("see a cycle end in time")?;
             durations.push(value(&line, "duration=")? * 1e3);
             samples = value(&line, "samples=")?;
         }
@@ -238,25 +239,25 @@ impl Agent {
         })
     }
 
-    fn pss(&self) -> Result<f64, Trouble> {
+    fn pss(&self) -> Result<f64, BenchError> {
         pss(self.child.id())
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It may have ended by itself; that is seen elsewhere.
+        // It may have ended already; other code reports that.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The number behind a key of a line of the log.
-fn value(line: &str, key: &str) -> Result<f64, Trouble> {
+/// Returns the number after a key in a line of the log.
+fn value(line: &str, key: &str) -> Result<f64, BenchError> {
     let rest = line.split_once(key).map(|(_, rest)| rest);
     let word = rest.and_then(|rest| rest.split_whitespace().next());
     word.and_then(|word| word.parse().ok())
-        .ok_or_else(|| Trouble::new(format!("the log has no `{key}`: {line}")))
+        .ok_or_else(|| BenchError::new(format!("the log has no `{key}`: {line}")))
 }
 
 fn configuration_of(daemon: &Daemon, wire: &Wire) -> String {
@@ -270,20 +271,22 @@ fn configuration_of(daemon: &Daemon, wire: &Wire) -> String {
     )
 }
 
-/// What collectd's virt plugin takes for the same domains.
+/// The cost of collectd's virt plugin for the same domains.
 struct Collectd {
-    /// Milliseconds of the CPU in a cycle.
+    /// CPU milliseconds per cycle.
     cpu: f64,
-    /// The daemon's.
+    /// The same of the daemon.
     daemon: f64,
     pss: f64,
     calls: f64,
 }
 
 impl Collectd {
-    fn measure(daemon: &Daemon, wire: &Wire, cycles: usize) -> Result<Self, Trouble> {
+    fn measure(daemon: &Daemon, wire: &Wire, cycles: usize) -> Result<Self, BenchError> {
         if !Path::new(COLLECTD).exists() {
-            return Err(Trouble::new("collectd is missing: apt-get install collectd-core"));
+            return Err(BenchError::new(
+                "collectd is missing: apt-get install collectd-core",
+            ));
         }
         let configuration = daemon.path("collectd.conf");
         let text = format!(
@@ -294,7 +297,7 @@ impl Collectd {
             daemon.path("").display(),
             Daemon::uri_of(wire.socket())
         );
-        fs::write(&configuration, text).during("write a configuration for collectd")?;
+        fs::write(&configuration, text).context("write a configuration for collectd")?;
         let mut child = Command::new(COLLECTD)
             .args(["-f", "-C"])
             .arg(&configuration)
@@ -302,18 +305,18 @@ impl Collectd {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .during("start collectd")?;
+            .context("start collectd")?;
         let measured = Self::watch(&child, daemon, wire, cycles);
         let _ = child.kill();
         let _ = child.wait();
         measured
     }
 
-    fn watch(child: &Child, daemon: &Daemon, wire: &Wire, cycles: usize) -> Result<Self, Trouble> {
+    fn watch(child: &Child, daemon: &Daemon, wire: &Wire, cycles: usize) -> Result<Self, BenchError> {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .build()
-            .during("start a runtime")?;
+            .context("start a runtime")?;
         let interval = Duration::from_secs(INTERVAL);
         // It has read everything once.
         runtime.block_on(async { sleep(2 * interval).await });

@@ -1,4 +1,4 @@
-//! Plugins and a coordinator that see when things happen.
+//! Plugins and a coordinator that record the times of events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,22 +17,22 @@ use tokio::time::Instant;
 
 use crate::clocks::millis_since;
 
-/// When something happened, each time: the edge it belongs to, and how late it was in milliseconds.
+/// The events: the edge of each, and its lateness in milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Times(Mutex<Vec<(Timestamp, f64)>>);
 
 impl Times {
-    /// It happened now.
+    /// Records an event now.
     pub(crate) fn add(&self, edge: Timestamp) {
         self.0.lock().push((edge, millis_since(edge)));
     }
 
-    /// How often it happened for this edge.
+    /// Returns the number of events of an edge.
     pub(crate) fn count(&self, edge: Timestamp) -> usize {
         self.0.lock().iter().filter(|(of, _)| *of == edge).count()
     }
 
-    /// How late it was for edges after `begin`, and forgets all.
+    /// Returns the lateness of events at edges after `begin`, and clears all.
     pub(crate) fn take_after(&self, begin: Timestamp) -> Vec<f64> {
         let all = std::mem::take(&mut *self.0.lock());
         all.into_iter()
@@ -42,7 +42,7 @@ impl Times {
     }
 }
 
-/// The coordinator of an agent that is alone. A cycle asks it as its first act: that is its start.
+/// The coordinator of a single agent. A cycle calls it first, which marks its start.
 #[derive(Debug, Default)]
 pub(crate) struct Starts {
     pub(crate) times: Times,
@@ -92,7 +92,7 @@ impl Coordinator for Starts {
     }
 }
 
-/// A pollster of one sample that sees when it is called.
+/// A pollster with one sample that records its calls.
 #[derive(Debug, Default)]
 pub(crate) struct Beat {
     pub(crate) times: Arc<Times>,
@@ -118,7 +118,7 @@ impl Pollster for Beat {
     }
 }
 
-/// A pollster that never ends and gives its thread back.
+/// A pollster that never ends, but yields its thread.
 #[derive(Debug)]
 pub(crate) struct Hang;
 
@@ -132,7 +132,7 @@ impl Pollster for Hang {
     }
 }
 
-/// A pollster that never ends and keeps its thread.
+/// A pollster that never ends and blocks its thread.
 #[derive(Debug)]
 pub(crate) struct Block;
 
@@ -148,7 +148,7 @@ impl Pollster for Block {
     }
 }
 
-/// A pollster as the engine has it.
+/// Returns a loaded pollster.
 pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<LoadedPollster> {
     let definition = MeterDef::gauge(meter, "1", "A meter of a benchmark");
     Arc::new(LoadedPollster {
@@ -164,7 +164,7 @@ pub(crate) fn loaded(meter: &'static str, plugin: Arc<dyn Pollster>) -> Arc<Load
     })
 }
 
-/// A publisher that counts what another one has delivered.
+/// A publisher that counts the samples that another one delivered.
 pub(crate) struct Counting {
     inner: Arc<dyn Publisher>,
     samples: AtomicU64,
@@ -180,7 +180,7 @@ impl Counting {
         })
     }
 
-    /// Waits until so many samples have been delivered, and counts from zero again.
+    /// Waits until this many samples have been delivered, and resets the count.
     pub(crate) async fn delivered(&self, samples: u64) {
         loop {
             let more = self.more.notified();

@@ -1,4 +1,4 @@
-//! A spool that the program empties into a RabbitMQ, beside the same samples without a spool.
+//! The program drains a spool into a RabbitMQ, compared with the same samples without a spool.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,6 +8,7 @@ use nephoscope_tests::rabbitmq::{Broker, Client};
 use tokio::time::Instant;
 
 use crate::bench::Effort;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::instances::{BATCH, instance_samples};
 use crate::place;
@@ -15,16 +16,15 @@ use crate::program::{DEFAULT_FILE, binary};
 use crate::rabbitmq::{Sender, batches, purge, url};
 use crate::spool::fill;
 use crate::stats::median;
-use crate::trouble::{During, Trouble};
 use crate::world::World;
 
 /// Samples of a run.
 const SAMPLES: usize = 40_000;
 
-/// As many batches ahead of their confirms on both ways.
+/// The number of unconfirmed batches in both cases.
 const PIPELINING: usize = 1;
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let world = World::new()?;
     let mut broker = world.core.block_on(Broker::start());
     let figures = measure(&world, &broker, effort);
@@ -32,17 +32,17 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     figures
 }
 
-fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runs = effort.of(5, 2);
     let samples = instance_samples(SAMPLES, 10)?;
     let batches = batches(&samples);
-    let disk = place::on_disk()?;
+    let disk = folders::on_disk()?;
     let sender = Sender::new(world, broker, PIPELINING)?;
     let client = world.core.block_on(async {
         sender.ours(samples.get(..BATCH).unwrap_or_default()).await?;
         let client = Client::connect(broker, "/").await;
         purge(&client).await?;
-        Ok::<_, Trouble>(client)
+        Ok::<_, BenchError>(client)
     })?;
     let (mut direct, mut drained) = (Vec::new(), Vec::new());
     for _ in 0..runs {
@@ -71,20 +71,20 @@ fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>
             Unit::SamplesPerSecond,
             Budget::None,
             direct,
-            "through a notifier that is connected, in turn with the runs above",
+            "through a connected notifier, alternating with the runs above",
         ),
         Figure::new(
             "  the first / the second",
             Unit::Times,
             Budget::AtLeast(0.8),
             drained / direct,
-            "with the start of the program, the spool's opening and the connection in the first",
+            "including the start of the program, the spool's opening and the connection in the first",
         ),
     ])
 }
 
-/// Writes the batches into the spool; how many samples they are.
-fn store(disk: &Path, batches: &[Batch]) -> Result<u64, Trouble> {
+/// Writes the batches into the spool; returns the number of samples.
+fn store(disk: &Path, batches: &[Batch]) -> Result<u64, BenchError> {
     let bytes = batches
         .iter()
         .map(|batch| batch.encoded(&OsloNotification).unwrap_or_default().len() as u64)
@@ -92,7 +92,7 @@ fn store(disk: &Path, batches: &[Batch]) -> Result<u64, Trouble> {
     fill(&disk.join("spool"), batches, bytes)
 }
 
-fn drain(disk: &Path, port: u16) -> Result<(), Trouble> {
+fn drain(disk: &Path, port: u16) -> Result<(), BenchError> {
     let file = disk.join("drain.yaml");
     let text = format!(
         "agent: {{namespaces: [host], state_dir: {state}}}\n\
@@ -102,30 +102,30 @@ fn drain(disk: &Path, port: u16) -> Result<(), Trouble> {
         url = url(port),
         spool = disk.join("spool").display(),
     );
-    std::fs::write(&file, text).during("write a configuration")?;
+    std::fs::write(&file, text).context("write a configuration")?;
     let output = Command::new(binary()?)
         .args(["spool", "--drain", "--config", DEFAULT_FILE, "--config"])
         .arg(&file)
         .stdin(Stdio::null())
         .output()
-        .during("start the program")?;
+        .context("start the program")?;
     if output.status.success() {
         return Ok(());
     }
-    Err(Trouble::new(format!(
+    Err(BenchError::new(format!(
         "`nephoscope spool --drain` ended with {}: {}",
         output.status,
         String::from_utf8_lossy(&output.stderr).trim_end()
     )))
 }
 
-/// Empties the queue, which must have had so many messages.
-fn empty(world: &World, client: &Client, messages: usize) -> Result<(), Trouble> {
+/// Empties the queue, which must contain this many messages.
+fn empty(world: &World, client: &Client, messages: usize) -> Result<(), BenchError> {
     let found = world.core.block_on(purge(client))?;
     if usize::try_from(found).is_ok_and(|found| found == messages) {
         return Ok(());
     }
-    Err(Trouble::new(format!(
-        "{found} of {messages} batches came to the broker"
+    Err(BenchError::new(format!(
+        "the broker received {found} of {messages} batches"
     )))
 }

@@ -1,4 +1,4 @@
-//! From samples to the bytes of a notification, on one core.
+//! Encoding of samples as notifications, on one core.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use nephoscope_model::{Batch, OsloNotification, Sample, Signer};
 
 use crate::bench::Effort;
 use crate::clocks;
+use crate::error::BenchError;
 use crate::figure::{Budget, Figure, Unit};
 use crate::instances::{BATCH, instance_samples};
 use crate::stats::median;
-use crate::trouble::Trouble;
 
-/// Samples of a run before its clock starts anew: what they refer to does not fit in the processor's caches.
+/// Samples of a run: their data exceeds the processor's caches.
 const SAMPLES: usize = 10_000;
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let signer = Signer::new("a secret").map(Arc::new);
     let (signed_budget, signed_one_budget) = if has_sha() {
         (500_000.0, 140_000.0)
@@ -40,18 +40,18 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             Budget::AtLeast(budget),
             median(measured),
             format!(
-                "notifications of {BATCH} samples, {each} for each resource, with 1.3 kB of metadata that no batch \
-                 before had; samples / CPU time; median of {runs} runs of {SAMPLES} samples"
+                "notifications of {BATCH} samples, {each} for each resource, with 1.3 kB of metadata that no earlier batch \
+                 had; samples / CPU time; median of {runs} runs of {SAMPLES} samples"
             ),
         ));
     }
     Ok(figures)
 }
 
-/// Samples per second of CPU time.
+/// Returns samples per second of CPU time.
 fn once(samples: &[Sample], signer: Option<&Arc<Signer>>) -> f64 {
     let source: Arc<str> = "openstack".into();
-    // Made before the clock starts: a cycle hands them over as they are.
+    // The batches exist before the clock starts, as in a cycle.
     let batches: Vec<Batch> = samples
         .chunks(BATCH)
         .map(|samples| Batch::new(samples.to_vec(), source.clone()).signed_by(signer.cloned()))
@@ -64,7 +64,7 @@ fn once(samples: &[Sample], signer: Option<&Arc<Signer>>) -> f64 {
     samples.len() as f64 / passed.as_secs_f64()
 }
 
-/// Whether the processor has instructions for SHA-256.
+/// Returns whether the processor has instructions for SHA-256.
 fn has_sha() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("sha");

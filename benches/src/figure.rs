@@ -1,21 +1,21 @@
-//! A figure: what was measured, how, and what it may be.
+//! A figure: a measured value with its budget and method.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::trouble::{During, Trouble};
+use crate::error::{BenchError, Context};
 
 /// One line of the table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    /// What is measured.
+    /// The name.
     pub(crate) name: String,
-    /// What it may be; nothing for a figure that stands beside another.
+    /// The budget; none for a figure that is only for comparison.
     pub(crate) budget: Budget,
-    /// In `unit`; no finite number for what never came. JSON has `null` for it.
+    /// The value in `unit`; not finite if the event never occurred, which is `null` in JSON.
     #[serde(deserialize_with = "or_never")]
     pub(crate) measured: f64,
     pub(crate) unit: Unit,
-    /// One sentence.
+    /// The method, in one sentence.
     pub(crate) how: String,
 }
 
@@ -32,14 +32,14 @@ pub(crate) enum Unit {
     Megabytes,
     Milliseconds,
     SamplesPerSecond,
-    /// Things a second.
+    /// Per second.
     PerSecond,
     Percent,
     /// A ratio.
     Times,
     Bytes,
     Microseconds,
-    /// A number of things.
+    /// A count.
     Count,
 }
 
@@ -60,7 +60,7 @@ impl Figure {
         }
     }
 
-    /// Whether the budget is missed; what never came keeps none.
+    /// Returns whether the budget is exceeded; a value that is not finite always exceeds it.
     pub(crate) fn is_over(&self) -> bool {
         match self.budget {
             Budget::None => false,
@@ -78,13 +78,13 @@ impl Figure {
         }
     }
 
-    /// For the process that asked.
-    pub(crate) fn write_all(figures: &[Self]) -> Result<String, Trouble> {
-        serde_json::to_string(figures).during("write the figures")
+    /// Serializes figures for the parent process.
+    pub(crate) fn write_all(figures: &[Self]) -> Result<String, BenchError> {
+        serde_json::to_string(figures).context("write the figures")
     }
 
-    pub(crate) fn read_all(text: &str) -> Result<Vec<Self>, Trouble> {
-        serde_json::from_str(text).during("read the figures of a benchmark")
+    pub(crate) fn read_all(text: &str) -> Result<Vec<Self>, BenchError> {
+        serde_json::from_str(text).context("read the figures of a benchmark")
     }
 }
 
@@ -119,7 +119,7 @@ impl Unit {
     }
 }
 
-/// Rounded to whole thousands, which is more than the machine's noise allows to say, with separators.
+/// Rounds to thousands, the precision that the noise of the machine permits, with separators.
 fn thousands(value: f64) -> String {
     let mut digits = format!("{:.0}", (value / 1000.0).round() * 1000.0);
     let mut place = digits.len();
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_judged_by_its_budget() {
+    fn a_figure_is_compared_with_its_budget() {
         let figure = |budget| Figure::new("x", Unit::Milliseconds, budget, 3.0, "");
         assert_eq!(figure(Budget::AtMost(3.0)).verdict(), "ok");
         assert_eq!(figure(Budget::AtMost(2.9)).verdict(), "over");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_came_is_told_and_keeps_no_budget() {
+    fn a_value_that_is_not_finite_is_shown_and_exceeds_every_budget() {
         let never = |budget| Figure::new("x", Unit::Milliseconds, budget, f64::INFINITY, "");
         let written = Figure::write_all(&[never(Budget::AtMost(1.0)), never(Budget::AtLeast(1.0))]).unwrap();
         for figure in Figure::read_all(&written).unwrap() {

@@ -1,16 +1,16 @@
-//! How late cycles start beside polls that hang.
+//! The lateness of cycles next to hung polls.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bench::Effort;
 use crate::doubles::{BLOCK, Block, HANG, Hang, loaded};
+use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::lateness::{BUDGET, Lateness};
 use crate::noise::Noise;
-use crate::trouble::Trouble;
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let (windows, window) = (effort.of(3, 1), Duration::from_secs(effort.of(20, 15)));
     let kinds: [(&str, &[(u64, &str)]); 2] = [
         ("lateness p99, one hung pollster", &[(2, HANG)]),
@@ -27,12 +27,12 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             BUDGET,
             late,
             format!(
-                "as 1,000 spread, beside a pollster that never ends, every 2 s (and one that keeps its thread for \
-                 ever, every 3 s); median of {windows} x {} s",
+                "as 1,000 spread, next to a pollster that never ends, every 2 s (and one that blocks its thread \
+                 forever, every 3 s); median of {windows} x {} s",
                 window.as_secs()
             ),
         ));
-        // The runtime waits for its threads when it is dropped, and one of them never ends.
+        // Dropping the runtime waits for its threads, of which one never ends.
         std::mem::forget(bench);
     }
     figures.push(noise.end()?);

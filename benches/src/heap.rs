@@ -1,7 +1,7 @@
-//! Counts the bytes that are allocated, while it is told to.
+//! Counts allocated bytes while enabled.
 #![allow(
     unsafe_code,
-    reason = "an allocator is unsafe to implement; this one hands everything to the system's"
+    reason = "an allocator is unsafe to implement; this one forwards all calls to the system's"
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -11,18 +11,18 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 static ALLOCATOR: Counting = Counting;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
-/// Bytes allocated less bytes freed since counting began.
+/// Allocated minus freed bytes since the start of the count.
 static LIVE: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
 
-/// Begins to count, from zero.
+/// Starts a count at zero.
 pub(crate) fn begin() {
     LIVE.store(0, Ordering::SeqCst);
     PEAK.store(0, Ordering::SeqCst);
     COUNTS.store(true, Ordering::SeqCst);
 }
 
-/// Ends counting: the most bytes that were held at any time since it began, beyond those before.
+/// Ends the count; returns the maximum of the bytes held since its start.
 pub(crate) fn end() -> i64 {
     COUNTS.store(false, Ordering::SeqCst);
     PEAK.load(Ordering::SeqCst)
@@ -43,11 +43,11 @@ fn size(layout: Layout) -> i64 {
     i64::try_from(layout.size()).unwrap_or(i64::MAX)
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor panics.
+// SAFETY: every call is forwarded to the system's allocator unchanged; counting neither allocates nor panics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(size(layout));
-        // SAFETY: the caller's promises are those of the system's allocator.
+        // SAFETY: the caller's guarantees are those of the system's allocator.
         unsafe { System.alloc(layout) }
     }
 

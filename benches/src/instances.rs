@@ -1,4 +1,4 @@
-//! Samples of instances as the compute pollsters make them.
+//! Samples of instances in the form of the compute pollsters.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use nephoscope_model::{
     CycleId, Meter, MeterDef, RunIds, Sample, ScheduleId, Subject, Timestamp, Value, Volume,
 };
 
-use crate::trouble::{During, Trouble};
+use crate::error::{BenchError, Context};
 
-/// Samples of a batch: `notifier.batch_size` where a configuration does not say.
+/// Samples of a batch: the default of `notifier.batch_size`.
 pub(crate) const BATCH: usize = 50;
 
-/// The metadata of an instance as a pollster has it from the compute service: 1.3 kB as ceilometer writes its JSON.
+/// The metadata of an instance from the compute service: 1.3 kB in ceilometer's JSON.
 const METADATA: &str = r#"{
     "display_name": "web-1", "name": "instance-0000000a", "instance_id": "4b1f6b7e-8a43-4a58-9d64-0c1b7b0f9d11",
     "instance_type": "m1.small", "host": "8edaf32f904fe0a52747d82d81d30be6a00dbd088da37b45cc22dfac",
@@ -43,11 +43,11 @@ const METERS: [MeterDef; 10] = [
     MeterDef::gauge("power.state", "state", "Power state"),
 ];
 
-/// So many samples, `each` in a row of one instance, each instance with metadata of its own.
-pub(crate) fn instance_samples(count: usize, each: usize) -> Result<Vec<Sample>, Trouble> {
-    let json: serde_json::Value = serde_json::from_str(METADATA).during("read the metadata")?;
+/// Returns `count` samples, `each` in a row of one instance, each instance with different metadata.
+pub(crate) fn instance_samples(count: usize, each: usize) -> Result<Vec<Sample>, BenchError> {
+    let json: serde_json::Value = serde_json::from_str(METADATA).context("read the metadata")?;
     let Value::Map(metadata) = Value::from(json) else {
-        return Err(Trouble::new("the metadata is no mapping"));
+        return Err(BenchError::new("the metadata is not a mapping"));
     };
     let meters = METERS.each_ref().map(|def| Arc::new(Meter::from(def)));
     let cycle = CycleId::new(

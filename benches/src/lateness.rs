@@ -1,4 +1,4 @@
-//! How late cycles start: through the engine, with a sample from every cycle.
+//! The lateness of cycles: through the engine, with a sample from every cycle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use tokio::time::{sleep, timeout};
 use crate::bench::Effort;
 use crate::clocks;
 use crate::doubles::{BEAT, Beat, Starts, Times, loaded};
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::noise::Noise;
 use crate::stats::{median, p99};
-use crate::trouble::{During, Trouble};
 use crate::world::{World, engine_options, every, static_source};
 
 pub(crate) const BUDGET: Budget = Budget::AtMost(3.0);
 
-/// How long all cycles of one edge may take to start.
+/// The timeout for the start of all cycles of one edge.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// After a change of the sources, and between edges.
+/// The pause after a change of the sources, and between edges.
 const PAUSE: Duration = Duration::from_millis(1500);
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let rounds = effort.of(15, 4);
     let noise = Noise::begin()?;
     let bench = Lateness::new(Vec::new())?;
@@ -49,11 +49,11 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
         figures.push(Figure::new(name, Unit::Milliseconds, BUDGET, median(cycles), how));
         if count == 1_000 {
             figures.push(Figure::new(
-                "the same, to the poll's begin",
+                "the same, to the start of the poll",
                 Unit::Milliseconds,
                 Budget::None,
                 median(polls),
-                "from the edge to the call of the pollster: with a thousand polls due at once, what they cost themselves",
+                "from the edge to the call of the pollster: includes the cost of a thousand polls due at once",
             ));
         }
     }
@@ -73,23 +73,23 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     Ok(figures)
 }
 
-/// So many different schedules of which about 23 in 1,000 fall on each second.
-pub(crate) fn spread(count: u64) -> Result<Vec<Schedule>, Trouble> {
+/// Returns different schedules, of which about 23 in 1,000 have an edge in each second.
+pub(crate) fn spread(count: u64) -> Result<Vec<Schedule>, BenchError> {
     (0..count)
         .map(|index| every(26 + index / 25 % 40, index % 25))
         .collect()
 }
 
-/// So many different schedules that all fall on one second, about two from now; and which.
-pub(crate) fn one_edge(count: u64) -> Result<(Timestamp, Vec<Schedule>), Trouble> {
+/// Returns different schedules that all have an edge at one second, about two seconds from now; and that second.
+pub(crate) fn one_edge(count: u64) -> Result<(Timestamp, Vec<Schedule>), BenchError> {
     let second = (clocks::wall().as_millis() + 2500) / 1000;
-    // Different intervals, far longer than a benchmark, each with the edge among its own.
+    // Different intervals, far longer than a benchmark, each with the edge among its edges.
     let of = |interval: u64| every(interval, second.unsigned_abs() % interval);
     let schedules: Result<Vec<_>, _> = (1000..1000 + count).map(of).collect();
     Ok((Timestamp::from_millis(second * 1000), schedules?))
 }
 
-/// An engine whose cycles are seen to start.
+/// An engine whose cycle starts are recorded.
 pub(crate) struct Lateness {
     pub(crate) world: World,
     engine: Engine,
@@ -99,18 +99,18 @@ pub(crate) struct Lateness {
 }
 
 impl Lateness {
-    /// With these pollsters beside the one that is measured.
-    pub(crate) fn new(others: Vec<Arc<LoadedPollster>>) -> Result<Self, Trouble> {
+    /// Creates it with these pollsters in addition to the measured one.
+    pub(crate) fn new(others: Vec<Arc<LoadedPollster>>) -> Result<Self, BenchError> {
         let world = World::new()?;
         let discard = world.publisher("discard:")?;
         Self::of(world, vec![(discard, DEFAULT_QUEUE)], others)
     }
 
-    /// Whose samples go to these publishers, each with a queue of so many samples.
+    /// Creates it with these publishers, each with its queue limit in samples.
     pub(crate) fn to(
         publishers: Vec<(Arc<dyn Publisher>, usize)>,
         others: Vec<Arc<LoadedPollster>>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, BenchError> {
         Self::of(World::new()?, publishers, others)
     }
 
@@ -118,7 +118,7 @@ impl Lateness {
         world: World,
         publishers: Vec<(Arc<dyn Publisher>, usize)>,
         others: Vec<Arc<LoadedPollster>>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, BenchError> {
         let starts = Arc::new(Starts::default());
         let polls = Arc::new(Times::default());
         let mut plugins = Plugins::default();
@@ -141,8 +141,8 @@ impl Lateness {
         })
     }
 
-    /// How late cycles and polls of `count` schedules start that have one edge in common.
-    async fn one_edge(&self, count: u64) -> Result<(Vec<f64>, Vec<f64>), Trouble> {
+    /// Returns the lateness of cycles and polls of `count` schedules with a common edge.
+    async fn one_edge(&self, count: u64) -> Result<(Vec<f64>, Vec<f64>), BenchError> {
         let begin = clocks::wall();
         let (edge, schedules) = one_edge(count)?;
         let mut sources = Vec::new();
@@ -156,26 +156,26 @@ impl Lateness {
                 sleep(Duration::from_millis(100)).await;
             }
         };
-        timeout(PATIENCE, all).await.during("start all cycles in time")?;
+        timeout(PATIENCE, all).await.context("start all cycles in time")?;
         let late = (self.starts.times.take_after(begin), self.polls.take_after(begin));
-        // What the cycles leave to do is no part of the next round.
+        // Keep the work after the cycles out of the next round.
         sleep(PAUSE).await;
         Ok(late)
     }
 
-    /// How late cycles of 1,000 spread schedules start, beside those of `others`: interval in seconds and meter.
+    /// Returns the lateness of cycles of 1,000 spread schedules, next to those of `others`: interval in seconds and meter.
     pub(crate) fn spread(
         &self,
         others: &[(u64, &str)],
         windows: u32,
         window: Duration,
-    ) -> Result<f64, Trouble> {
+    ) -> Result<f64, BenchError> {
         self.begin_spread(others)?;
         Ok(median((0..windows).map(|_| p99(self.window(window))).collect()))
     }
 
-    /// Begins with the cycles of 1,000 spread schedules, and those of `others`.
-    pub(crate) fn begin_spread(&self, others: &[(u64, &str)]) -> Result<(), Trouble> {
+    /// Starts the cycles of 1,000 spread schedules, and those of `others`.
+    pub(crate) fn begin_spread(&self, others: &[(u64, &str)]) -> Result<(), BenchError> {
         let mut sources = Vec::new();
         for schedule in spread(1_000)? {
             sources.push(static_source(schedule, BEAT)?);
@@ -190,7 +190,7 @@ impl Lateness {
         Ok(())
     }
 
-    /// How late cycles start from now on, for so long.
+    /// Returns the lateness of cycles during a window.
     pub(crate) fn window(&self, window: Duration) -> Vec<f64> {
         let begin = clocks::wall();
         self.starts.times.take_after(begin);

@@ -1,13 +1,13 @@
-//! Benchmarks: each figure beside its budget, in one table.
+//! Benchmarks: a table of figures with their budgets.
 //!
-//! Started by `benches/run`, which builds the program first. Every benchmark runs in a process of its own, so that
-//! what one leaves behind (memory, hung threads) is not in the figures of the next.
+//! `benches/run` builds the program and starts this one. Every benchmark runs in a separate process, so that its residue
+//! (memory, hung threads) does not affect the next.
 
 use std::process::ExitCode;
 
 use crate::bench::{Bench, Effort};
+use crate::error::BenchError;
 use crate::figure::Figure;
-use crate::trouble::Trouble;
 
 mod agreement;
 mod bench;
@@ -15,21 +15,22 @@ mod blocked;
 mod central;
 mod clocks;
 mod compute;
-mod crew;
 mod doubles;
 mod drain;
 mod encoding;
+mod error;
 mod figure;
+mod folders;
 mod hang;
 mod heap;
 mod instances;
 mod lateness;
+mod members;
 mod memory;
 mod neighbours;
 mod noise;
 mod oslo;
 mod ownership;
-mod place;
 mod process;
 mod program;
 mod python;
@@ -41,7 +42,6 @@ mod stats;
 mod table;
 mod throughput;
 mod traffic;
-mod trouble;
 mod world;
 
 const USAGE: &str = "\
@@ -58,9 +58,9 @@ enum Request {
     Help,
     /// Print the names.
     List,
-    /// Run these, each in a process of its own.
+    /// Run these, each in a separate process.
     All(Vec<Bench>, Effort),
-    /// Run this one here, and print its figures for the process that asked.
+    /// Run this one here, and print its figures for the parent process.
     Here(Bench, Effort),
 }
 
@@ -74,15 +74,15 @@ fn main() -> ExitCode {
         }
         Ok(Request::Here(bench, effort)) => return here(bench, effort),
         Ok(Request::All(benches, effort)) => return all(&benches, effort),
-        Err(trouble) => {
-            table::print_error(&format!("{}\n\n{USAGE}", trouble.chain()));
+        Err(error) => {
+            table::print_error(&format!("{}\n\n{USAGE}", error.chain()));
             return ExitCode::from(2);
         }
     }
     ExitCode::SUCCESS
 }
 
-fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, Trouble> {
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, BenchError> {
     let mut effort = Effort::Full;
     let mut here = false;
     let mut benches = Vec::new();
@@ -96,7 +96,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, Trouble> {
                 Bench::ALL
                     .into_iter()
                     .find(|bench| bench.name() == name)
-                    .ok_or_else(|| Trouble::new(format!("there is no benchmark `{name}`")))?,
+                    .ok_or_else(|| BenchError::new(format!("unknown benchmark `{name}`")))?,
             ),
         }
     }
@@ -116,12 +116,12 @@ fn here(bench: Bench, effort: Effort) -> ExitCode {
             table::print_line(&text);
             0
         }
-        Err(trouble) => {
-            table::print_error(&trouble.chain());
+        Err(error) => {
+            table::print_error(&error.chain());
             1
         }
     };
-    // Threads that a benchmark hung on purpose must not keep the process.
+    // Intentionally hung threads must not keep the process alive.
     std::process::exit(code)
 }
 
@@ -132,9 +132,9 @@ fn all(benches: &[Bench], effort: Effort) -> ExitCode {
         table::print_error(&format!("{}: {} ...", bench.name(), bench.about()));
         match bench.run_apart(effort) {
             Ok(found) => figures.extend(found),
-            Err(trouble) => {
+            Err(error) => {
                 failed = true;
-                table::print_error(&format!("{}: {}", bench.name(), trouble.chain()));
+                table::print_error(&format!("{}: {}", bench.name(), error.chain()));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The memory of the idle program, beside that of other agents that are idle in the same run.
+//! The memory of the idle program, compared with other idle agents in the same run.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use nephoscope_tests::rabbitmq::{Broker, Client};
 use tokio::time::sleep;
 
 use crate::bench::Effort;
+use crate::error::BenchError;
 use crate::figure::{Budget, Figure, Unit};
 use crate::neighbours::Neighbour;
 use crate::process::Memory;
@@ -14,30 +15,29 @@ use crate::program::{Program, runtime};
 use crate::rabbitmq::{purge, url};
 use crate::stats::median;
 use crate::table::print_error;
-use crate::trouble::Trouble;
 use crate::world::World;
 
 /// When the idle memory is read.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// When it is read again: what is idle stays so.
+/// When it is read again, to show that it does not grow.
 const STEADY: Duration = Duration::from_secs(300);
 
-/// What an idle program may take.
+/// The memory budgets of an idle program.
 const BUDGETS: Budgets = Budgets {
     pss: Budget::AtMost(9.0),
     private_dirty: Budget::AtMost(3.0),
 };
 
-/// The memory of the idle program.
-pub(crate) fn idle(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+/// Measures the idle program.
+pub(crate) fn idle(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runs = effort.of(3, 1);
     let runtime = runtime()?;
     let wait = |time| runtime.block_on(async { sleep(time).await });
     let mut found = Vec::new();
     let mut last = None;
     for _ in 0..runs {
-        // Two of them would share pages.
+        // Two processes would share pages.
         drop(last.take());
         let program = Program::start(Stdio::null(), "")?;
         wait(IDLE);
@@ -51,7 +51,7 @@ pub(crate) fn idle(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     let mut figures = figures("idle memory", BUDGETS, middle(&found), &how);
     if let (Effort::Full, Some(program)) = (effort, &last) {
         wait(STEADY - IDLE);
-        let how = "the last of these programs, left to itself";
+        let how = "the last of these programs, still idle";
         figures.extend(self::figures("after 5 minutes", BUDGETS, program.memory()?, how));
     }
     drop(last);
@@ -75,8 +75,8 @@ pub(crate) fn idle(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     Ok(figures)
 }
 
-/// The memory of a program that publishes to RabbitMQ.
-pub(crate) fn connected(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+/// Measures a program that publishes to RabbitMQ.
+pub(crate) fn connected(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runs = effort.of(3, 1);
     let world = World::new()?;
     let mut broker = world.core.block_on(Broker::start());
@@ -92,7 +92,7 @@ pub(crate) fn connected(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             purge(&Client::connect(&broker, "/").await).await
         })?;
         if sent == 0 {
-            return Err(Trouble::new("the program has sent nothing to the broker"));
+            return Err(BenchError::new("the program sent nothing to the broker"));
         }
         found.push(program.memory()?);
     }
@@ -111,7 +111,7 @@ pub(crate) fn connected(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     ))
 }
 
-/// What each part of the memory may be.
+/// The budget of each part of the memory.
 #[derive(Debug, Clone, Copy)]
 struct Budgets {
     pss: Budget,
@@ -119,7 +119,7 @@ struct Budgets {
 }
 
 impl Budgets {
-    /// For what stands beside the program.
+    /// For other programs.
     const NONE: Self = Self {
         pss: Budget::None,
         private_dirty: Budget::None,
@@ -144,7 +144,7 @@ fn figures(name: &str, budgets: Budgets, memory: Memory, how: &str) -> Vec<Figur
     .collect()
 }
 
-/// The median of each part.
+/// Returns the median of each part.
 fn middle(found: &[Memory]) -> Memory {
     let of = |part: fn(&Memory) -> f64| median(found.iter().map(part).collect());
     Memory {

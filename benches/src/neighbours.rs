@@ -1,4 +1,4 @@
-//! Other agents of a host, as Debian packages them: what the program's memory is shown beside.
+//! Other host agents, as Debian packages them, for comparison of memory.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+use crate::error::{BenchError, Context};
 use crate::process::{self, Memory};
-use crate::trouble::{During, Trouble};
 
-/// How often they measure, as the program does with the default file.
+/// Their interval, which is the program's with the default file.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long an exporter may take until it answers.
+/// The timeout until an exporter answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An agent that measures its host.
@@ -36,7 +36,7 @@ impl Neighbour {
         }
     }
 
-    /// Debian's package.
+    /// Returns Debian's package.
     pub(crate) fn package(self) -> &'static str {
         match self {
             Self::Collectd => "collectd-core",
@@ -44,7 +44,7 @@ impl Neighbour {
         }
     }
 
-    /// How it is started.
+    /// Returns how it is started.
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::Collectd => {
@@ -63,18 +63,18 @@ impl Neighbour {
         })
     }
 
-    /// Starts it; none where it is not installed.
-    pub(crate) fn start(self) -> Result<Option<Running>, Trouble> {
+    /// Starts it; `None` if it is not installed.
+    pub(crate) fn start(self) -> Result<Option<Running>, BenchError> {
         if !self.program().exists() {
             return Ok(None);
         }
-        let folder = tempfile::tempdir().during("make a folder")?;
+        let folder = tempfile::tempdir().context("make a folder")?;
         let mut command = Command::new(self.program());
         let scraped = match self {
             Self::Collectd => {
                 let file = folder.path().join("collectd.conf");
                 std::fs::write(&file, collectd(folder.path()))
-                    .during("write a configuration for collectd")?;
+                    .context("write a configuration for collectd")?;
                 command.args(["-f", "-C"]).arg(file);
                 None
             }
@@ -89,7 +89,7 @@ impl Neighbour {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .during("start an agent beside the program")?;
+            .context("start another agent")?;
         Ok(Some(Running {
             child,
             scraped,
@@ -98,17 +98,17 @@ impl Neighbour {
     }
 }
 
-/// It runs; it is stopped when this is dropped.
+/// A running agent; dropping it stops it.
 pub(crate) struct Running {
     child: Child,
-    /// Where it has to be asked for its metrics, if it measures only then.
+    /// The address to scrape, for an agent that measures only on a scrape.
     scraped: Option<SocketAddr>,
     _folder: TempDir,
 }
 
 impl Running {
-    /// Its memory after this time, in which it measures as often as the program.
-    pub(crate) async fn after(&self, time: Duration) -> Result<Memory, Trouble> {
+    /// Returns its memory after a time, in which it measures as often as the program.
+    pub(crate) async fn after(&self, time: Duration) -> Result<Memory, BenchError> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             if let Some(address) = self.scraped {
@@ -122,42 +122,42 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself; that is seen elsewhere.
+        // It may have ended already; other code reports that.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Asks for the metrics, and takes them.
-async fn scrape(address: SocketAddr) -> Result<(), Trouble> {
+/// Scrapes the metrics.
+async fn scrape(address: SocketAddr) -> Result<(), BenchError> {
     let end = Instant::now() + PATIENCE;
     let mut stream = loop {
         match TcpStream::connect(address).await {
             Ok(stream) => break stream,
             Err(_) if Instant::now() < end => sleep(Duration::from_millis(50)).await,
-            Err(error) => return Err(error).during("connect to an exporter"),
+            Err(error) => return Err(error).context("connect to an exporter"),
         }
     };
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream
         .write_all(request.as_bytes())
         .await
-        .during("ask an exporter")?;
+        .context("send a request to an exporter")?;
     let mut answer = Vec::new();
     stream
         .read_to_end(&mut answer)
         .await
-        .during("read what an exporter says")?;
+        .context("read the response of an exporter")?;
     if answer.starts_with(b"HTTP/1.1 200") {
         return Ok(());
     }
-    Err(Trouble::new("an exporter does not give its metrics"))
+    Err(BenchError::new("an exporter returned no metrics"))
 }
 
-fn free_address() -> Result<SocketAddr, Trouble> {
+fn free_address() -> Result<SocketAddr, BenchError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
-        .during("find a free port")
+        .context("find a free port")
 }
 
 fn collectd(folder: &Path) -> String {

@@ -2,24 +2,24 @@
 
 use nephoscope_model::{Batch, JsonLines, Sample};
 
+use crate::error::BenchError;
 use crate::instances::BATCH;
 use crate::python::Python;
-use crate::trouble::Trouble;
 
-/// Sends the samples that come on standard input, one JSON a line, and prints how many a second were confirmed.
+/// Sends the samples from standard input, one JSON object per line, and prints the confirmed samples per second.
 const PROGRAM: &str = include_str!("../oslo/notify.py");
 
-/// A Python that has oslo.messaging.
+/// A Python with oslo.messaging.
 pub(crate) struct Oslo(Python);
 
 impl Oslo {
-    /// Installs it if it is not there.
-    pub(crate) fn installed() -> Result<Self, Trouble> {
+    /// Installs it if it is missing.
+    pub(crate) fn installed() -> Result<Self, BenchError> {
         Python::with("oslo.messaging", "oslo_messaging").map(Self)
     }
 
-    /// Samples per second to the broker at `port`.
-    pub(crate) fn rate(&self, port: u16, samples: &[Sample]) -> Result<f64, Trouble> {
+    /// Returns samples per second to the broker at `port`.
+    pub(crate) fn rate(&self, port: u16, samples: &[Sample]) -> Result<f64, BenchError> {
         let lines = Batch::new(samples.to_vec(), "openstack".into());
         let url = format!("rabbit://guest:guest@127.0.0.1:{port}/");
         let text = self.0.run(
@@ -29,6 +29,6 @@ impl Oslo {
         )?;
         text.trim()
             .parse()
-            .map_err(|_| Trouble::new(format!("Python printed `{}`, no rate", text.trim())))
+            .map_err(|_| BenchError::new(format!("Python printed `{}` instead of a rate", text.trim())))
     }
 }

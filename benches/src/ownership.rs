@@ -1,4 +1,4 @@
-//! Who owns what: how long it takes to compute, how even the shares are, and what moves when somebody leaves.
+//! Ownership: the time to compute it, the balance of shares, and the keys that move when a member leaves.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -7,20 +7,21 @@ use nephoscope_pool::protocol::{AgentId, Ownership};
 
 use crate::bench::Effort;
 use crate::clocks;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::python::Python;
 use crate::stats::median;
 use crate::table;
-use crate::trouble::{During, Trouble};
 
-/// How long it may take to find the owners of [`MANY`] keys among 100 members, in milliseconds.
+/// The maximum time to find the owners of [`MANY`] keys among 100 members, in milliseconds.
 const TIME: Budget = Budget::AtMost(300.0);
 
-/// The largest share may be so many times the mean one: on average of all sets of keys, and at worst. (A perfect hash: 1.163 and 1.33.)
+/// The maximum ratio of the largest share to the mean share: on average of all sets of keys, and in the worst set. (A perfect
+/// hash: 1.163 and 1.33.)
 const MEAN: Budget = Budget::AtMost(1.18);
 const WORST: Budget = Budget::AtMost(1.33);
 
-/// How much may move when a member leaves, beside what it had, in percent of all keys.
+/// The maximum of keys that move when a member leaves, without its share, in percent of all keys.
 const MOVED: Budget = Budget::AtMost(1.0);
 
 const MANY: u64 = 1_000_000;
@@ -30,7 +31,7 @@ const SETS: u64 = 100;
 /// Prints the largest share on tooz's ring for each set of keys.
 const RING: &str = include_str!("../tooz/ring.py");
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let mut figures = vec![time(effort)];
     let sets: Vec<_> = (0..SETS).map(|set| keys(set, KEYS)).collect();
     figures.extend(balance(&sets));
@@ -73,7 +74,7 @@ fn balance(sets: &[Vec<String>]) -> Vec<Figure> {
             figure("tooz's hash ring, mean of the same sets", Budget::None, theirs.0),
             figure("the same, at worst", Budget::None, theirs.1),
         ]),
-        Err(trouble) => table::print_error(&format!("tooz is left out: {}", trouble.chain())),
+        Err(error) => table::print_error(&format!("tooz is not measured: {}", error.chain())),
     }
     figures
 }
@@ -97,7 +98,7 @@ fn leaving(sets: &[Vec<String>]) -> Vec<Figure> {
     );
     vec![
         Figure::new(
-            "one of 10 leaves: moved beside its share",
+            "one of 10 leaves: moved without its share",
             Unit::Percent,
             MOVED,
             beside,
@@ -111,7 +112,7 @@ fn members(count: usize) -> Ownership {
     Ownership::among((0..count).filter_map(|number| AgentId::new(&format!("compute-{number:03}"))))
 }
 
-/// How many keys the busiest member has.
+/// Returns the number of keys of the busiest member.
 fn largest(members: &Ownership, keys: &[String]) -> usize {
     let mut shares: BTreeMap<Option<&AgentId>, usize> = BTreeMap::new();
     for key in keys {
@@ -120,32 +121,32 @@ fn largest(members: &Ownership, keys: &[String]) -> usize {
     shares.into_values().max().unwrap_or(0)
 }
 
-/// Of the largest shares of sets: mean and maximum, in times of the mean share of 50 members.
+/// Returns mean and maximum of the largest shares of sets, relative to the mean share of 50 members.
 fn ratios(largest: impl Iterator<Item = f64>) -> (f64, f64) {
     let ratios: Vec<_> = largest.map(|share| share * 50.0 / KEYS as f64).collect();
     let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
     (mean, ratios.into_iter().fold(f64::NAN, f64::max))
 }
 
-fn ring(members: &Ownership, sets: &[Vec<String>]) -> Result<(f64, f64), Trouble> {
+fn ring(members: &Ownership, sets: &[Vec<String>]) -> Result<(f64, f64), BenchError> {
     let python = Python::with("tooz", "tooz.hashring")?;
     let ids: Vec<_> = members.members().iter().map(AgentId::as_str).collect();
-    let mut input = serde_json::to_vec(&ids).during("write the members")?;
+    let mut input = serde_json::to_vec(&ids).context("write the members")?;
     for keys in sets {
         input.push(b'\n');
-        serde_json::to_writer(&mut input, keys).during("write keys")?;
+        serde_json::to_writer(&mut input, keys).context("write keys")?;
     }
     input.push(b'\n');
     let output = python.run(RING, &[], &input)?;
     let largest: Result<Vec<f64>, _> = output.lines().map(str::parse).collect();
-    let largest = largest.during("read what tooz says")?;
+    let largest = largest.context("parse the output of tooz")?;
     if largest.len() != sets.len() {
-        return Err(Trouble::new("tooz did not answer for every set"));
+        return Err(BenchError::new("tooz did not answer for every set"));
     }
     Ok(ratios(largest.into_iter()))
 }
 
-/// The keys of a set: UUIDs, as those of instances and volumes.
+/// Returns the keys of a set: UUIDs, like those of instances and volumes.
 fn keys(set: u64, count: u64) -> Vec<String> {
     let mut state = set;
     let mut next = move || {

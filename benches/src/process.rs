@@ -1,35 +1,35 @@
-//! What the kernel says of another process.
+//! Measures of another process, from /proc.
 
 use std::fs;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
 
-use crate::trouble::{During, Trouble};
+use crate::error::{BenchError, Context};
 
 /// The memory of a process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Memory {
-    /// The proportional set size: its own pages, and its part of those that it shares.
+    /// The proportional set size: private pages, and a part of shared pages.
     pub(crate) pss: f64,
-    /// What it has written and shares with nobody. No other process has it, and the kernel cannot drop it.
+    /// Private pages that were written. The kernel cannot drop them.
     pub(crate) private_dirty: f64,
 }
 
-/// The memory of a process, as `/proc/PID/smaps_rollup` has it.
-pub(crate) fn memory(process: u32) -> Result<Memory, Trouble> {
+/// Reads the memory of a process from `/proc/PID/smaps_rollup`.
+pub(crate) fn memory(process: u32) -> Result<Memory, BenchError> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))
-        .during("read the memory of a process; did it end?")?;
+        .context("read the memory of a process; did it end?")?;
     memory_of(&text)
 }
 
-fn memory_of(smaps: &str) -> Result<Memory, Trouble> {
+fn memory_of(smaps: &str) -> Result<Memory, BenchError> {
     let bytes = |key: &str| {
         let line = smaps.lines().find_map(|line| line.strip_prefix(key));
         let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
         kibibytes
             .map(|number| number * 1024.0)
-            .ok_or_else(|| Trouble::new(format!("smaps_rollup has no `{key}`")))
+            .ok_or_else(|| BenchError::new(format!("smaps_rollup has no `{key}`")))
     };
     Ok(Memory {
         pss: bytes("Pss:")?,
@@ -37,24 +37,24 @@ fn memory_of(smaps: &str) -> Result<Memory, Trouble> {
     })
 }
 
-/// The proportional set size of a process, in bytes.
-pub(crate) fn pss(process: u32) -> Result<f64, Trouble> {
+/// Returns the proportional set size of a process in bytes.
+pub(crate) fn pss(process: u32) -> Result<f64, BenchError> {
     Ok(memory(process)?.pss)
 }
 
-/// The CPU time that a process has used, all threads.
-pub(crate) fn cpu(process: u32) -> Result<Duration, Trouble> {
+/// Returns the CPU time of all threads of a process.
+pub(crate) fn cpu(process: u32) -> Result<Duration, BenchError> {
     let text = fs::read_to_string(format!("/proc/{process}/stat"))
-        .during("read the CPU time of a process; did it end?")?;
-    // The name, in parentheses, may have anything in it.
+        .context("read the CPU time of a process; did it end?")?;
+    // The name, in parentheses, may contain any character.
     let (_, fields) = text
         .rsplit_once(')')
-        .ok_or_else(|| Trouble::new("stat has no name"))?;
+        .ok_or_else(|| BenchError::new("stat has no name"))?;
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = || fields.next().and_then(|field| field.parse::<u64>().ok());
     let (user, system) = ticks()
         .zip(ticks())
-        .ok_or_else(|| Trouble::new("stat has no CPU time"))?;
+        .ok_or_else(|| BenchError::new("stat has no CPU time"))?;
     let seconds = (user + system) as f64 / clock_ticks_per_second() as f64;
     Ok(Duration::from_secs_f64(seconds))
 }

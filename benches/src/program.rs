@@ -1,4 +1,4 @@
-//! The program itself, as users start it, and the time to its first sample.
+//! The program as users start it, and the time to its first sample.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::bench::Effort;
 use crate::clocks;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::process::{self, Memory};
 use crate::stats::median;
-use crate::trouble::{During, Trouble};
 
 /// The file at the root of the repository.
 pub(crate) const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../polling.yaml");
@@ -22,8 +22,8 @@ pub(crate) const DEFAULT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../p
 /// The interval of its sources.
 const INTERVAL: i64 = 10;
 
-/// From the start of the program to its first sample.
-pub(crate) fn start(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+/// Measures from the start of the program to its first sample.
+pub(crate) fn start(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runs = effort.of(10, 4);
     let runtime = runtime()?;
     let mut found = Vec::new();
@@ -46,26 +46,26 @@ pub(crate) fn start(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     )])
 }
 
-/// A runtime for waiting and for asking.
-pub(crate) fn runtime() -> Result<Runtime, Trouble> {
+/// Creates a runtime for waits and requests.
+pub(crate) fn runtime() -> Result<Runtime, BenchError> {
     Builder::new_current_thread()
         .enable_all()
         .build()
-        .during("start a runtime")
+        .context("start a runtime")
 }
 
-/// Waits for the first part of a cycle, in which a starting agent polls at once.
+/// Waits for the first part of a cycle, in which a starting agent polls immediately.
 async fn first_part_of_a_cycle() {
     let interval = INTERVAL * 1000;
     let passed = clocks::wall().as_millis().rem_euclid(interval);
-    // Neither on the edge, nor so late that the start itself could pass the half.
+    // Neither at the edge, nor so late that the start could pass the half of the cycle.
     if !(300..4000).contains(&passed) {
         let wait = (interval - passed + 300).rem_euclid(interval);
         sleep(Duration::from_millis(wait.unsigned_abs())).await;
     }
 }
 
-/// A running program; it is stopped when this is dropped.
+/// A running program; dropping it stops it.
 pub(crate) struct Program {
     child: Child,
     /// Its state folder, empty at the start.
@@ -73,12 +73,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// With the default file, and sections of its own.
-    pub(crate) fn start(stdout: Stdio, sections: &str) -> Result<Self, Trouble> {
-        let state = tempfile::tempdir().during("make a state folder")?;
+    /// Starts it with the default file and further sections.
+    pub(crate) fn start(stdout: Stdio, sections: &str) -> Result<Self, BenchError> {
+        let state = tempfile::tempdir().context("make a state folder")?;
         let agent = state.path().join("agent.yaml");
-        // The default file's own `agent:`, with this folder.
-        std::fs::write(&agent, agent_section(state.path()) + sections).during("write a configuration")?;
+        // Replaces the `agent:` of the default file, with this folder.
+        std::fs::write(&agent, agent_section(state.path()) + sections).context("write a configuration")?;
         let child = Command::new(binary()?)
             .arg("run")
             .args(["--config", DEFAULT_FILE, "--config"])
@@ -87,29 +87,29 @@ impl Program {
             .stdout(stdout)
             .stderr(Stdio::null())
             .spawn()
-            .during("start the program")?;
+            .context("start the program")?;
         Ok(Self { child, _state: state })
     }
 
-    pub(crate) fn memory(&self) -> Result<Memory, Trouble> {
+    pub(crate) fn memory(&self) -> Result<Memory, BenchError> {
         process::memory(self.child.id())
     }
 
-    fn first_line(&mut self) -> Result<(), Trouble> {
+    fn first_line(&mut self) -> Result<(), BenchError> {
         let stdout = self
             .child
             .stdout
             .as_mut()
-            .ok_or_else(|| Trouble::new("the program has no stdout"))?;
+            .ok_or_else(|| BenchError::new("the program has no stdout"))?;
         let mut line = String::new();
         BufReader::new(stdout)
             .read_line(&mut line)
-            .during("read a sample")?;
+            .context("read a sample")?;
         if line.contains("counter_name") {
             return Ok(());
         }
-        Err(Trouble::new(format!(
-            "the program wrote no sample but `{}`",
+        Err(BenchError::new(format!(
+            "the program wrote `{}` instead of a sample",
             line.trim_end()
         )))
     }
@@ -117,7 +117,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself; that is seen elsewhere.
+        // It may have ended already; other code reports that.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -130,8 +130,8 @@ fn agent_section(state: &Path) -> String {
     )
 }
 
-/// The program, as `benches/run` has built it.
-pub(crate) fn binary() -> Result<PathBuf, Trouble> {
+/// Returns the program that `benches/run` built.
+pub(crate) fn binary() -> Result<PathBuf, BenchError> {
     let path = std::env::var_os("NEPHOSCOPE_BIN").map(PathBuf::from);
-    path.ok_or_else(|| Trouble::new("NEPHOSCOPE_BIN names no program; use benches/run"))
+    path.ok_or_else(|| BenchError::new("NEPHOSCOPE_BIN is not set: use benches/run"))
 }

@@ -1,4 +1,4 @@
-//! Batches to a RabbitMQ of our own, confirmed: beside a bare loop of the client library, and beside oslo.messaging.
+//! Batches to a RabbitMQ with confirms, compared with a bare loop of the client library and with oslo.messaging.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::bench::Effort;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::instances::{BATCH, instance_samples};
 use crate::oslo::Oslo;
 use crate::stats::median;
 use crate::table;
-use crate::trouble::{During, Trouble};
 use crate::world::World;
 
 /// The exchange and the queue of ceilometer's notifications (`docs/amqp.md`).
@@ -33,13 +33,13 @@ const QUEUE: &str = "notifications.sample";
 /// Samples of a run.
 const SAMPLES: usize = 20_000;
 
-/// Batches whose receipts are waited for at once: more than any publisher here has under way.
+/// The number of batches whose receipts are awaited at once: more than any publisher here has in flight.
 const OUTSTANDING: usize = 128;
 
-/// How many batches are sent ahead of their confirms: the default, and what a distant broker asks for.
+/// The number of unconfirmed batches: the default, and a value for a distant broker.
 const PIPELINING: [usize; 2] = [1, 32];
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let world = World::new()?;
     let mut broker = world.core.block_on(Broker::start());
     let figures = measure(&world, &broker, effort);
@@ -47,7 +47,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     figures
 }
 
-fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runs = effort.of(5, 2);
     let samples = instance_samples(SAMPLES, 10)?;
     let mut figures = Vec::new();
@@ -59,8 +59,8 @@ fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>
             let first = samples.get(..BATCH).unwrap_or_default();
             sender.ours(first).await?;
             let client = Client::connect(broker, "/").await;
-            let connection = connect(broker.port).await.during("connect")?;
-            let channel = confirming(&connection).await.during("open a channel")?;
+            let connection = connect(broker.port).await.context("connect")?;
+            let channel = confirming(&connection).await.context("open a channel")?;
             sender.bare(&channel, first).await?;
             for _ in 0..runs {
                 ours.push(sender.ours(&samples).await?);
@@ -68,7 +68,7 @@ fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>
                 bare.push(sender.bare(&channel, &samples).await?);
                 purge(&client).await?;
             }
-            Ok::<_, Trouble>(())
+            Ok::<_, BenchError>(())
         })?;
         let (ours, bare) = (median(ours), median(bare));
         figures.push(Figure::new(
@@ -86,7 +86,7 @@ fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>
             Unit::SamplesPerSecond,
             Budget::None,
             bare,
-            "the same bytes, encoded before, from one task to one channel, with as many confirms awaited; in turn \
+            "the same bytes, already encoded, from one task to one channel, with as many unconfirmed batches; alternating \
              with the runs above",
         ));
         figures.push(Figure::new(
@@ -94,7 +94,7 @@ fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>
             Unit::Times,
             Budget::AtLeast(0.8),
             ours / bare,
-            "the notifier, with encoding, beside the library that it uses",
+            "the notifier with encoding, compared with its client library",
         ));
     }
     match Oslo::installed().and_then(|oslo| oslo.rate(broker.port, &samples)) {
@@ -105,20 +105,20 @@ fn measure(world: &World, broker: &Broker, effort: Effort) -> Result<Vec<Figure>
             rate,
             format!("the same samples, {BATCH} a notification, driver messagingv2, to the same broker"),
         )),
-        // It is the peer that is missing, and no figure of ours.
-        Err(trouble) => table::print_error(&format!("oslo.messaging is not measured: {}", trouble.chain())),
+        // A peer is missing, not a figure of the program.
+        Err(error) => table::print_error(&format!("oslo.messaging is not measured: {}", error.chain())),
     }
     Ok(figures)
 }
 
-/// Sends samples to a broker, in two ways.
+/// Sends samples to a broker in two ways.
 pub(crate) struct Sender {
     notifier: Notifier,
     pipelining: usize,
 }
 
 impl Sender {
-    pub(crate) fn new(world: &World, broker: &Broker, pipelining: usize) -> Result<Self, Trouble> {
+    pub(crate) fn new(world: &World, broker: &Broker, pipelining: usize) -> Result<Self, BenchError> {
         let publisher = world.publisher_with(&url(broker.port), json!({ "pipelining": pipelining }))?;
         Ok(Self {
             notifier: world.notifier(publisher),
@@ -126,27 +126,27 @@ impl Sender {
         })
     }
 
-    /// Samples per second through the notifier, from a task of its runtime as a cycle is.
-    pub(crate) async fn ours(&self, samples: &[Sample]) -> Result<f64, Trouble> {
+    /// Returns samples per second through the notifier, from a task of its runtime like a cycle.
+    pub(crate) async fn ours(&self, samples: &[Sample]) -> Result<f64, BenchError> {
         let passed = tokio::spawn(submit(self.notifier.clone(), batches(samples)));
-        let passed = passed.await.during("run the notifier")??;
+        let passed = passed.await.context("run the notifier")??;
         Ok(samples.len() as f64 / passed.as_secs_f64())
     }
 
-    /// Samples per second by the library alone, in a task of the same runtime.
-    async fn bare(&self, channel: &Channel, samples: &[Sample]) -> Result<f64, Trouble> {
+    /// Returns samples per second of the bare library, in a task of the same runtime.
+    async fn bare(&self, channel: &Channel, samples: &[Sample]) -> Result<f64, BenchError> {
         let bodies: Vec<Vec<u8>> = batches(samples)
             .iter()
             .map(|batch| batch.encoded(&OsloNotification).unwrap_or_default().to_vec())
             .collect();
         let passed = tokio::spawn(send(channel.clone(), bodies, self.pipelining));
-        let passed = passed.await.during("run the bare loop")??;
+        let passed = passed.await.context("run the bare loop")??;
         Ok(samples.len() as f64 / passed.as_secs_f64())
     }
 }
 
-/// How long it takes until these are delivered.
-async fn submit(notifier: Notifier, batches: Vec<Batch>) -> Result<Duration, Trouble> {
+/// Returns the time until the batches are delivered.
+async fn submit(notifier: Notifier, batches: Vec<Batch>) -> Result<Duration, BenchError> {
     let began = Instant::now();
     let mut receipts = VecDeque::new();
     for batch in batches {
@@ -163,8 +163,8 @@ async fn submit(notifier: Notifier, batches: Vec<Batch>) -> Result<Duration, Tro
     Ok(began.elapsed())
 }
 
-/// How long it takes to send these, with so many ahead of their confirms.
-async fn send(channel: Channel, bodies: Vec<Vec<u8>>, pipelining: usize) -> Result<Duration, Trouble> {
+/// Returns the time to send the bodies, with this many unconfirmed ones.
+async fn send(channel: Channel, bodies: Vec<Vec<u8>>, pipelining: usize) -> Result<Duration, BenchError> {
     let began = Instant::now();
     let mut confirms = FuturesUnordered::new();
     for body in &bodies {
@@ -178,7 +178,7 @@ async fn send(channel: Channel, bodies: Vec<Vec<u8>>, pipelining: usize) -> Resu
         let confirm = channel
             .basic_publish(EXCHANGE.into(), QUEUE.into(), options, body, properties())
             .await
-            .during("publish")?;
+            .context("publish")?;
         confirms.push(confirm);
     }
     while !confirms.is_empty() {
@@ -187,7 +187,7 @@ async fn send(channel: Channel, bodies: Vec<Vec<u8>>, pipelining: usize) -> Resu
     Ok(began.elapsed())
 }
 
-/// A connection whose small packets do not wait, as that of the publisher.
+/// Connects with TCP_NODELAY, like the publisher.
 async fn connect(port: u16) -> lapin::Result<Connection> {
     let mut uri = url(port).parse::<AMQPUri>().map_err(std::io::Error::other)?;
     "/".clone_into(&mut uri.vhost);
@@ -215,7 +215,7 @@ async fn confirming(connection: &Connection) -> lapin::Result<Channel> {
     Ok(channel)
 }
 
-/// Where the broker at this port of this machine is.
+/// Returns the URL of the broker at a local port.
 pub(crate) fn url(port: u16) -> String {
     format!("amqp://guest:guest@127.0.0.1:{port}/")
 }
@@ -227,23 +227,23 @@ pub(crate) fn batches(samples: &[Sample]) -> Vec<Batch> {
         .collect()
 }
 
-async fn delivered(receipt: nephoscope_notifier::Receipt) -> Result<(), Trouble> {
+async fn delivered(receipt: nephoscope_notifier::Receipt) -> Result<(), BenchError> {
     match receipt.outcome().await {
         Outcome::Delivered => Ok(()),
-        other => Err(Trouble::new(format!("a batch was not delivered but {other:?}"))),
+        other => Err(BenchError::new(format!("a batch was not delivered: {other:?}"))),
     }
 }
 
-async fn confirmed(confirms: &mut FuturesUnordered<lapin::PublisherConfirm>) -> Result<(), Trouble> {
-    match confirms.try_next().await.during("wait for a confirm")? {
+async fn confirmed(confirms: &mut FuturesUnordered<lapin::PublisherConfirm>) -> Result<(), BenchError> {
+    match confirms.try_next().await.context("wait for a confirm")? {
         Some(lapin::Confirmation::Ack(None)) => Ok(()),
-        other => Err(Trouble::new(format!(
-            "the broker did not take a batch: {other:?}"
+        other => Err(BenchError::new(format!(
+            "the broker did not accept a batch: {other:?}"
         ))),
     }
 }
 
-/// As the publisher sets them.
+/// The properties that the publisher sets.
 fn properties() -> BasicProperties {
     BasicProperties::default()
         .with_content_type("application/json".into())
@@ -253,11 +253,11 @@ fn properties() -> BasicProperties {
         .with_priority(0)
 }
 
-/// Empties the queue; how many messages it had.
-pub(crate) async fn purge(client: &Client) -> Result<u32, Trouble> {
+/// Empties the queue; returns the number of its messages.
+pub(crate) async fn purge(client: &Client) -> Result<u32, BenchError> {
     client
         .channel
         .queue_purge(QUEUE.into(), QueuePurgeOptions::default())
         .await
-        .during("empty the queue")
+        .context("empty the queue")
 }

@@ -1,17 +1,17 @@
-//! A million resources: time for each, and bytes held for each.
+//! A million resources: time and memory per resource.
 
 use crate::bench::Effort;
+use crate::error::BenchError;
 use crate::figure::{Budget, Figure, Unit};
 use crate::heap;
 use crate::stats::median;
 use crate::throughput::Line;
-use crate::trouble::Trouble;
 use crate::world::World;
 
 const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let (runs_few, runs_many) = (effort.of(500, 100), effort.of(5, 2));
     let world = World::new()?;
     let line = Line::new(&world, "discard:")?;
@@ -59,14 +59,14 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             Unit::Bytes,
             Budget::AtMost(80.0),
             median(held),
-            "the most bytes on the heap during the cycle beyond those before it / 1,000,000: keys, pages and queues; \
+            "the peak of heap bytes during the cycle minus those before it / 1,000,000: keys, pages and queues; \
              a counting allocator",
         ),
     ])
 }
 
-/// The median time per resource, in microseconds.
-fn times(world: &World, line: &Line, resources: usize, runs: usize) -> Result<f64, Trouble> {
+/// Returns the median time per resource in microseconds.
+fn times(world: &World, line: &Line, resources: usize, runs: usize) -> Result<f64, BenchError> {
     let mut times = Vec::new();
     for _ in 0..runs {
         let passed = world.core.block_on(line.cycle(world, resources))?;

@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use crate::bench::Effort;
 use crate::clocks;
 use crate::doubles::Times;
+use crate::error::BenchError;
 use crate::figure::{Budget, Figure, Unit};
 use crate::lateness::{one_edge, spread};
 use crate::stats::{median, p99};
-use crate::trouble::Trouble;
 use crate::world::World;
 
-/// Ticks and heaps settle.
+/// The time until ticks and heaps are stable.
 const SETTLE: Duration = Duration::from_secs(3);
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let (windows, window) = (effort.of(5, 2), Duration::from_secs(effort.of(12, 6)));
     let world = World::new()?;
     let times = Arc::new(Times::default());
@@ -59,11 +59,11 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
             found.push(p99(times.take_after(begin)));
         }
         stop.cancel();
-        Ok::<_, Trouble>(median(found))
+        Ok::<_, BenchError>(median(found))
     })?;
     let how = format!(
         "CPU time of a process with the scheduler, its job and 1,000 spread schedules ({starts:.0} starts a second) \
-         that start nothing, of one CPU; median of {windows} x {} s",
+         whose cycles are empty, of one CPU; median of {windows} x {} s",
         window.as_secs()
     );
     Ok(vec![

@@ -1,4 +1,4 @@
-//! The queue on disk: how fast batches get into it, and what a backlog costs an agent that starts.
+//! The queue on disk: how fast batches are appended, and the cost of a backlog at the start.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,42 +18,42 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::bench::Effort;
 use crate::clocks;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::instances::{BATCH, instance_samples};
 use crate::stats::median;
-use crate::trouble::{During, Trouble};
 use crate::world::World;
 
-/// The bytes of a backlog: the most that a spool keeps where a configuration does not say.
+/// The bytes of a backlog: the default maximum of a spool.
 const BACKLOG: u64 = 1 << 30;
 
 /// The bytes that are appended in a run.
 const APPENDED: u64 = 512 << 20;
 
-/// What is asked for where the disk can do more.
+/// The budget, if the disk is fast enough.
 const APPEND_BUDGET: f64 = 200e6;
 
-/// Different batches.
+/// The number of different batches.
 const BATCHES: usize = 200;
 
-/// How often it is looked whether all is written.
-const GLANCE: Duration = Duration::from_millis(1);
+/// The interval of checks whether everything is written.
+const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long the last sync may take.
+/// The timeout of the last sync.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long an agent that has opened a backlog is left alone before its memory is looked at.
+/// The time before the memory of an agent with a backlog is read.
 const SETTLE: Duration = Duration::from_secs(2);
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
-    let disk = crate::place::on_disk()?;
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
+    let disk = crate::folders::on_disk()?;
     // First: it compares the memory of this process before and after.
     let mut figures = backlog(disk.path())?;
     figures.extend(append(disk.path(), effort)?);
     Ok(figures)
 }
 
-fn backlog(disk: &Path) -> Result<Vec<Figure>, Trouble> {
+fn backlog(disk: &Path) -> Result<Vec<Figure>, BenchError> {
     let folder = disk.join("backlog");
     let batches = encoded()?;
     fill(&folder, &batches, BACKLOG)?;
@@ -64,7 +64,7 @@ fn backlog(disk: &Path) -> Result<Vec<Figure>, Trouble> {
     let spool = world
         .core
         .block_on(open(&folder, SpoolOptions::default()))
-        .during("open the spool")?;
+        .context("open the spool")?;
     let opened = began.elapsed();
     let notifier = notifier(&world, spool.clone());
     let after = world.core.block_on(async {
@@ -85,16 +85,16 @@ fn backlog(disk: &Path) -> Result<Vec<Figure>, Trouble> {
             ),
         ),
         Figure::new(
-            "  and takes in memory",
+            "  and uses in memory",
             Unit::Megabytes,
             Budget::AtMost(16.0),
             (after - before) / 1e6,
-            "resident memory after, less that before, with a publisher of which nothing comes back",
+            "resident memory after, less that before, with a publisher that never confirms",
         ),
     ])
 }
 
-fn append(disk: &Path, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+fn append(disk: &Path, effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runs = effort.of(5, 2);
     let batches: Vec<_> = encoded()?.into_iter().map(Arc::new).collect();
     let world = World::new()?;
@@ -102,7 +102,7 @@ fn append(disk: &Path, effort: Effort) -> Result<Vec<Figure>, Trouble> {
     for run in 0..runs {
         let folder = disk.join(format!("append-{run}"));
         ours.push(world.core.block_on(append_once(&world, &folder, &batches))?);
-        std::fs::remove_dir_all(&folder).during("remove a spool")?;
+        std::fs::remove_dir_all(&folder).context("remove a spool")?;
         plain.push(dd(&disk.join("plain"))?);
     }
     let (ours, plain) = (median(ours), median(plain));
@@ -123,19 +123,19 @@ fn append(disk: &Path, effort: Effort) -> Result<Vec<Figure>, Trouble> {
             Unit::Megabytes,
             Budget::None,
             plain / 1e6,
-            "as many zeros into one file beside it, in turn with the runs above",
+            "as many zeros into one file on the same disk, alternating with the runs above",
         ),
     ])
 }
 
-/// Bytes a second into a new spool.
-async fn append_once(world: &World, folder: &Path, batches: &[Arc<Batch>]) -> Result<f64, Trouble> {
+/// Returns bytes per second into a new spool.
+async fn append_once(world: &World, folder: &Path, batches: &[Arc<Batch>]) -> Result<f64, BenchError> {
     let options = SpoolOptions {
         mode: SpoolMode::Always,
         max_bytes: 4 * APPENDED,
         ..SpoolOptions::default()
     };
-    let spool = open(folder, options).await.during("open a spool")?;
+    let spool = open(folder, options).await.context("open a spool")?;
     let notifier = notifier(world, spool.clone());
     let began = Instant::now();
     let (mut bytes, mut count) = (0, 0);
@@ -149,16 +149,16 @@ async fn append_once(world: &World, folder: &Path, batches: &[Arc<Batch>]) -> Re
         receipts.add(notifier.submit(batch.clone()).await);
     }
     while spool.status().stored_batches < count {
-        sleep(GLANCE).await;
+        sleep(CHECK_INTERVAL).await;
     }
-    // The publisher has the first batch in its hands and never says anything; the spool syncs and is closed.
+    // The publisher holds the first batch and never answers; the spool syncs and is closed.
     notifier.shutdown(Instant::now()).await;
     match timeout(PATIENCE, receipts.outcome())
         .await
-        .during("sync what was stored")?
+        .context("sync what was stored")?
     {
         Outcome::Stored => {}
-        other => return Err(Trouble::new(format!("a batch was not stored but {other:?}"))),
+        other => return Err(BenchError::new(format!("a batch was not stored: {other:?}"))),
     }
     let passed = began.elapsed();
     Ok(bytes as f64 / passed.as_secs_f64())
@@ -194,8 +194,8 @@ impl Publisher for Stuck {
     }
 }
 
-/// Batches whose notifications are encoded.
-fn encoded() -> Result<Vec<Batch>, Trouble> {
+/// Returns batches with encoded notifications.
+fn encoded() -> Result<Vec<Batch>, BenchError> {
     let samples = instance_samples(BATCHES * BATCH, 10)?;
     let batches = samples.chunks(BATCH).map(|samples| {
         let batch = Batch::new(samples.to_vec(), "openstack".into());
@@ -205,9 +205,9 @@ fn encoded() -> Result<Vec<Batch>, Trouble> {
     Ok(batches.collect())
 }
 
-/// Fills the spool in `folder` with so many bytes of these batches, over and over; how many samples that are.
-pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, Trouble> {
-    let folder = Folder::open(folder).during("make a spool")?;
+/// Fills the spool in `folder` with this many bytes of the batches, repeated; returns the number of samples.
+pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, BenchError> {
+    let folder = Folder::open(folder).context("make a spool")?;
     let options = LogOptions {
         max_bytes: 2 * bytes,
         max_age: None,
@@ -215,7 +215,7 @@ pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, 
         durable: false,
         segment_bytes: None,
     };
-    let mut log = Log::open(Box::new(folder), options).during("open a spool")?;
+    let mut log = Log::open(Box::new(folder), options).context("open a spool")?;
     let time = clocks::wall().as_micros();
     let contents = Contents {
         encoding: OsloNotification::ID,
@@ -232,15 +232,15 @@ pub(crate) fn fill(folder: &Path, batches: &[Batch], bytes: u64) -> Result<u64, 
             time,
             payload: batch.encoded(&OsloNotification).unwrap_or_default(),
         };
-        log.append(record).during("fill a spool")?;
+        log.append(record).context("fill a spool")?;
         written += batch.encoded(&OsloNotification).unwrap_or_default().len() as u64;
         samples += batch.len() as u64;
     }
     Ok(samples)
 }
 
-/// Bytes a second that `dd` writes and syncs.
-fn dd(file: &Path) -> Result<f64, Trouble> {
+/// Returns the bytes per second that `dd` writes and syncs.
+fn dd(file: &Path) -> Result<f64, BenchError> {
     let began = Instant::now();
     let status = Command::new("dd")
         .arg("if=/dev/zero")
@@ -250,11 +250,11 @@ fn dd(file: &Path) -> Result<f64, Trouble> {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .during("start dd")?;
+        .context("start dd")?;
     let passed = began.elapsed();
-    std::fs::remove_file(file).during("remove a file")?;
+    std::fs::remove_file(file).context("remove a file")?;
     if status.success() {
         return Ok(APPENDED as f64 / passed.as_secs_f64());
     }
-    Err(Trouble::new(format!("dd ended with {status}")))
+    Err(BenchError::new(format!("dd ended with {status}")))
 }

@@ -1,6 +1,6 @@
 //! Medians and percentiles.
 
-/// The middle value; of an even number, the mean of the two in the middle. NaN for none, which is over any budget.
+/// Returns the median; of an even count, the mean of the two middle values. NaN without values, which exceeds any budget.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -15,7 +15,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The smallest value that 99 % of the values do not exceed: of fewer than 100 values, the largest.
+/// Returns the smallest value that 99 % of the values do not exceed: of fewer than 100 values, the largest.
 pub(crate) fn p99(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (values.len() * 99).div_ceil(100);

@@ -1,10 +1,10 @@
-//! What people see.
+//! The printed table.
 
 use std::io::Write;
 
 use crate::figure::Figure;
 
-/// The table, and below it how each figure was measured.
+/// Renders the table, and below it the method of each figure.
 pub(crate) fn render(figures: &[Figure]) -> String {
     let rows: Vec<[String; 4]> = figures
         .iter()
@@ -42,12 +42,12 @@ pub(crate) fn render(figures: &[Figure]) -> String {
     text
 }
 
-/// A line for those who read the table; a closed pipe is no trouble.
+/// Prints a line to standard output; a closed pipe is ignored.
 pub(crate) fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// A line for those who wait for it.
+/// Prints a line to standard error.
 pub(crate) fn print_error(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
@@ -58,7 +58,7 @@ mod tests {
     use crate::figure::{Budget, Unit};
 
     #[test]
-    fn figures_stand_beside_their_budgets() {
+    fn figures_are_shown_with_their_budgets() {
         let figures = [
             Figure::new(
                 "idle memory",

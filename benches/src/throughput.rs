@@ -13,18 +13,18 @@ use tokio_util::sync::CancellationToken;
 use crate::bench::Effort;
 use crate::clocks;
 use crate::doubles::Counting;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::stats::median;
-use crate::trouble::{During, Trouble};
 use crate::world::{World, engine_options, synthetic, synthetic_source};
 
 /// Meters of a synthetic resource.
 const METERS: u64 = 3;
 
-/// A cycle that takes longer is given up.
+/// The timeout of a cycle.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runs = effort.of(7, 3);
     let mut figures = Vec::new();
     figures.push(Figure::new(
@@ -37,7 +37,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
              samples / CPU time of the process; median of {runs}"
         ),
     ));
-    let folder = tempfile::tempdir().during("make a folder")?;
+    let folder = tempfile::tempdir().context("make a folder")?;
     let url = format!("file://{}", folder.path().join("samples").display());
     figures.push(Figure::new(
         "engine to file://, per CPU second",
@@ -51,10 +51,10 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
     Ok(figures)
 }
 
-fn to(url: &str, resources: usize, runs: usize) -> Result<f64, Trouble> {
+fn to(url: &str, resources: usize, runs: usize) -> Result<f64, BenchError> {
     let world = World::new()?;
     let line = Line::new(&world, url)?;
-    // The first one finds cold caches and an allocator without memory.
+    // The first cycle finds cold caches and an empty allocator.
     world.core.block_on(line.cycle(&world, resources))?;
     let mut figures = Vec::new();
     for _ in 0..runs {
@@ -64,21 +64,21 @@ fn to(url: &str, resources: usize, runs: usize) -> Result<f64, Trouble> {
     Ok(median(figures))
 }
 
-/// From the synthetic resources to a publisher.
+/// A path from the synthetic resources to a publisher.
 pub(crate) struct Line {
     plugins: Plugins,
     publisher: Arc<Counting>,
     notifier: Notifier,
 }
 
-/// What a cycle took until all was delivered.
+/// The duration of a cycle until everything was delivered.
 pub(crate) struct Passed {
     pub(crate) cpu: Duration,
     pub(crate) wall: Duration,
 }
 
 impl Line {
-    pub(crate) fn new(world: &World, url: &str) -> Result<Self, Trouble> {
+    pub(crate) fn new(world: &World, url: &str) -> Result<Self, BenchError> {
         let publisher = Counting::new(world.publisher(url)?);
         Ok(Self {
             plugins: synthetic()?,
@@ -87,8 +87,8 @@ impl Line {
         })
     }
 
-    /// One cycle.
-    pub(crate) async fn cycle(&self, world: &World, resources: usize) -> Result<Passed, Trouble> {
+    /// Runs one cycle.
+    pub(crate) async fn cycle(&self, world: &World, resources: usize) -> Result<Passed, BenchError> {
         let sources = [synthetic_source(resources)?];
         let parts = world.parts(Arc::new(Local), self.notifier.clone());
         let samples = resources as u64 * METERS;
@@ -104,16 +104,16 @@ impl Line {
             ),
         )
         .await
-        .during("poll in time")?;
+        .context("poll in time")?;
         let handed_over: u64 = records.iter().map(|record| record.samples).sum();
         if handed_over != samples {
-            return Err(Trouble::new(format!(
-                "{handed_over} samples came instead of {samples}: {records:?}"
+            return Err(BenchError::new(format!(
+                "{handed_over} samples arrived instead of {samples}: {records:?}"
             )));
         }
         timeout(PATIENCE, self.publisher.delivered(samples))
             .await
-            .during("deliver in time")?;
+            .context("deliver in time")?;
         Ok(Passed {
             cpu: clocks::cpu().saturating_sub(cpu),
             wall: began.elapsed(),

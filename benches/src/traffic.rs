@@ -1,25 +1,25 @@
-//! What a pool costs etcd: requests, bytes to and from its clients, and how its database grows.
+//! The load of a pool on etcd: requests, bytes to and from its clients, and the growth of its database.
 
 use crate::bench::Effort;
-use crate::crew::{Crew, INTERVAL};
+use crate::error::BenchError;
 use crate::figure::{Budget, Figure, Unit};
-use crate::trouble::Trouble;
+use crate::members::{INTERVAL, Members};
 
-/// What etcd has counted.
+/// Counters of etcd.
 pub(crate) struct Traffic {
-    /// Calls, but for the streams of keepalives and watches.
+    /// Calls, without the streams of keepalives and watches.
     pub(crate) requests: f64,
     keepalives: f64,
-    /// From and to clients.
+    /// Bytes from and to clients.
     bytes: f64,
-    /// Keys and values that were put.
+    /// Bytes of keys and values that were written.
     put: f64,
 }
 
 impl Traffic {
-    /// Since etcd was started.
-    pub(crate) fn read(crew: &Crew) -> Result<Self, Trouble> {
-        let answer = crew.metrics()?;
+    /// Reads the counters since the start of etcd.
+    pub(crate) fn read(pool: &Members) -> Result<Self, BenchError> {
+        let answer = pool.metrics()?;
         let bytes = |way| answer.metric(&format!("etcd_network_client_grpc_{way}_bytes_total"), &[]);
         Ok(Self {
             requests: answer.metric("grpc_server_started_total", &["grpc_type=\"unary\""]),
@@ -42,18 +42,18 @@ impl Traffic {
     }
 }
 
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let cycles = effort.of(12, 3);
     let mut figures = Vec::new();
     for members in [3, 10, 100] {
-        let crew = Crew::gather(members, 1)?;
-        let before = Traffic::read(&crew)?;
-        crew.cycles(cycles)?;
-        let traffic = Traffic::read(&crew)?.since(&before);
+        let pool = Members::gather(members, 1)?;
+        let before = Traffic::read(&pool)?;
+        pool.cycles(cycles)?;
+        let traffic = Traffic::read(&pool)?.since(&before);
         let seconds = (INTERVAL * cycles).as_secs_f64();
         let an_hour = |bytes: f64| bytes / seconds * 3600.0 / 1e6;
         let how = format!(
-            "members in one process, each with a client of its own, lease 5 s, one schedule of {} s, {cycles} cycles; as one etcd node counts: \
+            "members in one process, each with its own client, lease 5 s, one schedule of {} s, {cycles} cycles; as one etcd node counts: \
              all calls and keepalives, bytes of messages from and to clients, and of keys and values that are written",
             INTERVAL.as_secs()
         );

@@ -1,4 +1,4 @@
-//! An engine's surroundings as the program has them: two runtimes, the plugins, a notifier.
+//! The surroundings of an engine: two runtimes, the plugins, a notifier.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use nephoscope_polling::plugins::{LoadRequest, Plugins};
 use nephoscope_sources::{DiscoveryUrl, MeterFilter, Position, Schedule, Source, StaticResource};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::trouble::{During, Trouble};
-// Linked for what they register.
+use crate::error::{BenchError, Context};
+// Linked for their registrations.
 use {nephoscope_amqp as _, nephoscope_file as _, nephoscope_synthetic as _};
 
-/// The most threads of the engine's runtime, as in the program.
+/// The maximum number of threads of the engine's runtime, as in the program.
 const CORE_THREADS: usize = 2;
 
-/// The least threads of the plugins' runtime, as in the program.
+/// The minimum number of threads of the plugins' runtime, as in the program.
 const PLUGIN_THREADS: usize = 4;
 
-/// `notifier.batch_size` where a configuration does not say.
+/// The default of `notifier.batch_size`.
 const BATCH_SIZE: usize = 50;
 
 /// The runtimes of a program.
@@ -34,7 +34,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new() -> Result<Self, Trouble> {
+    pub(crate) fn new() -> Result<Self, BenchError> {
         let build = |name: &str, threads| {
             Builder::new_multi_thread()
                 .worker_threads(threads)
@@ -44,8 +44,8 @@ impl World {
         };
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            core: build("core", CORE_THREADS.min(cpus)).during("start the engine's runtime")?,
-            plugins: build("plugins", PLUGIN_THREADS.max(cpus)).during("start the plugins' runtime")?,
+            core: build("core", CORE_THREADS.min(cpus)).context("start the engine's runtime")?,
+            plugins: build("plugins", PLUGIN_THREADS.max(cpus)).context("start the plugins' runtime")?,
         })
     }
 
@@ -59,12 +59,12 @@ impl World {
         }
     }
 
-    /// A notifier with one publisher.
+    /// Returns a notifier with one publisher.
     pub(crate) fn notifier(&self, publisher: Arc<dyn Publisher>) -> Notifier {
         self.notifier_of(vec![(publisher, nephoscope_notifier::DEFAULT_QUEUE)])
     }
 
-    /// A notifier with these publishers, each with a queue of so many samples.
+    /// Returns a notifier with these publishers, each with its queue limit in samples.
     pub(crate) fn notifier_of(&self, publishers: Vec<(Arc<dyn Publisher>, usize)>) -> Notifier {
         let setup = |(index, (publisher, queue)): (usize, (Arc<dyn Publisher>, usize))| PublisherSetup {
             name: format!("bench-{index}").into(),
@@ -78,29 +78,29 @@ impl World {
         Notifier::start(setups, NotifierOptions::default(), self.core.handle())
     }
 
-    /// The publisher that a URL names.
-    pub(crate) fn publisher(&self, url: &str) -> Result<Arc<dyn Publisher>, Trouble> {
+    /// Returns the publisher of a URL.
+    pub(crate) fn publisher(&self, url: &str) -> Result<Arc<dyn Publisher>, BenchError> {
         self.publisher_with(url, serde_json::Value::Null)
     }
 
-    /// The publisher that a URL names, with options of its own.
+    /// Returns the publisher of a URL, with options.
     pub(crate) fn publisher_with(
         &self,
         url: &str,
         options: serde_json::Value,
-    ) -> Result<Arc<dyn Publisher>, Trouble> {
+    ) -> Result<Arc<dyn Publisher>, BenchError> {
         let _inside = self.core.enter();
         let scheme = url.split(':').next().unwrap_or_default();
-        let catalog = Catalog::collect().during("collect the plugins")?;
+        let catalog = Catalog::collect().context("collect the plugins")?;
         let plugin = catalog
             .publisher(scheme)
-            .ok_or_else(|| Trouble::new(format!("no publisher serves `{scheme}:`")))?;
+            .ok_or_else(|| BenchError::new(format!("no publisher serves `{scheme}:`")))?;
         let context = PublisherContext::new("bench".into(), url.to_owned(), options, BlockingPool::default());
-        (plugin.build)(&context).during("make the publisher")
+        (plugin.build)(&context).context("create the publisher")
     }
 }
 
-/// Options as the program has them by default, without a state folder.
+/// The program's default options, without a state folder.
 pub(crate) fn engine_options() -> EngineOptions {
     EngineOptions {
         agent_id: "bench".into(),
@@ -115,9 +115,9 @@ pub(crate) fn engine_options() -> EngineOptions {
     }
 }
 
-/// The plugin family `synthetic`.
-pub(crate) fn synthetic() -> Result<Plugins, Trouble> {
-    let catalog = Catalog::collect().during("collect the plugins")?;
+/// Loads the plugin family `synthetic`.
+pub(crate) fn synthetic() -> Result<Plugins, BenchError> {
+    let catalog = Catalog::collect().context("collect the plugins")?;
     let request = LoadRequest {
         catalog: &catalog,
         namespaces: &["synthetic".to_owned()],
@@ -125,11 +125,11 @@ pub(crate) fn synthetic() -> Result<Plugins, Trouble> {
         host: "bench".into(),
         before: None,
     };
-    Plugins::load(&request).during("load the plugins")
+    Plugins::load(&request).context("load the plugins")
 }
 
-/// A source of three meters of so many synthetic resources.
-pub(crate) fn synthetic_source(resources: usize) -> Result<Source, Trouble> {
+/// Returns a source of three meters of synthetic resources.
+pub(crate) fn synthetic_source(resources: usize) -> Result<Source, BenchError> {
     let mut source = source(
         "synthetic",
         hourly()?,
@@ -139,8 +139,8 @@ pub(crate) fn synthetic_source(resources: usize) -> Result<Source, Trouble> {
     Ok(source)
 }
 
-/// A source of one static resource.
-pub(crate) fn static_source(schedule: Schedule, meter: &str) -> Result<Source, Trouble> {
+/// Returns a source of one static resource.
+pub(crate) fn static_source(schedule: Schedule, meter: &str) -> Result<Source, BenchError> {
     let mut source = source(meter, schedule, [meter])?;
     source.resources = vec![StaticResource::new("one".into())];
     Ok(source)
@@ -150,11 +150,11 @@ fn source<'a>(
     name: &str,
     schedule: Schedule,
     meters: impl IntoIterator<Item = &'a str>,
-) -> Result<Source, Trouble> {
+) -> Result<Source, BenchError> {
     Ok(Source {
         name: name.to_owned(),
         schedule,
-        meters: MeterFilter::new(meters).during("read the meters")?,
+        meters: MeterFilter::new(meters).context("read the meters")?,
         resources: Vec::new(),
         discovery: Vec::new(),
         partition: None,
@@ -166,12 +166,12 @@ fn source<'a>(
     })
 }
 
-/// For cycles that are run by hand: the deadline is far.
-fn hourly() -> Result<Schedule, Trouble> {
+/// For cycles that the benchmark starts itself: the deadline is far.
+fn hourly() -> Result<Schedule, BenchError> {
     every(3600, 0)
 }
 
-/// Every so many seconds.
-pub(crate) fn every(interval: u64, offset: u64) -> Result<Schedule, Trouble> {
-    Schedule::every(Duration::from_secs(interval), Duration::from_secs(offset)).during("make a schedule")
+/// Returns a schedule with this interval and offset in seconds.
+pub(crate) fn every(interval: u64, offset: u64) -> Result<Schedule, BenchError> {
+    Schedule::every(Duration::from_secs(interval), Duration::from_secs(offset)).context("create a schedule")
 }

@@ -1,6 +1,6 @@
-"""Prints how many keys the busiest member has on tooz's hash ring, as ceilometer's agents use it, for each set of keys.
+"""Prints for each set of keys the number of keys of the busiest member on tooz's hash ring, as ceilometer's agents use it.
 
-Each line of the input is JSON: first the list of members, then for each set the list of its keys.
+Each line of the input is JSON: first the list of members, then the list of keys of each set.
 """
 
 import collections

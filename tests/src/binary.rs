@@ -1,17 +1,17 @@
-//! Where the program under test is.
+//! Locates the program under test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The program under test: what `NEPHOSCOPE_BIN` names, else the one that cargo has built beside the tests. It is built
-/// if it is missing; one that is there is taken as it is (`cargo build` makes it anew).
+/// Returns the program under test: the path in `NEPHOSCOPE_BIN`, else the program that cargo builds next to the tests. A
+/// missing program is built; an existing one is not rebuilt (`cargo build` does that).
 pub fn program_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(find)
 }
 
-/// The program with places at which it can be killed, beside the other one; built if it is missing.
+/// Returns the program with failpoints, next to the other one. Builds it if it is missing.
 pub fn failpoints_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -28,7 +28,7 @@ pub fn failpoints_path() -> &'static Path {
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("the tests stand in a folder of the repository")
+        .expect("the tests are in a folder of the repository")
 }
 
 fn find() -> PathBuf {
@@ -42,17 +42,17 @@ fn find() -> PathBuf {
     }
     assert!(
         path.is_file(),
-        "no program at {}; set NEPHOSCOPE_BIN",
+        "no program at {}: set NEPHOSCOPE_BIN",
         path.display()
     );
     path
 }
 
-/// `target/PROFILE`: this is `target/PROFILE/deps/THIS`.
+/// Returns `target/PROFILE`; the test binary is `target/PROFILE/deps/NAME`.
 fn folder_of_programs() -> PathBuf {
     let this = std::env::current_exe().expect("a test knows where it is");
     let folder = this.ancestors().nth(2);
-    folder.expect("tests stand in target/PROFILE/deps").to_owned()
+    folder.expect("tests are in target/PROFILE/deps").to_owned()
 }
 
 fn build(folder: &Path, package: &str) {
@@ -65,5 +65,5 @@ fn build(folder: &Path, package: &str) {
         command.arg("--release");
     }
     let status = command.status().expect("cargo can be run");
-    assert!(status.success(), "the program cannot be built");
+    assert!(status.success(), "cargo failed to build the program");
 }

@@ -1,16 +1,16 @@
-//! An authority, a server's certificate, a client's, and an authority that has signed neither.
+//! Test certificates: an authority, a server, a client, and an authority that signed neither.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-/// Files in PEM form.
+/// Files in PEM format.
 #[derive(Debug)]
 pub struct Certificates {
     /// The authority.
     pub ca: PathBuf,
-    /// Another one.
+    /// An authority that signed none of the certificates.
     pub other_ca: PathBuf,
     /// The server's, for `localhost`.
     pub server: PathBuf,
@@ -23,11 +23,11 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes all of them, in a folder.
+    /// Creates all files in a folder.
     ///
     /// # Panics
     ///
-    /// If they cannot be written.
+    /// Panics if a file cannot be written.
     #[must_use]
     pub fn write_to(folder: &Path) -> Self {
         let write = |name: &str, text: String| {
@@ -57,7 +57,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Certificate and key.
+/// Returns a certificate and its key.
 fn signed(authority: &CertifiedIssuer<'static, KeyPair>, name: &str) -> (String, String) {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);

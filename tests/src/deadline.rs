@@ -1,8 +1,8 @@
-//! How long a test waits for something that has to happen.
+//! Deadlines of waits in tests.
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take. Nothing comes near it: whoever waits as long has found a bug, or a machine that stands still.
+/// The limit of every wait. A wait that reaches it shows a bug or a stalled machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The end of a wait.
@@ -10,13 +10,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The end of a wait that begins now and has [`PATIENCE`].
+    /// Returns the end of a wait that starts now and lasts [`PATIENCE`].
     #[must_use]
     pub fn start() -> Self {
         Self::after(PATIENCE)
     }
 
-    /// The end of a time that begins now.
+    /// Returns the end of a duration that starts now.
     #[must_use]
     #[allow(
         clippy::disallowed_methods,
@@ -26,7 +26,7 @@ impl Deadline {
         Self(Instant::now() + time)
     }
 
-    /// The time that is left, or nothing.
+    /// Returns the remaining time, or zero.
     #[must_use]
     #[allow(
         clippy::disallowed_methods,
@@ -36,7 +36,7 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it has passed.
+    /// Returns whether the deadline has passed.
     #[must_use]
     pub fn has_passed(self) -> bool {
         self.left().is_zero()

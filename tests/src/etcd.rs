@@ -1,4 +1,4 @@
-//! A real etcd of the test's own: on free ports of 127.0.0.1, in a folder of its own, gone with the test.
+//! A real etcd for a test: on free ports of 127.0.0.1, in a temporary folder, stopped when the value is dropped.
 
 use std::fs;
 use std::future::Future;
@@ -19,16 +19,16 @@ use crate::certificates::Certificates;
 use crate::deadline::Deadline;
 use crate::ports::free_ports;
 
-/// What a node says when it answers clients: it has found a leader then.
+/// The log line of a node that has found a leader and answers clients.
 const READY: &str = "serving client traffic";
 
-/// Lines that a node has written and nobody has looked at. When there are more they are dropped: it never waits for the test.
+/// Log lines of a node that the test has not read. Further lines are dropped: a node never waits for the test.
 const LINES: usize = 4096;
 
-/// The user that may do everything, once [`Etcd::protect`] was called.
+/// The user with all permissions, after [`Etcd::protect`].
 const ROOT: (&str, &str) = ("root", "root's password");
 
-/// What kind of etcd a test wants.
+/// Builds an etcd cluster.
 #[derive(Debug, Clone)]
 pub struct Build {
     nodes: usize,
@@ -38,39 +38,39 @@ pub struct Build {
 }
 
 impl Build {
-    /// So many nodes.
+    /// Sets the number of nodes.
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = nodes;
         self
     }
 
-    /// A database of at most so many bytes (`--quota-backend-bytes`).
+    /// Limits the size of the database, in bytes (`--quota-backend-bytes`).
     #[must_use]
     pub fn quota(mut self, bytes: u64) -> Self {
         self.quota = Some(bytes);
         self
     }
 
-    /// Tokens that expire after so many seconds without use (`--auth-token-ttl`).
+    /// Sets after how many seconds without use a token expires (`--auth-token-ttl`).
     #[must_use]
     pub fn token_seconds(mut self, seconds: u32) -> Self {
         self.token_seconds = Some(seconds);
         self
     }
 
-    /// TLS, with certificates of clients asked for.
+    /// Enables TLS with client certificates.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts the cluster and waits until it answers.
     ///
     /// # Panics
     ///
-    /// If etcd is not installed or does not start.
+    /// Panics if etcd is not installed or does not start.
     #[must_use]
     pub fn start(self) -> Etcd {
         let folder = tempfile::tempdir().expect("there is room for a folder");
@@ -101,9 +101,9 @@ impl Build {
 /// An etcd cluster.
 #[derive(Debug)]
 pub struct Etcd {
-    /// Its nodes, running or not.
+    /// The nodes, running or not.
     pub nodes: Vec<Node>,
-    /// The files for TLS, if it speaks TLS.
+    /// The TLS files, with TLS.
     pub certificates: Option<Certificates>,
     build: Build,
     protected: bool,
@@ -112,19 +112,19 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// One node, that asks for nothing.
+    /// Starts one node without authentication.
     #[must_use]
     pub fn start() -> Self {
         Self::build().start()
     }
 
-    /// Three nodes.
+    /// Starts three nodes.
     #[must_use]
     pub fn cluster() -> Self {
         Self::build().nodes(3).start()
     }
 
-    /// What kind it is to be; without a word more, as [`Etcd::start`].
+    /// Returns a builder. Its defaults are those of [`Etcd::start`].
     #[must_use]
     pub fn build() -> Build {
         Build {
@@ -135,64 +135,64 @@ impl Etcd {
         }
     }
 
-    /// The URLs of all nodes.
+    /// Returns the URLs of all nodes.
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
         self.nodes.iter().map(|node| self.url(node.port)).collect()
     }
 
-    /// What the keys of a pool can begin with that is to meet no agent of another test, even if that finds another etcd at a port
-    /// than the one that it was told of: ports are free again as soon as a node is killed.
+    /// Returns a key prefix that no other test uses. Ports are free again when a node is killed, so an agent of this test may
+    /// find the etcd of another test at its port.
     ///
     /// # Panics
     ///
-    /// If the folder has no name.
+    /// Panics if the folder has no name.
     #[must_use]
     pub fn prefix(&self) -> String {
         let name = self.folder.path().file_name().expect("a folder has a name");
         format!("nephoscope-{}/", name.display())
     }
 
-    /// The URL of this etcd at another port of this machine: that of a proxy.
+    /// Returns the URL of this etcd at another local port: that of a proxy.
     #[must_use]
     pub fn url(&self, port: u16) -> String {
-        // The certificate is for this name; without it, no name has to be looked up.
+        // The certificate is for this name, which needs no lookup.
         match self.certificates {
             Some(_) => format!("https://localhost:{port}"),
             None => format!("http://127.0.0.1:{port}"),
         }
     }
 
-    /// Starts all nodes that do not run, with what they have on disk, and waits until they answer.
+    /// Starts all stopped nodes with their data, and waits until they answer.
     pub fn start_all(&mut self) {
         let mut started = Vec::new();
         for node in self.nodes.iter_mut().filter(|node| node.running.is_none()) {
             node.begin();
             started.push(node);
         }
-        // A node answers when there is a majority: so all are started before any is waited for.
+        // A node answers once there is a majority: start all nodes before waiting for any.
         for node in started {
             node.wait_until_ready();
         }
     }
 
-    /// Kills all nodes, as `kill -9` does.
+    /// Kills all nodes with SIGKILL.
     pub fn kill_all(&mut self) {
         self.nodes.iter_mut().for_each(Node::kill);
     }
 
-    /// Stops all nodes for as long as it takes, without their knowing: SIGSTOP.
+    /// Suspends all nodes with SIGSTOP.
     pub fn freeze_all(&self) {
         self.nodes.iter().for_each(Node::freeze);
     }
 
-    /// Lets nodes go on after [`Etcd::freeze_all`].
+    /// Resumes the nodes after [`Etcd::freeze_all`].
     pub fn thaw_all(&self) {
         self.nodes.iter().for_each(Node::thaw);
     }
 
-    /// Kills all nodes, empties their disks, and starts them again: an etcd at the same address and of the same name that knows nothing.
-    /// Users are gone too.
+    /// Kills all nodes, deletes their data and starts them again: an empty etcd with the same address and cluster name. Users
+    /// are deleted too.
     pub fn wipe(&mut self) {
         self.kill_all();
         self.nodes.iter().for_each(Node::empty);
@@ -200,18 +200,18 @@ impl Etcd {
         self.start_all();
     }
 
-    /// As [`Etcd::wipe`], but what comes back is another cluster, with another id.
+    /// Does the same as [`Etcd::wipe`], but the new cluster has another id.
     pub fn exchange(&mut self) {
         self.token += 1;
         self.describe();
         self.wipe();
     }
 
-    /// The node that leads.
+    /// Returns the index of the leader.
     ///
     /// # Panics
     ///
-    /// If there is none within a minute.
+    /// Panics if there is no leader within a minute.
     #[must_use]
     pub fn leader(&self) -> usize {
         let deadline = Deadline::start();
@@ -238,8 +238,8 @@ impl Etcd {
         panic!("etcd has no leader");
     }
 
-    /// Makes etcd ask for users from now on: one that may do everything, whom the rig uses, and one with this name and password
-    /// that may read and write what begins with `prefix`.
+    /// Enables authentication, with a root user for the harness and a user with this name and password who may read and write
+    /// keys with `prefix`.
     pub fn protect(&mut self, name: &str, password: &str, prefix: &str) {
         let (name, password, prefix) = (name.to_owned(), password.to_owned(), prefix.to_owned());
         self.with(move |mut client| async move {
@@ -255,25 +255,25 @@ impl Etcd {
         self.protected = true;
     }
 
-    /// Takes from a user of [`Etcd::protect`] what he may do.
+    /// Revokes the permissions of a user of [`Etcd::protect`].
     pub fn forbid(&self, name: &str) {
         let name = name.to_owned();
         self.with(|mut client| async move { client.user_revoke_role(name.clone(), name).await });
     }
 
-    /// Gives it back.
+    /// Grants the permissions again.
     pub fn permit(&self, name: &str) {
         let name = name.to_owned();
         self.with(|mut client| async move { client.user_grant_role(name.clone(), name).await });
     }
 
-    /// Changes a password, which makes tokens void.
+    /// Changes a password, which invalidates the user's tokens.
     pub fn change_password(&self, name: &str, password: &str) {
         let (name, password) = (name.to_owned(), password.to_owned());
         self.with(|mut client| async move { client.user_change_password(name, password).await });
     }
 
-    /// All keys with this prefix.
+    /// Returns all keys with this prefix.
     #[must_use]
     pub fn read(&self, prefix: &str) -> Vec<KeyValue> {
         let options = GetOptions::new().with_prefix();
@@ -294,7 +294,7 @@ impl Etcd {
         self.with(|mut client| async move { client.delete(key, None).await });
     }
 
-    /// Forgets everything but the present.
+    /// Compacts all history.
     pub fn compact(&self) {
         self.with(|mut client| async move {
             let revision = client
@@ -307,7 +307,8 @@ impl Etcd {
         });
     }
 
-    /// Makes room in an etcd that was full: all but what begins with `nephoscope/` goes, and the alarm is disarmed.
+    /// Frees space in an etcd that reached its quota: deletes all keys except those below `nephoscope/`, and disarms the
+    /// alarm.
     pub fn relieve(&self) {
         self.with(|mut client| async move {
             let below = DeleteOptions::new().with_range("nephoscope/");
@@ -334,18 +335,18 @@ impl Etcd {
         });
     }
 
-    /// Does something with etcd, as the user that may do everything.
+    /// Runs an action against etcd as the root user.
     ///
     /// # Panics
     ///
-    /// If it fails.
+    /// Panics if the action fails.
     pub fn with<T, F, R>(&self, action: F) -> T
     where
         T: Send,
         F: FnOnce(Client) -> R + Send,
         R: Future<Output = Result<T, etcd_client::Error>> + Send,
     {
-        // One that answers: not frozen, and not dead.
+        // A node that is neither frozen nor dead.
         let node = self
             .nodes
             .iter()
@@ -356,14 +357,14 @@ impl Etcd {
             let client = Client::connect([url], Some(options)).await?;
             action(client).await
         })
-        .expect("etcd does what the test wants")
+        .expect("etcd accepts the requests of the test")
     }
 
-    /// How a client connects that may do everything.
+    /// Returns the options of a client with root permissions.
     ///
     /// # Panics
     ///
-    /// If the files for TLS are gone.
+    /// Panics if the TLS files are missing.
     #[must_use]
     pub fn options(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new().with_timeout(crate::deadline::PATIENCE);
@@ -381,7 +382,7 @@ impl Etcd {
         options
     }
 
-    /// Tells every node of all.
+    /// Passes the list of all nodes to each node.
     fn describe(&mut self) {
         let peer = |node: &Node| format!("{}=http://127.0.0.1:{}", node.name, node.peer_port);
         let all: Vec<String> = self.nodes.iter().map(peer).collect();
@@ -424,10 +425,10 @@ impl Etcd {
     }
 }
 
-/// One node.
+/// A node of the cluster.
 #[derive(Debug)]
 pub struct Node {
-    /// Its port for clients, on 127.0.0.1.
+    /// Its client port on 127.0.0.1.
     pub port: u16,
     name: String,
     data: PathBuf,
@@ -444,19 +445,19 @@ struct Running {
 }
 
 impl Node {
-    /// Starts it with what it has on disk, and waits until it answers, for which a majority has to run.
+    /// Starts the node with its data and waits until it answers, which needs a majority.
     pub fn start(&mut self) {
         self.begin();
         self.wait_until_ready();
     }
 
-    /// Starts it, and does not wait.
+    /// Starts the node without waiting.
     ///
     /// # Panics
     ///
-    /// If etcd is not installed.
+    /// Panics if etcd is not installed.
     pub fn begin(&mut self) {
-        // It is killed when the thread ends that starts it, however that ends.
+        // The kernel kills the node when the thread that started it ends.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", "etcd"])
             .args(&self.arguments)
@@ -471,7 +472,7 @@ impl Node {
         let (sender, lines) = sync_channel(LINES);
         let read = move || {
             for line in stream.lines().map_while(Result::ok) {
-                // It goes on to write when nobody listens any more.
+                // The node continues to write when the test no longer reads.
                 let _ = sender.try_send(line);
             }
         };
@@ -486,11 +487,11 @@ impl Node {
         });
     }
 
-    /// Waits until it answers.
+    /// Waits until the node answers.
     ///
     /// # Panics
     ///
-    /// If it does not.
+    /// Panics if it does not.
     pub fn wait_until_ready(&self) {
         let running = self.running.as_ref().expect("the node was started");
         let deadline = Deadline::start();
@@ -506,20 +507,20 @@ impl Node {
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("etcd is not ready:\n{said}"),
                 Err(RecvTimeoutError::Disconnected) => panic!(
-                    "etcd has ended; these tests need it: apt-get install etcd-server (on a machine where it shall not start as a \
+                    "etcd has ended; these tests need it: apt-get install etcd-server (on a machine where it must not start as a \
                      service, with a /usr/sbin/policy-rc.d that exits with 101):\n{said}"
                 ),
             }
         }
     }
 
-    /// Whether it was started and not killed.
+    /// Returns whether the node was started and not killed.
     #[must_use]
     pub fn runs(&self) -> bool {
         self.running.is_some()
     }
 
-    /// Kills it, as `kill -9` does. One that does not run is fine.
+    /// Kills the node with SIGKILL, if it runs.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
             let _ = running.child.kill();
@@ -527,19 +528,22 @@ impl Node {
         }
     }
 
-    /// Stops it without its knowing: SIGSTOP.
+    /// Suspends the node with SIGSTOP.
     pub fn freeze(&self) {
         self.signal(Signal::STOP, true);
     }
 
-    /// Lets it go on.
+    /// Resumes the node.
     pub fn thaw(&self) {
         self.signal(Signal::CONT, false);
     }
 
-    /// Empties its disk. It must not run.
+    /// Deletes the data of a stopped node.
     pub fn empty(&self) {
-        assert!(self.running.is_none(), "a node that runs cannot be emptied");
+        assert!(
+            self.running.is_none(),
+            "the data of a running node cannot be deleted"
+        );
         fs::remove_dir_all(&self.data).expect("its folder can be removed");
     }
 
@@ -557,12 +561,12 @@ impl Drop for Node {
     }
 }
 
-/// Runs something async to its end, from a test of any kind.
+/// Runs a future to completion, from a sync or an async test.
 fn run<T: Send>(future: impl Future<Output = T> + Send) -> T {
     let work = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be made").block_on(future)
+        runtime.expect("a runtime can be created").block_on(future)
     };
-    // On a thread of its own: a thread of a runtime must not wait for another runtime.
+    // On a separate thread: a thread of a runtime must not block on another runtime.
     thread::scope(|scope| scope.spawn(work).join()).expect("it does not panic")
 }

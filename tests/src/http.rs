@@ -5,25 +5,25 @@ use std::io::{Read, Write};
 
 use serde_json::Value;
 
-/// What a server has answered.
+/// The response of a server.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers, their names in lower case.
+    /// The headers, with names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: String,
 }
 
 impl Answer {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.body))
     }
 
-    /// The value of a metric whose labels contain all of `labels`, each as `name="value"`; the sum if there are several.
+    /// Returns the value of a metric whose labels contain all of `labels`, each as `name="value"`; the sum of all matches.
     #[must_use]
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let lines = self.body.lines().filter_map(|line| {
@@ -37,12 +37,12 @@ impl Answer {
     }
 }
 
-/// Sends the text of a request, and reads the answer until the server closes the connection.
+/// Sends a request and reads the response until the server closes the connection.
 pub fn request(mut stream: impl Read + Write, text: &str) -> Answer {
     stream.write_all(text.as_bytes()).expect("a request can be sent");
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {
-        // A server that refuses a body closes without reading it: what it said before counts.
+        // A server that rejects a body closes the connection without reading it: the response before that counts.
         assert!(!bytes.is_empty(), "no answer: {error}");
     }
     parse(&String::from_utf8(bytes).expect("an answer is text"))
@@ -51,7 +51,7 @@ pub fn request(mut stream: impl Read + Write, text: &str) -> Answer {
 fn parse(text: &str) -> Answer {
     let (head, body) = text
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no whole answer: {text:?}"));
+        .unwrap_or_else(|| panic!("incomplete response: {text:?}"));
     let mut lines = head.lines();
     let status = lines
         .next()
@@ -65,7 +65,7 @@ fn parse(text: &str) -> Answer {
         _ => body.to_owned(),
     };
     Answer {
-        status: status.unwrap_or_else(|| panic!("no answer of HTTP: {text:?}")),
+        status: status.unwrap_or_else(|| panic!("not an HTTP response: {text:?}")),
         headers,
         body,
     }

@@ -1,4 +1,4 @@
-//! A folder of its own for each test: configuration, state, output.
+//! A temporary folder for each test: configuration, state, output.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use crate::launch::Launch;
 use crate::program::Program;
 
-/// What stands for the lab's folder in configurations.
+/// The placeholder of the lab's folder in configurations.
 const PLACE: &str = "$LAB";
 
-/// A folder in which the program runs and knows nothing of the machine's configuration; gone at the end of the test.
+/// A folder in which the program runs without the machine's configuration. It is deleted at the end of the test.
 #[derive(Debug)]
 pub struct Lab {
     folder: TempDir,
@@ -24,7 +24,7 @@ impl Default for Lab {
 }
 
 impl Lab {
-    /// An empty folder.
+    /// Creates an empty folder.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Lab {
         }
     }
 
-    /// A folder with this `polling.yaml`, see [`Lab::write`].
+    /// Creates a folder with this `polling.yaml`; see [`Lab::write`].
     #[must_use]
     pub fn with(config: &str) -> Self {
         let lab = Self::new();
@@ -40,13 +40,13 @@ impl Lab {
         lab
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A path in the folder.
+    /// Returns a path in the folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -57,7 +57,7 @@ impl Lab {
         self.write("polling.yaml", text)
     }
 
-    /// Writes a file; `$LAB` in the text becomes the path of the folder.
+    /// Writes a file and replaces `$LAB` by the path of the folder.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         let place = self.folder.path().to_str().expect("the path is text");
@@ -65,31 +65,32 @@ impl Lab {
         path
     }
 
-    /// Puts a new file in the place of another in one step, as editors and configuration tools do; see [`Lab::write`].
+    /// Replaces a file atomically, as editors and configuration tools do; see [`Lab::write`].
     pub fn replace(&self, name: &str, text: &str) {
         let new = self.write(&format!("{name}.new"), text);
         fs::rename(new, self.path(name)).expect("a file can be renamed");
     }
 
-    /// The text of a file.
+    /// Returns the text of a file.
     #[must_use]
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("failed to read {name}: {error}"))
     }
 
-    /// The program with these arguments, in this folder and with nothing in its environment that is not the lab's.
+    /// Prepares the program with these arguments, in this folder and with an environment that contains only the lab's
+    /// variables.
     #[must_use]
     pub fn nephoscope(&self, arguments: &[&str]) -> Launch {
         Launch::new(self.folder.path(), arguments)
     }
 
-    /// Starts `nephoscope run` with the lab's `polling.yaml`; its log has a line for the end of each cycle.
+    /// Starts `nephoscope run` with the lab's `polling.yaml`. The log has a line for the end of each cycle.
     #[must_use]
     pub fn run(&self) -> Program {
         self.nephoscope(&["run", "--log-level", "debug"]).start()
     }
 
-    /// Takes the folder's path out of a text, so that texts of different runs can be compared.
+    /// Replaces the folder's path in a text by `$LAB`, so that texts of different runs can be compared.
     #[must_use]
     pub fn without_place(&self, text: &str) -> String {
         text.replace(self.folder.path().to_str().expect("the path is text"), PLACE)

@@ -1,4 +1,4 @@
-//! How the program is started, and what is left of it when it has ended.
+//! Starting the program, and its result.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,11 +11,11 @@ use crate::program::Program;
 use crate::sample::{Sample, samples};
 use crate::terminal::Terminal;
 
-/// What starts the program: it is killed when the thread ends that starts it, however that ends. One that went on after its test was
-/// killed would still look for the ports that it knows, and find the servers of a later test there.
+/// The command prefix that makes the kernel kill the program when the thread that started it ends. A program that survived
+/// its test would continue to connect to its ports, and reach the servers of a later test.
 const TIE: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
-/// A program that is about to start.
+/// A program that is not started yet.
 #[derive(Debug)]
 pub struct Launch {
     command: Command,
@@ -27,7 +27,7 @@ impl Launch {
     pub(crate) fn new(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = tied(program_path());
         command.args(arguments).current_dir(folder).env_clear();
-        // The rest of the environment is empty, as for a service.
+        // The environment is otherwise empty, as for a service.
         command
             .env("HOME", folder)
             .env("XDG_STATE_HOME", folder.join("xdg-state"));
@@ -39,25 +39,25 @@ impl Launch {
         }
     }
 
-    /// Sets a variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Runs in another folder.
+    /// Sets the working directory.
     #[must_use]
     pub fn within(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    /// Runs another copy of the program.
+    /// Runs another binary.
     #[must_use]
     pub fn copy_at(self, path: &Path) -> Self {
         let mut command = tied(path);
-        // Without the tie and the path of the other one.
+        // Without the prefix and the path of the original command.
         command.args(self.command.get_args().skip(TIE.len())).env_clear();
         if let Some(folder) = self.command.get_current_dir() {
             command.current_dir(folder);
@@ -70,28 +70,28 @@ impl Launch {
         Self { command, ..self }
     }
 
-    /// Runs as another user, which root alone can.
+    /// Sets the user id, which requires root.
     #[must_use]
     pub fn user(mut self, id: u32) -> Self {
         self.command.uid(id).gid(id);
         self
     }
 
-    /// Where the admin API will listen, if not in the lab's state folder.
+    /// Sets where the admin API listens, if not in the lab's state folder.
     #[must_use]
     pub fn admin_at(mut self, path: PathBuf) -> Self {
         self.admin = path;
         self
     }
 
-    /// Writes standard output to this file, instead of handing it to the test.
+    /// Redirects standard output to this file.
     #[must_use]
     pub fn stdout(mut self, file: File) -> Self {
         self.stdout = Some(file);
         self
     }
 
-    /// Starts the program; its standard output and error are pipes.
+    /// Starts the program with pipes for standard output and error.
     #[must_use]
     pub fn start(mut self) -> Program {
         self.command.stdin(Stdio::null()).stderr(Stdio::piped());
@@ -106,7 +106,7 @@ impl Launch {
         Program::new(child, None, self.admin)
     }
 
-    /// Starts the program on a terminal, which shows both its standard output and its standard error.
+    /// Starts the program on a terminal for both standard output and error.
     #[must_use]
     pub fn start_in_terminal(mut self) -> Program {
         let terminal = Terminal::open();
@@ -115,7 +115,7 @@ impl Launch {
                 terminal
                     .program_side
                     .try_clone()
-                    .expect("a descriptor can be doubled"),
+                    .expect("a descriptor can be duplicated"),
             )
         };
         self.command
@@ -127,19 +127,19 @@ impl Launch {
             .command
             .spawn()
             .unwrap_or_else(|error| panic!("{} cannot be run: {error}", program_path().display()));
-        // The command keeps descriptors of the program's side; the terminal ends when the last of them is closed.
+        // The command holds descriptors of the program's side; the terminal ends when the last one is closed.
         drop(self.command);
         Program::new(child, Some(terminal.into_test_side()), self.admin)
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to completion.
     #[must_use]
     pub fn finish(self) -> Finished {
         self.start().finish()
     }
 }
 
-/// A command for the program at this path.
+/// Returns a command for the program at this path.
 fn tied(path: &Path) -> Command {
     let [setpriv, options @ ..] = TIE;
     let mut command = Command::new(setpriv);
@@ -147,23 +147,23 @@ fn tied(path: &Path) -> Command {
     command
 }
 
-/// A program that has ended.
+/// The result of a program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How.
+    /// The exit status.
     pub status: ExitStatus,
-    /// What it has written to standard output, or to the terminal.
+    /// Its standard output, or the output on the terminal.
     pub stdout: String,
-    /// What it has written to standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
 impl Finished {
-    /// The exit code.
+    /// Returns the exit code.
     ///
     /// # Panics
     ///
-    /// If a signal has ended the program.
+    /// Panics if a signal ended the program.
     #[must_use]
     pub fn code(&self) -> i32 {
         self.status
@@ -171,17 +171,17 @@ impl Finished {
             .unwrap_or_else(|| panic!("ended by the signal {:?}\n{self}", self.status.signal()))
     }
 
-    /// This, if the exit code is the expected one.
+    /// Returns `self` if the exit code is the expected one.
     ///
     /// # Panics
     ///
-    /// If it is another one.
+    /// Panics otherwise.
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code(), code, "{self}");
         self
     }
 
-    /// The samples on standard output.
+    /// Returns the samples on standard output.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
         samples(&self.stdout)

@@ -1,16 +1,16 @@
-//! Runs the real program as a user would, and sees what a user would see: output, exit codes, files, the admin API.
+//! Runs the real program as a user does, and checks what a user sees: output, exit codes, files, the admin API.
 //!
-//! A test makes a [`Lab`], which is a folder with a configuration, starts a [`Program`] in it, waits for what has to
-//! happen, and asserts. Nothing sleeps: every wait is for a line, an answer, a datagram or the end of the program,
-//! and fails after [`PATIENCE`] with all output so far. A program ends with the value that stands for it.
+//! A test creates a [`Lab`], a folder with a configuration, starts a [`Program`] in it, waits for events, and asserts.
+//! Nothing sleeps: every wait is for a line, a response, a datagram or the end of the program, and fails after [`PATIENCE`]
+//! with all output. Dropping a [`Program`] kills it.
 //!
-//! What the program talks to is real as well: an [`Etcd`] of one or more nodes that can be killed, frozen and emptied, and a [`Proxy`] between
-//! a client and a server, which can be slow, cut, or half open.
+//! The servers are real too: an [`Etcd`] of one or more nodes that can be killed, frozen and wiped, and a [`Proxy`] between
+//! client and server that can delay, cut or stall connections.
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "this is part of tests, and a test fails by panicking"
+    reason = "these are helpers of tests, which fail by panicking"
 )]
 
 mod binary;
@@ -41,5 +41,5 @@ pub use launch::{Finished, Launch};
 pub use manager::Manager;
 pub use ports::free_ports;
 pub use program::{Program, Signal};
-pub use proxy::{Proxy, Weather};
+pub use proxy::{Network, Proxy};
 pub use sample::{Sample, samples, samples_in};

@@ -1,11 +1,11 @@
-//! A service manager as the program sees it: a socket that is told of the program's state.
+//! A service manager: a socket that receives the program's state notifications.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use crate::deadline::{Deadline, PATIENCE};
 
-/// A message is shorter.
+/// The maximum length of a message.
 const LONGEST: usize = 4096;
 
 /// The receiving end of `NOTIFY_SOCKET`.
@@ -19,17 +19,17 @@ impl Manager {
     /// Listens at a path.
     #[must_use]
     pub fn listen(path: PathBuf) -> Self {
-        let socket = UnixDatagram::bind(&path).expect("a socket can be made");
+        let socket = UnixDatagram::bind(&path).expect("a socket can be created");
         Self { socket, path }
     }
 
-    /// What belongs into `NOTIFY_SOCKET`.
+    /// The value of `NOTIFY_SOCKET`.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Waits for a message that has `line` among its lines, and gives its lines and those of the messages before it.
+    /// Waits for a message that contains `line`, and returns all lines received so far.
     pub fn wait_for(&self, line: &str) -> Vec<String> {
         let deadline = Deadline::start();
         let mut lines = Vec::new();

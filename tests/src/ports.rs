@@ -1,22 +1,21 @@
-//! Ports for servers that tests start.
+//! Free ports for servers of tests.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The first port that is given, and how many there are: below those that the system gives to connections
-/// (`/proc/sys/net/ipv4/ip_local_port_range` begins at 32768), so that no connection takes one between its choice and
-/// the start of its server, or while its server is down.
+/// The range of ports. It is below the ephemeral ports of the system (`/proc/sys/net/ipv4/ip_local_port_range` starts at
+/// 32768), so that no connection occupies a port before its server starts or while it is down.
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 22_000;
 
-/// How many ports in a row belong to one process.
+/// The number of consecutive ports of one process.
 const BLOCK: u32 = 40;
 
-/// Ports of 127.0.0.1 on which nobody listens. Each test process has its own, and gives none twice.
+/// Returns free ports of 127.0.0.1. Each test process has its own range and returns no port twice.
 ///
 /// # Panics
 ///
-/// If there are none.
+/// Panics if there are none.
 #[must_use]
 pub fn free_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);

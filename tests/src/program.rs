@@ -1,4 +1,4 @@
-//! A running program: what it writes, what it answers, and its end.
+//! A running program: its output, its API and its end.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -21,14 +21,14 @@ use crate::sample::Sample;
 
 pub use rustix::process::Signal;
 
-/// Lines that the program has written and the test has not looked at. When there are more the program waits, as for any slow reader.
+/// Lines of the program that the test has not read. The program blocks when the queue is full.
 const QUEUE: usize = 1 << 16;
 
-/// A running program. It is killed when this is dropped.
+/// A running program. Dropping it kills the program.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
-    /// Stands for the process, also when another has got its number since.
+    /// Refers to the process even after its id was reused.
     handle: OwnedFd,
     admin: PathBuf,
     events: Receiver<Event>,
@@ -46,7 +46,7 @@ enum Event {
     Closed,
 }
 
-/// Lines, and how far the test has looked.
+/// Lines, and the position of the test.
 #[derive(Debug, Default)]
 struct Lines {
     all: Vec<String>,
@@ -54,7 +54,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// The first line of those not looked at yet for which `wanted` gives something.
+    /// Returns the first unread line for which `wanted` returns a value.
     fn find<T>(&mut self, mut wanted: impl FnMut(&str) -> Option<T>) -> Option<T> {
         while let Some(line) = self.all.get(self.next) {
             self.next += 1;
@@ -101,13 +101,13 @@ impl Program {
         }
     }
 
-    /// The process id.
+    /// Returns the process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a line on standard error that contains `text`, after those that were waited for before.
+    /// Waits for the next line on standard error that contains `text`.
     pub fn log(&mut self, text: &str) -> String {
         let wanted = |line: &str| line.contains(text).then(|| line.to_owned());
         self.until(&format!("`{text}` on standard error"), |program| {
@@ -115,7 +115,7 @@ impl Program {
         })
     }
 
-    /// Waits for a line on standard output that contains `text`, after those that were waited for before.
+    /// Waits for the next line on standard output that contains `text`.
     pub fn line(&mut self, text: &str) -> String {
         let wanted = |line: &str| line.contains(text).then(|| line.to_owned());
         self.until(&format!("`{text}` on standard output"), |program| {
@@ -123,21 +123,21 @@ impl Program {
         })
     }
 
-    /// Waits for a sample on standard output, after those that were waited for before.
+    /// Waits for the next matching sample on standard output.
     pub fn sample(&mut self, what: &str, wanted: impl Fn(&Sample) -> bool) -> Sample {
         let wanted = |line: &str| Sample::parse(line).filter(&wanted);
         self.until(&format!("a sample: {what}"), |program| program.out.find(wanted))
     }
 
-    /// Waits for the end of so many further cycles.
+    /// Waits for the end of this many further cycles.
     pub fn cycles(&mut self, count: usize) {
         for _ in 0..count {
             self.log("cycle ended");
         }
     }
 
-    /// Waits until `found` finds something. It is asked now and after each line that the program writes: at level
-    /// debug it writes one at the end of each cycle.
+    /// Waits until `found` returns a value. It is called now and after each line of the program: at level debug the program
+    /// writes a line at the end of each cycle.
     pub fn until<T>(&mut self, what: &str, mut found: impl FnMut(&mut Self) -> Option<T>) -> T {
         let deadline = Deadline::start();
         loop {
@@ -146,7 +146,7 @@ impl Program {
             }
             if !self.next_event(deadline) {
                 let ended = if self.open == 0 {
-                    "the program has closed its output"
+                    "the program closed its output"
                 } else {
                     "time is up"
                 };
@@ -155,13 +155,13 @@ impl Program {
         }
     }
 
-    /// Lets the program do what it does for this long: a test that asks what comes of an end at any time chooses the time.
+    /// Lets the program run for this long, for tests that end it at a chosen time.
     pub fn let_run(&mut self, time: Duration) {
         let deadline = Deadline::after(time);
         while self.next_event(deadline) {}
     }
 
-    /// Takes in what comes next; false when nothing comes any more or the time is up.
+    /// Reads the next event. Returns false at the end of the output or at the deadline.
     fn next_event(&mut self, deadline: Deadline) -> bool {
         if self.open == 0 {
             return false;
@@ -176,13 +176,13 @@ impl Program {
         true
     }
 
-    /// Everything on standard output so far.
+    /// Returns all standard output so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         self.out.text()
     }
 
-    /// Everything on standard error so far.
+    /// Returns all standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.log.text()
@@ -196,7 +196,7 @@ impl Program {
         )
     }
 
-    /// Asks the admin API on the unix socket.
+    /// Sends a request to the admin API on the unix socket.
     #[must_use]
     pub fn get(&self, target: &str) -> Answer {
         let stream = UnixStream::connect(&self.admin).unwrap_or_else(|error| {
@@ -215,7 +215,7 @@ impl Program {
         )
     }
 
-    /// What the admin API answers, with status 200, as JSON.
+    /// Returns the admin API's response with status 200 as JSON.
     #[must_use]
     pub fn json(&self, target: &str) -> Value {
         let answer = self.get(target);
@@ -223,13 +223,13 @@ impl Program {
         answer.json()
     }
 
-    /// Where the admin API listens.
+    /// Returns the path of the admin socket.
     #[must_use]
     pub fn admin(&self) -> &Path {
         &self.admin
     }
 
-    /// Waits until the admin API says that the agent is ready.
+    /// Waits until the admin API reports the agent as ready.
     pub fn ready(&mut self) {
         self.log("started");
         let admin = self.admin.clone();
@@ -244,7 +244,7 @@ impl Program {
         pidfd_send_signal(&self.handle, signal).expect("a signal can be sent to a child");
     }
 
-    /// The most memory that the program has had at once, in bytes.
+    /// Returns the program's peak memory in bytes.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
         let status =
@@ -252,7 +252,7 @@ impl Program {
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:"))
-            .expect("the kernel tells the peak");
+            .expect("the kernel reports the peak");
         let kilobytes: u64 = line
             .trim()
             .trim_end_matches(" kB")
@@ -261,13 +261,13 @@ impl Program {
         kilobytes * 1024
     }
 
-    /// How many files, sockets and pipes it has open.
+    /// Returns the number of open file descriptors.
     #[must_use]
     pub fn open_files(&self) -> usize {
         self.entries("fd")
     }
 
-    /// How many threads it has.
+    /// Returns the number of threads.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.entries("task")
@@ -279,7 +279,7 @@ impl Program {
             .count()
     }
 
-    /// Whether it still runs.
+    /// Returns whether the program is running.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.has_ended(Timespec {
@@ -293,7 +293,7 @@ impl Program {
         poll(&mut handle, Some(&timeout)).expect("a handle can be polled") > 0
     }
 
-    /// Waits until the program has ended by itself.
+    /// Waits until the program ends.
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let deadline = Deadline::start();
@@ -312,14 +312,14 @@ impl Program {
         }
     }
 
-    /// Asks the program to stop, and waits until it has.
+    /// Sends SIGTERM and waits until the program ends.
     #[must_use]
     pub fn stop(self) -> Finished {
         self.signal(Signal::TERM);
         self.finish()
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills the program with SIGKILL.
     #[must_use]
     pub fn kill(self) -> Finished {
         self.signal(Signal::KILL);
@@ -329,18 +329,18 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads lines on a thread of its own, until nobody writes or nobody listens any more.
+/// Reads lines on a separate thread, until the stream ends or the receiver is dropped.
 fn read(stream: impl Read + Send + 'static, event: fn(String) -> Event, sender: SyncSender<Event>) {
     let mut stream = BufReader::new(stream);
     let lines = move || {
         let mut line = Vec::new();
-        // A terminal ends with an error.
+        // The stream of a terminal ends with an error.
         while let Ok(1..) = stream.read_until(b'\n', &mut line) {
             let text = String::from_utf8_lossy(&line);
             let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -355,5 +355,5 @@ fn read(stream: impl Read + Send + 'static, event: fn(String) -> Event, sender: 
     thread::Builder::new()
         .name("reader".to_owned())
         .spawn(lines)
-        .expect("a thread can be started");
+        .expect("a thread can be spawned");
 }

@@ -1,4 +1,4 @@
-//! A network between a client and a server that can be slow, be cut, and hold its breath.
+//! A proxy that simulates a slow, cut or stalled network between a client and a server.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -18,53 +18,53 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::deadline::PATIENCE;
 
-/// What is read at once.
+/// The size of one read.
 const BUFFER: usize = 64 * 1024;
 
-/// What is under way in one direction of one connection. A network that holds more makes its sender wait.
-const UNDER_WAY: usize = 16 * 1024 * 1024;
+/// The bytes in flight in one direction of a connection. When it is reached, the sender waits.
+const IN_FLIGHT: usize = 16 * 1024 * 1024;
 
-/// What the network does.
+/// The behaviour of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
-    /// Everything passes.
-    Fair,
-    /// Everything passes, each byte this much later than it came.
+pub enum Network {
+    /// All bytes pass.
+    Normal,
+    /// All bytes pass, each delayed by this much.
     Slow(Duration),
-    /// Nothing passes, and nobody is told: connections are open, and bytes get nowhere. They pass when the weather changes.
+    /// No bytes pass, but connections stay open. The bytes pass when the behaviour changes.
     HalfOpen,
-    /// Connections break, and new ones break at once.
+    /// Connections break, and new ones break immediately.
     Cut,
 }
 
-/// A network to one port of this machine. It has a thread of its own, so it works beside a test of any kind; it is gone with this.
+/// A proxy to one local port. It runs on a separate thread, also for sync tests, and ends when the value is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it listens, on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub port: u16,
-    weather: watch::Sender<Weather>,
+    network: watch::Sender<Network>,
     sent: Arc<Mutex<Vec<u8>>>,
     ended: watch::Receiver<usize>,
-    /// Dropped with this, which ends the thread.
+    /// Dropping it ends the thread.
     _alive: watch::Sender<()>,
 }
 
 impl Proxy {
-    /// A network to a port of this machine. It keeps what passes to the server ([`Proxy::sent`]).
+    /// Starts a proxy to a local port. It records the bytes that pass to the server ([`Proxy::sent`]).
     #[must_use]
     pub fn to(target: u16) -> Self {
         Self::new(target, true, None)
     }
 
-    /// A network to a port of the machine's other network, which `namespace` is (`/proc/N/ns/net`). That takes root.
+    /// Starts a proxy to a port in another network namespace (`/proc/N/ns/net`). This requires root.
     #[must_use]
     pub fn into(namespace: File, target: u16) -> Self {
         Self::new(target, false, Some(namespace))
     }
 
-    /// A network that keeps nothing, for runs that are long.
+    /// Starts a proxy that records nothing, for long runs.
     #[must_use]
-    pub fn forgetful(target: u16) -> Self {
+    pub fn without_record(target: u16) -> Self {
         Self::new(target, false, None)
     }
 
@@ -74,14 +74,14 @@ impl Proxy {
             .set_nonblocking(true)
             .expect("a socket can be made not to block");
         let port = listener.local_addr().expect("a socket has an address").port();
-        let (weather, forecast) = watch::channel(Weather::Fair);
+        let (network, changes) = watch::channel(Network::Normal);
         let (ending, ended) = watch::channel(0);
         let (alive, mut dropped) = watch::channel(());
         let sent = Arc::new(Mutex::new(Vec::new()));
         let record = keeps.then(|| sent.clone());
         let run = move || {
             if let Some(namespace) = namespace {
-                // Sockets belong to the network of the thread that makes them; the one that listens is made already.
+                // A socket belongs to the network namespace of the thread that creates it; the listener exists already.
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
                     .expect("root may move a thread");
             }
@@ -89,8 +89,8 @@ impl Proxy {
             runtime.expect("a runtime can be made").block_on(async {
                 let listener = TcpListener::from_std(listener).expect("a socket can be used");
                 tokio::select! {
-                    () = accept(listener, target, forecast, record, ending) => {}
-                    // Nothing is ever sent: the sender is gone.
+                    () = accept(listener, target, changes, record, ending) => {}
+                    // Nothing is ever sent: the sender is dropped.
                     _ = dropped.changed() => {}
                 }
             });
@@ -101,23 +101,23 @@ impl Proxy {
             .expect("a thread can be started");
         Self {
             port,
-            weather,
+            network,
             sent,
             ended,
             _alive: alive,
         }
     }
 
-    /// Changes the weather, for open connections too.
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    /// Changes the behaviour, for open connections too.
+    pub fn set(&self, network: Network) {
+        self.network.send_replace(network);
     }
 
-    /// Waits until one of the sides has closed a connection, or the network has broken one.
+    /// Waits until a side closes a connection, or the proxy breaks one.
     ///
     /// # Panics
     ///
-    /// If that does not happen.
+    /// Panics if no connection ends.
     pub async fn a_connection_ends(&self) {
         let mut ended = self.ended.clone();
         let end = timeout(PATIENCE, ended.wait_for(|ended| *ended > 0)).await;
@@ -125,7 +125,7 @@ impl Proxy {
             .expect("the network is there");
     }
 
-    /// All bytes that passed to the server.
+    /// Returns all bytes that passed to the server.
     #[must_use]
     pub fn sent(&self) -> Vec<u8> {
         self.sent.lock().clone()
@@ -135,31 +135,31 @@ impl Proxy {
 async fn accept(
     listener: TcpListener,
     target: u16,
-    weather: watch::Receiver<Weather>,
+    network: watch::Receiver<Network>,
     record: Option<Arc<Mutex<Vec<u8>>>>,
     ended: watch::Sender<usize>,
 ) {
     let mut connections = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
-        let (weather, record, ended) = (weather.clone(), record.clone(), ended.clone());
-        // Those that have ended are not kept.
+        let (network, record, ended) = (network.clone(), record.clone(), ended.clone());
+        // Drop ended connections.
         while connections.try_join_next().is_some() {}
         connections.spawn(async move {
             let Ok(far) = TcpStream::connect(("127.0.0.1", target)).await else {
                 return;
             };
-            // What a kernel holds back to save packets would be a delay of its own.
+            // Nagle's algorithm would add a delay.
             let _ = (near.set_nodelay(true), far.set_nodelay(true));
             let (near_read, near_write) = near.into_split();
             let (far_read, far_write) = far.into_split();
             let cut = {
-                let mut weather = weather.clone();
-                async move { weather.wait_for(|weather| *weather == Weather::Cut).await.is_ok() }
+                let mut network = network.clone();
+                async move { network.wait_for(|network| *network == Network::Cut).await.is_ok() }
             };
             tokio::select! {
                 _ = cut => {}
-                () = carry(near_read, far_write, weather.clone(), record) => {}
-                () = carry(far_read, near_write, weather, None) => {}
+                () = carry(near_read, far_write, network.clone(), record) => {}
+                () = carry(far_read, near_write, network, None) => {}
             }
             ended.send_modify(|ended| *ended += 1);
         });
@@ -169,24 +169,24 @@ async fn accept(
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
+    mut network: watch::Receiver<Network>,
     record: Option<Arc<Mutex<Vec<u8>>>>,
 ) {
     let mut buffer = vec![0; BUFFER];
-    // What has come, and when.
-    let mut held: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+    // The received bytes and their times.
+    let mut pending: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
     loop {
-        let delay = match *weather.borrow_and_update() {
-            Weather::Fair => Some(Duration::ZERO),
-            Weather::Slow(delay) => Some(delay),
-            Weather::HalfOpen | Weather::Cut => None,
+        let delay = match *network.borrow_and_update() {
+            Network::Normal => Some(Duration::ZERO),
+            Network::Slow(delay) => Some(delay),
+            Network::HalfOpen | Network::Cut => None,
         };
-        let due = delay.and_then(|delay| held.front().map(|(came, _)| *came + delay));
-        let under_way: usize = held.iter().map(|(_, bytes)| bytes.len()).sum();
+        let due = delay.and_then(|delay| pending.front().map(|(came, _)| *came + delay));
+        let in_flight: usize = pending.iter().map(|(_, bytes)| bytes.len()).sum();
         tokio::select! {
             biased;
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                let (_, bytes) = held.pop_front().expect("something is due");
+                let (_, bytes) = pending.pop_front().expect("something is due");
                 if let Some(record) = &record {
                     record.lock().extend_from_slice(&bytes);
                 }
@@ -194,11 +194,11 @@ async fn carry(
                     return;
                 }
             },
-            read = from.read(&mut buffer), if under_way < UNDER_WAY => match read {
-                Ok(count @ 1..) => held.push_back((Instant::now(), buffer[..count].to_vec())),
+            read = from.read(&mut buffer), if in_flight < IN_FLIGHT => match read {
+                Ok(count @ 1..) => pending.push_back((Instant::now(), buffer[..count].to_vec())),
                 _ => return,
             },
-            changed = weather.changed() => if changed.is_err() {
+            changed = network.changed() => if changed.is_err() {
                 return;
             },
         }

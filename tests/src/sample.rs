@@ -1,4 +1,4 @@
-//! Samples as they come out of the program: JSON in ceilometer's message form.
+//! Samples in the program's output: JSON in ceilometer's message format.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 pub struct Sample(pub Value);
 
 impl Sample {
-    /// The sample that a line is, if it is one.
+    /// Parses a line; returns `None` if it is not a sample.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
@@ -20,7 +20,7 @@ impl Sample {
         self.0
             .get(key)
             .and_then(Value::as_str)
-            .unwrap_or_else(|| panic!("a sample without text as `{key}`: {self:?}"))
+            .unwrap_or_else(|| panic!("no text as `{key}`: {self:?}"))
     }
 
     /// `counter_name`
@@ -51,16 +51,16 @@ impl Sample {
     #[must_use]
     pub fn volume(&self) -> f64 {
         let volume = self.0.get("counter_volume").and_then(Value::as_f64);
-        volume.unwrap_or_else(|| panic!("a sample without a number: {self:?}"))
+        volume.unwrap_or_else(|| panic!("no numeric volume: {self:?}"))
     }
 }
 
-/// The samples of a text in which every line is one.
+/// Returns the samples of a text in which every line is a sample.
 #[must_use]
 pub fn samples(text: &str) -> Vec<Sample> {
     assert!(
         text.is_empty() || text.ends_with('\n'),
-        "a torn line at the end: {:?}",
+        "a truncated line at the end: {:?}",
         text.lines().last()
     );
     let lines = text.lines();
@@ -69,7 +69,8 @@ pub fn samples(text: &str) -> Vec<Sample> {
         .collect()
 }
 
-/// The samples of a file; none if there is no such file. The program may be writing: a line at the end that is not whole is left out.
+/// Returns the samples of a file, or none without the file. It omits an incomplete line at the end, which the program may be
+/// writing.
 #[must_use]
 pub fn samples_in(path: &Path) -> Vec<Sample> {
     let text = std::fs::read_to_string(path).unwrap_or_default();

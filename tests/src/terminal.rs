@@ -1,4 +1,4 @@
-//! A terminal for the program to run on.
+//! A pseudo-terminal for the program.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// Wide enough that no line of a test is broken.
+/// Wide enough for every line of a test.
 const SIZE: Winsize = Winsize {
     ws_row: 50,
     ws_col: 200,
@@ -37,7 +37,7 @@ impl Terminal {
         }
     }
 
-    /// The side that shows what the program writes; it ends when nobody holds the other side any more.
+    /// Returns the side that shows the program's output; it ends when the other side is closed.
     pub(crate) fn into_test_side(self) -> File {
         self.test_side.into()
     }

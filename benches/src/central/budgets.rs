@@ -1,4 +1,4 @@
-//! The figures, and what they may be.
+//! The figures and their budgets.
 
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
@@ -12,26 +12,26 @@ use super::peer::{AGENTS, Work};
 use super::pool::{Busy, Cycle, INTERVAL, METERS, Pool, Record};
 use super::single;
 use crate::bench::Effort;
+use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::stats::median;
 use crate::table;
-use crate::trouble::{During, Trouble};
 
-/// How long the cloud takes for an answer.
+/// The latency of the cloud.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// How long tokens last: a few of their lifetimes pass while the pool is measured.
+/// The lifetime of tokens: several pass during the measurement of the pool.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// `concurrency`, `retries` and the page size where a configuration does not say.
+/// The defaults of `concurrency`, `retries` and the page size.
 const CONCURRENCY: u64 = 8;
 const RETRIES: u64 = 2;
 const PAGE: usize = 1000;
 
-/// The resources of one kind that an agent's memory is measured with.
+/// The number of resources of one kind for the memory of an agent.
 const MANY: usize = 100_000;
 
-/// The cloud whose requests are counted.
+/// The size of the cloud whose requests are counted.
 fn size() -> Size {
     Size {
         volumes: 10_000,
@@ -44,20 +44,20 @@ fn size() -> Size {
     }
 }
 
-/// Requests, time, faults and memory.
-pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, Trouble> {
+/// Measures requests, time, faults and memory.
+pub(crate) fn run(effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .during("start a runtime")?;
+        .context("start a runtime")?;
     let mut figures = shared(&runtime, effort)?;
     figures.extend(large(&runtime, effort)?);
     Ok(figures)
 }
 
-/// The pool.
-fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+/// Measures the pool.
+fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let size = size();
     let cloud = runtime.block_on(Cloud::start(size.clone()));
     cloud.latency(LATENCY);
@@ -77,7 +77,7 @@ fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
         Budget::AtMost((lifetimes + 1.0) * AGENTS as f64),
         cloud.tokens_given() as f64,
         format!(
-            "all tokens since the start of the agents; they last {} s, and {lifetimes} lifetimes have begun",
+            "all tokens since the start of the agents; they last {} s, and {lifetimes} lifetimes have started",
             TOKEN_LIFETIME.as_secs()
         ),
     ));
@@ -89,8 +89,8 @@ fn shared(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
     Ok(figures)
 }
 
-/// Requests of a cycle, beside ceilometer's.
-fn requests(size: &Size, cycles: &[Cycle]) -> Result<Vec<Figure>, Trouble> {
+/// Requests of a cycle, compared with ceilometer's.
+fn requests(size: &Size, cycles: &[Cycle]) -> Result<Vec<Figure>, BenchError> {
     let how = format!(
         "requests a cycle that ceilometer makes / that this makes, by the counts of a simulated cloud with {} volumes, {} \
          floating IPs, {} images, {} projects and {} zones of {} record sets; {AGENTS} agents of the release program on an \
@@ -108,7 +108,7 @@ fn requests(size: &Size, cycles: &[Cycle]) -> Result<Vec<Figure>, Trouble> {
         .clone()
         .find(|counted| Work::of(counted.service, &counted.path).is_none())
     {
-        return Err(Trouble::new(format!("a request that nobody expected: {other:?}")));
+        return Err(BenchError::new(format!("unexpected request: {other:?}")));
     }
     let mut figures = Vec::new();
     let (mut all_theirs, mut all_ours) = (0, 0.0);
@@ -141,8 +141,8 @@ fn requests(size: &Size, cycles: &[Cycle]) -> Result<Vec<Figure>, Trouble> {
     Ok(figures)
 }
 
-/// How far what is counted is from what `nephoscope check --cost` says.
-fn declared(pool: &Pool<'_>, size: &Size, cycles: &[Cycle]) -> Result<Figure, Trouble> {
+/// The difference between the counted requests and `nephoscope check --cost`.
+fn declared(pool: &Pool<'_>, size: &Size, cycles: &[Cycle]) -> Result<Figure, BenchError> {
     let declared = pool.declared(size)?;
     let now_and_then = [Some(Work::Tokens), Some(Work::Versions)];
     let counted = |cycle: &Cycle| -> u64 {
@@ -153,7 +153,7 @@ fn declared(pool: &Pool<'_>, size: &Size, cycles: &[Cycle]) -> Result<Figure, Tr
     };
     let off = cycles.iter().map(|cycle| counted(cycle).abs_diff(declared)).max();
     Ok(Figure::new(
-        format!("  beside {declared} of check --cost, off by"),
+        format!("  difference to {declared} of check --cost"),
         Unit::Count,
         Budget::AtMost(0.0),
         off.unwrap_or_default() as f64,
@@ -161,10 +161,10 @@ fn declared(pool: &Pool<'_>, size: &Size, cycles: &[Cycle]) -> Result<Figure, Tr
     ))
 }
 
-/// How long a cycle takes, beside what latency alone takes.
+/// The duration of a cycle, compared with the latency alone.
 fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
     let how = format!(
-        "the longest of {AGENTS} agents; an answer takes {} ms, an agent has {CONCURRENCY} requests to a service under way, `rate: 0`; \
+        "the longest of {AGENTS} agents; an answer takes {} ms, an agent has {CONCURRENCY} requests to a service in flight, `rate: 0`; \
          latency alone: the longer of the slowest chain of pages, and calls / {CONCURRENCY} of the agent with most; \
          medians of {} cycles",
         LATENCY.as_millis(),
@@ -179,7 +179,7 @@ fn times(size: &Size, cycles: &[Cycle]) -> Vec<Figure> {
     beside_latency("a cycle of the pool", measured, alone, how).into()
 }
 
-/// The processor time of a cycle of the pool: what is measured together waits for the same processors.
+/// The processor time of a cycle of the pool: all processes share the same processors.
 fn busy(cycles: &[Cycle]) -> [Figure; 2] {
     let processors = available_parallelism().map_or(1, NonZeroUsize::get);
     let how = format!(
@@ -199,8 +199,8 @@ fn busy(cycles: &[Cycle]) -> [Figure; 2] {
     ]
 }
 
-/// The same for one agent, which has all of it to do: ten on a small machine wait for its processors.
-fn alone(runtime: &Runtime, cloud: &Cloud, size: &Size, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+/// The same for a single agent, which does all the work: ten on a small machine wait for its processors.
+fn alone(runtime: &Runtime, cloud: &Cloud, size: &Size, effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let cycles = effort.of(4, 2);
     let found = single::measure(runtime, cloud, METERS, cycles)?.cycles;
     let how = format!(
@@ -211,12 +211,12 @@ fn alone(runtime: &Runtime, cloud: &Cloud, size: &Size, effort: Effort) -> Resul
     Ok(beside_latency("a cycle of one agent", measured, alone, how).into())
 }
 
-/// What was measured in milliseconds, beside what latency alone takes.
+/// A measured duration in milliseconds, compared with the latency alone.
 fn beside_latency(name: &str, measured: f64, alone: f64, how: String) -> [Figure; 3] {
     let time = |name: &str, value| Figure::new(name, Unit::Milliseconds, Budget::None, value, how.clone());
     [
         time(name, measured),
-        time("what latency alone takes", alone),
+        time("latency alone", alone),
         Figure::new(
             "the first / the second",
             Unit::Times,
@@ -241,9 +241,9 @@ fn of_one(size: &Size, record: &Record) -> f64 {
     chain.max(calls.div_ceil(CONCURRENCY)) as f64 * LATENCY.as_secs_f64() * 1e3
 }
 
-/// A cycle in which a service answers 503.
-fn faults(pool: &Pool<'_>, cloud: &Cloud, whole: &[Cycle]) -> Result<Vec<Figure>, Trouble> {
-    let how = "one cycle in which all answers of the service are 503; at most the requests of its listing, the retries, and one probe, of each agent that asks it".to_owned();
+/// A cycle in which a service responds with 503.
+fn faults(pool: &Pool<'_>, cloud: &Cloud, whole: &[Cycle]) -> Result<Vec<Figure>, BenchError> {
+    let how = "one cycle in which all responses of the service are 503; at most the requests of its listing, the retries, and one probe, of each agent that uses it".to_owned();
     let usual = median(whole.iter().map(samples).collect());
     let mut figures = Vec::new();
     for (service, own, agents) in [
@@ -256,7 +256,7 @@ fn faults(pool: &Pool<'_>, cloud: &Cloud, whole: &[Cycle]) -> Result<Vec<Figure>
         let usually = whole.last().map_or(0, |cycle| of_service(cycle, service));
         let all = usually + agents * (RETRIES + 1);
         figures.push(Figure::new(
-            format!("requests to {} while it is away", service.name()),
+            format!("requests to {} while it is unavailable", service.name()),
             Unit::Count,
             Budget::AtMost(all as f64),
             got as f64,
@@ -264,7 +264,7 @@ fn faults(pool: &Pool<'_>, cloud: &Cloud, whole: &[Cycle]) -> Result<Vec<Figure>
         ));
         let lost = usual - whole.last().map_or(0.0, |cycle| samples_of(cycle, own)) - samples(&cycle);
         figures.push(Figure::new(
-            "  samples of others that it costs",
+            "  samples of others that are missing",
             Unit::Count,
             Budget::AtMost(0.0),
             lost,
@@ -294,8 +294,8 @@ fn samples_of(cycle: &Cycle, pollster: &str) -> f64 {
         .sum::<u64>() as f64
 }
 
-/// An agent with many resources of one kind.
-fn large(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
+/// Measures an agent with many resources of one kind.
+fn large(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, BenchError> {
     let cycles = effort.of(2, 1);
     let mut figures = Vec::new();
     for (meter, size, what) in [
@@ -303,14 +303,14 @@ fn large(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
         (
             "[ip.floating]",
             single::size_of(0, MANY),
-            "floating IPs, in one answer",
+            "floating IPs, in one response",
         ),
     ] {
         let cloud = runtime.block_on(Cloud::start(size));
         cloud.latency(LATENCY);
         let found = single::measure(runtime, &cloud, meter, cycles)?;
         if found.cycles.iter().any(|cycle| cycle.samples != MANY as u64) {
-            return Err(Trouble::new(format!(
+            return Err(BenchError::new(format!(
                 "a cycle does not have {MANY} samples of {meter}"
             )));
         }
@@ -319,7 +319,7 @@ fn large(runtime: &Runtime, effort: Effort) -> Result<Vec<Figure>, Trouble> {
             Unit::Megabytes,
             Budget::AtMost(60.0),
             found.memory / 1e6,
-            format!("the most during {cycles} cycles of one agent of the release program, to `discard:`, looked at every 20 ms"),
+            format!("the peak during {cycles} cycles of one agent of the release program, to `discard:`, read every 20 ms"),
         ));
     }
     Ok(figures)

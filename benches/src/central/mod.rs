@@ -1,4 +1,4 @@
-//! A cloud that agents share: how many requests it gets, beside ceilometer's, and what it costs the agents.
+//! A cloud that agents share: the number of its requests, compared with ceilometer's, and the cost for the agents.
 
 mod budgets;
 mod peer;

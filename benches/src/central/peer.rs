@@ -1,11 +1,11 @@
-//! What ceilometer asks of the same cloud, by its own code.
+//! The requests of ceilometer to the same cloud, derived from its code.
 //!
-//! Every agent of its pool lists everything and keeps what its hash ring gives it; what costs a request for each resource is asked by the
-//! resource's agent alone. Pages are those that services give unless they are asked for others, which ceilometer never does.
+//! Every agent of its pool lists everything and keeps the share of its hash ring; requests per resource are sent only by the
+//! resource's agent. Pages have the default size of the services, which ceilometer never changes.
 
 use nephoscope_cloud::Size;
 
-/// How many agents there are.
+/// The number of agents.
 pub(crate) const AGENTS: usize = 10;
 
 /// The pages of the services' defaults: Cinder's `osapi_max_limit`, Glance's `limit_param_default`, Designate's `default_limit_v2`.
@@ -13,7 +13,7 @@ const CINDER_PAGE: usize = 1000;
 const GLANCE_PAGE: usize = 25;
 const DESIGNATE_PAGE: usize = 20;
 
-/// A kind of work, as requests tell it apart.
+/// A kind of work, by its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
     Volumes,
@@ -40,7 +40,7 @@ impl Work {
         Self::Versions,
     ];
 
-    /// What a request is a part of.
+    /// Returns the kind of a request.
     pub(crate) fn of(service: &str, path: &str) -> Option<Self> {
         Some(match (service, path) {
             ("cinder", path) if path.ends_with("/volumes/detail") => Self::Volumes,
@@ -70,7 +70,7 @@ impl Work {
         }
     }
 
-    /// Requests of ceilometer's pool in a cycle.
+    /// Returns the requests of ceilometer's pool in a cycle.
     pub(crate) fn of_ceilometer(self, size: &Size) -> usize {
         match self {
             Self::Volumes => AGENTS * size.volumes.div_ceil(CINDER_PAGE),
@@ -80,16 +80,16 @@ impl Work {
             Self::RecordSets => size.zones * size.record_sets.div_ceil(DESIGNATE_PAGE).max(1),
             // HEAD for the account, GET for its containers; the services have a project too.
             Self::Accounts => 2 * (size.projects + 1),
-            // The domains, then the projects of each; `Size::domains` are those beside `default`.
+            // The domains, then the projects of each; `Size::domains` does not include `default`.
             Self::Projects => AGENTS * (1 + 1 + size.domains),
-            // One token a cycle, and before it the versions of Keystone.
+            // One token per cycle, and before it the versions of Keystone.
             Self::Tokens => AGENTS * 2,
-            // Asked once in the life of a session.
+            // Requested once per session.
             Self::Versions => 0,
         }
     }
 
-    /// How many times fewer requests there are to be here.
+    /// Returns the minimum ratio of ceilometer's requests to those of the program.
     pub(crate) fn least_ratio(self) -> Option<f64> {
         match self {
             Self::Volumes | Self::FloatingIps | Self::Zones | Self::RecordSets => Some(10.0),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ceilometer_asks_by_its_own_code() {
+    fn requests_of_ceilometer_match_its_code() {
         let size = Size {
             volumes: 10_000,
             floating_ips: 10_000,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_is_a_part_of_some_work() {
+    fn every_request_has_a_kind() {
         for (service, path, work) in [
             ("cinder", "/v3/{project}/volumes/detail", Work::Volumes),
             ("cinder", "/v3/", Work::Versions),

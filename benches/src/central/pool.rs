@@ -1,4 +1,4 @@
-//! Agents that share a cloud, on an etcd of their own.
+//! Agents that share a cloud, on one etcd.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::clocks;
+use crate::error::{BenchError, Context};
 use crate::process;
-use crate::trouble::{During, Trouble};
 
 /// Seconds between cycles.
 pub(crate) const INTERVAL: u64 = 10;
 
-/// How often the agents are looked at while they are not measured.
+/// The interval of checks of the agents outside of measurements.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
-/// What is polled: volumes, floating IPs, images, zones and their record sets, the accounts of projects.
+/// The meters: volumes, floating IPs, images, zones and their record sets, the accounts of projects.
 pub(crate) const METERS: &str = r#"["volume.size", "ip.floating", "image.size", "dns.zone.*", "storage.*"]"#;
 
 /// A pool of agents.
@@ -31,25 +31,25 @@ pub(crate) struct Pool<'a> {
 /// A cycle of the whole pool.
 #[derive(Debug)]
 pub(crate) struct Cycle {
-    /// What each agent has of it.
+    /// The record of each agent.
     pub(crate) records: Vec<Record>,
-    /// What the cloud was asked.
+    /// The requests to the cloud.
     pub(crate) requests: Vec<Counted>,
-    /// The processor time that it took, with all of the interval around it.
+    /// The processor time of the whole interval.
     pub(crate) busy: Busy,
 }
 
 /// Processor time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Busy {
-    /// All agents together.
+    /// Of all agents.
     pub(crate) agents: Duration,
-    /// The cloud, and what else this process does.
+    /// Of this process, which contains the cloud.
     pub(crate) cloud: Duration,
 }
 
 impl Busy {
-    /// What came since then.
+    /// Returns the difference.
     fn since(self, before: Self) -> Self {
         Self {
             agents: self.agents.saturating_sub(before.agents),
@@ -89,7 +89,7 @@ pub(crate) struct Poll {
 }
 
 impl Record {
-    /// How many resources a pollster was asked for, with those that failed.
+    /// Returns how many resources a pollster measured, failed ones included.
     pub(crate) fn resources(&self, pollster: &str) -> u64 {
         let polls = self.polls.iter().filter(|poll| poll.pollster == pollster);
         polls
@@ -97,7 +97,7 @@ impl Record {
             .sum()
     }
 
-    /// How many samples of a pollster were.
+    /// Returns the number of a pollster's samples.
     pub(crate) fn samples_of(&self, pollster: &str) -> u64 {
         let polls = self.polls.iter().filter(|poll| poll.pollster == pollster);
         polls.map(|poll| poll.samples).sum()
@@ -105,16 +105,16 @@ impl Record {
 }
 
 impl<'a> Pool<'a> {
-    /// So many agents; how many requests they make at once is bounded, and not how many in a second.
-    pub(crate) fn start(runtime: &'a Runtime, cloud: &Cloud, agents: usize) -> Result<Self, Trouble> {
+    /// Starts agents with a bound on concurrent requests, but none on their rate.
+    pub(crate) fn start(runtime: &'a Runtime, cloud: &Cloud, agents: usize) -> Result<Self, BenchError> {
         let etcd = Etcd::start();
         let mut options = cloud.options();
         if let Some(options) = options.as_object_mut() {
             options.insert("rate".to_owned(), 0.into());
-            // So that a service that was away is asked again in the next cycle.
+            // A service that was unavailable is tried again in the next cycle.
             options.insert("breaker_interval".to_owned(), (INTERVAL / 2).into());
         }
-        let endpoints = serde_json::to_string(&etcd.endpoints()).during("write the endpoints")?;
+        let endpoints = serde_json::to_string(&etcd.endpoints()).context("write the endpoints")?;
         let mut started = Vec::new();
         for number in 0..agents {
             let lab = Lab::with(&format!(
@@ -137,12 +137,12 @@ impl<'a> Pool<'a> {
         Ok(pool)
     }
 
-    /// The requests of a cycle by `nephoscope check --cost`.
-    pub(crate) fn declared(&self, size: &Size) -> Result<u64, Trouble> {
+    /// Returns the requests of a cycle by `nephoscope check --cost`.
+    pub(crate) fn declared(&self, size: &Size) -> Result<u64, BenchError> {
         let (lab, _) = self
             .agents
             .first()
-            .ok_or_else(|| Trouble::new("there is no agent"))?;
+            .ok_or_else(|| BenchError::new("there is no agent"))?;
         let members = self.agents.len().to_string();
         let resources = format!(
             "volumes={},images={},dns_zones={},tenant={}",
@@ -164,15 +164,15 @@ impl<'a> Pool<'a> {
         let printed = lab.nephoscope(&arguments).finish().stdout;
         let mut declared = 0;
         for line in printed.lines() {
-            let row: serde_json::Value = serde_json::from_str(line).during("read the declared cost")?;
-            // What is asked once an hour has no cost of a cycle.
+            let row: serde_json::Value = serde_json::from_str(line).context("read the declared cost")?;
+            // Hourly requests have no cost per cycle.
             declared += row["per_cycle"].as_u64().unwrap_or_default();
         }
         Ok(declared)
     }
 
     /// Waits until every agent knows a plan that lists all.
-    fn divides(&self) -> Result<(), Trouble> {
+    fn divides(&self) -> Result<(), BenchError> {
         let all = self.agents.len();
         let soon = |pool: &Self| pool.sleep(LOOK);
         self.wait("a plan with all agents", soon, || {
@@ -190,8 +190,8 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// The next whole cycle: `before` is called between the cycle before it and this one.
-    pub(crate) fn cycle(&self, cloud: &Cloud, before: impl FnOnce()) -> Result<Cycle, Trouble> {
+    /// Returns the next complete cycle. `before` is called between the cycle before it and this one.
+    pub(crate) fn cycle(&self, cloud: &Cloud, before: impl FnOnce()) -> Result<Cycle, BenchError> {
         let reached = self.ended()?;
         let busy = self.busy()?;
         cloud.forget_counts();
@@ -201,7 +201,7 @@ impl<'a> Pool<'a> {
         let busy = self.busy()?.since(busy);
         let records = self.agents.iter().map(|(_, program)| {
             let found = records(program)?.into_iter().find(|record| record.cycle == next);
-            found.ok_or_else(|| Trouble::new("an agent has no record of the cycle"))
+            found.ok_or_else(|| BenchError::new("an agent has no record of the cycle"))
         });
         Ok(Cycle {
             records: records.collect::<Result<_, _>>()?,
@@ -210,13 +210,13 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// The latest cycle, once all agents have ended it.
-    fn ended(&self) -> Result<Id, Trouble> {
+    /// Returns the latest cycle, once all agents have ended it.
+    fn ended(&self) -> Result<Id, BenchError> {
         self.between(|records| records.map(|record| record.cycle).max())
     }
 
-    /// The first cycle after this one, once all agents have ended it.
-    fn after(&self, cycle: Id) -> Result<Id, Trouble> {
+    /// Returns the first cycle after this one, once all agents have ended it.
+    fn after(&self, cycle: Id) -> Result<Id, BenchError> {
         self.between(|records| {
             records
                 .map(|record| record.cycle)
@@ -225,8 +225,11 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// Waits until every agent has the cycle that `which` finds among its own, and it is the same.
-    fn between(&self, which: impl Fn(&mut dyn Iterator<Item = Record>) -> Option<Id>) -> Result<Id, Trouble> {
+    /// Waits until `which` finds the same cycle in the records of every agent.
+    fn between(
+        &self,
+        which: impl Fn(&mut dyn Iterator<Item = Record>) -> Option<Id>,
+    ) -> Result<Id, BenchError> {
         let mut found = None;
         self.wait("a cycle of all agents", Self::rest, || {
             let of = |program: &Program| which(&mut records(program).ok()?.into_iter());
@@ -237,11 +240,11 @@ impl<'a> Pool<'a> {
             });
             found.is_some()
         })?;
-        found.ok_or_else(|| Trouble::new("the agents have no cycle in common"))
+        found.ok_or_else(|| BenchError::new("the agents have no cycle in common"))
     }
 
-    /// The processor time so far.
-    fn busy(&self) -> Result<Busy, Trouble> {
+    /// Returns the processor time so far.
+    fn busy(&self) -> Result<Busy, BenchError> {
         let mut agents = Duration::ZERO;
         for (_, program) in &self.agents {
             agents += process::cpu(program.id())?;
@@ -252,8 +255,8 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// Sleeps until the middle of an interval: one cycle has ended and the next has not begun. Looking at the agents
-    /// takes processor time, which is not to be a part of a cycle.
+    /// Sleeps until the middle of an interval, when one cycle has ended and the next one has not started. A request to the
+    /// agents needs processor time, which must not be part of a cycle.
     fn rest(&self) {
         let interval = INTERVAL * 1000;
         let passed = clocks::wall().as_millis().unsigned_abs() % interval;
@@ -266,20 +269,20 @@ impl<'a> Pool<'a> {
         self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
-    /// Looks until it is so, and pauses between the looks.
+    /// Checks a condition repeatedly, with pauses.
     fn wait(
         &self,
         what: &str,
         pause: impl Fn(&Self),
         mut reached: impl FnMut() -> bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), BenchError> {
         let deadline = Deadline::start();
         while !reached() {
             if deadline.left().is_zero() {
                 let first = self.agents.first();
                 let readiness = first.map(|(_, program)| program.get("/readyz").body);
-                return Err(Trouble::new(format!(
-                    "waited in vain for {what}; the first agent says: {}",
+                return Err(BenchError::new(format!(
+                    "timed out waiting for {what}; the first agent reports: {}",
                     readiness.unwrap_or_default()
                 )));
             }
@@ -289,10 +292,10 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// The cycles that an agent has ended, without what it did in the place of others.
-pub(crate) fn records(program: &Program) -> Result<Vec<Record>, Trouble> {
+/// Returns the ended cycles of an agent, without its takeovers.
+pub(crate) fn records(program: &Program) -> Result<Vec<Record>, BenchError> {
     let answer = program.json("/api/v1/cycles");
-    let records: Records = serde_json::from_value(answer).during("read the cycles of an agent")?;
+    let records: Records = serde_json::from_value(answer).context("read the cycles of an agent")?;
     let own = records.cycles.into_iter();
     Ok(own.filter(|record| record.takeover.is_none()).collect())
 }

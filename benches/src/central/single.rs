@@ -1,4 +1,4 @@
-//! One agent and a large cloud: how long its cycles take, and the most memory that it takes.
+//! One agent and a large cloud: the duration of its cycles, and its peak memory.
 
 use std::time::Duration;
 
@@ -7,34 +7,33 @@ use nephoscope_tests::{Deadline, Lab};
 use tokio::runtime::Runtime;
 
 use super::pool::{LOOK, Record, records};
+use crate::error::BenchError;
 use crate::process::pss;
-use crate::trouble::Trouble;
 
 /// Seconds between cycles: enough for a hundred pages.
 const INTERVAL: u64 = 20;
 
-/// How often memory is looked at.
-const GLANCE: Duration = Duration::from_millis(20);
+/// The interval at which memory is read.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a cycle is waited for.
+/// The timeout of a cycle.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An agent that has polled a large listing.
+/// An agent that polled a large listing.
 pub(crate) struct Large {
-    /// The most memory (PSS) that it had at any moment, in bytes.
+    /// Its peak memory (PSS) in bytes.
     pub(crate) memory: f64,
     /// Its cycles.
     pub(crate) cycles: Vec<Record>,
 }
 
-/// Lets an agent poll some meters of a cloud for so many cycles; how many requests it makes at once is bounded, and not how many
-/// in a second.
+/// Lets an agent poll meters of a cloud for some cycles, with a bound on concurrent requests, but none on their rate.
 pub(crate) fn measure(
     runtime: &Runtime,
     cloud: &Cloud,
     meters: &str,
     cycles: usize,
-) -> Result<Large, Trouble> {
+) -> Result<Large, BenchError> {
     let mut options = cloud.options();
     if let Some(options) = options.as_object_mut() {
         options.insert("rate".to_owned(), 0.into());
@@ -62,17 +61,17 @@ pub(crate) fn measure(
             }
         }
         if deadline.has_passed() {
-            return Err(Trouble::new(format!(
-                "waited in vain for a cycle: {}",
+            return Err(BenchError::new(format!(
+                "timed out waiting for a cycle: {}",
                 program.stderr()
             )));
         }
-        runtime.block_on(async { tokio::time::sleep(GLANCE).await });
-        looked += GLANCE;
+        runtime.block_on(async { tokio::time::sleep(CHECK_INTERVAL).await });
+        looked += CHECK_INTERVAL;
     }
 }
 
-/// A cloud with so many of one kind, and nothing else.
+/// Returns the size of a cloud with resources of these kinds only.
 pub(crate) fn size_of(volumes: usize, floating_ips: usize) -> Size {
     Size {
         volumes,

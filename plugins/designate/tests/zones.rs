@@ -62,7 +62,7 @@ async fn record_sets_take_one_request_per_zone_and_a_failed_zone_fails_alone() {
         "{}",
         outcome.troubles()
     );
-    assert!(cloud.most_under_way(Service::Designate) <= 8);
+    assert!(cloud.peak_concurrency(Service::Designate) <= 8);
     insta::assert_snapshot!(cloud.counted(), @r"
     designate GET /v2/zones 200 x 1
     designate GET /v2/zones/{id}/recordsets 200 x 49

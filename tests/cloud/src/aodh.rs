@@ -22,7 +22,7 @@ async fn versions() -> Json<Value> {
 
 async fn metrics(State(shared): State<Shared>, _: Caller, Query(query): Query<page::Query>) -> Json<Value> {
     let world = shared.world();
-    // Nothing belongs to the project of the services.
+    // The project of the services owns nothing.
     let range = if is_true(&query, "all_projects") {
         world.range(Kind::Alarm)
     } else {

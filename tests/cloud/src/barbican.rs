@@ -10,10 +10,10 @@ use crate::cloud::{Caller, Shared};
 use crate::refusal::Refusal;
 use crate::service::Service;
 
-/// The secret that the cloud has.
+/// The only secret of the cloud.
 const ID: &str = "5ec2e700-0000-4000-8000-000000000001";
 
-/// What is in it.
+/// Its payload.
 const PAYLOAD: &[u8] = b"canary-payload";
 
 pub(crate) fn routes() -> Router<Shared> {

@@ -52,7 +52,7 @@ async fn versions(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({ "versions": [VERSIONS.entry("v3.0", &href)] }))
 }
 
-/// What all requests have in common: the version, and the project of the token in the path.
+/// Checks that apply to all requests: the version, and the project of the token in the path.
 fn enter(caller: &Caller, project: &str, headers: &HeaderMap) -> Result<Version, Refusal> {
     let version = VERSIONS.asked(headers)?;
     if caller.project.as_deref() != Some(project) {
@@ -67,7 +67,7 @@ fn listing(
     (kind, name, path): (Kind, &str, &str),
     make: impl Fn(usize) -> Value,
 ) -> Result<Json<Value>, Refusal> {
-    // Nothing belongs to the project of the services.
+    // The project of the services owns nothing.
     let all = is_true(query, "all_tenants");
     let page = RULES.page(
         query,
@@ -190,7 +190,7 @@ async fn pools(
             if !detail {
                 return json!({ "name": name });
             }
-            // One kind does not know how large it is.
+            // One kind does not know its size.
             let (total, free) = match number % 10 {
                 9 => (json!("unknown"), json!("infinite")),
                 _ => (json!(100.0), json!(60.0)),

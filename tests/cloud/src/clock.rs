@@ -1,26 +1,26 @@
-//! The time of the cloud: what tokens and signatures carry, and when answers are due.
+//! The clock of the cloud: times in tokens and signatures, and delays of responses.
 
 use std::time::{Duration, Instant};
 
-/// What the wall clock says.
+/// Returns the wall clock.
 #[allow(
     clippy::disallowed_methods,
-    reason = "the cloud is a service of its own, and services show the wall clock in their answers"
+    reason = "the cloud simulates services, whose responses contain the wall clock"
 )]
 pub(crate) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// A moment that is so far away, by a clock that no test pauses.
+/// Returns a moment in the future, by a clock that no test pauses.
 #[allow(
     clippy::disallowed_methods,
-    reason = "the cloud is a service of its own, whose answers take their time"
+    reason = "the cloud simulates services, whose responses take real time"
 )]
 pub(crate) fn after(time: Duration) -> Instant {
     Instant::now() + time
 }
 
-/// A time as Keystone writes it.
+/// Formats a time as Keystone does.
 pub(crate) fn text(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }

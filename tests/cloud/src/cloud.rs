@@ -1,4 +1,4 @@
-//! A running cloud, and what a test may do with it.
+//! A running cloud, and the functions with which a test controls it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::cache::{self, Cache};
 use crate::clock;
 use crate::fault::Fault;
-use crate::kept::{self, Kept};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::size::Size;
@@ -27,28 +27,28 @@ use crate::{
     aodh, barbican, cinder, designate, glance, keystone, manila, neutron, nova, octavia, rgw, swift,
 };
 
-/// So many requests are remembered with their queries.
+/// The number of requests whose queries are stored.
 const MOST_URLS: usize = 1000;
 
-/// How long tokens last unless a test says otherwise.
+/// The default lifetime of tokens.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// A kind of request, and how often it was made.
+/// A kind of request, with its count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Counted {
-    /// The service; `?` for paths that belong to none.
+    /// The service; `?` for paths of no service.
     pub service: &'static str,
     /// The method.
     pub method: String,
     /// The path template, without the prefix of the service.
     pub path: String,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
-    /// How often.
+    /// The count.
     pub count: u64,
 }
 
-/// A running cloud; it ends when this is dropped.
+/// A running cloud. Dropping it stops it.
 #[derive(Debug)]
 pub struct Cloud {
     shared: Shared,
@@ -56,13 +56,13 @@ pub struct Cloud {
     server: JoinHandle<()>,
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 pub(crate) type Shared = Arc<Inner>;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
     state: Mutex<Inside>,
-    pub(crate) kept: Kept,
+    pub(crate) kept: Cache,
 }
 
 #[derive(Debug)]
@@ -78,15 +78,15 @@ struct Inside {
     answers: BTreeMap<String, (HeaderMap, serde_json::Value)>,
     counts: BTreeMap<(&'static str, String, String, u16), u64>,
     urls: Vec<String>,
-    under_way: BTreeMap<&'static str, usize>,
-    most_under_way: BTreeMap<&'static str, usize>,
+    in_flight: BTreeMap<&'static str, usize>,
+    peak_concurrency: BTreeMap<&'static str, usize>,
 }
 
-/// A token that was given.
+/// An issued token.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     pub(crate) project: Option<String>,
-    /// Whether it opens what belongs to others.
+    /// Whether it permits access to other projects.
     pub(crate) admin: bool,
     ends: Instant,
 }
@@ -96,14 +96,14 @@ impl Cloud {
     pub async fn start(size: Size) -> Self {
         Self::start_at(([127, 0, 0, 1], 0).into(), size)
             .await
-            .expect("a port can be had")
+            .expect("a port is free")
     }
 
     /// Starts a cloud of this size at an address.
     ///
     /// # Errors
     ///
-    /// When the address cannot be had.
+    /// If the address is not available.
     pub async fn start_at(address: SocketAddr, size: Size) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -123,12 +123,12 @@ impl Cloud {
             answers: BTreeMap::new(),
             counts: BTreeMap::new(),
             urls: Vec::new(),
-            under_way: BTreeMap::new(),
-            most_under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            peak_concurrency: BTreeMap::new(),
         };
         let shared: Shared = Arc::new(Inner {
             state: Mutex::new(inside),
-            kept: Kept::default(),
+            kept: Cache::default(),
         });
         let router = router(shared.clone());
         let server = tokio::spawn(async move {
@@ -142,19 +142,19 @@ impl Cloud {
         })
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// Returns `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where Keystone is.
+    /// Returns the URL of Keystone.
     #[must_use]
     pub fn auth_url(&self) -> String {
         format!("{}/identity/v3", self.url())
     }
 
-    /// The options under `plugins: {openstack: ...}` with which an agent polls this cloud.
+    /// Returns the options under `plugins: {openstack: ...}` with which an agent polls this cloud.
     #[must_use]
     pub fn options(&self) -> serde_json::Value {
         serde_json::json!({
@@ -167,44 +167,44 @@ impl Cloud {
         })
     }
 
-    /// Lets each answer take so long.
+    /// Delays each response by this much.
     pub fn latency(&self, latency: Duration) {
         self.shared.state.lock().latency = latency;
     }
 
-    /// Makes a service fail; of several faults that fit a request the first counts.
+    /// Injects a fault. If several faults match a request, the first one applies.
     pub fn fault(&self, fault: Fault) {
         self.shared.state.lock().faults.push(fault);
     }
 
-    /// Ends all faults.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.shared.state.lock().faults.clear();
     }
 
-    /// Replaces so many resources of each kind: the oldest go, as many new ones come.
+    /// Replaces resources of each kind: the oldest `count` are removed, and as many are added.
     pub fn churn(&self, count: usize) {
         self.shared.state.lock().world.first += count;
         self.shared.kept.forget();
     }
 
-    /// Ends all tokens.
+    /// Invalidates all tokens.
     pub fn expire_tokens(&self) {
         self.shared.state.lock().tokens.clear();
     }
 
-    /// How many tokens were given so far.
+    /// Returns the number of tokens issued so far.
     #[must_use]
     pub fn tokens_given(&self) -> u64 {
         self.shared.state.lock().tokens_given
     }
 
-    /// How long tokens that are given from now on last.
+    /// Sets the lifetime of new tokens.
     pub fn token_lifetime(&self, lifetime: Duration) {
         self.shared.state.lock().token_lifetime = lifetime;
     }
 
-    /// Takes a service out of the catalog of tokens that are given from now on, or puts it back.
+    /// Removes a service from the catalog of new tokens, or adds it again.
     pub fn in_catalog(&self, service: Service, present: bool) {
         let mut state = self.shared.state.lock();
         if present {
@@ -214,17 +214,17 @@ impl Cloud {
         }
     }
 
-    /// Takes an extension away: requests whose path template ends so find nothing.
+    /// Removes an extension: requests whose path template ends with `path` get 404.
     pub fn without(&self, path: &str) {
         self.shared.state.lock().without_paths.insert(path.to_owned());
     }
 
-    /// Answers requests with this path (without their query) with this document, whatever there is in the cloud.
+    /// Answers requests with this path (without the query) with this document.
     pub fn answers(&self, path: &str, document: serde_json::Value) {
         self.answers_with(path, &[], document);
     }
 
-    /// As [`Cloud::answers`], with headers.
+    /// Does the same as [`Cloud::answers`], with headers.
     pub fn answers_with(
         &self,
         path: &str,
@@ -238,13 +238,13 @@ impl Cloud {
         self.shared.state.lock().answers.insert(path.to_owned(), answer);
     }
 
-    /// What links and the catalog begin with, in the place of [`Cloud::url`].
+    /// Sets the base of links and of the catalog, instead of [`Cloud::url`].
     pub fn links_to(&self, base: &str) {
         self.shared.state.lock().world.base = base.to_owned();
         self.shared.kept.forget();
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     #[must_use]
     pub fn counts(&self) -> Vec<Counted> {
         let state = self.shared.state.lock();
@@ -260,7 +260,7 @@ impl Cloud {
             .collect()
     }
 
-    /// All requests so far, one kind a line: `glance GET /v2/images 200 x 3`.
+    /// Returns all requests so far as text, a line per kind: `glance GET /v2/images 200 x 3`.
     #[must_use]
     pub fn counted(&self) -> String {
         let line = |counted: &Counted| {
@@ -272,7 +272,7 @@ impl Cloud {
         self.counts().iter().map(line).collect()
     }
 
-    /// How many requests a service got so far.
+    /// Returns the number of requests to a service so far.
     #[must_use]
     pub fn requests(&self, service: Service) -> u64 {
         let counts = self.counts();
@@ -280,7 +280,7 @@ impl Cloud {
         own.map(|counted| counted.count).sum()
     }
 
-    /// Path and query of the requests that a service got, in order; the first thousand of the cloud.
+    /// Returns path and query of the requests to a service, in order, of the first thousand of the cloud.
     #[must_use]
     pub fn urls(&self, service: Service) -> Vec<String> {
         let state = self.shared.state.lock();
@@ -290,20 +290,20 @@ impl Cloud {
             .collect()
     }
 
-    /// Counts from zero again.
+    /// Resets the counts.
     pub fn forget_counts(&self) {
         let mut state = self.shared.state.lock();
         state.counts.clear();
         state.urls.clear();
-        state.most_under_way.clear();
+        state.peak_concurrency.clear();
     }
 
-    /// How many requests a service had under way at once.
+    /// Returns the maximum number of concurrent requests to a service.
     #[must_use]
-    pub fn most_under_way(&self, service: Service) -> usize {
+    pub fn peak_concurrency(&self, service: Service) -> usize {
         let state = self.shared.state.lock();
         state
-            .most_under_way
+            .peak_concurrency
             .get(service.name())
             .copied()
             .unwrap_or_default()
@@ -317,19 +317,19 @@ impl Drop for Cloud {
 }
 
 impl Inner {
-    /// What is in the cloud now.
+    /// Returns the current content of the cloud.
     pub(crate) fn world(&self) -> World {
         self.state.lock().world.clone()
     }
 
-    /// The services in the catalog.
+    /// Returns the services in the catalog.
     pub(crate) fn services(&self) -> Vec<Service> {
         let state = self.state.lock();
         let all = Service::ALL.into_iter();
         all.filter(|service| !state.without.contains(service)).collect()
     }
 
-    /// Gives a token. Its text and how long it lasts.
+    /// Issues a token. Returns its text and its lifetime.
     pub(crate) fn give_token(&self, project: Option<String>, admin: bool) -> (String, Duration) {
         let mut state = self.state.lock();
         state.tokens_given += 1;
@@ -344,14 +344,14 @@ impl Inner {
         (text, lifetime)
     }
 
-    /// The token of this text, if it was given and has not ended.
+    /// Returns the valid token with this text.
     pub(crate) fn token(&self, text: &str) -> Option<Token> {
         let state = self.state.lock();
         let token = state.tokens.get(text)?;
         (Instant::now() < token.ends).then(|| token.clone())
     }
 
-    /// Who asks, by the token in these headers.
+    /// Returns the caller by the token in these headers.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
         let text = headers.get("x-auth-token")?.to_str().ok()?;
         let token = self.token(text)?;
@@ -362,7 +362,7 @@ impl Inner {
     }
 }
 
-/// Who asks: the owner of a valid token. Whoever has none is refused.
+/// The owner of a valid token. A request without one is rejected.
 pub(crate) struct Caller {
     pub(crate) project: Option<String>,
     pub(crate) admin: bool,
@@ -409,7 +409,7 @@ async fn no_method(request: Request) -> Refusal {
     Refusal::new(service, 405, "The method is not allowed for this resource.")
 }
 
-/// What happens around each request: latency, faults, counting.
+/// Handles latency, faults and counts of each request.
 async fn around(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let template = request
@@ -421,29 +421,29 @@ async fn around(State(shared): State<Shared>, request: Request, next: Next) -> R
     let method = request.method().to_string();
     let latency = {
         let mut state = shared.state.lock();
-        let under_way = state.under_way.entry(name).or_default();
-        *under_way += 1;
-        let now = *under_way;
-        let most = state.most_under_way.entry(name).or_default();
+        let in_flight = state.in_flight.entry(name).or_default();
+        *in_flight += 1;
+        let now = *in_flight;
+        let most = state.peak_concurrency.entry(name).or_default();
         *most = (*most).max(now);
         if state.urls.len() < MOST_URLS {
             state.urls.push(request.uri().to_string());
         }
         state.latency
     };
-    let _under_way = UnderWay {
+    let _in_flight = InFlight {
         shared: shared.clone(),
         name,
     };
     let due = clock::after(latency);
     let response = answer(&shared, service, &template, request, next).await;
-    // What the answer took to make is a part of the latency. Tokio's timers are up to two milliseconds late, which is
-    // much for those who measure how much longer than the latency something takes.
+    // The time to create the response is part of the latency. Tokio's timers are up to two milliseconds late, too much for
+    // benchmarks that measure the overhead above the latency.
     async_io::Timer::at(due).await;
     let status = response.status().as_u16();
     let template = match service {
         Some(Service::Rgw) | None => template,
-        // Without the prefix under which the service is shown.
+        // Without the prefix of the service.
         Some(_) => {
             let inner = template.trim_start_matches('/');
             inner
@@ -456,16 +456,16 @@ async fn around(State(shared): State<Shared>, request: Request, next: Next) -> R
     response
 }
 
-/// A request that is under way, until it is answered or its connection is gone.
-struct UnderWay {
+/// A request in flight, until it is answered or its connection is closed.
+struct InFlight {
     shared: Shared,
     name: &'static str,
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(under_way) = self.shared.state.lock().under_way.get_mut(self.name) {
-            *under_way -= 1;
+        if let Some(in_flight) = self.shared.state.lock().in_flight.get_mut(self.name) {
+            *in_flight -= 1;
         }
     }
 }
@@ -497,7 +497,7 @@ async fn answer(
         hit.next()
     };
     let Some(fault) = fault else {
-        return kept::answer(shared, request, next).await;
+        return cache::answer(shared, request, next).await;
     };
     if let Some(response) = fault.instead(service).await {
         return response;

@@ -33,7 +33,7 @@ async fn versions(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({ "versions": [{ "id": "v2", "status": "CURRENT", "links": links }] }))
 }
 
-/// Whether the request is for the zones of all projects. Nothing belongs to the project of the services.
+/// Returns whether the request is for the zones of all projects. The project of the services owns nothing.
 fn all_projects(headers: &HeaderMap) -> bool {
     let header = headers.get("x-auth-all-projects");
     header

@@ -1,4 +1,4 @@
-//! The ways in which a service may fail.
+//! The faults of a service.
 
 use std::time::Duration;
 
@@ -13,45 +13,45 @@ use crate::service::Service;
 /// A fault of a service.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Whose.
+    /// The service.
     pub service: Service,
-    /// Only of requests whose path template ends so; empty is all.
+    /// Only requests whose path template ends with this; empty matches all.
     pub path: &'static str,
-    /// How.
+    /// The kind.
     pub kind: FaultKind,
-    /// So many requests are hit; `None` is all.
+    /// The number of affected requests; `None` means all.
     pub times: Option<u32>,
-    /// So many requests pass before the first is hit.
+    /// The number of requests that pass before the first affected one.
     pub after: u32,
 }
 
-/// How a service fails.
+/// The kind of a fault.
 #[derive(Debug, Clone)]
 pub enum FaultKind {
-    /// It answers with this status.
+    /// It responds with this status.
     Status(u16),
-    /// It answers with this status, and asks to be left alone for so many seconds.
+    /// It responds with this status, and with a `Retry-After` of this many seconds.
     Busy(u16, u64),
-    /// It never answers.
+    /// It never responds.
     Hang,
-    /// Its answers come in parts, with this pause between them.
+    /// Its responses arrive in parts, with this pause between them.
     SlowBody(Duration),
-    /// Its answers stop after the first half, and the connection ends.
+    /// Its responses end after the first half, and the connection is closed.
     Truncated,
-    /// Its answers have something in them that is no JSON.
+    /// Its responses contain invalid JSON.
     Malformed,
-    /// The first entry of its lists is of the wrong type.
+    /// The first entry of its lists has the wrong type.
     WrongTypes,
-    /// Its answers have no body.
+    /// Its responses have no body.
     Empty,
-    /// Its answers are a page for browsers.
+    /// Its responses are HTML pages.
     Html,
-    /// It sends whoever asks to this place.
+    /// It redirects to this URL.
     Redirect(String),
 }
 
 impl Fault {
-    /// A fault that hits all requests to a service.
+    /// Returns a fault of all requests to a service.
     #[must_use]
     pub fn of(service: Service, kind: FaultKind) -> Self {
         Self {
@@ -63,28 +63,28 @@ impl Fault {
         }
     }
 
-    /// Hits only requests whose path template ends so.
+    /// Limits it to requests whose path template ends with `path`.
     #[must_use]
     pub fn at(mut self, path: &'static str) -> Self {
         self.path = path;
         self
     }
 
-    /// Hits so many requests.
+    /// Limits it to this many requests.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Lets so many requests pass first.
+    /// Lets this many requests pass first.
     #[must_use]
     pub fn after(mut self, requests: u32) -> Self {
         self.after = requests;
         self
     }
 
-    /// Whether it hits a request for this; if so, it is one hit nearer its end.
+    /// Returns whether it affects a request, and counts it.
     pub(crate) fn hits(&mut self, service: Service, template: &str) -> bool {
         if self.service != service || !template.ends_with(self.path) || self.times == Some(0) {
             return false;
@@ -99,12 +99,10 @@ impl Fault {
 }
 
 impl FaultKind {
-    /// The answer in the place of the service's own, if the fault does not need that.
+    /// Returns the response that replaces the service's, for faults that do not need the latter.
     pub(crate) async fn instead(&self, service: Service) -> Option<Response> {
         match self {
-            Self::Status(status) => {
-                Some(Refusal::new(service, *status, "It fails because it was told to.").into_response())
-            }
+            Self::Status(status) => Some(Refusal::new(service, *status, "Injected fault.").into_response()),
             Self::Busy(status, seconds) => {
                 let mut response = Refusal::new(service, *status, "Too busy.").into_response();
                 response
@@ -119,7 +117,7 @@ impl FaultKind {
         }
     }
 
-    /// Spoils the service's answer.
+    /// Modifies the service's response.
     pub(crate) async fn spoil(&self, response: Response) -> Response {
         let (mut head, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -137,10 +135,10 @@ impl FaultKind {
                 Body::from_stream(parts)
             }
             Self::Truncated => {
-                // The length that was promised stays in the headers.
+                // The headers keep the full length.
                 let half = body.slice(..body.len() / 2);
                 let parts = [Ok(half), Err(std::io::Error::other("cut off"))];
-                // Two polls, so that the first half is on its way before the connection ends.
+                // Two polls, so that the first half is sent before the connection is closed.
                 let parts = futures::stream::iter(parts).then(|part| async move {
                     tokio::task::yield_now().await;
                     part

@@ -38,7 +38,7 @@ async fn versions(State(shared): State<Shared>) -> Response {
 
 pub(crate) fn image(world: &World, number: usize) -> Value {
     let id = id(Kind::Image, number);
-    // Every twentieth waits for its data.
+    // Every twentieth image has no data yet.
     let queued = number % 20 == 19;
     json!({
         "id": id, "name": format!("image-{number}"), "status": if queued { "queued" } else { "active" },
@@ -67,7 +67,7 @@ async fn images(
     )?;
     let mut body = json!({ "images": page.entries, "first": "/v2/images", "schema": "/v2/schemas/images" });
     if let Some(next) = page.next {
-        // Glance knows nothing of the prefix under which it is shown.
+        // Glance does not know its prefix.
         body["next"] = json!(format!("/v2/images?{next}"));
     }
     Ok(Json(body))

@@ -15,10 +15,10 @@ use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::world::{World, project, user};
 
-/// The user whom the cloud knows: an administrator.
+/// The only user: an administrator.
 pub const USER: &str = "nephoscope";
 
-/// The user's password, and the secret of its application credential, whose id is its name.
+/// The user's password, and the secret of its application credential, whose id is the user's name.
 pub const PASSWORD: &str = "telescope";
 
 /// The secret key of the object gateway's administrator, whose access key is [`USER`].
@@ -65,7 +65,7 @@ async fn version(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({ "version": version_entry(&shared.world()) }))
 }
 
-/// The scope that a request asks for.
+/// The scope of an authentication request.
 enum Scope {
     None,
     Project(String),
@@ -319,7 +319,7 @@ async fn projects(
     Ok(Json(json!({ "projects": projects, "links": links })))
 }
 
-/// Whether an entry passes the filters of a query.
+/// Returns whether an entry matches the filters of a query.
 fn fits(query: &page::Query, entry: &Value) -> bool {
     let domain = query
         .get("domain_id")

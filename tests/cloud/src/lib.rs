@@ -1,29 +1,29 @@
-//! A cloud that answers as OpenStack's services do, for tests and trials.
+//! A simulated OpenStack cloud, for tests and trials.
 //!
-//! [`Cloud::start`] serves Keystone, Nova, Glance, Cinder, Neutron, Octavia, Designate, Manila, Aodh, Swift, the admin API
-//! of Ceph's object gateway and Barbican on one port of the loopback interface, each under a prefix of its own as behind a proxy.
-//! It is strict: what the real service refuses is refused, with that service's form of an error. Every request is
-//! counted by service, method, path template and status.
+//! [`Cloud::start`] serves Keystone, Nova, Glance, Cinder, Neutron, Octavia, Designate, Manila, Aodh, Swift, the admin API of
+//! Ceph's object gateway and Barbican on one port of the loopback interface, each under its own prefix as behind a proxy. It
+//! is strict: it rejects the requests that the real service rejects, with that service's error format. It counts every
+//! request by service, method, path template and status.
 //!
-//! There are as many resources of each kind as [`Size`] says; [`Cloud::churn`] replaces some. [`Cloud::fault`] makes
-//! a service fail in one of the ways of [`FaultKind`].
+//! [`Size`] sets the number of resources of each kind; [`Cloud::churn`] replaces some. [`Cloud::fault`] injects a
+//! [`FaultKind`] into a service.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "this is part of tests, and a test fails by panicking"
+    reason = "these are helpers of tests, which fail by panicking"
 )]
 
 mod aodh;
 mod barbican;
+mod cache;
 mod cinder;
 mod clock;
 mod cloud;
 mod designate;
 mod fault;
 mod glance;
-mod kept;
 mod keystone;
 mod manila;
 mod microversion;

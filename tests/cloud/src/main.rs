@@ -1,5 +1,5 @@
-//! Serves a cloud until it is interrupted: to try a configuration without one.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is started for")]
+//! Serves a simulated cloud until it is interrupted, to try a configuration without a real one.
+#![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use clap::Parser;
 use nephoscope_cloud::{Cloud, Size};
 
-/// Serves a cloud that answers as OpenStack's services do, and prints the options with which an agent polls it.
+/// Serves a simulated OpenStack cloud, and prints the options with which an agent polls it.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:5000")]
     listen: SocketAddr,
-    /// How many resources of each kind.
+    /// The number of resources of each kind.
     #[arg(long, default_value_t = 100)]
     resources: usize,
-    /// How many milliseconds each answer takes.
+    /// The latency of each response in milliseconds.
     #[arg(long, default_value_t = 0)]
     latency: u64,
-    /// After how many seconds one resource of each kind is replaced; 0 is never.
+    /// The interval in seconds at which one resource of each kind is replaced; 0 means never.
     #[arg(long, default_value_t = 0)]
     churn: u64,
 }

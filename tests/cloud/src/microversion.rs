@@ -1,4 +1,4 @@
-//! The microversion that a request asks for.
+//! The microversion of a request.
 
 use axum::http::HeaderMap;
 
@@ -8,20 +8,20 @@ use crate::service::Service;
 /// A microversion.
 pub(crate) type Version = (u16, u16);
 
-/// The versions that a service has.
+/// The versions of a service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Versions {
     pub(crate) service: Service,
-    /// The word in `OpenStack-API-Version`.
+    /// The service's word in `OpenStack-API-Version`.
     pub(crate) word: &'static str,
-    /// The header of the service's own.
+    /// The service's own header.
     pub(crate) header: &'static str,
     pub(crate) least: Version,
     pub(crate) most: Version,
 }
 
 impl Versions {
-    /// The version that the request asks for; the least if it asks for none.
+    /// Returns the version that the request names; the minimum if it names none.
     pub(crate) fn asked(&self, headers: &HeaderMap) -> Result<Version, Refusal> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let general = text("openstack-api-version")
@@ -53,7 +53,7 @@ impl Versions {
         Ok(version)
     }
 
-    /// The entry in a document of versions.
+    /// Returns the entry of a version document.
     pub(crate) fn entry(&self, id: &str, href: &str) -> serde_json::Value {
         serde_json::json!({
             "id": id,

@@ -1,4 +1,4 @@
-//! Neutron: floating IPs, VPN, firewalls, and the load balancers that it had before Octavia.
+//! Neutron: floating IPs, VPN, firewalls, and the load balancers before Octavia.
 
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::world::{Kind, World, id, one_of};
 
-/// `pagination_max_limit` is -1: all at once, unless the request asks for less.
+/// `pagination_max_limit` is -1: all entries, unless the request has a limit.
 const RULES: Rules = Rules {
     service: Service::Neutron,
     default: None,
@@ -19,7 +19,7 @@ const RULES: Rules = Rules {
     bad_marker: 404,
 };
 
-/// A collection: its path below `/v2.0`, its name in the answer, its kind, and how an entry is made.
+/// A collection: its path below `/v2.0`, its name in the response, its kind, and the function that creates an entry.
 type Collection = (&'static str, &'static str, Kind, fn(&World, usize) -> Value);
 
 const COLLECTIONS: [Collection; 10] = [

@@ -30,7 +30,7 @@ const RULES: Rules = Rules {
     bad_marker: 400,
 };
 
-/// How many flavors there are.
+/// The number of flavors.
 const FLAVORS: usize = 5;
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -60,7 +60,7 @@ fn flavor(world: &World, number: usize) -> Value {
     json!({
         "id": format!("{number}"), "name": format!("m1.size-{number}"), "vcpus": number + 1, "ram": 2048 * (number + 1),
         "disk": 20, "OS-FLV-EXT-DATA:ephemeral": 5, "swap": "", "OS-FLV-DISABLED:disabled": false, "rxtx_factor": 1.0,
-        // The last belongs to some projects alone.
+        // Only some projects can use the last one.
         "os-flavor-access:is_public": number + 1 < FLAVORS, "links": [{ "rel": "bookmark", "href": format!("{}/flavors/{number}", world.base) }],
     })
 }
@@ -124,7 +124,7 @@ async fn servers(
         ));
     }
     let window = world.range(Kind::Server);
-    // What changed: the servers that have gone, and the newest.
+    // The changes: the removed servers, and the newest.
     let range = if changes { 0..window.end } else { window.clone() };
     let known = range.clone();
     let host = query.get("host");
@@ -176,7 +176,7 @@ async fn flavors(
     Query(query): Query<page::Query>,
 ) -> Result<Json<Value>, Refusal> {
     VERSIONS.asked(&headers)?;
-    // Only administrators see, and may ask for, what is not public.
+    // Only administrators may list flavors that are not public.
     let all = match query.get("is_public").map(|value| value.to_ascii_lowercase()) {
         None => false,
         Some(value) if value == "none" => caller.admin,

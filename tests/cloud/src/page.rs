@@ -8,18 +8,18 @@ use serde_json::Value;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
-/// The parameters of a query, decoded; of one that comes twice the last.
+/// The decoded parameters of a query. The last one of duplicates wins.
 pub(crate) type Query = BTreeMap<String, String>;
 
-/// How a service pages.
+/// The paging rules of a service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) service: Service,
-    /// How many entries a page has unless the request says; `None` is all.
+    /// The default number of entries of a page; `None` means all.
     pub(crate) default: Option<usize>,
-    /// A larger limit is taken as this; `None` is none.
+    /// The maximum limit, to which larger ones are reduced; `None` means unlimited.
     pub(crate) most: Option<usize>,
-    /// The status for a marker that is not in the collection.
+    /// The status for an unknown marker.
     pub(crate) bad_marker: u16,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Page {
 }
 
 impl Rules {
-    /// The page that a query asks for, of the numbers of `range`.
+    /// Returns the page of a query, with the numbers of `range`.
     pub(crate) fn page(
         &self,
         query: &Query,
@@ -76,7 +76,7 @@ impl Rules {
         Ok(Page { entries, next })
     }
 
-    /// How many entries the page has.
+    /// Returns the number of entries of the page.
     pub(crate) fn limit(&self, query: &Query) -> Result<Option<usize>, Refusal> {
         let asked = match query.get("limit") {
             None => None,
@@ -96,7 +96,7 @@ impl Rules {
     }
 }
 
-/// Whether a parameter says yes, as services read it.
+/// Returns whether a parameter is true, as services parse it.
 pub(crate) fn is_true(query: &Query, name: &str) -> bool {
     query.get(name).is_some_and(|value| {
         matches!(
@@ -106,7 +106,7 @@ pub(crate) fn is_true(query: &Query, name: &str) -> bool {
     })
 }
 
-/// Text in a query.
+/// Percent-encodes text for a query.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! Errors in the forms in which services give them.
+//! Errors in the formats of the services.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -35,7 +35,7 @@ impl IntoResponse for Refusal {
         let code = StatusCode::from_u16(status).unwrap();
         let title = code.canonical_reason().unwrap_or("Error");
         if status == 401 && service != Service::Keystone {
-            // This is keystonemiddleware's, before the service sees the request.
+            // keystonemiddleware responds before the service sees the request.
             let body = json!({ "error": { "code": 401, "title": title,
                 "message": "The request you have made requires authentication." } });
             let challenge = [("www-authenticate", "Keystone uri=\"http://127.0.0.1/identity\"")];

@@ -20,7 +20,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/admin/usage", get(usage))
 }
 
-/// Checks the signature, and finds the number of the project that a user stands for: `P`, or `P$P`.
+/// Checks the signature, and returns the number of the project of a user: `P`, or `P$P`.
 fn enter(
     world: &World,
     method: &Method,
@@ -65,7 +65,7 @@ async fn bucket(
             }
             let main =
                 json!({ "size_kb": 10 + number, "size_kb_actual": 12 + number, "num_objects": 3 + number });
-            // Every third has nothing in it yet, every fifth has parts of uploads.
+            // Every third is empty, every fifth has parts of uploads.
             let usage = match number {
                 number if number % 3 == 2 => json!({}),
                 number if number % 5 == 0 => {

@@ -30,7 +30,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// All of them.
+    /// All services.
     pub const ALL: [Self; 12] = [
         Self::Keystone,
         Self::Nova,
@@ -46,7 +46,7 @@ impl Service {
         Self::Barbican,
     ];
 
-    /// Its name, in the catalog and in counts.
+    /// Returns its name, in the catalog and in counts.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Service {
         }
     }
 
-    /// Its type in the catalog: those that deployments have, which are not all the official ones.
+    /// Returns its type in the catalog: the one of deployments, which is not always the official one.
     pub(crate) fn catalog_type(self) -> &'static str {
         match self {
             Self::Keystone => "identity",
@@ -82,7 +82,7 @@ impl Service {
         }
     }
 
-    /// The path of its endpoint in the catalog.
+    /// Returns the path of its endpoint in the catalog.
     pub(crate) fn endpoint(self, project: &str) -> String {
         match self {
             Self::Keystone => "/identity/v3".to_owned(),
@@ -100,7 +100,7 @@ impl Service {
         }
     }
 
-    /// The service that a path belongs to.
+    /// Returns the service of a path.
     pub(crate) fn of_path(path: &str) -> Option<Self> {
         let first = path.split('/').nth(1)?;
         Some(match first {

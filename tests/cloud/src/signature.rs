@@ -3,10 +3,10 @@
 use aws_lc_rs::{digest, hmac};
 use axum::http::{HeaderMap, Method, Uri};
 
-/// What is wrong with a signature.
+/// The error of a signature.
 pub(crate) type Wrong = &'static str;
 
-/// Checks the signature of a request without a body, for service `s3`. The signer says which headers are signed.
+/// Checks the signature of a request without a body, for service `s3`. The request names the signed headers.
 pub(crate) fn check(
     method: &Method,
     uri: &Uri,
@@ -53,7 +53,7 @@ pub(crate) fn check(
         let value = text(name).ok_or("SignatureDoesNotMatch")?;
         canonical_headers.push_str(&format!("{name}:{}\n", value.trim()));
     }
-    // What stands in the URL is encoded already: nothing is encoded twice.
+    // The URL is encoded already: do not encode it twice.
     let mut query: Vec<&str> = uri.query().unwrap_or_default().split('&').collect();
     query.sort_unstable();
     let canonical = format!(
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    /// Computed with awscurl, and by an independent computation.
+    /// Computed with awscurl, and independently.
     const VECTORS: [(&str, &str, &str); 2] = [
         (
             "rgw.example.test",
@@ -103,7 +103,7 @@ mod tests {
     ];
 
     #[test]
-    fn right_signatures_are_taken_and_wrong_ones_are_not() {
+    fn valid_signatures_are_accepted_and_invalid_ones_rejected() {
         for (host, uri, signature) in VECTORS {
             let empty = hex(digest::digest(&digest::SHA256, b"").as_ref());
             let authorization = format!(

@@ -1,15 +1,15 @@
-//! How large the cloud is.
+//! The size of the cloud.
 
-/// How many there are of each kind of resource.
+/// The number of resources of each kind.
 #[derive(Debug, Clone)]
 pub struct Size {
-    /// Domains of Keystone, beside `default`; each has an equal part of the projects. Every tenth is disabled.
+    /// Domains of Keystone, in addition to `default`; each has an equal part of the projects. Every tenth is disabled.
     pub domains: usize,
     /// Projects. Every tenth is disabled.
     pub projects: usize,
     /// Servers of Nova.
     pub servers: usize,
-    /// Compute hosts, which have an equal part of the servers each: `host-0`, `host-1` ...
+    /// Compute hosts, each with an equal part of the servers: `host-0`, `host-1` ...
     pub hosts: usize,
     /// Images of Glance.
     pub images: usize,
@@ -36,7 +36,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// So many of each, but few of what others multiply with.
+    /// The same number of each kind, but few of those that multiply others.
     #[must_use]
     pub fn of(each: usize) -> Self {
         Self {

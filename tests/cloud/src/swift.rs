@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::world::{World, one_of, project};
 
-/// `account_listing_limit`: of a larger limit the request is refused.
+/// `account_listing_limit`: a request with a larger limit is rejected.
 const LISTING: usize = 10_000;
 
 const RULES: Rules = Rules {
@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new().route("/object-store/v1/{account}", get(list).head(head))
 }
 
-/// The number of the project whose account this is; projects whose number ends with 7 have none.
+/// Returns the number of the project with this account. Projects whose number ends with 7 have none.
 fn account(world: &World, account: &str) -> Result<usize, Refusal> {
     let missing = || Refusal::new(Service::Swift, 404, "The resource could not be found.");
     let id = account.strip_prefix("AUTH_").ok_or_else(missing)?;
@@ -53,7 +53,7 @@ fn allowed(caller: &Caller) -> Result<(), Refusal> {
 fn container(number: usize) -> Value {
     let mut entry = json!({ "name": format!("c{number:06}"), "count": 3 + number, "bytes": 500 + number,
         "last_modified": "2026-01-01T00:00:00.000000" });
-    // Listings of old versions do not name the policy.
+    // Listings of old versions do not contain the policy.
     if number.is_multiple_of(2) {
         entry["storage_policy"] = json!(one_of(&["gold", "silver"], number));
     }
@@ -104,7 +104,7 @@ async fn list(
     }
     let all: Vec<Value> = (0..world.size.containers).map(container).collect();
     let names = |number: usize| all[number]["name"].as_str().unwrap_or_default().to_owned();
-    // A marker is any text: the listing begins after it, by name.
+    // A marker is any text: the listing starts after it, by name.
     let begin = query.get("marker").map_or(0, |marker| {
         (0..all.len()).filter(|number| names(*number) <= *marker).count()
     });

@@ -1,7 +1,7 @@
-//! What is in the cloud: resources by kind and number.
+//! The content of the cloud: resources by kind and number.
 //!
-//! A resource is made from its number when it is asked for, so a large cloud takes no memory. The numbers of a
-//! kind are a window that churn moves on: the oldest go, and as many new ones come.
+//! A resource is created from its number on request, so a large cloud needs no memory. The numbers of a kind are a window
+//! that churn moves: the oldest are removed, and as many are added.
 
 use std::ops::Range;
 
@@ -32,18 +32,18 @@ pub(crate) enum Kind {
     LbVip,
 }
 
-/// What is in the cloud at one moment.
+/// The content of the cloud at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) size: Size,
     /// The number of the first resource of each kind.
     pub(crate) first: usize,
-    /// `http://127.0.0.1:PORT`, or what links are to begin with in its place.
+    /// `http://127.0.0.1:PORT`, or the base of links instead of it.
     pub(crate) base: String,
 }
 
 impl World {
-    /// The numbers of a kind.
+    /// Returns the numbers of a kind.
     pub(crate) fn range(&self, kind: Kind) -> Range<usize> {
         let count = match kind {
             Kind::Server => self.size.servers,
@@ -68,34 +68,34 @@ impl World {
         self.first..self.first + count
     }
 
-    /// The number of the resource of this id, if it is there.
+    /// Returns the number of the resource with this id, if it exists.
     pub(crate) fn find(&self, kind: Kind, wanted: &str) -> Option<usize> {
         let number = usize::from_str_radix(wanted.rsplit('-').next()?, 16).ok()?;
         (id(kind, number) == wanted && self.range(kind).contains(&number)).then_some(number)
     }
 
-    /// The project that a resource belongs to: not the agent's own.
+    /// Returns the project of a resource: never the agent's.
     pub(crate) fn owner(&self, number: usize) -> String {
         project(number % self.size.projects.max(1))
     }
 }
 
-/// The id of a resource.
+/// Returns the id of a resource.
 pub(crate) fn id(kind: Kind, number: usize) -> String {
     format!("{:08x}-0000-4000-8000-{number:012x}", kind as usize)
 }
 
-/// The id of a project.
+/// Returns the id of a project.
 pub(crate) fn project(number: usize) -> String {
     format!("a{number:031x}")
 }
 
-/// The id of a user.
+/// Returns the id of a user.
 pub(crate) fn user(number: usize) -> String {
     format!("b{number:031x}")
 }
 
-/// One of some words, by number.
+/// Selects one of some words by number.
 pub(crate) fn one_of<T: Copy>(words: &[T], number: usize) -> T {
     words[number % words.len()]
 }

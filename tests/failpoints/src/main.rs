@@ -1,5 +1,5 @@
-//! The program, with places at which tests have it killed (`nephoscope_notifier::failpoint`), and with rules of coordination that
-//! tests can take out (`nephoscope_pool::protocol::Rules`).
+//! The program with failpoints, at which tests kill it (`nephoscope_notifier::failpoint`), and with rules of coordination
+//! that tests can disable (`nephoscope_pool::protocol::Rules`).
 
 use std::process::ExitCode;
 

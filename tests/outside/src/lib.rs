@@ -1,4 +1,4 @@
-//! Plugins of a site of its own, which know nothing of the repository but its stable interface.
+//! Plugins of a third party, which use only the stable interface of the repository.
 
 mod sensors;
 mod tally;

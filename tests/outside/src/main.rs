@@ -1,4 +1,4 @@
-//! An agent of a site of its own.
+//! The agent of a third party.
 
 use nephoscope_file as _;
 use outside as _;

@@ -1,4 +1,4 @@
-//! The family `sensors`: a pollster for each line of files, as in `NAME UNIT VALUE`.
+//! The family `sensors`: a pollster for each line `NAME UNIT VALUE` of its files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn read(expansion: &mut Expansion, file: &Path, text: &str) {
         let whole = Location::file(file).at(index + 1, 1, line.chars().count());
         let [name, unit, value] = words.as_slice() else {
             expansion.add_problem(
-                DefinitionProblem::set_aside(whole, "it has not the form of a sensor")
+                DefinitionProblem::set_aside(whole, "invalid sensor")
                     .definition(words.first().copied().unwrap_or_default())
                     .expected("expected a name, a unit and a value"),
             );
@@ -97,7 +97,7 @@ fn read(expansion: &mut Expansion, file: &Path, text: &str) {
     }
 }
 
-/// Lists itself.
+/// Lists one resource: the site.
 struct Site;
 
 #[async_trait]
@@ -107,7 +107,7 @@ impl Discovery for Site {
     }
 }
 
-/// Always shows the same.
+/// Always reports the same value.
 struct Sensor {
     meter: String,
     number: f64,
@@ -118,7 +118,7 @@ impl Pollster for Sensor {
     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure> {
         while let Some(page) = run.next_page().await {
             for resource in page.iter() {
-                // Each site is asked by so many polls at once, whatever their sensors.
+                // The number of polls of a site at once is limited, whatever their sensors.
                 let _place = run.context().admit(resource.key().clone()).await?;
                 if **resource.key() != *"here" {
                     run.fail(resource, Failure::not_supported("there are no sensors"));

@@ -1,4 +1,4 @@
-//! The publisher `tally:///PATH`: a line `ID METER=VALUE` of a file for each sample. Its spool has an encoding of its own.
+//! The publisher `tally:///PATH`: appends a line `ID METER=VALUE` per sample to a file. Its spool has its own encoding.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -33,7 +33,7 @@ register!(Registration::Publisher(
     .spool()
 ));
 
-/// Options of `tally://`: none.
+/// The options of `tally://`: none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {}
@@ -45,7 +45,7 @@ struct Tally {
 #[async_trait]
 impl Publisher for Tally {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
-        // A batch that comes from the spool is decoded.
+        // A batch from the spool is decoded.
         let payload = batch
             .payload(&Records)
             .map_err(|error| PublishError::rejected(error.to_string()))?;
@@ -77,7 +77,7 @@ impl Publisher for Tally {
     }
 }
 
-/// What a tally needs of samples: a JSON array for each.
+/// The encoding: a JSON array per sample, with the fields that a tally needs.
 #[derive(Debug)]
 struct Records;
 
@@ -88,7 +88,7 @@ type Id = String;
 type Microseconds = i64;
 type ResourceId = String;
 type Name = String;
-/// As text, so that it is read as it was.
+/// Text, so that it is read unchanged.
 type Number = String;
 
 impl Encoding for Records {
@@ -120,7 +120,7 @@ impl Record {
         )
     }
 
-    /// A tally has no use for kinds and units: they are not stored.
+    /// A tally needs no types and units: they are not stored.
     fn sample(self) -> Result<Sample, DecodeError> {
         let Self(id, time, resource, meter, number) = self;
         let number: f64 = number

@@ -1,6 +1,6 @@
-//! Pollsters that files define are as visible as compiled ones, in each command and in a running agent.
+//! Every command and a running agent treat pollsters from files like compiled ones.
 //!
-//! The program under test is this crate's: `tests/outside/prove` says where it is.
+//! The program under test is this crate's; `tests/outside/prove` sets its path.
 
 use nephoscope_plugin::testing::{Conformance, Kit};
 use nephoscope_tests::{Lab, Program, Signal};
@@ -32,7 +32,7 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn plugins_lists_them_with_their_places() {
+fn plugins_lists_them_with_their_locations() {
     let lab = lab(&ten());
     let shown = lines(
         &lab.nephoscope(&["plugins", "--format", "json"])
@@ -54,7 +54,7 @@ fn plugins_lists_them_with_their_places() {
 }
 
 #[test]
-fn check_plans_them_and_counts_what_they_call() {
+fn check_plans_them_and_counts_their_calls() {
     let lab = lab(&ten());
     let plan = lines(
         &lab.nephoscope(&["check", "--format", "json"])
@@ -77,7 +77,7 @@ fn check_plans_them_and_counts_what_they_call() {
 #[test]
 fn once_polls_them() {
     let lab = lab(&ten());
-    // All of them read one listing, which is there at once: none may miss it, whichever begins first.
+    // All of them read one listing, which is available immediately: none may miss it, whichever starts first.
     for _ in 0..5 {
         let samples = lines(
             &lab.nephoscope(&["once", "--format", "json"])
@@ -98,7 +98,7 @@ fn once_polls_them() {
 }
 
 #[test]
-fn a_near_miss_in_a_source_is_seen() {
+fn a_near_miss_in_a_source_gets_a_hint() {
     let lab = lab(&ten());
     let config = lab
         .read("polling.yaml")
@@ -113,7 +113,7 @@ fn a_near_miss_in_a_source_is_seen() {
 }
 
 #[test]
-fn a_broken_file_is_reported_with_all_that_is_wrong() {
+fn a_broken_file_is_reported_with_all_errors() {
     let lab = lab("sensor-0 °C 1\nsensor-1 °C warm\nsensor-2 K\nsensor-0 K 2\npassword: hunter2 x y\n");
     let checked = lab.nephoscope(&["check"]).finish().expect(2);
     let shown = lab.without_place(&checked.stderr);
@@ -122,7 +122,7 @@ fn a_broken_file_is_reported_with_all_that_is_wrong() {
         "$LAB/a.sensors:2:13",
         "sensor-1 °C warm",
         "expected a number",
-        "error[definition-rejected]: `sensor-2`: it has not the form of a sensor",
+        "error[definition-rejected]: `sensor-2`: invalid sensor",
         "$LAB/a.sensors:3:1",
         "expected a name, a unit and a value",
         "$LAB/a.sensors:4:1",
@@ -134,7 +134,7 @@ fn a_broken_file_is_reported_with_all_that_is_wrong() {
         assert!(shown.contains(part), "`{part}` is missing in:\n{shown}");
     }
     assert!(!shown.contains("hunter2"), "a secret is shown:\n{shown}");
-    // Nothing is polled with it either; what the program itself has is still shown.
+    // Nothing is polled with it either; `plugins` still lists the compiled plugins.
     let _ = lab.nephoscope(&["once"]).finish().expect(2);
     let listed = lab
         .nephoscope(&["plugins", "--format", "json"])
@@ -152,10 +152,10 @@ fn reasons(program: &Program) -> String {
 }
 
 #[test]
-fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_breaks() {
+fn an_agent_continues_without_rejected_definitions_and_keeps_its_configuration_when_a_file_breaks() {
     let lab = lab("sensor-0 °C 1\nsensor-1 K\n");
     let mut program = lab.run();
-    let warning = program.log("`sensor-1`: it has not the form of a sensor");
+    let warning = program.log("`sensor-1`: invalid sensor");
     assert!(warning.contains("a.sensors:2:1"), "{warning}");
     let _ = program.cycles(1);
     let ready = reasons(&program);
@@ -164,7 +164,7 @@ fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_
         "{ready}"
     );
 
-    // A file that changes is read again, and one that is new is found.
+    // A changed file is read again, and a new file is found.
     lab.replace("a.sensors", "sensor-0 °C 1\nsensor-1 K 2\n");
     program.log("configuration applied");
     lab.write("b.sensors", "sensor-2 K 3\n");
@@ -193,7 +193,7 @@ fn an_agent_goes_on_without_what_is_set_aside_and_keeps_what_it_has_when_a_file_
 }
 
 #[tokio::test]
-async fn the_family_conforms_with_what_it_makes() {
+async fn the_family_conforms_with_its_pollsters() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a.sensors"), ten()).expect("a file");
     let options = json!({ "folder": folder.path() });

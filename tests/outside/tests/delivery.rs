@@ -1,6 +1,6 @@
-//! Samples reach a publisher that another crate brings, through its spool and by what it selects.
+//! A publisher of another crate receives the samples that it selects, through its spool.
 //!
-//! The program under test is this crate's: `tests/outside/prove` says where it is.
+//! The program under test is this crate's; `tests/outside/prove` sets its path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -36,10 +36,10 @@ fn configure(lab: &Lab, publishers: &[&str], sources: &[&str]) {
     ));
 }
 
-/// All sensors, to a publisher with this key `url` and to one that records all.
+/// All sensors, to a publisher with this key `url` and to one that records all samples.
 ///
-/// An agent polls the cycle that is in progress at its start, which gives the same samples as the agent before: each agent has an
-/// interval of its own.
+/// An agent polls the cycle in progress at its start, which gives the same samples as the agent before. Each agent therefore
+/// has a different interval.
 fn configure_all(lab: &Lab, url: &str, interval: u32) {
     let publishers = [
         &format!("name: site, {url}") as &str,
@@ -53,19 +53,19 @@ const TALLY: &str = "url: \"tally://$LAB/tally\"";
 /// Another kind of publisher with the same spool.
 const OTHER: &str = "url: \"file://$LAB/other\", spool: {}";
 
-/// Meters and values by the ids of their samples. None has come twice.
+/// Meters and values by the ids of their samples, without duplicates.
 type Found = BTreeMap<String, (String, f64)>;
 
 fn found(all: impl Iterator<Item = (String, (String, f64))>) -> Found {
     let mut found = Found::new();
     for (id, what) in all {
         let twin = found.insert(id, what);
-        assert_eq!(twin, None, "a sample has come twice");
+        assert_eq!(twin, None, "duplicate sample");
     }
     found
 }
 
-/// What is in a file of the publisher `file`.
+/// The samples in a file of the publisher `file`.
 fn recorded(lab: &Lab, name: &str) -> Found {
     let all = samples(&lab.read(name)).into_iter();
     found(all.map(|sample| {
@@ -76,7 +76,7 @@ fn recorded(lab: &Lab, name: &str) -> Found {
     }))
 }
 
-/// What is in a tally.
+/// The samples in a tally.
 fn tallied(lab: &Lab, name: &str) -> Found {
     let text = lab.read(name);
     found(text.lines().map(|line| {
@@ -89,7 +89,7 @@ fn tallied(lab: &Lab, name: &str) -> Found {
     }))
 }
 
-/// What the spool of the publisher `site` holds.
+/// The state of the spool of the publisher `site`.
 fn spool(lab: &Lab) -> Value {
     let shown = lab
         .nephoscope(&["spool", "site", "--format", "json"])
@@ -98,7 +98,7 @@ fn spool(lab: &Lab) -> Value {
     serde_json::from_str(&shown.stdout).expect("JSON")
 }
 
-/// Polls while the place of the tally is away. Everything is in the spool at the end; gives what that is.
+/// Polls while the folder of the tally is missing. Returns the samples in the spool at the end.
 fn fill(lab: &Lab) -> Found {
     fs::create_dir(lab.path("tally")).expect("a folder");
     configure_all(lab, TALLY, 1);
@@ -115,7 +115,7 @@ fn fill(lab: &Lab) -> Found {
     polled
 }
 
-/// The spool holds these samples and no others, in the encoding of the tally.
+/// Asserts that the spool holds exactly these samples, in the encoding of the tally.
 fn assert_held(lab: &Lab, samples: &Found, kept: bool) {
     let spool = spool(lab);
     let encodings = spool["encodings"].as_array().expect("a list");
@@ -129,12 +129,12 @@ fn assert_held(lab: &Lab, samples: &Found, kept: bool) {
     );
 }
 
-/// Polls with the place of the tally back, until it has these samples.
+/// Polls with the folder of the tally present, until it has these samples.
 fn deliver(lab: &Lab, stored: &Found) {
     configure_all(lab, TALLY, 3);
     let mut program = lab.run();
     program.cycles(1);
-    program.until("what was stored", |_| {
+    program.until("the stored samples", |_| {
         let tally = lab.path("tally").exists().then(|| lab.read("tally"))?;
         stored.keys().all(|id| tally.contains(id.as_str())).then_some(())
     });
@@ -148,7 +148,7 @@ fn deliver(lab: &Lab, stored: &Found) {
 }
 
 #[test]
-fn what_is_stored_in_an_encoding_of_its_own_is_delivered_once_by_the_next_agent() {
+fn samples_in_a_custom_encoding_are_delivered_once_by_the_next_agent() {
     let lab = lab();
     let stored = fill(&lab);
     deliver(&lab, &stored);
@@ -158,7 +158,7 @@ fn what_is_stored_in_an_encoding_of_its_own_is_delivered_once_by_the_next_agent(
 }
 
 #[test]
-fn another_publisher_with_the_spool_keeps_what_it_does_not_take() {
+fn another_publisher_of_the_spool_retains_unsupported_samples() {
     let lab = lab();
     let stored = fill(&lab);
 
@@ -181,7 +181,7 @@ fn another_publisher_with_the_spool_keeps_what_it_does_not_take() {
     let other = recorded(&lab, "other");
     assert!(!other.is_empty());
 
-    // Nothing is lost: the publisher that takes it comes back.
+    // Nothing is lost: the publisher that supports the encoding returns.
     deliver(&lab, &stored);
     let tally = tallied(&lab, "tally");
     let both = found(tally.into_iter().chain(other));
@@ -189,7 +189,7 @@ fn another_publisher_with_the_spool_keeps_what_it_does_not_take() {
 }
 
 #[test]
-fn each_publisher_gets_what_it_selects() {
+fn each_publisher_receives_the_samples_that_it_selects() {
     let lab = lab();
     configure(
         &lab,
@@ -234,7 +234,7 @@ fn each_publisher_gets_what_it_selects() {
         meters(&second),
         ["sensor-1.value", "sensor-2.value"].map(str::to_owned).into()
     );
-    // What both sources want is polled once, and both publishers get it.
+    // A meter of both sources is polled once, and both publishers receive it.
     let shared = |found: &Found| {
         let mut found = found.clone();
         found.retain(|_, (meter, _)| meter == "sensor-1.value");

@@ -1,4 +1,4 @@
-//! Compiles protocol buffers to a descriptor set: the part of protoc's command line that build scripts use.
+//! Compiles protocol buffers to a descriptor set: a subset of protoc's command line, for build scripts.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -33,17 +33,17 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the command line asks for.
+/// The parsed command line.
 #[derive(Debug, PartialEq)]
 enum Request {
     Version,
     Compile(Job),
 }
 
-/// One compilation.
+/// A compilation.
 #[derive(Debug, Default, PartialEq)]
 struct Job {
-    /// Folders in which imports are looked up, in order; the working folder if none is named.
+    /// Folders in which imports are looked up, in order; default: the working folder.
     includes: Vec<PathBuf>,
     files: Vec<PathBuf>,
     output: PathBuf,
@@ -52,7 +52,7 @@ struct Job {
 }
 
 impl Request {
-    /// Understands options as protoc does: `-IPATH`, `-I PATH`, `--proto_path=PATH`, `--proto_path PATH`.
+    /// Parses options as protoc does: `-IPATH`, `-I PATH`, `--proto_path=PATH`, `--proto_path PATH`.
     fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Error> {
         let mut args = args;
         let mut job = Job::default();
@@ -71,7 +71,7 @@ impl Request {
                 "--version" => return Ok(Self::Version),
                 "--include_imports" => job.include_imports = true,
                 "--include_source_info" => job.include_source_info = true,
-                // Here always allowed.
+                // Always allowed here.
                 "--experimental_allow_proto3_optional" => {}
                 "-I" | "--proto_path" => job.includes.extend(std::env::split_paths(&value()?)),
                 "-o" | "--descriptor_set_out" => output = Some(value()?),
@@ -109,7 +109,7 @@ impl Job {
             .include_imports(self.include_imports)
             .include_source_info(self.include_source_info);
         compiler.open_files(&self.files).map_err(Error::Compile)?;
-        // The encoded form keeps options that are extensions, which the decoded one would lose.
+        // The encoded form keeps extension options, which the decoded one would lose.
         let set = compiler.encode_file_descriptor_set();
         write(&self.output, &set).map_err(|source| Error::Write {
             path: self.output.clone(),
@@ -126,20 +126,20 @@ fn write(path: &Path, set: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Why nothing was compiled.
+/// An error of a compilation.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(
         "unknown option {0:?}: expected -I, -o, --descriptor_set_out, --include_imports, --include_source_info or --version"
     )]
     Unknown(String),
-    #[error("option {0} needs a value")]
+    #[error("option {0} requires a value")]
     NoValue(String),
-    #[error("no .proto file is named")]
+    #[error("no .proto file: name one")]
     NoFiles,
-    #[error("no output is named: add -o FILE")]
+    #[error("no output: add -o FILE")]
     NoOutput,
-    // The debug form is the one that says file, line and column.
+    // The debug format has file, line and column.
     #[error("{0:?}")]
     Compile(protox::Error),
     #[error("failed to write {path:?}")]
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_an_option_means_the_same() {
+    fn all_spellings_of_an_option_are_equivalent() {
         let expected = Ok(Request::Compile(Job {
             includes: vec!["proto".into(), "more".into()],
             files: vec!["proto/a.proto".into(), "b.proto".into()],
@@ -164,7 +164,7 @@ mod tests {
             include_source_info: true,
         }));
         let spellings: [&[&str]; 3] = [
-            // The first is how prost-build calls it.
+            // The first one is prost-build's.
             &["-o", "out", "-I", "proto", "-I", "more"],
             &["-oout", "-Iproto", "-Imore"],
             &["--descriptor_set_out=out", "--proto_path=proto:more"],
@@ -177,12 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error_that_names_it() {
+    fn an_invalid_argument_is_an_error_that_names_it() {
         for (args, expected) in [
             (vec!["--rust_out=src", "a.proto"], "\"--rust_out=src\""),
-            (vec!["a.proto", "-o"], "option -o needs a value"),
-            (vec!["-o", "out"], "no .proto file is named"),
-            (vec!["a.proto"], "no output is named"),
+            (vec!["a.proto", "-o"], "option -o requires a value"),
+            (vec!["-o", "out"], "no .proto file"),
+            (vec!["a.proto"], "no output"),
         ] {
             let text = parse(&args).expect_err("an error");
             assert!(text.contains(expected), "{args:?}: {text}");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_a_file_says_where() {
+    fn an_error_in_a_file_has_its_location() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("bad.proto");
         fs::write(&file, "syntax = \"proto3\";\nmessage M { Missing m = 1; }\n").expect("written");

@@ -1,4 +1,4 @@
-//! Does random things to a pool of real agents for some minutes, and says what came of it: `tests/chaos`.
+//! Injects random faults into a pool of real agents and reports the results: `tests/chaos`.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
@@ -11,19 +11,19 @@ use std::process::ExitCode;
 use nephoscope_tests::Deadline;
 use nephoscope_tests::chaos::{Draw, Kind, Scene, Setting};
 
-/// What the command line asks for.
-struct Wish {
+/// The parsed command line.
+struct Arguments {
     minutes: u64,
     seed: u64,
     setting: Setting,
     kinds: Vec<Kind>,
 }
 
-/// The wish that the arguments are.
-fn wish(mut arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
-    let mut wish = Wish {
+/// Parses the arguments.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut parsed = Arguments {
         minutes: 10,
-        // Another one for each process.
+        // A different seed for each process.
         seed: u64::from(std::process::id()),
         setting: Setting {
             agents: 5,
@@ -39,72 +39,72 @@ fn wish(mut arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
     };
     while let Some(option) = arguments.next() {
         if option == "--pause" {
-            wish.setting.pauses = true;
+            parsed.setting.pauses = true;
             continue;
         }
-        let value = arguments.next().ok_or(format!("{option} wants a value"))?;
+        let value = arguments.next().ok_or(format!("{option} requires a value"))?;
         let number = || {
             value
                 .parse::<u32>()
                 .map_err(|error| format!("{option} {value}: {error}"))
         };
         match option.as_str() {
-            "--minutes" => wish.minutes = number()?.into(),
-            "--seed" => wish.seed = number()?.into(),
-            "--agents" => wish.setting.agents = number()? as usize,
+            "--minutes" => parsed.minutes = number()?.into(),
+            "--seed" => parsed.seed = number()?.into(),
+            "--agents" => parsed.setting.agents = number()? as usize,
             "--resources" => {
-                wish.setting.side = number()? as usize / 3;
-                wish.setting.resources = number()? as usize - wish.setting.side;
+                parsed.setting.side = number()? as usize / 3;
+                parsed.setting.resources = number()? as usize - parsed.setting.side;
             }
-            "--interval" => wish.setting.interval = number()?,
-            "--lease" => wish.setting.lease = number()?,
-            "--nodes" => wish.setting.nodes = number()? as usize,
-            "--fault" => wish.kinds.push(
+            "--interval" => parsed.setting.interval = number()?,
+            "--lease" => parsed.setting.lease = number()?,
+            "--nodes" => parsed.setting.nodes = number()? as usize,
+            "--fault" => parsed.kinds.push(
                 Kind::ALL
                     .into_iter()
                     .find(|kind| kind.name() == value)
                     .ok_or_else(|| {
                         let names = Kind::ALL.map(Kind::name).join("`, `");
-                        format!("no fault `{value}`; they are `{names}`")
+                        format!("unknown fault `{value}`: expected one of `{names}`")
                     })?,
             ),
-            _ => return Err(format!("no option {option}")),
+            _ => return Err(format!("unknown option {option}")),
         }
     }
-    if wish.kinds.is_empty() {
-        wish.kinds = Kind::ALL.to_vec();
+    if parsed.kinds.is_empty() {
+        parsed.kinds = Kind::ALL.to_vec();
     }
-    wish.kinds.retain(|kind| kind.fits(&wish.setting));
-    if wish.kinds.is_empty() || wish.setting.agents < 2 {
-        return Err("nothing can be done to such a pool".to_owned());
+    parsed.kinds.retain(|kind| kind.fits(&parsed.setting));
+    if parsed.kinds.is_empty() || parsed.setting.agents < 2 {
+        return Err("no fault fits such a pool".to_owned());
     }
-    Ok(wish)
+    Ok(parsed)
 }
 
 fn main() -> ExitCode {
-    let wish = match wish(std::env::args().skip(1)) {
-        Ok(wish) => wish,
+    let parsed = match parse(std::env::args().skip(1)) {
+        Ok(parsed) => parsed,
         Err(error) => {
             eprintln!("tests/chaos: {error}");
             return ExitCode::from(2);
         }
     };
-    println!("seed {}, {} minutes", wish.seed, wish.minutes);
-    let mut draw = Draw::new(wish.seed);
-    let mut scene = Scene::begin(wish.setting);
+    println!("seed {}, {} minutes", parsed.seed, parsed.minutes);
+    let mut draw = Draw::new(parsed.seed);
+    let mut scene = Scene::begin(parsed.setting);
     let begin = scene.now();
-    let deadline = Deadline::after(std::time::Duration::from_secs(60 * wish.minutes));
+    let deadline = Deadline::after(std::time::Duration::from_secs(60 * parsed.minutes));
     let mut round = Vec::new();
     while !deadline.has_passed() {
-        // Each kind once before any comes again, in another order each time.
+        // Each kind occurs once per round, in random order.
         if round.is_empty() {
-            round = draw.some(wish.kinds.len(), wish.kinds.len());
+            round = draw.some(parsed.kinds.len(), parsed.kinds.len());
         }
-        let kind = wish.kinds[round.pop().expect("a round has kinds")];
-        scene.rest(draw.seconds(0.0, 2.0 * f64::from(wish.setting.interval)));
-        let incident = scene.suffer(kind, &mut draw);
+        let kind = parsed.kinds[round.pop().expect("a round has kinds")];
+        scene.rest(draw.seconds(0.0, 2.0 * f64::from(parsed.setting.interval)));
+        let incident = scene.inject(kind, &mut draw);
         println!(
-            "{:8.1} s: {kind}, for {:.1} s; a plan with all agents {} s after that",
+            "{:8.1} s: {kind}, for {:.1} s; a plan with all agents {} s later",
             incident.from - begin,
             incident.end - incident.from,
             incident
@@ -119,8 +119,8 @@ fn main() -> ExitCode {
     }
     println!("{}", report.details());
     println!(
-        "promises were broken; the same faults again: tests/chaos --minutes {} --seed {}",
-        wish.minutes, wish.seed
+        "guarantees were violated; repeat the same faults with: tests/chaos --minutes {} --seed {}",
+        parsed.minutes, parsed.seed
     );
     ExitCode::FAILURE
 }

@@ -1,16 +1,16 @@
-//! An agent of a scene: its folder, its networks, and the process while there is one.
+//! An agent of a scene: its folder, its proxies, and its process, if it runs.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::fault::name;
-use super::setting::{Duty, Setting};
-use crate::{Etcd, Lab, Program, Proxy, Sample, Signal, Weather, failpoints_path, samples_in};
+use super::setting::{Role, Setting};
+use crate::{Etcd, Lab, Network, Program, Proxy, Sample, Signal, failpoints_path, samples_in};
 
-/// What an agent logs, once, when it was out of the pool for a whole cycle.
+/// The log message of an agent, once, after it was out of the pool for a whole cycle.
 const LEFT_OUT: &str = "not a member of the pool for a whole cycle";
 
-/// The variable that takes a rule out of a program with the feature `model` of `nephoscope-pool`.
+/// The variable that disables a rule in a program with the feature `model` of `nephoscope-pool`.
 const RULE_VARIABLE: &str = "NEPHOSCOPE_WITHOUT_RULE";
 
 /// An agent.
@@ -19,36 +19,36 @@ pub(super) struct Agent {
     /// `agent.id`.
     pub id: String,
     lab: Lab,
-    /// One for each node of etcd; none for agents to whose network nothing is done.
+    /// One per node of etcd; none for agents whose network has no faults.
     proxies: Vec<Proxy>,
     endpoints: Vec<String>,
     prefix: String,
-    /// A safety rule that does not hold for it.
+    /// A disabled safety rule.
     without: Option<&'static str>,
     program: Option<Program>,
     frozen: bool,
     stopping: bool,
-    /// The membership of its last process: its key may stand for a while when that is gone.
+    /// The membership of its last process: its key may remain for a while after the process.
     pub former: Option<String>,
-    /// How often it had said that it was out of the pool when a fault began.
+    /// The number of errors about being out of the pool when a fault started.
     pub left_out: usize,
-    /// What former processes have logged.
+    /// The log of earlier processes.
     past: String,
 }
 
 impl Agent {
-    /// One whose network can be bad.
+    /// Creates an agent whose network can fail.
     pub(super) fn behind_proxies(number: usize, setting: &Setting, etcd: &Etcd) -> Self {
         let proxies: Vec<_> = etcd
             .nodes
             .iter()
-            .map(|node| Proxy::forgetful(node.port))
+            .map(|node| Proxy::unrecorded(node.port))
             .collect();
         let endpoints = proxies.iter().map(|proxy| etcd.url(proxy.port)).collect();
         Self::new(name(number), setting, endpoints, etcd.prefix(), proxies)
     }
 
-    /// One that reaches etcd at all times.
+    /// Creates an agent that always reaches etcd.
     pub(super) fn direct(id: String, setting: &Setting, etcd: &Etcd) -> Self {
         Self::new(id, setting, etcd.endpoints(), etcd.prefix(), Vec::new())
     }
@@ -60,7 +60,7 @@ impl Agent {
         prefix: String,
         proxies: Vec<Proxy>,
     ) -> Self {
-        let lab = Lab::with(&setting.config(&id, &endpoints, &prefix, Duty::Usual));
+        let lab = Lab::with(&setting.config(&id, &endpoints, &prefix, Role::Usual));
         Self {
             id,
             lab,
@@ -77,7 +77,7 @@ impl Agent {
         }
     }
 
-    /// Starts it, if it does not run.
+    /// Starts it if it does not run.
     pub(super) fn start(&mut self) {
         if self.program.is_none() {
             let launch = self.lab.nephoscope(&["run"]);
@@ -97,21 +97,21 @@ impl Agent {
         }
     }
 
-    /// Starts it where it is expected to end by itself, and waits until it has; what it has logged.
+    /// Starts it with the expectation that it ends by itself, waits for that, and returns its log.
     pub(super) fn refused(&mut self) -> String {
         self.lab.nephoscope(&["run"]).finish().expect(3).stderr
     }
 
-    /// Asks it to stop.
+    /// Sends SIGTERM.
     pub(super) fn terminate(&mut self) {
-        // A second signal would not wait for what it has to finish.
+        // A second signal would end it without waiting for unfinished work.
         if let Some(program) = self.program.as_ref().filter(|_| !self.stopping) {
             program.signal(Signal::TERM);
             self.stopping = true;
         }
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Stops it and waits until it ends.
     pub(super) fn stop(&mut self) {
         self.terminate();
         if let Some(program) = self.program.take() {
@@ -136,54 +136,54 @@ impl Agent {
         }
     }
 
-    /// Gives it another configuration.
-    pub(super) fn reload(&self, setting: &Setting, duty: Duty) {
-        let config = setting.config(&self.id, &self.endpoints, &self.prefix, duty);
+    /// Replaces its configuration.
+    pub(super) fn reload(&self, setting: &Setting, role: Role) {
+        let config = setting.config(&self.id, &self.endpoints, &self.prefix, role);
         self.lab.replace("polling.yaml", &config);
         if let Some(program) = &self.program {
             program.signal(Signal::HUP);
         }
     }
 
-    /// Changes the weather between it and etcd.
-    pub(super) fn weather(&self, weather: Weather) {
-        self.proxies.iter().for_each(|proxy| proxy.set(weather));
+    /// Changes its network to etcd.
+    pub(super) fn network(&self, network: Network) {
+        self.proxies.iter().for_each(|proxy| proxy.set(network));
     }
 
-    /// Takes in what it has logged, so that it never waits for us; it must not have ended by itself.
+    /// Reads its log, so that it never blocks; asserts that it has not ended by itself.
     pub(super) fn drain(&mut self) {
         if let Some(program) = &mut self.program {
             program.let_run(Duration::ZERO);
             assert!(
                 program.is_alive(),
-                "{} has ended by itself:\n{}",
+                "{} ended by itself:\n{}",
                 self.id,
                 program.stderr()
             );
         }
     }
 
-    /// The process, if it can answer.
+    /// Returns the process if it can answer.
     pub(super) fn answering(&self) -> Option<&Program> {
         let program = self.program.as_ref().filter(|_| !self.frozen)?;
-        // A killed process leaves its socket, at which nobody answers until the next one listens.
+        // A killed process leaves its socket, on which no process answers until the next one listens.
         UnixStream::connect(program.admin()).is_ok().then_some(program)
     }
 
-    /// How often it has said that it is out of the pool.
-    pub(super) fn says_left_out(&self) -> usize {
+    /// Returns the number of errors about being out of the pool.
+    pub(super) fn left_out_errors(&self) -> usize {
         let log = self.log();
         let lines = log.lines().filter(|line| line.contains(LEFT_OUT));
         lines.filter(|line| line.contains("ERROR")).count()
     }
 
-    /// What it has logged in all its lives.
+    /// Returns the log of all its processes.
     pub(super) fn log(&self) -> String {
         let present = self.program.as_ref().map(Program::stderr).unwrap_or_default();
         self.past.clone() + &present
     }
 
-    /// What it has written in all its lives.
+    /// Returns the samples of all its processes.
     pub(super) fn samples(&self) -> Vec<Sample> {
         samples_in(&self.lab.path("samples"))
     }

@@ -1,20 +1,20 @@
-//! The clocks of the machine, as the oracle counts: seconds on the boot clock.
+//! The clocks of the machine in the oracle's unit: seconds of the boot clock.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The boot clock, which every process of the machine reads alike.
+/// Returns the boot clock, which all processes of the machine share.
 pub(super) fn now() -> f64 {
     read(ClockId::Boottime)
 }
 
-/// What the boot clock showed at the epoch, if the wall clock was never stepped.
+/// Returns the boot clock at the epoch, provided that the wall clock was never stepped.
 pub(super) fn epoch() -> f64 {
     now() - read(ClockId::Realtime)
 }
 
-/// The time until a moment of the boot clock; nothing if it has passed.
+/// Returns the time until a moment of the boot clock, or zero if it has passed.
 pub(super) fn until(moment: f64) -> Duration {
     Duration::from_secs_f64((moment - now()).max(0.0))
 }

@@ -1,13 +1,13 @@
-//! Numbers drawn from a seed: a run can be repeated.
+//! Random numbers from a seed, so that a run can be repeated.
 
 use std::ops::Range;
 
-/// Draws numbers, the same ones for the same seed (SplitMix64).
+/// A random number generator with a seed (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Draw(u64);
 
 impl Draw {
-    /// From a seed.
+    /// Creates a generator.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -21,18 +21,18 @@ impl Draw {
         bits ^ (bits >> 31)
     }
 
-    /// A number of a range.
+    /// Draws a number in a range.
     pub fn number(&mut self, range: Range<usize>) -> usize {
         let length = range.end.saturating_sub(range.start).max(1) as u64;
         range.start + (self.next() % length) as usize
     }
 
-    /// A time of so many seconds, from the first to the second.
+    /// Draws a duration between two numbers of seconds.
     pub fn seconds(&mut self, from: f64, to: f64) -> f64 {
         from + (to - from) * (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// So many of the numbers below `of`, each once, in an order that is drawn too.
+    /// Draws `count` distinct numbers below `of`, in random order.
     pub fn some(&mut self, count: usize, of: usize) -> Vec<usize> {
         let mut all: Vec<_> = (0..of).collect();
         let drawn = (0..count.min(of)).map(|_| all.remove(self.number(0..all.len())));

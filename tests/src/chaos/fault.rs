@@ -1,18 +1,18 @@
-//! What can be done to a pool, as steps with their times.
+//! The faults that can be injected into a pool, as steps with their times.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use super::draw::Draw;
-use super::setting::{Duty, Setting};
-use crate::Weather;
+use super::setting::{Role, Setting};
+use crate::Network;
 use crate::oracle::Effect;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// `kill -9`, and a start some time later.
+    /// SIGKILL, and a start some time later.
     Kill,
     /// SIGSTOP for three leases, then SIGCONT.
     Pause,
@@ -20,36 +20,36 @@ pub enum Kind {
     Stop,
     /// All agents are restarted, one after the other.
     RollingRestart,
-    /// All agents get another configuration, one after the other, and then the former one.
+    /// All agents get another configuration, one after the other, then the previous one.
     RollingReload,
-    /// Twenty more agents come at once, and go at once.
+    /// Twenty more agents join at once, and leave at once.
     JoinStorm,
-    /// A second process with the id of an agent that lives.
+    /// A second process with the id of a living agent.
     SameId,
-    /// etcd is stopped for two leases, and does not know it.
+    /// etcd is suspended for two leases.
     EtcdFrozen,
     /// etcd is killed and started again.
     EtcdKilled,
-    /// etcd is killed and comes back empty.
+    /// etcd is killed and returns empty.
     EtcdWiped,
-    /// One agent does not reach etcd for three leases and two cycles: connections break, or answers do not come.
+    /// One agent does not reach etcd for three leases and two cycles: connections break, or answers are lost.
     OneCutOff,
-    /// Half of the agents do not, as long.
+    /// Half of the agents do not reach etcd for as long.
     HalfCutOff,
-    /// All that agents and etcd say to each other is late.
+    /// All messages between agents and etcd are delayed.
     Slow,
     /// One of three nodes of etcd is killed and started again.
     OneNodeKilled,
-    /// Two of three are.
+    /// Two of three nodes are killed and started again.
     TwoNodesKilled,
-    /// The owner of a resource is killed, and its successor when it has taken over.
+    /// The owner of a resource is killed, and its successor after its takeover.
     OwnerAndSuccessor,
-    /// Several faults of agents at a time.
+    /// Several faults of agents at the same time.
     Mixture,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 17] = [
         Self::Kill,
         Self::Pause,
@@ -70,7 +70,7 @@ impl Kind {
         Self::Mixture,
     ];
 
-    /// Its name for people.
+    /// Returns the name for people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -94,14 +94,14 @@ impl Kind {
         }
     }
 
-    /// Whether it can be done in this setting.
+    /// Returns whether it is possible in this setting.
     #[must_use]
     pub fn fits(self, setting: &Setting) -> bool {
         match self {
-            // While it has no majority, etcd is away, too.
+            // Without a majority, etcd is unavailable too.
             Self::OneNodeKilled | Self::TwoNodesKilled => setting.nodes == 3 && !setting.pauses,
             Self::OwnerAndSuccessor | Self::Mixture => setting.agents > 3,
-            // What is promised then is promised under `continue` alone.
+            // These guarantees hold only with `continue`.
             Self::EtcdFrozen | Self::EtcdKilled | Self::EtcdWiped => !setting.pauses,
             _ => true,
         }
@@ -114,47 +114,47 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One thing that is done. Agents are named by their numbers.
+/// One step of a fault. Agents are named by their numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     Kill(usize),
     Start(usize),
     Freeze(usize),
     Thaw(usize),
-    /// SIGTERM, until it has ended.
+    /// SIGTERM, and a wait for its end.
     Stop(usize),
-    /// The same, and a start.
+    /// The same, then a start.
     Restart(usize),
-    /// Another configuration and SIGHUP, until its key says so.
-    Reload(usize, Duty),
-    /// Another process with this agent's id, until it has ended.
-    Impostor(usize),
-    /// The network between an agent and all nodes of etcd.
-    Weather(usize, Weather),
-    /// So many further agents, until all of them are in a plan.
+    /// Another configuration and SIGHUP, and a wait until its key shows it.
+    Reload(usize, Role),
+    /// Another process with this agent's id, and a wait for its end.
+    DuplicateId(usize),
+    /// Changes the network between an agent and all nodes of etcd.
+    Network(usize, Network),
+    /// This many further agents, and a wait until a plan lists all of them.
     Storm(usize),
-    /// They stop, until they have ended.
-    Calm,
+    /// Stops them and waits for their end.
+    StopStorm,
     FreezeEtcd,
     ThawEtcd,
     KillNodes(Vec<usize>),
     StartNodes,
     WipeEtcd,
-    /// These agents must say by now that they do not reach etcd, and that they were out of the pool for a whole cycle.
-    Complain(Vec<usize>),
+    /// These agents must have reported that they do not reach etcd, and that they were out of the pool for a whole cycle.
+    ExpectErrors(Vec<usize>),
 }
 
-/// Steps, each so many seconds after the begin.
+/// Steps, each with its seconds after the start.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     pub steps: Vec<(f64, Step)>,
-    /// What it may do.
+    /// Its possible effect.
     pub effect: Option<Effect>,
-    /// Whether agents may go on as under the fault until they are back in the pool.
+    /// Whether agents may behave as under the fault until they are back in the pool.
     pub lingers: bool,
 }
 
-/// Draws what is done. `ranking` is the order of the agents for some resource.
+/// Draws the steps. `ranking` is the order of the agents for one resource.
 pub(super) fn scripts(kind: Kind, setting: &Setting, ranking: &[usize], draw: &mut Draw) -> Vec<Script> {
     if kind == Kind::Mixture {
         return mixture(setting, draw);
@@ -163,15 +163,15 @@ pub(super) fn scripts(kind: Kind, setting: &Setting, ranking: &[usize], draw: &m
     vec![script(kind, setting, &some, ranking, draw)]
 }
 
-/// The name that an agent has by its number.
+/// Returns the name of an agent.
 pub(super) fn name(agent: usize) -> String {
     format!("agent-{agent}")
 }
 
-/// At least one agent is left alone. Faults of etcd are not mixed in: of a death while etcd is away nothing is promised.
+/// At least one agent has no fault. Faults of etcd are excluded: without etcd nothing is guaranteed for a death.
 fn mixture(setting: &Setting, draw: &mut Draw) -> Vec<Script> {
     const KINDS: [Kind; 5] = [Kind::Kill, Kind::Pause, Kind::Stop, Kind::OneCutOff, Kind::Slow];
-    // No share survives more than three deaths.
+    // A share survives at most three deaths.
     let victims = draw.some(draw.clone().number(2..4), setting.agents - 1);
     let mut scripts = Vec::new();
     for victim in victims {
@@ -186,13 +186,13 @@ fn mixture(setting: &Setting, draw: &mut Draw) -> Vec<Script> {
     scripts
 }
 
-/// A fault of these agents.
+/// Returns a fault of these agents.
 fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], draw: &mut Draw) -> Script {
     let (interval, lease) = (f64::from(setting.interval), f64::from(setting.lease));
     let first = agents[0];
     let after = draw.seconds(0.1, 1.5 * interval);
     let death = Some(Effect::Death);
-    // So that an edge comes between any three of them.
+    // An edge falls between any three of them.
     let gap = 0.4 * interval;
     let (steps, effect) = match kind {
         Kind::Kill => (vec![(0.0, Step::Kill(first)), (after, Step::Start(first))], death),
@@ -206,27 +206,27 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
             (agents.iter().enumerate().map(restart).collect(), None)
         }
         Kind::RollingReload => {
-            // Two always carry everything.
+            // Two agents always carry everything.
             let other = |place: usize| {
                 if place + 2 < agents.len() {
-                    Duty::Other
+                    Role::Other
                 } else {
-                    Duty::More
+                    Role::More
                 }
             };
             let there = agents
                 .iter()
                 .enumerate()
                 .map(|(place, agent)| Step::Reload(*agent, other(place)));
-            let back = agents.iter().map(|agent| Step::Reload(*agent, Duty::Usual));
+            let back = agents.iter().map(|agent| Step::Reload(*agent, Role::Usual));
             let steps = there.chain(back).enumerate();
             (
                 steps.map(|(place, step)| (place as f64 * gap, step)).collect(),
                 None,
             )
         }
-        Kind::JoinStorm => (vec![(0.0, Step::Storm(20)), (interval, Step::Calm)], None),
-        Kind::SameId => (vec![(0.0, Step::Impostor(first))], None),
+        Kind::JoinStorm => (vec![(0.0, Step::Storm(20)), (interval, Step::StopStorm)], None),
+        Kind::SameId => (vec![(0.0, Step::DuplicateId(first))], None),
         Kind::EtcdFrozen => (
             vec![(0.0, Step::FreezeEtcd), (2.0 * lease, Step::ThawEtcd)],
             Some(Effect::EtcdAway),
@@ -246,17 +246,17 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
                 agents.len() / 2
             };
             let cut = &agents[..count];
-            let weather = if draw.number(0..2) == 0 {
-                Weather::Cut
+            let network = if draw.number(0..2) == 0 {
+                Network::Cut
             } else {
-                Weather::HalfOpen
+                Network::HalfOpen
             };
-            let all = |at: f64, weather| cut.iter().map(move |agent| (at, Step::Weather(*agent, weather)));
-            // At least two edges see each of them out of the pool.
+            let all = |at: f64, network| cut.iter().map(move |agent| (at, Step::Network(*agent, network)));
+            // At least two edges pass while each of them is out of the pool.
             let end = (3.0 * lease).max(lease + 2.2 * interval);
-            let mut steps: Vec<_> = all(0.0, weather).collect();
-            steps.push((end, Step::Complain(cut.to_vec())));
-            steps.extend(all(end, Weather::Fair));
+            let mut steps: Vec<_> = all(0.0, network).collect();
+            steps.push((end, Step::ExpectErrors(cut.to_vec())));
+            steps.extend(all(end, Network::Normal));
             let effect = if setting.pauses {
                 Effect::Death
             } else {
@@ -265,13 +265,13 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
             (steps, Some(effect))
         }
         Kind::Slow => {
-            let slow = Weather::Slow(Duration::from_secs_f64(draw.seconds(0.02, 0.15)));
-            let all = |at: f64, weather| {
+            let slow = Network::Slow(Duration::from_secs_f64(draw.seconds(0.02, 0.15)));
+            let all = |at: f64, network| {
                 agents
                     .iter()
-                    .map(move |agent| (at, Step::Weather(*agent, weather)))
+                    .map(move |agent| (at, Step::Network(*agent, network)))
             };
-            let steps = all(0.0, slow).chain(all(1.5 * interval, Weather::Fair));
+            let steps = all(0.0, slow).chain(all(1.5 * interval, Network::Normal));
             (steps.collect(), None)
         }
         Kind::OneNodeKilled | Kind::TwoNodesKilled => {
@@ -282,13 +282,13 @@ fn script(kind: Kind, setting: &Setting, agents: &[usize], ranking: &[usize], dr
                     (0.0, Step::KillNodes(nodes)),
                     (after.max(lease), Step::StartNodes),
                 ],
-                // With one node less, etcd is away until it has another leader.
+                // Without one node, etcd is unavailable until it has a new leader.
                 Some(Effect::EtcdAway),
             )
         }
         Kind::OwnerAndSuccessor => {
             let [owner, successor] = [0, 1].map(|place| ranking.get(place).copied().unwrap_or(agents[place]));
-            // The owner's key goes at the end of its lease at the latest; its successor is at work then.
+            // The owner's key is removed at the end of its lease at the latest; its successor is polling then.
             let second = lease + draw.seconds(0.0, 1.5);
             (
                 vec![

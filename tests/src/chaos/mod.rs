@@ -1,8 +1,8 @@
-//! The chaos harness: real agents on a real etcd, to which things are done, judged by the oracle.
+//! The chaos harness: injects faults into real agents on a real etcd; the oracle judges the result.
 //!
-//! A [`Scene`] has some agents, each with a `file://` publisher of its own and a network of its own to each node of etcd. It
-//! suffers faults ([`Kind`]), drawn from a seed, and comes to an end, with a [`Report`]: what the oracle says of all samples that
-//! were written, how long it took until all agents were back, and whether they said what was wrong with them.
+//! A [`Scene`] has some agents, each with its own `file://` publisher and its own proxy to each node of etcd. Faults
+//! ([`Kind`]), drawn from a seed, are injected into it. It ends with a [`Report`]: the verdict of the oracle on all samples,
+//! the times until all agents were back, and whether they reported their errors.
 
 mod agent;
 mod clock;
@@ -17,4 +17,4 @@ pub use draw::Draw;
 pub use fault::Kind;
 pub use report::{Incident, Report};
 pub use scene::Scene;
-pub use setting::{Duty, Setting};
+pub use setting::{Role, Setting};

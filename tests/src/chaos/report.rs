@@ -1,4 +1,4 @@
-//! What came of a scene, for tests and for people.
+//! The result of a scene, for tests and for people.
 
 use std::fmt;
 
@@ -7,42 +7,43 @@ use super::scene::order;
 use super::setting::Setting;
 use crate::oracle::{Cycle, Finding, Gap, Place, Run, Unknown, Verdict, judge};
 
-/// How many findings are shown. Those after them mostly have the same cause.
+/// The maximum number of findings to show. Further ones mostly have the same cause.
 const SHOWN: usize = 40;
 
-/// Something that was done.
+/// An injected fault.
 #[derive(Debug, Clone)]
 pub struct Incident {
-    /// What.
+    /// Its kind.
     pub kind: Kind,
-    /// What that was in detail, with seconds since it began.
+    /// Its steps, with seconds since its start.
     pub steps: Vec<String>,
-    /// When it began, in seconds on the boot clock.
+    /// When it started, in seconds of the boot clock.
     pub from: f64,
-    /// When it was over.
+    /// When it ended.
     pub end: f64,
-    /// How long after that all agents were members, in seconds; below 0 if they never ceased to be; `None` if it took a minute.
+    /// The seconds until all agents were members again; below 0 if they were members all the time; `None` if it took a
+    /// minute.
     pub joined: Option<f64>,
-    /// How long after that a plan listed all of them.
+    /// The seconds until a plan listed all agents.
     pub listed: Option<f64>,
 }
 
-/// What came of a scene.
+/// The result of a scene.
 #[derive(Debug)]
 pub struct Report {
-    /// What the scene was made of.
+    /// The setting of the scene.
     pub setting: Setting,
-    /// What was done.
+    /// The injected faults.
     pub incidents: Vec<Incident>,
-    /// What the oracle says.
+    /// The verdict of the oracle.
     pub verdict: Verdict,
-    /// What it judged, for those who want to see whether it would find something.
+    /// The judged data, for checks of the oracle.
     pub run: Run,
-    /// Samples that are of no cycle.
-    pub strange: Vec<Unknown>,
-    /// What is wrong besides: agents that came back late, or said nothing of their trouble.
-    pub complaints: Vec<String>,
-    /// What each agent logged.
+    /// Samples that match no cycle.
+    pub unidentified: Vec<Unknown>,
+    /// Other problems: agents that returned late or did not report their errors.
+    pub problems: Vec<String>,
+    /// The log of each agent.
     pub logs: Vec<(String, String)>,
 }
 
@@ -50,22 +51,22 @@ impl Report {
     pub(super) fn new(
         setting: Setting,
         run: Run,
-        strange: Vec<Unknown>,
+        unidentified: Vec<Unknown>,
         incidents: Vec<Incident>,
-        mut complaints: Vec<String>,
+        mut problems: Vec<String>,
         logs: Vec<(String, String)>,
     ) -> Self {
         let patience = setting.patience();
         for incident in &incidents {
             if incident.joined.is_none_or(|after| after > patience) {
-                complaints.push(format!(
+                problems.push(format!(
                     "{}: not all agents were members one cycle after the end: {:?} s",
                     incident.kind, incident.joined
                 ));
             }
-            // The plan of the next edge after that, which is written a little before or after it.
+            // The plan of the next edge after that, which is written shortly before or after it.
             if incident.listed.is_none_or(|after| after > 2.0 * patience + 0.5) {
-                complaints.push(format!(
+                problems.push(format!(
                     "{}: no plan listed all agents in time: {:?} s",
                     incident.kind, incident.listed
                 ));
@@ -73,26 +74,26 @@ impl Report {
         }
         for (agent, log) in &logs {
             let panics = log.lines().filter(|line| line.contains("panicked"));
-            complaints.extend(panics.map(|line| format!("{agent}: {line}")));
+            problems.extend(panics.map(|line| format!("{agent}: {line}")));
         }
         Self {
             verdict: Self::judge(&run),
             setting,
             incidents,
             run,
-            strange,
-            complaints,
+            unidentified,
+            problems,
             logs,
         }
     }
 
-    /// What the oracle would say of another run, with the agents' ranking.
+    /// Judges another run with the agents' ranking.
     #[must_use]
     pub fn judge(run: &Run) -> Verdict {
         judge(run, &order)
     }
 
-    /// What breaks a promise, in words.
+    /// Returns the violations as texts.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         let found = self.verdict.violations().map(|finding| {
@@ -107,32 +108,32 @@ impl Report {
             });
             format!("{finding} ({cause})")
         });
-        let strange = self
-            .strange
+        let unidentified = self
+            .unidentified
             .iter()
-            .map(|unknown| format!("a sample of no cycle: {unknown:?}"));
+            .map(|unknown| format!("a sample that matches no cycle: {unknown:?}"));
         found
-            .chain(strange)
-            .chain(self.complaints.iter().cloned())
+            .chain(unidentified)
+            .chain(self.problems.iter().cloned())
             .collect()
     }
 
-    /// Asserts that nothing breaks a promise, and that something was judged at all.
+    /// Asserts that no guarantee is violated, and that enough was judged.
     ///
     /// # Panics
     ///
-    /// If not, with what was found and what was done.
+    /// Panics otherwise, with the findings and the faults.
     pub fn assert_promises(&self) {
         let violations = self.violations();
         assert!(violations.is_empty(), "{self}\n{}", self.details());
         let resources = self.setting.resources + self.setting.side;
         assert!(
             self.verdict.judged >= 3 * resources,
-            "too little was judged: {self}"
+            "too few samples were judged: {self}"
         );
     }
 
-    /// Everything that is needed to find out what went wrong.
+    /// Returns everything that an analysis needs.
     #[must_use]
     pub fn details(&self) -> String {
         let mut text = String::new();
@@ -171,7 +172,7 @@ impl Report {
         text
     }
 
-    /// How many samples are missing, and how many came more than once, after each of some incidents.
+    /// Returns the numbers of missing, doubled and wrong samples after the incidents of a kind.
     fn harm(&self, kind: Kind) -> (usize, usize, usize) {
         use crate::oracle::Kind as Found;
         let (mut lost, mut doubled, mut unexplained) = (0, 0, 0);
@@ -188,19 +189,19 @@ impl Report {
         (lost, doubled, unexplained)
     }
 
-    /// How long what was taken over in the midst of a cycle had nobody, after each of some incidents.
+    /// Returns the gaps of takeovers after the incidents of a kind.
     fn gaps(&self, kind: Kind) -> impl Iterator<Item = &Gap> {
         let gaps = self.verdict.gaps.iter();
         gaps.filter(move |gap| self.is_after(kind, self.start(&gap.cycle)))
     }
 
-    /// Whether incidents of this kind are the cause of what was found in the cycle with this edge.
+    /// Returns whether an incident of this kind caused the findings in the cycle with this edge.
     fn is_after(&self, kind: Kind, edge: f64) -> bool {
         self.cause(edge)
             .is_some_and(|(_, incident)| incident.kind == kind)
     }
 
-    /// The incident that came last before the end of the cycle with this edge.
+    /// Returns the last incident before the end of the cycle with this edge.
     fn cause(&self, edge: f64) -> Option<(usize, &Incident)> {
         let end = edge + f64::from(self.setting.interval);
         let mut incidents = self.incidents.iter().enumerate().rev();
@@ -219,7 +220,7 @@ impl Report {
     }
 }
 
-/// The median and the longest of some times, in seconds; nothing if there are none.
+/// Returns the median and the maximum of some times in seconds, or `None` without any.
 fn spread(times: impl Iterator<Item = f64>) -> Option<String> {
     let mut times: Vec<_> = times.collect();
     times.sort_by(f64::total_cmp);
@@ -228,12 +229,12 @@ fn spread(times: impl Iterator<Item = f64>) -> Option<String> {
 }
 
 impl fmt::Display for Report {
-    /// The table: what each kind of fault did.
+    /// Prints the table of the effects of each kind of fault.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
             "{:28} {:>5} {:>6} {:>8} {:>6} {:>18} {:>18}",
-            "fault", "count", "lost", "doubled", "wrong", "back after, s", "with nobody, s"
+            "fault", "count", "lost", "doubled", "wrong", "back after, s", "without owner, s"
         )?;
         writeln!(
             out,
@@ -259,7 +260,7 @@ impl fmt::Display for Report {
         if let Some(known) = spread(gaps.iter().map(|gap| gap.known)) {
             writeln!(
                 out,
-                "{} samples taken over in the midst of a cycle, {known} s (median / longest) after all who come before were seen to be out",
+                "{} samples taken over during a cycle, {known} s (median / longest) after all earlier members were known to be out",
                 gaps.len()
             )?;
         }

@@ -1,4 +1,4 @@
-//! A pool of real agents on a real etcd, to which things are done.
+//! A pool of real agents on a real etcd, into which faults are injected.
 
 use std::collections::BTreeSet;
 
@@ -10,40 +10,39 @@ use super::clock;
 use super::draw::Draw;
 use super::fault::{Kind, Script, Step, name, scripts};
 use super::report::{Incident, Report};
-use super::setting::{Duty, METER, Setting};
+use super::setting::{METER, Role, Setting};
 use super::watcher::{Seen, Watcher};
 use crate::oracle::{Fault, Files, Lease, Meter, Resource, Run, Schedule, Silence};
-use crate::{Deadline, Etcd, PATIENCE, Weather};
+use crate::{Deadline, Etcd, Network, PATIENCE};
 
-/// How much later than the agents the watcher may see what happens in etcd, in seconds: all of it runs on one machine that
-/// has other things to do.
+/// The maximum delay with which the watcher sees changes in etcd, in seconds: everything runs on one loaded machine.
 const SLACK: f64 = 0.5;
 
-/// How often programs are looked after while nothing happens in etcd.
+/// How often the processes are checked while etcd does not change.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// A pool to which things are done.
+/// A pool for faults.
 #[derive(Debug)]
 pub struct Scene {
     setting: Setting,
     etcd: Etcd,
     watcher: Watcher,
-    /// The first ones are there from begin to end; those after them came in storms.
+    /// The first ones run from start to end; further ones are those of storms.
     agents: Vec<Agent>,
     incidents: Vec<Incident>,
     faults: Vec<Fault>,
-    /// What agents did not say although they had to.
-    unsaid: Vec<String>,
-    /// When agents could not have had an answer of etcd.
+    /// Errors that agents failed to report.
+    unreported: Vec<String>,
+    /// When agents received no answer from etcd.
     silences: Vec<Silence>,
 }
 
 impl Scene {
-    /// Starts everything, and waits until all agents are in one plan.
+    /// Starts all processes, and waits until one plan lists all agents.
     ///
     /// # Panics
     ///
-    /// If they do not come together.
+    /// Panics if no plan lists them in time.
     #[must_use]
     pub fn begin(setting: Setting) -> Self {
         let etcd = Etcd::build().nodes(setting.nodes).start();
@@ -56,27 +55,27 @@ impl Scene {
             watcher,
             incidents: Vec::new(),
             faults: Vec::new(),
-            unsaid: Vec::new(),
+            unreported: Vec::new(),
             silences: Vec::new(),
         };
         scene.agents.iter_mut().for_each(Agent::start);
-        let gathered = scene.wait(Deadline::start(), |scene| scene.gathered());
-        assert!(gathered.is_some(), "no plan with all agents\n{}", scene.logs());
+        let all_listed = scene.wait(Deadline::start(), |scene| scene.all_listed());
+        assert!(all_listed.is_some(), "no plan with all agents\n{}", scene.logs());
         scene
     }
 
-    /// The boot clock, in seconds.
+    /// Returns the boot clock in seconds.
     #[must_use]
     pub fn now(&self) -> f64 {
         clock::now()
     }
 
-    /// Lets the pool do its work for so many seconds.
+    /// Lets the pool run for this many seconds.
     pub fn rest(&mut self, seconds: f64) {
         self.wait_until(clock::now() + seconds);
     }
 
-    /// Lets the pool do its work until so many seconds after the next edge.
+    /// Lets the pool run until this many seconds after the next edge.
     pub fn after_an_edge(&mut self, seconds: f64) {
         let interval = f64::from(self.setting.interval);
         let epoch = clock::epoch();
@@ -84,26 +83,24 @@ impl Scene {
         self.wait_until(epoch + next + seconds);
     }
 
-    /// Does something to the pool, and waits until all agents are back in it.
-    pub fn suffer(&mut self, kind: Kind, draw: &mut Draw) -> &Incident {
+    /// Injects a fault, and waits until all agents are back in the pool.
+    pub fn inject(&mut self, kind: Kind, draw: &mut Draw) -> &Incident {
         let ranking = self.ranking(draw);
         let scripts = scripts(kind, &self.setting, &ranking, draw);
         for agent in &mut self.agents {
-            agent.left_out = agent.says_left_out();
+            agent.left_out = agent.left_out_errors();
         }
         let from = clock::now();
         let spans = self.play(&scripts);
         let end = clock::now();
-        // Members again within a cycle, and in the plan of the next edge; the last of what they had to do alone ends after that.
+        // They are members again within a cycle, and in the plan of the next edge; their work alone ends after that.
         let patience = std::time::Duration::from_secs_f64(2.0 * self.setting.patience() + 2.0);
         let joined = self.wait(Deadline::after(PATIENCE), |scene| scene.joined());
-        let listed = self.wait(Deadline::after(PATIENCE), |scene| scene.gathered());
+        let listed = self.wait(Deadline::after(PATIENCE), |scene| scene.all_listed());
         let ready = self.wait(Deadline::after(patience), |scene| scene.ready());
         if ready.is_none() {
-            self.unsaid.push(format!(
-                "{kind}: not every agent says that it is ready: {}",
-                self.readiness()
-            ));
+            self.unreported
+                .push(format!("{kind}: not every agent is ready: {}", self.readiness()));
         }
         let back = clock::now();
         for (script, (from, to)) in scripts.iter().zip(spans) {
@@ -129,15 +126,15 @@ impl Scene {
         &self.incidents[self.incidents.len() - 1]
     }
 
-    /// Waits until all that was done can be judged, stops everything, and says what came of it.
+    /// Waits until all faults can be judged, stops everything, and returns the report.
     ///
     /// # Panics
     ///
-    /// If an agent does not stop as it should.
+    /// Panics if an agent does not stop properly.
     #[must_use]
     pub fn end(mut self) -> Report {
         let lease = f64::from(self.setting.lease);
-        // The cycle that a fault strikes and the one after it, and the time in which they can be taken over.
+        // The cycle that a fault hits and the next one, and the time in which they can be taken over.
         self.rest(2.0 * f64::from(self.setting.interval) + 4.0 * (lease + 1.0) + 1.0);
         let end = clock::now();
         let epoch = clock::epoch();
@@ -151,13 +148,13 @@ impl Scene {
         let schedules = vec![self.schedule()];
         let mut files = Files::new(&schedules, epoch, "synthetic");
         let mut written = Vec::new();
-        let mut strange = Vec::new();
+        let mut unidentified = Vec::new();
         for agent in &self.agents {
             let mut samples = agent.samples();
             samples.retain(|sample| sample.meter() == METER);
             let (known, unknown) = files.read(&agent.id, samples);
             written.extend(known);
-            strange.extend(unknown);
+            unidentified.extend(unknown);
         }
         let Seen {
             plans,
@@ -180,18 +177,18 @@ impl Scene {
             joined,
             gone,
             gave_up,
-            // No agent is excused: with polls that end in time, each cycle has somebody to poll it.
+            // No agent is excused: with polls that end in time, each cycle has an owner.
             skipped: Vec::new(),
             counted: Vec::new(),
             faults: self.faults,
             silences: self.silences,
         };
-        let mut complaints = self.unsaid;
-        complaints.extend(late(&run));
-        Report::new(self.setting, run, strange, self.incidents, complaints, log)
+        let mut problems = self.unreported;
+        problems.extend(late(&run));
+        Report::new(self.setting, run, unidentified, self.incidents, problems, log)
     }
 
-    /// Plays scripts at the same time; tells when the first step of each began, and the last one was over.
+    /// Runs scripts in parallel. Returns for each when its first step started and its last step ended.
     fn play(&mut self, scripts: &[Script]) -> Vec<(f64, f64)> {
         let begin = clock::now();
         let mut steps: Vec<_> = scripts
@@ -232,15 +229,15 @@ impl Scene {
                 self.remember(*agent);
                 self.agents[*agent].stop();
                 self.agents[*agent].start();
-                // The next one is not stopped before this one is back.
+                // Restart the next one only after this one is back.
                 self.expect("a restarted agent is a member", |scene| {
                     let agent = &scene.agents[*agent];
                     scene.watcher.look(|seen| is_member(agent, seen))
                 });
             }
-            Step::Reload(agent, duty) => self.reload(*agent, *duty),
-            Step::Impostor(agent) => self.impostor(*agent),
-            Step::Weather(agent, weather) => self.weather(*agent, *weather),
+            Step::Reload(agent, role) => self.reload(*agent, *role),
+            Step::DuplicateId(agent) => self.duplicate_id(*agent),
+            Step::Network(agent, network) => self.network(*agent, *network),
             Step::Storm(count) => {
                 let came = self.agents.len();
                 for number in 0..*count {
@@ -249,13 +246,13 @@ impl Scene {
                 }
                 self.agents[came..].iter_mut().for_each(Agent::start);
                 let all = self.setting.agents + count;
-                self.expect("a plan with all that came", |scene| {
+                self.expect("a plan with all new agents", |scene| {
                     scene
                         .watcher
                         .look(|seen| seen.plans.last().is_some_and(|plan| plan.members.len() == all))
                 });
             }
-            Step::Calm => {
+            Step::StopStorm => {
                 let guests = &mut self.agents[self.setting.agents..];
                 guests.iter_mut().for_each(Agent::terminate);
                 guests.iter_mut().for_each(Agent::stop);
@@ -273,36 +270,36 @@ impl Scene {
                 self.watcher.emptied();
                 self.etcd.wipe();
             }
-            Step::Complain(agents) => self.complaints(agents),
+            Step::ExpectErrors(agents) => self.check_errors(agents),
         }
     }
 
-    /// Notes which membership of an agent is about to end.
+    /// Stores the membership of an agent that is about to end.
     fn remember(&mut self, agent: usize) {
         let agent = &mut self.agents[agent];
         let standing = self.watcher.look(|seen| seen.members.get(&agent.id).cloned());
-        // One that is killed before it is a member again leaves what was noted before.
+        // An agent that is killed before it is a member again leaves the stored membership unchanged.
         if let Some(standing) = standing {
             agent.former = Some(standing.incarnation);
         }
     }
 
-    fn weather(&mut self, number: usize, weather: Weather) {
+    fn network(&mut self, number: usize, network: Network) {
         let agent = &self.agents[number];
-        // Before it is fair again, and after it is not any more.
+        // Before it is normal again, and after it is no longer normal.
         let of_agent =
             |silence: &&mut Silence| silence.agent == agent.id && silence.to == Some(f64::INFINITY);
         if let Some(silence) = self.silences.iter_mut().find(of_agent) {
             silence.to = Some(clock::now());
         }
-        agent.weather(weather);
-        // Answers need not come under `continue`: the agent may go on without.
-        if self.setting.pauses && matches!(weather, Weather::Cut | Weather::HalfOpen) {
+        agent.network(network);
+        // Under `continue` answers are not needed: the agent may continue without.
+        if self.setting.pauses && matches!(network, Network::Cut | Network::HalfOpen) {
             self.falls_silent(number, Some(f64::INFINITY));
         }
     }
 
-    /// Notes that an agent cannot have an answer of etcd from now on.
+    /// Records that an agent receives no answer from etcd from now on.
     fn falls_silent(&mut self, agent: usize, to: Option<f64>) {
         self.silences.push(Silence {
             agent: self.agents[agent].id.clone(),
@@ -311,11 +308,11 @@ impl Scene {
         });
     }
 
-    fn reload(&mut self, agent: usize, duty: Duty) {
-        self.agents[agent].reload(&self.setting, duty);
+    fn reload(&mut self, agent: usize, role: Role) {
+        self.agents[agent].reload(&self.setting, role);
         let id = self.agents[agent].id.clone();
-        let carries_side = self.setting.side > 0 && duty != Duty::Other;
-        self.expect("an agent's key says what it carries now", |scene| {
+        let carries_side = self.setting.side > 0 && role != Role::Other;
+        self.expect("an agent's key has its new units", |scene| {
             scene.watcher.look(|seen| {
                 let standing = seen.members.get(&id);
                 let side = |units: &BTreeSet<String>| scene.setting.side_unit(units.iter()).is_some();
@@ -324,31 +321,32 @@ impl Scene {
         });
     }
 
-    /// A second process with an agent's id must go, and say why.
-    fn impostor(&mut self, agent: usize) {
+    /// A second process with an agent's id must end with an error.
+    fn duplicate_id(&mut self, agent: usize) {
         let id = &self.agents[agent].id;
-        let mut impostor = Agent::direct(id.clone(), &self.setting, &self.etcd);
-        let refused = impostor.refused();
+        let mut duplicate_id = Agent::direct(id.clone(), &self.setting, &self.etcd);
+        let refused = duplicate_id.refused();
         if !refused.contains("in use by an agent on host") {
-            self.unsaid.push(format!(
-                "a second {id} did not say that the id is in use:\n{refused}"
+            self.unreported.push(format!(
+                "a second {id} did not report that the id is in use:\n{refused}"
             ));
         }
-        let samples = impostor.samples().len();
+        let samples = duplicate_id.samples().len();
         if samples > 0 {
-            self.unsaid.push(format!("a second {id} wrote {samples} samples"));
+            self.unreported
+                .push(format!("a second {id} wrote {samples} samples"));
         }
     }
 
-    /// Each of these agents must show that it does not reach etcd: in readiness, in the metrics, and with one ERROR.
-    fn complaints(&mut self, agents: &[usize]) {
+    /// Each of these agents must report that it does not reach etcd: in readiness, in the metrics, and with one ERROR.
+    fn check_errors(&mut self, agents: &[usize]) {
         for agent in agents {
             let agent = &mut self.agents[*agent];
             agent.drain();
-            let errors = agent.says_left_out() - agent.left_out;
+            let errors = agent.left_out_errors() - agent.left_out;
             if errors != 1 {
-                self.unsaid.push(format!(
-                    "{} was out of the pool for a whole cycle, and said so {errors} times",
+                self.unreported.push(format!(
+                    "{} was out of the pool for a whole cycle, and reported it {errors} times",
                     agent.id
                 ));
             }
@@ -357,17 +355,17 @@ impl Scene {
             };
             let reasons = program.get("/readyz").json()["reasons"].to_string();
             let metrics = program.get("/metrics");
-            let trouble = metrics.metric("nephoscope_etcd_unhealthy_seconds", &[]);
-            if reasons == "[]" || trouble == 0.0 {
-                self.unsaid.push(format!(
-                    "{} does not reach etcd, and says {reasons}, with {trouble} s of trouble",
+            let unhealthy = metrics.metric("nephoscope_etcd_unhealthy_seconds", &[]);
+            if reasons == "[]" || unhealthy == 0.0 {
+                self.unreported.push(format!(
+                    "{} does not reach etcd, and reports {reasons}, and has been unhealthy for {unhealthy} s",
                     agent.id
                 ));
             }
         }
     }
 
-    /// Whether each agent is a member; since when.
+    /// Returns since when each agent is a member.
     fn joined(&self) -> Option<f64> {
         let agents = &self.agents[..self.setting.agents];
         self.watcher.look(|seen| {
@@ -378,8 +376,8 @@ impl Scene {
         })
     }
 
-    /// Whether the newest plan lists all agents, as they are there now, and nobody else; since when.
-    fn gathered(&self) -> Option<f64> {
+    /// Returns since when the newest plan lists exactly the present agents.
+    fn all_listed(&self) -> Option<f64> {
         self.joined()?;
         self.watcher.look(|seen| {
             let plan = seen.plans.last()?;
@@ -392,7 +390,7 @@ impl Scene {
         })
     }
 
-    /// Whether each agent says that it is ready and that nothing is wrong.
+    /// Returns whether each agent is ready without any reason.
     fn ready(&self) -> Option<()> {
         let agents = &self.agents[..self.setting.agents];
         let well = |agent: &Agent| {
@@ -414,7 +412,7 @@ impl Scene {
         answers.collect::<Vec<_>>().join("; ")
     }
 
-    /// The agents in the order in which they own a drawn resource, by the newest plan.
+    /// Returns the agents in the order in which they own a random resource, by the newest plan.
     fn ranking(&self, draw: &mut Draw) -> Vec<usize> {
         let keys: Vec<_> = self.setting.keys().collect();
         let key = &keys[draw.number(0..keys.len())];
@@ -464,7 +462,7 @@ impl Scene {
         assert!(come.is_some(), "waited for: {what}\n{}", self.logs());
     }
 
-    /// Waits until something is found; nothing if the time is up.
+    /// Waits until something is found; `None` at the deadline.
     fn wait<T>(&mut self, deadline: Deadline, found: impl Fn(&Self) -> Option<T>) -> Option<T> {
         loop {
             self.agents.iter_mut().for_each(Agent::drain);
@@ -487,8 +485,8 @@ impl Scene {
     }
 }
 
-/// Samples that were handed over although they were polled after the deadline of a lease that cannot have been renewed. The oracle,
-/// which knows only when keys went, sees later ones.
+/// Returns samples that were handed over although they were polled after the deadline of a lease that cannot have been
+/// renewed. The oracle knows only when keys were removed, and finds later ones.
 fn late(run: &Run) -> Vec<String> {
     let ttl = run.lease.ttl;
     let mut late = Vec::new();
@@ -514,13 +512,13 @@ fn late(run: &Run) -> Vec<String> {
     late
 }
 
-/// Whether the key of the agent's present process stands.
+/// Returns whether the key of the agent's process exists.
 fn is_member(agent: &Agent, seen: &Seen) -> bool {
     let standing = seen.members.get(&agent.id);
     standing.is_some_and(|standing| !standing.leaving && Some(&standing.incarnation) != agent.former.as_ref())
 }
 
-/// The places of agents in the order in which they own a resource; they must stand in the order of their ids, as in plans.
+/// Returns the indexes of agents in the order in which they own a resource. The input must be sorted by id, as in plans.
 pub(super) fn order(key: &str, agents: &[&str]) -> Vec<usize> {
     let ids = agents.iter().filter_map(|id| AgentId::new(id));
     let hashes: Vec<_> = ids.map(|id| MemberHash::of(&id)).collect();

@@ -1,4 +1,4 @@
-//! What a scene is made of: how many agents, what they share, how fast.
+//! The parameters of a scene: how many agents, what they share, how fast.
 
 use std::fmt::Write as _;
 
@@ -6,20 +6,20 @@ use nephoscope_coordination::{Group, Unit};
 use nephoscope_model::{PartitionMode, ScheduleId};
 use nephoscope_pool::protocol::UnitHash;
 
-/// The meter that is judged. The other one that agents may want comes and goes with reloads.
+/// The meter that is judged. The other meter of agents changes with reloads.
 pub(super) const METER: &str = "synthetic.cycle";
 
-/// What the pollster asks where nothing else lists anything.
+/// The pollster's discovery without any other.
 const FALLBACK: &str = "synthetic://10";
 
-/// What a scene is made of.
+/// The parameters of a scene.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setting {
-    /// Agents that are there from the begin to the end.
+    /// Agents that run from start to end.
     pub agents: usize,
-    /// Resources that all agents list.
+    /// The number of resources that all agents list.
     pub resources: usize,
-    /// Resources of a second unit, which agents lay down and take up again in a rolling reload.
+    /// The number of resources of a second unit, which agents drop and add again in a rolling reload.
     pub side: usize,
     /// In seconds.
     pub interval: u32,
@@ -29,51 +29,51 @@ pub struct Setting {
     pub pauses: bool,
     /// Nodes of etcd.
     pub nodes: usize,
-    /// A safety rule that does not hold for the agents: the oracle must see it.
+    /// A safety rule that is disabled in the agents: the oracle must detect it.
     pub without: Option<&'static str>,
 }
 
-/// What an agent is to do.
+/// The configuration of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
-    /// What all do at the begin.
+pub enum Role {
+    /// The initial one.
     Usual,
-    /// As usual, and one meter more.
+    /// The initial one, and one more meter.
     More,
-    /// One meter more, and nothing of the second unit.
+    /// One more meter, without the second unit.
     Other,
 }
 
 impl Setting {
-    /// The canonical text of the schedule.
+    /// Returns the canonical text of the schedule.
     pub(super) fn schedule(&self) -> String {
         format!("every:{}:0", self.interval)
     }
 
-    /// The longest time from a fault's end until all agents are members again: one cycle.
+    /// Returns the maximum time from a fault's end until all agents are members again: one cycle.
     #[must_use]
     pub fn patience(&self) -> f64 {
         f64::from(self.interval)
     }
 
-    /// The keys of the first unit.
+    /// Returns the keys of the first unit.
     pub(super) fn keys(&self) -> impl Iterator<Item = String> {
         (0..self.resources).map(|index| format!("synthetic-{index:06}"))
     }
 
-    /// The keys of the second unit.
+    /// Returns the keys of the second unit.
     pub(super) fn side_keys(&self) -> impl Iterator<Item = String> {
         (0..self.side).map(|index| format!("side-{index:03}"))
     }
 
-    /// The first unit as plans name it.
+    /// Returns the name of the first unit in plans.
     pub(super) fn unit(&self) -> String {
         self.unit_of(&self.listing())
     }
 
-    /// The second unit, of all that members carry: it is a list, which plans name by its content.
+    /// Returns the second unit among the units of members: it is a static list, which plans name by its content.
     pub(super) fn side_unit<'a>(&self, mut carried: impl Iterator<Item = &'a String>) -> Option<String> {
-        // The pollster's own discovery is a unit too, although it is not asked while there is another one.
+        // The pollster's default discovery is a unit too, although it is not run while there is another one.
         let others = [self.unit(), self.unit_of(FALLBACK)];
         carried.find(|unit| !others.contains(unit)).cloned()
     }
@@ -92,15 +92,15 @@ impl Setting {
         format!("synthetic://{}", self.resources)
     }
 
-    /// An agent's `polling.yaml`.
-    pub(super) fn config(&self, id: &str, endpoints: &[String], prefix: &str, duty: Duty) -> String {
+    /// Returns an agent's `polling.yaml`.
+    pub(super) fn config(&self, id: &str, endpoints: &[String], prefix: &str, role: Role) -> String {
         let endpoints: Vec<_> = endpoints.iter().map(|url| format!("\"{url}\"")).collect();
         let on_loss = if self.pauses { "pause" } else { "continue" };
-        let meters = match duty {
-            Duty::Usual => METER.to_owned(),
-            Duty::More | Duty::Other => format!("{METER}, synthetic.wave"),
+        let meters = match role {
+            Role::Usual => METER.to_owned(),
+            Role::More | Role::Other => format!("{METER}, synthetic.wave"),
         };
-        // Polls take a while, so that faults strike in the midst of them.
+        // Polls take a while, so that faults hit them in progress.
         let latency = self.interval * 1000 / 16;
         let mut text = format!(
             "agent: {{namespaces: [synthetic], id: {id}, host: host-{id}, state_dir: $LAB/state, shutdown_timeout: 30s}}\n\
@@ -115,7 +115,7 @@ impl Setting {
             self.interval,
             self.listing(),
         );
-        if self.side > 0 && duty != Duty::Other {
+        if self.side > 0 && role != Role::Other {
             let keys: Vec<_> = self.side_keys().collect();
             let _ = writeln!(
                 text,

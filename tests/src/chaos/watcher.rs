@@ -1,4 +1,4 @@
-//! Sees what happens in etcd, through each of its nodes: who is first to show a change tells when it was.
+//! Watches etcd through each of its nodes; the first node that shows a change determines its time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,52 +14,52 @@ use tokio::time::{sleep, timeout};
 use super::clock::now;
 use crate::oracle::{Cycle, GaveUp, Gone, Joined, Plan, PlanMember};
 
-/// How long a node may take to begin a watch.
+/// The timeout of the start of a watch.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long it takes until a node that did not answer is asked again.
+/// The pause before a node that did not answer is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// All that was seen.
+/// All changes seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// Plans in the order in which they were written.
     pub plans: Vec<Plan>,
-    /// Members that came.
+    /// Members that joined.
     pub joined: Vec<Joined>,
-    /// Members that went.
+    /// Members that are gone.
     pub gone: Vec<Gone>,
     /// Units that were given up.
     pub gave_up: Vec<GaveUp>,
-    /// Who is there, by id.
+    /// The present members, by id.
     pub members: BTreeMap<String, Standing>,
-    /// How often etcd was emptied.
+    /// How often etcd was wiped.
     life: usize,
     /// The revision of the last change of each key.
     revisions: HashMap<Vec<u8>, i64>,
 }
 
-/// A member's key as it stands.
+/// A member's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// Which of the agent's lives.
+    /// The incarnation.
     pub incarnation: String,
-    /// What it carries, on all schedules together.
+    /// The units that it carries on all schedules.
     pub units: BTreeSet<String>,
-    /// Whether it stops.
+    /// Whether it is leaving.
     pub leaving: bool,
 }
 
-/// Watches until it is dropped.
+/// A watcher, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Watcher {
     shared: Arc<(Mutex<Seen>, Condvar)>,
-    /// Dropped with this, which ends the thread.
+    /// Dropping it ends the thread.
     _alive: watch::Sender<()>,
 }
 
 impl Watcher {
-    /// Watches what stands under a prefix on the nodes at these URLs.
+    /// Watches the keys with a prefix on the nodes at these URLs.
     pub(super) fn start(urls: Vec<String>, prefix: String) -> Self {
         let shared = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         let (alive, mut dropped) = watch::channel(());
@@ -84,17 +84,17 @@ impl Watcher {
         }
     }
 
-    /// Looks at what was seen so far.
+    /// Reads the changes so far.
     pub(super) fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
         at(&self.shared.0.lock())
     }
 
-    /// Waits until something changes, at most so long.
+    /// Waits for a change, at most this long.
     pub(super) fn wait(&self, time: Duration) {
         self.shared.1.wait_for(&mut self.shared.0.lock(), time);
     }
 
-    /// etcd has ended and comes back empty. To be called in between.
+    /// Must be called between the end of etcd and its empty restart.
     pub(super) fn emptied(&self) {
         let mut seen = self.shared.0.lock();
         let at = now();
@@ -108,13 +108,13 @@ impl Watcher {
         seen.life += 1;
     }
 
-    /// All that was seen, at the end.
+    /// Returns all changes, at the end.
     pub(super) fn take(self) -> Seen {
         std::mem::take(&mut self.shared.0.lock())
     }
 }
 
-/// Watches one node for ever.
+/// Watches one node until the end.
 async fn follow(url: String, prefix: &str, shared: &(Mutex<Seen>, Condvar)) {
     let mut life = shared.0.lock().life;
     let mut revision = 0;
@@ -154,7 +154,7 @@ async fn follow(url: String, prefix: &str, shared: &(Mutex<Seen>, Condvar)) {
 }
 
 impl Seen {
-    /// A key was written or deleted; other nodes may have shown it already.
+    /// Applies a write or deletion of a key; another node may have shown it already.
     fn change(&mut self, prefix: &str, key: &[u8], revision: i64, value: Option<&[u8]>) {
         let known = self.revisions.entry(key.to_owned()).or_default();
         if *known >= revision {
@@ -219,7 +219,7 @@ impl Seen {
             (Key::GiveUps(schedule, incarnation), Content::Value(Value::GiveUps(given))) => {
                 for (start, units) in given.cycles {
                     for unit in units {
-                        // One that was seen before is older: the oracle takes the earliest.
+                        // An earlier one is kept: the oracle uses the earliest.
                         self.gave_up.push(GaveUp {
                             incarnation: incarnation.to_string(),
                             cycle: Cycle {

@@ -1,4 +1,4 @@
-//! A libvirtd of the test's own: its folders, sockets and network; no service, gone with the test.
+//! A libvirtd for a test: with separate folders, sockets and network; stopped when the value is dropped.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,16 +13,15 @@ use crate::proxy::Proxy;
 
 use super::guest::{Guest, MEDIUM};
 
-/// What must be installed.
+/// The programs that must be installed.
 const PROGRAMS: [&str; 3] = [
     "/usr/sbin/libvirtd",
     "/usr/bin/virsh",
     "/usr/bin/qemu-system-x86_64",
 ];
 
-/// Prepares namespaces of the daemon's own, for mounts, processes and the network: it takes its folders from where it was
-/// installed to, and makes network devices; and whatever runs there ends with the test. The account that it wants to
-/// know need not be there.
+/// Prepares the daemon's mounts. The daemon has separate namespaces for mounts, processes and the network: it uses the
+/// installed paths and creates network devices, and its processes end with the test. Adds the account that it requires.
 const SCRIPT: &str = r#"
 set -e
 for place in /run/libvirt /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
@@ -39,12 +38,12 @@ for file in passwd group; do
 done
 cp "$1/qemu.conf" /etc/libvirt/qemu.conf
 echo ready
-# The first process takes in those whose parent has gone: what nobody waits for would seem to run for ever.
+# The first process reaps orphans: unreaped, they would seem to run for ever.
 sleep infinity &
 wait
 "#;
 
-/// Where the daemon listens in its network, when it does.
+/// The TLS port in the daemon's network namespace.
 const TLS_PORT: u16 = 16_514;
 
 /// Kills a daemon and waits for its end.
@@ -66,11 +65,11 @@ namespaces = []
 stdio_handler = "file"
 "#;
 
-/// A libvirtd that runs, or was killed. It ends with this, and its domains too.
+/// A libvirtd, running or killed. Dropping it ends the daemon and its domains.
 #[derive(Debug)]
 pub struct Daemon {
     folder: TempDir,
-    /// Who has started the first process of the namespaces.
+    /// The parent of the first process in the namespaces.
     holder: Child,
 }
 
@@ -113,12 +112,12 @@ impl Daemon {
         Some(daemon)
     }
 
-    /// Starts the daemon again, after it was killed; domains of before go on.
+    /// Starts the daemon again after it was killed; its domains keep running.
     pub fn restart(&self) {
         self.run(&[]);
     }
 
-    /// Starts the daemon anew, for clients with TLS too: those that come through this network, and have a certificate.
+    /// Restarts the daemon with TLS. Clients connect through the returned proxy, with a certificate.
     #[must_use]
     pub fn listen(&self, certificates: &Certificates) -> Proxy {
         self.kill();
@@ -132,7 +131,7 @@ impl Daemon {
         );
         fs::write(self.path("libvirtd.conf"), settings).expect("a file can be written");
         let loopback = self.inside("ip").args(["link", "set", "lo", "up"]).status();
-        assert!(loopback.expect("there is iproute2").success());
+        assert!(loopback.expect("iproute2 is installed").success());
         self.run(&["--listen"]);
         let namespace = fs::File::open(format!("/proc/{}/ns/net", self.first()));
         Proxy::into(namespace.expect("the namespaces are there"), TLS_PORT)
@@ -147,7 +146,7 @@ impl Daemon {
             .arg(self.path("libvirtd.conf"));
         command.arg("--pid-file").arg(self.path("pid")).args(more);
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        // It has its sockets when this returns.
+        // The sockets exist when this returns.
         assert!(
             status.expect("nsenter comes with util-linux").success(),
             "libvirtd does not start:\n{}",
@@ -155,14 +154,14 @@ impl Daemon {
         );
     }
 
-    /// The first process of the namespaces.
+    /// Returns the id of the first process in the namespaces.
     fn first(&self) -> String {
         let holder = self.holder.id();
         let children = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children"));
         children.expect("the namespaces are there").trim().to_owned()
     }
 
-    /// A program in the daemon's namespaces.
+    /// Returns a command that runs in the daemon's namespaces.
     fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -179,31 +178,31 @@ impl Daemon {
         command
     }
 
-    /// A path in its folder; there is `medium.iso` for drives.
+    /// Returns a path in its folder, which contains `medium.iso` for drives.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Its read-only socket.
+    /// Returns its read-only socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.path("libvirt-sock-ro")
     }
 
-    /// The URI of a socket.
+    /// Returns the URI of a socket.
     #[must_use]
     pub fn uri_of(socket: &Path) -> String {
         format!("qemu+unix:///system?socket={}", socket.display())
     }
 
-    /// The URI of its read-only socket.
+    /// Returns the URI of its read-only socket.
     #[must_use]
     pub fn uri(&self) -> String {
         Self::uri_of(&self.socket())
     }
 
-    /// Its number outside of its namespaces.
+    /// Returns its process id outside of its namespaces.
     #[must_use]
     pub fn process(&self) -> u32 {
         let folder = self.folder.path().to_str().expect("the path is text");
@@ -217,7 +216,7 @@ impl Daemon {
         numbers.find(is_daemon).expect("the daemon runs")
     }
 
-    /// What `virsh` prints; it must succeed.
+    /// Runs `virsh`, which must succeed, and returns its output.
     #[must_use]
     pub fn ask(&self, arguments: &[&str]) -> String {
         let output = self.virsh().args(arguments).output().expect("virsh can be run");
@@ -230,12 +229,12 @@ impl Daemon {
         text
     }
 
-    /// Does something by `virsh`, which must succeed.
+    /// Runs `virsh`, which must succeed.
     pub fn tell(&self, arguments: &[&str]) {
         let _ = self.ask(arguments);
     }
 
-    /// A `virsh` that does one command after the other, also after one has failed.
+    /// Starts a `virsh` that runs commands in order and continues after a failure.
     #[must_use]
     pub fn shell(&self, commands: &str) -> Child {
         let file = self.path("commands");
@@ -262,7 +261,7 @@ impl Daemon {
         self.tell(&["define", &self.write(guest)]);
     }
 
-    /// Writes what a domain is made of; its definition's file.
+    /// Writes the disks and the definition of a domain; returns the path of the definition.
     fn write(&self, guest: &Guest) -> String {
         guest.write_disks(self.folder.path());
         let file = self.path(&format!("{}.xml", guest.name()));
@@ -297,7 +296,7 @@ impl Daemon {
         self.script("kill -$2 $(cat $1)", file, signal);
     }
 
-    /// Kills the daemon, as `kill -9` does; domains go on.
+    /// Kills the daemon with SIGKILL; its domains keep running.
     pub fn kill(&self) {
         self.script(KILL, self.path("pid").to_str().expect("the path is text"), "KILL");
     }
@@ -305,13 +304,13 @@ impl Daemon {
     fn script(&self, script: &str, file: &str, signal: &str) {
         let mut command = self.inside("sh");
         let status = command.args(["-c", script, "sh", file, signal]).status();
-        assert!(status.expect("there is a shell").success(), "{signal} {file}");
+        assert!(status.expect("a shell is installed").success(), "{signal} {file}");
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // With the first process of a namespace end all others.
+        // The end of the first process of a namespace ends all others.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

@@ -1,35 +1,35 @@
-//! Domains that take 8 MiB and next to no CPU: their boot sector halts.
+//! Domains that need 8 MiB and almost no CPU: their boot sector halts.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// What a boot sector has to be for the firmware to jump to it: interrupts off, halt, and again.
+/// The boot sector: disable interrupts, halt, repeat.
 const BOOT: [u8; 5] = [0xfa, 0xf4, 0xeb, 0xfd, 0x00];
 
 const SECTOR: usize = 512;
 
-/// What is in the drive.
+/// The content of the drive.
 pub(crate) const MEDIUM: [u8; 4096] = [0; 4096];
 
-/// A domain, as Nova would make it.
+/// A domain as Nova defines it.
 #[derive(Debug, Clone)]
 pub struct Guest {
-    /// Its name and UUID are made of it; from 1.
+    /// The number from which its name and UUID are derived, at least 1.
     pub number: u32,
-    /// From 1 on; it boots from the first.
+    /// The number of disks, at least 1; it boots from the first.
     pub disks: u32,
-    /// Of type `ethernet`, in the network of the daemon.
+    /// The number of interfaces of type `ethernet`, in the network of the daemon.
     pub interfaces: u32,
-    /// Whether Nova's metadata is in the definition.
+    /// Whether the definition contains Nova's metadata.
     pub is_novas: bool,
 }
 
 impl Guest {
-    /// Of Nova's metadata.
+    /// The namespace of Nova's metadata.
     pub const NAMESPACE: &str = "http://openstack.org/xmlns/libvirt/nova/1.1";
 
-    /// With one disk and one interface.
+    /// Returns a domain with one disk and one interface.
     #[must_use]
     pub fn new(number: u32) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Guest {
         }
     }
 
-    /// Some of each kind.
+    /// Returns domains with different numbers of devices.
     #[must_use]
     pub fn some(count: u32) -> Vec<Self> {
         let guests = (1..=count).map(|number| Self {
@@ -51,13 +51,13 @@ impl Guest {
         guests.collect()
     }
 
-    /// The name of its domain.
+    /// Returns the domain's name.
     #[must_use]
     pub fn name(&self) -> String {
         format!("instance-{:08x}", self.number)
     }
 
-    /// The UUID of its domain.
+    /// Returns the domain's UUID.
     #[must_use]
     pub fn uuid(&self) -> String {
         format!("11111111-1111-4111-8111-{:012x}", self.number)
@@ -72,7 +72,7 @@ impl Guest {
         format!("tap{:x}-{interface}", self.number)
     }
 
-    /// Writes the files of the disks into a folder; the first one boots.
+    /// Writes the disk files into a folder; the first one boots.
     pub(crate) fn write_disks(&self, folder: &Path) {
         for disk in 0..self.disks {
             let size = SECTOR * 2048 * (disk as usize + 1);
@@ -83,7 +83,7 @@ impl Guest {
         }
     }
 
-    /// The definition, with disks in a folder.
+    /// Returns the definition, with disks in a folder.
     pub(crate) fn definition(&self, folder: &Path) -> String {
         let (name, uuid, folder) = (self.name(), self.uuid(), folder.display());
         let mut devices = String::new();

@@ -1,7 +1,7 @@
-//! The wire between a client and a libvirtd: counts calls as they go by.
+//! A proxy between a client and a libvirtd that counts calls.
 //!
-//! A packet is a length of four bytes (its own included), then program, version, procedure, type, serial and status, four bytes
-//! each, big end first (`virnetprotocol.x`, `remote_protocol.x`).
+//! A packet is a length of four bytes (itself included), then program, version, procedure, type, serial and status, four
+//! bytes each, big-endian (`virnetprotocol.x`, `remote_protocol.x`).
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The program of hypervisor calls.
+/// The program number of hypervisor calls.
 const REMOTE: u32 = 0x2000_8086;
 
 /// `REMOTE_PROC_CONNECT_GET_ALL_DOMAIN_STATS`.
@@ -21,13 +21,13 @@ const ALL_DOMAIN_STATS: u32 = 344;
 
 const TYPE_CALL: u32 = 0;
 
-/// Length, and what follows up to the status.
+/// The length field and the fields up to the status.
 const HEADER: usize = 28;
 
-/// The longest packet, far more than libvirt's.
+/// The maximum length of a packet, far above libvirt's.
 const LONGEST: usize = 64 << 20;
 
-/// A socket in front of a daemon's.
+/// A socket in front of a daemon's socket.
 #[derive(Debug)]
 pub struct Wire {
     socket: PathBuf,
@@ -36,25 +36,25 @@ pub struct Wire {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// The procedures that were called.
+    /// The called procedures.
     calls: Vec<u32>,
-    /// Bulk calls that have no answer yet: connection, serial, and when they were made.
+    /// Unanswered bulk calls: connection, serial, and time of the call.
     open: Vec<(u64, u32, Instant)>,
-    /// How long the daemon took for each bulk call.
+    /// The daemon's duration of each bulk call.
     took: Vec<Duration>,
 }
 
 impl Wire {
-    /// Puts a socket at a path in front of another.
+    /// Creates a socket in front of another.
     #[must_use]
     pub fn new(socket: PathBuf, daemon: &Path) -> Self {
-        let listener = UnixListener::bind(&socket).expect("a socket can be made in a test's folder");
+        let listener = UnixListener::bind(&socket).expect("a socket can be created in a test's folder");
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (noting, daemon) = (seen.clone(), daemon.to_owned());
         thread::spawn(move || {
             for (number, client) in (0..).zip(listener.incoming()) {
                 let Ok(client) = client else { return };
-                // A daemon that is away is for the client to find out.
+                // The client notices that the daemon is unavailable.
                 let Ok(server) = UnixStream::connect(&daemon) else {
                     continue;
                 };
@@ -64,13 +64,13 @@ impl Wire {
         Self { socket, seen }
     }
 
-    /// The socket for clients.
+    /// Returns the socket for clients.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// How many bulk calls, and how many calls of any kind, were made since this was last asked.
+    /// Returns the numbers of bulk calls and of all calls since the last call of this function.
     #[must_use]
     pub fn calls(&self) -> (usize, usize) {
         let calls = std::mem::take(&mut self.seen.lock().calls);
@@ -78,19 +78,19 @@ impl Wire {
         (bulk, calls.len())
     }
 
-    /// How long the daemon took for each bulk call that it has answered since this was last asked.
+    /// Returns the daemon's durations of the bulk calls since the last call of this function.
     #[must_use]
     pub fn took(&self) -> Vec<Duration> {
         std::mem::take(&mut self.seen.lock().took)
     }
 }
 
-/// Carries packets both ways until one side ends.
+/// Forwards packets in both directions until one side ends.
 fn join(number: u64, client: &UnixStream, server: &UnixStream, seen: &Arc<Mutex<Seen>>) {
     for (from, to) in [(client, server), (server, client)] {
         let (mut from, mut to) = (
-            from.try_clone().expect("a descriptor can be doubled"),
-            to.try_clone().expect("a descriptor can be doubled"),
+            from.try_clone().expect("a descriptor can be duplicated"),
+            to.try_clone().expect("a descriptor can be duplicated"),
         );
         let seen = seen.clone();
         thread::spawn(move || {
@@ -118,7 +118,7 @@ fn read(from: &mut UnixStream) -> Option<Vec<u8>> {
     Some(packet)
 }
 
-/// One of the words of a packet.
+/// Returns a word of a packet.
 fn word(packet: &[u8], index: usize) -> u32 {
     let mut bytes = [0; 4];
     bytes.copy_from_slice(&packet[index * 4..index * 4 + 4]);
@@ -128,7 +128,7 @@ fn word(packet: &[u8], index: usize) -> u32 {
 impl Seen {
     #[allow(
         clippy::disallowed_methods,
-        reason = "the daemon runs on the real clock, and so does what measures it"
+        reason = "the daemon runs on the real clock, and so does the measurement"
     )]
     fn note(&mut self, connection: u64, packet: &[u8]) {
         let (program, procedure, kind, serial) =

@@ -1,12 +1,13 @@
-//! How long something has nobody who polls it, when whose it is falls silent.
+//! Computes how long a resource had no owner after its owner fell silent.
 
 use super::judge::{Judge, KNOWN};
 use super::run::{Cycle, Effect, Fault, PlanMember, Ranking, Resource, Written};
 use super::verdict::Gap;
 
 impl<'a, R: Ranking> Judge<'a, R> {
-    /// How long a resource had nobody in a cycle, of which these samples are all, in the order of their time. Nothing if that cannot be said:
-    /// its owner has polled it, its successor knew at the edge that it would not, nobody is known to have fallen silent, or etcd was away.
+    /// Returns how long a resource had no owner in a cycle whose samples are `samples`, in time order. Returns `None` if that
+    /// is unknown: the owner polled the resource, its successor knew at the edge that it would not, no member is known to
+    /// have fallen silent, or etcd was unavailable.
     pub(super) fn gap(
         &mut self,
         cycle: &Cycle,
@@ -14,7 +15,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
         samples: &[&Written],
         faults: &[&Fault],
     ) -> Option<Gap> {
-        // Without it, nobody can know; and when it is back, its leases begin anew.
+        // Without etcd no agent can know; when etcd returns, its leases start again.
         let away = |fault: &&&Fault| matches!(fault.effect, Effect::EtcdAway | Effect::EtcdEmptied);
         if faults.iter().any(|fault| away(&fault)) {
             return None;
@@ -36,7 +37,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
                     let end = from + self.run.lease.ttl;
                     expiry = Some(expiry.map_or(end, |expiry| expiry.max(end)));
                 }
-                // It has said by itself that it will not.
+                // The member itself reported that it will not poll.
                 None => silent = silent.max(went),
             }
         }
@@ -49,7 +50,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
         })
     }
 
-    /// When it was seen that somebody would not poll a resource in a cycle any more.
+    /// Returns when it was known that the member would no longer poll the resource in this cycle.
     fn went(&self, member: &PlanMember, cycle: &Cycle, resource: &Resource) -> Option<f64> {
         let incarnation = member.incarnation.as_str();
         let gone = self.gone.get(incarnation).copied();
@@ -58,7 +59,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
         times.min_by(f64::total_cmp)
     }
 
-    /// Since when nothing had come of a member when its key went.
+    /// Returns since when the member was silent, if its key was removed.
     fn fell_silent(&self, member: &PlanMember) -> Option<f64> {
         let gone = *self.gone.get(member.incarnation.as_str())?;
         let joined = self

@@ -1,4 +1,4 @@
-//! The judgement: who was to write each sample, and when.
+//! The judge: which agent had to write each sample, and when.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -7,27 +7,29 @@ use super::run::{
 };
 use super::verdict::{Finding, Kind, Place, Verdict};
 
-/// A plan is written at most this long before its edge, in seconds.
+/// The maximum time from the write of a plan to its edge, in seconds.
 const LEAD: f64 = 2.0;
 
-/// A dead member is known at most this long after its lease, in seconds.
+/// The maximum time from the end of a lease until its end is known, in seconds.
 pub(super) const KNOWN: f64 = 1.0;
 
-/// How many deaths a share survives, each of which extends the time for taking it over.
+/// The number of deaths that a share survives. Each one extends the time for a takeover.
 const DEATHS: f64 = 3.0;
 
-/// Judges a run. `ranking` is the one that the agents use.
+/// Judges a run. `ranking` is the ranking that the agents use.
 ///
-/// For every resource, meter and cycle from a schedule's first plan to the last cycle that nobody can take over any more:
+/// For every resource, meter and cycle from a schedule's first plan to the last cycle that no agent can take over any more:
 ///
-/// - exactly one sample, from the owner, where nothing was done to the pool;
-/// - at least one under a fault that promises as much, and each further one from a rightful successor, with the same id. A
-///   member's turn comes when everyone before it in the ranking is gone, or has given the unit up;
-/// - the first of them at most a lease and a second after its owner fell silent, where a successor takes over;
-/// - none from an agent that is not in the plan with the unit, and none that was polled after the lease of its agent had gone
-///   while another carrier was there.
+/// - exactly one sample, from the owner, if no fault was injected;
+/// - at least one sample under a fault that guarantees it, and each further sample from a rightful successor, with the same
+/// id. A
+/// member's turn comes when all members before it in the ranking are gone, or have given the unit up;
+/// - the first sample at most a lease and a second after the owner fell silent, if a successor takes over;
+/// - no sample from an agent that the plan does not list with the unit, and none that was polled after the lease of its agent
+/// had ended
+/// while another carrier was alive.
 ///
-/// Cycles that their owner says it did not poll are excused, and must be as many as it counts.
+/// Cycles that their owner reports as not polled are excused. Their number must match the agent's counter.
 #[must_use]
 pub fn judge(run: &Run, ranking: &impl Ranking) -> Verdict {
     let mut judge = Judge::new(run, ranking);
@@ -41,14 +43,14 @@ pub fn judge(run: &Run, ranking: &impl Ranking) -> Verdict {
     judge.verdict
 }
 
-/// Whether it was an agent's turn; if not, why.
+/// Whether it was an agent's turn; an error has the reason.
 type Turn = Result<(), &'static str>;
 
 pub(super) struct Judge<'a, R> {
     pub(super) run: &'a Run,
     ranking: &'a R,
     pub(super) plans: HashMap<&'a Cycle, Vec<&'a Plan>>,
-    /// By schedule, in the order of their starts.
+    /// By schedule, in order of their starts.
     starts: HashMap<&'a str, BTreeMap<i64, &'a Plan>>,
     written: HashMap<(&'a Cycle, &'a str, &'a str), Vec<&'a Written>>,
     pub(super) gone: HashMap<&'a str, f64>,
@@ -59,7 +61,7 @@ pub(super) struct Judge<'a, R> {
     verdict: Verdict,
 }
 
-/// The first of several times for one key.
+/// The earliest time of each key.
 fn earliest<K: std::hash::Hash + Eq>(times: impl Iterator<Item = (K, f64)>) -> HashMap<K, f64> {
     let mut first = HashMap::new();
     for (key, at) in times {
@@ -103,21 +105,21 @@ impl<'a, R: Ranking> Judge<'a, R> {
         }
     }
 
-    /// When a cycle's nominal start was.
+    /// Returns the nominal start of a cycle.
     pub(super) fn edge(&self, cycle: &Cycle) -> f64 {
         cycle.start as f64 / 1000.0 + self.run.epoch
     }
 
-    /// How long after the end of a cycle the last successor may still be at work.
+    /// Returns how long after the end of a cycle the last successor may still be polling.
     fn aftermath(&self) -> f64 {
         (1.0 + DEATHS) * (self.run.lease.ttl + KNOWN)
     }
 
-    /// The faults that can have changed what happens in a cycle.
+    /// Returns the faults that may have affected a cycle.
     fn faults(&self, cycle: &Cycle, interval: f64) -> impl Iterator<Item = &'a Fault> {
         let edge = self.edge(cycle);
         let (begin, end) = (edge - LEAD, edge + interval);
-        // A plan lists a dead member as long as its lease lasts.
+        // A plan lists a dead member while its lease lasts.
         let lasting = self.run.lease.ttl + KNOWN;
         let faults = self.run.faults.iter();
         faults.filter(move |fault| fault.from <= end && fault.to + lasting >= begin)
@@ -133,7 +135,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
                 Kind::Missing,
                 Place::Schedule(schedule.id.clone()),
                 Vec::new(),
-                "there never was a plan".to_owned(),
+                "there was never a plan".to_owned(),
             );
             return;
         };
@@ -219,32 +221,32 @@ impl<'a, R: Ranking> Judge<'a, R> {
         {
             let agents: Vec<_> = samples.iter().map(|sample| sample.agent.clone()).collect();
             if rest.iter().any(|sample| sample.id != first.id) {
-                let why = "consumers cannot tell that they are the same".to_owned();
+                let why = "consumers cannot detect that they are the same sample".to_owned();
                 self.find(Kind::OtherId, place.clone(), agents.clone(), why);
             }
             let distinct: BTreeSet<_> = agents.iter().collect();
             let (kind, why) = if wrong {
-                (Kind::DoubledUnexplained, "not all of them had their turn")
+                (Kind::DoubledUnexplained, "it was not the turn of each of them")
             } else if faults.is_empty() {
-                (Kind::DoubledUnexplained, "nothing was done to the pool")
+                (Kind::DoubledUnexplained, "no fault was injected")
             } else if distinct.len() < agents.len() {
                 (Kind::DoubledUnexplained, "one agent wrote it twice")
             } else if !everywhere {
                 (
                     Kind::DoubledUnexplained,
-                    "a meter that not every agent has comes once at most",
+                    "a meter that not every agent requests is written at most once",
                 )
             } else {
-                (Kind::DoubledExplained, "a successor had its turn")
+                (Kind::DoubledExplained, "it was a successor's turn")
             };
             self.find(kind, place, agents, why.to_owned());
         }
     }
 
-    /// Whether its owner says that it polled nothing in this cycle.
+    /// Returns whether the owner reports that it polled nothing in this cycle.
     fn is_excused(&mut self, cycle: &Cycle, resource: &'a Resource) -> bool {
         let Some(plan) = self.plans.get(cycle).and_then(|plans| plans.first()).copied() else {
-            // Without a plan nobody owned it: all who could have carried it must say so.
+            // Without a plan no agent owned it: all possible carriers must report the cycle.
             let carriers: Vec<_> = self
                 .known_plans(cycle, self.edge(cycle))
                 .into_iter()
@@ -274,19 +276,19 @@ impl<'a, R: Ranking> Judge<'a, R> {
         let edge = self.edge(cycle);
         let order = self.order(plan, resource);
         let Some(owner) = order.first() else {
-            return "nobody in the plan carries it".to_owned();
+            return "no member of the plan carries it".to_owned();
         };
         match self.gone.get(owner.incarnation.as_str()) {
             Some(at) => format!(
-                "{} owned it and was gone {:.1} s after the edge; nobody took it over",
+                "{} owned it and was gone {:.1} s after the edge; no member took it over",
                 owner.agent,
                 at - edge
             ),
-            None => format!("{} owned it, and was there", owner.agent),
+            None => format!("{} owned it and was alive", owner.agent),
         }
     }
 
-    /// The members of a plan that carry the resource's unit, the owner first.
+    /// Returns the members of a plan that carry the resource's unit, the owner first.
     pub(super) fn order(&mut self, plan: &'a Plan, resource: &'a Resource) -> Vec<&'a PlanMember> {
         let carriers: Vec<_> = plan
             .members
@@ -304,8 +306,8 @@ impl<'a, R: Ranking> Judge<'a, R> {
             .collect()
     }
 
-    /// The last plans of the schedule up to a cycle that could be known at a time: two, and one more for an agent that the last one had
-    /// not reached.
+    /// Returns the last plans of the schedule up to a cycle that an agent may have known: two, and one more for an agent that
+    /// the last one had not reached.
     fn known_plans(&self, cycle: &Cycle, at: f64) -> Vec<&'a Plan> {
         let Some(plans) = self.starts.get(cycle.schedule.as_str()) else {
             return Vec::new();
@@ -326,7 +328,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
                 return turn;
             }
         }
-        // Who does not reach etcd, or finds it empty, goes on with what it knew then.
+        // An agent that does not reach etcd, or finds it empty, continues with its last knowledge.
         for fault in faults {
             let goes_on = match &fault.effect {
                 Effect::CutOff(agents) => agents.contains(&sample.agent),
@@ -346,7 +348,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
         turn
     }
 
-    /// Whether it was the writer's turn by this plan.
+    /// Returns whether it was the writer's turn by this plan.
     fn turn_in(&mut self, plan: &'a Plan, sample: &Written, resource: &'a Resource) -> Turn {
         let Some(writer) = plan.members.iter().find(|member| member.agent == sample.agent) else {
             return Err("it is not in the plan");
@@ -359,27 +361,27 @@ impl<'a, R: Ranking> Judge<'a, R> {
             if member.agent == sample.agent {
                 return Ok(());
             }
-            // Agents may have seen it earlier than the harness, never later than they acted.
+            // Agents may have seen it earlier than the harness, but never after they acted.
             let by = sample.finished + self.run.slack;
             let incarnation = member.incarnation.as_str();
             let gone = self.gone.get(incarnation).is_some_and(|at| *at <= by);
             let key = (incarnation, &plan.cycle, resource.unit.as_str());
             let gave_up = self.gave_up.get(&key).is_some_and(|at| *at <= by);
             if !gone && !gave_up {
-                return Err("one that comes before it in the ranking was there");
+                return Err("a member before it in the ranking was alive");
             }
         }
-        Err("the ranking does not know it")
+        Err("the ranking does not contain it")
     }
 
-    /// Whether the sample was polled after its agent had lost its lease, and should not have gone.
+    /// Returns the violation if the sample was polled after its agent lost its lease, and should have been fenced.
     fn after_fence(&mut self, sample: &Written, resource: &'a Resource, faults: &[&Fault]) -> Option<String> {
         let plans = self.plans.get(&sample.cycle).cloned().unwrap_or_default();
-        // Where there are two plans (etcd was emptied), the last is the one that counts.
+        // If there are two plans (etcd was wiped), the last one counts.
         let plan = *plans.last()?;
         let writer = plan.members.iter().find(|member| member.agent == sample.agent)?;
         let gone = *self.gone.get(writer.incarnation.as_str())?;
-        // The key is seen to go after the lease has ended by the agent's own count, so no slack is needed.
+        // The key is removed after the lease ended by the agent's own count, so no slack is needed.
         if sample.finished <= gone {
             return None;
         }
@@ -389,7 +391,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
                 sample.finished - gone
             ));
         }
-        // Who gets no answer goes on.
+        // An agent without an answer continues.
         let unanswered = faults.iter().any(|fault| {
             let lasts = fault.from <= sample.finished && sample.finished <= fault.to + KNOWN;
             lasts
@@ -411,13 +413,13 @@ impl<'a, R: Ranking> Judge<'a, R> {
                     .is_none_or(|at| *at > sample.finished)
         })?;
         Some(format!(
-            "{:.3} s after its lease was gone, and {} was there",
+            "{:.3} s after its lease was gone, and {} was alive",
             sample.finished - gone,
             another.agent
         ))
     }
 
-    /// A plan is never written twice, and never an older one.
+    /// Checks that no plan is written twice, and that starts only grow.
     fn plans(&mut self) {
         let mut last: HashMap<&str, (i64, f64)> = HashMap::new();
         for plan in &self.run.plans {
@@ -428,7 +430,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
             if plan.cycle.start > start {
                 continue;
             }
-            // An etcd that lost its data cannot know what there was.
+            // An etcd that lost its data does not know earlier plans.
             let emptied = self.run.faults.iter().any(|fault| {
                 fault.effect == Effect::EtcdEmptied
                     && fault.from <= plan.at
@@ -446,7 +448,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
         }
     }
 
-    /// Who comes back is another member than the one that went.
+    /// Checks that a returning agent has a new incarnation.
     fn incarnations(&mut self) {
         for joined in &self.run.joined {
             if self
@@ -454,7 +456,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
                 .get(joined.incarnation.as_str())
                 .is_some_and(|gone| *gone < joined.at)
             {
-                let why = format!("{} had gone before", joined.incarnation);
+                let why = format!("{} was gone before", joined.incarnation);
                 self.find(
                     Kind::IncarnationReused,
                     Place::Agent,
@@ -465,7 +467,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
         }
     }
 
-    /// What agents say of cycles, and what they count, is the same.
+    /// Checks that the cycles that agents report match their counters.
     fn counters(&mut self) {
         for counted in &self.run.counted {
             let said = self
@@ -476,7 +478,7 @@ impl<'a, R: Ranking> Judge<'a, R> {
                 })
                 .count();
             if said != counted.cycles {
-                let why = format!("it counts {} and names {said}", counted.cycles);
+                let why = format!("it counts {} and reports {said}", counted.cycles);
                 let place = Place::Schedule(counted.schedule.clone());
                 self.find(Kind::Miscounted, place, vec![counted.agent.clone()], why);
             }

@@ -1,10 +1,10 @@
-//! The oracle of chaos runs: what agents wrote, judged by who was to write it.
+//! The oracle of chaos runs: judges the samples of agents by the plans.
 //!
-//! A run leaves a [`Run`]: every sample with the agent that wrote it, the plans and the comings and goings of members as etcd
-//! showed them, what the agents counted as not polled, and the faults that were done to them. [`judge`] knows for each
-//! resource, meter and cycle who owned it, who was the rightful successor and when, and says what does not fit.
+//! A run produces a [`Run`]: every sample with the agent that wrote it, the plans and the membership changes in etcd, the
+//! cycles that the agents counted as not polled, and the injected faults. [`judge`] computes for each resource, meter and
+//! cycle its owner and its rightful successors, and reports each violation.
 //!
-//! All of it happens on one machine: times are seconds on its boot clock, which every process reads alike.
+//! All processes run on one machine: times are seconds of its boot clock, which all of them share.
 
 mod gap;
 mod judge;

@@ -1,4 +1,4 @@
-//! What a run leaves for the oracle.
+//! The data of a run, for the oracle.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +18,7 @@ impl fmt::Display for Cycle {
     }
 }
 
-/// A schedule that is judged, and what is polled on it.
+/// A schedule to judge, and its resources.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// Its canonical text.
@@ -27,13 +27,13 @@ pub struct Schedule {
     pub interval: i64,
     /// In milliseconds.
     pub offset: i64,
-    /// What every carrier of their units lists from the begin of the run to its end.
+    /// The resources that every carrier of their units lists during the whole run.
     pub resources: Vec<Resource>,
-    /// What is measured of each of them.
+    /// The meters of each resource.
     pub meters: Vec<Meter>,
 }
 
-/// A resource that agents share.
+/// A shared resource.
 #[derive(Debug, Clone)]
 pub struct Resource {
     /// Its key, and the resource id of its samples.
@@ -47,7 +47,7 @@ pub struct Resource {
 pub struct Meter {
     /// Its name.
     pub name: String,
-    /// Whether every agent that carries the unit wants it. If not, it comes once at most, and may be missing.
+    /// Whether every agent that carries the unit requests it. Otherwise it is written at most once, and may be missing.
     pub everywhere: bool,
 }
 
@@ -60,24 +60,24 @@ pub struct Written {
     pub resource: String,
     /// The meter.
     pub meter: String,
-    /// The cycle that its message id was made of.
+    /// The cycle of its message id.
     pub cycle: Cycle,
     /// The message id.
     pub id: String,
-    /// When the run began that it came of.
+    /// When its run started.
     pub began: f64,
     /// When its poll ended.
     pub finished: f64,
 }
 
-/// A plan as it was written.
+/// A written plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Of which cycle.
+    /// The cycle.
     pub cycle: Cycle,
     /// When it was seen.
     pub at: f64,
-    /// Who is in it.
+    /// Its members.
     pub members: Vec<PlanMember>,
 }
 
@@ -86,46 +86,46 @@ pub struct Plan {
 pub struct PlanMember {
     /// The id of the agent.
     pub agent: String,
-    /// Which of its lives.
+    /// The incarnation.
     pub incarnation: String,
     /// The units that it carries on the plan's schedule.
     pub units: BTreeSet<String>,
 }
 
-/// A member's key came.
+/// A member's key was created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Joined {
     /// The id of the agent.
     pub agent: String,
-    /// Which of its lives.
+    /// The incarnation.
     pub incarnation: String,
-    /// When that was seen.
+    /// When it was seen.
     pub at: f64,
 }
 
-/// A member's key went: it was deleted, or its lease ran out.
+/// A member's key was removed: it was deleted, or its lease expired.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gone {
-    /// Which of the agent's lives.
+    /// The incarnation.
     pub incarnation: String,
-    /// When that was seen.
+    /// When it was seen.
     pub at: f64,
 }
 
 /// A member gave a unit up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaveUp {
-    /// Which member.
+    /// The incarnation.
     pub incarnation: String,
-    /// In which cycle.
+    /// The cycle.
     pub cycle: Cycle,
-    /// Which unit.
+    /// The unit.
     pub unit: String,
-    /// When that was seen.
+    /// When it was seen.
     pub at: f64,
 }
 
-/// An agent says that it did not poll its share of a cycle: the one before still ran, or it had no plan.
+/// An agent's report that it did not poll its share of a cycle: the previous cycle was still running, or there was no plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Skipped {
     /// The id of the agent.
@@ -134,67 +134,69 @@ pub struct Skipped {
     pub cycle: Cycle,
 }
 
-/// How many cycles of a schedule an agent's counters say it did not poll.
+/// The number of cycles of a schedule that an agent counts as not polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// The id of the agent.
     pub agent: String,
     /// The schedule.
     pub schedule: String,
-    /// Overrun and lost ones, over all lives of the agent in the run.
+    /// Overrun and lost cycles, over all processes of the agent in the run.
     pub cycles: usize,
 }
 
-/// Something was done to the pool.
+/// An injected fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
-    /// When it began.
+    /// When it started.
     pub from: f64,
-    /// When it was over.
+    /// When it ended.
     pub to: f64,
-    /// What it may do.
+    /// Its possible effect.
     pub effect: Effect,
 }
 
-/// An agent cannot have had an answer of etcd to anything that it sent in this time.
+/// A time in which an agent received no answer from etcd.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Silence {
     /// The id of the agent.
     pub agent: String,
-    /// When it began.
+    /// When it started.
     pub from: f64,
-    /// When it ended; until the agent is a member again if the process was stopped or killed.
+    /// When it ended. If the process was stopped or killed, it lasts until the agent is a member again.
     pub to: Option<f64>,
 }
 
-/// What a fault may do to the cycles that it touches. Without a fault, and with a join, a graceful stop, a rolling restart or a
-/// reload, each sample comes exactly once: these are no faults here.
+/// The possible effect of a fault on the cycles that it touches. Without a fault each sample is written exactly once. A join,
+/// a graceful stop, a rolling restart and a reload are no faults here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// An agent was killed or stopped, or has lost its lease while alive. Every sample comes; rightful successors may repeat some.
+    /// An agent was killed or stopped, or lost its lease while alive. Every sample is written; rightful successors may repeat
+    /// some.
     Death,
-    /// These agents do not reach etcd and go on (`on_loss: continue`), with what they own under either of the last two plans.
+    /// These agents do not reach etcd and continue (`on_loss: continue`) with the resources that they own under either of the
+    /// last two plans.
     CutOff(BTreeSet<String>),
-    /// Nobody reaches etcd, and all go on like that.
+    /// No agent reaches etcd, and all continue in this way.
     EtcdAway,
-    /// etcd lost its data: the cycle is divided anew.
+    /// etcd lost its data: the cycle is divided again.
     EtcdEmptied,
-    /// Nothing is promised: all are dead, or cut off with `on_loss: pause`.
+    /// No guarantee holds: all agents are dead, or cut off with `on_loss: pause`.
     Anything,
 }
 
-/// What leases can do.
+/// The options of leases.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lease {
     /// `lease_ttl`, in seconds.
     pub ttl: f64,
-    /// `on_loss: pause`: nothing goes after the end of a lease, whoever else is alive.
+    /// `on_loss: pause`: no sample is handed over after the end of a lease.
     pub pauses: bool,
 }
 
-/// Who comes after whom.
+/// The order of owners.
 pub trait Ranking {
-    /// The places of `members` in the order in which they own the resource with this key.
+    /// Returns the indexes of `members` in the order in which they own the resource with this key.
     fn order(&self, key: &str, members: &[&str]) -> Vec<usize>;
 }
 
@@ -204,35 +206,35 @@ impl<F: Fn(&str, &[&str]) -> Vec<usize>> Ranking for F {
     }
 }
 
-/// All that a run leaves.
+/// The data of a run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What is judged.
+    /// The schedules to judge.
     pub schedules: Vec<Schedule>,
-    /// The boot clock at the epoch: what has to be added to seconds since the epoch. (Nobody steps the wall clock in a run.)
+    /// The boot clock at the epoch: the offset of boot times to seconds since the epoch. (No fault steps the wall clock.)
     pub epoch: f64,
-    /// When the run ended: cycles that could still be taken over then are not judged.
+    /// When the run ended. Cycles that could still be taken over then are not judged.
     pub end: f64,
     /// The leases of all agents.
     pub lease: Lease,
-    /// How much later than the agents the harness may have seen what happened in etcd, in seconds.
+    /// The maximum delay with which the harness sees changes in etcd, in seconds.
     pub slack: f64,
-    /// What was written.
+    /// The written samples.
     pub written: Vec<Written>,
     /// In the order in which they were written.
     pub plans: Vec<Plan>,
-    /// Members that came.
+    /// Members that joined.
     pub joined: Vec<Joined>,
-    /// Members that went.
+    /// Members that are gone.
     pub gone: Vec<Gone>,
-    /// What was given up.
+    /// Units that were given up.
     pub gave_up: Vec<GaveUp>,
-    /// What was not polled, by cycle.
+    /// Cycles that were not polled, as reported.
     pub skipped: Vec<Skipped>,
-    /// What was not polled, as counted; agents that are not named are not checked.
+    /// Cycles that were not polled, as counted. Agents that are not listed are not checked.
     pub counted: Vec<Counted>,
-    /// What was done.
+    /// The injected faults.
     pub faults: Vec<Fault>,
-    /// What that kept agents from hearing. Of `on_loss: continue` those alone that could not go on without.
+    /// When agents received no answer because of the faults. With `on_loss: continue` only agents that needed one.
     pub silences: Vec<Silence>,
 }

@@ -1,4 +1,4 @@
-//! Samples as files have them, and the cycles that they are of.
+//! Reads samples from files, and finds their cycles.
 
 use std::collections::HashMap;
 
@@ -10,34 +10,34 @@ use serde_json::Value;
 use super::run::{Cycle, Schedule, Written};
 use crate::Sample;
 
-/// How many cycles back a sample is looked for: one that is taken over ends in the next cycle, and each death in it makes that
-/// later by the time of a lease.
+/// How many cycles back to search for the cycle of a sample. A takeover ends in the next cycle, and each death delays it by
+/// the duration of a lease.
 const BACK: i64 = 6;
 
 /// Reads the files of `file://` publishers.
 ///
-/// A sample does not name its cycle, and its time does not tell it, since a takeover may be polled in the next one. But its
-/// message id is made of the cycle: it is computed for each cycle that it can be of.
+/// A sample does not contain its cycle, and its time does not determine it, since a takeover may poll in the next cycle. But
+/// the message id depends on the cycle: it is computed for each possible cycle.
 pub struct Files<'a> {
     schedules: &'a [Schedule],
     /// The boot clock at the epoch.
     epoch: f64,
-    /// The pollster that made the samples.
+    /// The pollster of the samples.
     pollster: &'a str,
     runs: HashMap<Cycle, RunIds>,
 }
 
-/// A sample with an id that no cycle gives.
+/// A sample whose id matches no cycle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unknown {
-    /// Who wrote it.
+    /// The agent that wrote it.
     pub agent: String,
-    /// It.
+    /// The sample.
     pub sample: Sample,
 }
 
 impl<'a> Files<'a> {
-    /// Files with samples of this pollster on these schedules.
+    /// Returns a reader of files with samples of this pollster on these schedules.
     #[must_use]
     pub fn new(schedules: &'a [Schedule], epoch: f64, pollster: &'a str) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The samples that `agent` wrote.
+    /// Returns the samples that `agent` wrote.
     pub fn read(&mut self, agent: &str, samples: Vec<Sample>) -> (Vec<Written>, Vec<Unknown>) {
         let mut written = Vec::with_capacity(samples.len());
         let mut unknown = Vec::new();
@@ -81,7 +81,7 @@ impl<'a> Files<'a> {
                         Timestamp::from_millis(cycle.start),
                         number,
                     );
-                    // The host is empty: these are resources that agents share.
+                    // The host is empty: the resources are shared.
                     RunIds::new("", &cycle, self.pollster)
                 });
                 let key = sample.resource();
@@ -102,7 +102,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// The seconds since the epoch that a time as ceilometer writes it is.
+/// Parses ceilometer's time format into seconds since the epoch.
 fn since_epoch(text: &str) -> Option<f64> {
     let time = text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
     Some(time.timestamp().as_duration().as_secs_f64())

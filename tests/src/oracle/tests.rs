@@ -1,4 +1,4 @@
-//! Each kind of violation is found, and what is promised is not taken for one.
+//! Each kind of violation is found, and no guaranteed behaviour is reported as one.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::Sample;
 
 const EVERY: &str = "every:8:0";
 const INTERVAL: i64 = 8000;
-/// The machine was started at the epoch: nominal starts are boot times.
+/// The machine starts at the epoch: nominal starts are boot times.
 const FIRST: i64 = 80_000;
 const METER: &str = "m";
 
@@ -31,7 +31,7 @@ fn cycle(number: i64) -> Cycle {
     }
 }
 
-/// So many seconds after the edge of a cycle.
+/// Seconds after the edge of a cycle.
 fn at(number: i64, seconds: f64) -> f64 {
     cycle(number).start as f64 / 1000.0 + seconds
 }
@@ -68,7 +68,7 @@ fn fault(effect: Effect, from: f64, to: f64) -> Fault {
     Fault { from, to, effect }
 }
 
-/// Three agents, three resources, and six cycles in which everybody does what it should; the last one to be judged is the fourth.
+/// Three agents, three resources, and six cycles without a fault; the fourth cycle is the last one to judge.
 fn healthy() -> Run {
     let agents = ["a", "b", "c"];
     let resource = |key: &str| Resource {
@@ -129,7 +129,7 @@ impl Run {
         self
     }
 
-    /// The agent of cycle `number` died, or lost its lease, so many seconds after the edge.
+    /// The agent of cycle `number` died, or lost its lease, this many seconds after the edge.
     fn dead(mut self, agent: &str, number: i64, seconds: f64) -> Self {
         self.gone.push(Gone {
             incarnation: format!("{agent}1"),
@@ -140,7 +140,7 @@ impl Run {
             at(number, seconds - 5.0),
             at(number, seconds),
         ));
-        // Later plans do without it: its resource goes to the next.
+        // Later plans omit it: its resource is assigned to the next member.
         for plan in &mut self.plans {
             if plan.cycle.start > cycle(number).start {
                 plan.members.retain(|member| member.agent != agent);
@@ -160,7 +160,7 @@ impl Run {
     }
 }
 
-/// What was found: kind, resource and cycle of samples; kind alone of all else.
+/// The findings: kind, resource and cycle of samples; only the kind of others.
 fn found(run: &Run) -> Vec<String> {
     let verdict = judge(run, &ranking);
     let shown = verdict.findings.iter().map(|finding| match &finding.place {
@@ -177,28 +177,28 @@ fn nothing() -> Vec<String> {
 }
 
 #[test]
-fn a_run_in_which_nothing_happens_is_clean() {
+fn a_run_without_a_fault_is_clean() {
     let verdict = judge(&healthy(), &ranking);
     assert_eq!(verdict.findings, []);
-    // Cycles 0 to 3: the end of the run is too near for those after them.
+    // Cycles 0 to 3: later ones are too close to the end of the run.
     assert_eq!((verdict.judged, verdict.excused), (12, 0));
 }
 
 #[test]
-fn a_sample_that_is_missing_is_found_and_only_where_it_can_be_judged() {
+fn a_missing_sample_is_found_only_in_a_judged_cycle() {
     let run = healthy().without("r1", 2).without("r2", 5);
     assert_eq!(found(&run), ["Missing r1 2"]);
     let verdict = judge(&run, &ranking);
     let text = verdict.violations().next().expect("a violation").to_string();
     assert_eq!(
         text,
-        "Missing m of r1 in every:8:0@96000 []: b owned it, and was there"
+        "Missing m of r1 in every:8:0@96000 []: b owned it, and was alive"
     );
 }
 
 #[test]
 fn a_double_without_a_reason_is_found() {
-    // By the owner itself, and by one whose turn it was not.
+    // By the owner itself, and by an agent out of turn.
     assert_eq!(
         found(&healthy().with(sample("a", "r0", 1, 2.0))),
         ["DoubledUnexplained r0 1"]
@@ -210,20 +210,16 @@ fn a_double_without_a_reason_is_found() {
 }
 
 #[test]
-fn with_takeover_switched_off_a_death_leaves_a_gap_that_is_found() {
+fn without_takeover_the_gap_after_a_death_is_found() {
     let run = healthy().dead("a", 1, 3.0);
-    assert_eq!(
-        found(&run),
-        nothing(),
-        "what it wrote before is all there is to write"
-    );
+    assert_eq!(found(&run), nothing(), "it wrote all samples before its death");
     let run = run.without("r0", 1);
     assert_eq!(found(&run), ["Missing r0 1"]);
     assert_eq!(found(&run.with(sample("b", "r0", 1, 3.2))), nothing());
 }
 
 #[test]
-fn a_successor_explains_a_double_when_its_turn_has_come_and_not_before() {
+fn a_successor_explains_a_double_only_in_its_turn() {
     let run = healthy().dead("a", 1, 3.0);
     assert_eq!(
         found(&run.clone().with(sample("b", "r0", 1, 3.2))),
@@ -239,7 +235,7 @@ fn a_successor_explains_a_double_when_its_turn_has_come_and_not_before() {
 }
 
 #[test]
-fn the_second_successor_has_its_turn_when_the_first_is_gone_too() {
+fn it_is_the_second_successors_turn_when_the_first_is_gone_too() {
     let run = healthy().dead("a", 1, 3.0).dead("b", 1, 6.0);
     let run = run
         .without("r0", 1)
@@ -258,7 +254,7 @@ fn the_second_successor_has_its_turn_when_the_first_is_gone_too() {
 }
 
 #[test]
-fn who_gives_up_is_succeeded() {
+fn the_unit_of_a_member_that_gave_it_up_is_taken_over() {
     let mut run = healthy().without("r0", 1).with(sample("b", "r0", 1, 4.0));
     assert_eq!(found(&run), ["OutsidePlan r0 1"]);
     run.gave_up.push(GaveUp {
@@ -273,8 +269,8 @@ fn who_gives_up_is_succeeded() {
 }
 
 #[test]
-fn with_the_fence_switched_off_what_was_polled_after_the_lease_is_found() {
-    // It was stopped, its lease ran out 3 s after the edge, and it goes on at 4 s as if nothing had been.
+fn without_the_fence_a_poll_after_the_lease_is_found() {
+    // It was suspended, its lease expired 3 s after the edge, and it resumes at 4 s.
     let run = healthy()
         .dead("a", 1, 3.0)
         .without("r0", 1)
@@ -285,7 +281,7 @@ fn with_the_fence_switched_off_what_was_polled_after_the_lease_is_found() {
 }
 
 #[test]
-fn the_last_one_alive_may_finish_its_cycle_unless_it_is_to_pause() {
+fn the_last_agent_alive_may_finish_its_cycle_unless_on_loss_is_pause() {
     let mut run = healthy()
         .dead("a", 1, 3.0)
         .without("r0", 1)
@@ -303,12 +299,12 @@ fn the_last_one_alive_may_finish_its_cycle_unless_it_is_to_pause() {
 }
 
 #[test]
-fn with_units_switched_off_a_share_that_the_plan_does_not_give_is_found() {
+fn without_units_a_share_outside_of_the_plan_is_found() {
     let mut run = healthy();
     for plan in &mut run.plans {
         plan.members[0].units = BTreeSet::from(["another".to_owned()]);
     }
-    // `r0` is b's now. An agent that does not look at units takes it all the same.
+    // `r0` belongs to b now. An agent that ignores units polls it anyway.
     let expected: Vec<_> = (0..4).map(|number| format!("OutsidePlan r0 {number}")).collect();
     assert_eq!(found(&run), expected);
     for sample in &mut run.written {
@@ -320,8 +316,8 @@ fn with_units_switched_off_a_share_that_the_plan_does_not_give_is_found() {
 }
 
 #[test]
-fn what_is_taken_over_later_than_a_lease_and_a_second_after_the_silence_is_found() {
-    // a falls silent 1 s before the edge of cycle 1, whose plan lists it, and its key goes 4 s after that edge.
+fn a_takeover_later_than_a_lease_and_a_second_is_found() {
+    // a falls silent 1 s before the edge of cycle 1, whose plan lists it, and its key is removed 4 s after that edge.
     let mut run = healthy().dead("a", 1, 4.0).without("r0", 1);
     run.silences.push(Silence {
         agent: "a".into(),
@@ -337,22 +333,22 @@ fn what_is_taken_over_later_than_a_lease_and_a_second_after_the_silence_is_found
     let near = |one: f64, other: f64| (one - other).abs() < 1e-6;
     assert!(
         near(gap.silent, 4.2) && near(gap.known, 0.2) && near(gap.bound, 6.25),
-        "from the edge on it had nobody: {gap:?}"
+        "it had no owner from the edge on: {gap:?}"
     );
     let late = taken_over(&run, 6.3);
     assert_eq!(found(&late), ["TakenOverLate r0 1"]);
-    // etcd kept the key for longer than its lease: that is not the agents' fault.
+    // etcd kept the key beyond its lease, which is not the agents' fault.
     let mut kept = late.clone();
     kept.gone[0].at = at(1, 6.0);
     assert_eq!(found(&kept), nothing());
-    // Of what nobody was kept from hearing, and of an etcd that was away, nothing is said.
+    // Without a silence, and with an unavailable etcd, there is no verdict.
     let mut unknown = late.clone();
     unknown.silences[0].from = at(0, -6.0);
     assert_eq!(judge(&unknown, &ranking).gaps, [], "that was before it joined");
     let mut away = late;
     away.faults.push(fault(Effect::EtcdAway, at(1, 1.0), at(1, 2.0)));
     assert_eq!(found(&away), nothing());
-    // What the owner polled has no gap, and neither has what is passed over at the edge.
+    // A resource that its owner polled has no gap, nor one that is skipped at the edge.
     let owner = run.clone().with(sample("a", "r0", 1, 0.5));
     assert_eq!(judge(&owner, &ranking).gaps, []);
     let mut before = taken_over(&run, 0.1);
@@ -367,13 +363,13 @@ fn an_agent_that_is_not_in_the_plan_is_found() {
 }
 
 #[test]
-fn with_plans_that_do_not_only_grow_what_was_agreed_twice_is_found() {
+fn a_second_or_older_plan_is_found() {
     let mut run = healthy();
     run.plans.insert(2, plan(1, &["b", "c"]));
     assert_eq!(found(&run), ["PlanChanged"]);
     let mut run = healthy();
     run.plans.insert(4, plan(2, &["a", "b", "c"]));
-    assert_eq!(found(&run), ["PlanChanged"], "an older one");
+    assert_eq!(found(&run), ["PlanChanged"], "an older plan");
     run.plans[4].at = at(3, 0.5);
     run.faults
         .push(fault(Effect::EtcdEmptied, at(3, -1.0), at(3, 0.0)));
@@ -381,7 +377,7 @@ fn with_plans_that_do_not_only_grow_what_was_agreed_twice_is_found() {
 }
 
 #[test]
-fn with_the_same_incarnation_at_a_rejoin_it_is_found() {
+fn a_reused_incarnation_is_found() {
     let mut run = healthy().dead("a", 1, 3.0);
     let joined = |incarnation: &str| Joined {
         agent: "a".into(),
@@ -403,7 +399,7 @@ fn the_same_sample_with_another_id_is_found() {
 }
 
 #[test]
-fn what_an_agent_says_it_did_not_poll_is_excused_and_counted() {
+fn a_cycle_that_an_agent_reports_as_not_polled_is_excused_and_counted() {
     let mut run = healthy().without("r1", 2);
     run.skipped.push(Skipped {
         agent: "b".into(),
@@ -427,13 +423,13 @@ fn what_an_agent_says_it_did_not_poll_is_excused_and_counted() {
 }
 
 #[test]
-fn who_is_cut_off_may_go_on_and_nobody_else_may() {
-    // a does not reach etcd from cycle 1 on, and goes on in cycle 2, where the others have divided without it.
+fn only_a_cut_off_agent_may_continue() {
+    // a does not reach etcd from cycle 1 on, and continues in cycle 2, which the others divided without it.
     let cut_off = |agent: &str| Effect::CutOff(BTreeSet::from([agent.to_owned()]));
     let mut run = healthy().dead("a", 1, 4.0).with(sample("a", "r0", 2, 0.5));
     run.faults = vec![fault(cut_off("a"), at(1, -1.0), at(2, 6.0))];
     assert_eq!(found(&run), ["DoubledExplained r0 2"]);
-    // It knows no plan that came meanwhile, however long that is.
+    // It knows no plan of the time in between, however long that is.
     let mut long = healthy().dead("a", 1, 4.0).with(sample("a", "r0", 3, 0.5));
     long.plans.push(plan(7, &["b", "c"]));
     long.faults = vec![fault(cut_off("a"), at(1, -1.0), at(5, 6.0))];
@@ -443,13 +439,13 @@ fn who_is_cut_off_may_go_on_and_nobody_else_may() {
 }
 
 #[test]
-fn while_etcd_is_away_everybody_goes_on_with_what_it_knew() {
+fn without_etcd_agents_continue_with_their_last_plans() {
     let mut run = healthy();
     run.plans.retain(|plan| plan.cycle != cycle(2));
     assert_eq!(
         found(&run).len(),
         3,
-        "without a fault a cycle without a plan is none: {:?}",
+        "without a fault every cycle needs a plan: {:?}",
         found(&run)
     );
     run.faults = vec![fault(Effect::EtcdAway, at(1, 1.0), at(2, 6.0))];
@@ -457,14 +453,14 @@ fn while_etcd_is_away_everybody_goes_on_with_what_it_knew() {
     assert_eq!(
         found(&run.clone().without("r1", 2)),
         ["Missing r1 2"],
-        "it was known to a plan"
+        "a plan listed it"
     );
     let stranger = run.with(sample("c", "r0", 2, 1.0));
     assert_eq!(found(&stranger), ["DoubledUnexplained r0 2", "OutsidePlan r0 2"]);
 }
 
 #[test]
-fn an_etcd_that_was_emptied_may_double_a_cycle_and_lose_none() {
+fn a_wiped_etcd_may_double_a_cycle_but_loses_none() {
     // a and b are in the second plan of cycle 2; by the first one, c had polled `r2`.
     let mut run = healthy().with(sample("a", "r2", 2, 3.0));
     run.plans.insert(3, plan(2, &["a", "b"]));
@@ -475,7 +471,7 @@ fn an_etcd_that_was_emptied_may_double_a_cycle_and_lose_none() {
 }
 
 #[test]
-fn a_meter_that_not_every_agent_has_comes_once_at_most() {
+fn a_meter_that_not_every_agent_requests_is_written_at_most_once() {
     let mut run = healthy().without("r1", 2);
     run.schedules[0].meters[0].everywhere = false;
     assert_eq!(found(&run), nothing());
@@ -484,12 +480,12 @@ fn a_meter_that_not_every_agent_has_comes_once_at_most() {
 }
 
 #[test]
-fn where_nothing_is_promised_nothing_is_judged() {
+fn without_a_guarantee_nothing_is_judged() {
     let mut run = healthy().without("r0", 2);
     run.faults = vec![fault(Effect::Anything, at(2, 1.0), at(2, 2.0))];
     let verdict = judge(&run, &ranking);
     assert_eq!(verdict.findings, []);
-    // The plan of the next cycle may still list those who are gone.
+    // The plan of the next cycle may still list dead members.
     assert_eq!((verdict.judged, verdict.excused), (6, 6));
 }
 
@@ -501,7 +497,7 @@ fn a_schedule_that_never_had_a_plan_is_found() {
 }
 
 #[test]
-fn the_cycle_of_a_sample_is_told_from_its_id() {
+fn the_cycle_of_a_sample_is_found_by_its_id() {
     let schedules = healthy().schedules;
     let line = |number: i64, finished: f64| {
         let start = cycle(number).start;
@@ -519,7 +515,7 @@ fn the_cycle_of_a_sample_is_told_from_its_id() {
         }))
     };
     let mut files = Files::new(&schedules, 0.0, "synthetic");
-    // On time; taken over and finished in the next cycle; and with a time that no poll of that cycle has.
+    // On time; taken over and finished in the next cycle; and with a time outside of that cycle.
     let lines = vec![line(2, at(2, 0.5)), line(2, at(3, 4.0)), line(2, at(1, 0.5))];
     let (written, unknown) = files.read("a", lines);
     let read: Vec<_> = written

@@ -1,47 +1,48 @@
-//! What the oracle says.
+//! The result of the oracle.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::run::Cycle;
 
-/// What does not fit, or had to be explained.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Nobody wrote a sample.
+    /// A sample is missing.
     Missing,
-    /// Written more than once, each time by one whose turn it was by then. The only kind that is no violation.
+    /// Written more than once, each time in the writer's turn. The only kind that is no violation.
     DoubledExplained,
-    /// Written more than once, and not all of it follows from what happened.
+    /// Written more than once, and the events do not explain it.
     DoubledUnexplained,
-    /// Written by an agent to which no plan gave it: it is not in the plan, does not carry the unit, or those before it were there.
+    /// Written by an agent without the resource: it is not in the plan, does not carry the unit, or members before it were
+    /// alive.
     OutsidePlan,
-    /// Taken over later than a lease and a second after its owner had fallen silent.
+    /// Taken over later than a lease and a second after its owner fell silent.
     TakenOverLate,
-    /// Polled after its agent's lease had gone while others carried on, and written all the same.
+    /// Written although it was polled after the agent's lease had ended while other carriers were alive.
     AfterFence,
     /// The same sample with two ids.
     OtherId,
-    /// A second plan for a cycle, or one that is older than the plan before it.
+    /// A second plan for a cycle, or an older one than the previous plan.
     PlanChanged,
-    /// A member came back with the incarnation that it had before.
+    /// A member returned with the same incarnation.
     IncarnationReused,
-    /// What an agent counts as not polled is not what it says of its cycles.
+    /// An agent's counter of cycles that were not polled differs from its reports.
     Miscounted,
 }
 
 impl Kind {
-    /// Whether it breaks a promise.
+    /// Returns whether it violates a guarantee.
     #[must_use]
     pub fn is_violation(self) -> bool {
         self != Self::DoubledExplained
     }
 }
 
-/// Where something was found.
+/// The location of a finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// One sample that was to come.
+    /// One expected sample.
     Sample {
         /// The cycle.
         cycle: Cycle,
@@ -58,16 +59,16 @@ pub enum Place {
     Agent,
 }
 
-/// One thing that the oracle has found.
+/// A finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// What.
+    /// The kind.
     pub kind: Kind,
-    /// Where.
+    /// The location.
     pub place: Place,
-    /// Of which agents.
+    /// The agents.
     pub agents: Vec<String>,
-    /// How it was found, for people.
+    /// The explanation, for people.
     pub why: String,
 }
 
@@ -88,35 +89,36 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A resource that had nobody in the midst of a cycle, for a while.
+/// A time during a cycle in which a resource had no owner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gap {
     /// The cycle.
     pub cycle: Cycle,
-    /// How long, in seconds: from the edge, or when the last that came before its successor fell silent in the cycle, to the begin of the
-    /// run in which the successor polled it.
+    /// The duration, in seconds: from the edge, or from when the last member before the successor fell silent in the cycle,
+    /// to the start of the run in which the successor polled it.
     pub silent: f64,
-    /// How much of that was after etcd had shown that all who came before were out.
+    /// The part of it after etcd had shown that all members before were out.
     pub known: f64,
-    /// How long it may be: a lease and a second, as much longer as etcd kept a key beyond its lease, and what the harness may be late.
+    /// The allowed duration: a lease and a second, plus the time that etcd kept a key beyond its lease, plus the delay of the
+    /// harness.
     pub bound: f64,
 }
 
-/// The judgement on a run.
+/// The judgement of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Verdict {
-    /// How many (resource, meter, cycle) were judged. A run that judges few proves little.
+    /// The number of judged (resource, meter, cycle) triples. A run with few proves little.
     pub judged: usize,
-    /// How many of them were left out, since their owner had said that it did not poll, or nothing was promised.
+    /// The number of excused triples: the owner reported that it did not poll, or no guarantee held.
     pub excused: usize,
-    /// What was found.
+    /// The findings.
     pub findings: Vec<Finding>,
-    /// How long what was taken over in the midst of a cycle had nobody.
+    /// The gaps of takeovers during a cycle.
     pub gaps: Vec<Gap>,
 }
 
 impl Verdict {
-    /// How many of each kind.
+    /// Returns the number of findings of each kind.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<Kind, usize> {
         let mut counts = BTreeMap::new();
@@ -126,7 +128,7 @@ impl Verdict {
         counts
     }
 
-    /// What breaks a promise.
+    /// Returns the findings that violate a guarantee.
     pub fn violations(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.kind.is_violation())
     }

@@ -1,4 +1,4 @@
-//! A RabbitMQ of one's own: its node, ports, folders and cookie; no service, gone with the value.
+//! A RabbitMQ for a test: with separate node, ports, folders and cookie; stopped when the value is dropped.
 //!
 //! Its methods must be called within a tokio runtime.
 
@@ -16,16 +16,16 @@ use tokio::time::timeout;
 use crate::certificates::Certificates;
 use crate::ports::free_ports;
 
-/// Where Debian keeps the scripts that take all settings from the environment.
+/// Debian's folder of the scripts that read all settings from the environment.
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
 
-/// How long a broker may take to start, on a machine that does much else.
+/// The timeout of a broker's start, on a loaded machine.
 const START: Duration = Duration::from_secs(90);
 
-/// How long one command to a broker may take.
+/// The timeout of one command to a broker.
 const COMMAND: Duration = Duration::from_secs(60);
 
-/// A broker that runs, or was killed.
+/// A broker, running or killed.
 #[derive(Debug)]
 pub struct Broker {
     folder: TempDir,
@@ -36,21 +36,21 @@ pub struct Broker {
     pub tls_port: u16,
     distribution_port: u16,
     epmd_port: u16,
-    /// Its certificate and those of a client, with their authority.
+    /// The certificates of the broker and of a client, with their authority.
     pub certificates: Certificates,
     server: Option<Child>,
-    /// Finds nodes by name. Ours, so that no daemon is left behind.
+    /// The name server of Erlang. It belongs to the test, so that no daemon survives.
     _epmd: Child,
 }
 
 impl Broker {
-    /// Starts a broker without any virtual host but `/`.
+    /// Starts a broker with the virtual host `/` only.
     pub async fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         assert!(
             Path::new(SCRIPTS).join("rabbitmq-server").exists(),
             "RabbitMQ is not installed, and these tests need it: apt-get install rabbitmq-server (on a machine where \
-             it shall not start as a service, with a /usr/sbin/policy-rc.d that exits with 101)"
+             it must not start as a service, with a /usr/sbin/policy-rc.d that exits with 101)"
         );
         let folder = tempfile::tempdir().unwrap();
         let certificates = Certificates::write_to(folder.path());
@@ -84,11 +84,11 @@ impl Broker {
         broker
     }
 
-    /// Starts the server again, with what it had on disk.
+    /// Starts the server again with its data.
     pub async fn restart(&mut self) {
         let mut command = tied(&script("rabbitmq-server"));
         self.environment(&mut command);
-        // Not to be wrapped by a shell that would outlive it, nor to read commands.
+        // Without a shell that would outlive the server, and without reading commands.
         command.env("RABBITMQ_ALLOW_INPUT", "true").arg("-noinput");
         let mut server = command
             .stdin(Stdio::null())
@@ -111,24 +111,24 @@ impl Broker {
         };
         let started = timeout(START, started).await;
         assert!(matches!(started, Ok(true)), "the broker did not start:\n{said}");
-        // It goes on to write there.
+        // The server continues to write.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         self.server = Some(server);
     }
 
-    /// Where publishers find it.
+    /// Returns the URL for publishers.
     #[must_use]
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/", self.port)
     }
 
-    /// Kills the server, as `kill -9` does.
+    /// Kills the server with SIGKILL.
     pub async fn kill(&mut self) {
         let mut server = self.server.take().expect("the broker runs");
         server.kill().await.unwrap();
     }
 
-    /// Runs `rabbitmqctl`, which must succeed; what it printed.
+    /// Runs `rabbitmqctl`, which must succeed, and returns its output.
     pub async fn control(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(script("rabbitmqctl"));
         self.environment(&mut command);
@@ -150,7 +150,7 @@ impl Broker {
         text
     }
 
-    /// Makes virtual hosts that `guest` may use.
+    /// Creates virtual hosts with permissions for `guest`.
     pub async fn add_vhosts(&self, vhosts: &[&str]) {
         use std::fmt::Write as _;
         let mut names = String::new();
@@ -158,7 +158,7 @@ impl Broker {
             write!(names, "<<\"{vhost}\">>,").unwrap();
         }
         let names = names.trim_end_matches(',');
-        // One command for all: each starts an Erlang of its own.
+        // One command for all: each starts a separate Erlang VM.
         let expression = format!(
             "[begin rabbit_vhost:add(V, <<\"test\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, \
              <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>) end || V <- [{names}]]."
@@ -179,7 +179,7 @@ impl Broker {
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
-            // A machine with few cores, and other tests on them.
+            // For a machine with few cores that runs other tests.
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
                 "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
@@ -189,7 +189,7 @@ impl Broker {
     }
 }
 
-/// A command whose process is killed when the thread ends that starts it, however that ends.
+/// Returns a command whose process is killed when the thread that started it ends.
 fn tied(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", program]);

@@ -1,4 +1,4 @@
-//! A client that is not the publisher: looks at what arrived, and changes what is there.
+//! A client apart from the publisher, which reads and changes the broker's queues.
 
 use futures::StreamExt as _;
 use lapin::message::Delivery;
@@ -36,7 +36,7 @@ impl Client {
         }
     }
 
-    /// How many messages wait in a queue that is there.
+    /// Returns the number of messages in an existing queue.
     pub async fn waiting(&self, queue: &str) -> u32 {
         let options = QueueDeclareOptions {
             passive: true,
@@ -48,7 +48,7 @@ impl Client {
         declared.await.unwrap().message_count()
     }
 
-    /// Consumes from a queue that is there.
+    /// Consumes from an existing queue.
     pub async fn consume(&self, queue: &str) -> Arrivals {
         let options = BasicConsumeOptions::default();
         let consumer = self
@@ -60,12 +60,12 @@ impl Client {
     }
 }
 
-/// What arrives in a queue.
+/// The messages of a queue.
 #[derive(Debug)]
 pub struct Arrivals(Consumer);
 
 impl Arrivals {
-    /// The next message, acknowledged.
+    /// Returns the next message and acknowledges it.
     pub async fn next(&mut self) -> Delivery {
         let delivery = timeout(PATIENCE, self.0.next()).await.expect("a message arrives");
         let delivery = delivery.expect("the queue stays").unwrap();
@@ -73,13 +73,13 @@ impl Arrivals {
         delivery
     }
 
-    /// The first resource of the next message.
+    /// Returns the first resource of the next message.
     pub async fn next_resource(&mut self) -> String {
         resources(&self.next().await.data).swap_remove(0)
     }
 }
 
-/// The resources of a notification, in order.
+/// Returns the resources of a notification, in order.
 #[must_use]
 pub fn resources(body: &[u8]) -> Vec<String> {
     let outer: Value = serde_json::from_slice(body).unwrap();

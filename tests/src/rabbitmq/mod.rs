@@ -1,9 +1,9 @@
-//! A real RabbitMQ for tests and benchmarks, a network to it that can be cut, and a client that looks at what arrived.
+//! A real RabbitMQ for tests and benchmarks, and a client that inspects it.
 
 mod broker;
 mod client;
 
 pub use crate::certificates::Certificates;
-pub use crate::proxy::{Proxy, Weather};
+pub use crate::proxy::{Network, Proxy};
 pub use broker::Broker;
 pub use client::{Arrivals, Client, resources};

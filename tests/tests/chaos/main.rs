@@ -1,15 +1,12 @@
-//! Pools of real agents, and what is promised of them while things are done to them (docs/coordination.md, "Promises").
+//! The guarantees of pools of real agents under faults (docs/coordination.md).
 //!
-//! Each scene is short. Longer ones, with faults drawn at random, are `tests/chaos`.
+//! Each scene is short. `tests/chaos` runs longer ones with random faults.
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
+    reason = "tests and their helpers fail by panicking"
 )]
-#![allow(
-    clippy::print_stdout,
-    reason = "tables are for whoever reads the output of a test"
-)]
+#![allow(clippy::print_stdout, reason = "tables are for readers of the output")]
 
 mod promises;
 mod rules;

@@ -1,11 +1,11 @@
-//! What is promised, one scene for some of the situations.
+//! The guarantees, with one scene for several situations.
 
 use std::thread;
 
 use nephoscope_tests::chaos::{Draw, Kind, Report, Scene, Setting};
 use nephoscope_tests::oracle::{self, Written};
 
-/// Cycles of 4 s with leases of 2 s: as short as the promises allow with room for a machine that has other things to do.
+/// Cycles of 4 s with leases of 2 s: the minimum that leaves slack for a loaded machine.
 const SHORT: Setting = Setting {
     agents: 4,
     resources: 40,
@@ -17,13 +17,13 @@ const SHORT: Setting = Setting {
     without: None,
 };
 
-/// Does these things to a pool, one after the other, and asserts that it kept all promises.
+/// Injects these faults into a pool, one after the other, and asserts that all guarantees hold.
 fn play(setting: Setting, kinds: &[Kind]) -> Report {
     let mut scene = Scene::begin(setting);
     let mut draw = Draw::new(1);
     for kind in kinds {
         scene.rest(draw.seconds(0.0, f64::from(setting.interval)));
-        scene.suffer(*kind, &mut draw);
+        scene.inject(*kind, &mut draw);
     }
     let report = scene.end();
     report.assert_promises();
@@ -31,7 +31,7 @@ fn play(setting: Setting, kinds: &[Kind]) -> Report {
     report
 }
 
-/// Several scenes at the same time: agents wait for most of it.
+/// Runs several scenes in parallel: agents are idle most of the time.
 fn play_all(scenes: &[(Setting, &[Kind])]) -> Vec<Report> {
     thread::scope(|scope| {
         let playing: Vec<_> = scenes
@@ -43,24 +43,24 @@ fn play_all(scenes: &[(Setting, &[Kind])]) -> Vec<Report> {
 }
 
 #[test]
-fn agents_that_come_go_die_and_pause_cost_no_sample() {
+fn agents_that_join_leave_die_and_pause_lose_no_sample() {
     let reports = play_all(&[
         // None lost, none doubled.
         (SHORT, &[Kind::Stop, Kind::RollingRestart, Kind::RollingReload]),
         (SHORT, &[Kind::JoinStorm, Kind::SameId]),
-        // None lost; doubled is what was handed over and not yet marked.
+        // None lost; only samples handed over and not yet marked are doubled.
         (SHORT, &[Kind::Kill, Kind::Pause, Kind::OwnerAndSuccessor]),
         (SHORT, &[Kind::Mixture, Kind::Mixture]),
     ]);
     sees_what_was_tampered_with(&reports[0]);
 }
 
-/// That nothing was found means something: of the same trace with one sample less, or one more, the oracle says so.
-fn sees_what_was_tampered_with(report: &Report) {
+/// Checks the oracle: it reports a trace from which one sample is removed, or to which one is added.
+fn finds_manipulated_samples(report: &Report) {
     let found = |change: &dyn Fn(&mut Vec<Written>, usize)| {
         let mut run = report.run.clone();
         let first = run.plans[0].cycle.start;
-        // Of the third cycle, which is judged.
+        // A sample of the third cycle, which is judged.
         let start = first + 2 * i64::from(report.setting.interval) * 1000;
         let place = run.written.iter().position(|sample| sample.cycle.start == start);
         change(&mut run.written, place.unwrap());
@@ -79,7 +79,7 @@ fn sees_what_was_tampered_with(report: &Report) {
 }
 
 #[test]
-fn an_etcd_that_is_away_slow_or_empty_costs_no_sample() {
+fn an_unavailable_slow_or_empty_etcd_loses_no_sample() {
     let pausing = Setting {
         pauses: true,
         ..SHORT
@@ -89,7 +89,7 @@ fn an_etcd_that_is_away_slow_or_empty_costs_no_sample() {
         (SHORT, &[Kind::EtcdFrozen, Kind::EtcdKilled, Kind::EtcdWiped]),
         (cluster, &[Kind::OneNodeKilled, Kind::TwoNodesKilled]),
         (SHORT, &[Kind::OneCutOff, Kind::HalfCutOff, Kind::Slow]),
-        // Nobody hands over what was polled after the end of its lease.
+        // No agent hands over a sample that was polled after the end of its lease.
         (pausing, &[Kind::OneCutOff, Kind::Pause]),
     ]);
 }

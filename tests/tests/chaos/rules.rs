@@ -1,12 +1,12 @@
-//! Agents for which a safety rule does not hold, and an oracle that sees it: what it says of whole agents is worth something.
+//! Agents with a disabled safety rule: the oracle must find the violations.
 
 use std::thread;
 
 use nephoscope_tests::chaos::{Draw, Kind, Scene, Setting};
 use nephoscope_tests::oracle;
 
-/// Polls take a while, so that a fault right after an edge strikes in the midst of them, and an agent that was paused for three
-/// leases wakes before the next edge.
+/// Polls take a while, so that a fault right after an edge hits them in progress, and an agent that was paused for three
+/// leases resumes before the next edge.
 const SETTING: Setting = Setting {
     agents: 3,
     resources: 40,
@@ -18,7 +18,7 @@ const SETTING: Setting = Setting {
     without: None,
 };
 
-/// Does something to agents without a rule, and asserts that the oracle finds what the rule is there to prevent.
+/// Injects a fault into agents without a rule, and asserts that the oracle finds the violation that the rule prevents.
 fn without(rule: &'static str, kind: Kind, found: oracle::Kind) {
     let setting = Setting {
         without: Some(rule),
@@ -27,7 +27,7 @@ fn without(rule: &'static str, kind: Kind, found: oracle::Kind) {
     let mut scene = Scene::begin(setting);
     let mut draw = Draw::new(1);
     scene.after_an_edge(0.2);
-    scene.suffer(kind, &mut draw);
+    scene.inject(kind, &mut draw);
     let report = scene.end();
     let counts = report.verdict.counts();
     assert!(
@@ -38,7 +38,7 @@ fn without(rule: &'static str, kind: Kind, found: oracle::Kind) {
 }
 
 #[test]
-fn the_oracle_sees_each_safety_rule_that_does_not_hold() {
+fn the_oracle_detects_each_disabled_safety_rule() {
     let rules = [
         ("takeover", Kind::Kill, oracle::Kind::Missing),
         ("fence", Kind::Pause, oracle::Kind::AfterFence),

@@ -1,11 +1,11 @@
-//! Which crate may depend on which, and how much a crate may bring with it.
+//! The allowed dependencies between crates, and bounds on their external dependencies.
 //!
-//! The rules are in `table.rs`, one line for each crate. A crate that is new needs a line there.
+//! The rules are in `table.rs`, one line per crate. A new crate needs a line there.
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
+    reason = "tests and their helpers fail by panicking"
 )]
 
 mod table;
@@ -27,18 +27,18 @@ fn crates_depend_on_what_the_table_allows() {
 }
 
 #[test]
-fn every_line_of_the_table_is_about_a_crate() {
+fn every_line_of_the_table_names_a_crate() {
     let members = members();
     for (name, _) in MAY_DEPEND_ON {
         assert!(
             members.iter().any(|member| member.short() == *name),
-            "the table has a line for `{name}`, which is no crate of the workspace"
+            "the table has a line for `{name}`, which is not a crate of the workspace"
         );
     }
 }
 
 #[test]
-fn crates_bring_no_more_than_their_bound() {
+fn crates_stay_within_their_bounds() {
     for bound in table::BOUNDS {
         let tree = Tree::of(bound.package, bound.edges);
         let broken = excess(bound, &tree);
@@ -46,7 +46,7 @@ fn crates_bring_no_more_than_their_bound() {
     }
 }
 
-/// A line for each normal or build dependency between crates of the workspace that the table does not allow.
+/// Returns a line for each normal or build dependency between crates of the workspace that the table does not allow.
 fn violations(members: &[Member]) -> Vec<String> {
     let mut broken = Vec::new();
     let by_name = |name: &str| members.iter().find(|member| member.name == name);
@@ -76,13 +76,13 @@ fn violations(members: &[Member]) -> Vec<String> {
     broken
 }
 
-/// A line for each rule of the bound that the tree breaks.
+/// Returns a line for each rule of the bound that the tree violates.
 fn excess(bound: &Bound, tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();
     for name in bound.never {
         if let Some(way) = tree.way_to(name) {
             broken.push(format!(
-                "{} must not bring {name}: {}",
+                "{} must not depend on {name}: {}",
                 bound.package,
                 way.join(" -> ")
             ));
@@ -92,7 +92,7 @@ fn excess(bound: &Bound, tree: &Tree) -> Vec<String> {
         && tree.len() > most
     {
         broken.push(format!(
-            "{} brings {} crates, itself included; at most {most} are allowed:\n{}",
+            "{} depends on {} crates, itself included; at most {most} are allowed:\n{}",
             bound.package,
             tree.len(),
             tree.names().collect::<Vec<_>>().join(" ")
@@ -147,7 +147,7 @@ mod rules_tests {
     }
 
     #[test]
-    fn what_is_too_much_is_named_with_its_way() {
+    fn an_excess_is_named_with_its_path() {
         let tree = Tree::read(
             "0nephoscope-plugin v1.0.0 (/x)\n1a v1.0.0\n2b v2.0.0\n3cc v1.0.0\n1c v1.0.0\n2b v2.0.0 (*)\n",
         );
@@ -160,8 +160,8 @@ mod rules_tests {
         assert_eq!(
             excess(&bound, &tree),
             [
-                "nephoscope-plugin must not bring cc: nephoscope-plugin -> a -> b -> cc",
-                "nephoscope-plugin brings 5 crates, itself included; at most 4 are allowed:\na b c cc nephoscope-plugin",
+                "nephoscope-plugin must not depend on cc: nephoscope-plugin -> a -> b -> cc",
+                "nephoscope-plugin depends on 5 crates, itself included; at most 4 are allowed:\na b c cc nephoscope-plugin",
             ]
         );
     }

@@ -1,10 +1,10 @@
-//! The rules. Names are those of packages without `nephoscope-`.
+//! The rules. Names are package names without `nephoscope-`.
 
 /// All crates in `plugins/`.
 pub(crate) const PLUGINS: &str = "plugins/*";
 
-/// What each crate in `crates/` may name as a normal or build dependency. A crate that is not in its own line's list, in
-/// particular one further down, is not to be depended on. (`tests`, `benches` and what is in them are free.)
+/// The crates that each crate in `crates/` may name as a normal or build dependency. All others are forbidden, in particular
+/// those further down. (`tests`, `benches` and their crates are not restricted.)
 pub(crate) const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("sources", &["model"]),
@@ -49,25 +49,25 @@ pub(crate) const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("nephoscope", &["agent", PLUGINS]),
 ];
 
-/// What each crate in `plugins/` may: never the engine, the agent or another plugin.
+/// The crates that each crate in `plugins/` may name: never the engine, the agent or another plugin.
 pub(crate) const PLUGINS_MAY_DEPEND_ON: &[&str] = &["model", "plugin", "openstack", "http"];
 
-/// How much a crate may bring with it on this system.
+/// A bound on the dependencies of a crate on this system.
 pub(crate) struct Bound {
     /// The name of the package.
     pub(crate) package: &'static str,
-    /// The kinds of dependencies that count, as `cargo tree --edges` takes them.
+    /// The kinds of dependencies that count, in the syntax of `cargo tree --edges`.
     pub(crate) edges: &'static str,
-    /// How many crates there may be, itself included.
+    /// The maximum number of crates, itself included.
     pub(crate) most: Option<usize>,
-    /// Crates that are not among them.
+    /// Crates that are forbidden among them.
     pub(crate) never: &'static [&'static str],
 }
 
-/// What brings C: crates that run a C compiler.
+/// Crates that run a C compiler.
 const C: &[&str] = &["cc", "cmake"];
 
-/// Data and its checks do without engine, pool and network.
+/// Data and configuration checks need no engine, pool or network.
 pub(crate) const BOUNDS: &[Bound] = &[
     Bound {
         package: "nephoscope-model",

@@ -1,19 +1,19 @@
-//! All that a crate brings with it, from `cargo tree`.
+//! The dependency tree of a crate, from `cargo tree`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::workspace::cargo;
 
-/// The crates that one crate needs.
+/// The dependencies of one crate.
 pub(crate) struct Tree {
     /// Name and version of each.
     crates: BTreeSet<(String, String)>,
-    /// For each name, how it comes in: a chain of names from the root to it.
+    /// For each name, a path of names from the root to it.
     ways: BTreeMap<String, Vec<String>>,
 }
 
 impl Tree {
-    /// Of a package, by these kinds of dependencies, with its default features, on this system.
+    /// Returns the tree of a package with these kinds of dependencies, with its default features, on this system.
     pub(crate) fn of(package: &str, edges: &str) -> Self {
         let tree = cargo(&[
             "tree",
@@ -31,8 +31,8 @@ impl Tree {
         Self::read(&tree)
     }
 
-    /// From what `cargo tree --prefix depth` prints: a line `2name v1.2.3` for each edge. What was printed before with all that is
-    /// below it comes without that; the first line has it.
+    /// Parses the output of `cargo tree --prefix depth`: a line `2name v1.2.3` for each edge. A repeated crate is printed
+    /// without its dependencies; the first one has them.
     pub(crate) fn read(text: &str) -> Self {
         let mut tree = Self {
             crates: BTreeSet::new(),
@@ -54,17 +54,17 @@ impl Tree {
         tree
     }
 
-    /// How many there are, the root included; two versions of one count twice.
+    /// Returns the number of crates, the root included; two versions of one count twice.
     pub(crate) fn len(&self) -> usize {
         self.crates.len()
     }
 
-    /// Their names, in order.
+    /// Returns their names, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.crates.iter().map(|(name, _)| name.as_str())
     }
 
-    /// How the crate comes in, if it does.
+    /// Returns the path to a crate.
     pub(crate) fn way_to(&self, name: &str) -> Option<&[String]> {
         self.ways.get(name).map(Vec::as_slice)
     }

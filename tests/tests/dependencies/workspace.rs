@@ -1,4 +1,4 @@
-//! The crates of the workspace, and what they declare, from `cargo metadata`.
+//! The crates of the workspace and their declared dependencies, from `cargo metadata`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use serde_json::Value;
 pub(crate) struct Member {
     /// The name of the package.
     pub(crate) name: String,
-    /// Its folder, from the workspace's root.
+    /// Its folder, relative to the workspace's root.
     pub(crate) folder: String,
-    /// What it names as normal or build dependencies, those of other systems included.
+    /// Its normal and build dependencies, those of other systems included.
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// A package that a crate names.
+/// A dependency of a crate.
 #[derive(Debug)]
 pub(crate) struct Dependency {
     /// The name of the package.
@@ -25,17 +25,17 @@ pub(crate) struct Dependency {
 }
 
 impl Member {
-    /// The name without `nephoscope-`.
+    /// Returns the name without `nephoscope-`.
     pub(crate) fn short(&self) -> &str {
         self.name.strip_prefix("nephoscope-").unwrap_or(&self.name)
     }
 
-    /// Whether it is a plugin.
+    /// Returns whether it is a plugin.
     pub(crate) fn is_plugin(&self) -> bool {
         self.folder.starts_with("plugins/")
     }
 
-    /// Whether it is there for tests and benchmarks.
+    /// Returns whether it is for tests and benchmarks.
     pub(crate) fn is_for_tests(&self) -> bool {
         ["tests", "benches"]
             .iter()
@@ -43,7 +43,7 @@ impl Member {
     }
 }
 
-/// All of them.
+/// Returns all of them.
 pub(crate) fn members() -> Vec<Member> {
     let text = cargo(&[
         "metadata",
@@ -70,7 +70,7 @@ fn member(package: &Value) -> Member {
     let folder = manifest
         .parent()
         .and_then(|folder| folder.strip_prefix(root()).ok())
-        .expect("a folder of the workspace");
+        .expect("the folder is in the workspace");
     let dependencies = package["dependencies"].as_array().expect("dependencies");
     Member {
         name: text(&package["name"]),
@@ -85,7 +85,7 @@ fn member(package: &Value) -> Member {
     }
 }
 
-/// What cargo prints.
+/// Runs cargo and returns its output.
 pub(crate) fn cargo(arguments: &[&str]) -> String {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(program)
@@ -102,7 +102,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The folder of the workspace.
+/// Returns the folder of the workspace.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

@@ -1,4 +1,4 @@
-//! The admin API: what it answers, to whom, and what it refuses.
+//! The admin API: its responses, its access control, and the requests that it rejects.
 
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ fn lab(agent: &str) -> Lab {
     ))
 }
 
-/// Starts, and waits until two cycles are counted and delivered.
+/// Starts the program, and waits until two cycles are counted and delivered.
 fn started(lab: &Lab) -> Program {
     let mut program = lab.run();
     program.ready();
@@ -42,7 +42,7 @@ const PATHS: [&str; 7] = [
 ];
 
 #[test]
-fn the_socket_answers_and_is_for_user_and_group() {
+fn the_socket_answers_and_is_accessible_to_user_and_group_only() {
     let lab = lab("");
     let program = started(&lab);
     let mode = std::fs::metadata(program.admin()).unwrap().permissions().mode() & 0o777;
@@ -70,7 +70,7 @@ fn the_socket_answers_and_is_for_user_and_group() {
 }
 
 #[test]
-fn answers_tell_what_is_polled() {
+fn responses_list_what_is_polled() {
     let lab = lab("");
     let program = started(&lab);
     let tasks = program.json("/api/v1/tasks");
@@ -109,7 +109,7 @@ fn answers_tell_what_is_polled() {
 }
 
 #[test]
-fn metrics_are_what_prometheus_reads() {
+fn metrics_have_the_format_of_prometheus() {
     let lab = lab("");
     let program = started(&lab);
     let metrics = program.get("/metrics");
@@ -118,7 +118,7 @@ fn metrics_are_what_prometheus_reads() {
         "{:?}",
         metrics.headers
     );
-    // Every series belongs to a family that has a type and a help text.
+    // Every series belongs to a family with a type and a help text.
     let mut types = Vec::new();
     for line in metrics.body.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -147,7 +147,7 @@ fn metrics_are_what_prometheus_reads() {
 }
 
 #[test]
-fn nothing_can_be_changed() {
+fn requests_that_change_something_are_rejected() {
     let lab = lab("");
     let program = started(&lab);
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
@@ -160,7 +160,7 @@ fn nothing_can_be_changed() {
     let _ = program.stop().expect(0);
 }
 
-/// Where something listens on TCP, by the line in the log that says so.
+/// Returns a TCP address from the log line that reports it.
 fn place(program: &mut Program, text: &str) -> String {
     let line = program.log(text);
     let address = line
@@ -181,7 +181,7 @@ fn tcp(address: &str, host: &str, path: &str) -> Answer {
 }
 
 #[test]
-fn on_tcp_only_our_own_names_are_answered() {
+fn on_tcp_only_local_host_names_are_accepted() {
     let lab = lab(", admin: \"tcp:127.0.0.1:0\"");
     let mut program = lab.run();
     let address = place(&mut program, "the admin API listens");
@@ -194,31 +194,34 @@ fn on_tcp_only_our_own_names_are_answered() {
     let refused = tcp(&address, "rebound.example", "/api/v1/tasks");
     assert!([421, 403].contains(&refused.status), "{}", refused.status);
     assert!(!refused.body.contains("synthetic"), "{}", refused.body);
-    assert!(!lab.path("state/admin.sock").exists(), "there is one place only");
+    assert!(
+        !lab.path("state/admin.sock").exists(),
+        "there is only one listener"
+    );
     let _ = program.stop().expect(0);
 }
 
 #[test]
-fn the_address_for_metrics_has_nothing_else() {
+fn the_metrics_address_serves_only_metrics_and_health() {
     let lab = lab(", metrics: \"127.0.0.1:0\"");
     let mut program = lab.run();
     let address = place(&mut program, "127.0.0.1:");
     program.log("started");
     for path in PATHS {
         let expected = if path.starts_with("/api") { 404 } else { 200 };
-        // A scraper comes under any name.
+        // A scraper may use any host name.
         assert_eq!(tcp(&address, "scraper.example", path).status, expected, "{path}");
     }
     assert_eq!(
         program.get("/api/v1/tasks").status,
         200,
-        "the socket has everything"
+        "the socket serves all routes"
     );
     let _ = program.stop().expect(0);
 }
 
 #[test]
-fn it_can_be_switched_off() {
+fn it_can_be_disabled() {
     let lab = lab(", admin: \"off\"");
     let mut program = lab.run();
     program.cycles(1);
@@ -227,7 +230,7 @@ fn it_can_be_switched_off() {
 }
 
 #[test]
-fn a_client_that_says_nothing_holds_nobody_up() {
+fn a_silent_client_does_not_delay_others() {
     let lab = lab("");
     let mut program = started(&lab);
     let silent: Vec<_> = (0..20)

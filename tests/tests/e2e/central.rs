@@ -1,4 +1,4 @@
-//! The namespace `central`: the real program against a cloud that answers as OpenStack's services do.
+//! The namespace `central`: the real program against a simulated OpenStack cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,13 +8,13 @@ use nephoscope_cloud::{Cloud, Fault, FaultKind, SECRET_KEY, Service, Size, USER}
 use nephoscope_tests::{Finished, Lab, Sample};
 use serde_json::{Value, json};
 
-/// A cloud that answers while the program, which is waited for on this thread, asks.
-pub(crate) struct Sky {
-    pub(crate) cloud: Cloud,
+/// A simulated cloud that answers on another thread while the test waits for the program.
+pub(crate) struct TestCloud {
+    pub(crate) api: Cloud,
     _runtime: tokio::runtime::Runtime,
 }
 
-impl Sky {
+impl TestCloud {
     pub(crate) fn of(resources: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -23,14 +23,14 @@ impl Sky {
             .unwrap();
         let cloud = runtime.block_on(Cloud::start(Size::of(resources)));
         Self {
-            cloud,
+            api: cloud,
             _runtime: runtime,
         }
     }
 
-    /// An agent that polls everything of the cloud, with further options of the session.
+    /// Returns an agent that polls everything of the cloud, with further options of the session.
     fn lab(&self, more: &[(&str, Value)]) -> Lab {
-        let mut openstack = self.cloud.options();
+        let mut openstack = self.api.options();
         openstack["services"] = json!({ "radosgw": { "catalog_name": "radosgw" } });
         for (name, value) in more {
             openstack[*name] = value.clone();
@@ -54,7 +54,7 @@ fn meters(finished: &Finished) -> BTreeSet<String> {
     samples.iter().map(|sample| sample.meter().to_owned()).collect()
 }
 
-/// The meters of ceilometer's namespace `central`, as they are published: what its reference has, and what LBaaS had.
+/// The meters of ceilometer's namespace `central` by their published names: those of its reference, and those of LBaaS.
 const METERS: &[&str] = &[
     "alarm.evaluation_result",
     "dns.zone.recordsets",
@@ -133,12 +133,12 @@ const DISCOVERIES: &[&str] = &[
 
 #[test]
 fn every_meter_of_ceilometers_namespace_central_appears() {
-    let sky = Sky::of(5);
-    let lab = sky.lab(&[]);
+    let cloud = TestCloud::of(5);
+    let lab = cloud.lab(&[]);
     let finished = once(&lab, 0);
     let wanted: BTreeSet<String> = METERS.iter().map(|meter| (*meter).to_owned()).collect();
     assert_eq!(meters(&finished), wanted, "{}", finished.stderr);
-    assert!(!finished.stdout.contains("canary"), "no secret shows");
+    assert!(!finished.stdout.contains("canary"), "no secret is printed");
 
     let plugins = lab
         .nephoscope(&["plugins", "--format", "json"])
@@ -151,11 +151,11 @@ fn every_meter_of_ceilometers_namespace_central_appears() {
         .collect();
     for name in DISCOVERIES {
         let known = |plugin: &&Value| plugin["kind"] == "discovery" && plugin["name"] == **name;
-        assert!(plugins.iter().any(|plugin| known(&plugin)), "{name} is not there");
+        assert!(plugins.iter().any(|plugin| known(&plugin)), "{name} is missing");
     }
 }
 
-/// The plugins' own tests compare whole samples with files, which are golden: this sees that none is without.
+/// The plugins' tests compare whole samples with golden files; this checks that every meter has one.
 #[test]
 fn every_meter_of_ceilometers_namespace_central_has_golden_samples() {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
@@ -178,10 +178,11 @@ fn every_meter_of_ceilometers_namespace_central_has_golden_samples() {
 }
 
 #[test]
-fn a_service_that_is_away_costs_its_own_meters_alone_and_is_hardly_asked() {
-    let sky = Sky::of(30);
-    let lab = sky.lab(&[("breaker_interval", json!("1h"))]);
-    sky.cloud
+fn an_unavailable_service_affects_only_its_own_meters_and_gets_few_requests() {
+    let cloud = TestCloud::of(30);
+    let lab = cloud.lab(&[("breaker_interval", json!("1h"))]);
+    cloud
+        .api
         .fault(Fault::of(Service::Cinder, FaultKind::Status(503)));
     let finished = once(&lab, 1);
     let lost: Vec<_> = METERS
@@ -193,7 +194,7 @@ fn a_service_that_is_away_costs_its_own_meters_alone_and_is_hardly_asked() {
         .filter(|meter| meter.starts_with("volume."))
         .collect();
     assert_eq!(lost, of_cinder, "{}", finished.stderr);
-    let asked = sky.cloud.requests(Service::Cinder);
+    let asked = cloud.api.requests(Service::Cinder);
     assert_eq!(
         asked, 3,
         "a request and its two retries: then the circuit is open"
@@ -202,10 +203,10 @@ fn a_service_that_is_away_costs_its_own_meters_alone_and_is_hardly_asked() {
 
 #[test]
 fn a_cloud_without_a_service_and_an_extension_is_polled_for_the_rest() {
-    let sky = Sky::of(3);
-    sky.cloud.in_catalog(Service::Manila, false);
-    sky.cloud.without("/fwaas/firewall_groups");
-    let finished = once(&sky.lab(&[]), 0);
+    let cloud = TestCloud::of(3);
+    cloud.api.in_catalog(Service::Manila, false);
+    cloud.api.without("/fwaas/firewall_groups");
+    let finished = once(&cloud.lab(&[]), 0);
     let found = meters(&finished);
     let lost: Vec<_> = METERS.iter().filter(|meter| !found.contains(**meter)).collect();
     assert_eq!(
@@ -219,18 +220,19 @@ fn a_cloud_without_a_service_and_an_extension_is_polled_for_the_rest() {
 }
 
 #[test]
-fn one_odd_resource_costs_itself_alone() {
-    let sky = Sky::of(10);
+fn one_invalid_resource_fails_alone() {
+    let cloud = TestCloud::of(10);
     for (service, path) in [
         (Service::Cinder, "/volumes/detail"),
         (Service::Glance, "/images"),
         (Service::Neutron, "/floatingips"),
         (Service::Octavia, "/loadbalancers"),
     ] {
-        sky.cloud
+        cloud
+            .api
             .fault(Fault::of(service, FaultKind::WrongTypes).at(path));
     }
-    let finished = once(&sky.lab(&[]), 0);
+    let finished = once(&cloud.lab(&[]), 0);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for sample in finished.samples() {
         *counts.entry(sample.meter().to_owned()).or_default() += 1;
@@ -251,8 +253,8 @@ fn one_odd_resource_costs_itself_alone() {
 }
 
 #[test]
-fn samples_have_the_names_of_their_projects_and_users_when_that_is_wanted() {
-    let sky = Sky::of(3);
+fn samples_have_the_names_of_projects_and_users_when_configured() {
+    let cloud = TestCloud::of(3);
     let names = |finished: &Finished| {
         let samples = finished.samples();
         let is_wanted = |sample: &&Sample| sample.meter() == "volume.size";
@@ -264,10 +266,10 @@ fn samples_have_the_names_of_their_projects_and_users_when_that_is_wanted() {
         names
     };
     assert_eq!(
-        names(&once(&sky.lab(&[]), 0)),
+        names(&once(&cloud.lab(&[]), 0)),
         [(None, None), (None, None), (None, None)]
     );
-    let lab = sky.lab(&[("identity_name_discovery", json!(true))]);
+    let lab = cloud.lab(&[("identity_name_discovery", json!(true))]);
     let found = names(&once(&lab, 0));
     let wanted = |number: usize| {
         let name = |of: &str| Some(format!("{of}-{number}"));
@@ -275,9 +277,10 @@ fn samples_have_the_names_of_their_projects_and_users_when_that_is_wanted() {
     };
     assert_eq!(found, [0, 1, 2].map(wanted));
 
-    // Names that cannot be had cost no sample.
+    // Names that cannot be read lose no sample.
     for path in ["/projects/{id}", "/users/{id}"] {
-        sky.cloud
+        cloud
+            .api
             .fault(Fault::of(Service::Keystone, FaultKind::Status(403)).at(path));
     }
     let finished = once(&lab, 0);

@@ -1,4 +1,4 @@
-//! The way to OpenStack's services: TLS, certificates of clients, proxies.
+//! The transport to OpenStack's services: TLS, client certificates, proxies.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,32 +13,32 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use serde_json::{Value, json};
 
-use crate::central::Sky;
+use crate::central::TestCloud;
 
-/// No head of a request is longer.
+/// The maximum length of a request head.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// What stands before the cloud: it takes connections, and passes each request on to the cloud.
+/// A server in front of the cloud that forwards each request to it.
 struct Front {
     port: u16,
-    /// How many requests it has passed on.
+    /// The number of forwarded requests.
     passed: Arc<AtomicUsize>,
 }
 
 impl Front {
-    /// With TLS if there is a configuration for it; else as a proxy, of which whole URLs are asked.
+    /// Starts it with TLS if there is a configuration for it, else as an HTTP proxy, which receives whole URLs.
     fn start(cloud: &str, tls: Option<Arc<ServerConfig>>) -> Self {
         let cloud: SocketAddr = cloud.trim_start_matches("http://").parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let passed = Arc::new(AtomicUsize::new(0));
         let counter = passed.clone();
-        // It ends with the process of the test.
+        // The thread ends with the test process.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (tls, counter) = (tls.clone(), counter.clone());
                 thread::spawn(move || {
-                    // A client that does not trust this end goes away; so does this thread.
+                    // A client that does not trust this end closes the connection, which ends the thread.
                     let _ = match tls {
                         Some(tls) => pass_on_with_tls(stream, tls, cloud, &counter),
                         None => pass_on(stream, cloud, &counter).map(drop),
@@ -70,7 +70,7 @@ fn pass_on_with_tls(
     stream.flush()
 }
 
-/// Passes one request on, and its answer back.
+/// Forwards one request and its response.
 fn pass_on<S: Read + Write>(mut stream: S, cloud: SocketAddr, counter: &AtomicUsize) -> std::io::Result<S> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < LONGEST_HEAD {
@@ -87,7 +87,7 @@ fn pass_on<S: Read + Write>(mut stream: S, cloud: SocketAddr, counter: &AtomicUs
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body)?;
     let mut lines = head.trim_end().lines();
-    // A proxy is asked for a whole URL, the service for its path.
+    // A request to a proxy contains the whole URL, a request to a service its path.
     let first = lines.next().unwrap_or_default();
     let mut request = match first.split_once("http://") {
         Some((method, rest)) => format!("{method}{}\r\n", &rest[rest.find('/').unwrap_or(0)..]),
@@ -106,12 +106,12 @@ fn pass_on<S: Read + Write>(mut stream: S, cloud: SocketAddr, counter: &AtomicUs
     Ok(stream)
 }
 
-/// The side of a server whose clients must show a certificate, or need not.
+/// The TLS configuration of a server that requires client certificates or not.
 fn tls(certificates: &Certificates, of_clients: bool) -> Arc<ServerConfig> {
     tls_of(certificates, of_clients, rustls::DEFAULT_VERSIONS)
 }
 
-/// The same, for a server that speaks these versions.
+/// The same, for a server with these TLS versions.
 fn tls_of(
     certificates: &Certificates,
     of_clients: bool,
@@ -137,10 +137,10 @@ fn tls_of(
     Arc::new(builder.with_single_cert(chain, key).unwrap())
 }
 
-/// An agent that polls images, of a cloud whose services are at `base`.
-fn lab(sky: &Sky, base: &str, more: Value) -> Lab {
-    sky.cloud.links_to(base);
-    let mut openstack = sky.cloud.options();
+/// Returns an agent that polls images, from a cloud whose services are at `base`.
+fn lab(cloud: &TestCloud, base: &str, more: Value) -> Lab {
+    cloud.api.links_to(base);
+    let mut openstack = cloud.api.options();
     openstack["auth_url"] = json!(format!("{base}/identity/v3"));
     openstack["retries"] = json!(0);
     for (name, value) in more.as_object().unwrap() {
@@ -161,11 +161,11 @@ fn once(lab: &Lab, code: i32) -> Finished {
 }
 
 #[test]
-fn certificates_of_services_are_checked_as_the_options_say() {
+fn service_certificates_are_checked_as_configured() {
     let files = Lab::new();
     let certificates = Certificates::write_to(files.folder());
-    let sky = Sky::of(3);
-    let front = Front::start(&sky.cloud.url(), Some(tls(&certificates, false)));
+    let cloud = TestCloud::of(3);
+    let front = Front::start(&cloud.api.url(), Some(tls(&certificates, false)));
     let url = front.url();
     for trusted in [
         json!({ "cafile": certificates.ca }),
@@ -173,34 +173,34 @@ fn certificates_of_services_are_checked_as_the_options_say() {
         json!({ "cafile": certificates.other_ca, "services": {
             "keystone": { "cafile": certificates.ca }, "glance": { "insecure": true } } }),
     ] {
-        assert_eq!(once(&lab(&sky, &url, trusted), 0).samples().len(), 3);
+        assert_eq!(once(&lab(&cloud, &url, trusted), 0).samples().len(), 3);
     }
     let passed = front.passed();
     for distrusted in [json!({}), json!({ "cafile": certificates.other_ca })] {
-        let finished = once(&lab(&sky, &url, distrusted), 1);
+        let finished = once(&lab(&cloud, &url, distrusted), 1);
         assert!(finished.stderr.contains("unreachable"), "{finished}");
         assert!(finished.stderr.contains("certificate"), "{finished}");
     }
     assert_eq!(
         front.passed(),
         passed,
-        "the password goes to nobody who is not trusted"
+        "the password is sent only to trusted servers"
     );
 }
 
 #[test]
-fn versions_of_tls_are_those_that_the_options_say() {
+fn tls_versions_are_those_configured() {
     let files = Lab::new();
     let certificates = Certificates::write_to(files.folder());
-    let sky = Sky::of(3);
+    let cloud = TestCloud::of(3);
     let old = tls_of(&certificates, false, &[&rustls::version::TLS12]);
-    let front = Front::start(&sky.cloud.url(), Some(old));
+    let front = Front::start(&cloud.api.url(), Some(old));
     let polled = |more: Value, code| {
         let mut options = json!({ "cafile": certificates.ca });
         for (name, value) in more.as_object().unwrap() {
             options[name] = value.clone();
         }
-        once(&lab(&sky, &front.url(), options), code)
+        once(&lab(&cloud, &front.url(), options), code)
     };
     for spoken in [
         json!({}),
@@ -212,7 +212,7 @@ fn versions_of_tls_are_those_that_the_options_say() {
     let finished = polled(json!({ "tls_min_version": 1.3 }), 1);
     assert!(finished.stderr.contains("unreachable"), "{finished}");
     assert_eq!(front.passed(), passed);
-    // Only the images are refused: what is said of a service is for it alone.
+    // Only images are rejected: an option of a service applies to it alone.
     let finished = polled(json!({ "services": { "glance": { "tls_min_version": 1.3 } } }), 1);
     assert!(finished.stderr.contains("glance"), "{finished}");
     assert_eq!(front.passed(), passed + 1, "the token");
@@ -221,27 +221,27 @@ fn versions_of_tls_are_those_that_the_options_say() {
 }
 
 #[test]
-fn a_certificate_is_shown_to_services_that_want_one() {
+fn a_client_certificate_is_presented_to_services_that_require_one() {
     let files = Lab::new();
     let certificates = Certificates::write_to(files.folder());
-    let sky = Sky::of(3);
-    let front = Front::start(&sky.cloud.url(), Some(tls(&certificates, true)));
+    let cloud = TestCloud::of(3);
+    let front = Front::start(&cloud.api.url(), Some(tls(&certificates, true)));
     let mut options = json!({ "cafile": certificates.ca });
-    let finished = once(&lab(&sky, &front.url(), options.clone()), 1);
+    let finished = once(&lab(&cloud, &front.url(), options.clone()), 1);
     assert!(finished.stderr.contains("unreachable"), "{finished}");
     assert_eq!(front.passed(), 0);
     options["certfile"] = json!(certificates.client);
     options["keyfile"] = json!(certificates.client_key);
-    assert_eq!(once(&lab(&sky, &front.url(), options), 0).samples().len(), 3);
+    assert_eq!(once(&lab(&cloud, &front.url(), options), 0).samples().len(), 3);
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_used_but_for_the_names_that_are_left_out() {
-    let sky = Sky::of(3);
-    let front = Front::start(&sky.cloud.url(), None);
+fn a_proxy_of_the_environment_is_used_except_for_excluded_names() {
+    let cloud = TestCloud::of(3);
+    let front = Front::start(&cloud.api.url(), None);
     let proxy = format!("http://127.0.0.1:{}", front.port);
-    // A name that nobody but the proxy can reach.
-    let lab = lab(&sky, "http://cloud.invalid", json!({}));
+    // A name that only the proxy can reach.
+    let lab = lab(&cloud, "http://cloud.invalid", json!({}));
     let launch = || {
         let launch = lab.nephoscope(&["once", "--format", "json"]);
         launch.env("HTTP_PROXY", &proxy).env("http_proxy", &proxy)

@@ -33,7 +33,7 @@ fn check_prints_the_plan_for_programs() {
 }
 
 #[test]
-fn check_says_what_will_not_be_polled() {
+fn check_reports_what_will_not_be_polled() {
     let lab = Lab::with(
         &CONFIG
             .replace("synthetic.wave], resources", "synthetic.waves], resources")
@@ -68,7 +68,7 @@ fn namespaces_of_the_command_line_win() {
 }
 
 #[test]
-fn discover_prints_what_is_listed() {
+fn discover_prints_the_resources() {
     let lab = Lab::new();
     let finished = lab
         .nephoscope(&["discover", "synthetic://3", "--format", "json"])
@@ -88,7 +88,7 @@ fn discover_prints_what_is_listed() {
 }
 
 #[test]
-fn discover_fails_when_the_discovery_does() {
+fn discover_fails_when_the_discovery_fails() {
     let lab = Lab::new();
     for (fault, said) in [
         ("error", "transient"),
@@ -104,7 +104,7 @@ fn discover_fails_when_the_discovery_does() {
         assert_eq!(
             finished.stdout.lines().count(),
             3,
-            "what was listed before counts: {fault}: {finished}"
+            "resources listed before the failure are printed: {fault}: {finished}"
         );
     }
 }
@@ -163,7 +163,7 @@ fn the_schema_knows_every_key_of_the_repositorys_file() {
             None => value.clone(),
         }
     };
-    // Keys by indentation: enough for a file that is written to be read.
+    // Keys by indentation, which is enough for this file.
     let mut section = Value::Null;
     let mut keys = 0;
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
@@ -185,7 +185,7 @@ fn the_schema_knows_every_key_of_the_repositorys_file() {
         keys += 1;
     }
     assert!(keys >= 7, "{keys} keys were found in\n{text}");
-    // The options of plugins are in it, too.
+    // The options of plugins are included.
     assert!(!schema.pointer("/properties/plugins").unwrap().is_null());
     assert!(schema.to_string().contains("samples_per_resource"));
 }

@@ -1,4 +1,4 @@
-//! The compute namespace: on a machine that is no compute host, and on one of a cloud.
+//! The compute namespace, on a machine without libvirt and on a compute host.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use nephoscope_tests::libvirt::{Daemon, Guest};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-/// The default namespaces have no meters here, so this machine's own show that the agent runs.
+/// The default namespaces have no meters here; the meters of this machine show that the agent runs.
 const CONFIG: &str = "
 agent: {namespaces: [compute, central, host], state_dir: $LAB/state}
 notifier: {publishers: [{name: out, url: 'stdout:'}]}
@@ -18,12 +18,12 @@ sources:
 ";
 
 #[test]
-fn without_libvirt_the_agent_says_so_in_one_line_and_measures_the_rest() {
+fn without_libvirt_the_agent_logs_one_line_and_measures_the_rest() {
     let lab = Lab::with(CONFIG);
-    // The loader finds this before any other, and it is no library.
+    // The loader finds this file first, and it is not a library.
     let folder = lab.path("libraries");
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("libvirt.so.0"), "no library").unwrap();
+    fs::write(folder.join("libvirt.so.0"), "not a library").unwrap();
     let launch = lab.nephoscope(&["run", "--log-level", "debug"]);
     let mut program = launch.env("LD_LIBRARY_PATH", &folder).start();
     program.sample("this machine", |sample| sample.meter() == "hardware.memory.total");
@@ -45,7 +45,7 @@ fn without_libvirt_the_agent_says_so_in_one_line_and_measures_the_rest() {
 }
 
 #[test]
-fn instances_that_nova_tells_of_are_measured_with_one_token_for_all_plugins() {
+fn instances_of_nova_are_measured_with_one_token_for_all_plugins() {
     let Some(daemon) = Daemon::start() else {
         eprintln!("NOT RUN: there is no real libvirtd, which takes root, libvirtd, virsh and QEMU");
         return;
@@ -80,7 +80,7 @@ sources:
         let of_meter = samples.iter().filter(|sample| sample.meter() == meter);
         of_meter.map(|sample| sample.resource()).collect()
     };
-    // Of the other domain Nova does not tell.
+    // Nova does not list the other domain.
     let uuid = guests[0].uuid();
     assert_eq!(of("cpu"), [uuid.as_str()].into(), "{finished}");
     assert_eq!(of("disk.root.size"), [uuid.as_str()].into());
@@ -104,7 +104,7 @@ sources:
 }
 
 #[test]
-fn that_there_is_no_cloud_is_said_once_and_only_where_one_is_needed() {
+fn missing_credentials_are_reported_once_and_only_where_needed() {
     for (method, warnings) in [("naive", 1), ("libvirt_metadata", 0)] {
         let lab = Lab::with(&format!(
             "

@@ -1,4 +1,4 @@
-//! `nephoscope check --cost`, and whether it is right.
+//! `nephoscope check --cost`, and its accuracy.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -43,7 +43,7 @@ fn the_cost_of_a_file_is_shown_by_call_and_by_service() {
 }
 
 #[test]
-fn a_source_that_chooses_its_partition_chooses_who_asks() {
+fn the_partition_of_a_source_determines_which_agents_send_requests() {
     let source = |partition: &str| {
         format!(
             "\n  - {{name: zones, interval: 1h, meters: [dns.zone.ttl, volume.size], partition: {partition}}}\n"
@@ -75,25 +75,25 @@ fn names_are_counted_as_often_as_agents_forget_them() {
             rows["keystone GET /v3/users/{}"],
         ]
     };
-    // One agent has the volumes, perhaps another the snapshots.
+    // One agent has the volumes, and another one may have the snapshots.
     assert_eq!(names("1h"), [20 + 5, 30 + 5]);
     assert_eq!(names("1m"), [6 * (20 + 5), 6 * (30 + 5)]);
 }
 
 #[test]
-fn what_plugins_declare_is_what_the_services_are_asked_for() {
+fn declared_calls_match_the_requests_that_services_receive() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     for (meters, more) in [
-        // What the discoveries of LBaaS share within a cycle, each of them declares.
+        // Each discovery of LBaaS declares the calls that they share in a cycle.
         (r#"["*", "!network.services.lb.*"]"#, ""),
-        // HEAD in the place of GET, and the domains.
+        // HEAD instead of GET, and the domains.
         ("[storage.objects]", ", ignore_disabled_projects: true"),
         ("[volume.size]", ", identity_name_discovery: true"),
-        // Fewer calls of a discovery than of its pollsters.
+        // Fewer calls by a discovery than by its pollsters.
         (
             "[dns.zone.recordsets, volume.size]",
             ", services: {cinder: {page_size: 4}}",
@@ -103,7 +103,7 @@ fn what_plugins_declare_is_what_the_services_are_asked_for() {
     }
 }
 
-/// Compares the declared cost of one cycle with what a cloud counts.
+/// Compares the declared cost of one cycle with the requests that a cloud counts.
 fn compare(runtime: &Runtime, meters: &str, more: &str) {
     let cloud = runtime.block_on(Cloud::start(Size::of(30)));
     let mut options = cloud.options().to_string();
@@ -121,7 +121,11 @@ fn compare(runtime: &Runtime, meters: &str, more: &str) {
     let sizes = ["--resources", "30", "--resources", &tenants];
     let check = [&["check", "--cost", "--format", "json"], &sizes[..]].concat();
     let declared = calls_of(&lab.nephoscope(&check).finish().expect(0).stdout);
-    assert!(cloud.counts().is_empty(), "nothing is asked: {}", cloud.counted());
+    assert!(
+        cloud.counts().is_empty(),
+        "no request is sent: {}",
+        cloud.counted()
+    );
 
     let once = lab.nephoscope(&["once", "--format", "json"]).finish();
     assert!(!once.samples().is_empty(), "{once}");
@@ -134,13 +138,13 @@ fn compare(runtime: &Runtime, meters: &str, more: &str) {
     assert_eq!(declared, counted, "of {meters}{more}");
 }
 
-/// The calls of one cycle, of those that an agent makes now and then one.
+/// The calls of one cycle; of occasional calls, one.
 fn calls_of(rows: &str) -> BTreeMap<String, u64> {
     let mut calls = BTreeMap::new();
     for row in rows.lines() {
         let row = Value::from_str(row).unwrap();
         let text = |key: &str| row[key].as_str().unwrap();
-        // What has no cycle of its own is made so often an hour, in which there is one cycle here.
+        // Calls outside of cycles have a rate per hour, and one hour has one cycle here.
         let an_hour = || row["per_hour"].as_f64().unwrap() as u64;
         let count = row["per_cycle"].as_u64().unwrap_or_else(an_hour);
         *calls
@@ -151,7 +155,7 @@ fn calls_of(rows: &str) -> BTreeMap<String, u64> {
     calls
 }
 
-/// The calls of a configuration for a pool of so many members, with so many resources.
+/// The calls of a configuration for a pool with this many members and resources.
 fn declared(lab: &Lab, members: &str, resources: &str) -> BTreeMap<String, u64> {
     let arguments = [
         "check",
@@ -166,7 +170,7 @@ fn declared(lab: &Lab, members: &str, resources: &str) -> BTreeMap<String, u64> 
     calls_of(&lab.nephoscope(&arguments).finish().expect(0).stdout)
 }
 
-/// A call, whatever it calls what it is filled in with, and without the project that some services have in their endpoint.
+/// Normalizes a call: without the names of path parameters, and without the project that some endpoints contain.
 fn name(service: &str, method: &str, path: &str) -> String {
     let path = path.replace("/{project}/", "/");
     let segments = path.split('/');

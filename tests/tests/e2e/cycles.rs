@@ -1,4 +1,4 @@
-//! What tests ask of samples of `synthetic.cycle`: which cycles of which resource are there.
+//! Helpers for samples of `synthetic.cycle`: which cycles of which resource exist.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) fn cycles(samples: &[Sample]) -> BTreeMap<String, Vec<i64>> {
     cycles
 }
 
-/// The cycles of one resource; none may be missing and none may be there twice.
+/// The cycles of one resource, without gaps or duplicates.
 pub(crate) fn without_gap(samples: &[Sample], resource: &str) -> Vec<i64> {
     let mut found = cycles(samples).remove(resource).unwrap_or_default();
     found.sort_unstable();
@@ -33,7 +33,7 @@ pub(crate) fn without_gap(samples: &[Sample], resource: &str) -> Vec<i64> {
     found
 }
 
-/// The lines of a source that has just begun a cycle of an hour, so that an agent that starts now runs it at once.
+/// The configuration of a source whose hourly cycle has just started, so that an agent that starts now runs it immediately.
 pub(crate) fn long_cycle(name: &str, rest: &str) -> String {
     format!(
         "  - {{name: {name}, interval: 3600, offset: {}, {rest}}}\n",

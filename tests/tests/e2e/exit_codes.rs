@@ -1,8 +1,8 @@
-//! Exit codes: 2 for what somebody has to write anew, 3 for what keeps the program from starting.
+//! Exit codes: 2 for an invalid configuration or command line, 3 if the program cannot start.
 
 use nephoscope_tests::{Finished, Lab};
 
-/// A configuration with nothing wrong, to be spoilt.
+/// A valid configuration, into which tests insert errors.
 const GOOD: &str = "\
 agent:
   namespaces: [synthetic]
@@ -54,7 +54,7 @@ fn a_bad_configuration_is_2_and_shows_the_place() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once_with_a_way_out() {
+fn all_errors_are_reported_together_with_a_fix() {
     let lab = Lab::with(
         &GOOD
             .replace("interval: 1", "interval: 0")
@@ -65,8 +65,8 @@ fn everything_that_is_wrong_is_said_at_once_with_a_way_out() {
 }
 
 #[test]
-fn the_plugins_word_on_their_options_has_a_place_too() {
-    // Rates that are possible each, and not together, and a path that is none: the schema cannot say so, the plugins do.
+fn errors_of_plugins_about_their_options_have_a_location() {
+    // Rates that are valid separately but not together, and an invalid path: the plugins detect them, not the schema.
     let lab = Lab::with(
         &GOOD
             .replace("latency: 0", "faults: {hang: 0.6, panic: 0.6}")
@@ -83,7 +83,7 @@ fn the_plugins_word_on_their_options_has_a_place_too() {
 }
 
 #[test]
-fn strict_takes_warnings_for_errors() {
+fn strict_treats_warnings_as_errors() {
     let lab = Lab::with(&GOOD.replace("interval: 1", "interval: 1\n    colour: red"));
     let finished = lab.nephoscope(&["check"]).finish().expect(0);
     assert!(
@@ -115,7 +115,7 @@ fn bad_usage_is_2() {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_is_3() {
+fn an_invalid_state_folder_is_3() {
     let lab = Lab::with(GOOD);
     lab.write("state", "a file");
     let finished = lab.nephoscope(&["run"]).finish().expect(3);
@@ -124,7 +124,7 @@ fn a_state_folder_that_cannot_be_is_3() {
 }
 
 #[test]
-fn an_admin_socket_that_cannot_be_is_3() {
+fn an_invalid_admin_socket_is_3() {
     let lab = Lab::with(&GOOD.replace("$LAB/state", "$LAB/state\n  admin: unix:$LAB/folder"));
     std::fs::create_dir(lab.path("folder")).unwrap();
     let finished = lab.nephoscope(&["run"]).finish().expect(3);
@@ -132,14 +132,14 @@ fn an_admin_socket_that_cannot_be_is_3() {
         finished.stderr.contains(lab.path("folder").to_str().unwrap()),
         "{finished}"
     );
-    // A name of the reserved top-level domain that never resolves.
+    // A name of the reserved top-level domain, which never resolves.
     let lab = Lab::with(&GOOD.replace("$LAB/state", "$LAB/state\n  admin: tcp:nowhere.invalid:80"));
     let finished = lab.nephoscope(&["run"]).finish().expect(3);
     assert!(finished.stderr.contains("nowhere.invalid:80"), "{finished}");
 }
 
 #[test]
-fn a_second_copy_on_the_same_state_is_3_and_names_the_holder() {
+fn a_second_process_on_the_same_state_is_3_and_names_the_holder() {
     let lab = Lab::with(GOOD);
     let mut first = lab.run();
     first.ready();
@@ -150,7 +150,7 @@ fn a_second_copy_on_the_same_state_is_3_and_names_the_holder() {
         first.id()
     );
     assert!(second.stderr.contains("agent.state_dir"), "{second}");
-    // The first one has not noticed: its socket is there, and it polls.
+    // The first one is not affected: its socket exists, and it polls.
     assert_eq!(first.get("/readyz").status, 200);
     first.cycles(2);
     let _ = first.stop().expect(0);

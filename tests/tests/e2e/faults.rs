@@ -1,4 +1,4 @@
-//! Plugins that go wrong, beside one that does not: each fault costs itself alone, and is seen.
+//! Faulty plugins next to a healthy one: each fault is isolated and visible.
 
 use nephoscope_tests::{Lab, Program, samples_in};
 use serde_json::Value;
@@ -24,8 +24,8 @@ fn config(sources: &str, options: &str) -> String {
     )
 }
 
-/// Runs until the healthy source has had three cycles after the fault was `seen`, and asserts that it has missed none.
-fn costs_itself_alone(lab: &Lab, mut seen: impl FnMut(&Program) -> bool) -> Program {
+/// Runs until the healthy source has had three cycles after the fault was `seen`, and asserts that it missed none.
+fn is_isolated(lab: &Lab, mut seen: impl FnMut(&Program) -> bool) -> Program {
     let mut program = lab.run();
     program.ready();
     program.until("the fault is seen", |program| seen(program).then_some(()));
@@ -42,7 +42,7 @@ fn costs_itself_alone(lab: &Lab, mut seen: impl FnMut(&Program) -> bool) -> Prog
     program
 }
 
-/// How many failures of this kind the pollster has had by the metrics.
+/// Returns the failures of this kind that the pollster's metrics count.
 fn failures(program: &Program, kind: &str) -> f64 {
     let labels = ["pollster=\"synthetic.faulty\"", &format!("kind=\"{kind}\"")];
     program
@@ -50,7 +50,7 @@ fn failures(program: &Program, kind: &str) -> f64 {
         .metric("nephoscope_poll_failures_total", &labels)
 }
 
-/// Whether a recent cycle has a note on a failure that contains `text`.
+/// Returns whether a recent cycle has a failure note that contains `text`.
 fn noted(program: &Program, text: &str) -> bool {
     let cycles = program.json("/api/v1/cycles?limit=50");
     let cycles = cycles["cycles"].as_array().unwrap().clone();
@@ -69,9 +69,9 @@ fn reasons(program: &Program) -> Vec<Value> {
 #[test]
 fn a_poll_that_hangs() {
     let lab = lab("meters: [synthetic.faulty], resources: [none, hang]", "");
-    let program = costs_itself_alone(&lab, |program| failures(program, "stopped") >= 2.0);
+    let program = is_isolated(&lab, |program| failures(program, "stopped") >= 2.0);
     assert!(noted(&program, "the next cycle is near"));
-    // What was measured before the hang counts in every cycle.
+    // Samples measured before the hang count in every cycle.
     let samples = samples_in(&lab.path("samples"));
     assert!(
         samples
@@ -86,7 +86,7 @@ fn a_poll_that_hangs() {
 #[test]
 fn a_plugin_that_panics() {
     let lab = lab("meters: [synthetic.faulty], resources: [none, panic]", "");
-    let program = costs_itself_alone(&lab, |program| failures(program, "defect") >= 2.0);
+    let program = is_isolated(&lab, |program| failures(program, "defect") >= 2.0);
     assert!(noted(&program, "panicked"));
     let _ = program.stop().expect(0);
 }
@@ -97,7 +97,7 @@ fn a_call_that_blocks_a_thread() {
         "meters: [synthetic.faulty], resources: [block_call]",
         "block_for: 1h",
     );
-    let mut program = costs_itself_alone(&lab, |program| {
+    let mut program = is_isolated(&lab, |program| {
         program
             .get("/metrics")
             .metric("nephoscope_hung_calls", &["family=\"synthetic\""])
@@ -110,7 +110,7 @@ fn a_call_that_blocks_a_thread() {
         "{:?}",
         reasons(&program)
     );
-    // The same call is not started again while it hangs: there is one, however many cycles there are.
+    // A hung call is not started again: there is one, in any number of cycles.
     program.cycles(2);
     let metrics = program.get("/metrics");
     assert!(
@@ -127,7 +127,7 @@ fn a_poll_that_blocks_the_worker() {
         "meters: [synthetic.faulty], resources: [block_worker]",
         "block_for: 1h",
     );
-    let program = costs_itself_alone(&lab, |program| {
+    let program = is_isolated(&lab, |program| {
         program
             .get("/metrics")
             .metric("nephoscope_pollster_hung", &["pollster=\"synthetic.faulty\""])
@@ -149,18 +149,18 @@ fn a_poll_that_blocks_the_worker() {
 }
 
 #[test]
-fn meters_and_values_that_cannot_be() {
+fn undeclared_meters_and_invalid_values() {
     let lab = lab(
         "meters: [synthetic.faulty], resources: [undeclared_meter, not_a_number]",
         "",
     );
-    let program = costs_itself_alone(&lab, |program| failures(program, "defect") >= 4.0);
+    let program = is_isolated(&lab, |program| failures(program, "defect") >= 4.0);
     assert!(noted(
         &program,
         "the meter `synthetic.undeclared` is not declared"
     ));
     assert!(noted(&program, "is not a number"));
-    // The good samples of the same resources are there, and nothing else.
+    // Only the valid samples of the same resources exist.
     let samples = samples_in(&lab.path("samples"));
     for resource in ["undeclared_meter", "not_a_number"] {
         assert!(
@@ -177,14 +177,14 @@ fn meters_and_values_that_cannot_be() {
 }
 
 #[test]
-fn a_resource_that_fails_for_good_is_set_aside() {
+fn a_resource_that_fails_permanently_is_backed_off() {
     let lab = lab("meters: [synthetic.faulty], resources: [none, permanent]", "");
-    let mut passed_over = 0.0;
-    let program = costs_itself_alone(&lab, |program| {
-        passed_over = program
+    let mut backed_off = 0.0;
+    let program = is_isolated(&lab, |program| {
+        backed_off = program
             .get("/metrics")
             .metric("nephoscope_poll_backed_off_resources_total", &[]);
-        passed_over >= 2.0
+        backed_off >= 2.0
     });
     let resources = program.json("/api/v1/resources");
     let set_aside = &resources["backed_off"][0];
@@ -193,19 +193,19 @@ fn a_resource_that_fails_for_good_is_set_aside() {
         set_aside["resources"][0]["reason"], "injected fault `permanent`",
         "{resources}"
     );
-    // It was not asked in the cycles in which it was passed over.
-    assert!(failures(&program, "permanent") <= passed_over);
+    // It was not polled in the cycles in which it was skipped.
+    assert!(failures(&program, "permanent") <= backed_off);
     let _ = program.stop().expect(0);
 }
 
 #[test]
-fn a_listing_without_end() {
+fn an_endless_listing() {
     let lab = lab(
         "meters: [synthetic.faulty], discovery: [\"synthetic-faulty://endless\"]",
         "",
     );
     let labels = ["discovery=\"synthetic-faulty://endless\""];
-    let program = costs_itself_alone(&lab, |program| {
+    let program = is_isolated(&lab, |program| {
         program
             .get("/metrics")
             .metric("nephoscope_discovery_failures_total", &labels)
@@ -225,11 +225,11 @@ fn a_listing_without_end() {
 }
 
 #[test]
-fn listings_that_go_wrong_give_what_they_gave_before() {
+fn failed_listings_keep_the_resources_before_the_failure() {
     for fault in ["hang", "panic", "error"] {
         let discovery = format!("meters: [synthetic.faulty], discovery: [\"synthetic-faulty://{fault}\"]");
         let lab = lab(&discovery, "");
-        let program = costs_itself_alone(&lab, |program| {
+        let program = is_isolated(&lab, |program| {
             let metrics = program.get("/metrics");
             metrics.metric("nephoscope_discovery_failures_total", &[]) >= 1.0
                 && reasons(program)
@@ -248,7 +248,7 @@ fn listings_that_go_wrong_give_what_they_gave_before() {
 #[test]
 fn a_million_samples_of_one_resource() {
     let flood = long_cycle("flood", "meters: [synthetic.faulty], resources: [flood]");
-    // Samples are only counted: a file of them is more than a test should read.
+    // The samples are only counted: they are too many for a test to read.
     let lab = Lab::with(&config(&flood, "").replace("file://$LAB/samples", "discard:"));
     let mut program = lab.run();
     program.ready();
@@ -267,7 +267,7 @@ fn a_million_samples_of_one_resource() {
         "{}",
         metrics.body
     );
-    // Published, or lost at a bound and counted: none is gone in silence.
+    // Published, or lost at a bound and counted: no sample disappears silently.
     let metrics = program.get("/metrics");
     let counted =
         |what: &str| metrics.metric(&format!("nephoscope_publisher_{what}"), &["publisher=\"file\""]);
@@ -284,7 +284,7 @@ fn a_million_samples_of_one_resource() {
         "{sum:?} of {submitted}"
     );
     assert!(program.peak_memory() < 1 << 30, "{} bytes", program.peak_memory());
-    // The healthy source has had its one sample in each cycle.
+    // The healthy source had its one sample in each cycle.
     let beats = program.until("three cycles of the healthy source", |program| {
         let cycles = program.json("/api/v1/cycles?limit=100")["cycles"]
             .as_array()
@@ -309,7 +309,7 @@ fn a_million_samples_of_one_resource() {
 }
 
 #[test]
-fn the_log_for_programs_stays_readable_for_them_when_a_plugin_panics() {
+fn the_json_log_stays_valid_when_a_plugin_panics() {
     let lab = lab("meters: [synthetic.faulty], resources: [panic]", "");
     let mut program = lab
         .nephoscope(&["run", "--log-format", "json", "--log-level", "debug"])

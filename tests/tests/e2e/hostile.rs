@@ -1,17 +1,17 @@
-//! Configuration files that somebody has made to do harm: an error, never a hang or a crash.
+//! Hostile configuration files: each one is an error, never a hang or a crash.
 
 use std::fs::{self, File};
 use std::io::Write;
 
 use nephoscope_tests::{Finished, Lab};
 
-/// What the program says of a configuration, without the place of the lab.
+/// Returns the program's error for a configuration, without the path of the lab.
 fn refused(lab: &Lab, config: &str) -> String {
     let finished: Finished = lab.nephoscope(&["run", "--config", config]).finish().expect(2);
     assert_eq!(finished.stdout, "");
     assert!(
         finished.stderr.len() < 100_000,
-        "an error that nobody can read: {} bytes",
+        "the error is too long: {} bytes",
         finished.stderr.len()
     );
     lab.without_place(&finished.stderr)
@@ -21,7 +21,7 @@ fn refused(lab: &Lab, config: &str) -> String {
 fn a_file_of_100_megabytes() {
     let lab = Lab::new();
     let mut file = File::create(lab.path("large.yaml")).unwrap();
-    let line = "# a comment that says nothing, again and again\n".repeat(1 << 16);
+    let line = "# a long comment, repeated many times\n".repeat(1 << 16);
     for _ in 0..(100 << 20) / line.len() + 1 {
         file.write_all(line.as_bytes()).unwrap();
     }
@@ -30,7 +30,7 @@ fn a_file_of_100_megabytes() {
 }
 
 #[test]
-fn a_file_of_a_terabyte_that_takes_no_room() {
+fn a_sparse_file_of_a_terabyte() {
     let lab = Lab::new();
     File::create(lab.path("holes.yaml"))
         .unwrap()
@@ -53,7 +53,7 @@ fn aliases_that_multiply() {
 }
 
 #[test]
-fn bytes_that_are_no_text() {
+fn bytes_that_are_not_text() {
     let lab = Lab::new();
     let text = "sources: []\n";
     let wide: Vec<u8> = [0xff, 0xfe]
@@ -68,7 +68,7 @@ fn bytes_that_are_no_text() {
 }
 
 #[test]
-fn nesting_without_end() {
+fn endless_nesting() {
     let lab = Lab::new();
     lab.write("flow.yaml", &format!("sources: {}", "[".repeat(1_000_000)));
     lab.write("braces.yaml", &format!("sources: {}", "{a: ".repeat(500_000)));
@@ -83,7 +83,7 @@ fn nesting_without_end() {
 }
 
 #[test]
-fn things_that_are_no_files() {
+fn special_files() {
     let lab = Lab::new();
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(
@@ -104,7 +104,7 @@ fn things_that_are_no_files() {
 }
 
 #[test]
-fn secrets_from_things_that_are_no_files() {
+fn secrets_from_special_files() {
     let lab = Lab::new();
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(
@@ -126,7 +126,7 @@ fn secrets_from_things_that_are_no_files() {
 }
 
 #[test]
-fn a_folder_with_more_files_than_anybody_has() {
+fn a_folder_with_too_many_files() {
     let lab = Lab::new();
     fs::create_dir(lab.path("conf")).unwrap();
     for index in 0..5000 {

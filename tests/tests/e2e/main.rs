@@ -1,11 +1,12 @@
-//! End-to-end tests: the real program, in a folder of its own, seen from outside.
+//! End-to-end tests: the real program in a temporary folder, tested through its interfaces.
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
+    reason = "tests and their helpers fail by panicking"
 )]
 
+mod access_errors;
 mod admin;
 mod central;
 mod central_transport;
@@ -13,10 +14,12 @@ mod commands;
 mod compute;
 mod cost;
 mod cycles;
+mod etcd_errors;
 mod exit_codes;
 mod faults;
 mod hostile;
 mod members;
+mod network_errors;
 mod once;
 mod output;
 mod pool;
@@ -26,6 +29,3 @@ mod secrets;
 mod service;
 mod start;
 mod stop;
-mod troubles;
-mod troubles_access;
-mod troubles_network;

@@ -1,4 +1,4 @@
-//! Agents that share synthetic resources on an etcd, and what an operator sees of them.
+//! Helpers for agents that share synthetic resources through etcd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,18 +9,18 @@ use serde_json::Value;
 /// How many resources there are.
 pub(crate) const RESOURCES: usize = 40;
 
-/// As short as it may be.
+/// The minimum.
 const LEASE: Duration = Duration::from_secs(2);
 
-/// A meter of the host itself, which no other agent has a part in.
+/// A meter of the host itself, which is not shared.
 const OWN: &str = "hardware.cpu.load.1min";
 
-/// An agent's folder, for an etcd at these endpoints.
+/// The folder of an agent with an etcd at these endpoints.
 pub(crate) fn lab(id: &str, endpoints: &[String], more: &str) -> Lab {
     lab_with_lease(id, endpoints, LEASE, more)
 }
 
-/// The same, with leases of so many seconds.
+/// The same, with a lease of this many seconds.
 pub(crate) fn lab_with_lease(id: &str, endpoints: &[String], lease: Duration, more: &str) -> Lab {
     let endpoints = endpoints
         .iter()
@@ -38,7 +38,7 @@ pub(crate) fn lab_with_lease(id: &str, endpoints: &[String], lease: Duration, mo
     ))
 }
 
-/// Starts an agent, and waits until it can be asked.
+/// Starts an agent, and waits until its API answers.
 pub(crate) fn serving(lab: &Lab) -> Program {
     let mut program = lab.run();
     program.log("started");
@@ -52,7 +52,7 @@ pub(crate) fn samples(lab: &Lab) -> Vec<Sample> {
     shared(samples_in(&lab.path("samples")))
 }
 
-/// Those of shared resources.
+/// Filters the samples of shared resources.
 pub(crate) fn shared(mut samples: Vec<Sample>) -> Vec<Sample> {
     samples.retain(|sample| sample.meter() != OWN);
     samples
@@ -79,7 +79,7 @@ pub(crate) fn whole_cycles(program: &mut Program, labs: &[&Lab]) {
         cycles
     };
     let last = cycles().keys().next_back().copied();
-    program.until("two more whole cycles", |_| {
+    program.until("two more complete cycles", |_| {
         let whole = cycles()
             .into_iter()
             .filter(|(cycle, resources)| Some(*cycle) > last && resources.len() == RESOURCES);
@@ -87,12 +87,14 @@ pub(crate) fn whole_cycles(program: &mut Program, labs: &[&Lab]) {
     });
 }
 
-/// Waits until the agent has nothing to complain of.
-pub(crate) fn is_well(program: &mut Program) {
-    program.until("to be well", |program| codes(program).is_empty().then_some(()));
+/// Waits until the agent reports no reason.
+pub(crate) fn is_healthy(program: &mut Program) {
+    program.until("an agent without a reason", |program| {
+        codes(program).is_empty().then_some(())
+    });
 }
 
-/// Waits until the agent has lost a membership, and has another one.
+/// Waits until the agent lost a membership, and has another one.
 pub(crate) fn joins_again(program: &mut Program) {
     program.until("another membership", |program| {
         let metrics = program.get("/metrics");
@@ -111,15 +113,15 @@ pub(crate) fn codes(program: &Program) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the agent gives a reason.
+/// Waits until the agent reports a reason.
 pub(crate) fn has_reason(program: &mut Program, code: &str) {
     program.until(&format!("the reason {code}"), |program| {
         codes(program).iter().any(|found| found == code).then_some(())
     });
 }
 
-/// Waits until the agent gives a reason, and for the metric that goes with it.
-pub(crate) fn troubled(program: &mut Program, code: &str, metric: &str) {
+/// Waits until the agent reports a reason, and for its metric.
+pub(crate) fn has_reason_and_metric(program: &mut Program, code: &str, metric: &str) {
     has_reason(program, code);
     let labels = [format!("reason=\"{metric}\"")];
     let labels = labels.each_ref().map(String::as_str);
@@ -129,7 +131,7 @@ pub(crate) fn troubled(program: &mut Program, code: &str, metric: &str) {
     });
 }
 
-/// Waits until a plan lists so many members, and this agent with them.
+/// Waits until a plan lists this many members, including this agent.
 pub(crate) fn divides_with(program: &mut Program, members: u64) {
     program.until("a plan with all members", |program| {
         let pool = &program.json("/api/v1/members")["pool"];

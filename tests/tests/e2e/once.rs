@@ -1,4 +1,4 @@
-//! `nephoscope once`: everything, now, on standard output.
+//! `nephoscope once`: polls everything once and prints the samples.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ fn synthetic(resources: &str) -> Lab {
 }
 
 #[test]
-fn every_meter_of_the_host_appears_or_is_listed_with_the_reason_why_not() {
+fn every_meter_of_the_host_is_measured_or_listed_with_a_reason() {
     let lab = Lab::with(HOST);
     let plugins = lab
         .nephoscope(&["plugins", "--format", "json"])
@@ -88,11 +88,11 @@ fn samples_are_messages_of_ceilometer_and_percentages_are_percentages() {
     }
     assert!(percentages > 0);
     let ids: BTreeSet<&str> = samples.iter().map(Sample::id).collect();
-    assert_eq!(ids.len(), samples.len(), "each message has an id of its own");
+    assert_eq!(ids.len(), samples.len(), "message ids are unique");
 }
 
 #[test]
-fn it_leaves_nothing_behind() {
+fn it_leaves_no_files_behind() {
     let lab = Lab::with(HOST);
     let _ = lab.nephoscope(&["once"]).finish().expect(0);
     let left: Vec<_> = std::fs::read_dir(lab.folder())
@@ -103,7 +103,7 @@ fn it_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_fails_is_listed_and_costs_nothing_else() {
+fn failures_are_listed_and_isolated() {
     let lab = synthetic("transient, permanent, none");
     let finished = lab.nephoscope(&["once", "--format", "json"]).finish().expect(1);
     let resources: BTreeSet<String> = finished
@@ -124,12 +124,12 @@ fn what_fails_is_listed_and_costs_nothing_else() {
     ");
     assert!(
         !lab.path("samples").exists(),
-        "nothing is published unless asked for"
+        "nothing is published without the option"
     );
 }
 
 #[test]
-fn what_is_not_supported_here_is_no_failure() {
+fn unsupported_resources_are_not_failures() {
     let _ = synthetic("not_supported, none")
         .nephoscope(&["once"])
         .finish()
@@ -137,7 +137,7 @@ fn what_is_not_supported_here_is_no_failure() {
 }
 
 #[test]
-fn publishing_is_done_when_asked_for() {
+fn publishing_is_done_with_the_option() {
     let lab = synthetic("none");
     let finished = lab
         .nephoscope(&["once", "--publish", "--format", "json"])
@@ -153,7 +153,7 @@ fn publishing_is_done_when_asked_for() {
 }
 
 #[test]
-fn it_works_beside_an_agent_that_runs() {
+fn it_works_next_to_a_running_agent() {
     let lab = synthetic("none");
     let mut program = lab.run();
     program.ready();
@@ -186,7 +186,7 @@ fn people_get_a_table() {
 }
 
 #[test]
-fn what_takes_longer_than_a_second_shows_a_sign_of_life() {
+fn progress_is_shown_after_a_second() {
     let lab = synthetic("none");
     let config = lab.read("polling.yaml").replace(
         "\nsources:",
@@ -198,13 +198,13 @@ fn what_takes_longer_than_a_second_shows_a_sign_of_life() {
         finished.stdout.contains("polling for 1s: 1 samples"),
         "{finished}"
     );
-    // For people only.
+    // Only for people.
     let finished = lab.nephoscope(&["once"]).finish().expect(0);
     assert_eq!(finished.stderr, "");
 }
 
 #[test]
-fn a_hung_pollster_does_not_keep_it_for_ever() {
+fn a_hung_pollster_does_not_block_it_forever() {
     let lab = Lab::with(
         "agent: {namespaces: [synthetic], state_dir: $LAB/state}\n\
          sources:\n\
@@ -212,7 +212,7 @@ fn a_hung_pollster_does_not_keep_it_for_ever() {
          \x20 - {name: bad, interval: 10, timeout: 1, meters: [synthetic.faulty], resources: [none, hang]}\n",
     );
     let finished = lab.nephoscope(&["once", "--format", "json"]).finish().expect(1);
-    // What came before the hang counts.
+    // Samples before the hang count.
     assert_eq!(finished.samples().len(), 2, "{finished}");
     assert!(
         finished.stderr.contains("failed: synthetic.faulty: stopped:"),

@@ -1,4 +1,4 @@
-//! Where samples go, when that goes wrong: closed and full output, folders that vanish, rotated files.
+//! Publishers with failing destinations: closed and full output, removed folders, rotated files.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, pipe};
@@ -19,7 +19,7 @@ fn lab(publishers: &str) -> Lab {
 
 const FILE: &str = "{name: file, url: \"file://$LAB/out/samples\"}";
 
-/// A pipe whose reader goes after the first line.
+/// A pipe whose reader closes after the first line.
 fn head(launch: nephoscope_tests::Launch) -> nephoscope_tests::Finished {
     let (reader, writer) = pipe().unwrap();
     let program = launch.stdout(File::from(OwnedFd::from(writer))).start();
@@ -32,7 +32,7 @@ fn head(launch: nephoscope_tests::Launch) -> nephoscope_tests::Finished {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_ends_every_command_quietly() {
+fn a_closed_pipe_ends_every_command_quietly() {
     let lab = Lab::with(
         "agent: {namespaces: [synthetic], state_dir: $LAB/state}\n\
          sources: [{name: s, interval: 10, meters: [\"*\"], discovery: [\"synthetic://20000\"]}]\n",
@@ -50,7 +50,7 @@ fn a_reader_that_has_had_enough_ends_every_command_quietly() {
 }
 
 #[test]
-fn run_ends_when_nobody_reads_its_samples_any_more() {
+fn run_ends_when_standard_output_is_closed() {
     let lab = lab("{name: out, url: \"stdout:\"}");
     let finished = head(lab.nephoscope(&["run"])).expect(0);
     assert!(
@@ -60,7 +60,7 @@ fn run_ends_when_nobody_reads_its_samples_any_more() {
 }
 
 #[test]
-fn run_goes_on_when_nobody_reads_what_it_does_not_write() {
+fn run_continues_with_a_closed_output_that_it_does_not_use() {
     let lab = lab(FILE);
     fs::create_dir(lab.path("out")).unwrap();
     let (reader, writer) = pipe().unwrap();
@@ -89,7 +89,7 @@ fn full_output_is_an_error_of_once() {
 }
 
 #[test]
-fn full_output_is_tried_again_by_run_and_costs_other_publishers_nothing() {
+fn full_output_is_retried_by_run_without_affecting_other_publishers() {
     let lab = lab(&format!("{{name: out, url: \"stdout:\"}}, {FILE}"));
     fs::create_dir(lab.path("out")).unwrap();
     let full = File::options().write(true).open("/dev/full").unwrap();
@@ -118,7 +118,7 @@ fn full_output_is_tried_again_by_run_and_costs_other_publishers_nothing() {
 }
 
 #[test]
-fn samples_wait_for_a_folder_that_has_vanished() {
+fn samples_wait_for_a_removed_folder() {
     let lab = lab(FILE);
     fs::create_dir(lab.path("out")).unwrap();
     let path = lab.path("out/samples");
@@ -176,7 +176,7 @@ fn a_link_in_place_of_the_file_is_not_followed() {
 }
 
 #[test]
-fn publishers_that_get_everything_agree() {
+fn publishers_of_all_samples_receive_the_same_samples() {
     let lab = lab(
         "{name: a, url: \"file://$LAB/a\"}, {name: b, url: \"file://$LAB/b\"}, {name: none, url: \"discard:\"}",
     );

@@ -1,14 +1,16 @@
-//! Agents that share work on etcd, as an operator sees them.
+//! Agents that share work through etcd, from the operator's view.
 
 use std::collections::BTreeMap;
 
-use nephoscope_tests::{Etcd, Lab, Proxy, Signal, Weather};
+use nephoscope_tests::{Etcd, Lab, Network, Proxy, Signal};
 use serde_json::Value;
 
-use crate::members::{RESOURCES, codes, divides_with, lab, more_cycles, samples, serving, shared, troubled};
+use crate::members::{
+    RESOURCES, codes, divides_with, has_reason_and_metric, lab, more_cycles, samples, serving, shared,
+};
 
 #[test]
-fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_nothing_undone() {
+fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_no_gap() {
     let etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
     let [mut a, mut b] = labs.each_ref().map(serving);
@@ -22,7 +24,7 @@ fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_nothing_undone() {
     let stopped = a.stop();
     assert_eq!(stopped.code(), 0, "{stopped}");
 
-    // Each resource once in each cycle: the value of the meter is the cycle's number.
+    // Each resource once in each cycle: the meter's value is the number of the cycle.
     let mut seen: BTreeMap<u64, BTreeMap<String, usize>> = BTreeMap::new();
     for sample in labs.iter().flat_map(samples) {
         let cycle = seen.entry(sample.volume() as u64).or_default();
@@ -30,7 +32,7 @@ fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_nothing_undone() {
     }
     assert!(seen.len() >= 4, "{seen:?}");
     for (cycle, resources) in &seen {
-        assert_eq!(resources.len(), RESOURCES, "cycle {cycle} is whole");
+        assert_eq!(resources.len(), RESOURCES, "cycle {cycle} is complete");
         assert!(
             resources.values().all(|count| *count == 1),
             "cycle {cycle}: {resources:?}"
@@ -41,7 +43,7 @@ fn two_agents_divide_every_cycle_and_a_stopped_one_leaves_nothing_undone() {
 }
 
 #[test]
-fn a_killed_agent_joins_again_at_once_and_a_frozen_one_comes_back() {
+fn a_killed_agent_rejoins_at_once_and_a_frozen_one_returns() {
     let etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
     let [mut a, mut b] = labs.each_ref().map(serving);
@@ -63,7 +65,7 @@ fn a_killed_agent_joins_again_at_once_and_a_frozen_one_comes_back() {
 }
 
 #[test]
-fn an_agent_for_its_host_alone_opens_no_connection() {
+fn an_agent_with_only_host_resources_opens_no_connection() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let lab = Lab::with(&format!(
@@ -86,7 +88,7 @@ fn an_agent_for_its_host_alone_opens_no_connection() {
 }
 
 #[test]
-fn an_id_that_a_living_agent_has_is_refused_with_its_name() {
+fn a_duplicate_id_is_rejected_with_the_host_of_its_holder() {
     let etcd = Etcd::start();
     let first = lab("a", &etcd.endpoints(), "");
     let mut running = serving(&first);
@@ -97,19 +99,19 @@ fn an_id_that_a_living_agent_has_is_refused_with_its_name() {
         refused.stderr.contains("in use by an agent on host host-a"),
         "{refused}"
     );
-    // `once` asks nobody.
+    // `once` does not join.
     let once = second.nephoscope(&["once"]).finish().expect(0);
     assert_eq!(shared(once.samples()).len(), RESOURCES);
 }
 
 #[test]
-fn coordination_that_is_required_and_not_to_be_had() {
+fn required_coordination_without_etcd() {
     let mut etcd = Etcd::start();
     let lab = lab("a", &etcd.endpoints(), "");
     etcd.kill_all();
     // Without the option the agent waits for etcd.
     let mut patient = serving(&lab);
-    troubled(&mut patient, "etcd_unreachable", "etcd_unreachable");
+    has_reason_and_metric(&mut patient, "etcd_unreachable", "etcd_unreachable");
     assert!(codes(&patient).contains(&"not_joined".to_owned()));
     assert_eq!(patient.get("/readyz").status, 503);
     etcd.start_all();
@@ -124,11 +126,11 @@ fn coordination_that_is_required_and_not_to_be_had() {
 }
 
 #[test]
-fn what_an_agent_does_while_etcd_is_away_is_the_configuration_s_choice() {
+fn on_loss_determines_the_behaviour_without_etcd() {
     let etcd = Etcd::start();
     let proxies = [
-        Proxy::forgetful(etcd.nodes[0].port),
-        Proxy::forgetful(etcd.nodes[0].port),
+        Proxy::unrecorded(etcd.nodes[0].port),
+        Proxy::unrecorded(etcd.nodes[0].port),
     ];
     let labs = [("a", "continue"), ("b", "pause")];
     let labs: Vec<_> = labs
@@ -139,28 +141,30 @@ fn what_an_agent_does_while_etcd_is_away_is_the_configuration_s_choice() {
     let (mut a, mut b) = (serving(&labs[0]), serving(&labs[1]));
     divides_with(&mut a, 2);
     divides_with(&mut b, 2);
-    proxies.iter().for_each(|proxy| proxy.set(Weather::HalfOpen));
-    troubled(&mut a, "degraded", "etcd_unreachable");
-    troubled(&mut b, "paused", "etcd_unreachable");
+    proxies.iter().for_each(|proxy| proxy.set(Network::HalfOpen));
+    has_reason_and_metric(&mut a, "degraded", "etcd_unreachable");
+    has_reason_and_metric(&mut b, "paused", "etcd_unreachable");
     assert_eq!(b.get("/readyz").status, 503);
     let before = samples(&labs[0]).len();
     a.until("samples without etcd", |_| {
         (samples(&labs[0]).len() > before).then_some(())
     });
-    proxies.iter().for_each(|proxy| proxy.set(Weather::Fair));
+    proxies.iter().for_each(|proxy| proxy.set(Network::Normal));
     for program in [&mut a, &mut b] {
         divides_with(program, 2);
-        program.until("to be well", |program| codes(program).is_empty().then_some(()));
+        program.until("an agent without a reason", |program| {
+            codes(program).is_empty().then_some(())
+        });
     }
 }
 
 #[test]
-fn each_trouble_with_etcd_has_its_reason_and_goes() {
+fn each_error_of_etcd_has_a_reason_that_is_cleared() {
     let mut etcd = Etcd::build().quota(3 * 1024 * 1024).start();
     etcd.protect("agent", "secret-canary", "nephoscope/");
     let wrong = lab("a", &etcd.endpoints(), "user: agent, password: wrong");
     let mut program = serving(&wrong);
-    troubled(&mut program, "etcd_credentials", "etcd_credentials");
+    has_reason_and_metric(&mut program, "etcd_credentials", "etcd_credentials");
     let _ = program.kill();
 
     let options = "user: agent, password: secret-canary, quota: 3MiB";
@@ -168,21 +172,23 @@ fn each_trouble_with_etcd_has_its_reason_and_goes() {
     let mut program = serving(&lab);
     divides_with(&mut program, 1);
     etcd.forbid("agent");
-    troubled(&mut program, "etcd_permission_denied", "etcd_permission_denied");
+    has_reason_and_metric(&mut program, "etcd_permission_denied", "etcd_permission_denied");
     etcd.permit("agent");
-    program.until("to be well", |program| codes(program).is_empty().then_some(()));
-    // Full, by what others write.
+    program.until("an agent without a reason", |program| {
+        codes(program).is_empty().then_some(())
+    });
+    // Other clients fill the database.
     etcd.with(|mut client| async move {
         while client.put("other", vec![b'x'; 500_000], None).await.is_ok() {}
         Ok(())
     });
-    troubled(&mut program, "etcd_quota_exceeded", "etcd_quota_exceeded");
+    has_reason_and_metric(&mut program, "etcd_quota_exceeded", "etcd_quota_exceeded");
     let before = samples(&lab).len();
     program.until("samples without new plans", |_| {
         (samples(&lab).len() > before).then_some(())
     });
     etcd.relieve();
-    program.until("to be well", |program| {
+    program.until("an agent without a reason", |program| {
         let codes = codes(program);
         codes.iter().all(|code| code == "etcd_quota_low").then_some(())
     });
@@ -192,8 +198,8 @@ fn each_trouble_with_etcd_has_its_reason_and_goes() {
 }
 
 #[test]
-fn an_etcd_that_fills_up_is_told_in_time() {
-    // Its database grows by 16 MiB at a time: after the first time it is at 84 % of this, with nearly all of it free.
+fn an_etcd_close_to_its_quota_is_reported() {
+    // Its database grows by 16 MiB at a time: after the first growth it is at 84 % of this, almost all of it free.
     const QUOTA: u32 = 20_000_000;
     let etcd = Etcd::build().quota(QUOTA.into()).start();
     etcd.with(|mut client| async move {
@@ -219,7 +225,7 @@ fn an_etcd_that_fills_up_is_told_in_time() {
 }
 
 #[test]
-fn a_pool_is_shown_to_anybody_who_reaches_etcd() {
+fn partition_shows_a_pool_to_any_client_of_etcd() {
     let etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), "group_prefix: pp"));
     let [mut a, mut b] = labs.each_ref().map(serving);
@@ -256,7 +262,7 @@ fn a_pool_is_shown_to_anybody_who_reaches_etcd() {
     );
     let owner = &rows(&["partition", "--key", "r1"])[0];
     assert_eq!(owner["ranking"].as_array().unwrap().len(), 2);
-    // What is computed without etcd is what the pool agrees on.
+    // Ownership computed without etcd equals the pool's.
     let keys = labs[0].write("keys", "r1\nr2\n");
     let keys = keys.to_str().unwrap();
     let computed = rows(&[

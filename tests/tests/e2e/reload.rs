@@ -1,4 +1,4 @@
-//! Another configuration while the program runs: what is unchanged misses nothing, what is wrong changes nothing.
+//! Configuration changes at run time: unchanged sources miss no cycle, an invalid file changes nothing.
 
 use std::os::unix::fs::symlink;
 
@@ -21,7 +21,7 @@ fn config(changed: &str) -> String {
 const BEFORE: &str = "interval: 1, resources: [before]";
 const AFTER: &str = "interval: 1, resources: [after]";
 
-/// Waits until a resource has so many cycles.
+/// Waits until a resource has this many cycles.
 fn wait_for(program: &mut Program, lab: &Lab, resource: &str, count: usize) {
     let samples = lab.path("samples");
     program.until(&format!("{count} cycles of {resource}"), |_| {
@@ -32,7 +32,7 @@ fn wait_for(program: &mut Program, lab: &Lab, resource: &str, count: usize) {
     });
 }
 
-/// Starts before a change, and waits until everything is polled.
+/// Starts with the configuration before the change, and waits until everything is polled.
 fn started(lab: &Lab) -> Program {
     let mut program = lab.run();
     wait_for(&mut program, lab, "two", 1);
@@ -40,7 +40,7 @@ fn started(lab: &Lab) -> Program {
     program
 }
 
-/// The change is applied, and the sources that did not change have missed and repeated nothing.
+/// Waits until the change is applied, and asserts that the unchanged sources missed and repeated no cycle.
 fn applied(lab: &Lab, mut program: Program) {
     program.log("configuration applied");
     wait_for(&mut program, lab, "after", 2);
@@ -58,7 +58,7 @@ fn applied(lab: &Lab, mut program: Program) {
     assert_eq!(
         *before.last().unwrap(),
         last,
-        "what was removed is not polled any more"
+        "the removed source is no longer polled"
     );
     assert!(after.first() >= before.last(), "{before:?} {after:?}");
 }
@@ -73,7 +73,7 @@ fn sighup_changes_one_source_and_no_other() {
 }
 
 #[test]
-fn a_source_that_goes_to_another_schedule_leaves_the_others_alone() {
+fn a_source_that_moves_to_another_schedule_does_not_affect_others() {
     let lab = Lab::with(&config(BEFORE));
     let program = started(&lab);
     lab.config(&config("cron: \"* * * * * *\", resources: [after]"));
@@ -82,7 +82,7 @@ fn a_source_that_goes_to_another_schedule_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_file_that_is_written_anew_is_noticed() {
+fn a_rewritten_file_is_noticed() {
     let lab = Lab::with(&config(BEFORE));
     let program = started(&lab);
     lab.config(&config(AFTER));
@@ -90,7 +90,7 @@ fn a_file_that_is_written_anew_is_noticed() {
 }
 
 #[test]
-fn a_file_that_is_put_in_place_of_the_old_one_is_noticed() {
+fn a_replaced_file_is_noticed() {
     let lab = Lab::with(&config(BEFORE));
     let program = started(&lab);
     lab.replace("polling.yaml", &config(AFTER));
@@ -98,7 +98,7 @@ fn a_file_that_is_put_in_place_of_the_old_one_is_noticed() {
 }
 
 #[test]
-fn a_link_that_a_container_platform_turns_to_a_new_folder_is_noticed() {
+fn a_link_that_a_container_platform_changes_is_noticed() {
     let lab = Lab::new();
     for (folder, change) in [("..1", BEFORE), ("..2", AFTER)] {
         std::fs::create_dir(lab.path(folder)).unwrap();
@@ -130,7 +130,7 @@ fn a_file_of_a_folder_is_noticed() {
 }
 
 #[test]
-fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
+fn an_invalid_file_changes_nothing_and_its_errors_have_locations() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
     lab.config(&config("interval: never, resources: [after]"));
@@ -143,15 +143,15 @@ fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
     });
     let so_far = without_gap(&samples_in(&lab.path("samples")), "before").len();
     wait_for(&mut program, &lab, "before", so_far + 2);
-    // So is what only the plugin can tell.
+    // An error that only the plugin detects.
     lab.config(&config(BEFORE).replace("file://$LAB/samples", "file://samples"));
     let line = program.log("the configuration is rejected");
     assert!(line.contains("polling.yaml:2:"), "{line}");
-    // A file that is gone for a while is a bad one, too.
+    // A missing file is invalid too.
     std::fs::rename(lab.path("polling.yaml"), lab.path("gone")).unwrap();
     let line = program.log("the configuration is rejected");
     assert!(line.contains("no configuration found"), "{line}");
-    // The next good one is taken, and the reason is gone.
+    // The next valid file is applied, and the reason is cleared.
     lab.config(&config(AFTER));
     program.log("configuration applied");
     program.until("no reason", |program| {
@@ -166,7 +166,7 @@ fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
 }
 
 #[test]
-fn a_folder_that_is_removed_and_made_anew_is_noticed() {
+fn a_removed_and_recreated_folder_is_noticed() {
     let lab = Lab::new();
     let folder = lab.path("conf");
     std::fs::create_dir(&folder).unwrap();
@@ -199,7 +199,7 @@ fn a_file_with_the_same_meaning_changes_nothing() {
 }
 
 #[test]
-fn keys_that_need_a_restart_say_so_and_the_rest_is_applied() {
+fn keys_that_require_a_restart_are_reported_and_the_rest_is_applied() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
     lab.config(&config(AFTER).replace(
@@ -219,7 +219,7 @@ fn keys_that_need_a_restart_say_so_and_the_rest_is_applied() {
         "{}",
         reasons(&program)
     );
-    // The next reload knows that they still wait, and the one that takes them back that none does.
+    // The next reload reports them again, and the reload that reverts them reports none.
     program.signal(Signal::HUP);
     program.log("take effect after a restart");
     lab.config(&config(AFTER));
@@ -233,7 +233,7 @@ fn keys_that_need_a_restart_say_so_and_the_rest_is_applied() {
 }
 
 #[test]
-fn publishers_come_and_go_and_the_one_that_stays_loses_nothing() {
+fn publishers_are_added_and_removed_and_others_lose_nothing() {
     let lab = Lab::with(&config(BEFORE));
     let mut program = started(&lab);
     lab.config(&config(BEFORE).replace(
@@ -308,7 +308,7 @@ fn one_of_a_hundred_sources_is_changed_under_load() {
 }
 
 #[test]
-fn polls_that_run_are_not_cut_off() {
+fn running_polls_are_not_interrupted() {
     let config = |busy: &str, latency: &str| {
         format!(
             "agent: {{namespaces: [synthetic], id: test, state_dir: $LAB/state}}\n\
@@ -322,7 +322,7 @@ fn polls_that_run_are_not_cut_off() {
         "busy",
         "meters: [synthetic.cycle], discovery: [\"synthetic://3000\"]",
     );
-    // Another source goes away or the options of the plugin change, or the source itself goes away.
+    // Another source is removed, or the options of the plugin change, or the source itself is removed.
     for (after, latency) in [(busy.as_str(), "1ms"), ("", "300ms")] {
         let lab = Lab::with(&config(&busy, "300ms"));
         let mut program = lab.run();
@@ -356,7 +356,7 @@ fn other_options_of_a_plugin_interrupt_nothing() {
 }
 
 #[test]
-fn reloads_leave_nothing_behind() {
+fn reloads_leak_nothing() {
     let with = |seed: usize, more: &str| {
         config(&format!("interval: 1, resources: [r{seed}]"))
             .replace("id: test", "id: test, watch: false")
@@ -379,12 +379,12 @@ fn reloads_leave_nothing_behind() {
         program.signal(Signal::HUP);
         program.log("configuration applied");
     };
-    // What is made once and kept is made by now.
+    // Everything that is created once and kept exists now.
     (1..=6).for_each(|seed| reload(&mut program, seed));
     wait_for(&mut program, &lab, "r6", 1);
     let (files, threads) = (program.open_files(), program.threads());
     (7..=36).for_each(|seed| reload(&mut program, seed));
-    // What was replaced ends by itself.
+    // Replaced parts end by themselves.
     program.until("as many files and threads as before", |program| {
         (program.open_files() <= files && program.threads() <= threads).then_some(())
     });

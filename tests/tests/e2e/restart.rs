@@ -1,4 +1,4 @@
-//! A restart in the middle of a cycle: nothing is polled twice that was delivered, and what is has the same ids.
+//! Restarts during a cycle: delivered samples are not polled again, and repeated samples have the same ids.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use nephoscope_tests::{Lab, Program, Sample, samples_in};
 
 use crate::cycles::long_cycle;
 
-/// A cycle of an hour that has just begun, and one a second to see time pass.
+/// An hourly cycle that has just started, and a cycle every second that shows progress.
 fn lab(publishers: &str) -> Lab {
     let long = long_cycle(
         "long",
@@ -21,7 +21,7 @@ fn lab(publishers: &str) -> Lab {
     ))
 }
 
-/// The samples of the long cycle.
+/// The samples of the hourly cycle.
 fn long(lab: &Lab) -> Vec<Sample> {
     samples_in(&lab.path("samples"))
         .into_iter()
@@ -38,7 +38,7 @@ fn run_until_polled(lab: &Lab, count: usize) -> Program {
 }
 
 #[test]
-fn a_cycle_that_was_not_delivered_everywhere_is_polled_again_with_the_same_ids() {
+fn a_cycle_without_full_delivery_is_polled_again_with_the_same_ids() {
     // The second publisher has no folder yet: the cycle cannot finish.
     let lab =
         lab("{name: file, url: \"file://$LAB/samples\"}, {name: away, url: \"file://$LAB/out/samples\"}");
@@ -67,13 +67,13 @@ fn a_cycle_that_was_not_delivered_everywhere_is_polled_again_with_the_same_ids()
     for named in ids.values() {
         assert!(
             named.len() == 2 && named[0] == named[1],
-            "both times the same: {ids:#?}"
+            "the ids differ: {ids:#?}"
         );
     }
 }
 
 #[test]
-fn a_cycle_that_was_finished_is_not_polled_again() {
+fn a_finished_cycle_is_not_polled_again() {
     for graceful in [false, true] {
         let lab = lab("{name: file, url: \"file://$LAB/samples\"}");
         let mut program = run_until_polled(&lab, 9);
@@ -111,7 +111,7 @@ fn different_cycles_have_different_ids() {
 
 #[test]
 fn agents_on_different_hosts_give_shared_resources_the_same_ids() {
-    // Two agents that are told nothing of each other poll the same cycle: any consumer can tell.
+    // Two agents without coordination poll the same cycle: a consumer can detect it.
     let one = lab("{name: file, url: \"file://$LAB/samples\"}");
     let other = Lab::new();
     let config = one

@@ -1,18 +1,18 @@
-//! A canary in every place where a secret can stand, and a search of everything that the program gives out.
+//! Puts a canary wherever a secret can be, and searches all output of the program for it.
 
 use std::fs;
 use std::path::Path;
 
 use nephoscope_tests::{Finished, Lab};
 
-/// The canary; what stands in front of it says where it was put.
+/// The canary. The number after it identifies its place.
 const CANARY: &str = "canary-9f3b7";
 
 fn assert_silent(what: &str, text: &str) {
     let place = text
         .find(CANARY)
         .map(|place| &text[place.saturating_sub(60)..text.len().min(place + 60)]);
-    assert_eq!(place, None, "the canary sings in {what}");
+    assert_eq!(place, None, "the canary is in {what}");
 }
 
 fn assert_finished_silent(what: &str, finished: &Finished) {
@@ -20,7 +20,7 @@ fn assert_finished_silent(what: &str, finished: &Finished) {
     assert_silent(&format!("{what}: standard error"), &finished.stderr);
 }
 
-/// Names and contents of all files.
+/// Checks the names and contents of all files.
 fn assert_folder_silent(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -36,8 +36,8 @@ fn assert_folder_silent(folder: &Path) {
     }
 }
 
-/// User information in every kind of URL that there is: of a listing, and of resources that fail and that do not; by hand,
-/// from the environment and from a file.
+/// User information in every kind of URL: of a listing, and of resources that fail or not; literal, from the environment and
+/// from a file.
 fn lab() -> Lab {
     let lab = Lab::with(
         "agent: {namespaces: [synthetic], id: test, state_dir: $LAB/state}\n\
@@ -55,7 +55,7 @@ fn lab() -> Lab {
 }
 
 #[test]
-fn a_program_that_runs_never_sings() {
+fn a_running_program_shows_no_secret() {
     let lab = lab();
     let launch = |arguments: &[&str]| lab.nephoscope(arguments).env("CANARY", "canary-9f3b7-env");
     for format in ["text", "json"] {
@@ -76,9 +76,9 @@ fn a_program_that_runs_never_sings() {
         }
         assert!(
             program.get("/api/v1/resources").body.contains("***@place"),
-            "the rest of the URL shows"
+            "the rest of the URL is shown"
         );
-        // Read again, with an error beside the secrets, and then with another one.
+        // Two reloads, with errors next to the secrets.
         let good = lab.read("polling.yaml");
         lab.config(&good.replace("name: three", "name: three, timeout: no"));
         program.log("the configuration is rejected");
@@ -102,14 +102,14 @@ fn a_program_that_runs_never_sings() {
     ] {
         assert_finished_silent(&command.join(" "), &launch(command).finish());
     }
-    // Samples are what was asked for; what is said about them is not.
+    // Samples may contain it; messages may not.
     assert_silent(
         "once: standard error",
         &launch(&["once"]).finish().expect(1).stderr,
     );
 }
 
-/// Publishers with user information, which none of the stock program takes: it has to say so without showing it.
+/// Publishers with user information, which no publisher of the stock program accepts: the error must not show it.
 const PUBLISHERS: &str = "\
 agent: {namespaces: [synthetic], id: test, state_dir: $LAB/state}
 notifier:
@@ -122,27 +122,27 @@ sources:
 ";
 
 #[test]
-fn errors_never_sing() {
+fn errors_show_no_secret() {
     let cases = [
         ("", ""),
-        // Beside a secret, in the same line, before and behind it.
+        // Next to a secret, in the same line, before and after it.
         ("name: one,", "name: one, nonsense: 1,"),
         ("name: two,", "name: two/2, queue: 0,"),
         (
             "place/\"}\n    - {name: two",
             "place/\", queue: none}\n    - {name: two",
         ),
-        // The line of the secret does not end, or ends too soon.
+        // The line of the secret has a syntax error.
         ("place/\"}\n    - {name: two", "place/}\n    - {name: two"),
         ("-url@place/\"}", "-url@place/\"}}"),
         ("    - {name: one", "\t- {name: one"),
-        // A scheme that there is not, and places that there are not.
+        // An unknown scheme, and invalid paths.
         ("discard://user:canary", "nowhere://user:canary"),
         ("discard://user:canary", "stdout://user:canary"),
         ("discard://user:canary", "file://user:canary"),
         ("${env:CANARY}", "${env:CANARY"),
         ("${env:CANARY}", "${env:CANARY} ${env:NOT_SET}"),
-        // Keys that somebody may try, here or elsewhere.
+        // Misspelt keys, and keys in the wrong section.
         ("{name: one, url:", "{name: one, password: canary-9f3b7, url:"),
         ("id: test,", "id: test, password: canary-9f3b7,"),
         (
@@ -162,7 +162,7 @@ fn errors_never_sing() {
     let lab = Lab::new();
     lab.write("secret", "canary-9f3b7-file\n");
     for (from, to) in cases {
-        assert!(PUBLISHERS.contains(from), "{from:?} stands nowhere");
+        assert!(PUBLISHERS.contains(from), "{from:?} is missing");
         lab.config(&PUBLISHERS.replacen(from, to, 1));
         for command in ["run", "check"] {
             let launch = lab
@@ -174,8 +174,8 @@ fn errors_never_sing() {
 }
 
 #[test]
-fn secrets_are_taken_from_where_they_are_kept() {
-    // The canary test would also pass if nothing were expanded at all.
+fn placeholders_of_secrets_are_replaced() {
+    // Without expansion the canary test would pass too.
     let lab = Lab::with(
         "agent: {namespaces: [synthetic], id: test, state_dir: $LAB/state}\n\
          notifier: {publishers: [{name: file, url: \"file://$LAB/${file:$LAB/name}-${env:PART}\"}]}\n\

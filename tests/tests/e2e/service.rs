@@ -1,4 +1,4 @@
-//! What a service manager is told.
+//! Notifications to the service manager.
 
 use nephoscope_tests::{Lab, Manager, Signal};
 
@@ -9,7 +9,7 @@ sources: [{name: s, interval: 1, meters: [synthetic.cycle], resources: [r1]}]
 ";
 
 #[test]
-fn ready_reloading_and_stopping_are_told() {
+fn ready_reloading_and_stopping_are_notified() {
     let lab = Lab::with(CONFIG);
     let manager = Manager::listen(lab.path("notify"));
     let program = lab
@@ -18,7 +18,7 @@ fn ready_reloading_and_stopping_are_told() {
         .start();
     let lines = manager.wait_for("READY=1");
     assert!(lines.iter().any(|line| line.starts_with("STATUS=")), "{lines:?}");
-    // When it says that it is ready, it is: the admin API answers, the agent polls.
+    // When it reports that it is ready, the admin API answers and the agent polls.
     assert_eq!(program.get("/readyz").status, 200);
     program.signal(Signal::HUP);
     let lines = manager.wait_for("RELOADING=1");
@@ -27,7 +27,7 @@ fn ready_reloading_and_stopping_are_told() {
         "{lines:?}"
     );
     manager.wait_for("READY=1");
-    // A bad file ends the reload, too.
+    // An invalid file ends the reload too.
     lab.config("sources: 5\n");
     program.signal(Signal::HUP);
     manager.wait_for("RELOADING=1");
@@ -38,7 +38,7 @@ fn ready_reloading_and_stopping_are_told() {
 }
 
 #[test]
-fn the_watchdog_is_told_while_the_scheduler_lives() {
+fn the_watchdog_is_notified_while_the_scheduler_runs() {
     let lab = Lab::with(CONFIG);
     let manager = Manager::listen(lab.path("notify"));
     let launch = lab
@@ -53,7 +53,7 @@ fn the_watchdog_is_told_while_the_scheduler_lives() {
 }
 
 #[test]
-fn without_a_watchdog_nobody_is_told() {
+fn without_a_watchdog_no_notification_is_sent() {
     let lab = Lab::with(CONFIG);
     let manager = Manager::listen(lab.path("notify"));
     let program = lab
@@ -68,13 +68,13 @@ fn without_a_watchdog_nobody_is_told() {
 }
 
 #[test]
-fn a_program_that_cannot_start_never_says_that_it_is_ready() {
+fn a_program_that_cannot_start_never_reports_that_it_is_ready() {
     let lab = Lab::with(CONFIG);
     lab.write("state", "a file");
     let manager = Manager::listen(lab.path("notify"));
     let launch = lab.nephoscope(&["run"]).env("NOTIFY_SOCKET", manager.path());
     let _ = launch.finish().expect(3);
-    // A message of our own ends the wait: whatever came before it is in the answer.
+    // A message of the test ends the wait: it follows all messages of the program.
     let sender = std::os::unix::net::UnixDatagram::unbound().unwrap();
     sender.send_to(b"END=1", manager.path()).unwrap();
     assert_eq!(manager.wait_for("END=1"), ["END=1"]);

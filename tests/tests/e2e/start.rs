@@ -1,10 +1,10 @@
-//! The first minute of a newcomer: the repository's file, no file, a terminal, a pipe.
+//! The first minute of a new user: the repository's file, no file, a terminal, a pipe.
 
 use std::os::unix::fs::chown;
 
 use nephoscope_tests::{Lab, Program, program_path, repository};
 
-/// Beside the repository's file: root's state would be kept outside of the lab.
+/// Replaces a section of the repository's file: root's state would be outside of the lab.
 const OWN: &str = "agent: {namespaces: [host], state_dir: $LAB/state}\n";
 
 fn with_the_repositorys_file() -> (Lab, String) {
@@ -40,7 +40,7 @@ fn the_repositorys_file_samples_this_machine() {
 }
 
 #[test]
-fn the_repositorys_file_is_without_a_warning() {
+fn the_repositorys_file_has_no_warning() {
     let (lab, file) = with_the_repositorys_file();
     let finished = lab
         .nephoscope(&["check", "--strict", "--config", &file])
@@ -58,7 +58,7 @@ fn a_terminal_shows_the_tasks_and_a_line_for_each_cycle() {
     shows_this_machine(program);
 }
 
-/// The task, then samples as lines for people, then the cycle; and Ctrl-C ends it well.
+/// The task, then samples as text, then the cycle; Ctrl-C ends the program without an error.
 fn shows_this_machine(mut program: Program) {
     let task = program.line("this machine");
     assert!(
@@ -66,7 +66,7 @@ fn shows_this_machine(mut program: Program) {
         "{task}"
     );
     program.line("Ctrl-C stops");
-    // One line a sample and one a cycle; which comes first is not said.
+    // One line per sample and one per cycle, in any order.
     program.until("a cycle in one line", |program| {
         let text = program.stdout();
         let cycle = text
@@ -89,11 +89,11 @@ fn shows_this_machine(mut program: Program) {
 }
 
 #[test]
-fn without_a_file_a_terminal_shows_this_machine_by_the_built_in_file() {
+fn without_a_file_a_terminal_uses_the_built_in_file() {
     let lab = Lab::new();
     let launch = lab.nephoscope(&[]);
     let launch = if rustix::process::geteuid().is_root() {
-        // Root's state would be kept outside of the lab.
+        // Root's state would be outside of the lab.
         let copy = lab.path("nephoscope");
         std::fs::copy(program_path(), &copy).unwrap();
         chown(lab.folder(), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -110,11 +110,11 @@ fn without_a_file_a_terminal_shows_this_machine_by_the_built_in_file() {
     );
 }
 
-/// The user that owns nothing.
+/// A user without files.
 const NOBODY: u32 = 65534;
 
 #[test]
-fn without_a_file_a_pipe_gets_an_error_that_names_the_places() {
+fn without_a_file_a_pipe_gets_an_error_with_the_searched_paths() {
     let lab = Lab::new();
     for command in ["run", "once", "check"] {
         let finished = lab.nephoscope(&[command]).finish().expect(2);
@@ -126,7 +126,7 @@ fn without_a_file_a_pipe_gets_an_error_that_names_the_places() {
 }
 
 #[test]
-fn without_a_publisher_a_terminal_shows_samples_and_a_pipe_gets_an_error_that_names_the_key() {
+fn without_a_publisher_a_terminal_shows_samples_and_a_pipe_gets_an_error_with_the_key() {
     let lab = Lab::with(
         "agent: {namespaces: [synthetic], state_dir: $LAB/state}\n\
          sources: [{name: s, interval: 1, meters: [synthetic.cycle], resources: [r1]}]\n",

@@ -1,4 +1,4 @@
-//! The end: everything that was handed over is delivered, in the time that is given.
+//! The stop of the program: all samples handed over are delivered within the timeout.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ fn busy(timeout: &str) -> Lab {
     ))
 }
 
-/// Waits until a cycle is under way that has handed some of its samples over, and not all.
-fn under_way(program: &mut Program, lab: &Lab) {
+/// Waits until a running cycle has handed over some of its samples, but not all.
+fn in_flight(program: &mut Program, lab: &Lab) {
     program.cycles(1);
     let path = lab.path("samples");
     program.until("samples in the file", |_| {
@@ -32,14 +32,14 @@ fn under_way(program: &mut Program, lab: &Lab) {
 fn graceful(signal: Signal) {
     let lab = busy("30s");
     let mut program = lab.run();
-    under_way(&mut program, &lab);
+    in_flight(&mut program, &lab);
     program.signal(signal);
     let finished = program.finish().expect(0);
     assert!(
         finished.stderr.contains("stopped dropped_samples=0"),
         "{finished}"
     );
-    // No torn line (that is asserted by reading them), and each cycle that began is whole.
+    // No line is truncated (reading them asserts it), and each started cycle is complete.
     let samples = samples(&lab.read("samples"));
     let mut sizes: BTreeMap<i64, usize> = BTreeMap::new();
     cycles(&samples)
@@ -53,16 +53,16 @@ fn graceful(signal: Signal) {
 }
 
 #[test]
-fn sigterm_finishes_what_has_begun() {
+fn sigterm_finishes_running_cycles() {
     graceful(Signal::TERM);
 }
 
 #[test]
-fn sigint_finishes_what_has_begun() {
+fn sigint_finishes_running_cycles() {
     graceful(Signal::INT);
 }
 
-/// An agent whose one poll never ends.
+/// An agent with a poll that never ends.
 fn hung(timeout: &str) -> (Lab, Program) {
     let lab = Lab::with(&format!(
         "agent: {{namespaces: [synthetic], id: test, state_dir: $LAB/state, shutdown_timeout: {timeout}}}\n\
@@ -84,10 +84,10 @@ fn hung(timeout: &str) -> (Lab, Program) {
 }
 
 #[test]
-fn what_does_not_end_is_ended_within_the_shutdown_timeout() {
+fn a_hung_poll_is_ended_within_the_shutdown_timeout() {
     let (lab, program) = hung("1s");
     let _ = program.stop().expect(0);
-    // What the poll had given before is delivered.
+    // The samples that the poll reported before are delivered.
     assert_eq!(samples(&lab.read("samples")).len(), 1);
 }
 
@@ -104,7 +104,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn while_it_stops_it_says_so() {
+fn it_reports_that_it_is_stopping() {
     let (_lab, mut program) = hung("1h");
     program.signal(Signal::TERM);
     program.log("stopping");
@@ -123,7 +123,7 @@ fn it_leaves_no_socket_behind() {
     assert!(socket.exists());
     let _ = program.stop().expect(0);
     assert!(!socket.exists());
-    // One that was left behind by a crash is no obstacle.
+    // A socket of a crashed process is replaced.
     let mut program = lab.run();
     program.ready();
     let _ = program.kill();

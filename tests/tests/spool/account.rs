@@ -1,29 +1,29 @@
-//! What an agent has said, and what has arrived.
+//! Compares the cycles in an agent's log with the samples that arrived.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nephoscope_tests::Sample;
 
-/// The cycles that an agent has polled and given an account of in its log, over all of its lives.
+/// The polled cycles in an agent's log, over all its processes.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
-    /// By number: how many samples were handed over.
+    /// By number: the count of samples handed over.
     ended: BTreeMap<i64, usize>,
-    /// Those of which all samples had a receipt, other than that they were lost.
+    /// Those whose samples all have a receipt without a loss.
     kept: BTreeSet<i64>,
 }
 
-/// What has arrived: for each resource the cycles in the order of arrival, and the ids.
+/// The samples that arrived: the cycles of each resource in order of arrival, and the ids.
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
     order: HashMap<String, Vec<i64>>,
     samples: HashMap<(String, i64), String>,
-    /// Samples that arrived more than once.
-    pub(crate) twins: usize,
+    /// The count of duplicates.
+    pub(crate) duplicates: usize,
 }
 
 impl Account {
-    /// Reads the log of a life of the agent.
+    /// Reads the log of one process.
     pub(crate) fn read(&mut self, log: &str) {
         for line in log.lines() {
             if line.contains("cycle ended") {
@@ -35,21 +35,21 @@ impl Account {
         }
     }
 
-    /// Samples of all cycles that ended.
+    /// The samples of all ended cycles.
     pub(crate) fn samples(&self) -> usize {
         self.ended.values().sum()
     }
 
-    /// How many cycles were kept.
+    /// The count of delivered or stored cycles.
     pub(crate) fn kept(&self) -> usize {
         self.kept.len()
     }
 
-    /// Every sample of every cycle that was kept must have arrived.
+    /// Asserts that every sample of every stored cycle arrived.
     pub(crate) fn assert_kept_arrived(&self, arrived: &Arrived) {
         let sizes = arrived.sizes();
         for cycle in &self.kept {
-            // Its receipts may be resolved before the line on its end was written.
+            // Receipts may be resolved before the line about the cycle's end is written.
             let Some(samples) = self.ended.get(cycle) else {
                 continue;
             };
@@ -61,7 +61,7 @@ impl Account {
         }
     }
 
-    /// Every sample of every cycle that ended must have arrived: nothing was killed.
+    /// Asserts that every sample of every ended cycle arrived: nothing was killed.
     pub(crate) fn assert_all_arrived(&self, arrived: &Arrived) {
         let sizes = arrived.sizes();
         for (cycle, samples) in &self.ended {
@@ -72,7 +72,7 @@ impl Account {
 }
 
 impl Arrived {
-    /// Samples of `synthetic.cycle`, as they arrived. Twins must have the same id, and no two samples may have one.
+    /// Samples of `synthetic.cycle` as they arrived. Duplicates must have the same id, and no two samples may share one.
     pub(crate) fn of(samples: &[Sample]) -> Self {
         let mut arrived = Self::default();
         let mut ids: HashMap<&str, (&str, i64)> = HashMap::new();
@@ -85,7 +85,7 @@ impl Arrived {
                 .samples
                 .insert((resource.to_owned(), cycle), id.to_owned());
             if let Some(before) = before {
-                assert_eq!(before, id, "twins of {resource} in cycle {cycle}");
+                assert_eq!(before, id, "duplicates of {resource} in cycle {cycle}");
                 arrived.twins += 1;
             }
             let owner = *ids.entry(id).or_insert((resource, cycle));
@@ -94,7 +94,7 @@ impl Arrived {
         arrived
     }
 
-    /// How many samples of each cycle arrived, twins counted once.
+    /// The count of samples of each cycle, duplicates counted once.
     fn sizes(&self) -> BTreeMap<i64, usize> {
         let mut sizes = BTreeMap::new();
         for (_, cycle) in self.samples.keys() {
@@ -103,10 +103,10 @@ impl Arrived {
         sizes
     }
 
-    /// The samples of each resource must have arrived in the order in which they were polled.
+    /// Asserts that the samples of each resource arrived in the order in which they were polled.
     pub(crate) fn assert_in_order(&self) {
         for (resource, cycles) in &self.order {
-            assert!(cycles.is_sorted(), "{resource} came in the order {cycles:?}");
+            assert!(cycles.is_sorted(), "{resource} arrived in the order {cycles:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `nephoscope spool`, with an agent and without one.
+//! `nephoscope spool`, with and without an agent.
 
-use nephoscope_tests::rabbitmq::{Broker, Weather};
+use nephoscope_tests::rabbitmq::{Broker, Network};
 
 use crate::account::Account;
 use crate::independent;
@@ -16,7 +16,7 @@ async fn spools_are_shown_drained_and_pruned() {
     an_agent_that_does_not_listen(&broker).await;
 }
 
-fn nothing_is_made_by_looking(scene: &Scene) {
+fn listing_creates_nothing(scene: &Scene) {
     let listed = scene.listed();
     assert_eq!(
         (&listed["batches"], &listed["publisher"]),
@@ -29,9 +29,9 @@ fn nothing_is_made_by_looking(scene: &Scene) {
     insta::assert_snapshot!(unknown.stderr, @"error: failed to find the spool of `buss`: did you mean `bus`?");
 }
 
-/// Fills the spool, and leaves no agent.
+/// Fills the spool and stops the agent.
 fn fill(scene: &Scene, account: &mut Account) {
-    scene.network.set(Weather::Cut);
+    scene.network.set(Network::Cut);
     let mut program = scene.start();
     program.cycles(2);
     stop(program, account);
@@ -56,7 +56,11 @@ async fn without_an_agent(scene: &Scene, broker: &Broker) {
     let mut account = Account::default();
     fill(scene, &mut account);
     scene.spool(&["--drop-older-than", "1h"]).expect(0);
-    assert_eq!(scene.listed()["samples"], account.samples(), "nothing is as old");
+    assert_eq!(
+        scene.listed()["samples"],
+        account.samples(),
+        "no sample is that old"
+    );
     let dropped = scene
         .spool(&["--drop-older-than", "0s", "--format", "json"])
         .expect(0);
@@ -67,7 +71,7 @@ async fn without_an_agent(scene: &Scene, broker: &Broker) {
 
 async fn through_an_agent(scene: &Scene, broker: &Broker) {
     let mut account = Account::default();
-    scene.network.set(Weather::Cut);
+    scene.network.set(Network::Cut);
     let mut program = scene.start();
     program.ready();
     until(&mut program, "batches in the spool", |publisher| {
@@ -76,7 +80,7 @@ async fn through_an_agent(scene: &Scene, broker: &Broker) {
     assert!(scene.listed()["batches"].as_u64() > Some(3));
     let failed = scene.spool(&["bus", "--drain", "--timeout", "1s"]).expect(1);
     assert!(failed.stdout.contains("broker"), "{failed}");
-    // Two agents cannot have one folder.
+    // Two agents cannot use one folder.
     let second = scene.lab.nephoscope(&["run"]).finish().expect(3);
     assert!(
         second
@@ -84,14 +88,14 @@ async fn through_an_agent(scene: &Scene, broker: &Broker) {
             .contains(&format!("another agent with the process id {}", program.id())),
         "{second}"
     );
-    scene.network.set(Weather::Fair);
+    scene.network.set(Network::Normal);
     scene.spool(&["--drain"]).expect(0);
     stop(program, &mut account);
-    // What the last cycle gave may have been stored at the stop instead of delivered.
+    // The samples of the last cycle may have been stored at the stop instead of delivered.
     let arrived = scene.drain_and_take(broker).await;
     account.assert_all_arrived(&arrived);
 
-    scene.network.set(Weather::Cut);
+    scene.network.set(Network::Cut);
     let mut program = scene.start();
     program.ready();
     until(&mut program, "batches in the spool", |publisher| {
@@ -104,7 +108,7 @@ async fn through_an_agent(scene: &Scene, broker: &Broker) {
     assert!(dropped["dropped_batches"].as_u64() > Some(0), "{dropped}");
     program.log("an operator dropped samples from the spool");
     program.stop().expect(0);
-    scene.network.set(Weather::Fair);
+    scene.network.set(Network::Normal);
     scene.spool(&["--drain"]).expect(0);
     independent::take_all(broker).await;
 }

@@ -1,17 +1,17 @@
-//! An agent that is killed loses nothing that it has given a receipt for.
+//! A killed agent loses no sample with a receipt.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use nephoscope_notifier::failpoint::{Failpoint, VARIABLE};
-use nephoscope_tests::rabbitmq::{Broker, Weather};
+use nephoscope_tests::rabbitmq::{Broker, Network};
 use nephoscope_tests::{Signal, failpoints_path};
 
 use crate::account::Account;
 use crate::draw::{Draw, long};
 use crate::scene::{Scene, Setting};
 
-/// How long an agent lives at most before it is killed.
+/// The maximum lifetime of an agent before it is killed.
 const LIFE: Duration = Duration::from_millis(2500);
 
 fn with(spool: &str) -> Setting {
@@ -22,7 +22,7 @@ fn with(spool: &str) -> Setting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_agent_that_is_killed_anywhere() {
+async fn an_agent_killed_at_each_failpoint() {
     let broker = Broker::start().await;
     // Segments of 256 KiB, so that there are several of them.
     let setting = with("{mode: always, fsync: always, max_bytes: 2MiB}");
@@ -44,17 +44,17 @@ async fn an_agent_that_is_killed_anywhere() {
         );
         account.read(&finished.stderr);
     }
-    // What is there now, a program without such places takes up.
+    // A program without failpoints recovers the spool.
     let mut program = scene.start();
     program.cycles(2);
     account.read(&program.kill().stderr);
     let arrived = scene.drain_and_take(&broker).await;
     account.assert_kept_arrived(&arrived);
-    assert!(account.kept() > 0, "some cycles were kept");
+    assert!(account.kept() > 0, "no cycle was stored");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_agent_that_is_killed_at_any_time() {
+async fn an_agent_killed_at_random_times() {
     let broker = Broker::start().await;
     let mut draw = Draw::of_this_run();
     let (synced, others) = if long() { (200, 40) } else { (8, 3) };
@@ -70,28 +70,28 @@ async fn an_agent_that_is_killed_at_any_time() {
         let scene = Scene::new(&broker, &with(spool)).await;
         let mut account = Account::default();
         for _ in 0..kills {
-            // In bad weather samples gather in the spool.
-            scene.network.set(weather(&mut draw));
+            // While the network is bad, samples gather in the spool.
+            scene.network.set(network(&mut draw));
             let mut program = scene.start();
             program.let_run(draw.time(LIFE));
-            scene.network.set(weather(&mut draw));
+            scene.network.set(network(&mut draw));
             program.let_run(draw.time(LIFE / 2));
             account.read(&program.kill().stderr);
         }
         let arrived = scene.drain_and_take(&broker).await;
         account.assert_kept_arrived(&arrived);
         println!(
-            "{spool}: {kills} kills, {} cycles kept, {} twins",
+            "{spool}: {kills} kills, {} cycles stored, {} duplicates",
             account.kept(),
             arrived.twins
         );
     }
 }
 
-fn weather(draw: &mut Draw) -> Weather {
+fn network(draw: &mut Draw) -> Network {
     match draw.below(5) {
-        0 | 1 => Weather::Cut,
-        2 => Weather::HalfOpen,
-        _ => Weather::Fair,
+        0 | 1 => Network::Cut,
+        2 => Network::HalfOpen,
+        _ => Network::Normal,
     }
 }

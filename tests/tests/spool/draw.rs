@@ -1,17 +1,17 @@
-//! Random numbers that a seed decides.
+//! Random numbers from a seed.
 
 use std::time::Duration;
 
-/// Draws numbers (splitmix64).
+/// A random number generator (splitmix64).
 #[derive(Debug)]
 pub(crate) struct Draw(u64);
 
 impl Draw {
-    /// By the seed in `NEPHOSCOPE_SEED`, otherwise another one each time. It is printed.
+    /// Uses the seed in `NEPHOSCOPE_SEED`, or a new one, and prints it.
     pub(crate) fn of_this_run() -> Self {
         let given = std::env::var("NEPHOSCOPE_SEED").ok();
         let seed = given.map_or_else(unlike_others, |seed| seed.parse().expect("a seed is a number"));
-        println!("NEPHOSCOPE_SEED={seed} draws the same again");
+        println!("NEPHOSCOPE_SEED={seed} repeats this run");
         Self(seed)
     }
 
@@ -23,12 +23,12 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`.
+    /// Draws a number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.number() % end
     }
 
-    /// A time below `end`.
+    /// Draws a time below `end`.
     pub(crate) fn time(&mut self, end: Duration) -> Duration {
         let end = u64::try_from(end.as_micros()).expect("a short time");
         Duration::from_micros(self.below(end))
@@ -40,7 +40,7 @@ fn unlike_others() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// Whether this is the long run.
+/// Returns whether this is the long run.
 pub(crate) fn long() -> bool {
     std::env::var_os("NEPHOSCOPE_LONG").is_some()
 }

@@ -1,19 +1,19 @@
-//! A disk that is full: samples stay in memory, and the spool is used again when there is room.
+//! A full disk: samples stay in memory, and the spool is used again when there is space.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nephoscope_tests::rabbitmq::{Broker, Weather};
+use nephoscope_tests::rabbitmq::{Broker, Network};
 
 use crate::account::{Account, Arrived};
 use crate::independent;
 use crate::scene::{Scene, Setting, publisher, stop, until_delivered};
 
-/// A small file system of one's own, until this is dropped.
+/// A small file system, mounted until this is dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Where there is none, the test says so and is done: it takes root, and a kernel that lets mount.
+    /// Returns `None`, and prints so, if it cannot be mounted: that requires root, and a kernel that permits mounts.
     fn at(path: &Path) -> Option<Self> {
         std::fs::create_dir(path).unwrap();
         let mounted = Command::new("mount")
@@ -23,20 +23,20 @@ impl SmallDisk {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(path.to_owned()));
         }
-        println!("NOT TESTED: what a full disk does, since a tmpfs cannot be mounted here");
+        println!("SKIPPED: a full disk: a tmpfs cannot be mounted here");
         None
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // What cannot be unmounted at once is when nobody uses it any more.
+        // Lazily: it may still be in use.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_disk_that_is_full() {
+async fn a_full_disk() {
     let broker = Broker::start().await;
     let setting = Setting {
         spool: "{mode: always, path: $LAB/disk/bus}".to_owned(),
@@ -56,9 +56,9 @@ async fn a_disk_that_is_full() {
     what_has_no_room_anywhere_is_counted(&scene, &broker).await;
 }
 
-async fn nothing_is_lost_while_there_is_room_in_memory(scene: &Scene, broker: &Broker) {
+async fn nothing_is_lost_while_the_queue_has_space(scene: &Scene, broker: &Broker) {
     let mut account = Account::default();
-    scene.network.set(Weather::Cut);
+    scene.network.set(Network::Cut);
     let mut program = scene.start();
     program.log("cannot write to the spool: samples stay in memory");
     program.cycles(2);
@@ -67,7 +67,7 @@ async fn nothing_is_lost_while_there_is_room_in_memory(scene: &Scene, broker: &B
     assert!(ready.body.contains("spool_failing"), "{}", ready.body);
     let full = publisher(&program);
     assert!(full["queue"]["samples"].as_u64() > Some(0), "{full}");
-    scene.network.set(Weather::Fair);
+    scene.network.set(Network::Normal);
     program.log("the spool is writable again");
     until_delivered(&mut program);
     let after = publisher(&program);
@@ -77,17 +77,17 @@ async fn nothing_is_lost_while_there_is_room_in_memory(scene: &Scene, broker: &B
     account.assert_all_arrived(&arrived);
 }
 
-async fn what_has_no_room_anywhere_is_counted(scene: &Scene, broker: &Broker) {
-    scene.network.set(Weather::Cut);
+async fn samples_without_space_are_counted(scene: &Scene, broker: &Broker) {
+    scene.network.set(Network::Cut);
     let mut program = scene.start();
     program.log("samples are lost: the queue is full");
-    program.until("an agent that is not ready", |program| {
+    program.until("an unready agent", |program| {
         let ready = program.get("/readyz");
         (ready.status == 503 && ready.body.contains("nothing_published")).then_some(())
     });
-    scene.network.set(Weather::Fair);
+    scene.network.set(Network::Normal);
     until_delivered(&mut program);
-    program.until("an agent that is ready", |program| {
+    program.until("a ready agent", |program| {
         (program.get("/readyz").status == 200).then_some(())
     });
     let finished = program.stop().expect(0);

@@ -1,4 +1,4 @@
-//! A consumer that shares no code with the publisher: `amqp-consume` of rabbitmq-c.
+//! An independent consumer, without code of the publisher: `amqp-consume` of rabbitmq-c.
 
 use std::process::Stdio;
 
@@ -8,14 +8,14 @@ use serde_json::{Deserializer, Value};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The queue from which ceilometer's notification agent takes samples.
+/// The queue from which ceilometer's notification agent consumes samples.
 pub(crate) const QUEUE: &str = "notifications.sample";
 
-/// Takes all messages out of the queue; their samples, in the order in which they arrive.
+/// Consumes all messages of the queue, and returns their samples in order of arrival.
 pub(crate) async fn take_all(broker: &Broker) -> Vec<Sample> {
     let count = Client::connect(broker, "/").await.waiting(QUEUE).await;
     if count == 0 {
-        // It would wait for a first one.
+        // It would block on an empty queue.
         return Vec::new();
     }
     let consuming = Command::new("amqp-consume")
@@ -32,12 +32,14 @@ pub(crate) async fn take_all(broker: &Broker) -> Vec<Sample> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "amqp-consume: {errors}");
     let messages = Deserializer::from_slice(&output.stdout).into_iter::<Value>();
-    let messages: Vec<Value> = messages.collect::<Result<_, _>>().expect("each message is whole");
+    let messages: Vec<Value> = messages
+        .collect::<Result<_, _>>()
+        .expect("each message is complete");
     assert_eq!(messages.len(), count as usize);
     messages.iter().flat_map(samples).collect()
 }
 
-/// The samples of a notification, as ceilometer's notification agent reads it.
+/// Parses the samples of a notification as ceilometer's notification agent does.
 fn samples(outer: &Value) -> Vec<Sample> {
     assert_eq!(outer["oslo.version"], "2.0");
     let inner: Value = serde_json::from_str(outer["oslo.message"].as_str().unwrap()).unwrap();

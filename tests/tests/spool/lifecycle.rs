@@ -1,6 +1,6 @@
-//! Spools through starts, reloads and refusals.
+//! Spools through starts, reloads and rejected batches.
 
-use nephoscope_tests::rabbitmq::{Broker, Weather};
+use nephoscope_tests::rabbitmq::{Broker, Network};
 use nephoscope_tests::{Program, Signal};
 
 use crate::account::{Account, Arrived};
@@ -8,7 +8,7 @@ use crate::independent;
 use crate::scene::{Scene, Setting, publisher, stop, until, until_delivered};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn spools_through_the_life_of_an_agent() {
+async fn spools_through_the_lifecycle_of_an_agent() {
     let broker = Broker::start().await;
     a_reload_changes_a_spool(&broker).await;
     a_folder_that_another_agent_uses(&broker).await;
@@ -20,7 +20,7 @@ async fn a_reload_changes_a_spool(broker: &Broker) {
     let setting = Setting::default();
     let scene = Scene::new(broker, &setting).await;
     let mut account = Account::default();
-    scene.network.set(Weather::Cut);
+    scene.network.set(Network::Cut);
     let mut program = scene.start();
     program.ready();
     until(&mut program, "batches in the spool", |publisher| {
@@ -41,8 +41,11 @@ async fn a_reload_changes_a_spool(broker: &Broker) {
         (&spool["mode"], &spool["limit_bytes"]),
         (&"always".into(), &(64 << 20).into())
     );
-    assert!(spool["batches"].as_u64() > Some(3), "it is the same one: {spool}");
-    // Elsewhere: what is there already waits for somebody to come back to it.
+    assert!(
+        spool["batches"].as_u64() > Some(3),
+        "the spool is not the same: {spool}"
+    );
+    // At another path: the former folder waits for a publisher that uses it again.
     reload(&mut program, "{path: $LAB/elsewhere}");
     program.log("a spool contains samples and no publisher uses it");
     program.log("configuration applied");
@@ -50,12 +53,12 @@ async fn a_reload_changes_a_spool(broker: &Broker) {
     assert!(listed.contains("elsewhere"), "{listed}");
     reload(&mut program, "{}");
     program.log("configuration applied");
-    scene.network.set(Weather::Fair);
+    scene.network.set(Network::Normal);
     until_delivered(&mut program);
     stop(program, &mut account);
     let listed = scene.spool(&["--format", "table"]).expect(0).stdout;
     assert!(!listed.contains("(none)"), "{listed}");
-    // The other folder holds what came while it was used.
+    // The other folder contains the samples stored while it was used.
     scene.configure(&Setting {
         spool: "{path: $LAB/elsewhere}".to_owned(),
         ..setting.clone()
@@ -91,8 +94,8 @@ async fn a_folder_that_another_agent_uses(broker: &Broker) {
     independent::take_all(broker).await;
 }
 
-async fn batches_that_are_refused_are_set_aside(broker: &Broker) {
-    // One message of more than the broker takes.
+async fn rejected_batches_are_dead_lettered(broker: &Broker) {
+    // One message larger than the broker accepts.
     let setting = Setting {
         batch_size: 10_000,
         queue: 100_000,

@@ -1,16 +1,16 @@
-//! The program, its spools and a real RabbitMQ: what arrives when agents are killed, brokers go and disks are full.
+//! The program, its spools and a real RabbitMQ: which samples arrive when agents are killed, brokers fail and disks are full.
 //!
-//! Each test starts a broker of its own, which takes some ten seconds, and so does much with it. With `NEPHOSCOPE_LONG` in the
+//! Each test starts its own broker, which takes about ten seconds, and tests much with it. With `NEPHOSCOPE_LONG` in the
 //! environment there are more crashes and more samples: `tests/long`.
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
+    reason = "tests and their helpers fail by panicking"
 )]
 #![allow(
     clippy::print_stdout,
-    reason = "seeds and counts are for whoever reads the output of a test"
+    reason = "seeds and counts are for readers of the output"
 )]
 
 mod account;

@@ -1,6 +1,6 @@
-//! A broker that goes in the middle of a stream, and a backlog that outlives it.
+//! A broker outage during a stream, and a backlog that outlives it.
 
-use nephoscope_tests::rabbitmq::{Broker, Weather};
+use nephoscope_tests::rabbitmq::{Broker, Network};
 
 use crate::account::{Account, Arrived};
 use crate::draw::long;
@@ -26,14 +26,14 @@ async fn a_stream_through_outages_of_network_and_broker() {
     let mut account = Account::default();
     let mut program = scene.start();
     program.cycles(2);
-    scene.network.set(Weather::Cut);
+    scene.network.set(Network::Cut);
     let spooled = |publisher: &serde_json::Value| publisher["spool"]["batches"].as_u64() > Some(5);
     until(&mut program, "batches in the spool", spooled);
-    scene.network.set(Weather::Fair);
+    scene.network.set(Network::Normal);
     program.cycles(1);
     broker.kill().await;
     until(&mut program, "batches in the spool", spooled);
-    // The agent has its own end in the middle of it.
+    // The agent restarts in the middle of it.
     stop(program, &mut account);
     let mut program = scene.start();
     program.log("the spool holds samples of an earlier process");
@@ -61,8 +61,8 @@ async fn fifo_keeps_the_order_of_each_resource() {
         let mut account = Account::default();
         let mut program = scene.start();
         program.cycles(1);
-        for weather in [Weather::Cut, Weather::Fair, Weather::HalfOpen, Weather::Fair] {
-            scene.network.set(weather);
+        for network in [Network::Cut, Network::Normal, Network::HalfOpen, Network::Normal] {
+            scene.network.set(network);
             program.cycles(2);
         }
         until_delivered(&mut program);

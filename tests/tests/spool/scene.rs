@@ -1,27 +1,27 @@
-//! An agent that publishes to a broker through a network that can be cut.
+//! An agent that publishes to a broker through a proxy that can cut the network.
 
-use nephoscope_tests::rabbitmq::{Broker, Proxy, Weather};
+use nephoscope_tests::rabbitmq::{Broker, Network, Proxy};
 use nephoscope_tests::{Finished, Lab, Program};
 use serde_json::Value;
 
 use crate::account::{Account, Arrived};
 use crate::independent;
 
-/// A lab with an agent whose publisher `bus` reaches the broker through the network.
+/// A lab with an agent whose publisher `bus` reaches the broker through the proxy.
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
     pub(crate) network: Proxy,
 }
 
-/// What is different from scene to scene.
+/// The parameters of a scene.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     /// The publisher's key `spool`.
     pub(crate) spool: String,
-    /// Samples in memory.
+    /// The samples in memory.
     pub(crate) queue: usize,
     pub(crate) batch_size: usize,
-    /// Resources that are polled each second.
+    /// The resources that are polled each second.
     pub(crate) resources: usize,
     /// Further keys of `agent`.
     pub(crate) agent: String,
@@ -49,7 +49,7 @@ impl Scene {
         scene
     }
 
-    /// Writes the configuration, in one step.
+    /// Replaces the configuration atomically.
     pub(crate) fn configure(&self, setting: &Setting) {
         let Setting {
             spool,
@@ -80,44 +80,44 @@ impl Scene {
         self.lab.nephoscope(&all).finish()
     }
 
-    /// What `nephoscope spool` says of the publisher `bus`.
+    /// The output of `nephoscope spool` about the publisher `bus`.
     pub(crate) fn listed(&self) -> Value {
         let finished = self.spool(&["bus", "--format", "json"]).expect(0);
         serde_json::from_str(&finished.stdout).unwrap()
     }
 
-    /// Delivers what is in the spool, without an agent; then takes everything out of the broker.
+    /// Drains the spool without an agent, then consumes all messages of the broker.
     pub(crate) async fn drain_and_take(&self, broker: &Broker) -> Arrived {
-        self.network.set(Weather::Fair);
+        self.network.set(Network::Normal);
         self.spool(&["--drain"]).expect(0);
         Arrived::of(&independent::take_all(broker).await)
     }
 }
 
-/// What `/api/v1/publishers` says of the only publisher.
+/// The only publisher in `/api/v1/publishers`.
 pub(crate) fn publisher(program: &Program) -> Value {
     program.json("/api/v1/publishers")["publishers"][0].clone()
 }
 
-/// Waits until the publisher is such. It is asked after each line of the log.
-pub(crate) fn until(program: &mut Program, what: &str, such: impl Fn(&Value) -> bool) -> Value {
+/// Waits until the publisher has a property. It is checked after each line of the log.
+pub(crate) fn until(program: &mut Program, what: &str, has: impl Fn(&Value) -> bool) -> Value {
     program.until(what, |program| Some(publisher(program)).filter(&such))
 }
 
-/// Waits until nothing is held any more; as long as it takes, if it becomes less and less.
+/// Waits until all samples are delivered, for as long as their number decreases.
 pub(crate) fn until_delivered(program: &mut Program) {
     let batches = |publisher: &Value| publisher["spool"]["batches"].as_u64();
     let is_done = |publisher: &Value| batches(publisher) == Some(0) && publisher["state"] != "retrying";
     let mut seen = publisher(program);
     while !is_done(&seen) {
         let before = batches(&seen);
-        seen = until(program, "less that waits", |publisher| {
+        seen = until(program, "fewer queued samples", |publisher| {
             is_done(publisher) || batches(publisher) < before
         });
     }
 }
 
-/// Stops an agent that has nothing to lose, and reads its log.
+/// Stops an agent that must lose nothing, and reads its log.
 pub(crate) fn stop(program: Program, account: &mut Account) -> Finished {
     let finished = program.stop().expect(0);
     assert!(

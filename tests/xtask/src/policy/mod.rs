@@ -1,7 +1,7 @@
-//! Checks what the program brings with it, by the rules of `deny.toml`: licences, banned crates, wildcards, sources.
+//! Checks dependencies by the rules of `deny.toml`: licences, banned crates, wildcards, sources.
 //!
-//! It reads the part of cargo-deny's rules that needs neither a network nor a long build. Advisories and the texts of
-//! licence files are cargo-deny's.
+//! It implements the part of cargo-deny's rules that needs neither a network nor a long build. cargo-deny checks advisories
+//! and the texts of licence files.
 
 mod packages;
 mod rules;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use packages::{Package, Packages};
 pub(crate) use rules::Rules;
 
-/// Why the rules cannot be checked; completes "failed to ...".
+/// An error of the check; completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PolicyError {
     #[error("read {}", path.display())]
@@ -26,7 +26,7 @@ pub(crate) enum PolicyError {
         #[source]
         source: toml::de::Error,
     },
-    #[error("understand the licence `{licence}` in {}", path.display())]
+    #[error("parse the licence `{licence}` in {}", path.display())]
     Licence {
         path: PathBuf,
         licence: String,
@@ -35,13 +35,13 @@ pub(crate) enum PolicyError {
     },
     #[error("run cargo metadata")]
     Run(#[source] std::io::Error),
-    #[error("ask for the packages of {}: {reason}", manifest.display())]
+    #[error("list the packages of {}: {reason}", manifest.display())]
     Cargo { manifest: PathBuf, reason: String },
-    #[error("read what cargo metadata prints")]
+    #[error("parse the output of cargo metadata")]
     Metadata(#[source] serde_json::Error),
 }
 
-/// What breaks the rules in these workspaces, a line each.
+/// Returns the violations of the rules in these workspaces, a line each.
 pub(crate) fn violations(rules: &Path, manifests: &[PathBuf]) -> Result<Vec<String>, PolicyError> {
     let rules = Rules::read(rules)?;
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! The packages that a workspace is built of, from `cargo metadata`.
+//! The packages of a workspace, from `cargo metadata`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,20 +9,20 @@ use serde::Deserialize;
 
 use super::PolicyError;
 
-/// A package, as far as the rules are concerned.
+/// A package with the fields that the rules need.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// `None`: it is in this repository.
+    /// `None` for packages of this repository.
     pub(crate) source: Option<String>,
-    /// An expression of SPDX.
+    /// An SPDX expression.
     pub(crate) license: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
     id: String,
 }
 
-/// A dependency as a manifest names it.
+/// A dependency in a manifest.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
@@ -31,7 +31,7 @@ pub(crate) struct Dependency {
     pub(crate) path: Option<PathBuf>,
 }
 
-/// Those of a workspace on some systems, by name and version.
+/// The packages of a workspace on some systems, by name and version.
 pub(crate) struct Packages(BTreeMap<(String, String), Package>);
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct Metadata {
     resolve: Resolve,
 }
 
-/// Only what is built for the system is among its nodes.
+/// Its nodes are only packages that are built for the system.
 #[derive(Deserialize)]
 struct Resolve {
     nodes: Vec<Node>,
@@ -52,7 +52,7 @@ struct Node {
 }
 
 impl Packages {
-    /// The packages of `manifest` with all features on each of `targets`.
+    /// Returns the packages of `manifest` with all features on each of `targets`.
     pub(crate) fn of(manifest: &Path, targets: &[String]) -> Result<Self, PolicyError> {
         let mut all = BTreeMap::new();
         for target in targets {

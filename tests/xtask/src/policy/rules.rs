@@ -8,18 +8,18 @@ use spdx::{Expression, Licensee, ParseMode};
 
 use super::{Package, PolicyError};
 
-/// The registry that packages may come from.
+/// The allowed registry.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// What may come into the program.
+/// The rules.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// The systems that it is built for.
+    /// The supported systems.
     pub(crate) targets: Vec<String>,
     licences: Vec<Licensee>,
-    /// Further licences that single packages may have.
+    /// Further licences of single packages.
     exceptions: BTreeMap<String, Vec<Licensee>>,
-    /// Why each of these crates is banned.
+    /// The reason of each banned crate.
     banned: BTreeMap<String, String>,
 }
 
@@ -94,7 +94,7 @@ impl Rules {
         })
     }
 
-    /// The rules that a package breaks, a line each.
+    /// Returns the rules that a package violates, a line each.
     pub(crate) fn broken_by(&self, package: &Package) -> Vec<String> {
         let mut broken = Vec::new();
         let mut add = |what: String| broken.push(format!("{} {}: {what}", package.name, package.version));
@@ -105,21 +105,24 @@ impl Rules {
             None => {
                 for dependency in &package.dependencies {
                     if dependency.req == "*" && dependency.path.is_none() {
-                        add(format!("names any version of {}: name one", dependency.name));
+                        add(format!(
+                            "does not restrict the version of {}: name one",
+                            dependency.name
+                        ));
                     }
                 }
             }
-            Some(source) if source != REGISTRY => add(format!("comes from {source}, not from crates.io")),
+            Some(source) if source != REGISTRY => add(format!("its source is {source}, not crates.io")),
             Some(_) => {}
         }
-        // Older packages have a slash where SPDX has OR.
+        // Older packages have a slash instead of OR.
         match package
             .license
             .as_deref()
             .map(|text| Expression::parse_mode(text, ParseMode::LAX))
         {
             None => add("names no licence".to_owned()),
-            Some(Err(error)) => add(format!("its licence cannot be read: {}", error.reason)),
+            Some(Err(error)) => add(format!("invalid licence: {}", error.reason)),
             Some(Ok(licence)) => {
                 let excepted = self.exceptions.get(&package.name).map_or(&[][..], Vec::as_slice);
                 let allowed = licence.evaluate(|wanted| {
@@ -127,7 +130,7 @@ impl Rules {
                     ours.any(|ours| ours.satisfies(wanted))
                 });
                 if !allowed {
-                    add(format!("its licence `{licence}` is not among those of deny.toml"));
+                    add(format!("licence `{licence}` is not allowed by deny.toml"));
                 }
             }
         }
@@ -170,23 +173,23 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_is_seen_to_be_broken() {
+    fn each_violation_is_reported() {
         let first = |package| broken(package).join("\n");
         for licence in ["GPL-3.0-only", "MIT AND GPL-2.0", "MPL-2.0"] {
             assert!(
-                first(json!({ "license": licence })).contains("is not among those"),
+                first(json!({ "license": licence })).contains("is not allowed"),
                 "{licence}"
             );
         }
         let excepted = json!({ "name": "mdbook-core", "license": "MPL-2.0" });
         assert_eq!(broken(excepted), Vec::<String>::new());
         assert!(first(json!({ "license": null })).contains("names no licence"));
-        assert!(first(json!({ "license": "as you like" })).contains("cannot be read"));
+        assert!(first(json!({ "license": "as you like" })).contains("invalid licence"));
         assert!(first(json!({ "name": "openssl-sys" })).contains("is banned: one TLS stack"));
-        assert!(first(json!({ "source": "git+https://example.org/x" })).contains("not from crates.io"));
+        assert!(first(json!({ "source": "git+https://example.org/x" })).contains("not crates.io"));
         let wildcard =
             json!({ "source": null, "dependencies": [{ "name": "serde", "req": "*", "path": null }] });
-        assert!(first(wildcard).contains("names any version of serde"));
+        assert!(first(wildcard).contains("does not restrict the version of serde"));
         let path =
             json!({ "source": null, "dependencies": [{ "name": "near", "req": "*", "path": "/near" }] });
         assert_eq!(broken(path), Vec::<String>::new());

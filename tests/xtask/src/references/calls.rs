@@ -1,4 +1,4 @@
-//! The page on what plugins call: for firewalls, least roles and costs.
+//! The page on the calls of plugins: for firewalls, minimum roles and costs.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use nephoscope_plugin::{Call, CallRate, Catalog, IdentityKind};
 use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
-Every request or other access to the world outside that a plugin of the stock program makes, with the least role that may make it. \
-Nothing that is called changes anything. What one plugin has fetched in a cycle the others of its family use too, so that the rates \
+Every request or other external access of the plugins of the stock program, with the minimum role for it. \
+No call changes anything. Plugins of a family share responses within a cycle, so the rates \
 are upper bounds.";
 
 /// The page.
@@ -39,7 +39,14 @@ pub(crate) fn page(catalog: &Catalog) -> String {
         });
     let mut page = Page::new("Calls", ABOUT);
     page.table(
-        ["Service", "Method", "Path", "Least role", "How often", "Made by"],
+        [
+            "Service",
+            "Method",
+            "Path",
+            "Minimum role",
+            "How often",
+            "Made by",
+        ],
         rows,
     );
     page.finish()
@@ -59,7 +66,7 @@ fn row(call: &Call) -> [String; 5] {
             format!("once per {kind} and agent in {} minutes", seconds / 60)
         }
         CallRate::Hourly => "once an hour and agent".to_owned(),
-        _ => "now and then".to_owned(),
+        _ => "occasionally".to_owned(),
     };
     [
         code(&call.service),

@@ -1,6 +1,6 @@
-//! The page on ceilometer's discoveries and meters: which are the same here, which are corrected, which are not here.
+//! The page on ceilometer's discoveries and meters: which are the same, corrected, or missing here.
 //!
-//! The table says what is known of ceilometer's; whether something is here is for the catalog to say.
+//! The table contains the facts about ceilometer; the catalog determines what exists here.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use nephoscope_plugin::Catalog;
 use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
-Every discovery and meter of ceilometer's polling agents (27.0.0), and those of earlier versions that are still asked for. *Same*: the name, \
-type, unit, resource id and metadata are ceilometer's, and so is the value. *Corrected*: the same but for what is said. What holds for all \
-(one odd resource costs itself alone, a failed listing is not asked again in its cycle, no sample for a value that is null or no number) is \
+Every discovery and meter of ceilometer's polling agents (27.0.0), and those of earlier versions that are still in use. *Same*: the name, \
+type, unit, resource id and metadata are ceilometer's, and so is the value. *Corrected*: the same except for the stated difference. Differences of all meters \
+(an invalid resource fails alone, a failed listing is not retried in its cycle, no sample for a value that is null or not a number) are \
 in [compatibility](../compatibility.md).";
 
-/// What is known of one of ceilometer's.
+/// A discovery or meter of ceilometer.
 struct Known {
     name: &'static str,
-    /// The plugin family that has it, or would.
+    /// The plugin family that has it, or would have it.
     family: &'static str,
     verdict: Verdict,
 }
@@ -25,9 +25,9 @@ struct Known {
 #[derive(Clone, Copy)]
 enum Verdict {
     Same,
-    /// The same but for this.
+    /// The same except for this.
     Corrected(&'static str),
-    /// It is not here, and why.
+    /// It is missing here, with the reason.
     NotHere(&'static str),
 }
 
@@ -41,7 +41,7 @@ const fn known(name: &'static str, family: &'static str, verdict: Verdict) -> Kn
     }
 }
 
-const EXTRA_OF_19: Verdict = Corrected("gone from ceilometer since 2024; with `legacy_meters: true`");
+const EXTRA_OF_19: Verdict = Corrected("removed from ceilometer in 2024; with `legacy_meters: true`");
 const SHARED_ZONES: Verdict =
     Corrected("ceilometer without a coordination backend measures only one of the four `dns.zone.*`");
 const BOTH_STATUSES: Verdict =
@@ -49,34 +49,34 @@ const BOTH_STATUSES: Verdict =
 const NO_TEXT: Verdict =
     Corrected("no sample where Cinder says `unknown` or `infinite`, which ceilometer publishes as text");
 const ONE_GET: Verdict = Corrected(
-    "one GET for all meters of an account, which carries the headers of HEAD; HEAD alone where no meter of containers is wanted",
+    "one GET for all meters of an account, which carries the headers of HEAD; only HEAD if no meter of containers is requested",
 );
 const ALL_CONTAINERS: Verdict = Corrected("all containers; ceilometer sees the first page, 10,000 of them");
 const PER_PROJECT: Verdict = Corrected(
-    "a project that fails costs itself alone, and is asked once a cycle; the `$` of a tenant's user is signed as it is sent",
+    "a project fails alone, and is requested once per cycle; the `$` of a tenant's user is signed as it is sent",
 );
 const PER_BUCKET: Verdict = Corrected(
-    "one sample a bucket, with the sum of its categories; 0 for an empty bucket, of which ceilometer has none",
+    "one sample a bucket, with the sum of its categories; 0 for an empty bucket, for which ceilometer has no sample",
 );
 const PER_HOST: Verdict =
-    Corrected("each agent has all instances of its host; one that cannot be read costs itself alone");
+    Corrected("each agent has all instances of its host; an unreadable one fails alone");
 const LEGACY_LB: Verdict = Corrected(
-    "gone from ceilometer since 2022; asked where Neutron still has the extension; a status that is not known costs no other resource its sample",
+    "removed from ceilometer in 2022; requested if Neutron still has the extension; an unknown status does not affect other resources",
 );
 const IPMI: Verdict = NotHere("there is no plugin that reads a BMC yet");
-const RATE: Verdict = Corrected("bytes a second since the cycle before; ceilometer never publishes one");
+const RATE: Verdict = Corrected("bytes a second since the previous cycle; ceilometer never publishes one");
 
 const DISCOVERIES: &[Known] = &[
     known(
         "alarm",
         "aodh",
-        Corrected("each alarm is a resource; in ceilometer all are one"),
+        Corrected("each alarm is a resource; in ceilometer all of them are one"),
     ),
     known(
         "barbican",
         "barbican",
         Corrected(
-            "the resource is the secret's id, and its payload is shown nowhere; a prefix in the endpoint's path is kept",
+            "the resource is the secret's id, and its payload is never shown; a prefix in the endpoint's path is kept",
         ),
     ),
     known("dns_zones", "designate", Same),
@@ -100,7 +100,7 @@ const DISCOVERIES: &[Known] = &[
         "tenant",
         "keystone",
         Corrected(
-            "one request for the projects of all domains; `ignore_disabled_projects` leaves out those of disabled domains too",
+            "one request for the projects of all domains; `ignore_disabled_projects` excludes those of disabled domains too",
         ),
     ),
     known("volume_backups", "cinder", Same),
@@ -128,7 +128,7 @@ const METERS: &[Known] = &[
         "cpu",
         "libvirt",
         Corrected(
-            "none where libvirt tells of no virtual CPU; `count_steal_time: false` leaves waits for the host's CPU out",
+            "none if libvirt reports no virtual CPU; `count_steal_time: false` excludes waits for the host's CPU",
         ),
     ),
     known("cpu_l3_cache", "libvirt", EXTRA_OF_19),
@@ -136,7 +136,7 @@ const METERS: &[Known] = &[
     known(
         "disk.device.capacity",
         "libvirt",
-        Corrected("the size that the guest sees, where there is no container's"),
+        Corrected("the size that the guest sees, if there is no size of a container"),
     ),
     known("disk.device.read.bytes", "libvirt", Same),
     known("disk.device.read.latency", "libvirt", Same),
@@ -151,7 +151,7 @@ const METERS: &[Known] = &[
         "dns.zone.recordsets",
         "designate",
         Corrected(
-            "one request a zone, for the total that Designate says; ceilometer pages through all record sets",
+            "one request per zone, for the total that Designate reports; ceilometer pages through all record sets",
         ),
     ),
     known("dns.zone.serial", "designate", SHARED_ZONES),
@@ -165,7 +165,7 @@ const METERS: &[Known] = &[
     known(
         "image.size",
         "glance",
-        Corrected("no sample of an image that has no data yet"),
+        Corrected("no sample of an image without data"),
     ),
     known("ip.floating", "neutron", Same),
     known("loadbalancer.operating", "octavia", BOTH_STATUSES),
@@ -175,7 +175,7 @@ const METERS: &[Known] = &[
     known(
         "memory",
         "libvirt",
-        Corrected("all memory of a domain that has no balloon"),
+        Corrected("all memory of a domain without a balloon"),
     ),
     known("memory.available", "libvirt", Same),
     known("memory.bandwidth.local", "libvirt", EXTRA_OF_19),
@@ -188,7 +188,7 @@ const METERS: &[Known] = &[
     known(
         "network.incoming.bytes.delta",
         "libvirt",
-        Corrected("since the cycle before of the same schedule, whatever others there are"),
+        Corrected("since the previous cycle of the same schedule, independent of other schedules"),
     ),
     known("network.incoming.bytes.rate", "libvirt", RATE),
     known("network.incoming.packets", "libvirt", Same),
@@ -198,7 +198,7 @@ const METERS: &[Known] = &[
     known(
         "network.outgoing.bytes.delta",
         "libvirt",
-        Corrected("since the cycle before of the same schedule, whatever others there are"),
+        Corrected("since the previous cycle of the same schedule, independent of other schedules"),
     ),
     known("network.outgoing.bytes.rate", "libvirt", RATE),
     known("network.outgoing.packets", "libvirt", Same),
@@ -316,14 +316,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_of_ceilometer_agrees_with_what_is_here() {
+    fn the_table_agrees_with_the_catalog() {
         let catalog = Catalog::collect().unwrap();
         for (table, here) in [(DISCOVERIES, discoveries(&catalog)), (METERS, meters(&catalog))] {
             for known in table {
                 let is_here = here.contains(&known.name);
                 match known.verdict {
                     NotHere(_) => assert!(!is_here, "{} is here", known.name),
-                    // A program may be built without a family; but a family has all of its own.
+                    // A program may be built without a family, but a family has all of its meters.
                     Same | Corrected(_) => assert!(
                         is_here || catalog.family(known.family).is_none(),
                         "{} of {} is not here",
@@ -337,7 +337,7 @@ mod tests {
             for name in here {
                 assert!(
                     table.iter().any(|known| known.name == name),
-                    "nothing is said of {name}: is it an addition?"
+                    "{name} is not in the table: is it an addition?"
                 );
             }
         }

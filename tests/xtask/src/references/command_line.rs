@@ -5,9 +5,9 @@ use nephoscope_agent::declared::command_line;
 
 use crate::references::markdown::{Page, code, codes};
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page() -> String {
-    // Built, a command also lists what it inherits; unbuilt, it has no usage.
+    // A built command also lists inherited arguments; an unbuilt one has no usage.
     let plain = command_line();
     let mut built = command_line();
     built.build();
@@ -23,7 +23,7 @@ pub(crate) fn page() -> String {
     arguments(&mut page, &plain);
     page.section("Subcommands");
     page.table(
-        ["Subcommand", "What it does"],
+        ["Subcommand", "Description"],
         shown(&plain).map(|command| [code(command.get_name()), first(command)]),
     );
     for command in shown(&plain) {
@@ -37,7 +37,7 @@ pub(crate) fn page() -> String {
     page.finish()
 }
 
-/// The subcommands that users are to know.
+/// Returns the public subcommands.
 fn shown(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|command| !command.is_hide_set())
 }
@@ -66,7 +66,7 @@ fn arguments(page: &mut Page, command: &Command) {
     );
 }
 
-/// `--config PATH`, and what else it may be called.
+/// Returns `--config PATH` and the aliases.
 fn names(argument: &Arg) -> String {
     let values = argument.get_value_names().unwrap_or_default();
     let values: Vec<_> = values.iter().map(|value| value.as_str()).collect();
@@ -122,7 +122,7 @@ fn meaning(argument: &Arg) -> String {
     text
 }
 
-/// Paragraphs that clap shows without a full stop get one, so that what follows does not run on.
+/// Adds a full stop to paragraphs without one, so that the next text is separated.
 fn sentences(text: &str) -> String {
     let paragraph = |text: &str| {
         let text = text.trim();

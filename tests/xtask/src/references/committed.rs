@@ -1,4 +1,4 @@
-//! The pages that are committed, compared with those that the code generates.
+//! Compares the committed pages with the generated ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,15 +9,15 @@ use nephoscope_plugin::Catalog;
 
 use crate::references::pages;
 
-/// Why the references could not be compared or written.
+/// An error of the comparison or of the update.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReferencesError {
-    /// The folder could not be made or read.
+    /// The folder could not be created or read.
     #[error("use the folder {}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -26,26 +26,26 @@ pub(crate) enum ReferencesError {
     Page {
         /// The page.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
-/// The folder of the pages that are committed.
+/// The folder of the committed pages.
 pub(crate) struct Committed {
     folder: PathBuf,
 }
 
 impl Committed {
-    /// In this folder, which need not be there.
+    /// Uses this folder, which need not exist.
     pub(crate) fn at(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
         }
     }
 
-    /// What differs from the generated pages: a text for each page.
+    /// Returns a text for each page that differs from the generated one.
     pub(crate) fn differences(&self, catalog: &Catalog) -> Result<Vec<String>, ReferencesError> {
         let committed = self.read()?;
         let generated = pages(catalog);
@@ -64,7 +64,7 @@ impl Committed {
         Ok(differences)
     }
 
-    /// Writes all pages. Those that are no longer generated go.
+    /// Writes all pages, and removes those that are no longer generated.
     pub(crate) fn update(&self, catalog: &Catalog) -> Result<(), ReferencesError> {
         fs::create_dir_all(&self.folder).map_err(|source| self.of_folder(source))?;
         let generated = pages(catalog);
@@ -79,7 +79,7 @@ impl Committed {
         Ok(())
     }
 
-    /// The pages by name.
+    /// Returns the pages by name.
     fn read(&self) -> Result<BTreeMap<String, String>, ReferencesError> {
         let mut found = BTreeMap::new();
         let entries = match fs::read_dir(&self.folder) {
@@ -109,7 +109,7 @@ impl Committed {
     }
 }
 
-/// The lines that are in one of two pages alone.
+/// Returns the lines that are in only one of two pages.
 fn difference(name: &str, old: &str, new: &str) -> String {
     let only = |text: &str, other: &str, mark: char| {
         let lines = text

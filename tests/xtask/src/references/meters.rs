@@ -7,10 +7,10 @@ use crate::references::markdown::{Page, code, codes};
 
 const ABOUT: &str = "\
 Every meter that the plugins of the stock program can measure. `meters:` in polling.yaml matches the first column; a meter that is \
-published under another name, or known by further names, says so. A pollster asks its discovery where a source names neither \
-`resources` nor `discovery`. What a pollster is and calls is in [plugins](plugins.md).";
+published under another name, or has aliases, is marked. A pollster uses its default discovery if a source has neither \
+`resources` nor `discovery`. [plugins](plugins.md) describes the pollsters and their calls.";
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page(catalog: &Catalog) -> String {
     let mut page = Page::new("Meters", ABOUT);
     for family in catalog.families() {

@@ -1,7 +1,7 @@
-//! The references under `docs/reference/`, made of what the code declares.
+//! The references under `docs/reference/`, generated from declarations in the code.
 //!
-//! The same program always gives the same pages: no versions, dates or paths of a machine stand in them, and
-//! everything is sorted.
+//! The same program always generates the same pages: they contain no versions, dates or local paths, and everything is
+//! sorted.
 
 mod admin_api;
 mod calls;
@@ -20,7 +20,7 @@ use nephoscope_plugin::Catalog;
 
 pub(crate) use committed::{Committed, ReferencesError};
 
-/// All pages by file name, for the plugins of a program.
+/// Returns all pages by file name, for the plugins of a program.
 fn pages(catalog: &Catalog) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("admin-api.md", admin_api::page()),
@@ -62,16 +62,16 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_the_same_every_time() {
+    fn pages_are_deterministic() {
         assert_eq!(stock(), stock());
         for (name, text) in stock() {
             assert!(
                 !text.contains(env!("CARGO_PKG_VERSION")),
-                "{name} has the version"
+                "{name} contains the version"
             );
             assert!(
                 !text.contains(env!("CARGO_MANIFEST_DIR")),
-                "{name} has a path of this machine"
+                "{name} contains a local path"
             );
         }
     }

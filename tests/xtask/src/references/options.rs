@@ -1,4 +1,4 @@
-//! The page on options: every key of polling.yaml, from the schema that the file is checked against.
+//! The page on options: every key of polling.yaml, from the schema that checks the file.
 
 use std::collections::BTreeMap;
 
@@ -10,35 +10,35 @@ use serde_json::{Map, Value};
 use crate::references::markdown::{Page, code};
 
 const ABOUT: &str = "\
-Every key of polling.yaml. A dot stands for one level of the file, `[]` for each entry of a list. Durations are numbers of seconds, or \
-text such as `30s` or `1h30m`. Values of keys that are marked secret show as `***` in every output. A value \
-anywhere but in `sources` may be taken from the environment or from a file: `${env:NAME}`, `${file:PATH}`. [Configuration](../configuration.md) explains how the keys work together; \
-`nephoscope schema` prints the schema that this page is made of, for editors.";
+Every key of polling.yaml. A dot separates levels of the file, `[]` for each entry of a list. Durations are numbers of seconds, or \
+text such as `30s` or `1h30m`. Values of keys marked secret are shown as `***` in every output. A value \
+outside of `sources` may come from the environment or from a file: `${env:NAME}`, `${file:PATH}`. [Configuration](../configuration.md) explains how the keys work together; \
+`nephoscope schema` prints the schema from which this page is generated, for editors.";
 
-/// References to references end here.
+/// The maximum depth of nested references.
 const DEEPEST: usize = 16;
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page(catalog: &Catalog) -> String {
     let mut page = Page::new("Options", ABOUT);
     let whole = schema(&family_options(catalog), &Schemas::new());
     let sections = [
         (
             "sources",
-            "Which meters are polled, how often, and of which resources. The format is ceilometer's; `offset`, `cron`, `time_zone`, `partition` and `timeout` are ours.",
+            "Which meters are polled, how often, and of which resources. The format is ceilometer's; `offset`, `cron`, `time_zone`, `partition` and `timeout` are Nephoscope's.",
         ),
         ("agent", ""),
         ("coordination", ""),
         (
             "notifier",
-            "Keys of `publishers[]` that only one kind of publisher has follow below.",
+            "The sections below list the keys of `publishers[]` that only one kind of publisher has.",
         ),
     ];
     for (name, about) in sections {
         page.section(&format!("`{name}`"));
         if let Some(section) = whole.pointer(&format!("/properties/{name}")) {
             let schema = Described::of(&whole, section);
-            // The note on an item's schema is not for users.
+            // The note on an item's schema is for developers.
             page.text(&if about.is_empty() {
                 schema.sentence()
             } else {
@@ -60,7 +60,7 @@ pub(crate) fn page(catalog: &Catalog) -> String {
         }
     }
     page.section("Publishers");
-    page.text("Options beside `name`, `url`, `queue` and `spool`, by the scheme of the URL.");
+    page.text("Options in addition to `name`, `url`, `queue` and `spool`, by the scheme of the URL.");
     let by_scheme: BTreeMap<_, _> = publisher_options(catalog).into_iter().collect();
     for (scheme, schema) in by_scheme {
         page.subsection(&format!("`{scheme}:`"));
@@ -78,7 +78,7 @@ fn table(page: &mut Page, root: &Value, section: &Value, name: &str) {
     page.table(["Key", "Value", "Default", "Meaning"], rows);
 }
 
-/// Rows for all keys below a value.
+/// Adds rows for all keys below a value.
 fn collect(root: &Value, schema: &Value, path: &str, depth: usize, rows: &mut Vec<[String; 4]>) {
     if depth > DEEPEST {
         return;
@@ -100,7 +100,7 @@ fn collect(root: &Value, schema: &Value, path: &str, depth: usize, rows: &mut Ve
         let nested = described.has_keys(root);
         let default = match described.get("default") {
             _ if required.contains(&key.as_str()) => "required".to_owned(),
-            // Those of its keys stand in their own rows.
+            // The keys of a mapping have separate rows.
             _ if nested => String::new(),
             None | Some(Value::Null) => String::new(),
             Some(value) => code(&value.to_string()),
@@ -112,7 +112,7 @@ fn collect(root: &Value, schema: &Value, path: &str, depth: usize, rows: &mut Ve
     }
 }
 
-/// A schema and what it refers to, the nearest first.
+/// A schema and the schemas that it refers to, the nearest first.
 struct Described<'a>(Vec<&'a Map<String, Value>>);
 
 impl<'a> Described<'a> {
@@ -128,7 +128,7 @@ impl<'a> Described<'a> {
         Self(layers)
     }
 
-    /// What a schema is an instance of: its reference, or the only branch of a choice that is not null.
+    /// Returns the reference of a schema, or the only branch of a choice that is not null.
     fn reference(root: &'a Value, keywords: &'a Map<String, Value>) -> Option<&'a Value> {
         if let Some(target) = keywords.get("$ref").and_then(Value::as_str) {
             return root.pointer(target.strip_prefix('#')?);
@@ -145,7 +145,7 @@ impl<'a> Described<'a> {
         self.0.iter().find_map(|layer| layer.get(keyword))
     }
 
-    /// Whether it, or each of its items, has keys of its own.
+    /// Returns whether it, or each of its items, has keys.
     fn has_keys(&self, root: &'a Value) -> bool {
         self.get("properties").is_some()
             || self
@@ -180,7 +180,7 @@ impl<'a> Described<'a> {
         self.get("oneOf").and_then(Value::as_array).into_iter().flatten()
     }
 
-    /// What values there may be, in words.
+    /// Describes the possible values in words.
     fn kind(&self, root: &'a Value) -> String {
         let mut words = match self.get("format").and_then(Value::as_str) {
             Some("duration") => "duration".to_owned(),
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_show_their_type_default_and_meaning() {
+    fn keys_have_their_type_default_and_description() {
         let schema = json!({
             "properties": {
                 "level": { "$ref": "#/$defs/Level", "description": "How much.", "default": "a" },
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_ends() {
+    fn a_recursive_schema_ends() {
         let schema = json!({ "$ref": "#", "properties": { "a": { "$ref": "#" } } });
         let mut rows = Vec::new();
         collect(&schema, &schema, "x", 0, &mut rows);

@@ -5,15 +5,15 @@ use nephoscope_plugin::{Catalog, Scope};
 use crate::references::markdown::{Page, code, codes};
 
 const ABOUT: &str = "\
-The plugins of the stock program. An agent loads those of its namespaces (`agent.namespaces`); a family that must be asked for loads \
+The plugins of the stock program. An agent loads those of its namespaces (`agent.namespaces`); an optional family loads \
 only when `plugins:` or `agent.namespaces` names it. Options are in [options](options.md), meters in [meters](meters.md), and what \
-each plugin calls in [calls](calls.md).";
+the calls of each plugin in [calls](calls.md).";
 
 const DISCOVERIES: &str = "\
-A discovery of scope `host` lists what belongs to this host alone; one of scope `shared` lists what several agents see, which they \
-divide by resource or by listing, unless the source says otherwise.";
+A discovery of scope `host` lists resources of this host only; a discovery of scope `shared` lists resources that several agents see and \
+divide by resource or by listing, unless the source sets `partition`.";
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page(catalog: &Catalog) -> String {
     let mut page = Page::new("Plugins", ABOUT);
     page.section("Families");
@@ -21,7 +21,7 @@ pub(crate) fn page(catalog: &Catalog) -> String {
         ["Family", "Loaded", "Description"],
         catalog.families().map(|family| {
             let loaded = if family.opt_in {
-                "when asked for"
+                "when named"
             } else {
                 "with its namespaces"
             };

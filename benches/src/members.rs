@@ -1,8 +1,8 @@
-//! Members of a pool on an etcd of their own: the program's backend, many times in this process.
+//! Members of a pool on one etcd: the program's backend, many times in this process.
 //!
-//! Each member is what an agent has of coordination: machine, driver, leases, watches, and a client with a connection of its own. The
-//! engine's part (when edges come near, who asks for plans, what is finished) is played by [`Crew::cycles`]. All share the machine's cores
-//! with each other and with etcd, which agents on hosts of their own do not.
+//! Each member has an agent's part of coordination: machine, driver, leases, watches, and a client with its own connection.
+//! [`Members::cycles`] plays the engine's part (announces edges, requests plans, reports finished work). All members share the
+//! machine's cores with each other and with etcd, unlike agents on separate hosts.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -20,32 +20,32 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clocks;
-use crate::trouble::{During, Trouble};
+use crate::error::{BenchError, Context};
 
-/// Of every schedule.
+/// The interval of every schedule.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long before an edge the engine announces it.
 const AHEAD: Duration = Duration::from_secs(2);
 
-/// How long after the edge everything that a member has in a cycle is finished.
+/// How long after the edge a member's polls of a cycle finish.
 const POLLS: Duration = Duration::from_millis(500);
 
-/// Members that join at the same time.
+/// The number of members that join at the same time.
 const TOGETHER: usize = 25;
 
-/// How long all members may take to know each other.
+/// The timeout until all members know each other.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The members.
-pub(crate) struct Crew {
+/// The members of the pool.
+pub(crate) struct Members {
     runtime: Runtime,
     etcd: Etcd,
     pools: Vec<Arc<Pool>>,
     units: Vec<Unit>,
 }
 
-/// When a member knew the plan of a cycle, in milliseconds after the edge; infinite if it did not in time.
+/// When a member knew the plan of a cycle, in milliseconds after the edge; infinite after the timeout.
 pub(crate) type Known = f64;
 
 /// The wall clock of the machine.
@@ -57,51 +57,52 @@ impl WallClock for Wall {
     }
 }
 
-impl Crew {
-    /// So many members that share one unit on each of so many schedules; all know each other, and the first plans are made.
-    pub(crate) fn gather(members: usize, schedules: usize) -> Result<Self, Trouble> {
-        // A connection of each member takes a file.
+impl Members {
+    /// Starts members that share one unit on each of the schedules, and waits until all know each other and the first plans
+    /// exist.
+    pub(crate) fn gather(members: usize, schedules: usize) -> Result<Self, BenchError> {
+        // The connection of each member needs a file descriptor.
         let limit = getrlimit(Resource::Nofile);
         let all = Rlimit {
             current: limit.maximum,
             ..limit
         };
-        setrlimit(Resource::Nofile, all).during("open many files")?;
+        setrlimit(Resource::Nofile, all).context("open many files")?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
-            .during("start a runtime")?;
+            .context("start a runtime")?;
         let unit = |number| Unit {
             group: Group::Shared,
             schedule: ScheduleId::new(format!("every:{}:{number}", INTERVAL.as_secs())),
             discovery: "volumes://".into(),
             mode: PartitionMode::Resource,
         };
-        let mut crew = Self {
+        let mut pool = Self {
             runtime,
             etcd: Etcd::start(),
             pools: Vec::new(),
             units: (0..schedules).map(unit).collect(),
         };
         for first in (0..members).step_by(TOGETHER) {
-            crew.join(first..members.min(first + TOGETHER))?;
+            pool.join(first..members.min(first + TOGETHER))?;
         }
-        crew.until("all members to know each other", |pool| {
+        pool.until("all members to know each other", |pool| {
             pool.status().agent.members == members
         })?;
-        // The first plans, and what their cycles leave behind.
-        crew.cycles(2)?;
-        Ok(crew)
+        // The first plans, and the records of their cycles.
+        pool.cycles(2)?;
+        Ok(pool)
     }
 
-    fn join(&mut self, numbers: std::ops::Range<usize>) -> Result<(), Trouble> {
+    fn join(&mut self, numbers: std::ops::Range<usize>) -> Result<(), BenchError> {
         let joining = numbers.len();
         let _context = self.runtime.enter();
         for number in numbers {
             let id = format!("compute-{number:04}");
             let agent = Options {
-                id: AgentId::new(&id).ok_or_else(|| Trouble::new("a member has no name"))?,
+                id: AgentId::new(&id).ok_or_else(|| BenchError::new("a member has no name"))?,
                 host: id.into(),
                 group_prefix: "".into(),
                 lease_ttl: Duration::from_secs(5),
@@ -141,8 +142,8 @@ impl Crew {
         })
     }
 
-    /// Waits until something is so of every member.
-    fn until(&self, what: &str, is_so: impl Fn(&Pool) -> bool) -> Result<(), Trouble> {
+    /// Waits until a condition holds for every member.
+    fn until(&self, what: &str, is_so: impl Fn(&Pool) -> bool) -> Result<(), BenchError> {
         let all = async {
             for pool in &self.pools {
                 while !is_so(pool) {
@@ -152,13 +153,13 @@ impl Crew {
         };
         self.runtime
             .block_on(async { timeout(PATIENCE, all).await })
-            .during(&format!("wait for {what}"))
+            .context(&format!("wait for {what}"))
     }
 
-    /// Goes through cycles of all schedules, whose edges are spread over the interval, until one more would be announced; for each
-    /// cycle, when each member knew its plan.
-    pub(crate) fn cycles(&self, count: u32) -> Result<Vec<Vec<Known>>, Trouble> {
-        let schedules = u32::try_from(self.units.len()).during("count schedules")?;
+    /// Runs cycles of all schedules, with edges spread over the interval. Returns for each cycle when each member knew its
+    /// plan.
+    pub(crate) fn cycles(&self, count: u32) -> Result<Vec<Vec<Known>>, BenchError> {
+        let schedules = u32::try_from(self.units.len()).context("count schedules")?;
         let known = self.runtime.block_on(async {
             let (began, wall) = (Instant::now(), clocks::wall().as_millis());
             let mut last = began;
@@ -183,11 +184,11 @@ impl Crew {
         Ok(known)
     }
 
-    /// What etcd says of itself.
-    pub(crate) fn metrics(&self) -> Result<Answer, Trouble> {
+    /// Returns the metrics of etcd.
+    pub(crate) fn metrics(&self) -> Result<Answer, BenchError> {
         let node = self.etcd.nodes.first();
-        let port = node.ok_or_else(|| Trouble::new("etcd has no node"))?.port;
-        let stream = TcpStream::connect(("127.0.0.1", port)).during("connect to etcd")?;
+        let port = node.ok_or_else(|| BenchError::new("etcd has no node"))?.port;
+        let stream = TcpStream::connect(("127.0.0.1", port)).context("connect to etcd")?;
         Ok(request(
             stream,
             "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
@@ -195,7 +196,8 @@ impl Crew {
     }
 }
 
-/// The engine's part in a cycle. A plan is asked for as soon as the cycle is announced, so that the answer comes when it is known.
+/// Plays the engine's part in a cycle. It requests a plan as soon as the cycle is announced, so that the response arrives
+/// when the plan is known.
 async fn one_cycle(pools: Vec<Arc<Pool>>, cycle: CycleId, edge: Instant, unit: Unit) -> Vec<Known> {
     sleep_until(edge - AHEAD).await;
     let mut members = JoinSet::new();

@@ -1,14 +1,15 @@
-//! Troubles of etcd itself, row by row of the table in docs/coordination.md: what an operator sees, what goes on, and that it is over.
+//! Errors of etcd itself, by the rows of the table in docs/coordination.md: the effect for an operator, the remaining
+//! function, and the recovery.
 
 use nephoscope_tests::{Deadline, Etcd, Program};
 
 use crate::members::{
-    RESOURCES, codes, divides_with, is_well, joins_again, lab, polls_its_host, samples, serving, troubled,
-    whole_cycles,
+    RESOURCES, codes, divides_with, has_reason_and_metric, is_healthy, joins_again, lab, polls_its_host,
+    samples, serving, whole_cycles,
 };
 
 #[test]
-fn a_leader_that_dies_and_an_endpoint_that_is_dead_cost_no_sample() {
+fn a_dead_leader_and_a_dead_endpoint_lose_no_sample() {
     let mut etcd = Etcd::cluster();
     let mut endpoints = etcd.endpoints();
     endpoints.insert(0, "http://127.0.0.1:9".to_owned());
@@ -20,13 +21,13 @@ fn a_leader_that_dies_and_an_endpoint_that_is_dead_cost_no_sample() {
     whole_cycles(&mut program, &[&lab]);
     assert_ne!(etcd.leader(), leader);
     divides_with(&mut program, 1);
-    is_well(&mut program);
+    is_healthy(&mut program);
     etcd.start_all();
     whole_cycles(&mut program, &[&lab]);
 }
 
 #[test]
-fn a_frozen_member_costs_no_sample() {
+fn a_frozen_member_loses_no_sample() {
     let etcd = Etcd::cluster();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
     let mut programs = labs.each_ref().map(serving);
@@ -45,26 +46,26 @@ fn a_frozen_member_costs_no_sample() {
         let leader = etcd.leader();
         etcd.nodes[leader].freeze();
         whole_cycles(&mut programs[0], &labs.each_ref());
-        // Without it, as long as it takes to come back.
+        // Freeze it until the agents have noticed.
         for program in &mut programs {
             divides_with(program, 2);
-            is_well(program);
+            is_healthy(program);
         }
         etcd.nodes[leader].thaw();
-        // Another leader may be elected before anybody has waited too long for an answer.
+        // Another leader may be elected before any request times out.
         if failures(&programs) > before {
             break;
         }
-        assert!(!deadline.has_passed(), "nobody has noticed any of it");
+        assert!(!deadline.has_passed(), "no agent noticed it");
     }
     whole_cycles(&mut programs[0], &labs.each_ref());
     for program in &mut programs {
-        is_well(program);
+        is_healthy(program);
     }
 }
 
 #[test]
-fn without_a_majority_everything_goes_on_by_the_last_plans() {
+fn without_a_majority_agents_continue_with_the_last_plans() {
     let mut etcd = Etcd::cluster();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
     let [mut a, mut b] = labs.each_ref().map(serving);
@@ -74,7 +75,7 @@ fn without_a_majority_everything_goes_on_by_the_last_plans() {
     etcd.nodes[0].kill();
     etcd.nodes[1].kill();
     for program in [&mut a, &mut b] {
-        troubled(program, "degraded", "etcd_no_leader");
+        has_reason_and_metric(program, "degraded", "etcd_no_leader");
         assert!(codes(program).contains(&"etcd_unreachable".to_owned()));
         assert_eq!(program.get("/readyz").status, 200);
     }
@@ -82,13 +83,13 @@ fn without_a_majority_everything_goes_on_by_the_last_plans() {
     etcd.start_all();
     for program in [&mut a, &mut b] {
         divides_with(program, 2);
-        is_well(program);
+        is_healthy(program);
     }
     whole_cycles(&mut a, &labs.each_ref());
 }
 
 #[test]
-fn an_etcd_that_is_restarted_and_one_that_is_wiped_are_joined_again() {
+fn agents_rejoin_a_restarted_and_a_wiped_etcd() {
     let mut etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
     let [mut a, mut b] = labs.each_ref().map(serving);
@@ -103,13 +104,13 @@ fn an_etcd_that_is_restarted_and_one_that_is_wiped_are_joined_again() {
     for program in [&mut a, &mut b] {
         joins_again(program);
         divides_with(program, 2);
-        is_well(program);
+        is_healthy(program);
     }
     assert_eq!(etcd.read("nephoscope/members/").len(), 2);
 }
 
 #[test]
-fn another_cluster_at_the_same_address_is_joined() {
+fn agents_join_another_cluster_at_the_same_address() {
     let mut etcd = Etcd::start();
     let labs = ["a", "b"].map(|id| lab(id, &etcd.endpoints(), ""));
     let mut programs = labs.each_ref().map(serving);
@@ -123,7 +124,7 @@ fn another_cluster_at_the_same_address_is_joined() {
     for program in &mut programs {
         joins_again(program);
         divides_with(program, 2);
-        is_well(program);
+        is_healthy(program);
         assert_ne!(cluster(program), former);
     }
     whole_cycles(&mut programs[0], &labs.each_ref());
@@ -131,7 +132,7 @@ fn another_cluster_at_the_same_address_is_joined() {
 }
 
 #[test]
-fn a_lease_that_is_revoked_by_hand_costs_no_sample() {
+fn a_manually_revoked_lease_loses_no_sample() {
     let etcd = Etcd::start();
     let lab = lab("a", &etcd.endpoints(), "");
     let mut program = serving(&lab);
@@ -141,23 +142,23 @@ fn a_lease_that_is_revoked_by_hand_costs_no_sample() {
     whole_cycles(&mut program, &[&lab]);
     joins_again(&mut program);
     divides_with(&mut program, 1);
-    is_well(&mut program);
+    is_healthy(&mut program);
 }
 
 #[test]
-fn more_under_the_prefix_than_a_pool_writes_is_refused_and_a_key_that_is_none_passed_over() {
+fn too_much_data_under_the_prefix_is_rejected_and_an_invalid_key_skipped() {
     let etcd = Etcd::start();
     let lab = lab("a", &etcd.endpoints(), "");
     let mut program = serving(&lab);
     divides_with(&mut program, 1);
-    // A value that no member has written: larger than any, and of no form.
+    // A value that no member wrote: larger than any valid one, in an unknown format.
     etcd.write("nephoscope/members/x", vec![b'x'; 1_400_000]);
     program.until("the reason invalid_key", |program| {
         (codes(program) == ["invalid_key"]).then_some(())
     });
     assert_eq!(program.get("/readyz").status, 200);
     whole_cycles(&mut program, &[&lab]);
-    // So much that it cannot be read at once.
+    // More than can be read at once.
     for number in 0..50 {
         etcd.write(&format!("nephoscope/members/x{number}"), vec![b'x'; 1_400_000]);
     }
@@ -165,7 +166,7 @@ fn more_under_the_prefix_than_a_pool_writes_is_refused_and_a_key_that_is_none_pa
     let before = samples(&lab).len();
     assert!(before >= RESOURCES);
     let mut program = serving(&lab);
-    troubled(&mut program, "etcd_error", "etcd_too_large");
+    has_reason_and_metric(&mut program, "etcd_error", "etcd_too_large");
     polls_its_host(&mut program, &lab);
     assert_eq!(program.get("/readyz").status, 503);
     for number in 0..50 {
@@ -173,6 +174,6 @@ fn more_under_the_prefix_than_a_pool_writes_is_refused_and_a_key_that_is_none_pa
     }
     etcd.delete("nephoscope/members/x");
     divides_with(&mut program, 1);
-    is_well(&mut program);
+    is_healthy(&mut program);
     whole_cycles(&mut program, &[&lab]);
 }

@@ -1,12 +1,13 @@
-//! Troubles with what etcd permits and whom it trusts, row by row of the table in docs/coordination.md.
+//! Errors of etcd's permissions and certificates, by the rows of the table in docs/coordination.md.
 
 use nephoscope_tests::{Etcd, Lab};
 
 use crate::members::{
-    codes, divides_with, has_reason, is_well, lab, polls_its_host, samples, serving, troubled, whole_cycles,
+    codes, divides_with, has_reason, has_reason_and_metric, is_healthy, lab, polls_its_host, samples,
+    serving, whole_cycles,
 };
 
-/// The section `tls`, with these files.
+/// Returns the section `tls` with these files.
 fn tls(etcd: &Etcd, ca: &str, identity: bool) -> String {
     let certificates = etcd.certificates.as_ref().unwrap();
     let identity = if identity {
@@ -21,21 +22,21 @@ fn tls(etcd: &Etcd, ca: &str, identity: bool) -> String {
     format!("tls: {{ca: {ca}{identity}}}")
 }
 
-/// Starts an agent that cannot join, and sees that it says so and polls its host; then takes it down.
+/// Starts an agent that cannot join, checks that it reports this and polls its host, and stops it.
 fn refused(lab: &Lab, code: &str, metric: &str) {
     let mut program = serving(lab);
-    troubled(&mut program, code, metric);
+    has_reason_and_metric(&mut program, code, metric);
     assert!(codes(&program).contains(&"not_joined".to_owned()));
     assert_eq!(program.get("/readyz").status, 503);
     assert_eq!(program.get("/metrics").metric("nephoscope_pool_member", &[]), 0.0);
     polls_its_host(&mut program, lab);
-    assert!(samples(lab).is_empty(), "nothing that is shared is polled");
+    assert!(samples(lab).is_empty(), "no shared resource is polled");
     let stopped = program.stop();
     assert!(!stopped.stderr.contains("canary"), "{stopped}");
 }
 
 #[test]
-fn permission_that_is_taken_stops_nothing_and_is_used_when_it_is_given_back() {
+fn a_revoked_permission_stops_no_poll_and_is_used_once_granted_again() {
     let mut etcd = Etcd::start();
     etcd.protect("agent", "secret-canary", "nephoscope/");
     let user = "user: agent, password: secret-canary";
@@ -46,10 +47,10 @@ fn permission_that_is_taken_stops_nothing_and_is_used_when_it_is_given_back() {
     }
     etcd.forbid("agent");
     for program in &mut programs {
-        troubled(program, "etcd_permission_denied", "etcd_permission_denied");
+        has_reason_and_metric(program, "etcd_permission_denied", "etcd_permission_denied");
         assert_eq!(program.get("/readyz").status, 200);
     }
-    // The plan that could not be written is missed at the next edge, by who would have written it and by who waits for it.
+    // The missing plan is noticed at the next edge, by its writer and by the agents that wait for it.
     for program in &mut programs {
         has_reason(program, "degraded");
     }
@@ -57,7 +58,7 @@ fn permission_that_is_taken_stops_nothing_and_is_used_when_it_is_given_back() {
     etcd.permit("agent");
     for program in &mut programs {
         divides_with(program, 2);
-        is_well(program);
+        is_healthy(program);
     }
     whole_cycles(&mut programs[0], &labs.each_ref());
     for program in programs {
@@ -67,28 +68,28 @@ fn permission_that_is_taken_stops_nothing_and_is_used_when_it_is_given_back() {
 }
 
 #[test]
-fn a_password_that_is_changed_stops_nothing() {
+fn a_changed_password_stops_no_poll() {
     let mut etcd = Etcd::build().token_seconds(1).start();
     etcd.protect("agent", "secret-canary", "nephoscope/");
     let lab = lab("a", &etcd.endpoints(), "user: agent, password: secret-canary");
     let mut program = serving(&lab);
     divides_with(&mut program, 1);
-    // Tokens that expire are replaced without a word.
+    // Expired tokens are replaced silently.
     whole_cycles(&mut program, &[&lab]);
-    is_well(&mut program);
+    is_healthy(&mut program);
     etcd.change_password("agent", "another");
-    troubled(&mut program, "etcd_credentials", "etcd_credentials");
+    has_reason_and_metric(&mut program, "etcd_credentials", "etcd_credentials");
     whole_cycles(&mut program, &[&lab]);
     assert_eq!(program.get("/readyz").status, 200);
     etcd.change_password("agent", "secret-canary");
     divides_with(&mut program, 1);
-    is_well(&mut program);
+    is_healthy(&mut program);
     let stopped = program.stop();
     assert!(!stopped.stderr.contains("canary"), "{stopped}");
 }
 
 #[test]
-fn certificates_that_do_not_fit_are_told_as_such() {
+fn certificate_errors_are_reported() {
     let mut etcd = Etcd::build().tls().start();
     let certificates = etcd.certificates.as_ref().unwrap();
     let (ca, other) = (
@@ -96,23 +97,23 @@ fn certificates_that_do_not_fit_are_told_as_such() {
         certificates.other_ca.display().to_string(),
     );
     let with = |id: &str, more: String| lab(id, &etcd.endpoints(), &more);
-    // An authority that did not sign etcd's certificate; no certificate of ours; a file that is none.
+    // An authority that did not sign etcd's certificate; no client certificate; an invalid file.
     let unreachable = "etcd_unreachable";
     refused(&with("a", tls(&etcd, &other, true)), unreachable, unreachable);
     refused(&with("b", tls(&etcd, &ca, false)), unreachable, unreachable);
-    let mended = with("c", tls(&etcd, "$LAB/ca.pem", true));
+    let fixed = with("c", tls(&etcd, "$LAB/ca.pem", true));
     refused(&mended, "etcd_tls", "etcd_tls");
 
-    // The files are read again at each connection.
-    let mut program = serving(&mended);
-    troubled(&mut program, "etcd_tls", "etcd_tls");
+    // The files are read again for each connection.
+    let mut program = serving(&fixed);
+    has_reason_and_metric(&mut program, "etcd_tls", "etcd_tls");
     mended.write("ca.pem", &std::fs::read_to_string(&ca).unwrap());
     divides_with(&mut program, 1);
     whole_cycles(&mut program, &[&mended]);
-    is_well(&mut program);
+    is_healthy(&mut program);
     let _ = program.stop();
 
-    // With a user beside the certificate, it is the user's password that counts.
+    // With both a user and a certificate, the user's password counts.
     etcd.protect("agent", "secret-canary", "nephoscope/");
     let with = |id: &str, password: &str| {
         let user = format!("user: agent, password: {password}");
@@ -127,5 +128,5 @@ fn certificates_that_do_not_fit_are_told_as_such() {
     let mut program = serving(&right);
     divides_with(&mut program, 1);
     whole_cycles(&mut program, &[&right]);
-    is_well(&mut program);
+    is_healthy(&mut program);
 }

@@ -1,17 +1,17 @@
-//! Why a benchmark gave no figure.
+//! The error of a benchmark.
 
 use std::error::Error;
 
-/// A benchmark that could not be run to its end; completes "failed to ...".
+/// A benchmark that failed; completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
-pub(crate) struct Trouble {
+pub(crate) struct BenchError {
     what: String,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-impl Trouble {
+impl BenchError {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -19,7 +19,7 @@ impl Trouble {
         }
     }
 
-    /// The text and all causes, as `text: cause: cause`.
+    /// Returns the text and all causes, as `text: cause: cause`.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut source = self.source();
@@ -32,14 +32,14 @@ impl Trouble {
     }
 }
 
-/// Says what was being done when an error came.
-pub(crate) trait During<T> {
-    fn during(self, what: &str) -> Result<T, Trouble>;
+/// Adds to an error what failed.
+pub(crate) trait Context<T> {
+    fn context(self, what: &str) -> Result<T, BenchError>;
 }
 
-impl<T, E: Into<Box<dyn Error + Send + Sync>>> During<T> for Result<T, E> {
-    fn during(self, what: &str) -> Result<T, Trouble> {
-        self.map_err(|error| Trouble {
+impl<T, E: Into<Box<dyn Error + Send + Sync>>> Context<T> for Result<T, E> {
+    fn context(self, what: &str) -> Result<T, BenchError> {
+        self.map_err(|error| BenchError {
             what: what.to_owned(),
             source: Some(error.into()),
         })

@@ -1,7 +1,7 @@
-//! Answers that are the same each time: made once, sent often.
+//! A cache of responses.
 //!
-//! A cloud under measurement shares a machine with those that ask it, and a large listing takes more time to make than
-//! to read. What is asked, and by whom, is checked each time all the same.
+//! In benchmarks a cloud shares the machine with its clients, and a large listing takes longer to create than to read.
+//! Requests and tokens are still checked every time.
 
 use std::collections::HashMap;
 
@@ -14,34 +14,34 @@ use parking_lot::Mutex;
 
 use crate::cloud::Shared;
 
-/// No more bytes of bodies are kept.
+/// The maximum total size of cached bodies in bytes.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// The headers that answers depend on, beside the token.
+/// The headers that determine a response, apart from the token.
 const HEADERS: [&str; 3] = [
     "openstack-api-version",
     "x-openstack-nova-api-version",
     "x-auth-all-projects",
 ];
 
-/// What an answer depends on, beside what is in the cloud.
+/// The input that determines a response, apart from the content of the cloud.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Question {
+struct Key {
     uri: String,
     headers: [Option<Vec<u8>>; HEADERS.len()],
     project: Option<String>,
     admin: bool,
 }
 
-/// The answers that are kept, of a cloud in which nothing has changed since.
+/// The cached responses since the last change of the cloud.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Inside>);
+pub(crate) struct Cache(Mutex<Inside>);
 
 #[derive(Debug, Default)]
 struct Inside {
-    answers: HashMap<Question, Answer>,
+    answers: HashMap<Key, Answer>,
     bytes: usize,
-    /// How often something has changed.
+    /// The number of changes.
     changes: u64,
 }
 
@@ -51,8 +51,8 @@ struct Answer {
     body: Bytes,
 }
 
-impl Kept {
-    /// Something in the cloud has changed.
+impl Cache {
+    /// Must be called after a change of the cloud.
     pub(crate) fn forget(&self) {
         let mut inside = self.0.lock();
         *inside = Inside {
@@ -61,28 +61,28 @@ impl Kept {
         };
     }
 
-    /// The answer to a question if there is one, and how often something has changed.
-    fn find(&self, question: &Question) -> (Option<Answer>, u64) {
+    /// Returns the cached response to a request, and the number of changes.
+    fn find(&self, key: &Key) -> (Option<Answer>, u64) {
         let inside = self.0.lock();
-        (inside.answers.get(question).cloned(), inside.changes)
+        (inside.answers.get(key).cloned(), inside.changes)
     }
 
-    /// Keeps an answer, unless something has changed since.
-    fn keep(&self, question: Question, answer: Answer, changes: u64) {
+    /// Stores a response, unless the cloud has changed since.
+    fn keep(&self, key: Key, answer: Answer, changes: u64) {
         let mut inside = self.0.lock();
         if inside.changes == changes && inside.bytes + answer.body.len() <= MOST {
             inside.bytes += answer.body.len();
-            inside.answers.insert(question, answer);
+            inside.answers.insert(key, answer);
         }
     }
 }
 
-/// The answer to a request: the one that is kept, or the service's own.
+/// Returns the response to a request: from the cache, or from the service.
 pub(crate) async fn answer(shared: &Shared, request: Request, next: Next) -> Response {
-    let Some(question) = Question::of(shared, &request) else {
+    let Some(key) = Key::of(shared, &request) else {
         return next.run(request).await;
     };
-    let (found, changes) = shared.kept.find(&question);
+    let (found, changes) = shared.kept.find(&key);
     if let Some(answer) = found {
         return answer.into_response();
     }
@@ -95,12 +95,13 @@ pub(crate) async fn answer(shared: &Shared, request: Request, next: Next) -> Res
         headers: head.headers,
         body: axum::body::to_bytes(body, usize::MAX).await.unwrap(),
     };
-    shared.kept.keep(question, answer.clone(), changes);
+    shared.kept.keep(key, answer.clone(), changes);
     answer.into_response()
 }
 
-impl Question {
-    /// `None` for what is not answered the same way each time: requests without a valid token, or that are no GET.
+impl Key {
+    /// Returns `None` for responses that are not cached: those to requests without a valid token, or with another method than
+    /// GET.
     fn of(shared: &Shared, request: &Request) -> Option<Self> {
         if request.method() != Method::GET {
             return None;
