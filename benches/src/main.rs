@@ -47,11 +47,11 @@ mod world;
 const USAGE: &str = "\
 usage: benches/run [--quick] [--list] [NAME...]
 
-Prints a table: figure, budget, measured, verdict; then how each was measured. Without names, all benchmarks.
-Ends with 1 when a budget is missed or a benchmark fails.
+Prints a table: figure, budget, measured, verdict; then the method of each figure. Without names, runs all benchmarks.
+Exits with 1 if a figure exceeds its budget or a benchmark fails.
 
   --quick   fewer and shorter runs
-  --list    the names, and what each measures";
+  --list    the names and descriptions";
 
 enum Request {
     /// Print the usage.

@@ -29,6 +29,7 @@ mod program;
 mod proxy;
 pub mod rabbitmq;
 mod sample;
+mod skip;
 mod terminal;
 
 pub use binary::{failpoints_path, program_path, repository};
@@ -43,3 +44,4 @@ pub use ports::free_ports;
 pub use program::{Program, Signal};
 pub use proxy::{Network, Proxy};
 pub use sample::{Sample, samples, samples_in};
+pub use skip::report_skipped;

@@ -44,7 +44,7 @@ pub(super) struct Seen {
 pub(super) struct Standing {
     /// The incarnation.
     pub incarnation: String,
-    /// The units that it carries on all schedules.
+    /// Its units on all schedules.
     pub units: BTreeSet<String>,
     /// Whether it is leaving.
     pub leaving: bool,

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::certificates::Certificates;
 use crate::proxy::Proxy;
+use crate::skip::{has_mount_namespaces, report_skipped};
 
 use super::guest::{Guest, MEDIUM};
 
@@ -74,10 +75,18 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts a daemon; nothing where there cannot be one: that takes root, libvirt's daemon and client, and QEMU.
+    /// Starts a daemon. Returns `None` and reports the test as skipped if it cannot: it requires root, libvirt's daemon and client, QEMU, and mount namespaces.
+    ///
+    /// # Panics
+    ///
+    /// If mount namespaces are not permitted and `CI` is `true`.
     #[must_use]
     pub fn start() -> Option<Self> {
         if !geteuid().is_root() || PROGRAMS.iter().any(|program| !Path::new(program).exists()) {
+            report_skipped("no libvirtd: it requires root, libvirtd, virsh and QEMU");
+            return None;
+        }
+        if !has_mount_namespaces() {
             return None;
         }
         let folder = tempfile::tempdir().expect("there is room for a folder");

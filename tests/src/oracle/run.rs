@@ -88,7 +88,7 @@ pub struct PlanMember {
     pub agent: String,
     /// The incarnation.
     pub incarnation: String,
-    /// The units that it carries on the plan's schedule.
+    /// Its units on the plan's schedule.
     pub units: BTreeSet<String>,
 }
 

@@ -102,14 +102,14 @@ fn certificate_errors_are_reported() {
     refused(&with("a", tls(&etcd, &other, true)), unreachable, unreachable);
     refused(&with("b", tls(&etcd, &ca, false)), unreachable, unreachable);
     let fixed = with("c", tls(&etcd, "$LAB/ca.pem", true));
-    refused(&mended, "etcd_tls", "etcd_tls");
+    refused(&fixed, "etcd_tls", "etcd_tls");
 
     // The files are read again for each connection.
     let mut program = serving(&fixed);
     has_reason_and_metric(&mut program, "etcd_tls", "etcd_tls");
-    mended.write("ca.pem", &std::fs::read_to_string(&ca).unwrap());
+    fixed.write("ca.pem", &std::fs::read_to_string(&ca).unwrap());
     divides_with(&mut program, 1);
-    whole_cycles(&mut program, &[&mended]);
+    whole_cycles(&mut program, &[&fixed]);
     is_healthy(&mut program);
     let _ = program.stop();
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nephoscope_tests::rabbitmq::{Broker, Network};
+use nephoscope_tests::report_skipped;
 
 use crate::account::{Account, Arrived};
 use crate::independent;
@@ -13,7 +14,7 @@ use crate::scene::{Scene, Setting, publisher, stop, until_delivered};
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Returns `None`, and prints so, if it cannot be mounted: that requires root, and a kernel that permits mounts.
+    /// Returns `None` and reports the test as skipped if it cannot be mounted, which requires root and the permission to mount.
     fn at(path: &Path) -> Option<Self> {
         std::fs::create_dir(path).unwrap();
         let mounted = Command::new("mount")
@@ -23,7 +24,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(path.to_owned()));
         }
-        println!("SKIPPED: a full disk: a tmpfs cannot be mounted here");
+        report_skipped("a tmpfs cannot be mounted");
         None
     }
 }
