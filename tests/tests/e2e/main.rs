@@ -15,6 +15,7 @@ mod compute;
 mod cost;
 mod cycles;
 mod etcd_errors;
+mod examples;
 mod exit_codes;
 mod faults;
 mod hostile;
