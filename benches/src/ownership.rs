@@ -82,7 +82,7 @@ fn balance(sets: &[Vec<String>]) -> Vec<Figure> {
 /// Each member of ten leaves in turn.
 fn leaving(sets: &[Vec<String>]) -> Vec<Figure> {
     let before = members(10);
-    let (mut most, mut beside) = (0.0_f64, 0.0_f64);
+    let (mut most, mut others_moved) = (0.0_f64, 0.0_f64);
     for keys in sets.iter().take(before.members().len()) {
         for left in before.members() {
             let after = Ownership::among(before.members().iter().filter(|id| *id != left).cloned());
@@ -90,7 +90,7 @@ fn leaving(sets: &[Vec<String>]) -> Vec<Figure> {
             let (own, others): (Vec<_>, Vec<_>) = moved.partition(|key| before.owner(key) == Some(left));
             let percent = |count: usize| count as f64 * 100.0 / keys.len() as f64;
             most = most.max(percent(own.len()));
-            beside = beside.max(percent(others.len()));
+            others_moved = others_moved.max(percent(others.len()));
         }
     }
     let how = format!(
@@ -101,7 +101,7 @@ fn leaving(sets: &[Vec<String>]) -> Vec<Figure> {
             "one of 10 leaves: moved without its share",
             Unit::Percent,
             MOVED,
-            beside,
+            others_moved,
             how.clone(),
         ),
         Figure::new("its share", Unit::Percent, Budget::None, most, how),

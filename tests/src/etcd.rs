@@ -495,20 +495,20 @@ impl Node {
     pub fn wait_until_ready(&self) {
         let running = self.running.as_ref().expect("the node was started");
         let deadline = Deadline::start();
-        let mut said = String::new();
+        let mut log = String::new();
         loop {
             match running.lines.recv_timeout(deadline.left()) {
                 Ok(line) => {
-                    said.push_str(&line);
-                    said.push('\n');
+                    log.push_str(&line);
+                    log.push('\n');
                     if line.contains(READY) {
                         return;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("etcd is not ready:\n{said}"),
+                Err(RecvTimeoutError::Timeout) => panic!("etcd is not ready:\n{log}"),
                 Err(RecvTimeoutError::Disconnected) => panic!(
                     "etcd has ended; these tests need it: apt-get install etcd-server (on a machine where it must not start as a \
-                     service, with a /usr/sbin/policy-rc.d that exits with 101):\n{said}"
+                     service, with a /usr/sbin/policy-rc.d that exits with 101):\n{log}"
                 ),
             }
         }

@@ -157,7 +157,7 @@ fn declared(pool: &Pool<'_>, size: &Size, cycles: &[Cycle]) -> Result<Figure, Be
         Unit::Count,
         Budget::AtMost(0.0),
         off.unwrap_or_default() as f64,
-        "the cycle furthest from what `nephoscope check --cost --members 10` says, without tokens and versions",
+        "the cycle furthest from what `nephoscope check --cost --members 10` computes, without tokens and versions",
     ))
 }
 

@@ -115,8 +115,8 @@ mod tests {
             record_sets: 200,
             ..Size::of(0)
         };
-        let asked = Work::ALL.map(|work| work.of_ceilometer(&size));
-        assert_eq!(asked, [100, 10, 400, 250, 5000, 2000, 30, 20, 0]);
+        let requests = Work::ALL.map(|work| work.of_ceilometer(&size));
+        assert_eq!(requests, [100, 10, 400, 250, 5000, 2000, 30, 20, 0]);
     }
 
     #[test]

@@ -18,15 +18,15 @@ const VERSIONS: Versions = Versions {
     service: Service::Cinder,
     word: "volume",
     header: "openstack-volume-api-version",
-    least: (3, 0),
-    most: (3, 71),
+    min: (3, 0),
+    max: (3, 71),
 };
 
 /// `osapi_max_limit`.
 const RULES: Rules = Rules {
     service: Service::Cinder,
     default: None,
-    most: Some(1000),
+    max: Some(1000),
     bad_marker: 404,
 };
 
@@ -54,7 +54,7 @@ async fn versions(State(shared): State<Shared>) -> Json<Value> {
 
 /// Checks that apply to all requests: the version, and the project of the token in the path.
 fn enter(caller: &Caller, project: &str, headers: &HeaderMap) -> Result<Version, Refusal> {
-    let version = VERSIONS.asked(headers)?;
+    let version = VERSIONS.requested(headers)?;
     if caller.project.as_deref() != Some(project) {
         return Err(Refusal::new(Service::Cinder, 400, "Malformed request url"));
     }

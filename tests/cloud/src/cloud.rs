@@ -424,8 +424,8 @@ async fn around(State(shared): State<Shared>, request: Request, next: Next) -> R
         let in_flight = state.in_flight.entry(name).or_default();
         *in_flight += 1;
         let now = *in_flight;
-        let most = state.peak_concurrency.entry(name).or_default();
-        *most = (*most).max(now);
+        let max = state.peak_concurrency.entry(name).or_default();
+        *max = (*max).max(now);
         if state.urls.len() < MOST_URLS {
             state.urls.push(request.uri().to_string());
         }

@@ -16,7 +16,7 @@ use crate::world::{Kind, World, id, one_of};
 const RULES: Rules = Rules {
     service: Service::Designate,
     default: Some(20),
-    most: Some(1000),
+    max: Some(1000),
     bad_marker: 400,
 };
 

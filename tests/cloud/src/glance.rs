@@ -17,7 +17,7 @@ use crate::world::{Kind, World, id, one_of};
 const RULES: Rules = Rules {
     service: Service::Glance,
     default: Some(25),
-    most: Some(1000),
+    max: Some(1000),
     bad_marker: 400,
 };
 

@@ -18,15 +18,15 @@ const VERSIONS: Versions = Versions {
     service: Service::Manila,
     word: "shared-file-system",
     header: "x-openstack-manila-api-version",
-    least: (2, 0),
-    most: (2, 78),
+    min: (2, 0),
+    max: (2, 78),
 };
 
 /// `osapi_max_limit`.
 const RULES: Rules = Rules {
     service: Service::Manila,
     default: None,
-    most: Some(1000),
+    max: Some(1000),
     bad_marker: 400,
 };
 
@@ -55,7 +55,7 @@ async fn shares(
     headers: HeaderMap,
     Query(query): Query<page::Query>,
 ) -> Result<Json<Value>, Refusal> {
-    let version = VERSIONS.asked(&headers)?;
+    let version = VERSIONS.requested(&headers)?;
     if caller.project.as_deref() != Some(&*project) {
         return Err(Refusal::new(Service::Manila, 400, "Malformed request url"));
     }

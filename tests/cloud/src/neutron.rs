@@ -15,7 +15,7 @@ use crate::world::{Kind, World, id, one_of};
 const RULES: Rules = Rules {
     service: Service::Neutron,
     default: None,
-    most: None,
+    max: None,
     bad_marker: 404,
 };
 

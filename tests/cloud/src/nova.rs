@@ -18,15 +18,15 @@ const VERSIONS: Versions = Versions {
     service: Service::Nova,
     word: "compute",
     header: "x-openstack-nova-api-version",
-    least: (2, 1),
-    most: (2, 96),
+    min: (2, 1),
+    max: (2, 96),
 };
 
 /// `[api] max_limit`.
 const RULES: Rules = Rules {
     service: Service::Nova,
     default: None,
-    most: Some(1000),
+    max: Some(1000),
     bad_marker: 400,
 };
 
@@ -105,7 +105,7 @@ async fn servers(
     headers: HeaderMap,
     Query(query): Query<page::Query>,
 ) -> Result<Json<Value>, Refusal> {
-    let version = VERSIONS.asked(&headers)?;
+    let version = VERSIONS.requested(&headers)?;
     let world = shared.world();
     let changes = match query.get("changes-since") {
         None => false,
@@ -158,7 +158,7 @@ async fn one_server(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let version = VERSIONS.asked(&headers)?;
+    let version = VERSIONS.requested(&headers)?;
     let world = shared.world();
     match world.find(Kind::Server, &id) {
         Some(number) => Ok(Json(json!({ "server": server(&world, number, version, false) }))),
@@ -175,7 +175,7 @@ async fn flavors(
     headers: HeaderMap,
     Query(query): Query<page::Query>,
 ) -> Result<Json<Value>, Refusal> {
-    VERSIONS.asked(&headers)?;
+    VERSIONS.requested(&headers)?;
     // Only administrators may list flavors that are not public.
     let all = match query.get("is_public").map(|value| value.to_ascii_lowercase()) {
         None => false,
@@ -212,7 +212,7 @@ async fn one_flavor(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    VERSIONS.asked(&headers)?;
+    VERSIONS.requested(&headers)?;
     match id.parse().ok().filter(|number| *number < FLAVORS) {
         Some(number) => Ok(Json(json!({ "flavor": flavor(&shared.world(), number) }))),
         None => Err(Refusal::new(

@@ -15,7 +15,7 @@ use crate::world::{Kind, World, id, one_of};
 const RULES: Rules = Rules {
     service: Service::Octavia,
     default: None,
-    most: Some(1000),
+    max: Some(1000),
     bad_marker: 400,
 };
 

@@ -18,7 +18,7 @@ pub(crate) struct Rules {
     /// The default number of entries of a page; `None` means all.
     pub(crate) default: Option<usize>,
     /// The maximum limit, to which larger ones are reduced; `None` means unlimited.
-    pub(crate) most: Option<usize>,
+    pub(crate) max: Option<usize>,
     /// The status for an unknown marker.
     pub(crate) bad_marker: u16,
 }
@@ -78,7 +78,7 @@ impl Rules {
 
     /// Returns the number of entries of the page.
     pub(crate) fn limit(&self, query: &Query) -> Result<Option<usize>, Refusal> {
-        let asked = match query.get("limit") {
+        let requested = match query.get("limit") {
             None => None,
             Some(text) => match text.parse::<usize>() {
                 Ok(limit) => Some(limit),
@@ -88,10 +88,10 @@ impl Rules {
                 }
             },
         };
-        let limit = asked.or(self.default);
-        Ok(match (limit, self.most) {
-            (Some(limit), Some(most)) => Some(limit.min(most)),
-            (limit, most) => limit.or(most),
+        let limit = requested.or(self.default);
+        Ok(match (limit, self.max) {
+            (Some(limit), Some(max)) => Some(limit.min(max)),
+            (limit, max) => limit.or(max),
         })
     }
 }

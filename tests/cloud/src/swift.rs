@@ -19,7 +19,7 @@ const LISTING: usize = 10_000;
 const RULES: Rules = Rules {
     service: Service::Swift,
     default: Some(LISTING),
-    most: None,
+    max: None,
     bad_marker: 400,
 };
 

@@ -250,9 +250,9 @@ impl fmt::Display for Report {
                 continue;
             };
             let (lost, doubled, wrong) = self.harm(kind);
-            let nobody = spread(self.gaps(kind).map(|gap| gap.silent)).unwrap_or_default();
+            let without_owner = spread(self.gaps(kind).map(|gap| gap.silent)).unwrap_or_default();
             let row = format!(
-                "{kind:28} {count:>5} {lost:>6} {doubled:>8} {wrong:>6} {back_after:>18} {nobody:>18}"
+                "{kind:28} {count:>5} {lost:>6} {doubled:>8} {wrong:>6} {back_after:>18} {without_owner:>18}"
             );
             writeln!(out, "{}", row.trim_end())?;
         }

@@ -253,16 +253,16 @@ impl<'a, R: Ranking> Judge<'a, R> {
                 .flat_map(|plan| &plan.members)
                 .filter(|member| member.units.contains(&resource.unit))
                 .collect();
-            let says = |member: &PlanMember| self.says_skipped(&member.agent, cycle);
-            return !carriers.is_empty() && carriers.into_iter().all(says);
+            let reports = |member: &PlanMember| self.reports_skipped(&member.agent, cycle);
+            return !carriers.is_empty() && carriers.into_iter().all(reports);
         };
         let order = self.order(plan, resource);
         order
             .first()
-            .is_some_and(|owner| self.says_skipped(&owner.agent, cycle))
+            .is_some_and(|owner| self.reports_skipped(&owner.agent, cycle))
     }
 
-    fn says_skipped(&self, agent: &str, cycle: &Cycle) -> bool {
+    fn reports_skipped(&self, agent: &str, cycle: &Cycle) -> bool {
         self.skipped.contains(&Skipped {
             agent: agent.to_owned(),
             cycle: cycle.clone(),
@@ -470,15 +470,15 @@ impl<'a, R: Ranking> Judge<'a, R> {
     /// Checks that the cycles that agents report match their counters.
     fn counters(&mut self) {
         for counted in &self.run.counted {
-            let said = self
+            let reported = self
                 .skipped
                 .iter()
                 .filter(|skipped| {
                     skipped.agent == counted.agent && skipped.cycle.schedule == counted.schedule
                 })
                 .count();
-            if said != counted.cycles {
-                let why = format!("it counts {} and reports {said}", counted.cycles);
+            if reported != counted.cycles {
+                let why = format!("it counts {} and reports {reported}", counted.cycles);
                 let place = Place::Schedule(counted.schedule.clone());
                 self.find(Kind::Miscounted, place, vec![counted.agent.clone()], why);
             }

@@ -98,11 +98,11 @@ impl Broker {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-        let mut said = String::new();
+        let mut log = String::new();
         let started = async {
             while let Ok(Some(line)) = lines.next_line().await {
-                said.push_str(&line);
-                said.push('\n');
+                log.push_str(&line);
+                log.push('\n');
                 if line.contains("Starting broker... completed") {
                     return true;
                 }
@@ -110,7 +110,7 @@ impl Broker {
             false
         };
         let started = timeout(START, started).await;
-        assert!(matches!(started, Ok(true)), "the broker did not start:\n{said}");
+        assert!(matches!(started, Ok(true)), "the broker did not start:\n{log}");
         // The server continues to write.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         self.server = Some(server);

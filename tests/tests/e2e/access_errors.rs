@@ -23,7 +23,7 @@ fn tls(etcd: &Etcd, ca: &str, identity: bool) -> String {
 }
 
 /// Starts an agent that cannot join, checks that it reports this and polls its host, and stops it.
-fn refused(lab: &Lab, code: &str, metric: &str) {
+fn cannot_join(lab: &Lab, code: &str, metric: &str) {
     let mut program = serving(lab);
     has_reason_and_metric(&mut program, code, metric);
     assert!(codes(&program).contains(&"not_joined".to_owned()));
@@ -99,10 +99,10 @@ fn certificate_errors_are_reported() {
     let with = |id: &str, more: String| lab(id, &etcd.endpoints(), &more);
     // An authority that did not sign etcd's certificate; no client certificate; an invalid file.
     let unreachable = "etcd_unreachable";
-    refused(&with("a", tls(&etcd, &other, true)), unreachable, unreachable);
-    refused(&with("b", tls(&etcd, &ca, false)), unreachable, unreachable);
+    cannot_join(&with("a", tls(&etcd, &other, true)), unreachable, unreachable);
+    cannot_join(&with("b", tls(&etcd, &ca, false)), unreachable, unreachable);
     let fixed = with("c", tls(&etcd, "$LAB/ca.pem", true));
-    refused(&fixed, "etcd_tls", "etcd_tls");
+    cannot_join(&fixed, "etcd_tls", "etcd_tls");
 
     // The files are read again for each connection.
     let mut program = serving(&fixed);
@@ -123,7 +123,7 @@ fn certificate_errors_are_reported() {
             &format!("{}, {user}", tls(&etcd, &ca, true)),
         )
     };
-    refused(&with("d", "wrong-canary"), "etcd_credentials", "etcd_credentials");
+    cannot_join(&with("d", "wrong-canary"), "etcd_credentials", "etcd_credentials");
     let right = with("e", "secret-canary");
     let mut program = serving(&right);
     divides_with(&mut program, 1);

@@ -194,9 +194,9 @@ fn an_unavailable_service_affects_only_its_own_meters_and_gets_few_requests() {
         .filter(|meter| meter.starts_with("volume."))
         .collect();
     assert_eq!(lost, of_cinder, "{}", finished.stderr);
-    let asked = cloud.api.requests(Service::Cinder);
+    let requests = cloud.api.requests(Service::Cinder);
     assert_eq!(
-        asked, 3,
+        requests, 3,
         "a request and its two retries: then the circuit is open"
     );
 }

@@ -90,7 +90,7 @@ fn discover_prints_the_resources() {
 #[test]
 fn discover_fails_when_the_discovery_fails() {
     let lab = Lab::new();
-    for (fault, said) in [
+    for (fault, expected) in [
         ("error", "transient"),
         ("panic", "panicked"),
         ("hang", "did not end within"),
@@ -100,7 +100,7 @@ fn discover_fails_when_the_discovery_fails() {
             .nephoscope(&["discover", &url, "--timeout", "1s", "--format", "json"])
             .finish()
             .expect(1);
-        assert!(finished.stderr.contains(said), "{fault}: {finished}");
+        assert!(finished.stderr.contains(expected), "{fault}: {finished}");
         assert_eq!(
             finished.stdout.lines().count(),
             3,

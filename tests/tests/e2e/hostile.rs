@@ -6,7 +6,7 @@ use std::io::Write;
 use nephoscope_tests::{Finished, Lab};
 
 /// Returns the program's error for a configuration, without the path of the lab.
-fn refused(lab: &Lab, config: &str) -> String {
+fn error_of(lab: &Lab, config: &str) -> String {
     let finished: Finished = lab.nephoscope(&["run", "--config", config]).finish().expect(2);
     assert_eq!(finished.stdout, "");
     assert!(
@@ -26,7 +26,7 @@ fn a_file_of_100_megabytes() {
         file.write_all(line.as_bytes()).unwrap();
     }
     drop(file);
-    insta::assert_snapshot!(refused(&lab, "large.yaml"));
+    insta::assert_snapshot!(error_of(&lab, "large.yaml"));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_sparse_file_of_a_terabyte() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    let text = refused(&lab, "holes.yaml");
+    let text = error_of(&lab, "holes.yaml");
     assert!(text.contains("holes.yaml"), "{text}");
 }
 
@@ -49,7 +49,7 @@ fn aliases_that_multiply() {
         bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
     }
     lab.write("bomb.yaml", &(bomb + "sources: *a11\n"));
-    insta::assert_snapshot!(refused(&lab, "bomb.yaml"));
+    insta::assert_snapshot!(error_of(&lab, "bomb.yaml"));
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn bytes_that_are_not_text() {
     fs::write(lab.path("utf16.yaml"), wide).unwrap();
     fs::write(lab.path("nul.yaml"), b"sources: []\0\n").unwrap();
     fs::write(lab.path("latin1.yaml"), b"sources: [] # caf\xe9\n").unwrap();
-    let said = ["utf16.yaml", "nul.yaml", "latin1.yaml"].map(|name| refused(&lab, name));
-    insta::assert_snapshot!(said.join("\n"));
+    let errors = ["utf16.yaml", "nul.yaml", "latin1.yaml"].map(|name| error_of(&lab, name));
+    insta::assert_snapshot!(errors.join("\n"));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn endless_nesting() {
         .collect();
     lab.write("block.yaml", &block);
     for name in ["flow.yaml", "braces.yaml", "block.yaml"] {
-        let text = refused(&lab, name);
+        let text = error_of(&lab, name);
         assert!(text.contains(name) && text.contains("nest"), "{text}");
     }
 }
@@ -98,7 +98,7 @@ fn special_files() {
     std::os::unix::fs::symlink("loop", lab.path("loop")).unwrap();
     std::os::unix::fs::symlink("nowhere", lab.path("dangling")).unwrap();
     for name in ["pipe", "socket", "loop", "dangling", "/dev/zero", "/dev/stdin"] {
-        let text = refused(&lab, name);
+        let text = error_of(&lab, name);
         assert!(text.contains(name), "{name}: {text}");
     }
 }
@@ -120,7 +120,7 @@ fn secrets_from_special_files() {
             "secret.yaml",
             &format!("agent: {{id: \"${{file:{path}}}\"}}\nsources: []\n"),
         );
-        let text = refused(&lab, "secret.yaml");
+        let text = error_of(&lab, "secret.yaml");
         assert!(text.contains("secret.yaml:1:"), "{path}: {text}");
     }
 }
@@ -132,6 +132,6 @@ fn a_folder_with_too_many_files() {
     for index in 0..5000 {
         fs::write(lab.path(&format!("conf/{index}.yaml")), "{}\n").unwrap();
     }
-    let text = refused(&lab, "conf");
+    let text = error_of(&lab, "conf");
     assert!(text.contains("conf"), "{text}");
 }
