@@ -22,11 +22,8 @@ fn examples() -> Vec<PathBuf> {
 
 fn check(path: &str, options: &[&str]) -> Finished {
     let lab = Lab::new();
-    let arguments = [
-        &["check", "--strict", "--format", "json", "--config", path],
-        options,
-    ]
-    .concat();
+    let mut arguments = vec!["check", "--strict", "--format", "json", "--config", path];
+    arguments.extend(options);
     let launch = lab.nephoscope(&arguments);
     let launch = VARIABLES
         .iter()

@@ -86,7 +86,7 @@ impl Arrived {
                 .insert((resource.to_owned(), cycle), id.to_owned());
             if let Some(before) = before {
                 assert_eq!(before, id, "duplicates of {resource} in cycle {cycle}");
-                arrived.twins += 1;
+                arrived.duplicates += 1;
             }
             let owner = *ids.entry(id).or_insert((resource, cycle));
             assert_eq!(owner, (resource, cycle), "two samples have the id {id}");

@@ -83,7 +83,7 @@ async fn an_agent_killed_at_random_times() {
         println!(
             "{spool}: {kills} kills, {} cycles stored, {} duplicates",
             account.kept(),
-            arrived.twins
+            arrived.duplicates
         );
     }
 }

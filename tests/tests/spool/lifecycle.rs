@@ -136,5 +136,5 @@ async fn once_has_no_spool(broker: &Broker) {
         .expect(0);
     assert!(!scene.lab.path("state").exists());
     let arrived = Arrived::of(&independent::take_all(broker).await);
-    assert_eq!(arrived.twins, 0);
+    assert_eq!(arrived.duplicates, 0);
 }

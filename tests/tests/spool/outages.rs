@@ -46,7 +46,7 @@ async fn a_stream_through_outages_of_network_and_broker() {
     let arrived = Arrived::of(&independent::take_all(&broker).await);
     assert!(account.samples() >= enough, "{} samples", account.samples());
     account.assert_all_arrived(&arrived);
-    println!("{} samples, {} twins", account.samples(), arrived.twins);
+    println!("{} samples, {} duplicates", account.samples(), arrived.duplicates);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

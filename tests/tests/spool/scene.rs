@@ -101,7 +101,7 @@ pub(crate) fn publisher(program: &Program) -> Value {
 
 /// Waits until the publisher has a property. It is checked after each line of the log.
 pub(crate) fn until(program: &mut Program, what: &str, has: impl Fn(&Value) -> bool) -> Value {
-    program.until(what, |program| Some(publisher(program)).filter(&such))
+    program.until(what, |program| Some(publisher(program)).filter(&has))
 }
 
 /// Waits until all samples are delivered, for as long as their number decreases.
