@@ -227,8 +227,12 @@ impl Daemon {
 
     /// Runs `virsh`, which must succeed, and returns its output.
     #[must_use]
-    pub fn ask(&self, arguments: &[&str]) -> String {
-        let output = self.virsh().args(arguments).output().expect("virsh can be run");
+    pub fn virsh_output(&self, arguments: &[&str]) -> String {
+        let output = self
+            .virsh_command()
+            .args(arguments)
+            .output()
+            .expect("virsh can be run");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),
@@ -239,8 +243,8 @@ impl Daemon {
     }
 
     /// Runs `virsh`, which must succeed.
-    pub fn tell(&self, arguments: &[&str]) {
-        let _ = self.ask(arguments);
+    pub fn virsh(&self, arguments: &[&str]) {
+        let _ = self.virsh_output(arguments);
     }
 
     /// Starts a `virsh` that runs commands in order and continues after a failure.
@@ -248,7 +252,7 @@ impl Daemon {
     pub fn shell(&self, commands: &str) -> Child {
         let file = self.path("commands");
         fs::write(&file, commands).expect("a file can be written");
-        self.virsh()
+        self.virsh_command()
             .stdin(fs::File::open(file).expect("it was just written"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -256,7 +260,7 @@ impl Daemon {
             .expect("virsh can be run")
     }
 
-    fn virsh(&self) -> Command {
+    fn virsh_command(&self) -> Command {
         let mut command = Command::new("virsh");
         command
             .args(["--quiet", "--connect"])
@@ -267,7 +271,7 @@ impl Daemon {
 
     /// Defines a domain.
     pub fn define(&self, guest: &Guest) {
-        self.tell(&["define", &self.write(guest)]);
+        self.virsh(&["define", &self.write(guest)]);
     }
 
     /// Writes the disks and the definition of a domain; returns the path of the definition.
@@ -286,7 +290,7 @@ impl Daemon {
         }
         let status = self.shell(&commands).wait().expect("virsh ends");
         assert!(status.success());
-        let running = self.ask(&["list", "--name"]);
+        let running = self.virsh_output(&["list", "--name"]);
         let is_running = |guest: &&Guest| running.contains(&guest.name());
         assert_eq!(guests.iter().filter(is_running).count(), guests.len());
     }

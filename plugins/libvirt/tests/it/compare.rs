@@ -26,7 +26,7 @@ impl Virsh<'_> {
         match self {
             Self::Of(daemon) => {
                 let words: Vec<_> = command.split(' ').chain([name]).collect();
-                daemon.ask(&words)
+                daemon.virsh_output(&words)
             }
             Self::Recorded(folder) => {
                 let file = format!("{name}/{}.txt", command.split(' ').next().unwrap());
@@ -39,7 +39,7 @@ impl Virsh<'_> {
     pub(crate) fn names(&self) -> Vec<String> {
         match self {
             Self::Of(daemon) => {
-                let text = daemon.ask(&["list", "--all", "--name"]);
+                let text = daemon.virsh_output(&["list", "--all", "--name"]);
                 text.split_whitespace().map(str::to_owned).collect()
             }
             Self::Recorded(folder) => {

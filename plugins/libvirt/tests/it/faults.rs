@@ -146,7 +146,7 @@ async fn changed_definitions_are_used_in_the_next_cycle() {
 
     // Only an event reports this change.
     let metadata = daemon
-        .ask(&["metadata", &guest.name(), "--uri", Guest::NAMESPACE])
+        .virsh_output(&["metadata", &guest.name(), "--uri", Guest::NAMESPACE])
         .replace("p-1", "p-2");
     let arguments = [
         "metadata",
@@ -156,7 +156,7 @@ async fn changed_definitions_are_used_in_the_next_cycle() {
         "--key",
         "nova",
     ];
-    daemon.tell(&[&arguments[..], &["--live", "--set", &metadata]].concat());
+    daemon.virsh(&[&arguments[..], &["--live", "--set", &metadata]].concat());
     let mut cycle = 2;
     // The event may arrive just after a cycle's call.
     let mut seen = false;
@@ -175,7 +175,7 @@ async fn changed_definitions_are_used_in_the_next_cycle() {
         ids.map(|sample| sample.subject.resource_id.rsplit('-').next().unwrap().to_owned())
             .collect()
     };
-    daemon.tell(&[
+    daemon.virsh(&[
         "attach-disk",
         &guest.name(),
         &medium,
@@ -186,7 +186,7 @@ async fn changed_definitions_are_used_in_the_next_cycle() {
     ]);
     let found = disks(&poll(&kit, 101).await);
     assert_eq!(found, BTreeSet::from(["vda".to_owned(), "vdb".to_owned()]));
-    daemon.tell(&[
+    daemon.virsh(&[
         "change-media",
         &guest.name(),
         "sda",
@@ -195,7 +195,7 @@ async fn changed_definitions_are_used_in_the_next_cycle() {
         "--live",
     ]);
     assert_eq!(disks(&poll(&kit, 102).await).len(), 3);
-    daemon.tell(&["change-media", &guest.name(), "sda", "--eject", "--live"]);
+    daemon.virsh(&["change-media", &guest.name(), "sda", "--eject", "--live"]);
     assert_eq!(disks(&poll(&kit, 103).await).len(), 2);
 }
 
@@ -244,9 +244,9 @@ async fn domains_that_come_and_go_during_cycles_affect_no_other_domain() {
     let outcome = poll(&kit, cycle + 1).await;
     outcome.assert_clean();
     let listed: BTreeSet<_> = outcome.reported.iter().cloned().collect();
-    let text = daemon.ask(&["list", "--all", "--uuid"]);
+    let text = daemon.virsh_output(&["list", "--all", "--uuid"]);
     assert_eq!(listed, text.split_whitespace().map(str::to_owned).collect());
-    let running = daemon.ask(&["list", "--uuid"]);
+    let running = daemon.virsh_output(&["list", "--uuid"]);
     for guest in &restless {
         let is_running = running.contains(&guest.uuid());
         assert_eq!(samples_of(&outcome, guest) > 2, is_running, "{}", guest.name());

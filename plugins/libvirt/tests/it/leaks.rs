@@ -73,8 +73,8 @@ async fn a_daemon_leaks_nothing() {
     // Events arrive, and a domain is removed.
     let kit = kit_of(&daemon.uri());
     cycles(&kit).await;
-    daemon.tell(&["destroy", &Guest::new(1).name()]);
-    daemon.tell(&["undefine", &Guest::new(1).name()]);
+    daemon.virsh(&["destroy", &Guest::new(1).name()]);
+    daemon.virsh(&["undefine", &Guest::new(1).name()]);
     cycles(&kit).await;
     drop(kit);
     closed().await;

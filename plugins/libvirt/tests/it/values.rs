@@ -96,7 +96,7 @@ async fn samples_match_virsh() {
 
 fn virsh_uuid(virsh: &Virsh<'_>, name: &str) -> String {
     match virsh {
-        Virsh::Of(daemon) => daemon.ask(&["domuuid", name]).trim().to_owned(),
+        Virsh::Of(daemon) => daemon.virsh_output(&["domuuid", name]).trim().to_owned(),
         Virsh::Recorded(folder) => {
             let text = std::fs::read_to_string(folder.join(name).join("identity.txt")).unwrap();
             text.split_whitespace().next().unwrap().to_owned()
@@ -106,9 +106,9 @@ fn virsh_uuid(virsh: &Virsh<'_>, name: &str) -> String {
 
 /// Puts some guests into other states: paused, shut off, not Nova's, with a medium, with a plugged-in disk.
 fn prepare(daemon: &Daemon, guests: &[Guest]) {
-    daemon.tell(&["suspend", &guests[0].name()]);
+    daemon.virsh(&["suspend", &guests[0].name()]);
     let medium = daemon.path("medium.iso").display().to_string();
-    daemon.tell(&[
+    daemon.virsh(&[
         "change-media",
         &guests[1].name(),
         "sda",
@@ -116,7 +116,7 @@ fn prepare(daemon: &Daemon, guests: &[Guest]) {
         "--insert",
         "--live",
     ]);
-    daemon.tell(&[
+    daemon.virsh(&[
         "attach-disk",
         &guests[2].name(),
         &medium,
