@@ -42,7 +42,7 @@ impl Agent {
         let proxies: Vec<_> = etcd
             .nodes
             .iter()
-            .map(|node| Proxy::unrecorded(node.port))
+            .map(|node| Proxy::without_record(node.port))
             .collect();
         let endpoints = proxies.iter().map(|proxy| etcd.url(proxy.port)).collect();
         Self::new(name(number), setting, endpoints, etcd.prefix(), proxies)

@@ -11,7 +11,7 @@ use crate::members::{
 #[test]
 fn a_slow_network_causes_no_error() {
     let etcd = Etcd::start();
-    let proxies = [(); 3].map(|()| Proxy::unrecorded(etcd.nodes[0].port));
+    let proxies = [(); 3].map(|()| Proxy::without_record(etcd.nodes[0].port));
     let labs = [0, 1, 2].map(|number| lab(["a", "b", "c"][number], &[etcd.url(proxies[number].port)], ""));
     let mut programs = vec![serving(&labs[0]), serving(&labs[1])];
     for program in &mut programs {
@@ -36,7 +36,7 @@ fn a_slow_network_causes_no_error() {
 #[test]
 fn a_connection_cut_for_less_than_a_lease_loses_no_sample_and_no_change() {
     let etcd = Etcd::start();
-    let proxy = Proxy::unrecorded(etcd.nodes[0].port);
+    let proxy = Proxy::without_record(etcd.nodes[0].port);
     // Long enough that it lasts even on a loaded machine.
     let lease = Duration::from_secs(60);
     let labs = [
@@ -72,7 +72,7 @@ fn a_connection_cut_for_less_than_a_lease_loses_no_sample_and_no_change() {
 #[test]
 fn compacted_changes_are_read_again_after_a_cut() {
     let etcd = Etcd::start();
-    let proxy = Proxy::unrecorded(etcd.nodes[0].port);
+    let proxy = Proxy::without_record(etcd.nodes[0].port);
     let labs = [
         lab("a", &[etcd.url(proxy.port)], ""),
         lab("b", &etcd.endpoints(), ""),

@@ -129,8 +129,8 @@ fn required_coordination_without_etcd() {
 fn on_loss_determines_the_behaviour_without_etcd() {
     let etcd = Etcd::start();
     let proxies = [
-        Proxy::unrecorded(etcd.nodes[0].port),
-        Proxy::unrecorded(etcd.nodes[0].port),
+        Proxy::without_record(etcd.nodes[0].port),
+        Proxy::without_record(etcd.nodes[0].port),
     ];
     let labs = [("a", "continue"), ("b", "pause")];
     let labs: Vec<_> = labs
