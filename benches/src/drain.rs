@@ -11,7 +11,7 @@ use crate::bench::Effort;
 use crate::error::{BenchError, Context};
 use crate::figure::{Budget, Figure, Unit};
 use crate::instances::{BATCH, instance_samples};
-use crate::place;
+use crate::folders;
 use crate::program::{DEFAULT_FILE, binary};
 use crate::rabbitmq::{Sender, batches, purge, url};
 use crate::spool::fill;

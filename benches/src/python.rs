@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::error::{BenchError, Context};
-use crate::place;
+use crate::folders;
 
 /// A Python with a package.
 pub(crate) struct Python {
