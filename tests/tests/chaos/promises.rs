@@ -52,7 +52,7 @@ fn agents_that_join_leave_die_and_pause_lose_no_sample() {
         (SHORT, &[Kind::Kill, Kind::Pause, Kind::OwnerAndSuccessor]),
         (SHORT, &[Kind::Mixture, Kind::Mixture]),
     ]);
-    sees_what_was_tampered_with(&reports[0]);
+    finds_manipulated_samples(&reports[0]);
 }
 
 /// Checks the oracle: it reports a trace from which one sample is removed, or to which one is added.

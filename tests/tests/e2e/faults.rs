@@ -187,10 +187,10 @@ fn a_resource_that_fails_permanently_is_backed_off() {
         backed_off >= 2.0
     });
     let resources = program.json("/api/v1/resources");
-    let set_aside = &resources["backed_off"][0];
-    assert_eq!(set_aside["resources"][0]["key"], "permanent", "{resources}");
+    let backed_off = &resources["backed_off"][0];
+    assert_eq!(backed_off["resources"][0]["key"], "permanent", "{resources}");
     assert_eq!(
-        set_aside["resources"][0]["reason"], "injected fault `permanent`",
+        backed_off["resources"][0]["reason"], "injected fault `permanent`",
         "{resources}"
     );
     // It was not polled in the cycles in which it was skipped.

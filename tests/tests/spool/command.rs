@@ -10,7 +10,7 @@ use crate::scene::{Scene, Setting, stop, until};
 async fn spools_are_shown_drained_and_pruned() {
     let broker = Broker::start().await;
     let scene = Scene::new(&broker, &Setting::default()).await;
-    nothing_is_made_by_looking(&scene);
+    listing_creates_nothing(&scene);
     without_an_agent(&scene, &broker).await;
     through_an_agent(&scene, &broker).await;
     an_agent_that_does_not_listen(&broker).await;

@@ -48,13 +48,13 @@ async fn a_full_disk() {
     let Some(_disk) = SmallDisk::at(&scene.lab.path("disk")) else {
         return;
     };
-    nothing_is_lost_while_there_is_room_in_memory(&scene, &broker).await;
+    nothing_is_lost_while_the_queue_has_space(&scene, &broker).await;
     let setting = Setting {
         queue: 500,
         ..setting
     };
     scene.configure(&setting);
-    what_has_no_room_anywhere_is_counted(&scene, &broker).await;
+    samples_without_space_are_counted(&scene, &broker).await;
 }
 
 async fn nothing_is_lost_while_the_queue_has_space(scene: &Scene, broker: &Broker) {

@@ -12,7 +12,7 @@ async fn spools_through_the_lifecycle_of_an_agent() {
     let broker = Broker::start().await;
     a_reload_changes_a_spool(&broker).await;
     a_folder_that_another_agent_uses(&broker).await;
-    batches_that_are_refused_are_set_aside(&broker).await;
+    rejected_batches_are_dead_lettered(&broker).await;
     once_has_no_spool(&broker).await;
 }
 

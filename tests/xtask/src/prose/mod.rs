@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn an_exception_allows_its_phrase_in_its_file_and_must_be_needed() {
-        let exceptions = "# path | phrase | reason\na.md | verily | a quotation\nb.md | verily | a quotation\n";
+        let exceptions =
+            "# path | phrase | reason\na.md | verily | a quotation\nb.md | verily | a quotation\n";
         let folder = repository(exceptions, &[("a.md", "verily, ye olde\n"), ("b.md", "truly\n")]);
         let report = check(folder.path()).unwrap();
         assert_eq!(

@@ -136,7 +136,10 @@ impl<'a> Prepared<'a> {
             return None;
         }
         let path = link.path.replace("README.md", "index.md");
-        let fragment = link.fragment.as_ref().map_or(String::new(), |id| format!("#{id}"));
+        let fragment = link
+            .fragment
+            .as_ref()
+            .map_or(String::new(), |id| format!("#{id}"));
         Some(format!("[{label}]({path}{fragment})"))
     }
 }
@@ -246,9 +249,18 @@ mod tests {
         let index = std::fs::read_dir(site.path())
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("searchindex"))
+            .find(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with("searchindex")
+            })
             .unwrap();
-        assert!(std::fs::read_to_string(index).unwrap().contains("docs/coordination.html"));
+        assert!(
+            std::fs::read_to_string(index)
+                .unwrap()
+                .contains("docs/coordination.html")
+        );
     }
 
     #[test]
@@ -257,7 +269,11 @@ mod tests {
         for folder in ["docs/reference", "docs/decisions"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        write(&root.path().join("README.md"), "# Top\n\n[b](docs/b.md#there) [source](main.rs)").unwrap();
+        write(
+            &root.path().join("README.md"),
+            "# Top\n\n[b](docs/b.md#there) [source](main.rs)",
+        )
+        .unwrap();
         write(&root.path().join("main.rs"), "").unwrap();
         write(
             &root.path().join("docs/b.md"),
