@@ -120,7 +120,7 @@ async fn concurrent_callers_request_one_token() {
         assert_eq!(images.unwrap().len(), 1);
     }
     assert_eq!(lab.cloud.requests(Service::Keystone), 1);
-    assert!(lab.cloud.most_under_way(Service::Glance) <= 8);
+    assert!(lab.cloud.peak_concurrency(Service::Glance) <= 8);
 }
 
 #[tokio::test]

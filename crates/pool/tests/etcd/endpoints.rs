@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nephoscope_pool::etcd::{Store, StoreError};
-use nephoscope_tests::{Etcd, Proxy, Weather};
+use nephoscope_tests::{Etcd, Network, Proxy};
 
 use crate::stores::{changes, eventually, options, snapshot, soon, store, text, until};
 
@@ -11,9 +11,9 @@ use crate::stores::{changes, eventually, options, snapshot, soon, store, text, u
 async fn dead_endpoints_fail_no_call() {
     let etcd = Etcd::start();
     let dead = Proxy::to(etcd.nodes[0].port);
-    dead.set(Weather::Cut);
+    dead.set(Network::Cut);
     let silent = Proxy::to(etcd.nodes[0].port);
-    silent.set(Weather::HalfOpen);
+    silent.set(Network::HalfOpen);
     let endpoints = vec![
         etcd.url(dead.port),
         etcd.url(silent.port),
@@ -104,13 +104,13 @@ async fn a_write_without_an_answer_reports_an_unknown_outcome() {
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
     store.put(b"p/a", b"1", None).await.unwrap();
-    proxy.set(Weather::HalfOpen);
+    proxy.set(Network::HalfOpen);
     let error = store.put(b"p/a", b"2", None).await.unwrap_err();
     assert!(error.may_have_happened(), "{error}");
     // No endpoint is reachable now: the next write is certainly not executed.
     let error = store.put(b"p/a", b"3", None).await.unwrap_err();
     assert!(!error.may_have_happened(), "{error}");
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     eventually("a write", || store.put(b"p/a", b"4", None)).await;
     assert_eq!(store.get(b"p/a").await.unwrap().value.unwrap().value, b"4");
 }
@@ -120,7 +120,7 @@ async fn a_slow_network_causes_no_failure() {
     let etcd = Etcd::start();
     let proxy = Proxy::to(etcd.nodes[0].port);
     let store = Store::new(options(vec![etcd.url(proxy.port)]));
-    proxy.set(Weather::Slow(Duration::from_millis(100)));
+    proxy.set(Network::Slow(Duration::from_millis(100)));
     // The first call may time out before the connection is established, which needs several round trips.
     eventually("a write", || store.put(b"p/a", b"1", None)).await;
     store.put(b"p/a", b"2", None).await.unwrap();

@@ -1,7 +1,7 @@
 //! Watches that break, lag, and encounter compaction.
 
 use nephoscope_pool::etcd::{FollowEvent, Store, StoreError};
-use nephoscope_tests::{Etcd, Proxy, Weather};
+use nephoscope_tests::{Etcd, Network, Proxy};
 
 use crate::stores::{broken, changes, keys, options, snapshot, soon, store, text};
 
@@ -44,9 +44,9 @@ async fn several_prefixes_are_read_together_and_followed_together() {
             [format!("p/members/a={round}"), format!("p/plans/a={round}")]
         );
         // Each watch resumes where it broke, and no change is repeated.
-        proxy.set(Weather::Cut);
+        proxy.set(Network::Cut);
         broken(&mut follow).await;
-        proxy.set(Weather::Fair);
+        proxy.set(Network::Normal);
     }
 }
 
@@ -59,12 +59,12 @@ async fn a_broken_watch_misses_no_change() {
     snapshot(&mut follow).await;
     etcd.write("p/a", "1");
     assert_eq!(text(&changes(&mut follow).await), ["p/a=1"]);
-    proxy.set(Weather::Cut);
+    proxy.set(Network::Cut);
     broken(&mut follow).await;
     etcd.write("p/a", "2");
     etcd.write("p/b", "3");
     etcd.delete("p/a");
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     let resumed = async {
         loop {
             match follow.next().await.unwrap() {
@@ -110,8 +110,8 @@ async fn a_silent_watch_ends_as_soon_as_a_call_finds_the_connection_dead() {
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
     for (silent, fair) in [(0, 1), (1, 0)] {
-        proxies[fair].set(Weather::Fair);
-        proxies[silent].set(Weather::HalfOpen);
+        proxies[fair].set(Network::Normal);
+        proxies[silent].set(Network::HalfOpen);
         keepalive.renew().await.unwrap();
         etcd.write("p/a", format!("{silent} is silent"));
         assert_eq!(
@@ -129,13 +129,13 @@ async fn changes_that_were_compacted_while_disconnected_cause_a_new_snapshot() {
     etcd.write("p/a", "1");
     let mut follow = store.follow(&[b"p/"]);
     snapshot(&mut follow).await;
-    proxy.set(Weather::Cut);
+    proxy.set(Network::Cut);
     broken(&mut follow).await;
     etcd.delete("p/a");
     etcd.write("p/b", "2");
     etcd.write("p/b", "3");
     etcd.compact();
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     let again = snapshot(&mut follow).await;
     assert_eq!(keys(&again), ["p/b"]);
     assert_eq!(again.entries[0].value, b"3");

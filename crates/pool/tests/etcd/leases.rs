@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nephoscope_pool::etcd::{LeaseId, LeaseKeepAlive, Renewal, Store, StoreError};
-use nephoscope_tests::{Etcd, Proxy, Weather};
+use nephoscope_tests::{Etcd, Network, Proxy};
 
 use crate::stores::{changes, options, snapshot, store, text, until};
 
@@ -65,7 +65,7 @@ async fn the_answer_to_a_dropped_keepalive_is_not_used_for_the_next_one() {
     let (lease, _) = store.grant(TTL).await.unwrap();
     let mut keepalive = LeaseKeepAlive::new(store.clone(), lease);
     keepalive.renew().await.unwrap();
-    proxy.set(Weather::HalfOpen);
+    proxy.set(Network::HalfOpen);
     // Polled once, so that it was sent; its answer arrives after the future was dropped.
     {
         let mut renewal = std::pin::pin!(keepalive.renew());
@@ -73,7 +73,7 @@ async fn the_answer_to_a_dropped_keepalive_is_not_used_for_the_next_one() {
     }
     store.revoke(lease).await.unwrap_err();
     etcd.with(|mut client| async move { client.lease_revoke(lease.0).await });
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     // The pending answer may report an existing lease. The next keepalive must not use it.
     assert_eq!(
         until("a keepalive", async || keepalive.renew().await.ok()).await,
@@ -92,17 +92,17 @@ async fn a_keepalive_uses_another_endpoint_when_one_is_silent() {
     let mut keepalive = LeaseKeepAlive::new(store, lease);
     keepalive.renew().await.unwrap();
     for (silent, fair) in [(0, 1), (1, 0)] {
-        proxies[fair].set(Weather::Fair);
-        proxies[silent].set(Weather::HalfOpen);
+        proxies[fair].set(Network::Normal);
+        proxies[silent].set(Network::HalfOpen);
         assert!(matches!(keepalive.renew().await.unwrap(), Renewal::Alive { .. }));
     }
-    proxies[0].set(Weather::HalfOpen);
+    proxies[0].set(Network::HalfOpen);
     let error = keepalive.renew().await.unwrap_err();
     assert!(
         !matches!(error, StoreError::LeaseGone),
         "the state of the lease is unknown: {error}"
     );
-    proxies[0].set(Weather::Fair);
+    proxies[0].set(Network::Normal);
     until("a keepalive", async || keepalive.renew().await.ok()).await;
 }
 

@@ -11,7 +11,7 @@ use nephoscope_coordination::{
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 use nephoscope_pool::protocol::{self, AgentId, Membership, OnLoss};
 use nephoscope_pool::{DEFAULT_QUOTA, Pool, PoolOptions, WallClock};
-use nephoscope_tests::{Etcd, Proxy, Weather};
+use nephoscope_tests::{Etcd, Network, Proxy};
 use tokio::time::Instant;
 
 use crate::stores::{REQUEST, options, soon, store, until};
@@ -339,7 +339,7 @@ async fn without_etcd_an_agent_keeps_its_last_share() {
     register(&b).await;
     let (_, all) = assignments(&[&a, &b], 2).await;
     let before = owners(&all);
-    proxies.iter().for_each(|proxy| proxy.set(Weather::HalfOpen));
+    proxies.iter().for_each(|proxy| proxy.set(Network::HalfOpen));
     until("the agents to notice", async || {
         let lost = |pool: &Pool| {
             pool.status()
@@ -365,7 +365,7 @@ async fn without_etcd_an_agent_keeps_its_last_share() {
         a.may_hand_over(&WorkId::of(cycle), &[unit()], BootTime::now())
             .await
     );
-    proxies.iter().for_each(|proxy| proxy.set(Weather::Fair));
+    proxies.iter().for_each(|proxy| proxy.set(Network::Normal));
     assignments(&[&a, &b], 2).await;
     until("the failures to end", async || {
         a.status().failures.is_empty().then_some(())

@@ -18,7 +18,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use nephoscope_plugin::model::OsloNotification;
 use nephoscope_plugin::testing::{publisher, publisher_conformance};
 use nephoscope_plugin::{PublishError, Publisher};
-use nephoscope_tests::rabbitmq::{Broker, Client, Proxy, Weather, resources};
+use nephoscope_tests::rabbitmq::{Broker, Client, Proxy, Network, resources};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -402,9 +402,9 @@ async fn existing_objects_with_other_properties_are_used(scene: Scene) {
     publish(&publisher, &batch("r1", 1)).await.unwrap();
     assert_eq!(client.consume("other.sample").await.next_resource().await, "r1");
     // A second connection does not log it again.
-    proxy.set(Weather::Cut);
+    proxy.set(Network::Cut);
     failure(&publisher, &batch("r2", 1)).await;
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     deliver(&publisher, &batch("r2", 1)).await;
     let mut text = String::new();
     for (level, line) in log::lines_with("`other") {
@@ -521,7 +521,7 @@ async fn a_network_that_breaks(scene: Scene) {
     let proxy = Proxy::to(scene.broker.port);
     let publisher = publisher(&scene.url_by(proxy.port), json!(null)).unwrap();
     publish(&publisher, &batch("r1", 1)).await.unwrap();
-    proxy.set(Weather::Cut);
+    proxy.set(Network::Cut);
     let second = batch("r2", 1);
     let failures = [
         failure(&publisher, &second).await,
@@ -532,7 +532,7 @@ async fn a_network_that_breaks(scene: Scene) {
         failures.iter().all(|text| text.contains(&address)),
         "{failures:?}"
     );
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     deliver(&publisher, &second).await;
     let client = scene.client().await;
     let mut arrivals = client.consume(QUEUE).await;
@@ -545,12 +545,12 @@ async fn a_network_that_hangs(scene: Scene) {
     let options = json!({ "confirm_timeout": "500ms", "connect_timeout": "500ms" });
     let publisher = publisher(&scene.url_by(proxy.port), options).unwrap();
     deliver(&publisher, &batch("r1", 1)).await;
-    proxy.set(Weather::HalfOpen);
+    proxy.set(Network::HalfOpen);
     let second = batch("r2", 1);
     let plain = |text: String| text.replace(&proxy.port.to_string(), "PORT");
     insta::assert_snapshot!(plain(failure_with(&publisher, &second, "confirm").await), @"the broker at 127.0.0.1:PORT did not confirm the batch within 500ms (`confirm_timeout`)");
     insta::assert_snapshot!(plain(failure_with(&publisher, &second, "ready").await), @"the broker at 127.0.0.1:PORT was not ready within 500ms (`connect_timeout`)");
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     deliver(&publisher, &second).await;
     let client = scene.client().await;
     let mut arrivals = client.consume(QUEUE).await;
@@ -562,9 +562,9 @@ async fn a_hanging_idle_connection_is_closed(scene: Scene) {
     let proxy = Proxy::to(scene.broker.port);
     let publisher = publisher(&scene.url_by(proxy.port), json!({ "heartbeat": "1s" })).unwrap();
     publish(&publisher, &batch("r1", 1)).await.unwrap();
-    proxy.set(Weather::HalfOpen);
+    proxy.set(Network::HalfOpen);
     proxy.a_connection_ends().await;
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     log::logged(["no connection to the broker", &format!(":{}", proxy.port)]).await;
     // Nothing was sent to the hanging connection, and so nothing fails.
     publish(&publisher, &batch("r2", 1)).await.unwrap();
@@ -572,7 +572,7 @@ async fn a_hanging_idle_connection_is_closed(scene: Scene) {
 
 async fn unreachable_hosts_are_skipped(scene: Scene) {
     let dead = Proxy::to(scene.broker.port);
-    dead.set(Weather::Cut);
+    dead.set(Network::Cut);
     let url = format!(
         "rabbit://guest:guest@127.0.0.1:{},guest:guest@127.0.0.1:{},guest:guest@127.0.0.1:{}/{}",
         dead.port, scene.broker.port, dead.port, scene.vhost
