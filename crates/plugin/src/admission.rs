@@ -1,4 +1,4 @@
-//! Places at endpoints: how many may ask one endpoint at once.
+//! Permits for endpoints: how many requests to one endpoint may run at once.
 
 use std::any::Any;
 use std::fmt;
@@ -6,24 +6,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-/// Gives out places at endpoints; implemented by the engine, which keeps the limit (`agent.limits.max_concurrent_polls_per_endpoint`).
+/// Issues permits for endpoints. The engine implements it with the limit `agent.limits.max_concurrent_polls_per_endpoint`.
 #[async_trait]
 pub trait Admission: Send + Sync + 'static {
-    /// Waits for a place at an endpoint. Dropping the future gives up the wait.
+    /// Waits for a permit for an endpoint. Dropping the future gives up the wait.
     async fn admit(&self, endpoint: &Arc<str>) -> Permit;
 }
 
-/// A place at an endpoint; given back when dropped.
-#[must_use = "the place is given back when the permit is dropped"]
+/// A permit to use an endpoint. Dropping it releases the slot.
+#[must_use = "dropping the permit releases its slot"]
 pub struct Permit(Option<Box<dyn Any + Send + Sync>>);
 
 impl Permit {
-    /// A place that is held by `place`, until that is dropped.
-    pub fn new(place: impl Any + Send + Sync) -> Self {
-        Self(Some(Box::new(place)))
+    /// A permit that holds `slot` until it is dropped.
+    pub fn new(slot: impl Any + Send + Sync) -> Self {
+        Self(Some(Box::new(slot)))
     }
 
-    /// A place where there is no limit.
+    /// A permit without a limit.
     pub fn unlimited() -> Self {
         Self(None)
     }
@@ -37,7 +37,7 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// No limit at all: what a testing kit and a run outside of the engine have.
+/// No limits: used by the testing kit and by runs outside the engine.
 #[derive(Debug)]
 pub(crate) struct Unlimited;
 

@@ -1,20 +1,20 @@
-//! The pauses between retries: they grow, and agents that failed together do not come back together.
+//! Delays between retries: exponential backoff with jitter, so that agents that failed together do not retry together.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// Draws pauses between a shortest and a longest one.
+/// Computes delays between a minimum and a maximum.
 #[derive(Debug)]
 pub struct Backoff {
     min: Duration,
     max: Duration,
-    /// A source of numbers that differs between processes; nothing secret hangs on it.
+    /// A random source that differs between processes. It is not used for secrets.
     random: RandomState,
     drawn: u64,
 }
 
 impl Backoff {
-    /// Pauses from `min` to `max`.
+    /// Creates a backoff with delays from `min` to `max`.
     pub fn new(min: Duration, max: Duration) -> Self {
         Self {
             min,
@@ -24,8 +24,8 @@ impl Backoff {
         }
     }
 
-    /// The pause after the `attempts`-th failure in a row (from 1): drawn between the half and the whole of
-    /// `min` doubled with each failure, and never outside of `min` and `max`.
+    /// Returns the delay after `attempts` consecutive failures (from 1): a random value between half and all of
+    /// `min * 2^(attempts - 1)`, clamped to `min` and `max`.
     pub fn pause(&mut self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
         let whole = self.min.saturating_mul(1 << doublings).min(self.max);
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_from_the_shortest_to_the_longest_and_differ() {
+    fn delays_grow_from_min_to_max_with_jitter() {
         let (min, max) = (Duration::from_millis(100), Duration::from_secs(30));
         let mut backoff = Backoff::new(min, max);
         assert_eq!(backoff.pause(1), min);
@@ -51,11 +51,11 @@ mod tests {
             assert!(pause >= whole / 2 && pause <= whole, "{attempts}: {pause:?}");
         }
         let drawn: std::collections::HashSet<_> = (0..100).map(|_| backoff.pause(u32::MAX)).collect();
-        assert!(drawn.len() > 50, "agents are spread: {}", drawn.len());
+        assert!(drawn.len() > 50, "delays have jitter: {}", drawn.len());
     }
 
     #[test]
-    fn odd_limits_are_borne() {
+    fn extreme_limits_are_accepted() {
         let mut backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(1));
         assert_eq!(backoff.pause(9), Duration::from_secs(5));
         let mut backoff = Backoff::new(Duration::ZERO, Duration::MAX);

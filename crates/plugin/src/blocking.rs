@@ -1,8 +1,8 @@
-//! Threads for calls that block: a hung call costs its thread, never the agent.
+//! A thread pool for blocking calls: a hung call occupies its thread and does not block the agent.
 //!
-//! A call that outlives its deadline is abandoned: nothing can stop a thread. While it still runs, the
-//! same call is not started again, and at most [`MAX_ABANDONED`] threads are left behind in all before the pool
-//! refuses every further call. A thread that comes back after all counts as abandoned no more.
+//! A thread cannot be stopped, so a call that exceeds its deadline is abandoned and counts as hung. While it still runs,
+//! a call of the same name is not started. When [`MAX_HUNG_CALLS`] calls hang, the pool rejects every further call. A
+//! thread that returns after all no longer counts as hung.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,62 +11,62 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// How many threads may be left behind in hung calls. An operator who sees it reached should look for what
-/// hangs: a dead NFS server, a locked hypervisor.
-const MAX_ABANDONED: usize = 16;
+/// The maximum number of hung calls. An operator who sees it reached should look for what hangs: a dead NFS server, a
+/// locked hypervisor.
+const MAX_HUNG_CALLS: usize = 16;
 
-/// Why a blocking call gave no result.
+/// Why a blocking call returned no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlockingError {
-    /// The call did not end by its deadline; its thread was left behind.
+    /// The call did not end by its deadline; its thread still runs.
     #[error("the call did not end by its deadline")]
     TimedOut,
-    /// An earlier call of the same name, left behind, still runs.
+    /// An earlier call of the same name still hangs.
     #[error("an earlier call still hangs")]
     StillRunning,
-    /// Too many threads are left behind in hung calls.
-    #[error("too many calls hang: {MAX_ABANDONED} threads are left behind")]
+    /// The limit on hung calls is reached.
+    #[error("{MAX_HUNG_CALLS} calls hang; no further call is started")]
     Exhausted,
     /// The call panicked.
     #[error("the call panicked")]
     Panicked,
-    /// The system gave no thread.
+    /// The system could not start a thread.
     #[error("no thread could be started")]
     NoThread,
 }
 
-/// Starts threads for calls that block, and keeps count of those that hang.
+/// Runs blocking calls on threads and tracks the calls that hang.
 #[derive(Clone, Default)]
-pub struct BlockingPool(Arc<Mutex<Abandoned>>);
+pub struct BlockingPool(Arc<Mutex<HungCalls>>);
 
-/// Names of calls that were left behind and still run.
+/// The abandoned calls that still run.
 #[derive(Default)]
-struct Abandoned {
+struct HungCalls {
     names: HashSet<String>,
     count: usize,
 }
 
 impl BlockingPool {
-    /// Runs `call` on a thread of its own until `deadline`.
+    /// Runs `call` on its own thread until `deadline`.
     ///
-    /// `name` says what is called, for example `libvirt.stats`: while a call of this name is left behind in a
-    /// hang, [`BlockingError::StillRunning`] comes at once.
+    /// `name` identifies the call, for example `libvirt.stats`. While a call of this name hangs, the pool returns
+    /// [`BlockingError::StillRunning`] immediately.
     pub async fn call<T, F>(&self, name: &str, deadline: Instant, call: F) -> Result<T, BlockingError>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
         {
-            let abandoned = self.0.lock();
-            if abandoned.names.contains(name) {
+            let hung = self.0.lock();
+            if hung.names.contains(name) {
                 return Err(BlockingError::StillRunning);
             }
-            if abandoned.count >= MAX_ABANDONED {
+            if hung.count >= MAX_HUNG_CALLS {
                 return Err(BlockingError::Exhausted);
             }
         }
-        let phase = Arc::new(Mutex::new(Phase::Waited));
+        let phase = Arc::new(Mutex::new(Phase::Awaited));
         let thread = ThreadGuard {
             pool: self.clone(),
             name: name.to_owned(),
@@ -81,7 +81,7 @@ impl BlockingPool {
                 let _ = result.send(call());
             })
             .map_err(|_| BlockingError::NoThread)?;
-        // Leaving this future in whatever way (deadline, cancellation) abandons the thread.
+        // Dropping this future for any reason (deadline, cancellation) abandons the thread.
         let waiter = WaitGuard {
             pool: self.clone(),
             name: name.to_owned(),
@@ -90,32 +90,32 @@ impl BlockingPool {
         let Ok(ended) = timeout_at(deadline, waiting).await else {
             return Err(BlockingError::TimedOut);
         };
-        // The call has ended, though its thread may not have got to saying so: it is not left behind.
+        // The call has ended, even if its thread has not updated the phase yet: it does not hang.
         *waiter.phase.lock() = Phase::Ended;
         ended.map_err(|_| BlockingError::Panicked)
     }
 
-    /// Names of the calls that were left behind and still run.
-    pub fn abandoned(&self) -> Vec<String> {
+    /// The names of the calls that hang.
+    pub fn hung_calls(&self) -> Vec<String> {
         let mut names: Vec<_> = self.0.lock().names.iter().cloned().collect();
         names.sort_unstable();
         names
     }
 
-    /// Whether further calls are refused, since too many hang.
+    /// Whether further calls are rejected because too many hang.
     pub fn is_exhausted(&self) -> bool {
-        self.0.lock().count >= MAX_ABANDONED
+        self.0.lock().count >= MAX_HUNG_CALLS
     }
 }
 
-/// Where a call stands; both ends look at it under one lock.
+/// The state of a call. Both ends read and change it under one lock.
 #[derive(PartialEq)]
 enum Phase {
-    /// The thread runs and somebody waits for it.
-    Waited,
-    /// The thread runs and nobody waits for it.
+    /// The thread runs and a caller waits for it.
+    Awaited,
+    /// The thread runs and no caller waits for it.
     Abandoned,
-    /// The thread has ended.
+    /// The call has ended.
     Ended,
 }
 
@@ -128,11 +128,11 @@ struct WaitGuard {
 impl Drop for WaitGuard {
     fn drop(&mut self) {
         let mut phase = self.phase.lock();
-        if *phase == Phase::Waited {
+        if *phase == Phase::Awaited {
             *phase = Phase::Abandoned;
-            let mut abandoned = self.pool.0.lock();
-            abandoned.names.insert(std::mem::take(&mut self.name));
-            abandoned.count += 1;
+            let mut hung = self.pool.0.lock();
+            hung.names.insert(std::mem::take(&mut self.name));
+            hung.count += 1;
         }
     }
 }
@@ -147,9 +147,9 @@ impl Drop for ThreadGuard {
     fn drop(&mut self) {
         let mut phase = self.phase.lock();
         if *phase == Phase::Abandoned {
-            let mut abandoned = self.pool.0.lock();
-            abandoned.names.remove(&self.name);
-            abandoned.count -= 1;
+            let mut hung = self.pool.0.lock();
+            hung.names.remove(&self.name);
+            hung.count -= 1;
         }
         *phase = Phase::Ended;
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_result_comes_back() {
+    async fn a_call_returns_its_result() {
         assert_eq!(
             BlockingPool::default().call("add", in_time(), || 1 + 1).await,
             Ok(2)
@@ -178,15 +178,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_the_call_alone() {
+    async fn a_panic_is_isolated_to_its_call() {
         let pool = BlockingPool::default();
         let outcome = pool.call::<(), _>("boom", in_time(), || panic!("boom")).await;
         assert_eq!(outcome, Err(BlockingError::Panicked));
-        assert!(pool.abandoned().is_empty());
+        assert!(pool.hung_calls().is_empty());
     }
 
     #[tokio::test]
-    async fn a_call_that_has_ended_can_be_made_again_at_once() {
+    async fn an_ended_call_can_be_repeated_immediately() {
         let pool = BlockingPool::default();
         for number in 0..1000 {
             assert_eq!(pool.call("stats", in_time(), move || number).await, Ok(number));
@@ -194,12 +194,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hung_call_is_left_behind_and_not_started_again_until_it_ends() {
+    async fn a_hung_call_is_not_started_again_until_it_ends() {
         let pool = BlockingPool::default();
         let (release, hang) = mpsc::sync_channel::<()>(1);
         let outcome = pool.call("stats", soon(), move || hang.recv().is_ok()).await;
         assert_eq!(outcome, Err(BlockingError::TimedOut));
-        assert_eq!(pool.abandoned(), ["stats"]);
+        assert_eq!(pool.hung_calls(), ["stats"]);
         assert_eq!(
             pool.call("stats", in_time(), || true).await,
             Err(BlockingError::StillRunning)
@@ -207,20 +207,20 @@ mod tests {
         assert_eq!(
             pool.call("other", in_time(), || true).await,
             Ok(true),
-            "another call goes on"
+            "other calls still run"
         );
         release.send(()).unwrap();
-        while !pool.abandoned().is_empty() {
+        while !pool.hung_calls().is_empty() {
             tokio::task::yield_now().await;
         }
         assert_eq!(pool.call("stats", in_time(), || true).await, Ok(true));
     }
 
     #[tokio::test]
-    async fn at_most_sixteen_threads_are_left_behind() {
+    async fn at_most_sixteen_calls_hang() {
         let pool = BlockingPool::default();
         let mut releases = Vec::new();
-        for index in 0..MAX_ABANDONED {
+        for index in 0..MAX_HUNG_CALLS {
             let (release, hang) = mpsc::sync_channel::<()>(1);
             releases.push(release);
             let outcome = pool

@@ -1,4 +1,4 @@
-//! What a plugin is given when the agent loads it.
+//! The context in which the agent builds a plugin.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
@@ -14,33 +14,33 @@ use crate::{BlockingPool, CallCounts, OptionsError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// This machine does not have what the plugin needs; the agent says so in one line and goes on.
+    /// This machine does not have what the plugin needs. The agent logs one line and continues.
     #[error("{0}")]
     Unavailable(String),
-    /// The options are wrong; the agent does not start (or keeps the configuration it has).
+    /// The options are invalid. The agent does not start, or keeps its current configuration on a reload.
     #[error(transparent)]
     Options(#[from] OptionsError),
 }
 
-/// What the discoveries and pollsters of one family share: a connection, a session.
+/// The state that the discoveries and pollsters of one family share, for example a connection or a session.
 #[derive(Default, Clone)]
 struct FamilyState(Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
 
 impl FamilyState {
-    /// The family's one `T`, made by the first that asks.
+    /// Returns the family's instance of `T`; the first caller creates it.
     fn get_or_insert<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let mut state = self.0.lock();
         let entry = state.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(make()));
         match entry.clone().downcast() {
             Ok(state) => state,
             // The map's key is the type of its value.
-            Err(_) => unreachable!("a family's state is kept by its type"),
+            Err(_) => unreachable!("the family's state is stored under its type"),
         }
     }
 }
 
-/// The options and the shared state of all families of an agent, and the counts of what they call; for the
-/// agent and the testing kit.
+/// The options and the shared state of all families of an agent, and the counters of their calls. For the agent and the
+/// testing kit.
 #[derive(Default, Clone)]
 pub struct Families {
     options: Arc<BTreeMap<String, serde_json::Value>>,
@@ -49,8 +49,7 @@ pub struct Families {
 }
 
 impl Families {
-    /// Families with what stands for each under `plugins:`; nothing is shared yet. What they call is added
-    /// to `calls`.
+    /// Families with their options from `plugins:` and no shared state yet. Their calls are counted in `calls`.
     pub fn new(options: BTreeMap<String, serde_json::Value>, calls: CallCounts) -> Self {
         Self {
             options: Arc::new(options),
@@ -64,18 +63,18 @@ impl Families {
     }
 }
 
-/// What a plugin is given when the agent loads it.
+/// The context in which the agent builds a plugin.
 pub struct BuildContext {
     host: Arc<str>,
     family: &'static str,
-    /// The plugin belongs to another family than the one that this context is of.
+    /// Whether the plugin belongs to a family other than `family`.
     guest: bool,
     families: Families,
     blocking: BlockingPool,
 }
 
 impl BuildContext {
-    /// For the agent and the testing kit: the context of a plugin of `family`.
+    /// Creates the context of a plugin of `family`. For the agent and the testing kit.
     pub fn new(host: Arc<str>, family: &'static str, families: Families, blocking: BlockingPool) -> Self {
         Self {
             host,
@@ -86,32 +85,32 @@ impl BuildContext {
         }
     }
 
-    /// `agent.host`: the name under which this machine is known.
+    /// The name of this machine (`agent.host`).
     pub fn host(&self) -> &Arc<str> {
         &self.host
     }
 
-    /// The family's options.
+    /// Parses the family's options.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T, OptionsError> {
         let options = self.families.options.get(self.family);
-        options::read(options.unwrap_or(&serde_json::Value::Null)).map_err(|error| self.place(error))
+        options::read(options.unwrap_or(&serde_json::Value::Null)).map_err(|error| self.attribute(error))
     }
 
-    /// Says of an error in the options of another family that it stands there.
-    pub fn place(&self, error: OptionsError) -> OptionsError {
+    /// Adds the family to an options error when this is the context of another family.
+    pub fn attribute(&self, error: OptionsError) -> OptionsError {
         OptionsError {
             family: error.family.or(self.guest.then_some(self.family)),
             ..error
         }
     }
 
-    /// What the discoveries and pollsters of the family share, made by the first that asks.
+    /// Returns the state that the family's discoveries and pollsters share; the first caller creates it.
     pub fn shared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         self.families.state(self.family).get_or_insert(make)
     }
 
-    /// The context of another family, whose options and shared state several families use: all families
-    /// that poll one cloud share its session.
+    /// Returns the context of another family whose options and shared state several families use: all families that poll
+    /// one cloud share its session.
     pub fn family(&self, name: &'static str) -> Self {
         Self {
             host: self.host.clone(),
@@ -122,12 +121,12 @@ impl BuildContext {
         }
     }
 
-    /// Where calls to services are counted, for metrics.
+    /// The counters of calls to services, for metrics.
     pub fn calls(&self) -> &CallCounts {
         &self.families.calls
     }
 
-    /// Threads for calls that block.
+    /// The thread pool for blocking calls.
     pub fn blocking(&self) -> &BlockingPool {
         &self.blocking
     }

@@ -1,4 +1,4 @@
-//! What the pollsters of one cycle share.
+//! The cache that the plugins of one cycle share.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-/// Values that one pollster or discovery of a cycle made and others use, by name and type; gone with the cycle.
+/// Values that one pollster or discovery of a cycle created and others use, by name and type. They live as long as the cycle.
 #[derive(Default, Clone)]
 pub struct CycleCache(Arc<Mutex<Cells>>);
 
@@ -16,10 +16,10 @@ pub struct CycleCache(Arc<Mutex<Cells>>);
 type Cells = HashMap<(String, TypeId), Arc<dyn Any + Send + Sync>>;
 
 impl CycleCache {
-    /// The cycle's `T` of this name. The first that asks makes it, and the others wait for it.
+    /// Returns the cycle's `T` of this name. The first caller creates it, and the others wait for it.
     ///
-    /// To remember a failure for the cycle too, let `T` be a `Result`. If the maker is cancelled, the next
-    /// one that waits makes the value.
+    /// To cache a failure too, let `T` be a `Result`. If the creating caller is cancelled, the next waiting caller creates
+    /// the value.
     pub async fn get_or_init<T, F>(&self, name: &str, make: impl FnOnce() -> F) -> Arc<T>
     where
         T: Any + Send + Sync,
@@ -37,7 +37,7 @@ impl CycleCache {
                 .get_or_init(|| async { Arc::new(make().await) })
                 .await
                 .clone(),
-            Err(_) => unreachable!("the cache's key holds the type of its value"),
+            Err(_) => unreachable!("the cell is stored under the type of its value"),
         }
     }
 }
@@ -48,19 +48,19 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[tokio::test]
-    async fn a_value_is_made_once_for_all_who_ask() {
+    async fn a_value_is_created_once_for_all_callers() {
         let cache = CycleCache::default();
         let made = AtomicUsize::new(0);
         let make = || async {
             made.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
-            Err::<u32, String>("refused".into())
+            Err::<u32, String>("rejected".into())
         };
         let (first, second) =
             tokio::join!(cache.get_or_init("stats", make), cache.get_or_init("stats", make));
         assert_eq!(
             (made.load(Ordering::SeqCst), &*first),
-            (1, &Err("refused".into()))
+            (1, &Err("rejected".into()))
         );
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(

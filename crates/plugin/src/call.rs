@@ -1,10 +1,10 @@
-//! What plugins call: for references, least roles and costs.
+//! The calls that plugins make, for the reference, the required roles and the cost estimate.
 
 use std::borrow::Cow;
 
 use crate::IdentityKind;
 
-/// A request or other access to the world outside that a plugin makes, in a plugin's static table.
+/// A request or other external access that a plugin makes, declared in the plugin's static table.
 ///
 /// ```
 /// use nephoscope_plugin::{CallDef, CallRate};
@@ -22,14 +22,14 @@ pub struct CallDef {
     pub method: &'static str,
     /// The path template, for example `/v2.1/servers/detail`.
     pub path: &'static str,
-    /// The least role that may make it, for example `reader`.
+    /// The least privileged role that may make it, for example `reader`.
     pub role: &'static str,
     /// How often it is made.
     pub rate: CallRate,
 }
 
 impl CallDef {
-    /// A call that is made once per cycle; who may make it is still to be said ([`CallDef::role`]).
+    /// A call that is made once per cycle. Set the role with [`CallDef::role`].
     pub const fn new(service: &'static str, method: &'static str, path: &'static str) -> Self {
         Self {
             service,
@@ -40,14 +40,14 @@ impl CallDef {
         }
     }
 
-    /// The least role that may make it.
+    /// Sets the least privileged role that may make it.
     #[must_use]
     pub const fn role(mut self, role: &'static str) -> Self {
         self.role = role;
         self
     }
 
-    /// How often it is made.
+    /// Sets how often it is made.
     #[must_use]
     pub const fn rate(mut self, rate: CallRate) -> Self {
         self.rate = rate;
@@ -55,7 +55,7 @@ impl CallDef {
     }
 }
 
-/// A call as the catalog has it: of a static table, or of a definition that was read from a file.
+/// A call in the catalog: from a static table, or from a definition that was read from a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Call {
@@ -65,14 +65,14 @@ pub struct Call {
     pub method: Cow<'static, str>,
     /// The path template.
     pub path: Cow<'static, str>,
-    /// The least role that may make it.
+    /// The least privileged role that may make it.
     pub role: Cow<'static, str>,
     /// How often it is made.
     pub rate: CallRate,
 }
 
 impl Call {
-    /// A call that is made once per cycle; who may make it is still to be said ([`Call::role`]).
+    /// A call that is made once per cycle. Set the role with [`Call::role`].
     pub fn new(
         service: impl Into<Cow<'static, str>>,
         method: impl Into<Cow<'static, str>>,
@@ -87,14 +87,14 @@ impl Call {
         }
     }
 
-    /// The least role that may make it.
+    /// Sets the least privileged role that may make it.
     #[must_use]
     pub fn role(mut self, role: impl Into<Cow<'static, str>>) -> Self {
         self.role = role.into();
         self
     }
 
-    /// How often it is made.
+    /// Sets how often it is made.
     #[must_use]
     pub fn rate(mut self, rate: CallRate) -> Self {
         self.rate = rate;
@@ -127,8 +127,8 @@ pub enum CallRate {
     PerPage(u32),
     /// Once per resource.
     PerResource,
-    /// Once for each project or user of the samples, by each agent that has samples of it, and again in a cycle that
-    /// comes after this many seconds.
+    /// Once for each project or user of the samples, by each agent that has samples of it, and again in the first cycle
+    /// after this many seconds.
     PerIdentity(IdentityKind, u32),
     /// About once an hour by each agent, however many plugins need it: tokens, versions.
     Hourly,

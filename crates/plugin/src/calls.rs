@@ -1,4 +1,4 @@
-//! Counts of what plugins ask of services.
+//! Counters of the calls that plugins make to services.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// What became of a call to a service.
+/// The outcome of a call to a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum CallOutcome {
     /// The service answered with this HTTP status.
     Status(u16),
-    /// No answer came in time.
+    /// No answer arrived before the timeout.
     TimedOut,
-    /// The service could not be reached, or the connection broke before an answer.
+    /// The service could not be reached, or the connection broke before an answer arrived.
     Unreachable,
 }
 
 impl fmt::Display for CallOutcome {
-    /// The word in metrics: the status, `timed_out` or `unreachable`.
+    /// The label value in metrics: the status, `timed_out` or `unreachable`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => status.fmt(out),
@@ -30,20 +30,20 @@ impl fmt::Display for CallOutcome {
     }
 }
 
-/// Whether calls to a service are made.
+/// The state of the circuit breaker of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Circuit {
-    /// They are made.
+    /// Calls are made.
     #[default]
     Closed,
-    /// They fail at once: the service has failed several times in a row.
+    /// Calls fail immediately: the service has failed several times in a row.
     Open,
-    /// One call is under way to see whether the service is back; the others fail at once.
+    /// One call probes whether the service has recovered; the others fail immediately.
     Probing,
 }
 
-/// One kind of call and how often it was made.
+/// One kind of call with its count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct CallTotals {
@@ -53,14 +53,14 @@ pub struct CallTotals {
     pub method: Cow<'static, str>,
     /// The path template.
     pub path: Cow<'static, str>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: CallOutcome,
-    /// How often.
+    /// The number of calls.
     pub count: u64,
 }
 
 impl CallTotals {
-    /// So many calls of a kind.
+    /// Creates the totals of one kind of call.
     pub fn new(
         service: impl Into<Cow<'static, str>>,
         method: impl Into<Cow<'static, str>>,
@@ -78,8 +78,8 @@ impl CallTotals {
     }
 }
 
-/// Counts the calls that plugins make, by what they declare: service, method, path template. Their number is
-/// bounded by what the program and its definitions declare. Cheap to clone.
+/// Counts the calls that plugins make by service, method and path template. The number of entries is bounded by what the
+/// program and its definitions declare. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CallCounts(Arc<Mutex<Counts>>);
 
@@ -109,12 +109,12 @@ impl CallCounts {
         *self.0.lock().calls.entry(key).or_default() += 1;
     }
 
-    /// Says whether calls to a service are made.
+    /// Sets the state of a service's circuit breaker.
     pub fn circuit(&self, service: impl Into<Cow<'static, str>>, circuit: Circuit) {
         self.0.lock().circuits.insert(service.into(), circuit);
     }
 
-    /// All calls so far, in the order of service, method, path and outcome.
+    /// All calls so far, sorted by service, method, path and outcome.
     pub fn totals(&self) -> Vec<CallTotals> {
         let counts = self.0.lock();
         let calls = counts.calls.iter();
@@ -125,7 +125,7 @@ impl CallCounts {
             .collect()
     }
 
-    /// The services that were called through a circuit breaker, and its state.
+    /// The services that are called through a circuit breaker, with its state.
     pub fn circuits(&self) -> Vec<(Cow<'static, str>, Circuit)> {
         let counts = self.0.lock();
         counts
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_counted_by_what_they_ask_and_what_became_of_them() {
+    fn calls_are_counted_by_request_and_outcome() {
         let counts = CallCounts::default();
         for outcome in [
             CallOutcome::Status(200),

@@ -1,4 +1,4 @@
-//! Everything that a program can load: what is linked into it, and what its families make when a configuration is loaded.
+//! The catalog: everything that a program can load, linked into it or defined by its families when a configuration is loaded.
 
 mod definition;
 mod expanded;
@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::{DefinitionProblem, Family, NamesPlugin, PublisherPlugin, Registration};
-use unique::{Taken, UniqueNames};
+use unique::{Conflict, UniqueNames};
 
 pub use definition::{DiscoveryDefinition, PollsterDefinition};
 pub use expanded::{ExpandRequest, Expanded};
 
-/// Two registrations that cannot be in one program.
+/// Two registrations conflict.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CatalogError {
-    /// Two of a kind have one name.
+    /// Two registrations of one kind have the same name.
     #[error("two {kind} are registered as `{name}`")]
     Duplicate {
         /// Families, discoveries, pollsters, meters or publishers.
@@ -35,7 +35,7 @@ pub enum CatalogError {
     },
 }
 
-/// Everything that a program can load, in the order of names: the linker's order means nothing. Cheap to clone.
+/// Everything that a program can load, sorted by name. The link order has no effect. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog(Arc<Contents>);
 
@@ -48,22 +48,22 @@ struct Contents {
     names: Vec<NamesPlugin>,
     /// Sorted by first scheme.
     publishers: Vec<PublisherPlugin>,
-    set_aside: Vec<DefinitionProblem>,
-    /// Of all that was read and made beside what is compiled in.
+    rejected: Vec<DefinitionProblem>,
+    /// Of everything that was read and defined beyond what is compiled in.
     digest: u64,
 }
 
 impl Catalog {
-    /// What is linked into the program.
+    /// Collects everything that is linked into the program.
     ///
     /// # Errors
     ///
-    /// When names are not unique (within a namespace for discoveries, pollsters and meters), or a family is missing.
+    /// When names are not unique (within a namespace for discoveries, pollsters and meters), or a family is not registered.
     pub fn collect() -> Result<Self, CatalogError> {
         Self::of(inventory::iter::<Registration>().copied())
     }
 
-    /// These registrations, for tests of programs that are made of others.
+    /// Builds a catalog from these registrations. For tests of programs with other plugins.
     ///
     /// # Errors
     ///
@@ -91,48 +91,48 @@ impl Catalog {
         Ok(Self(Arc::new(contents)))
     }
 
-    /// The families, by name.
+    /// The families, sorted by name.
     pub fn families(&self) -> impl Iterator<Item = &Family> {
         self.0.families.values()
     }
 
-    /// The family of this name.
+    /// Returns the family of this name.
     pub fn family(&self, name: &str) -> Option<&Family> {
         self.0.families.get(name)
     }
 
-    /// The discoveries, by name and family.
+    /// The discoveries, sorted by name and family.
     pub fn discoveries(&self) -> &[Arc<DiscoveryDefinition>] {
         &self.0.discoveries
     }
 
-    /// The pollsters, by name and family.
+    /// The pollsters, sorted by name and family.
     pub fn pollsters(&self) -> &[Arc<PollsterDefinition>] {
         &self.0.pollsters
     }
 
-    /// Those who know names of projects and users, by name and family. The first that has names is asked.
+    /// The plugins that resolve names of projects and users, sorted by name and family. The first that loads is used.
     pub fn names(&self) -> &[NamesPlugin] {
         &self.0.names
     }
 
-    /// The publishers, by first scheme.
+    /// The publishers, sorted by first scheme.
     pub fn publishers(&self) -> &[PublisherPlugin] {
         &self.0.publishers
     }
 
-    /// The publisher that serves a URL scheme.
+    /// Returns the publisher of a URL scheme.
     pub fn publisher(&self, scheme: &str) -> Option<&PublisherPlugin> {
         let mut publishers = self.0.publishers.iter();
         publishers.find(|publisher| publisher.schemes.contains(&scheme))
     }
 
-    /// Definitions that were not taken, while all others were.
-    pub fn set_aside(&self) -> &[DefinitionProblem] {
-        &self.0.set_aside
+    /// The definitions that were rejected while all others were loaded.
+    pub fn rejected_definitions(&self) -> &[DefinitionProblem] {
+        &self.0.rejected
     }
 
-    /// Whether families have read and made the same as in another catalog of this program.
+    /// Whether the families read and defined the same as in another catalog of this program.
     pub fn has_same_definitions(&self, other: &Self) -> bool {
         self.0.digest == other.0.digest
     }
@@ -173,10 +173,10 @@ impl Contents {
         self.unique_names().map(|_| ())
     }
 
-    /// Who has which name.
+    /// Collects all names and checks that they are unique.
     fn unique_names(&self) -> Result<UniqueNames, CatalogError> {
         let mut names = UniqueNames::default();
-        let duplicate = |Taken { kind, name, .. }: Taken| CatalogError::Duplicate { kind, name };
+        let duplicate = |Conflict { kind, name, .. }: Conflict| CatalogError::Duplicate { kind, name };
         for discovery in &self.discoveries {
             names.add_discovery(discovery).map_err(duplicate)?;
         }

@@ -12,23 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Call, CallRate, CycleCache, Failure, Stopped};
 
-/// How many resources [`DiscoveryRun::push`] puts on a page.
+/// The number of resources that [`DiscoveryRun::push`] collects into a page.
 const PAGE: usize = 500;
 
 /// Lists resources.
 ///
-/// Called once per cycle and discovery URL, however many sources and pollsters use the listing. It hands
-/// pages on as they come, so that pollsters work on the first page while the second is fetched.
+/// The engine calls it once per cycle and discovery URL, even if several sources and pollsters use the resources. It sends
+/// pages as they arrive, so that pollsters work on the first page while it fetches the second.
 #[async_trait]
 pub trait Discovery: Send + Sync + 'static {
-    /// Lists the resources that `run.parameter()` asks for, page by page.
+    /// Lists the resources for `run.parameter()`, page by page.
     ///
     /// # Errors
     ///
-    /// What ended the listing early. Pages that were sent before stay valid.
+    /// What ended the discovery run early. Pages that were already sent stay valid.
     async fn discover(&self, run: &mut DiscoveryRun) -> Result<(), Failure>;
 
-    /// How often a call that the discovery declares is made with the options that it has; `None`: never.
+    /// How often the discovery makes a declared call with its current options; `None`: never.
     fn rate(&self, call: &Call) -> Option<CallRate> {
         Some(call.rate)
     }
@@ -37,35 +37,35 @@ pub trait Discovery: Send + Sync + 'static {
 /// Names of meters.
 pub type WantedMeters = Arc<BTreeSet<Arc<str>>>;
 
-/// One call of a discovery: what is asked, by when, and where the pages go.
+/// One run of a discovery: its parameter, its deadline and the channel for its pages.
 pub struct DiscoveryRun {
     parts: DiscoveryRunParts,
     open_page: Vec<Resource>,
 }
 
-/// What a [`DiscoveryRun`] is made of; for the engine and the testing kit.
+/// The parts of a [`DiscoveryRun`], for the engine and the testing kit.
 #[non_exhaustive]
 pub struct DiscoveryRunParts {
-    /// What stands behind the discovery's name in its URL.
+    /// The part of the discovery URL after the name.
     pub parameter: Option<String>,
-    /// The cycle that asks.
+    /// The cycle of the run.
     pub cycle: CycleId,
-    /// When the listing must have ended.
+    /// When the run must have ended.
     pub deadline: Instant,
-    /// Cancelled when the listing is not wanted any more.
+    /// Cancelled when the run must end.
     pub cancellation: CancellationToken,
-    /// What the plugins of this cycle share.
+    /// The cache that the plugins of this cycle share.
     pub cache: CycleCache,
-    /// How many agents ask for this listing in this cycle.
+    /// How many agents run this discovery in this cycle.
     pub members: NonZeroUsize,
-    /// The meters that pollsters want of the listed resources.
+    /// The meters that pollsters collect from the listed resources.
     pub wanted: WantedMeters,
-    /// Where pages go.
+    /// The channel for pages.
     pub pages: mpsc::Sender<Vec<Resource>>,
 }
 
 impl DiscoveryRunParts {
-    /// A listing without a parameter, that no other agent asks for and no pollster reads.
+    /// A run without a parameter, for one agent and no pollsters.
     pub fn new(
         cycle: CycleId,
         deadline: Instant,
@@ -85,21 +85,21 @@ impl DiscoveryRunParts {
         }
     }
 
-    /// What is behind the discovery's name in its URL.
+    /// Sets the part of the discovery URL after the name.
     #[must_use]
     pub fn parameter(mut self, parameter: Option<String>) -> Self {
         self.parameter = parameter;
         self
     }
 
-    /// How many agents ask for this listing in this cycle.
+    /// Sets how many agents run this discovery in this cycle.
     #[must_use]
     pub fn members(mut self, members: NonZeroUsize) -> Self {
         self.members = members;
         self
     }
 
-    /// The meters that pollsters want of the listed resources.
+    /// Sets the meters that pollsters collect from the listed resources.
     #[must_use]
     pub fn wanted(mut self, wanted: WantedMeters) -> Self {
         self.wanted = wanted;
@@ -108,7 +108,7 @@ impl DiscoveryRunParts {
 }
 
 impl DiscoveryRun {
-    /// For the engine and the testing kit.
+    /// Creates a run. For the engine and the testing kit.
     pub fn new(parts: DiscoveryRunParts) -> Self {
         Self {
             parts,
@@ -116,56 +116,56 @@ impl DiscoveryRun {
         }
     }
 
-    /// What stands behind the name in the discovery URL: `None` for `name`, `Some("")` for `name://`,
-    /// `Some("x/y")` for `name://x/y` and `name:x/y`.
+    /// The part of the discovery URL after the name: `None` for `name`, `Some("")` for `name://`, `Some("x/y")` for
+    /// `name://x/y` and `name:x/y`.
     pub fn parameter(&self) -> Option<&str> {
         self.parts.parameter.as_deref()
     }
 
-    /// The cycle that asks.
+    /// The cycle of the run.
     pub fn cycle(&self) -> &CycleId {
         &self.parts.cycle
     }
 
-    /// When the listing must have ended; it is cut off then.
+    /// When the run must have ended. The engine aborts it then.
     pub fn deadline(&self) -> Instant {
         self.parts.deadline
     }
 
-    /// Cancelled when the listing is not wanted any more.
+    /// Cancelled when the run must end.
     pub fn cancellation(&self) -> &CancellationToken {
         &self.parts.cancellation
     }
 
-    /// What the plugins of this cycle share.
+    /// The cache that the plugins of this cycle share.
     pub fn cache(&self) -> &CycleCache {
         &self.parts.cache
     }
 
-    /// How many agents ask for this listing in this cycle, this one included: a budget of requests to a service is divided
-    /// by it. 1 for the host's own resources, and for a listing that one agent polls as a whole.
+    /// How many agents run this discovery in this cycle, including this one. Divide a budget of requests to a service by
+    /// it. 1 for the host's own resources, and for a discovery that one agent polls as a whole.
     pub fn members(&self) -> NonZeroUsize {
         self.parts.members
     }
 
-    /// Whether a pollster that reads this listing wants samples of this meter: where the call that lists resources
-    /// brings values too, it need not bring those that nobody wants.
+    /// Whether a pollster that reads this discovery collects this meter. If the listing call can return values too, it need
+    /// not fetch those that no pollster collects.
     pub fn wants(&self, meter: &str) -> bool {
         self.parts.wanted.contains(meter)
     }
 
-    /// Hands a page on. Waits while the pollsters that use the listing are busy.
+    /// Sends a page. Waits while the pollsters that read it are busy.
     ///
     /// # Errors
     ///
-    /// [`Stopped`] when nobody wants further pages; return it with `?`.
+    /// [`Stopped`] when no reader needs further pages; return it with `?`.
     pub async fn send(&mut self, page: Vec<Resource>) -> Result<(), Stopped> {
         self.flush().await?;
-        self.hand_on(page).await
+        self.send_page(page).await
     }
 
-    /// Puts one resource on the open page, and hands the page on when it is full. The engine hands on the
-    /// last page itself when the discovery returns.
+    /// Adds one resource to the current page, and sends the page when it is full. The engine sends the last page when the
+    /// discovery returns.
     ///
     /// # Errors
     ///
@@ -178,13 +178,13 @@ impl DiscoveryRun {
         self.flush().await
     }
 
-    /// Hands on the open page; for the engine and the testing kit, at the end of a listing.
+    /// Sends the current page. For the engine and the testing kit, at the end of a run.
     pub async fn flush(&mut self) -> Result<(), Stopped> {
         let page = std::mem::take(&mut self.open_page);
-        self.hand_on(page).await
+        self.send_page(page).await
     }
 
-    async fn hand_on(&mut self, page: Vec<Resource>) -> Result<(), Stopped> {
+    async fn send_page(&mut self, page: Vec<Resource>) -> Result<(), Stopped> {
         if page.is_empty() {
             return Ok(());
         }
@@ -192,7 +192,7 @@ impl DiscoveryRun {
     }
 }
 
-/// Resources of a listing that a pollster run is to measure: some or all of a page, shared with other runs.
+/// The resources that a pollster run measures: some or all of a discovered page, shared with other runs.
 #[derive(Clone, Debug)]
 pub struct Page {
     resources: Arc<Vec<Resource>>,
@@ -209,7 +209,7 @@ impl Page {
         }
     }
 
-    /// The resources of a page that `keep` says yes to; it is asked once for each, in order.
+    /// The resources of a page for which `keep` returns true; it is called once for each, in order.
     pub fn select(resources: Arc<Vec<Resource>>, mut keep: impl FnMut(&Resource) -> bool) -> Self {
         let mut selected = Vec::new();
         for (index, resource) in resources.iter().enumerate() {
@@ -227,7 +227,7 @@ impl Page {
         }
     }
 
-    /// The resources, in the listing's order.
+    /// The resources, in discovery order.
     pub fn iter(&self) -> impl Iterator<Item = &Resource> {
         let (all, some) = match &self.selected {
             None => (self.resources.as_slice(), [].as_slice()),
@@ -239,12 +239,12 @@ impl Page {
         )
     }
 
-    /// How many resources.
+    /// The number of resources.
     pub fn len(&self) -> usize {
         self.selected.as_ref().map_or(self.resources.len(), Vec::len)
     }
 
-    /// Whether there is none.
+    /// Whether the page is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_gives_the_selected_resources_in_order() {
+    fn a_page_returns_the_selected_resources_in_order() {
         let resources = Arc::new(["a", "b", "c"].map(Resource::new).to_vec());
         let keys = |page: &Page| {
             page.iter()

@@ -1,4 +1,4 @@
-//! Durations as people write them: `300`, `30s`, `1h30m`, `250ms`.
+//! Durations in human-readable form: `300`, `30s`, `1h30m`, `250ms`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 use thiserror::Error;
 
-/// No duration of a configuration is longer: 10 years, counted as 366 days each.
+/// The maximum duration in a configuration: 10 years of 366 days.
 pub const MAX_DURATION: Duration = Duration::from_secs(3_660 * 86_400);
 
 /// The units, largest first, with their length in milliseconds.
@@ -26,14 +26,14 @@ const UNITS: [(&str, u64); 5] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HumanDuration(pub Duration);
 
-/// Why a text is no duration.
+/// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DurationError {
-    /// The text does not have the form.
+    /// The text does not have the form of a duration.
     #[error("expected a number of seconds or a duration such as `30s` or `1h30m`")]
     Form,
-    /// A number stands with a unit that is none.
+    /// The unit of a number is unknown.
     #[error("expected one of the units `d`, `h`, `m`, `s`, `ms`")]
     Unit,
     /// Longer than [`MAX_DURATION`].
@@ -42,7 +42,7 @@ pub enum DurationError {
 }
 
 impl HumanDuration {
-    /// That many seconds.
+    /// A duration of this many seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read() {
+    fn durations_are_parsed() {
         let read = |text: &str| text.parse::<HumanDuration>().map(|human| human.0.as_millis());
         assert_eq!(read("300"), Ok(300_000));
         assert_eq!(read(" 5m "), Ok(300_000));
@@ -199,13 +199,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_as_the_same(milliseconds in 0_u64..MAX_DURATION.as_millis() as u64) {
+        fn display_and_parse_round_trip(milliseconds in 0_u64..MAX_DURATION.as_millis() as u64) {
             let human = HumanDuration(Duration::from_millis(milliseconds));
             prop_assert_eq!(human.to_string().parse(), Ok(human));
         }
 
         #[test]
-        fn no_text_is_too_much(text in ".{0,30}") {
+        fn parsing_never_panics(text in ".{0,30}") {
             let _ = text.parse::<HumanDuration>();
         }
     }

@@ -1,4 +1,4 @@
-//! What a family adds to the catalog when a configuration is loaded: definitions that it makes of its options and of files.
+//! Definitions that a family creates from its options and files when a configuration is loaded.
 
 mod location;
 mod problem;
@@ -19,39 +19,39 @@ use crate::{DiscoveryDefinition, OptionsError, PollsterDefinition};
 pub use location::Location;
 pub use problem::{DefinitionProblem, ProblemPlace, ProblemSeverity};
 
-/// No file of definitions is larger, in bytes.
+/// The maximum size of a definition file, in bytes.
 pub const MAX_DEFINITION_FILE: u64 = 4 * 1024 * 1024;
 
-/// No folder of definitions has more files.
+/// The maximum number of files in a folder of definitions.
 pub const MAX_DEFINITION_FILES: usize = 10_000;
 
-/// All files of definitions that a family reads hold no more bytes together.
+/// The maximum total size of the definition files that a family reads, in bytes.
 pub const MAX_DEFINITIONS: u64 = 64 * 1024 * 1024;
 
-/// What a family may use when it makes definitions: its options, and a way to read files.
+/// The context in which a family creates definitions: its options, and access to files.
 ///
-/// Each file and folder that is read here is watched by an agent, and read again when it has changed.
+/// The agent watches each file and folder that is read here, and reloads when it changes.
 pub struct ExpandContext<'a> {
     family: &'static str,
     options: &'a Value,
     namespaces: &'a [String],
     state_dir: Option<&'a Path>,
     read: RefCell<DefinitionFiles>,
-    /// How many bytes the texts have together.
+    /// The total size of the texts in bytes.
     bytes: Cell<u64>,
 }
 
-/// What families read to make their definitions.
+/// The files that families read to create their definitions.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct DefinitionFiles {
-    /// The files that could be read, with their text as it was.
+    /// The files that could be read, with their text.
     pub texts: Vec<(PathBuf, Arc<str>)>,
-    /// All files, also those that could not be read.
+    /// All files, including those that could not be read.
     pub files: Vec<PathBuf>,
-    /// The folders that were looked into.
+    /// The folders that were listed.
     pub folders: Vec<PathBuf>,
-    /// The extensions of the files that were looked for in them.
+    /// The extensions of the files in those folders.
     pub extensions: BTreeSet<String>,
 }
 
@@ -85,31 +85,31 @@ impl<'a> ExpandContext<'a> {
         self.read.into_inner()
     }
 
-    /// The family's options, which fit their schema.
+    /// Parses the family's options, which match their schema.
     ///
     /// # Errors
     ///
-    /// When they do not fit their type.
+    /// When they do not match their type.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T, OptionsError> {
         options::read(self.options)
     }
 
-    /// The namespaces of this agent.
+    /// The agent's namespaces.
     pub fn namespaces(&self) -> &[String] {
         self.namespaces
     }
 
-    /// The folder in which the agent keeps what it must know after a restart; `None` where there is none.
+    /// The folder in which the agent stores its state across restarts; `None` if it has none.
     pub fn state_dir(&self) -> Option<&Path> {
         self.state_dir
     }
 
-    /// Reads a file: a regular one of at most [`MAX_DEFINITION_FILE`] bytes, as long as all together have at most
-    /// [`MAX_DEFINITIONS`].
+    /// Reads a regular file of at most [`MAX_DEFINITION_FILE`] bytes. All files together may have at most
+    /// [`MAX_DEFINITIONS`] bytes.
     ///
     /// # Errors
     ///
-    /// Why it could not be read.
+    /// When the file could not be read.
     pub fn read(&self, path: &Path) -> Result<Arc<str>, FileError> {
         let mut read = self.read.borrow_mut();
         read.files.push(path.to_owned());
@@ -124,12 +124,12 @@ impl<'a> ExpandContext<'a> {
         Ok(text)
     }
 
-    /// The files of a folder with one of these extensions (`yaml`), sorted by name; those whose names begin with a dot are
-    /// left out. At most [`MAX_DEFINITION_FILES`].
+    /// Lists the files of a folder with one of these extensions (such as `yaml`), sorted by name, at most
+    /// [`MAX_DEFINITION_FILES`]. Files whose names begin with a dot are skipped.
     ///
     /// # Errors
     ///
-    /// Why the folder could not be read.
+    /// When the folder could not be read.
     pub fn list(&self, folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, FileError> {
         let mut read = self.read.borrow_mut();
         read.folders.push(folder.to_owned());
@@ -166,10 +166,10 @@ impl std::fmt::Debug for ExpandContext<'_> {
     }
 }
 
-/// The definitions of a family, and what is wrong with those that it could not make.
+/// The definitions of a family, and the problems of those that it could not create.
 ///
-/// Names and meters are unique within a namespace. Of two definitions with one name neither is taken, which is an error; one
-/// that has the name of a compiled plugin is set aside.
+/// Names and meters are unique within a namespace. Two definitions with one name are an error. A definition with the name
+/// of a compiled plugin is rejected.
 #[derive(Debug, Default)]
 pub struct Expansion {
     pub(crate) discoveries: Vec<DiscoveryDefinition>,
@@ -179,7 +179,7 @@ pub struct Expansion {
 }
 
 impl Expansion {
-    /// Nothing yet.
+    /// An empty expansion.
     pub fn new() -> Self {
         Self::default()
     }
@@ -194,12 +194,12 @@ impl Expansion {
         self.pollsters.push(pollster);
     }
 
-    /// Adds something that is wrong.
+    /// Adds a problem.
     pub fn add_problem(&mut self, problem: DefinitionProblem) {
         self.problems.push(problem);
     }
 
-    /// Hides a text that was read, for example a password, wherever a message shows a line of a file.
+    /// Redacts a secret that was read, for example a password, in every message that shows a line of a file.
     pub fn hide(&mut self, secret: impl Into<String>) {
         self.secrets.push(secret.into());
     }

@@ -1,30 +1,30 @@
-//! What went wrong while a resource, a poll or a discovery was worked on.
+//! Failures of a resource, a poll or a discovery run.
 
 use std::error::Error;
 use std::fmt;
 
-/// What the engine concludes from a failure.
+/// How the engine treats a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The service answered with an error, or the answer could not be read: the next cycle tries again.
+    /// The service returned an error or an unreadable answer. The next cycle retries.
     Transient,
-    /// The service could not be reached at all (connect, TLS, time-out, no token). In a pool of agents
-    /// another one may be able to: this one gives the work up.
+    /// The service could not be reached (connect, TLS, timeout, no token). In a pool this agent gives up the work, because
+    /// another agent may reach the service.
     Unreachable,
-    /// This resource will go on failing: it is set aside for more and more cycles, at most an hour.
+    /// This resource will keep failing. It is backed off for more and more cycles, at most an hour.
     Permanent,
-    /// This resource, service or machine does not have what was asked for; not an error. Where a whole listing or poll
-    /// ends with it, whoever finds that says so once in the log: the engine does not, in each cycle again.
+    /// This resource, service or machine does not support the request. Not an error. The engine does not log it in each
+    /// cycle: a plugin that ends a whole discovery run or poll with it logs it once.
     NotSupported,
     /// The run was ended by its deadline, by a reload or by the end of the program.
     Stopped,
-    /// The plugin itself is wrong: a panic, a meter that it did not declare, a value that is no number.
+    /// A bug in the plugin: a panic, an undeclared meter, a value that is not a number.
     Defect,
 }
 
 impl FailureKind {
-    /// All kinds, in the order in which they are listed.
+    /// All kinds, in declaration order.
     pub const ALL: [Self; 6] = [
         Self::Transient,
         Self::Unreachable,
@@ -34,7 +34,7 @@ impl FailureKind {
         Self::Defect,
     ];
 
-    /// The word in logs, metrics and the admin API.
+    /// The value in logs, metrics and the admin API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Transient => "transient",
@@ -53,9 +53,9 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// A failure of a resource, a poll or a discovery: its kind, and a message for the operator.
+/// A failure of a resource, a poll or a discovery run: its kind, and a message for the operator.
 ///
-/// Messages are lowercase fragments and never hold a secret.
+/// Messages are lowercase fragments and never contain a secret.
 #[derive(Debug)]
 pub struct Failure {
     kind: FailureKind,
@@ -93,7 +93,7 @@ impl Failure {
         Self::new(FailureKind::NotSupported, message)
     }
 
-    /// Adds what caused the failure.
+    /// Adds the cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chain_names_every_cause_once() {
+    fn the_chain_lists_every_cause_once() {
         let failure = Failure::unreachable("cannot list volumes")
             .caused_by(std::io::Error::other("connection refused"));
         assert_eq!(failure.chain(), "cannot list volumes: connection refused");

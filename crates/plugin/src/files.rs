@@ -1,4 +1,4 @@
-//! Reading files that others wrote: regular ones only, bounded, never waiting.
+//! Safe reading of files that others wrote: regular files only, bounded, without blocking on open.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -9,22 +9,22 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// There is none.
+    /// The file does not exist.
     #[error("it does not exist")]
     NotFound,
-    /// It is something else, for example a pipe.
+    /// The path is not a regular file, for example a pipe.
     #[error("it is {0}, not a regular file")]
     NotRegular(&'static str),
-    /// It has more bytes than this.
+    /// The file has more bytes than this.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
-    /// A folder has more files than this.
+    /// The folder has more files than this.
     #[error("it has more than {0} files")]
     TooMany(usize),
-    /// It is not UTF-8.
-    #[error("it is not UTF-8 from byte {0} on")]
+    /// The file is not UTF-8.
+    #[error("it is not UTF-8 at byte {0}")]
     NotText(usize),
-    /// The system refuses.
+    /// The operating system returned an error.
     #[error("{0}")]
     Io(io::Error),
 }
@@ -40,11 +40,11 @@ impl From<io::Error> for FileError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// A pipe, a device or a socket is refused before it is opened, and opening never waits, should it become one in between.
+/// A pipe, a device or a socket is rejected before it is opened. If the path becomes one in between, the open does not block.
 ///
 /// # Errors
 ///
-/// Why it could not be read.
+/// When the file could not be read.
 pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     check(&fs::metadata(path)?, limit)?;
     let file = OpenOptions::new()
@@ -57,7 +57,7 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
 
 fn read_bounded(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    // One byte more than allowed shows that the file has grown, or tells no size, as those of /proc.
+    // One byte more than allowed detects a file that has grown, or reports no size, such as those of /proc.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(FileError::TooLarge(limit));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_tells_no_size_is_bounded_too() {
+    fn a_file_without_a_size_is_bounded_too() {
         assert!(matches!(
             read_file(Path::new("/proc/self/status"), 10),
             Err(FileError::TooLarge(10))

@@ -1,11 +1,10 @@
-//! What a plugin author uses: traits, registry and testing kit.
+//! The plugin SDK: traits, registration and a testing kit.
 //!
-//! A plugin crate holds one *family*: discoveries that list resources, pollsters that measure them,
-//! publishers that deliver samples. Each registers itself with [`register!`]; a program that names the
-//! crate (`use my_plugin as _;`) has it. `docs/plugin-guide.md` leads from an empty folder to a plugin with
-//! tests.
+//! A plugin crate contains one *family*: discoveries that list resources, pollsters that measure them, publishers that
+//! deliver samples. Each registers itself with [`register!`]. A program that links the crate (`use my_plugin as _;`) loads
+//! it. `docs/plugin-guide.md` leads from an empty folder to a plugin with tests.
 //!
-//! | to write | implement | register |
+//! | component | implement | register |
 //! | --- | --- | --- |
 //! | a discovery | [`Discovery`] | [`DiscoveryPlugin`] |
 //! | a pollster | [`Pollster`] | [`PollsterPlugin`] |
@@ -71,7 +70,7 @@ pub use runs::{FailedResource, RunEnd, RunOutcome};
 pub use scope::Scope;
 pub use secret::Secret;
 
-/// Registers a family, discovery, pollster or publisher with the program that the crate is linked into.
+/// Registers a family, discovery, pollster or publisher with every program that links the crate.
 ///
 /// ```
 /// use nephoscope_plugin::{Family, Registration, register};

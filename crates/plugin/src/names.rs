@@ -1,4 +1,4 @@
-//! Plugins that know the names of projects and users.
+//! Plugins that resolve names of projects and users.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub enum Identity {
     User(Arc<str>),
 }
 
-/// What an [`Identity`] is.
+/// The kind of an [`Identity`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum IdentityKind {
@@ -24,13 +24,13 @@ pub enum IdentityKind {
     User,
 }
 
-/// Knows the names of projects and users. The engine asks before it hands samples on, with all ids of a batch.
+/// Resolves names of projects and users. The engine calls it with all ids of a batch before it submits the samples.
 #[async_trait]
 pub trait IdentityNames: Send + Sync + 'static {
-    /// The name of each identity, in their order; `None` where it has none, or where it cannot be had now. An answer
-    /// comes within seconds, whatever becomes of the service: samples wait for it.
+    /// Returns the name of each identity, in order; `None` if it has none or the name is not available now. Samples wait
+    /// for the answer, so it must arrive within seconds even if the service is down.
     async fn names(&self, identities: &[Identity]) -> Vec<Option<Arc<str>>>;
 }
 
-/// One who knows names, as the agent holds it.
+/// A loaded resolver of names.
 pub type Names = Arc<dyn IdentityNames>;

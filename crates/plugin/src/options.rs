@@ -1,16 +1,16 @@
-//! The options of a plugin family or publisher: how they are described and read.
+//! The options of a plugin family or publisher: schema and parsing.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-/// Describes options by the type that they are read into.
+/// The schema of options, derived from the type that they are parsed into.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionsSpec {
     schema: fn() -> Schema,
 }
 
 impl OptionsSpec {
-    /// Options of type `T`; its doc comments become the reference, and fields of type [`crate::Secret`] are hidden.
+    /// Options of type `T`. Its doc comments become the reference, and fields of type [`crate::Secret`] are redacted.
     pub const fn of<T: JsonSchema>() -> Self {
         Self {
             schema: || SchemaGenerator::default().into_root_schema_for::<T>(),
@@ -23,22 +23,22 @@ impl OptionsSpec {
     }
 }
 
-/// Options that do not fit their type.
+/// Options that do not match their type.
 #[derive(Debug, thiserror::Error)]
 #[error("option `{path}`: {message}")]
 #[non_exhaustive]
 pub struct OptionsError {
-    /// The family whose options these are, if it is not the plugin's own.
+    /// The family of the options, if it is not the plugin's own.
     pub family: Option<&'static str>,
-    /// Which option, as a path of keys (`.` for the options as a whole).
+    /// The option, as a path of keys (`.` for all options).
     pub path: String,
     /// What is wrong with it.
     pub message: String,
 }
 
 impl OptionsError {
-    /// What is wrong with an option of the plugin's own family, or with the URL of a publisher (`url`). The option is a path of
-    /// keys, as in `tokens[0].name`; `.` for the options as a whole.
+    /// An error in an option of the plugin's own family, or in the URL of a publisher (`url`). The option is a path of keys
+    /// such as `tokens[0].name`; `.` for all options.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             family: None,
@@ -47,7 +47,7 @@ impl OptionsError {
         }
     }
 
-    /// The same of an option that is part of others: `path` is where these are, as in `services.nova`.
+    /// The same error for an option nested in `path`, such as `services.nova`.
     #[must_use]
     pub fn within(mut self, path: &str) -> Self {
         self.path = match self.path.as_str() {
@@ -58,8 +58,8 @@ impl OptionsError {
     }
 }
 
-/// Reads options into their type. The configuration has been checked against the schema before, with
-/// file, line and column; what fails here are rules that a schema cannot say.
+/// Parses options. The configuration has already been checked against the schema, with file, line and column; only rules
+/// that a schema cannot express fail here.
 pub(crate) fn read<T: DeserializeOwned>(options: &serde_json::Value) -> Result<T, OptionsError> {
     let empty = serde_json::Value::Object(serde_json::Map::new());
     let options = if options.is_null() { &empty } else { options };

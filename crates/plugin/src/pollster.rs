@@ -14,7 +14,7 @@ use crate::{Admission, Call, CallRate, CycleCache, Failure, Page, Permit, Report
 
 /// Measures resources.
 ///
-/// One call serves all wanted meters of all resources that this agent polls in a cycle:
+/// One call measures all collected meters of all resources that this agent polls in a cycle:
 ///
 /// ```
 /// use nephoscope_plugin::model::Subject;
@@ -39,44 +39,42 @@ use crate::{Admission, Call, CallRate, CycleCache, Failure, Page, Permit, Report
 /// ```
 #[async_trait]
 pub trait Pollster: Send + Sync + 'static {
-    /// Measures the wanted meters of the resources of `run`.
+    /// Measures the collected meters of the resources of `run`.
     ///
     /// # Errors
     ///
-    /// What ended the poll early. A resource that cannot be measured is no reason to end it: see [`PollRun::fail`].
-    /// Reports that were sent before stay valid.
+    /// What ended the poll early. A resource that cannot be measured does not end it: see [`PollRun::fail`]. Reports that
+    /// were already sent stay valid.
     async fn poll(&self, run: &mut PollRun) -> Result<(), Failure>;
 
-    /// How often a call that the pollster declares is made with the options that it has, when these meters are wanted;
-    /// `None`: never.
+    /// How often the pollster makes a declared call with its current options when these meters are collected; `None`: never.
     fn rate(&self, call: &Call, wanted: &[Arc<str>]) -> Option<CallRate> {
-        // Most make the same calls for one meter as for all.
+        // Most pollsters make the same calls for one meter as for all.
         let _ = wanted;
         Some(call.rate)
     }
 }
 
-/// What a pollster may know of its run; cheap to clone into tasks of its own.
+/// The context of a run. Cheap to clone, for tasks that the pollster starts.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PollContext {
-    /// The cycle: its identity and number. (Never ask the clock which cycle this is.)
+    /// The cycle: its identity and number. Use this instead of the clock.
     pub cycle: CycleId,
-    /// When the run must have ended; it is cut off then.
+    /// When the run must have ended. The engine aborts it then.
     pub deadline: Instant,
-    /// Cancelled when the run is to end: deadline, reload, end of the program.
+    /// Cancelled when the run must end: deadline, reload, end of the program.
     pub cancellation: CancellationToken,
-    /// What the plugins of this cycle share.
+    /// The cache that the plugins of this cycle share.
     pub cache: CycleCache,
-    /// How many agents poll resources of the same listings in this cycle, this one included: a budget of requests to a
-    /// service that they all ask is divided by it. 1 for the host's own resources, and for a listing that one agent polls
-    /// as a whole.
+    /// How many agents poll resources of the same discoveries in this cycle, including this one. Divide a budget of requests
+    /// to a shared service by it. 1 for the host's own resources, and for a discovery that one agent polls as a whole.
     pub members: NonZeroUsize,
     admission: Arc<dyn Admission>,
 }
 
 impl PollContext {
-    /// For the engine and the testing kit: the context of a run that no other agent shares, without limits of endpoints.
+    /// The context of a run on one agent, without endpoint limits. For the engine and the testing kit.
     pub fn new(
         cycle: CycleId,
         deadline: Instant,
@@ -93,27 +91,27 @@ impl PollContext {
         }
     }
 
-    /// For the engine and the testing kit: so many agents share the work.
+    /// Sets the number of agents that share the work. For the engine and the testing kit.
     #[must_use]
     pub fn members(mut self, members: NonZeroUsize) -> Self {
         self.members = members;
         self
     }
 
-    /// For the engine: who gives out places at endpoints.
+    /// Sets the issuer of endpoint permits. For the engine.
     #[must_use]
     pub fn admission(mut self, admission: Arc<dyn Admission>) -> Self {
         self.admission = admission;
         self
     }
 
-    /// Waits for a place at an endpoint that this pollster chooses for a resource, for example one device of many. At most
-    /// `agent.limits.max_concurrent_polls_per_endpoint` places of one endpoint are given out at once, to all polls of the agent together. Hold one
-    /// place at a time, and only while the endpoint is asked.
+    /// Waits for a permit for an endpoint that this pollster chooses per resource, for example one of many devices. All polls
+    /// of the agent together hold at most `agent.limits.max_concurrent_polls_per_endpoint` permits of one endpoint. Hold one
+    /// permit at a time, and only during the request.
     ///
     /// # Errors
     ///
-    /// [`Stopped`] when the run is to end; return it with `?`.
+    /// [`Stopped`] when the run must end; return it with `?`.
     pub async fn admit(&self, endpoint: impl Into<Arc<str>>) -> Result<Permit, Stopped> {
         let endpoint = endpoint.into();
         tokio::select! {
@@ -124,7 +122,7 @@ impl PollContext {
     }
 }
 
-/// One run of a pollster: its resources, what is wanted of them, and where reports go.
+/// One run of a pollster: its resources, the meters to collect, and the sink for reports.
 pub struct PollRun {
     context: PollContext,
     pages: mpsc::Receiver<Page>,
@@ -132,13 +130,13 @@ pub struct PollRun {
 }
 
 impl PollRun {
-    /// For the engine and the testing kit.
+    /// Creates a run. For the engine and the testing kit.
     pub fn new(context: PollContext, pages: mpsc::Receiver<Page>, sink: SampleSink) -> Self {
         Self { context, pages, sink }
     }
 
-    /// The next resources to measure, as their discovery finds them; `None` at the end of the listing, and
-    /// when the run is to end.
+    /// Returns the next resources to measure as their discovery finds them; `None` when all are read, or when the run must
+    /// end.
     pub async fn next_page(&mut self) -> Option<Page> {
         tokio::select! {
             biased;
@@ -147,23 +145,23 @@ impl PollRun {
         }
     }
 
-    /// Whether samples of this meter are wanted; those of others are dropped, so that what only serves
-    /// them need not be fetched.
+    /// Whether this meter is collected. Samples of other meters are dropped, so the pollster need not fetch what only they
+    /// need.
     pub fn wants(&self, meter: &str) -> bool {
         self.sink.wants(meter)
     }
 
-    /// Begins the report on one resource. Nothing counts until it is sent.
+    /// Starts the report on one resource. It has no effect until it is sent.
     pub fn report<'a>(&'a mut self, resource: &'a Resource) -> Report<'a> {
         self.sink.report(resource)
     }
 
-    /// Says that `resource` could not be measured. The others are not touched by it.
+    /// Reports that `resource` could not be measured. Other resources are not affected.
     pub fn fail(&mut self, resource: &Resource, failure: Failure) {
         self.sink.fail(resource, failure);
     }
 
-    /// The cycle, deadline, cancellation and cache, and the places at endpoints.
+    /// The context: cycle, deadline, cancellation, cache and endpoint permits.
     pub fn context(&self) -> &PollContext {
         &self.context
     }

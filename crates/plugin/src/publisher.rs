@@ -11,57 +11,57 @@ use serde::de::DeserializeOwned;
 use crate::options;
 use crate::{BlockingPool, OptionsError, RunEnd};
 
-/// Delivers batches to one place.
+/// Delivers batches to one destination.
 ///
-/// The notifier calls it with one batch after the other (up to [`Publisher::in_flight`] at once), again with
-/// the same batch after [`PublishError::Retry`], and never waits for it in a cycle.
+/// The notifier calls it with one batch after the other (up to [`Publisher::in_flight`] at once), repeats a batch after
+/// [`PublishError::Retry`], and never delays a cycle for it.
 #[async_trait]
 pub trait Publisher: Send + Sync + 'static {
-    /// Delivers a batch. `Ok` means that the other side has taken it, or a part of it, permanently.
+    /// Delivers a batch. `Ok` means that the destination has accepted all or a part of it permanently.
     ///
     /// Dropping the future must leave the publisher usable: the notifier does so at its deadline.
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError>;
 
-    /// How many batches may be under way at once; with more than one their order is not kept.
+    /// How many batches may be in flight at once. With more than one, their order is not preserved.
     fn in_flight(&self) -> usize {
         1
     }
 
-    /// Whether the other side rejects samples that come after newer ones. Its spool gives them back in the order in which they came
-    /// then (`order: fifo`), unless the configuration says something else, which is warned about.
+    /// Whether the destination rejects samples that arrive after newer ones. If so, its spool delivers them in arrival order
+    /// (`order: fifo`) by default, and a configuration that sets another order causes a warning.
     fn needs_order(&self) -> bool {
         false
     }
 
-    /// The encoding that its spool stores. A publisher without one has no spool. One that has a spool gets batches of
-    /// which only the bytes of this encoding are known ([`Batch::stored_encoding`]); where it needs their samples, the
-    /// encoding decodes ([`Batch::payload`]).
+    /// The encoding that its spool stores. A publisher without an encoding has no spool. A publisher with a spool receives
+    /// batches of which only the bytes of this encoding are known ([`Batch::stored_encoding`]). If it needs their samples,
+    /// the encoding decodes them ([`Batch::payload`]).
     fn encoding(&self) -> Option<Arc<dyn Encoding>> {
         None
     }
 
-    /// Whether it delivers batches of this kind; others are not given to it. Only samples by default.
-    fn takes(&self, kind: PayloadKind) -> bool {
+    /// Whether it delivers batches of this kind; it does not receive others. Default: only samples.
+    fn accepts(&self, kind: PayloadKind) -> bool {
         kind == PayloadKind::Samples
     }
 
-    /// Whether it wants to know when runs begin and end. Only then are [`Publisher::run_began`] and [`Publisher::run_ended`] called,
-    /// and do batches say of which resources they are ([`Batch::resources`]).
+    /// Whether it needs the start and end of runs. Only then are [`Publisher::run_started`] and [`Publisher::run_ended`] called,
+    /// and do batches list their resources ([`Batch::resources`]).
     fn follows_runs(&self) -> bool {
         false
     }
 
-    /// A run begins that may bring samples. `owns` says whether this agent polls the resource with a key, by the plan of the run's
-    /// cycle; a resource that it does not own is another agent's from now on. For a takeover it is not called.
+    /// A run starts that may produce samples. `owns` returns whether this agent polls the resource with a key in the run's
+    /// cycle; a resource that it does not own belongs to another agent from now on. Not called for a takeover.
     ///
-    /// It is called at once, before batches of earlier runs that still wait, and must not block.
-    fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
+    /// It is called immediately, before queued batches of earlier runs, and must not block.
+    fn run_started(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
         let _ = (run, owns);
     }
 
-    /// A run has ended. All its batches have been delivered or lost, or are in the spool, from which they come without their run;
-    /// no other batch is given to the publisher before this returns. A publisher that is behind by several cycles misses the ends
-    /// between the oldest and the newest.
+    /// A run has ended. All its batches have been delivered or lost, or are in the spool, which returns them without their
+    /// run. The publisher receives no other batch before this returns. A publisher that is several cycles behind misses the
+    /// ends between the oldest and the newest.
     async fn run_ended(&self, run: &Arc<Run>, end: &RunEnd) {
         let _ = (run, end);
     }
@@ -70,7 +70,7 @@ pub trait Publisher: Send + Sync + 'static {
     async fn close(&self) {}
 }
 
-/// What the other side took of a batch.
+/// The part of a batch that the destination accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct Accepted {
@@ -79,12 +79,12 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// The whole batch.
+    /// The whole batch was accepted.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// All but `rejected` samples or events, which it will never take, and why.
+    /// All but `rejected` samples or events were accepted; those are permanently rejected for `reason`.
     pub fn partly(rejected: usize, reason: impl Into<String>) -> Self {
         Self {
             rejected,
@@ -92,12 +92,12 @@ impl Accepted {
         }
     }
 
-    /// How many samples or events it rejected.
+    /// The number of rejected samples or events.
     pub fn rejected(&self) -> usize {
         self.rejected
     }
 
-    /// Why it rejected them; empty where it took all.
+    /// Why they were rejected; empty if all were accepted.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -107,27 +107,27 @@ impl Accepted {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The place is away or busy; the same batch may be taken later.
+    /// The destination is unavailable or busy; a retry of the same batch may succeed.
     #[error("{message}")]
     Retry {
-        /// What to look at.
+        /// What the operator should look at.
         message: String,
-        /// The other side asks for at least this pause. The notifier obeys up to five minutes.
+        /// The minimum delay that the destination requests. The notifier honours up to five minutes.
         not_before: Option<Duration>,
-        /// What caused it.
+        /// The cause.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// This batch will never be taken; the next one may be.
+    /// This batch is permanently rejected; the next one may be accepted.
     #[error("{message}")]
     Rejected {
-        /// Why.
+        /// The reason.
         message: String,
     },
 }
 
 impl PublishError {
-    /// The place is away or busy.
+    /// The destination is unavailable or busy.
     pub fn retry(message: impl Into<String>) -> Self {
         Self::Retry {
             message: message.into(),
@@ -136,7 +136,7 @@ impl PublishError {
         }
     }
 
-    /// The place is away or busy, and why.
+    /// The destination is unavailable or busy, with the cause.
     pub fn retry_because(
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -148,16 +148,16 @@ impl PublishError {
         }
     }
 
-    /// The same, where the other side asks for a pause of `pause` before the next attempt.
+    /// Sets the minimum delay that the destination requests before the next attempt.
     #[must_use]
-    pub fn not_before(mut self, pause: Duration) -> Self {
+    pub fn not_before(mut self, delay: Duration) -> Self {
         if let Self::Retry { not_before, .. } = &mut self {
-            *not_before = Some(pause);
+            *not_before = Some(delay);
         }
         self
     }
 
-    /// This batch will never be taken.
+    /// This batch is permanently rejected.
     pub fn rejected(message: impl Into<String>) -> Self {
         Self::Rejected {
             message: message.into(),
@@ -165,14 +165,14 @@ impl PublishError {
     }
 }
 
-/// A batch in an encoding that the publisher does not read is never taken. The notifier gives no such batch.
+/// A batch in an encoding that the publisher cannot read is permanently rejected. The notifier sends no such batch.
 impl From<WrongEncoding> for PublishError {
     fn from(error: WrongEncoding) -> Self {
         Self::rejected(error.to_string())
     }
 }
 
-/// What a publisher is given when the agent makes it.
+/// The context in which the agent builds a publisher.
 pub struct PublisherContext {
     name: Arc<str>,
     url: String,
@@ -181,7 +181,7 @@ pub struct PublisherContext {
 }
 
 impl PublisherContext {
-    /// For the agent and the testing kit: `options` are the keys beside `name` and `url`.
+    /// Creates the context. `options` are the keys other than `name` and `url`. For the agent and the testing kit.
     pub fn new(name: Arc<str>, url: String, options: serde_json::Value, blocking: BlockingPool) -> Self {
         Self {
             name,
@@ -196,17 +196,17 @@ impl PublisherContext {
         &self.name
     }
 
-    /// The URL, secrets included: never to be shown.
+    /// The URL including secrets. Never log or display it.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The options beside `name` and `url`.
+    /// Parses the options other than `name` and `url`.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T, OptionsError> {
         options::read(&self.options)
     }
 
-    /// Threads for calls that block.
+    /// The thread pool for blocking calls.
     pub fn blocking(&self) -> &BlockingPool {
         &self.blocking
     }

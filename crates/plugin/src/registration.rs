@@ -1,5 +1,4 @@
-//! What a crate registers with the program that it is linked into: families with their options, discoveries, pollsters,
-//! publishers.
+//! Registrations: the families with their options, discoveries, pollsters and publishers that a crate adds to a program.
 
 use std::sync::Arc;
 
@@ -10,11 +9,11 @@ use crate::{
     PartitionMode, Pollster, Publisher, PublisherContext, Scope,
 };
 
-/// What a crate hands to [`crate::register!`].
+/// The argument of [`crate::register!`].
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Registration {
-    /// A plugin family: what stands under `plugins:`.
+    /// A plugin family: a key under `plugins:`.
     Family(Family),
     /// A discovery.
     Discovery(DiscoveryPlugin),
@@ -22,33 +21,33 @@ pub enum Registration {
     Pollster(PollsterPlugin),
     /// A publisher.
     Publisher(PublisherPlugin),
-    /// Names of projects and users.
+    /// A resolver of names of projects and users.
     Names(NamesPlugin),
 }
 
 inventory::collect!(Registration);
 
-/// Makes definitions of a family from its options, and from files that these name.
+/// Creates definitions of a family from its options, and from files that the options name.
 pub type Expand = fn(&ExpandContext<'_>) -> Result<Expansion, OptionsError>;
 
-/// The discoveries and pollsters of one crate, and the options that they share.
+/// The discoveries and pollsters of one crate, and their shared options.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Family {
     /// The key under `plugins:`, for example `libvirt`.
     pub name: &'static str,
-    /// One line for the reference.
+    /// A one-line description for the reference.
     pub description: &'static str,
-    /// Loads only when `plugins:` has the family's name or `agent.namespaces` has it as a namespace.
+    /// Whether it loads only when `plugins:` has the family's name or `agent.namespaces` lists it.
     pub opt_in: bool,
     /// The options under `plugins: {name: ...}`.
     pub options: Option<OptionsSpec>,
-    /// Makes discoveries and pollsters beside those that are registered.
+    /// Creates discoveries and pollsters in addition to the registered ones.
     pub expand: Option<Expand>,
 }
 
 impl Family {
-    /// A family without options, that loads with its namespaces. The description is one line for the reference.
+    /// A family without options that loads with its namespaces. The description is one line for the reference.
     pub const fn new(name: &'static str, description: &'static str) -> Self {
         Self {
             name,
@@ -59,61 +58,61 @@ impl Family {
         }
     }
 
-    /// Loads only when `plugins:` has the family's name or `agent.namespaces` has it as a namespace.
+    /// Makes the family load only when `plugins:` has its name or `agent.namespaces` lists it.
     #[must_use]
     pub const fn opt_in(mut self) -> Self {
         self.opt_in = true;
         self
     }
 
-    /// What may stand under `plugins: {name: ...}`.
+    /// Sets the options under `plugins: {name: ...}`.
     #[must_use]
     pub const fn options(mut self, options: OptionsSpec) -> Self {
         self.options = Some(options);
         self
     }
 
-    /// Makes further discoveries and pollsters when a configuration is loaded. It is called at each load: by every
-    /// command that reads the configuration, at the start, and at each reload. It reads files by its context alone, asks
-    /// no network, and starts nothing.
+    /// Sets the function that creates further discoveries and pollsters when a configuration is loaded: by every command that
+    /// reads the configuration, at the start, and at each reload. It reads files only through its context, uses no network,
+    /// and starts nothing.
     #[must_use]
     pub const fn expand(mut self, expand: Expand) -> Self {
         self.expand = Some(expand);
         self
     }
 
-    /// Whether the family loads anything: where it does not load by itself, only when it is `named` under `plugins:` or
-    /// its name is one of the namespaces.
+    /// Whether the family is enabled: it loads by default, or it is `named` under `plugins:`, or its name is one of the
+    /// namespaces.
     pub fn is_enabled(&self, named: bool, namespaces: &[String]) -> bool {
         !self.opt_in || named || namespaces.iter().any(|namespace| namespace == self.name)
     }
 }
 
-/// A discovery as it is registered.
+/// The registration of a discovery.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct DiscoveryPlugin {
     /// The name in discovery URLs: `name` or `name://parameter`.
     pub name: &'static str,
-    /// The family that it belongs to.
+    /// Its family.
     pub family: &'static str,
     /// The namespaces that load it.
     pub namespaces: &'static [&'static str],
-    /// One line for the reference.
+    /// A one-line description for the reference.
     pub description: &'static str,
-    /// Whose resources it lists.
+    /// Whether it lists the host's own resources or shared ones.
     pub scope: Scope,
-    /// How its listings are divided, unless a source says otherwise.
+    /// How its resources are divided among agents. A source can override it.
     pub partition: PartitionMode,
-    /// What it calls.
+    /// The calls that it makes.
     pub calls: &'static [CallDef],
-    /// Makes it.
+    /// Builds it.
     pub build: fn(&BuildContext) -> Result<Arc<dyn Discovery>, BuildError>,
 }
 
 impl DiscoveryPlugin {
-    /// A discovery of this name, of this family. It lists what belongs to this host, divides by resource and calls nothing,
-    /// unless said otherwise; what loads it is still to be said ([`DiscoveryPlugin::namespaces`]).
+    /// A discovery of this name and family. Default: it lists the host's own resources, is divided by resource and makes no
+    /// calls. Set the namespaces that load it with [`DiscoveryPlugin::namespaces`].
     pub const fn new(
         name: &'static str,
         family: &'static str,
@@ -131,35 +130,35 @@ impl DiscoveryPlugin {
         }
     }
 
-    /// The namespaces that load it.
+    /// Sets the namespaces that load it.
     #[must_use]
     pub const fn namespaces(mut self, namespaces: &'static [&'static str]) -> Self {
         self.namespaces = namespaces;
         self
     }
 
-    /// One line for the reference.
+    /// Sets the one-line description for the reference.
     #[must_use]
     pub const fn description(mut self, description: &'static str) -> Self {
         self.description = description;
         self
     }
 
-    /// Whose resources it lists.
+    /// Sets whether it lists the host's own resources or shared ones.
     #[must_use]
     pub const fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// How its listings are divided, unless a source says otherwise.
+    /// Sets how its resources are divided among agents. A source can override it.
     #[must_use]
     pub const fn partition(mut self, partition: PartitionMode) -> Self {
         self.partition = partition;
         self
     }
 
-    /// What it calls.
+    /// Sets the calls that it makes.
     #[must_use]
     pub const fn calls(mut self, calls: &'static [CallDef]) -> Self {
         self.calls = calls;
@@ -167,35 +166,35 @@ impl DiscoveryPlugin {
     }
 }
 
-/// A pollster as it is registered.
+/// The registration of a pollster.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct PollsterPlugin {
-    /// Its name, part of the identity of samples; one pollster may serve many meters.
+    /// Its name, part of the identity of samples. One pollster can serve many meters.
     pub name: &'static str,
-    /// The family that it belongs to.
+    /// Its family.
     pub family: &'static str,
     /// The namespaces that load it.
     pub namespaces: &'static [&'static str],
-    /// One line for the reference.
+    /// A one-line description for the reference.
     pub description: &'static str,
     /// The meters that it can measure.
     pub meters: &'static [MeterDef],
-    /// The discovery URL that is asked where a source gives no resources of its own.
+    /// The discovery URL that is used when a source lists no resources.
     pub default_discovery: Option<&'static str>,
-    /// What it measures at: polls of one endpoint share a limit on how many run at once
-    /// (`agent.limits.max_concurrent_polls_per_endpoint`). `None`: only the agent's limit counts, and that of each endpoint that the pollster
-    /// asks for itself ([`crate::PollContext::admit`]).
+    /// The endpoint that it polls. Polls of one endpoint share a limit on concurrent polls
+    /// (`agent.limits.max_concurrent_polls_per_endpoint`). `None`: only the agent's limit applies, and those of the endpoints
+    /// for which the pollster requests permits itself ([`crate::PollContext::admit`]).
     pub endpoint: Option<&'static str>,
-    /// What it calls.
+    /// The calls that it makes.
     pub calls: &'static [CallDef],
-    /// Makes it.
+    /// Builds it.
     pub build: fn(&BuildContext) -> Result<Arc<dyn Pollster>, BuildError>,
 }
 
 impl PollsterPlugin {
-    /// A pollster of this name, of this family; what loads it and what it measures is still to be said
-    /// ([`PollsterPlugin::namespaces`], [`PollsterPlugin::meters`]).
+    /// A pollster of this name and family. Set the namespaces that load it and its meters with
+    /// [`PollsterPlugin::namespaces`] and [`PollsterPlugin::meters`].
     pub const fn new(
         name: &'static str,
         family: &'static str,
@@ -214,42 +213,42 @@ impl PollsterPlugin {
         }
     }
 
-    /// The namespaces that load it.
+    /// Sets the namespaces that load it.
     #[must_use]
     pub const fn namespaces(mut self, namespaces: &'static [&'static str]) -> Self {
         self.namespaces = namespaces;
         self
     }
 
-    /// One line for the reference.
+    /// Sets the one-line description for the reference.
     #[must_use]
     pub const fn description(mut self, description: &'static str) -> Self {
         self.description = description;
         self
     }
 
-    /// The meters that it can measure.
+    /// Sets the meters that it can measure.
     #[must_use]
     pub const fn meters(mut self, meters: &'static [MeterDef]) -> Self {
         self.meters = meters;
         self
     }
 
-    /// The discovery URL that is asked where a source gives no resources of its own.
+    /// Sets the discovery URL that is used when a source lists no resources.
     #[must_use]
     pub const fn default_discovery(mut self, url: &'static str) -> Self {
         self.default_discovery = Some(url);
         self
     }
 
-    /// What it measures at: polls of one endpoint share a limit on how many run at once.
+    /// Sets the endpoint that it polls. Polls of one endpoint share a limit on concurrent polls.
     #[must_use]
     pub const fn endpoint(mut self, endpoint: &'static str) -> Self {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// What it calls.
+    /// Sets the calls that it makes.
     #[must_use]
     pub const fn calls(mut self, calls: &'static [CallDef]) -> Self {
         self.calls = calls;
@@ -257,24 +256,24 @@ impl PollsterPlugin {
     }
 }
 
-/// A plugin that knows the names of projects and users, as it is registered.
+/// The registration of a plugin that resolves names of projects and users.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct NamesPlugin {
     /// Its name.
     pub name: &'static str,
-    /// The family that it belongs to.
+    /// Its family.
     pub family: &'static str,
     /// The namespaces that load it.
     pub namespaces: &'static [&'static str],
-    /// What it calls.
+    /// The calls that it makes.
     pub calls: &'static [CallDef],
-    /// Makes it; `None` where the options do not ask for names.
+    /// Builds it; `None` if the options do not enable names.
     pub build: fn(&BuildContext) -> Result<Option<Names>, BuildError>,
 }
 
 impl NamesPlugin {
-    /// One of this name, of this family; what loads it is still to be said ([`NamesPlugin::namespaces`]).
+    /// A resolver of this name and family. Set the namespaces that load it with [`NamesPlugin::namespaces`].
     pub const fn new(
         name: &'static str,
         family: &'static str,
@@ -289,14 +288,14 @@ impl NamesPlugin {
         }
     }
 
-    /// The namespaces that load it.
+    /// Sets the namespaces that load it.
     #[must_use]
     pub const fn namespaces(mut self, namespaces: &'static [&'static str]) -> Self {
         self.namespaces = namespaces;
         self
     }
 
-    /// What it calls.
+    /// Sets the calls that it makes.
     #[must_use]
     pub const fn calls(mut self, calls: &'static [CallDef]) -> Self {
         self.calls = calls;
@@ -304,20 +303,20 @@ impl NamesPlugin {
     }
 }
 
-/// A publisher as it is registered.
+/// The registration of a publisher.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct PublisherPlugin {
     /// The URL schemes that it serves, for example `file`.
     pub schemes: &'static [&'static str],
-    /// One line for the reference.
+    /// A one-line description for the reference.
     pub description: &'static str,
-    /// The options beside `name` and `url`.
+    /// The options other than `name` and `url`.
     pub options: Option<OptionsSpec>,
-    /// Whether it has a spool where the configuration does not say: its place is another machine, which may be away
-    /// for long. It must have a [`Publisher::encoding`].
+    /// Whether it has a spool by default: its destination is another machine, which may be unavailable for long. It must have
+    /// a [`Publisher::encoding`].
     pub spool: bool,
-    /// Makes it.
+    /// Builds it.
     pub build: fn(&PublisherContext) -> Result<Arc<dyn Publisher>, BuildError>,
 }
 
@@ -337,14 +336,14 @@ impl PublisherPlugin {
         }
     }
 
-    /// What may stand beside `name` and `url`.
+    /// Sets the options other than `name` and `url`.
     #[must_use]
     pub const fn options(mut self, options: OptionsSpec) -> Self {
         self.options = Some(options);
         self
     }
 
-    /// It has a spool where the configuration does not say: its place is another machine, which may be away for long.
+    /// Gives it a spool by default: its destination is another machine, which may be unavailable for long.
     #[must_use]
     pub const fn spool(mut self) -> Self {
         self.spool = true;

@@ -1,4 +1,4 @@
-//! The way from a pollster to the engine: reports on resources become samples.
+//! The path from a pollster to the engine: reports on resources become samples.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use crate::{Failure, FailureKind};
 
-/// How many samples one report may hold: a bound on what a plugin gone wild can fill memory with. Further
-/// ones are dropped, and the run counts a defect.
+/// The maximum number of samples of one report. It bounds the memory that a faulty plugin can fill. Further samples are
+/// dropped, and the run counts a defect.
 pub const MAX_REPORT: usize = 1_000_000;
 
-/// Reports with more samples than this find repeated (meter, resource id) pairs with a table.
+/// Reports with more samples than this use a table to find repeated (meter, resource id) pairs.
 const SCAN: usize = 32;
 
 /// The run was ended: by its deadline, by a reload, or by the end of the program.
@@ -30,37 +30,37 @@ impl From<Stopped> for Failure {
     }
 }
 
-/// Learns what becomes of each resource; implemented by the engine and the testing kit.
+/// Observes the outcome of each resource. The engine and the testing kit implement it.
 pub trait RunObserver: Send + Sync {
     /// A report on the resource was sent.
     fn reported(&self, resource: &Resource);
     /// The resource could not be measured.
     fn failed(&self, resource: &Resource, failure: Failure);
-    /// The plugin did what it must not do.
+    /// The plugin broke a rule.
     fn defect(&self, message: String);
-    /// What the samples of a report on the resource have in common with those that may be in one batch with them.
+    /// Returns the tag of the samples of a resource. Samples with different tags are never in one batch.
     fn tag(&self, resource: &Resource) -> u32 {
         let _ = resource;
         0
     }
-    /// Whether batches say of which resources their samples are. It is asked once.
-    fn follows(&self) -> bool {
+    /// Whether batches list the resources of their samples. It is called once.
+    fn tracks_resources(&self) -> bool {
         false
     }
 }
 
-/// The meters of a pollster, and which of them are wanted.
+/// The meters of a pollster, and whether each is collected.
 #[derive(Debug)]
 pub struct MeterTable(Vec<(Arc<Meter>, bool)>);
 
 impl MeterTable {
-    /// All meters of a pollster, each with whether samples of it are wanted.
+    /// Creates the table from all meters of a pollster, each with whether it is collected.
     pub fn new(meters: impl IntoIterator<Item = (Arc<Meter>, bool)>) -> Self {
         Self(meters.into_iter().collect())
     }
 
     fn find(&self, name: &str) -> Option<&(Arc<Meter>, bool)> {
-        // Pollsters mostly name meters by the constants of their table: the same address. Tables are short.
+        // Pollsters mostly pass the constants of their table, so the address is compared first. Tables are short.
         self.0
             .iter()
             .find(|(meter, _)| std::ptr::eq(meter.name.as_ref(), name))
@@ -68,21 +68,21 @@ impl MeterTable {
     }
 }
 
-/// What a run has produced and nobody has taken yet. It outlives the run: neither a panic nor a deadline
-/// takes back what was reported.
+/// The samples of a run that were not sent yet. It outlives the run: samples that were reported survive a panic and a
+/// deadline.
 pub struct RunOutput {
     state: Mutex<OutputState>,
-    /// A batch was begun.
-    begun: Notify,
+    /// A batch was started.
+    started: Notify,
 }
 
 struct OutputState {
-    full: VecDeque<Reported>,
+    full: VecDeque<ReportedBatch>,
     open: Vec<Sample>,
-    /// The tag of the samples of `open`, and the resources if they are followed.
+    /// The tag of the samples of `open`, and the resources if they are tracked.
     tag: u32,
     resources: Vec<ReportedResource>,
-    /// When the first sample of `open` was reported, and when the last.
+    /// When the first and the last sample of `open` were reported.
     opened: Instant,
     added: Instant,
     last_result: Instant,
@@ -93,7 +93,7 @@ impl OutputState {
     fn close(&mut self) {
         let samples = std::mem::take(&mut self.open);
         if !samples.is_empty() {
-            self.full.push_back(Reported {
+            self.full.push_back(ReportedBatch {
                 samples,
                 at: self.added,
                 tag: self.tag,
@@ -102,76 +102,76 @@ impl OutputState {
         }
     }
 
-    /// So many samples were added to the open batch that are of the resource with this key.
-    fn follow(&mut self, key: &Arc<str>, samples: usize) {
+    /// Records that this many samples of the open batch belong to the resource with this key.
+    fn track(&mut self, key: &Arc<str>, samples: usize) {
         if samples > 0 {
             self.resources.push(ReportedResource::new(key.clone(), samples));
         }
     }
 }
 
-/// Samples that go on together.
+/// Samples that are submitted together.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Reported {
-    /// At most a batch.
+pub struct ReportedBatch {
+    /// At most the batch size.
     pub samples: Vec<Sample>,
     /// When the last of them was reported.
     pub at: Instant,
-    /// What [`RunObserver::tag`] says of all their resources.
+    /// The [`RunObserver::tag`] of all their resources.
     pub tag: u32,
-    /// Of which resources they are, in order, if that is [followed](RunObserver::follows).
+    /// Their resources, in order, if they are [tracked](RunObserver::tracks_resources).
     pub resources: Vec<ReportedResource>,
 }
 
 impl RunOutput {
-    /// Takes what has not been handed on.
-    pub fn take(&self) -> Vec<Reported> {
+    /// Removes and returns what was not sent yet.
+    pub fn take(&self) -> Vec<ReportedBatch> {
         let mut state = self.state.lock();
         state.close();
         state.full.drain(..).collect()
     }
 
-    /// When the last result came (a report, or a failed resource), or when the run began.
+    /// When the last result (a report or a failed resource) arrived, or when the run started.
     pub fn last_result(&self) -> Instant {
         self.state.lock().last_result
     }
 
-    /// Resolves when a batch was begun since the last call: [`RunOutput::open_since`] has changed.
-    pub async fn batch_begun(&self) {
-        self.begun.notified().await;
+    /// Resolves when a batch was started since the last call: [`RunOutput::open_since`] has changed.
+    pub async fn batch_started(&self) {
+        self.started.notified().await;
     }
 
-    /// Since when samples wait for their batch to fill.
+    /// When the first sample of the incomplete batch was reported.
     pub fn open_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         (!state.open.is_empty()).then_some(state.opened)
     }
 }
 
-/// Where the reports of one run go.
+/// The sink for the reports of one run.
 pub struct SampleSink {
     meters: Arc<MeterTable>,
     ids: RunIds,
     timestamp: Timestamp,
     batch_size: usize,
-    batches: mpsc::Sender<Reported>,
+    batches: mpsc::Sender<ReportedBatch>,
     observer: Arc<dyn RunObserver>,
     output: Arc<RunOutput>,
     /// The samples of the report in progress.
     pending: Vec<Sample>,
-    /// Whether batches say of which resources they are.
-    follows: bool,
+    /// Whether batches list the resources of their samples.
+    tracks_resources: bool,
 }
 
 impl SampleSink {
-    /// A sink that hands on batches of at most `batch_size` samples, and the place where the rest is taken.
+    /// Creates a sink that sends batches of at most `batch_size` samples, and the output that holds the rest.
     pub fn new(
         meters: Arc<MeterTable>,
         ids: RunIds,
         timestamp: Timestamp,
         batch_size: usize,
-        batches: mpsc::Sender<Reported>,
+        batches: mpsc::Sender<ReportedBatch>,
         observer: Arc<dyn RunObserver>,
     ) -> (Self, Arc<RunOutput>) {
         let now = Instant::now();
@@ -185,7 +185,7 @@ impl SampleSink {
                 added: now,
                 last_result: now,
             }),
-            begun: Notify::new(),
+            started: Notify::new(),
         });
         let sink = Self {
             meters,
@@ -193,7 +193,7 @@ impl SampleSink {
             timestamp,
             batch_size: batch_size.max(1),
             batches,
-            follows: observer.follows(),
+            tracks_resources: observer.tracks_resources(),
             observer,
             output: output.clone(),
             pending: Vec::new(),
@@ -222,7 +222,7 @@ impl SampleSink {
         self.observer.failed(resource, failure);
     }
 
-    /// Moves the pending samples, which are of this resource, to the output.
+    /// Moves the pending samples, which belong to this resource, to the output.
     fn commit(&mut self, resource: &Resource) {
         let now = Instant::now();
         let tag = self.observer.tag(resource);
@@ -233,7 +233,7 @@ impl SampleSink {
             state.tag = tag;
         }
         let was_empty = state.open.is_empty();
-        let mut followed = 0;
+        let mut tracked = 0;
         for sample in self.pending.drain(..) {
             if state.open.is_empty() {
                 state.opened = now;
@@ -243,53 +243,53 @@ impl SampleSink {
             }
             state.open.push(sample);
             state.added = now;
-            followed += usize::from(self.follows);
+            tracked += usize::from(self.tracks_resources);
             if state.open.len() >= self.batch_size {
-                state.follow(resource.key(), std::mem::take(&mut followed));
+                state.track(resource.key(), std::mem::take(&mut tracked));
                 state.close();
             }
         }
-        state.follow(resource.key(), followed);
+        state.track(resource.key(), tracked);
         if was_empty && !state.open.is_empty() {
-            self.output.begun.notify_one();
+            self.output.started.notify_one();
         }
     }
 
-    /// Hands full batches on; waits while the engine is busy with those before.
-    async fn hand_on(&mut self) -> Result<(), Stopped> {
+    /// Sends full batches; waits while the engine is busy with earlier ones.
+    async fn send_batches(&mut self) -> Result<(), Stopped> {
         while !self.output.state.lock().full.is_empty() {
-            // The batch leaves the output only when it has a place to go: leaving this future loses nothing.
-            let place = self.batches.reserve().await.map_err(|_| Stopped)?;
-            // Sent under the lock: whoever takes the output finds all batches before it already sent.
+            // The batch leaves the output only when the channel has capacity: dropping this future loses nothing.
+            let permit = self.batches.reserve().await.map_err(|_| Stopped)?;
+            // Sent under the lock: whoever takes the output finds all earlier batches already sent.
             let mut state = self.output.state.lock();
             if let Some(batch) = state.full.pop_front() {
-                place.send(batch);
+                permit.send(batch);
             }
         }
         Ok(())
     }
 }
 
-/// The report on one resource: all its samples, or none when it is dropped unsent.
-#[must_use = "a report counts when it is sent"]
+/// The report on one resource: all its samples, or none if it is dropped unsent.
+#[must_use = "a report has no effect until it is sent"]
 pub struct Report<'a> {
     sink: &'a mut SampleSink,
     resource: &'a Resource,
     ids: ResourceIds,
-    /// How often each (meter, resource id) came, once the report is long.
+    /// How often each (meter, resource id) occurred, once the report is long.
     repeats: Option<HashMap<(usize, Arc<str>), u32>>,
     /// Whether samples were dropped at [`MAX_REPORT`].
     overflowed: bool,
 }
 
 impl Report<'_> {
-    /// Adds a value of `meter`. Values of meters that are not wanted are dropped; a meter that the pollster
-    /// did not declare, or a value that is not a number, is a defect of the plugin and counted.
+    /// Adds a value of `meter`. Values of meters that are not collected are dropped. An undeclared meter, or a value that is
+    /// not a number, counts as a defect of the plugin.
     pub fn add(&mut self, meter: &str, subject: &Arc<Subject>, volume: impl Into<Volume>) {
         self.push(meter, subject, volume.into(), None);
     }
 
-    /// As [`Report::add`], with the seconds on the monotonic clock at which the value was read.
+    /// Like [`Report::add`], with the time on the monotonic clock, in seconds, at which the value was read.
     pub fn add_at(
         &mut self,
         meter: &str,
@@ -304,12 +304,12 @@ impl Report<'_> {
     ///
     /// # Errors
     ///
-    /// [`Stopped`] when the run has been ended; return it with `?`. The report counts all the same.
+    /// [`Stopped`] when the run must end; return it with `?`. The report still counts.
     pub async fn send(self) -> Result<(), Stopped> {
         let Self { sink, resource, .. } = self;
         sink.commit(resource);
         sink.observer.reported(resource);
-        sink.hand_on().await
+        sink.send_batches().await
     }
 
     fn push(&mut self, name: &str, subject: &Arc<Subject>, volume: Volume, monotonic_time: Option<f64>) {
@@ -344,7 +344,7 @@ impl Report<'_> {
         self.sink.pending.push(sample.read_at(monotonic_time));
     }
 
-    /// How many samples of this meter and resource id the report has already.
+    /// How many samples of this meter and resource id the report already has.
     fn count(&mut self, meter: &Arc<Meter>, subject: &Arc<Subject>) -> u32 {
         let pending = &self.sink.pending;
         if pending.len() < SCAN {
@@ -369,7 +369,7 @@ impl Report<'_> {
     }
 }
 
-/// A meter by its address (the table keeps it alive) and a resource id.
+/// A meter by address (the table keeps it alive) and a resource id.
 fn pair(meter: &Arc<Meter>, subject: &Arc<Subject>) -> (usize, Arc<str>) {
     (Arc::as_ptr(meter) as usize, subject.resource_id.clone())
 }

@@ -1,4 +1,4 @@
-//! What publishers hear of pollster runs.
+//! The outcomes of pollster runs that publishers receive.
 
 use std::sync::Arc;
 
@@ -8,27 +8,29 @@ use crate::FailureKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RunOutcome {
-    /// The pollster has measured all resources of listings that are complete: what it has not reported is not there, or cannot be
-    /// measured, unless it is in [`RunEnd::failed`].
+    /// The pollster has measured all resources of complete discovery runs: a resource that it did not report is gone, or
+    /// cannot be measured unless it is in [`RunEnd::failed`].
     Complete,
-    /// The pollster has ended by itself, and there may be resources that it was not given: a listing failed or was cut off, or the
-    /// run is a takeover, which covers a part.
+    /// The pollster has ended, but it may not have received all resources: a discovery run failed or was aborted, or the run
+    /// is a takeover, which covers a part.
     Partial,
-    /// The run was ended before the pollster had: by its deadline, since the agent stops, or since others have its part.
+    /// The run was ended before the pollster returned: by its deadline, because the agent stops, or because other agents took
+    /// its part over.
     CutOff,
     /// The pollster failed as a whole.
     Failed,
-    /// The pollster was not called, though it may have resources: the run before still blocks its thread, or no place was free.
+    /// The pollster was not called although it may have resources: the previous run still blocks its thread, or no slot was
+    /// free.
     Skipped,
 }
 
-/// How a pollster run ended, and for which resources it has no samples.
+/// How a pollster run ended, and the resources without samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunEnd {
     /// How it ended.
     pub outcome: RunOutcome,
-    /// Resources that could not be measured this time.
+    /// The resources that could not be measured this time.
     pub failed: Vec<FailedResource>,
 }
 
@@ -55,12 +57,12 @@ impl RunEnd {
 pub struct FailedResource {
     /// Its key.
     pub key: Arc<str>,
-    /// Why, in a word: [`FailureKind::Permanent`] and [`FailureKind::NotSupported`] say that it will not come back soon.
+    /// Why. [`FailureKind::Permanent`] and [`FailureKind::NotSupported`] mean that it will not recover soon.
     pub kind: FailureKind,
 }
 
 impl FailedResource {
-    /// The resource with this key failed in this way.
+    /// A resource with this key and failure.
     pub fn new(key: Arc<str>, kind: FailureKind) -> Self {
         Self { key, kind }
     }

@@ -1,4 +1,4 @@
-//! Text that must never be shown.
+//! Secrets that are never displayed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A password, key or token: shows as `***` in every output.
+/// A password, key or token. It is displayed as `***` in every output.
 ///
-/// In an option schema a field of this type is marked `writeOnly`, which hides it in diagnostics too.
+/// In an option schema a field of this type is marked `writeOnly`, which redacts it in diagnostics too.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
@@ -18,7 +18,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The secret in plain text, for the code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_shown_nowhere() {
+    fn a_secret_is_never_displayed() {
         let secret = Secret::new("canary");
         let shown = format!("{secret} {secret:?} {}", serde_json::to_string(&secret).unwrap());
         assert_eq!(shown, "*** *** \"***\"");

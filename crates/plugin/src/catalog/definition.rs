@@ -1,4 +1,4 @@
-//! Discoveries and pollsters as the catalog has them: compiled in, or made by a family when a configuration is loaded.
+//! Discoveries and pollsters in the catalog: compiled in, or defined by a family when a configuration is loaded.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +11,10 @@ use crate::{
     PollsterPlugin, Scope,
 };
 
-/// Makes a plugin of a definition.
+/// Builds a plugin from its definition.
 type Factory<T> = Arc<dyn Fn(&BuildContext) -> Result<Arc<T>, BuildError> + Send + Sync>;
 
-/// Everything that is known of a discovery before it is made.
+/// The definition of a discovery.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DiscoveryDefinition {
@@ -22,23 +22,23 @@ pub struct DiscoveryDefinition {
     pub name: Arc<str>,
     /// The namespaces that load it.
     pub namespaces: Vec<Cow<'static, str>>,
-    /// One line for people.
+    /// A one-line description.
     pub description: Cow<'static, str>,
-    /// Whose resources it lists.
+    /// Whether it lists the host's own resources or shared ones.
     pub scope: Scope,
-    /// How its listings are divided, unless a source says otherwise.
+    /// How its resources are divided among agents. A source can override it.
     pub partition: PartitionMode,
-    /// What it calls.
+    /// The calls that it makes.
     pub calls: Arc<[Call]>,
-    /// Where it is defined; `None` if it is compiled in.
+    /// The location of its definition; `None` if it is compiled in.
     pub location: Option<Location>,
     pub(super) family: &'static str,
     factory: Factory<dyn Discovery>,
 }
 
 impl DiscoveryDefinition {
-    /// A discovery of this name, which `build` makes. It lists what belongs to this host, divides by resource and calls
-    /// nothing, unless said otherwise.
+    /// A discovery of this name, built by `build`. Default: it lists the host's own resources, is divided by resource and
+    /// makes no calls.
     pub fn new(
         name: impl Into<Arc<str>>,
         build: impl Fn(&BuildContext) -> Result<Arc<dyn Discovery>, BuildError> + Send + Sync + 'static,
@@ -56,58 +56,58 @@ impl DiscoveryDefinition {
         }
     }
 
-    /// The namespaces that load it.
+    /// Sets the namespaces that load it.
     #[must_use]
     pub fn namespaces<T: Into<Cow<'static, str>>>(mut self, namespaces: impl IntoIterator<Item = T>) -> Self {
         self.namespaces = namespaces.into_iter().map(Into::into).collect();
         self
     }
 
-    /// One line for people.
+    /// Sets the one-line description.
     #[must_use]
     pub fn description(mut self, description: impl Into<Cow<'static, str>>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// Whose resources it lists.
+    /// Sets whether it lists the host's own resources or shared ones.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// How its listings are divided, unless a source says otherwise.
+    /// Sets how its resources are divided among agents. A source can override it.
     #[must_use]
     pub fn partition(mut self, partition: PartitionMode) -> Self {
         self.partition = partition;
         self
     }
 
-    /// What it calls.
+    /// Sets the calls that it makes.
     #[must_use]
     pub fn calls(mut self, calls: impl IntoIterator<Item = Call>) -> Self {
         self.calls = calls.into_iter().collect();
         self
     }
 
-    /// Where it is defined.
+    /// Sets the location of its definition.
     #[must_use]
     pub fn defined_at(mut self, location: Location) -> Self {
         self.location = Some(location);
         self
     }
 
-    /// The family that it belongs to.
+    /// Its family.
     pub fn family(&self) -> &'static str {
         self.family
     }
 
-    /// Makes it.
+    /// Builds the plugin.
     ///
     /// # Errors
     ///
-    /// When this machine lacks what it needs, or the options are wrong.
+    /// When this machine lacks what it needs, or the options are invalid.
     pub fn build(&self, context: &BuildContext) -> Result<Arc<dyn Discovery>, BuildError> {
         (self.factory)(context)
     }
@@ -142,7 +142,7 @@ impl fmt::Debug for DiscoveryDefinition {
     }
 }
 
-/// Everything that is known of a pollster before it is made.
+/// The definition of a pollster.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PollsterDefinition {
@@ -150,27 +150,27 @@ pub struct PollsterDefinition {
     pub name: Arc<str>,
     /// The namespaces that load it.
     pub namespaces: Vec<Cow<'static, str>>,
-    /// One line for people.
+    /// A one-line description.
     pub description: Cow<'static, str>,
     /// The meters that it can measure.
     pub meters: Vec<Arc<Meter>>,
-    /// The discovery URL that is asked where a source gives no resources of its own.
+    /// The discovery URL that is used when a source lists no resources.
     pub default_discovery: Option<Arc<str>>,
-    /// How what it reads is divided among agents, if not as the discovery says; a source may say otherwise.
+    /// How its resources are divided among agents; `None`: as the discovery declares. A source can override it.
     pub partition: Option<PartitionMode>,
-    /// What it measures at, as in [`PollsterPlugin::endpoint`].
+    /// The endpoint that it polls, as in [`PollsterPlugin::endpoint`].
     pub endpoint: Option<Arc<str>>,
-    /// What it calls.
+    /// The calls that it makes.
     pub calls: Arc<[Call]>,
-    /// Where it is defined; `None` if it is compiled in.
+    /// The location of its definition; `None` if it is compiled in.
     pub location: Option<Location>,
     pub(super) family: &'static str,
     factory: Factory<dyn Pollster>,
 }
 
 impl PollsterDefinition {
-    /// A pollster of this name, which `build` makes; what loads it and what it measures is still to be said
-    /// ([`PollsterDefinition::namespaces`], [`PollsterDefinition::meters`]).
+    /// A pollster of this name, built by `build`. Set the namespaces that load it and its meters with
+    /// [`PollsterDefinition::namespaces`] and [`PollsterDefinition::meters`].
     pub fn new(
         name: impl Into<Arc<str>>,
         build: impl Fn(&BuildContext) -> Result<Arc<dyn Pollster>, BuildError> + Send + Sync + 'static,
@@ -190,72 +190,72 @@ impl PollsterDefinition {
         }
     }
 
-    /// The namespaces that load it.
+    /// Sets the namespaces that load it.
     #[must_use]
     pub fn namespaces<T: Into<Cow<'static, str>>>(mut self, namespaces: impl IntoIterator<Item = T>) -> Self {
         self.namespaces = namespaces.into_iter().map(Into::into).collect();
         self
     }
 
-    /// One line for people.
+    /// Sets the one-line description.
     #[must_use]
     pub fn description(mut self, description: impl Into<Cow<'static, str>>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// The meters that it can measure.
+    /// Sets the meters that it can measure.
     #[must_use]
     pub fn meters(mut self, meters: impl IntoIterator<Item = Meter>) -> Self {
         self.meters = meters.into_iter().map(Arc::new).collect();
         self
     }
 
-    /// The discovery URL that is asked where a source gives no resources of its own.
+    /// Sets the discovery URL that is used when a source lists no resources.
     #[must_use]
     pub fn default_discovery(mut self, url: impl Into<Arc<str>>) -> Self {
         self.default_discovery = Some(url.into());
         self
     }
 
-    /// How what it reads is divided among agents, if not as the discovery says; a source may say otherwise.
+    /// Sets how its resources are divided among agents. A source can override it.
     #[must_use]
     pub fn partition(mut self, partition: PartitionMode) -> Self {
         self.partition = Some(partition);
         self
     }
 
-    /// What it measures at: polls of one endpoint share a limit on how many run at once.
+    /// Sets the endpoint that it polls. Polls of one endpoint share a limit on concurrent polls.
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<Arc<str>>) -> Self {
         self.endpoint = Some(endpoint.into());
         self
     }
 
-    /// What it calls.
+    /// Sets the calls that it makes.
     #[must_use]
     pub fn calls(mut self, calls: impl IntoIterator<Item = Call>) -> Self {
         self.calls = calls.into_iter().collect();
         self
     }
 
-    /// Where it is defined.
+    /// Sets the location of its definition.
     #[must_use]
     pub fn defined_at(mut self, location: Location) -> Self {
         self.location = Some(location);
         self
     }
 
-    /// The family that it belongs to.
+    /// Its family.
     pub fn family(&self) -> &'static str {
         self.family
     }
 
-    /// Makes it.
+    /// Builds the plugin.
     ///
     /// # Errors
     ///
-    /// When this machine lacks what it needs, or the options are wrong.
+    /// When this machine lacks what it needs, or the options are invalid.
     pub fn build(&self, context: &BuildContext) -> Result<Arc<dyn Pollster>, BuildError> {
         (self.factory)(context)
     }

@@ -1,4 +1,4 @@
-//! The catalog of a configuration: with what families make of their options and files.
+//! The catalog of a configuration, including what families define from their options and files.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::unique::{Taken, UniqueNames};
+use super::unique::{Conflict, UniqueNames};
 use super::{Catalog, Contents};
 use crate::registration::Expand;
 use crate::{
     DefinitionFiles, DefinitionProblem, ExpandContext, Expansion, Location, ProblemPlace, ProblemSeverity,
 };
 
-/// Shorter texts are not looked for in messages: they would tear up any text.
-const SHORTEST_SECRET: usize = 4;
+/// Shorter secrets are not redacted in messages: they would match parts of ordinary words.
+const MIN_SECRET_LENGTH: usize = 4;
 
-/// What families make definitions of.
+/// The inputs from which families create definitions.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpandRequest<'a> {
     options: &'a BTreeMap<String, Value>,
@@ -27,7 +27,7 @@ pub struct ExpandRequest<'a> {
 }
 
 impl<'a> ExpandRequest<'a> {
-    /// What is under `plugins:` by family, and the namespaces of the agent.
+    /// Creates a request with the options under `plugins:` by family, and the agent's namespaces.
     pub fn new(options: &'a BTreeMap<String, Value>, namespaces: &'a [String]) -> Self {
         Self {
             options,
@@ -36,7 +36,7 @@ impl<'a> ExpandRequest<'a> {
         }
     }
 
-    /// The folder in which the agent keeps what it must know after a restart.
+    /// Sets the folder in which the agent stores its state across restarts.
     #[must_use]
     pub fn state_dir(mut self, state_dir: &'a Path) -> Self {
         self.state_dir = Some(state_dir);
@@ -44,22 +44,22 @@ impl<'a> ExpandRequest<'a> {
     }
 }
 
-/// The catalog of a configuration, and what was noticed on the way.
+/// The catalog of a configuration, and the problems found while it was built.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Expanded {
-    /// What the program has, and what families made.
+    /// What is linked into the program, and what families defined.
     pub catalog: Catalog,
-    /// What is wrong, errors among it, in the order of families.
+    /// All problems, including errors, in the order of families.
     pub problems: Vec<DefinitionProblem>,
-    /// What was read.
+    /// The files that were read.
     pub files: DefinitionFiles,
-    /// Texts that no message may show.
+    /// Secrets that no message may contain.
     pub secrets: Vec<String>,
 }
 
 impl Expanded {
-    /// Whether the configuration cannot be used.
+    /// Whether the configuration has errors and cannot be used.
     pub fn has_errors(&self) -> bool {
         let mut problems = self.problems.iter();
         problems.any(|problem| problem.severity == ProblemSeverity::Error)
@@ -67,10 +67,9 @@ impl Expanded {
 }
 
 impl Catalog {
-    /// Lets each family that the configuration enables make its definitions. Reads files, and so may take as long as
-    /// their file system does.
+    /// Lets each enabled family create its definitions. Reads files, and so can take as long as their file system.
     pub fn expand(&self, request: &ExpandRequest<'_>) -> Expanded {
-        let mut growing = Growing::of(&self.0);
+        let mut builder = CatalogBuilder::from_contents(&self.0);
         for family in self.families() {
             let options = request.options.get(family.name);
             if let Some(expand) = family.expand
@@ -78,15 +77,15 @@ impl Catalog {
             {
                 let options = options.unwrap_or(&Value::Null);
                 let context = ExpandContext::new(family.name, options, request.namespaces, request.state_dir);
-                growing.add(family.name, expand, context);
+                builder.add(family.name, expand, context);
             }
         }
-        growing.finish()
+        builder.finish()
     }
 }
 
-/// A catalog to which families add.
-struct Growing {
+/// A catalog to which families add definitions.
+struct CatalogBuilder {
     contents: Contents,
     names: UniqueNames,
     problems: Vec<DefinitionProblem>,
@@ -95,12 +94,12 @@ struct Growing {
     digest: DefaultHasher,
 }
 
-impl Growing {
-    fn of(contents: &Contents) -> Self {
+impl CatalogBuilder {
+    fn from_contents(contents: &Contents) -> Self {
         Self {
             contents: contents.clone(),
-            // They were unique when the catalog was made.
-            names: contents.unique_names().unwrap_or_default().grow(),
+            // The names were unique when the catalog was built.
+            names: contents.unique_names().unwrap_or_default().for_definitions(),
             problems: Vec::new(),
             files: DefinitionFiles::default(),
             secrets: Vec::new(),
@@ -111,12 +110,12 @@ impl Growing {
     fn add(&mut self, family: &'static str, expand: Expand, context: ExpandContext<'_>) {
         let expansion = match catch_unwind(AssertUnwindSafe(|| expand(&context))) {
             Ok(Ok(expansion)) => expansion,
-            Ok(Err(error)) => wrong(error.into()),
+            Ok(Err(error)) => only_problem(error.into()),
             Err(_) => {
-                let everywhere = ProblemPlace::Option(".".to_owned());
-                wrong(DefinitionProblem::error(
-                    everywhere,
-                    "the plugin panicked while it made its definitions",
+                let all_options = ProblemPlace::Option(".".to_owned());
+                only_problem(DefinitionProblem::error(
+                    all_options,
+                    "the plugin panicked while it created its definitions",
                 ))
             }
         };
@@ -127,14 +126,16 @@ impl Growing {
         self.files.add(files);
         self.secrets.extend(expansion.secrets);
         for problem in expansion.problems {
-            self.problem(family, problem);
+            self.add_problem(family, problem);
         }
         for mut discovery in expansion.discoveries {
             discovery.family = family;
             format!("{discovery:?}").hash(&mut self.digest);
             match self.names.add_discovery(&discovery) {
                 Ok(()) => self.contents.discoveries.push(Arc::new(discovery)),
-                Err(taken) => self.taken(family, &discovery.name, discovery.location.as_ref(), taken),
+                Err(conflict) => {
+                    self.add_conflict(family, &discovery.name, discovery.location.as_ref(), conflict)
+                }
             }
         }
         for mut pollster in expansion.pollsters {
@@ -142,54 +143,64 @@ impl Growing {
             format!("{pollster:?}").hash(&mut self.digest);
             match self.names.add_pollster(&pollster) {
                 Ok(()) => self.contents.pollsters.push(Arc::new(pollster)),
-                Err(taken) => self.taken(family, &pollster.name, pollster.location.as_ref(), taken),
+                Err(conflict) => {
+                    self.add_conflict(family, &pollster.name, pollster.location.as_ref(), conflict)
+                }
             }
         }
     }
 
-    fn problem(&mut self, family: &'static str, problem: DefinitionProblem) {
+    fn add_problem(&mut self, family: &'static str, problem: DefinitionProblem) {
         let problem = DefinitionProblem { family, ..problem };
         problem.hash(&mut self.digest);
         self.problems.push(problem);
     }
 
-    /// A definition whose name another has. One that is compiled in keeps it.
-    fn taken(&mut self, family: &'static str, name: &Arc<str>, at: Option<&Location>, taken: Taken) {
+    /// Reports a definition whose name is not unique. A compiled plugin keeps the name.
+    fn add_conflict(
+        &mut self,
+        family: &'static str,
+        name: &Arc<str>,
+        at: Option<&Location>,
+        conflict: Conflict,
+    ) {
         let place = match at {
             Some(location) => ProblemPlace::File(location.clone()),
             None => ProblemPlace::Option(".".to_owned()),
         };
-        let what = match taken.kind {
+        let what = match conflict.kind {
             "discoveries" => "the discovery",
             "meters" => "the meter",
             _ => "the pollster",
         };
-        let (namespace, known) = taken.name.split_once('/').unwrap_or(("", &taken.name));
-        let by = taken.by;
-        let problem = if taken.twice {
-            DefinitionProblem::error(place, format!("it has {what} `{known}` twice"))
-        } else if by.compiled {
+        let (namespace, known) = conflict.name.split_once('/').unwrap_or(("", &conflict.name));
+        let owner = conflict.owner;
+        let problem = if conflict.within_definition {
+            DefinitionProblem::error(
+                place,
+                format!("duplicate: {what} `{known}` is defined twice in this definition"),
+            )
+        } else if owner.compiled {
             let title = format!(
-                "{what} `{known}` of the namespace `{namespace}` is a part of the program: of `{}` of the family `{}`",
-                by.name, by.family
+                "{what} `{known}` of the namespace `{namespace}` is already compiled in: `{}` of the family `{}`",
+                owner.name, owner.family
             );
-            DefinitionProblem::set_aside(place, title)
-                .expected("the one of the program is used")
-                .help("give it another name, or leave it out")
+            DefinitionProblem::rejected(place, title)
+                .expected("the compiled plugin is used")
+                .help("rename or remove this definition")
         } else {
             let title = format!(
                 "{what} `{known}` of the namespace `{namespace}` is defined twice, first by `{}` of the family `{}`",
-                by.name, by.family
+                owner.name, owner.family
             );
             let problem = DefinitionProblem::error(place, title)
-                .expected("here again")
-                .help("keep one of them, or give one another name");
-            match &by.location {
-                Some(first) => problem.also(first.clone(), "here first"),
-                None => problem,
+                .expected("duplicate")
+                .help("remove or rename one of the two");
+            match &owner.location {
+                Some(first) => problem.also(first.clone(), "first defined here"),
             }
         };
-        self.problem(family, problem.definition(name.clone()));
+        self.add_problem(family, problem.definition(name.clone()));
     }
 
     fn finish(self) -> Expanded {
@@ -203,12 +214,12 @@ impl Growing {
         } = self;
         contents.sort();
         contents.digest = digest.finish();
-        let set_aside = problems
+        let rejected = problems
             .iter()
-            .filter(|problem| problem.severity == ProblemSeverity::SetAside);
-        contents.set_aside = set_aside.cloned().collect();
-        for problem in &mut contents.set_aside {
-            for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            .filter(|problem| problem.severity == ProblemSeverity::Rejected);
+        contents.rejected = rejected.cloned().collect();
+        for problem in &mut contents.rejected {
+            for secret in secrets.iter().filter(|secret| secret.len() >= MIN_SECRET_LENGTH) {
                 problem.message = problem.message.replace(secret, "***");
             }
         }
@@ -221,8 +232,8 @@ impl Growing {
     }
 }
 
-/// Nothing but a problem.
-fn wrong(problem: DefinitionProblem) -> Expansion {
+/// An expansion with one problem and no definitions.
+fn only_problem(problem: DefinitionProblem) -> Expansion {
     let mut expansion = Expansion::new();
     expansion.add_problem(problem);
     expansion

@@ -35,7 +35,7 @@ struct Options {
     folder: String,
 }
 
-/// A pollster for each line of the files; a line of one word is set aside.
+/// Creates a pollster for each line of the files; a line of one word is rejected.
 fn expand(context: &ExpandContext<'_>) -> Result<Expansion, OptionsError> {
     let options: Options = context.options()?;
     let mut expansion = Expansion::new();
@@ -64,9 +64,8 @@ fn expand(context: &ExpandContext<'_>) -> Result<Expansion, OptionsError> {
                             .defined_at(location),
                     )
                 }
-                None => expansion.add_problem(
-                    DefinitionProblem::set_aside(location, "it measures nothing").definition(line),
-                ),
+                None => expansion
+                    .add_problem(DefinitionProblem::rejected(location, "it has no meter").definition(line)),
             }
         }
     }
@@ -83,7 +82,7 @@ fn catalog() -> Catalog {
     .unwrap()
 }
 
-/// What the catalog is with a file of these lines, and the problems in it, without the folder's name.
+/// Returns the catalog with a file of these lines, and its problems without the folder's name.
 fn expanded(text: &str) -> (Expanded, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.txt"), text).unwrap();
@@ -107,16 +106,16 @@ fn names(catalog: &Catalog) -> Vec<&str> {
 }
 
 #[test]
-fn registrations_of_one_name_cannot_be_in_one_program() {
-    let refused = |registrations: Vec<Registration>| Catalog::of(registrations).unwrap_err().to_string();
+fn duplicate_registrations_are_rejected() {
+    let rejected = |registrations: Vec<Registration>| Catalog::of(registrations).unwrap_err().to_string();
     let family = Registration::Family(FAMILY);
     assert_eq!(
-        refused(vec![family, family]),
+        rejected(vec![family, family]),
         "two families are registered as `weather`"
     );
     let pollster = Registration::Pollster(POLLSTER);
     assert_eq!(
-        refused(vec![family, pollster, pollster]),
+        rejected(vec![family, pollster, pollster]),
         "two pollsters are registered as `outside/air`"
     );
     const WARMTH: MeterDef = MeterDef::gauge("warmth", "C", "How warm it is");
@@ -126,7 +125,7 @@ fn registrations_of_one_name_cannot_be_in_one_program() {
         ..POLLSTER
     };
     assert_eq!(
-        refused(vec![family, pollster, Registration::Pollster(other)]),
+        rejected(vec![family, pollster, Registration::Pollster(other)]),
         "two meters are registered as `outside/warmth`"
     );
     let elsewhere = PollsterPlugin {
@@ -135,13 +134,13 @@ fn registrations_of_one_name_cannot_be_in_one_program() {
     };
     assert!(Catalog::of([family, pollster, Registration::Pollster(elsewhere)]).is_ok());
     assert_eq!(
-        refused(vec![pollster]),
+        rejected(vec![pollster]),
         "`air` belongs to the family `weather`, which is not registered"
     );
 }
 
 #[test]
-fn what_a_family_makes_is_in_the_catalog_beside_what_is_compiled_in() {
+fn definitions_join_the_compiled_plugins_in_the_catalog() {
     let (expanded, problems) = expanded("wind wind.speed wind.direction\nrain rain.depth");
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(names(&expanded.catalog), ["air", "rain", "wind"]);
@@ -152,27 +151,27 @@ fn what_a_family_makes_is_in_the_catalog_beside_what_is_compiled_in() {
     assert_eq!(
         names(&catalog()),
         ["air"],
-        "the program's own catalog is as it was"
+        "the program's own catalog does not change"
     );
 }
 
 #[test]
-fn a_definition_that_is_set_aside_costs_itself_alone() {
+fn a_rejected_definition_does_not_affect_others() {
     let (expanded, problems) = expanded("wind wind.speed\nfog");
-    assert_eq!(problems, ["a.txt:2:1: `fog`: it measures nothing"]);
+    assert_eq!(problems, ["a.txt:2:1: `fog`: it has no meter"]);
     assert!(!expanded.has_errors());
     assert_eq!(names(&expanded.catalog), ["air", "wind"]);
-    assert_eq!(expanded.catalog.set_aside(), expanded.problems);
+    assert_eq!(expanded.catalog.rejected_definitions(), expanded.problems);
 }
 
 #[test]
-fn the_compiled_plugin_of_a_name_wins() {
+fn a_compiled_plugin_keeps_its_name() {
     let (expanded, problems) = expanded("air air.pressure\nwind warmth\nrain rain.depth");
     assert_eq!(
         problems,
         [
-            "a.txt:1:1: `air`: the pollster `air` of the namespace `outside` is a part of the program: of `air` of the family `weather`",
-            "a.txt:2:1: `wind`: the meter `warmth` of the namespace `outside` is a part of the program: of `air` of the family `weather`",
+            "a.txt:1:1: `air`: the pollster `air` of the namespace `outside` is already compiled in: `air` of the family `weather`",
+            "a.txt:2:1: `wind`: the meter `warmth` of the namespace `outside` is already compiled in: `air` of the family `weather`",
         ]
     );
     assert!(!expanded.has_errors());
@@ -181,14 +180,14 @@ fn the_compiled_plugin_of_a_name_wins() {
 }
 
 #[test]
-fn two_definitions_of_one_name_are_an_error_at_the_second() {
+fn two_definitions_of_one_name_are_an_error_in_the_second() {
     let (expanded, problems) = expanded("wind wind.speed\nwind other\nrain wind.speed\nsnow a b a");
     assert_eq!(
         problems,
         [
             "a.txt:2:1: `wind`: the pollster `wind` of the namespace `outside` is defined twice, first by `wind` of the family `weather`",
             "a.txt:3:1: `rain`: the meter `wind.speed` of the namespace `outside` is defined twice, first by `wind` of the family `weather`",
-            "a.txt:4:1: `snow`: it has the meter `a` twice",
+            "a.txt:4:1: `snow`: duplicate: the meter `a` is defined twice in this definition",
         ]
     );
     assert!(expanded.has_errors());
@@ -200,11 +199,11 @@ fn two_definitions_of_one_name_are_an_error_at_the_second() {
 }
 
 #[test]
-fn a_family_that_panics_or_whose_options_are_wrong_is_an_error() {
+fn a_panic_and_invalid_options_of_a_family_are_errors() {
     let (_, problems) = expanded("panic now");
     assert_eq!(
         problems,
-        ["plugins.weather: the plugin panicked while it made its definitions"]
+        ["plugins.weather: the plugin panicked while it created its definitions"]
     );
     let options = BTreeMap::from([("weather".to_owned(), json!({ "folder": "/nonexistent" }))]);
     let expanded = catalog().expand(&ExpandRequest::new(&options, &[]));
@@ -221,19 +220,19 @@ fn a_family_that_panics_or_whose_options_are_wrong_is_an_error() {
     assert_eq!(
         expanded.files.folders,
         [Path::new("/nonexistent")],
-        "it is watched all the same"
+        "the folder is watched even if it does not exist"
     );
 }
 
 #[test]
-fn a_family_that_is_not_enabled_makes_nothing() {
-    let family = FAMILY.opt_in().expand(|_| panic!("it is not asked"));
+fn a_disabled_family_creates_nothing() {
+    let family = FAMILY.opt_in().expand(|_| panic!("the family is disabled"));
     let catalog = Catalog::of([Registration::Family(family)]).unwrap();
-    let nothing = BTreeMap::new();
+    let no_options = BTreeMap::new();
     let inside = ["inside".to_owned()];
     assert!(
         catalog
-            .expand(&ExpandRequest::new(&nothing, &inside))
+            .expand(&ExpandRequest::new(&no_options, &inside))
             .problems
             .is_empty()
     );
@@ -247,7 +246,7 @@ fn a_family_that_is_not_enabled_makes_nothing() {
 }
 
 #[test]
-fn catalogs_differ_when_what_was_read_differs() {
+fn catalogs_differ_when_the_read_files_differ() {
     let folder = tempfile::tempdir().unwrap();
     let options = BTreeMap::from([("weather".to_owned(), json!({ "folder": folder.path() }))]);
     let with = |text: &str| {

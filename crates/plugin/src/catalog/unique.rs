@@ -1,58 +1,58 @@
-//! Names that only one may have: of discoveries, of pollsters and of meters, each within a namespace.
+//! Unique names of discoveries, pollsters and meters, each within a namespace.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::{DiscoveryDefinition, Location, PollsterDefinition};
 
-/// Who has which name.
+/// The owner of each name.
 #[derive(Debug, Default)]
 pub(super) struct UniqueNames {
     owners: HashMap<Key, Arc<Owner>>,
-    /// Whether what is added now is made by families.
-    growing: bool,
+    /// Whether the names that are added now belong to families' definitions.
+    defining: bool,
 }
 
-/// A kind, and `namespace/name`.
+/// A kind and `namespace/name`.
 type Key = (&'static str, String);
 
-/// A discovery or pollster.
+/// A discovery or pollster that owns names.
 #[derive(Debug)]
 pub(super) struct Owner {
     /// Its name.
     pub(super) name: Arc<str>,
     /// Its family.
     pub(super) family: &'static str,
-    /// Whether it is a part of the program.
+    /// Whether it is compiled in.
     pub(super) compiled: bool,
-    /// Where it is defined, if that is in a file.
+    /// The location of its definition, if it is defined in a file.
     pub(super) location: Option<Location>,
 }
 
-/// A name that another has.
+/// A name that already has an owner.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct Conflict {
     pub(super) kind: &'static str,
     /// `namespace/name`.
     pub(super) name: String,
-    pub(super) by: Arc<Owner>,
-    /// Whether the other is this very definition: it has a meter twice.
-    pub(super) twice: bool,
+    pub(super) owner: Arc<Owner>,
+    /// Whether the owner is the same definition: it has a name twice.
+    pub(super) within_definition: bool,
 }
 
 impl UniqueNames {
-    /// What is added from now on is made by families.
-    pub(super) fn grow(mut self) -> Self {
-        self.growing = true;
+    /// From now on the added names belong to families' definitions.
+    pub(super) fn for_definitions(mut self) -> Self {
+        self.defining = true;
         self
     }
 
     /// Adds all names of a discovery, or none.
-    pub(super) fn add_discovery(&mut self, discovery: &DiscoveryDefinition) -> Result<(), Taken> {
+    pub(super) fn add_discovery(&mut self, discovery: &DiscoveryDefinition) -> Result<(), Conflict> {
         let owner = Arc::new(Owner {
             name: discovery.name.clone(),
             family: discovery.family(),
-            compiled: !self.growing,
+            compiled: !self.defining,
             location: discovery.location.clone(),
         });
         let keys = discovery
@@ -63,11 +63,11 @@ impl UniqueNames {
     }
 
     /// Adds all names of a pollster and of its meters, or none.
-    pub(super) fn add_pollster(&mut self, pollster: &PollsterDefinition) -> Result<(), Taken> {
+    pub(super) fn add_pollster(&mut self, pollster: &PollsterDefinition) -> Result<(), Conflict> {
         let owner = Arc::new(Owner {
             name: pollster.name.clone(),
             family: pollster.family(),
-            compiled: !self.growing,
+            compiled: !self.defining,
             location: pollster.location.clone(),
         });
         let mut keys = Vec::new();
@@ -81,16 +81,16 @@ impl UniqueNames {
         self.add(keys, &owner)
     }
 
-    fn add(&mut self, keys: Vec<Key>, owner: &Arc<Owner>) -> Result<(), Taken> {
-        for (place, key) in keys.iter().enumerate() {
-            let twice = keys.iter().take(place).any(|before| before == key);
-            let by = self.owners.get(key).or(twice.then_some(owner));
-            if let Some(by) = by {
-                return Err(Taken {
+    fn add(&mut self, keys: Vec<Key>, owner: &Arc<Owner>) -> Result<(), Conflict> {
+        for (index, key) in keys.iter().enumerate() {
+            let within_definition = keys.iter().take(index).any(|before| before == key);
+            let owner = self.owners.get(key).or(within_definition.then_some(owner));
+            if let Some(owner) = owner {
+                return Err(Conflict {
                     kind: key.0,
                     name: key.1.clone(),
-                    by: by.clone(),
-                    twice,
+                    owner: owner.clone(),
+                    within_definition,
                 });
             }
         }

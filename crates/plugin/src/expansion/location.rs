@@ -1,14 +1,14 @@
-//! A place in a file of definitions.
+//! Locations in definition files.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A place in a file that a family read; shows as `FILE:LINE:COLUMN`.
+/// A location in a file that a family read. It is displayed as `FILE:LINE:COLUMN`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
     file: Arc<Path>,
-    /// `None` for the file as a whole.
+    /// `None` for the whole file.
     mark: Option<Mark>,
 }
 
@@ -20,7 +20,7 @@ struct Mark {
 }
 
 impl Location {
-    /// A file as a whole.
+    /// The whole file.
     pub fn file(file: &Path) -> Self {
         Self {
             file: file.into(),
@@ -28,8 +28,8 @@ impl Location {
         }
     }
 
-    /// A place in the same file: line and column are counted from 1, the column in characters; so many characters are
-    /// meant, as far as they are in this line.
+    /// A location in the same file. Line and column count from 1, the column in characters. `length` is the number of
+    /// characters to underline, up to the end of the line.
     #[must_use]
     pub fn at(&self, line: usize, column: usize, length: usize) -> Self {
         let mark = Mark { line, column, length };
@@ -44,17 +44,17 @@ impl Location {
         &self.file
     }
 
-    /// The line, counted from 1; `None` where the file as a whole is meant.
+    /// The line, counted from 1; `None` for the whole file.
     pub fn line(&self) -> Option<usize> {
         self.mark.map(|mark| mark.line)
     }
 
-    /// The column in characters, counted from 1; `None` where the file as a whole is meant.
+    /// The column in characters, counted from 1; `None` for the whole file.
     pub fn column(&self) -> Option<usize> {
         self.mark.map(|mark| mark.column)
     }
 
-    /// How many characters are meant.
+    /// The number of characters to underline.
     pub fn length(&self) -> usize {
         self.mark.map_or(0, |mark| mark.length)
     }

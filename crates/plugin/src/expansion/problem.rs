@@ -1,55 +1,55 @@
-//! What is wrong with a definition.
+//! Problems of definitions.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{Location, OptionsError};
 
-/// What follows from a [`DefinitionProblem`].
+/// The consequence of a [`DefinitionProblem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemSeverity {
     /// The configuration cannot be used.
     Error,
-    /// This definition is not loaded, and all others are. `check` fails; an agent says it once and goes on.
-    SetAside,
+    /// This definition is not loaded; all others are. `check` fails; an agent logs it once and continues.
+    Rejected,
 }
 
-/// Where a [`DefinitionProblem`] is.
+/// The place of a [`DefinitionProblem`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProblemPlace {
-    /// An option of the family, as in `definitions[0]`; `.` for all of them.
+    /// An option of the family, such as `definitions[0]`; `.` for all options.
     Option(String),
-    /// A place in a file that the family read.
+    /// A location in a file that the family read.
     File(Location),
 }
 
-/// Something that is wrong with a definition, or with what definitions are read from.
+/// A problem of a definition, or of the file or option that it is read from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DefinitionProblem {
-    /// The family that read it; the catalog says it.
+    /// The family of the definition. The catalog sets it.
     pub family: &'static str,
-    /// What follows from it.
+    /// The consequence.
     pub severity: ProblemSeverity,
-    /// The name of the definition, where it is known.
+    /// The name of the definition, if known.
     pub definition: Option<Arc<str>>,
     /// The attribute of the definition.
     pub attribute: Option<String>,
-    /// What is wrong, in one line and without secrets.
+    /// What is wrong, on one line and without secrets.
     pub message: String,
-    /// Where.
+    /// The place.
     pub place: ProblemPlace,
-    /// What would be right there, as in `expected gauge, delta or cumulative`.
+    /// What would be valid there, such as `expected gauge, delta or cumulative`.
     pub expected: Option<String>,
-    /// Another place that belongs to it, and what is there.
+    /// A related location, with its label.
     pub also: Option<(Location, String)>,
-    /// A way out.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
 impl DefinitionProblem {
-    /// The configuration cannot be used.
+    /// An error: the configuration cannot be used.
     pub fn error(place: impl Into<ProblemPlace>, message: impl Into<String>) -> Self {
         Self {
             family: "",
@@ -64,50 +64,50 @@ impl DefinitionProblem {
         }
     }
 
-    /// The definition is not loaded, and all others are.
-    pub fn set_aside(place: impl Into<ProblemPlace>, message: impl Into<String>) -> Self {
+    /// A rejected definition: it is not loaded, and all others are.
+    pub fn rejected(place: impl Into<ProblemPlace>, message: impl Into<String>) -> Self {
         Self {
-            severity: ProblemSeverity::SetAside,
+            severity: ProblemSeverity::Rejected,
             ..Self::error(place, message)
         }
     }
 
-    /// The name of the definition.
+    /// Sets the name of the definition.
     #[must_use]
     pub fn definition(mut self, name: impl Into<Arc<str>>) -> Self {
         self.definition = Some(name.into());
         self
     }
 
-    /// The attribute of the definition.
+    /// Sets the attribute of the definition.
     #[must_use]
     pub fn attribute(mut self, attribute: impl Into<String>) -> Self {
         self.attribute = Some(attribute.into());
         self
     }
 
-    /// What would be right there.
+    /// Sets what would be valid there.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
-    /// Another place that belongs to it, and what is there.
+    /// Sets a related location with its label.
     #[must_use]
     pub fn also(mut self, location: Location, label: impl Into<String>) -> Self {
         self.also = Some((location, label.into()));
         self
     }
 
-    /// A way out.
+    /// Sets how to fix it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The location, if it is in a file.
+    /// The location, if the problem is in a file.
     pub fn location(&self) -> Option<&Location> {
         match &self.place {
             ProblemPlace::File(location) => Some(location),
@@ -115,7 +115,7 @@ impl DefinitionProblem {
         }
     }
 
-    /// What is wrong, in one line, without its place.
+    /// What is wrong, on one line, without the place.
     pub fn title(&self) -> String {
         match &self.definition {
             Some(name) => format!("`{name}`: {}", self.reason()),
@@ -123,7 +123,7 @@ impl DefinitionProblem {
         }
     }
 
-    /// What is wrong, in one line, without its place and its definition.
+    /// What is wrong, on one line, without the place and the definition.
     pub fn reason(&self) -> String {
         match &self.attribute {
             Some(attribute) => format!("`{attribute}`: {}", self.message),
@@ -145,7 +145,7 @@ impl From<OptionsError> for DefinitionProblem {
 }
 
 impl fmt::Display for DefinitionProblem {
-    /// In one line, with its place.
+    /// One line, with the place.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             ProblemPlace::Option(path) if path == "." => write!(out, "plugins.{}", self.family)?,

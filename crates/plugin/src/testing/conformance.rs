@@ -1,8 +1,8 @@
-//! Tries what every plugin of a family promises.
+//! Conformance checks: the rules that every plugin of a family must follow.
 
 mod check;
 mod declarations;
-mod listing;
+mod discovery;
 mod options;
 mod poll;
 mod secrets;
@@ -16,82 +16,83 @@ use check::Check;
 ///
 /// # Panics
 ///
-/// When a promise is not kept; all that were broken are named.
+/// When a rule is violated; the message lists all violations.
 pub async fn conformance(family: &str) {
     Conformance::of(family).check().await;
 }
 
-/// The check of a family: what each of its discoveries and pollsters promises.
+/// The conformance check of a family, its discoveries and its pollsters.
 ///
-/// - Names, descriptions, units and declared calls are well formed; default discoveries exist.
-/// - Options have a schema that names every key, refuses unknown ones and needs none.
-/// - Listings give the same keys each time, none twice.
-/// - Polls report each resource once, with declared meters and numbers, and unique ids; a resource that
-///   the family does not know fails alone.
-/// - Listings and polls end when they are cancelled.
-/// - No secret option shows in any output.
-/// - The definitions that it makes of its options and files have no problem, and promise the same.
+/// - Names, descriptions, units and declared calls are well-formed; default discoveries exist.
+/// - The options have a schema that names every key, reject unknown keys and require none.
+/// - Discovery runs return the same keys each time, without duplicates.
+/// - Polls report each resource once, with declared meters, numeric values and unique ids; a resource that the family does
+///   not know fails without affecting others.
+/// - Discovery runs and polls end when they are cancelled.
+/// - No secret option appears in any output.
+/// - The definitions that the family creates from its options and files have no problems and follow the same rules.
 ///
-/// What the family calls must answer each time that it is called.
-#[must_use = "nothing is checked until `check`"]
+/// The services that the family calls must answer each call.
+#[must_use = "nothing is checked until `check` is called"]
 pub struct Conformance {
     catalog: Option<Catalog>,
     family: String,
     options: Value,
     options_of: Vec<(String, Value)>,
-    listings: Vec<String>,
+    discovery_urls: Vec<String>,
     resources: Vec<String>,
-    elsewhere: Vec<String>,
+    external_discoveries: Vec<String>,
     unitless: Vec<String>,
 }
 
 impl Conformance {
-    /// The check of the family of this name, with its default options.
+    /// Checks the family of this name with its default options.
     pub fn of(family: &str) -> Self {
         Self {
             catalog: None,
             family: family.to_owned(),
             options: Value::Null,
             options_of: Vec::new(),
-            listings: Vec::new(),
+            discovery_urls: Vec::new(),
             resources: Vec::new(),
-            elsewhere: Vec::new(),
+            external_discoveries: Vec::new(),
             unitless: Vec::new(),
         }
     }
 
-    /// Uses these options.
+    /// Sets the options.
     pub fn options(mut self, options: Value) -> Self {
         self.options = options;
         self
     }
 
-    /// Uses these options of another family, which this one uses.
+    /// Sets the options of another family that this one uses.
     pub fn options_of(mut self, family: &str, options: Value) -> Self {
         self.options_of.push((family.to_owned(), options));
         self
     }
 
-    /// Lists this URL, where the default discoveries of the pollsters (and the bare name of a discovery that
-    /// none of them uses) are not what to try.
-    pub fn listing(mut self, url: &str) -> Self {
-        self.listings.push(url.to_owned());
+    /// Adds a discovery URL to run. Default: the default discoveries of the pollsters, and the bare name of a discovery that
+    /// none of them uses.
+    pub fn discovery_url(mut self, url: &str) -> Self {
+        self.discovery_urls.push(url.to_owned());
         self
     }
 
-    /// Polls these resources too, as if they stood in a `resources:` list.
+    /// Adds resources to poll, as if a `resources:` list named them.
     pub fn resources<T: Into<String>>(mut self, keys: impl IntoIterator<Item = T>) -> Self {
         self.resources.extend(keys.into_iter().map(Into::into));
         self
     }
 
-    /// Default discoveries that other crates register.
-    pub fn elsewhere<T: Into<String>>(mut self, discoveries: impl IntoIterator<Item = T>) -> Self {
-        self.elsewhere.extend(discoveries.into_iter().map(Into::into));
+    /// Adds default discoveries that other crates register.
+    pub fn external_discoveries<T: Into<String>>(mut self, discoveries: impl IntoIterator<Item = T>) -> Self {
+        self.external_discoveries
+            .extend(discoveries.into_iter().map(Into::into));
         self
     }
 
-    /// Meters whose unit is empty on purpose.
+    /// Adds meters whose unit is intentionally empty.
     pub fn unitless<T: Into<String>>(mut self, meters: impl IntoIterator<Item = T>) -> Self {
         self.unitless.extend(meters.into_iter().map(Into::into));
         self
@@ -101,7 +102,7 @@ impl Conformance {
     ///
     /// # Panics
     ///
-    /// When a promise is not kept; all that were broken are named.
+    /// When a rule is violated; the message lists all violations.
     pub async fn check(self) {
         let family = self.family.clone();
         let findings = self.findings().await;
@@ -112,7 +113,7 @@ impl Conformance {
         );
     }
 
-    /// Runs the check and gives what it found.
+    /// Runs the check and returns the violations.
     pub async fn findings(self) -> Vec<String> {
         let catalog = match &self.catalog {
             Some(catalog) => catalog.clone(),
@@ -126,7 +127,7 @@ impl Conformance {
         check.findings
     }
 
-    /// Takes the family from this catalog.
+    /// Uses the family of this catalog.
     pub fn in_catalog(mut self, catalog: Catalog) -> Self {
         self.catalog = Some(catalog);
         self

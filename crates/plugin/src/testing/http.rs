@@ -1,7 +1,7 @@
-//! A server that replays recorded exchanges in the place of a real service.
+//! An HTTP server that replays recorded exchanges instead of a real service.
 //!
-//! Strict: a request that is not recorded is answered with status 500 and fails the test at
-//! [`RecordedHttp::assert_all_used`], as does an exchange that nobody asked for.
+//! It is strict: a request that is not recorded is answered with status 500 and fails the test at
+//! [`RecordedHttp::assert_all_used`], as does an exchange that was never requested.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,10 +19,10 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How long a connection may be idle between reads of a request's body: a client that sends half a body fails its test.
+/// The maximum idle time between reads of a request body. A client that sends half a body fails its test.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One recorded request and its answer.
+/// A recorded request with its response.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     method: String,
@@ -37,20 +37,19 @@ pub struct Exchange {
     used: usize,
 }
 
-/// How an answer ends.
+/// How a response ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Ending {
-    /// As it should.
+    /// Complete.
     Whole,
-    /// The connection closes after so many bytes of the body.
+    /// The connection closes after this many bytes of the body.
     Cut(usize),
-    /// The answer never comes.
+    /// The response is never sent.
     Never,
 }
 
 impl Exchange {
-    /// A request of this method for this path and query, exactly as the client sends them; answered with
-    /// status 200 and an empty body until more is said.
+    /// A request with this method and exactly this path and query. Default response: status 200 and an empty body.
     pub fn new(method: &str, path_and_query: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -76,84 +75,86 @@ impl Exchange {
         Self::new("POST", path_and_query)
     }
 
-    /// The request must have this header with this value.
+    /// Requires this request header with this value.
     #[must_use]
     pub fn requiring(mut self, header: &str, value: &str) -> Self {
         self.required.push((header.to_owned(), value.to_owned()));
         self
     }
 
-    /// Answers with this status.
+    /// Sets the response status.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// Answers with this header.
+    /// Adds a response header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Answers with this body.
+    /// Sets the response body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Answers with this JSON document.
+    /// Sets a JSON document as the response body.
     #[must_use]
     pub fn json(self, body: &serde_json::Value) -> Self {
         self.header("content-type", "application/json")
             .body(body.to_string())
     }
 
-    /// Answers after this time.
+    /// Delays the response.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Never answers.
+    /// Never sends the response.
     #[must_use]
     pub fn hanging(mut self) -> Self {
         self.ending = Ending::Never;
         self
     }
 
-    /// Promises the whole body and closes the connection after so many bytes of it.
+    /// Announces the whole body and closes the connection after this many bytes of it.
     #[must_use]
     pub fn cut_after(mut self, bytes: usize) -> Self {
         self.ending = Ending::Cut(bytes);
         self
     }
 
-    /// Answers any number of requests, at least one.
+    /// Serves any number of requests, at least one.
     #[must_use]
     pub fn repeated(mut self) -> Self {
         self.repeated = true;
         self
     }
 
-    fn answers(&self, asked: &Asked) -> bool {
+    fn matches(&self, request: &ReceivedRequest) -> bool {
         (self.repeated || self.used == 0)
-            && self.method == asked.method
-            && self.path == asked.path
-            && self
-                .required
-                .iter()
-                .all(|(name, value)| asked.headers.get(name).is_some_and(|seen| seen == value.as_str()))
+            && self.method == request.method
+            && self.path == request.path
+            && self.required.iter().all(|(name, value)| {
+                request
+                    .headers
+                    .get(name)
+                    .is_some_and(|seen| seen == value.as_str())
+            })
     }
 }
 
-/// A request that the server got.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// The method.
     pub method: String,
     /// Path and query.
@@ -164,7 +165,7 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-/// A running server on a free port of the loopback interface; it ends when this is dropped.
+/// A running server on a free loopback port. It stops when this is dropped.
 pub struct RecordedHttp {
     url: String,
     state: Arc<Mutex<State>>,
@@ -174,16 +175,16 @@ pub struct RecordedHttp {
 #[derive(Default)]
 struct State {
     exchanges: Vec<Exchange>,
-    asked: Vec<Asked>,
+    requests: Vec<ReceivedRequest>,
     unexpected: VecDeque<String>,
 }
 
 impl RecordedHttp {
-    /// Starts a server for these exchanges. A request is answered by the first that fits and was not used yet.
+    /// Starts a server for these exchanges. The first unused exchange that matches answers a request.
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// When no port is available.
     pub async fn start(exchanges: impl IntoIterator<Item = Exchange>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
@@ -203,17 +204,17 @@ impl RecordedHttp {
         }
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What was asked so far, in order.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.state.lock().asked.clone()
+    /// The requests received so far, in order.
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.state.lock().requests.clone()
     }
 
-    /// Fails the test when a request was not recorded, or an exchange was not asked for.
+    /// Fails the test when a request was not recorded, or an exchange was not requested.
     ///
     /// # Panics
     ///
@@ -227,9 +228,9 @@ impl RecordedHttp {
             let _ = writeln!(text, "not recorded: {request}");
         }
         for exchange in state.exchanges.iter().filter(|exchange| exchange.used == 0) {
-            let _ = writeln!(text, "not asked for: {} {}", exchange.method, exchange.path);
+            let _ = writeln!(text, "not requested: {} {}", exchange.method, exchange.path);
         }
-        assert!(text.is_empty(), "the recording was not followed:\n{text}");
+        assert!(text.is_empty(), "the requests differ from the recording:\n{text}");
     }
 }
 
@@ -240,7 +241,7 @@ impl Drop for RecordedHttp {
 }
 
 async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
-    // Dropped with this task: connections end with the server.
+    // Dropped with this task: the connections end with the server.
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -250,7 +251,7 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
         let state = state.clone();
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, state.clone()));
-            // A client that goes away, or a body that is cut on purpose, is no concern of the server's.
+            // A client that disconnects, or an intentionally cut body, is not an error of the server.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -266,7 +267,7 @@ async fn answer(
     let body = tokio::time::timeout(READ_TIMEOUT, read(body))
         .await
         .unwrap_or_default();
-    let asked = Asked {
+    let received = ReceivedRequest {
         method: head.method.to_string(),
         path: head
             .uri
@@ -280,7 +281,7 @@ async fn answer(
         let found = state
             .exchanges
             .iter_mut()
-            .find(|exchange| exchange.answers(&asked));
+            .find(|exchange| exchange.matches(&received));
         let exchange = found.map(|exchange| {
             exchange.used += 1;
             exchange.clone()
@@ -288,9 +289,9 @@ async fn answer(
         if exchange.is_none() {
             state
                 .unexpected
-                .push_back(format!("{} {}", asked.method, asked.path));
+                .push_back(format!("{} {}", received.method, received.path));
         }
-        state.asked.push(asked);
+        state.requests.push(received);
         exchange
     };
     let Some(exchange) = exchange else {
@@ -308,7 +309,7 @@ async fn answer(
     }
     match response.body(Answer::new(exchange.body, exchange.ending)) {
         Ok(response) => Ok(response),
-        Err(error) => panic!("the recorded answer is no HTTP: {error}"),
+        Err(error) => panic!("the recorded response is not valid HTTP: {error}"),
     }
 }
 
@@ -323,16 +324,16 @@ async fn read(mut body: Incoming) -> Bytes {
     all.into()
 }
 
-/// The body of an answer.
+/// The body of a response.
 struct Answer {
     data: Option<Bytes>,
-    promised: u64,
+    announced: u64,
     cut: bool,
-    /// Whether the connection had the occasion to send what came before the cut.
+    /// Whether the connection had the opportunity to send the data before the cut.
     sent: bool,
 }
 
-/// The body is cut here on purpose.
+/// The intentional cut of a body.
 #[derive(Debug, thiserror::Error)]
 #[error("the body is cut here")]
 struct Cut;
@@ -343,13 +344,13 @@ impl Answer {
     }
 
     fn new(mut body: Vec<u8>, ending: Ending) -> Self {
-        let promised = body.len() as u64;
+        let announced = body.len() as u64;
         if let Ending::Cut(bytes) = ending {
             body.truncate(bytes);
         }
         Self {
             data: (!body.is_empty()).then(|| body.into()),
-            promised,
+            announced,
             cut: ending != Ending::Whole,
             sent: false,
         }
@@ -379,7 +380,7 @@ impl Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.promised)
+        SizeHint::with_exact(self.announced)
     }
 }
 
@@ -389,8 +390,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    /// The answer to a request as it stands on the wire, without its date.
-    async fn ask(server: &RecordedHttp, request: &str) -> String {
+    /// Sends a request and returns the raw response, without its date.
+    async fn send(server: &RecordedHttp, request: &str) -> String {
         let address = server.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = request.replace('\n', "\r\n");
@@ -408,7 +409,7 @@ mod tests {
     const POST: &str = "POST /login HTTP/1.1\nhost: x\nconnection: close\ncontent-length: 4\n\nbody";
 
     #[tokio::test]
-    async fn recorded_requests_are_answered_once_and_written_down() {
+    async fn recorded_requests_are_answered_once_and_stored() {
         let server = RecordedHttp::start([
             Exchange::get("/things?limit=2")
                 .requiring("x-token", "t")
@@ -419,45 +420,45 @@ mod tests {
                 .repeated(),
         ])
         .await;
-        let answer = ask(&server, GET).await;
+        let answer = send(&server, GET).await;
         assert!(
             answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\n[\"a\"]"),
             "{answer}"
         );
         for _ in 0..2 {
-            let answer = ask(&server, POST).await;
+            let answer = send(&server, POST).await;
             assert!(
                 answer.starts_with("HTTP/1.1 201 Created") && answer.contains("x-token: t"),
                 "{answer}"
             );
         }
         server.assert_all_used();
-        assert_eq!(server.asked()[1].body, "body");
+        assert_eq!(server.requests()[1].body, "body");
         assert!(
-            ask(&server, GET).await.starts_with("HTTP/1.1 500"),
+            send(&server, GET).await.starts_with("HTTP/1.1 500"),
             "an exchange serves one request"
         );
     }
 
     #[tokio::test]
-    async fn what_is_not_in_the_recording_fails_the_test() {
+    async fn an_unrecorded_request_fails_the_test() {
         let server =
             RecordedHttp::start([Exchange::get("/things?limit=2").requiring("x-token", "other")]).await;
-        assert!(ask(&server, GET).await.starts_with("HTTP/1.1 500"));
+        assert!(send(&server, GET).await.starts_with("HTTP/1.1 500"));
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.assert_all_used()));
         let text = *failed.unwrap_err().downcast::<String>().unwrap();
         insta::assert_snapshot!(text, @r"
-        the recording was not followed:
+        the requests differ from the recording:
         not recorded: GET /things?limit=2
-        not asked for: GET /things?limit=2
+        not requested: GET /things?limit=2
         ");
     }
 
     #[tokio::test]
-    async fn a_body_is_cut_where_the_recording_says_so() {
+    async fn a_body_is_cut_where_the_recording_cuts_it() {
         let server =
             RecordedHttp::start([Exchange::get("/things?limit=2").body("0123456789").cut_after(4)]).await;
-        let answer = ask(&server, GET).await;
+        let answer = send(&server, GET).await;
         assert!(
             answer.contains("content-length: 10") && answer.ends_with("\n0123"),
             "{answer}"
@@ -465,17 +466,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_hangs_never_comes() {
+    async fn a_hanging_response_never_arrives() {
         let server = RecordedHttp::start([Exchange::get("/things?limit=2").hanging()]).await;
         let server = Arc::new(server);
-        let asking = tokio::spawn({
+        let sending = tokio::spawn({
             let server = server.clone();
-            async move { ask(&server, GET).await }
+            async move { send(&server, GET).await }
         });
-        while server.asked().is_empty() {
+        while server.requests().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert!(!asking.is_finished());
+        assert!(!sending.is_finished());
         server.assert_all_used();
     }
 }

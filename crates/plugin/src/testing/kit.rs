@@ -1,4 +1,4 @@
-//! Builds the plugins of a family and runs them as the engine does.
+//! The kit: builds the plugins of a family and runs them as the engine does.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
@@ -20,32 +20,32 @@ use crate::{
     WantedMeters,
 };
 
-/// How long a run may take unless the test says otherwise.
+/// The default deadline of a run.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How many resources of a page a pollster gets: few, so that tests see more than one page.
+/// The number of resources on a page for pollsters. It is small, so that tests use more than one page.
 const PAGE: usize = 100;
 
-/// How many samples a batch holds.
+/// The number of samples of a batch.
 const BATCH: usize = 50;
 
-/// How many pages or batches may wait; small, so that a plugin is held back as in the agent.
+/// The maximum number of waiting pages or batches. It is small, so that backpressure works as in the agent.
 const QUEUE: usize = 2;
 
-/// A listing is cut off after this many resources, unless the test says otherwise.
-const LISTING: usize = 100_000;
+/// The default maximum number of resources of a discovery run.
+const MAX_RESOURCES: usize = 100_000;
 
-/// The interval of the schedule in milliseconds to which a cycle's number belongs.
+/// The interval of the schedule of numbered cycles, in milliseconds.
 const INTERVAL_MILLIS: i64 = 300_000;
 
-/// The discoveries and pollsters of one family, as an agent with certain options would have them.
+/// The discoveries and pollsters of one family, with the options of a test.
 ///
-/// Each is built once, when it is first used: runs of one kit share its state as cycles of an agent do.
+/// Each is built once, at its first use: the runs of one kit share its state as the cycles of an agent do.
 pub struct Kit {
     family: String,
-    /// What the test's crate registers.
+    /// The plugins that the test links.
     linked: Catalog,
-    /// With what the families make of their options.
+    /// The catalog with the definitions that families create from their options.
     expanded: OnceLock<(Catalog, Vec<DefinitionProblem>)>,
     host: Arc<str>,
     members: NonZeroUsize,
@@ -55,12 +55,12 @@ pub struct Kit {
     blocking: BlockingPool,
     discoveries: Mutex<HashMap<String, Arc<dyn Discovery>>>,
     pollsters: Mutex<HashMap<String, Arc<dyn Pollster>>>,
-    /// The cache of the cycle that ran last.
+    /// The cache of the last cycle.
     cache: Mutex<Option<(CycleId, CycleCache)>>,
 }
 
 impl Kit {
-    /// For the family of this name, which the test's crate (or one that it names) registers.
+    /// Creates a kit for the family of this name, which the test's crate or one of its dependencies registers.
     pub fn new(family: &str) -> Self {
         match Catalog::collect() {
             Ok(catalog) => Self::of(catalog, family),
@@ -68,7 +68,7 @@ impl Kit {
         }
     }
 
-    /// For a family of this catalog.
+    /// Creates a kit for a family of this catalog.
     pub fn of(catalog: Catalog, family: &str) -> Self {
         Self {
             family: family.to_owned(),
@@ -86,33 +86,33 @@ impl Kit {
         }
     }
 
-    /// The options that would stand under `plugins: {family: ...}`; nothing unless said.
+    /// Sets the options under `plugins: {family: ...}`; default: none.
     #[must_use]
     pub fn options(self, options: serde_json::Value) -> Self {
         let family = self.family.clone();
         self.options_of(&family, options)
     }
 
-    /// The options of another family that this one uses ([`BuildContext::family`]); nothing unless said.
+    /// Sets the options of another family that this one uses ([`BuildContext::family`]); default: none.
     #[must_use]
     pub fn options_of(mut self, family: &str, options: serde_json::Value) -> Self {
         self.options.insert(family.to_owned(), options);
         self
     }
 
-    /// Everything that an agent with these options could load: what the family makes of its options and files too.
+    /// Everything that an agent with these options can load, including what the family defines from its options and files.
     pub fn catalog(&self) -> &Catalog {
         &self.expanded().0
     }
 
-    /// What is wrong with the definitions that the families make of their options and files.
+    /// The problems of the definitions that the families create from their options and files.
     pub fn problems(&self) -> &[DefinitionProblem] {
         &self.expanded().1
     }
 
     fn expanded(&self) -> &(Catalog, Vec<DefinitionProblem>) {
         self.expanded.get_or_init(|| {
-            // The family's name among the namespaces enables it.
+            // The family's name as a namespace enables it.
             let namespaces = [self.family.clone()];
             let expanded = self
                 .linked
@@ -121,27 +121,26 @@ impl Kit {
         })
     }
 
-    /// What the family's plugins have called so far.
+    /// The calls of the family's plugins so far.
     pub fn calls(&self) -> &CallCounts {
         &self.calls
     }
 
-    /// The agent's host name; `node1` unless said.
+    /// Sets the agent's host name; default: `node1`.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
         self.host = host.into();
         self
     }
 
-    /// How many agents share the resources; 1 unless said.
+    /// Sets how many agents share the resources; default: 1.
     #[must_use]
     pub fn members(mut self, members: NonZeroUsize) -> Self {
         self.members = members;
         self
     }
 
-    /// A run of the pollster of this name: over no resources, with all meters wanted, in cycle 1, until
-    /// the test says otherwise.
+    /// Prepares a run of the pollster of this name. Default: no resources, all meters, cycle 1.
     ///
     /// # Panics
     ///
@@ -157,7 +156,7 @@ impl Kit {
                 .map(|plugin| &*plugin.name)
                 .collect();
             panic!(
-                "no pollster `{name}` of the family `{}` is registered; there are {known:?}{}",
+                "no pollster `{name}` of the family `{}` is registered; registered: {known:?}{}",
                 self.family,
                 self.problem_text()
             );
@@ -166,14 +165,14 @@ impl Kit {
             kit: self,
             plugin: plugin.clone(),
             resources: Vec::new(),
-            listing: None,
+            discovery_url: None,
             wanted: None,
             cycle: cycle(1),
             deadline: DEADLINE,
         }
     }
 
-    /// A listing of this discovery URL, in cycle 1 until the test says otherwise.
+    /// Prepares a run of this discovery URL; default: in cycle 1.
     ///
     /// # Panics
     ///
@@ -188,7 +187,7 @@ impl Kit {
                 .map(|plugin| &*plugin.name)
                 .collect();
             panic!(
-                "no discovery `{name}` of the family `{}` is registered; there are {known:?}{}",
+                "no discovery `{name}` of the family `{}` is registered; registered: {known:?}{}",
                 self.family,
                 self.problem_text()
             );
@@ -199,12 +198,12 @@ impl Kit {
             parameter,
             cycle: cycle(1),
             deadline: DEADLINE,
-            at_most: LISTING,
+            limit: MAX_RESOURCES,
             wanted: WantedMeters::default(),
         }
     }
 
-    /// The family itself.
+    /// The registration of the family.
     pub(super) fn family(&self) -> Option<Family> {
         self.linked.family(&self.family).copied()
     }
@@ -271,57 +270,57 @@ impl Kit {
     }
 }
 
-/// A run of a pollster that is being set up.
-#[must_use = "nothing runs until `poll`"]
+/// A pollster run in preparation.
+#[must_use = "nothing runs until `poll` is called"]
 pub struct PollSetup<'a> {
     kit: &'a Kit,
     plugin: Arc<PollsterDefinition>,
     resources: Vec<Resource>,
-    listing: Option<String>,
+    discovery_url: Option<String>,
     wanted: Option<Vec<String>>,
     cycle: CycleId,
     deadline: Duration,
 }
 
 impl PollSetup<'_> {
-    /// Polls these resources, as if they stood in a `resources:` list.
+    /// Polls these resources, as if a `resources:` list named them.
     pub fn resources<T: AsRef<str>>(mut self, keys: impl IntoIterator<Item = T>) -> Self {
         self.resources
             .extend(keys.into_iter().map(|key| Resource::new(key.as_ref())));
         self
     }
 
-    /// Polls these resources, for example those that a test made with a body of its own.
-    pub fn found(mut self, resources: impl IntoIterator<Item = Resource>) -> Self {
+    /// Polls these resources, for example resources with a body that the test creates.
+    pub fn discovered(mut self, resources: impl IntoIterator<Item = Resource>) -> Self {
         self.resources.extend(resources);
         self
     }
 
-    /// Polls what this discovery of the family lists in the same cycle.
+    /// Polls the resources that this discovery of the family lists in the same cycle.
     pub fn resources_from(mut self, url: &str) -> Self {
-        self.listing = Some(url.to_owned());
+        self.discovery_url = Some(url.to_owned());
         self
     }
 
-    /// Wants samples of these meters only.
+    /// Collects only these meters.
     pub fn wanted<T: Into<String>>(mut self, meters: impl IntoIterator<Item = T>) -> Self {
         self.wanted = Some(meters.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Runs in the cycle of this number of the schedule `every:300:0`.
+    /// Runs in the cycle with this number of the schedule `every:300:0`.
     pub fn cycle(mut self, number: i64) -> Self {
         self.cycle = cycle(number);
         self
     }
 
-    /// Runs in this cycle, of any schedule.
+    /// Runs in this cycle of any schedule.
     pub fn cycle_id(mut self, cycle: CycleId) -> Self {
         self.cycle = cycle;
         self
     }
 
-    /// Cuts the poll off after this time; 30 s unless said.
+    /// Aborts the poll after this time; default: 30 s.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.deadline = after;
         self
@@ -331,32 +330,32 @@ impl PollSetup<'_> {
     ///
     /// # Panics
     ///
-    /// When the pollster cannot be built, or the listing of [`PollSetup::resources_from`] fails.
+    /// When the pollster cannot be built, or the discovery run of [`PollSetup::resources_from`] fails.
     pub async fn poll(self) -> Outcome {
         let kit = self.kit;
         let mut resources = self.resources;
-        let listing = self.listing.as_deref();
-        if let Some(url) = listing {
+        let discovery_url = self.discovery_url.as_deref();
+        if let Some(url) = discovery_url {
             let meters = self.plugin.meters.iter().map(|meter| &*meter.name);
             let is_wanted = |name: &&str| {
                 let wanted = self.wanted.as_ref();
                 wanted.is_none_or(|wanted| wanted.iter().any(|meter| meter == name))
             };
-            let listing = kit.discovery(url).cycle_id(self.cycle.clone());
-            match listing.wanted(meters.filter(is_wanted)).list().await {
-                Ok(found) => resources.extend(found),
-                Err(failure) => panic!("the listing `{url}` failed: {}", failure.chain()),
+            let discovery = kit.discovery(url).cycle_id(self.cycle.clone());
+            match discovery.wanted(meters.filter(is_wanted)).list().await {
+                Ok(discovered) => resources.extend(discovered),
+                Err(failure) => panic!("the discovery run `{url}` failed: {}", failure.chain()),
             }
         }
         let pollster = match kit.build_pollster(&self.plugin) {
             Ok(pollster) => pollster,
             Err(error) => panic!("the pollster `{}` could not be built: {error}", self.plugin.name),
         };
-        let scope = listing
+        let scope = discovery_url
             .or(self.plugin.default_discovery.as_deref())
             .and_then(|url| kit.find_discovery(split(url).0))
             .map(|discovery| discovery.scope);
-        let mut started = Started::begin(
+        let mut started = Started::start(
             pollster,
             &self.plugin,
             self.wanted.as_deref(),
@@ -368,7 +367,7 @@ impl PollSetup<'_> {
     }
 }
 
-/// A poll under way; what the conformance check steers by hand.
+/// A running poll, which the conformance check controls step by step.
 pub(super) struct Started {
     context: PollContext,
     pages: Option<mpsc::Sender<Page>>,
@@ -380,8 +379,8 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Starts the pollster; it has no resources yet.
-    pub(super) fn begin(
+    /// Starts the pollster without resources.
+    pub(super) fn start(
         pollster: Arc<dyn Pollster>,
         plugin: &PollsterDefinition,
         wanted: Option<&[String]>,
@@ -431,14 +430,14 @@ impl Started {
         }
     }
 
-    /// Gives the poll all its resources.
+    /// Sends all resources to the poll.
     pub(super) fn feed(&mut self, resources: Vec<Resource>) {
         let Some(pages) = self.pages.take() else {
             return;
         };
         let feeder = tokio::spawn(async move {
             for page in resources.chunks(PAGE) {
-                // A poll that ended early wants no more.
+                // A poll that ended early receives no more pages.
                 if pages.send(Page::all(Arc::new(page.to_vec()))).await.is_err() {
                     return;
                 }
@@ -447,13 +446,13 @@ impl Started {
         self.feeder = Some(feeder.abort_handle());
     }
 
-    /// Waits for the end, or cuts the poll off at its deadline as the engine does.
+    /// Waits for the end, or aborts the poll at its deadline as the engine does.
     pub(super) async fn end(mut self) -> Outcome {
         let ended = timeout_at(self.context.deadline, &mut self.poll).await;
         self.finish(ended.ok()).await
     }
 
-    /// Cancels the poll and waits for it at most `patience`; without an error when it ended by itself.
+    /// Cancels the poll and waits at most `patience` for it. Returns whether it ended in time.
     pub(super) async fn cancel(mut self, patience: Duration) -> (Outcome, bool) {
         self.context.cancellation.cancel();
         let ended = timeout_at(Instant::now() + patience, &mut self.poll).await.ok();
@@ -475,7 +474,7 @@ impl Started {
                 ));
                 self.context.cancellation.cancel();
                 self.poll.abort();
-                // The run, and with it the way of the samples, is gone when the task is.
+                // The run holds the sample sender, so it is dropped before the samples are collected.
                 let _ = self.poll.await;
             }
         }
@@ -495,53 +494,53 @@ impl Started {
     }
 }
 
-/// A listing that is being set up.
-#[must_use = "nothing runs until `list`"]
+/// A discovery run in preparation.
+#[must_use = "nothing runs until `list` is called"]
 pub struct DiscoverySetup<'a> {
     kit: &'a Kit,
     plugin: Arc<DiscoveryDefinition>,
     parameter: Option<String>,
     cycle: CycleId,
     deadline: Duration,
-    at_most: usize,
+    limit: usize,
     wanted: WantedMeters,
 }
 
 impl DiscoverySetup<'_> {
-    /// Lists in the cycle of this number of the schedule `every:300:0`.
+    /// Runs in the cycle with this number of the schedule `every:300:0`.
     pub fn cycle(self, number: i64) -> Self {
         self.cycle_id(cycle(number))
     }
 
-    /// Lists in this cycle, of any schedule.
+    /// Runs in this cycle of any schedule.
     pub fn cycle_id(mut self, cycle: CycleId) -> Self {
         self.cycle = cycle;
         self
     }
 
-    /// Lists for pollsters that want these meters; none unless said.
+    /// Sets the meters that pollsters collect; default: none.
     pub fn wanted<T: Into<Arc<str>>>(mut self, meters: impl IntoIterator<Item = T>) -> Self {
         self.wanted = Arc::new(meters.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Cuts the listing off after this time; 30 s unless said.
+    /// Aborts the run after this time; default: 30 s.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.deadline = after;
         self
     }
 
-    /// Takes this many resources and then wants no more; 100,000 unless said.
-    pub fn at_most(mut self, resources: usize) -> Self {
-        self.at_most = resources;
+    /// Ends the run after this many resources; default: 100,000.
+    pub fn limit(mut self, resources: usize) -> Self {
+        self.limit = resources;
         self
     }
 
-    /// Runs the listing.
+    /// Runs the discovery.
     ///
     /// # Errors
     ///
-    /// What ended the listing early; a panic and the deadline too.
+    /// What ended the run early, including a panic and the deadline.
     ///
     /// # Panics
     ///
@@ -552,17 +551,17 @@ impl DiscoverySetup<'_> {
             Err(error) => panic!("the discovery `{}` could not be built: {error}", self.plugin.name),
         };
         let context = self.kit.context(self.cycle, Instant::now() + self.deadline);
-        list(discovery, self.parameter, context, self.wanted, self.at_most).await
+        list(discovery, self.parameter, context, self.wanted, self.limit).await
     }
 }
 
-/// Runs a listing until it ends, `at_most` resources came, or the deadline.
+/// Runs a discovery until it ends, returns `limit` resources, or reaches its deadline.
 pub(super) async fn list(
     discovery: Arc<dyn Discovery>,
     parameter: Option<String>,
     context: PollContext,
     wanted: WantedMeters,
-    at_most: usize,
+    limit: usize,
 ) -> Result<Vec<Resource>, Failure> {
     let (pages, mut received) = mpsc::channel(QUEUE);
     let deadline = context.deadline;
@@ -575,9 +574,9 @@ pub(super) async fn list(
         pages,
     );
     let mut run = DiscoveryRun::new(parts.parameter(parameter).members(context.members).wanted(wanted));
-    let mut listing = tokio::spawn(async move {
+    let mut task = tokio::spawn(async move {
         let result = discovery.discover(&mut run).await;
-        // The last page counts whatever ended the listing.
+        // The last page counts even if the run failed.
         let _ = run.flush().await;
         result
     });
@@ -585,8 +584,8 @@ pub(super) async fn list(
     let enough = timeout_at(deadline, async {
         while let Some(page) = received.recv().await {
             resources.extend(page);
-            if resources.len() >= at_most {
-                resources.truncate(at_most);
+            if resources.len() >= limit {
+                resources.truncate(limit);
                 return true;
             }
         }
@@ -596,30 +595,30 @@ pub(super) async fn list(
     drop(received);
     if enough == Ok(true) {
         cancellation.cancel();
-        listing.abort();
+        task.abort();
         return Ok(resources);
     }
-    match timeout_at(deadline, &mut listing).await {
+    match timeout_at(deadline, &mut task).await {
         Ok(Ok(result)) => result.map(|()| resources),
         Ok(Err(join)) => Err(Failure::new(FailureKind::Defect, panic_text(join))),
         Err(_) => {
             cancellation.cancel();
-            listing.abort();
+            task.abort();
             Err(Failure::new(
                 FailureKind::Stopped,
-                "the listing did not end by its deadline",
+                "the discovery run did not end by its deadline",
             ))
         }
     }
 }
 
-/// The cycle of this number of the schedule `every:300:0`.
+/// The cycle with this number of the schedule `every:300:0`.
 pub(super) fn cycle(number: i64) -> CycleId {
     let start = Timestamp::from_millis(number.saturating_mul(INTERVAL_MILLIS));
     CycleId::new(ScheduleId::new("every:300:0"), start, number)
 }
 
-/// Name and parameter of a discovery URL, as [`DiscoveryRun::parameter`] describes them.
+/// Splits a discovery URL into name and parameter, see [`DiscoveryRun::parameter`].
 pub(super) fn split(url: &str) -> (&str, Option<String>) {
     match url.split_once(':') {
         None => (url, None),
@@ -629,7 +628,7 @@ pub(super) fn split(url: &str) -> (&str, Option<String>) {
 
 fn panic_text(join: JoinError) -> String {
     let Ok(payload) = join.try_into_panic() else {
-        return "the plugin's task was ended by somebody else".to_owned();
+        return "the plugin's task was aborted".to_owned();
     };
     let text = payload
         .downcast_ref::<&str>()

@@ -1,8 +1,8 @@
-//! Runs a plugin without an agent: the testing kit.
+//! The testing kit: runs a plugin without an agent.
 //!
-//! [`Kit`] builds what a family registered and runs it as the engine does: pages in, reports out, under a
-//! deadline, with a sink that keeps everything. [`conformance()`] tries what every plugin promises. With the
-//! feature `recorded-http`, `testing::http` replays recorded exchanges in the place of a service.
+//! [`Kit`] builds what a family registered and runs it as the engine does: with pages, a deadline, and a sink that collects
+//! all reports. [`conformance()`] checks the rules for every plugin. With the feature `recorded-http`, `testing::http`
+//! replays recorded exchanges instead of a real service.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! The kit is for tests, so it panics where a test has to fail.
+//! The kit panics to fail a test.
 #![allow(
     clippy::panic,
     reason = "the kit runs in tests only, and a panic is how a test fails"

@@ -1,4 +1,4 @@
-//! What a run of a pollster produced.
+//! The outcome of a pollster run.
 
 use std::fmt::Write as _;
 
@@ -7,46 +7,46 @@ use parking_lot::Mutex;
 
 use crate::{Failure, FailureKind, RunObserver};
 
-/// What a run of a pollster produced.
+/// The outcome of a pollster run.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The samples, in the order in which they were reported.
+    /// The samples, in report order.
     pub samples: Vec<Sample>,
     /// The keys of the resources that were reported on, in order.
     pub reported: Vec<String>,
     /// The resources that failed, in order.
     pub failures: Vec<ResourceFailure>,
-    /// What the plugin did that it must not do; a panic stands here too.
+    /// The rules that the plugin broke, including a panic.
     pub defects: Vec<String>,
     /// What ended the poll early.
     pub error: Option<Failure>,
 }
 
-/// A resource that could not be measured.
+/// The failure of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceFailure {
     /// The resource's key.
     pub key: String,
-    /// What the engine concludes.
+    /// The kind of the failure.
     pub kind: FailureKind,
     /// The message with all its causes.
     pub chain: String,
 }
 
 impl Outcome {
-    /// Fails the test unless every resource was measured and nothing else went wrong.
+    /// Fails the test unless every resource was measured without a defect or error.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(
             self.failures.is_empty() && self.defects.is_empty() && self.error.is_none(),
             "the poll was not clean:\n{}",
-            self.troubles()
+            self.problems()
         );
     }
 
-    /// The samples as lines of `resource id, meter, value unit`, in the order in which they were reported.
+    /// The samples as lines of `resource id, meter, value unit`, in report order.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for sample in &self.samples {
@@ -60,21 +60,21 @@ impl Outcome {
         text
     }
 
-    /// The values of the samples, in the order in which they were reported.
+    /// The values of the samples, in report order.
     pub fn volumes(&self) -> Vec<String> {
         let samples = self.samples.iter();
         samples.map(|sample| sample.volume.to_string()).collect()
     }
 
-    /// The samples in the message form that publishers send, one JSON object a line. Ids and times depend
-    /// on the cycle alone, so that the text can stand in a snapshot.
+    /// The samples in the message format of publishers, one JSON object per line. Ids and times depend only on the cycle, so
+    /// the text is suitable for snapshots.
     pub fn json_lines(&self) -> String {
         let batch = Batch::new(self.samples.clone(), "openstack".into());
         String::from_utf8_lossy(batch.encoded(&JsonLines).unwrap_or_default()).into_owned()
     }
 
-    /// What went wrong, a line each: failures of resources, defects, the error.
-    pub fn troubles(&self) -> String {
+    /// All failures of resources, defects and the error, one per line.
+    pub fn problems(&self) -> String {
         let mut text = String::new();
         for failure in &self.failures {
             let _ = writeln!(text, "{}: {}: {}", failure.key, failure.kind, failure.chain);
@@ -89,12 +89,12 @@ impl Outcome {
     }
 }
 
-/// Writes down what a run says of its resources.
+/// Records the outcome of a run.
 #[derive(Default)]
 pub(super) struct Recorder(Mutex<Outcome>);
 
 impl Recorder {
-    /// What was written down so far.
+    /// Takes what was recorded so far.
     pub(super) fn take(&self) -> Outcome {
         std::mem::take(&mut self.0.lock())
     }

@@ -1,4 +1,4 @@
-//! Builds publishers without an agent.
+//! Testing of publishers without an agent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use super::kit::cycle;
 use super::schema;
 use crate::{BlockingPool, BuildError, Catalog, Publisher, PublisherContext, PublisherPlugin};
 
-/// How long the check waits for one call; a publisher that needs more is stuck.
+/// The maximum time for one call; a publisher that needs longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A key that no publisher has.
+/// A key that no publisher has as an option.
 const UNKNOWN: &str = "no_such_option";
 
-/// The publisher for `url` with `options` (the keys beside `name` and `url`; null for none).
+/// Builds the publisher of `url` with `options` (the keys other than `name` and `url`; null for none).
 ///
 /// # Errors
 ///
-/// As the agent would see them.
+/// The errors that the agent would get.
 ///
 /// # Panics
 ///
-/// When no publisher serves the scheme.
+/// When no publisher is registered for the scheme.
 pub fn publisher(url: &str, options: serde_json::Value) -> Result<Arc<dyn Publisher>, BuildError> {
     (find(url).build)(&context(url, options))
 }
 
-/// A batch of so many samples, the same whenever it is asked for: `test.value` of `resource-0` and on.
+/// Returns a batch of this many samples with fixed content: `test.value` of `resource-0`, `resource-1` and so on.
 pub fn batch(samples: usize) -> Arc<Batch> {
     const VALUE: MeterDef = MeterDef::gauge("test.value", "unit", "A number");
     let meter = Arc::new(Meter::from(&VALUE));
@@ -50,12 +50,12 @@ pub fn batch(samples: usize) -> Arc<Batch> {
     Arc::new(Batch::new(samples.collect(), "openstack".into()))
 }
 
-/// Tries what every publisher promises on the one that serves `url`, which must be able to deliver, with
-/// these options (the keys beside `name` and `url`; null for none).
+/// Checks the rules for publishers on the publisher of `url`, which must be able to deliver, with these options (the keys
+/// other than `name` and `url`; null for none).
 ///
 /// # Panics
 ///
-/// When it does not keep a promise; all that were broken are named.
+/// When a rule is violated; the message lists all violations.
 pub async fn publisher_conformance(url: &str, options: serde_json::Value) {
     let findings = publisher_findings(&find(url), url, options).await;
     assert!(
@@ -78,7 +78,7 @@ pub(super) async fn publisher_findings(
                 .chars()
                 .all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || "+-.".contains(char));
         if !well_formed {
-            findings.push(format!("the scheme `{scheme}` is no URL scheme in lower case"));
+            findings.push(format!("the scheme `{scheme}` is not a lowercase URL scheme"));
         }
     }
     let mut filled = options.clone();
@@ -98,13 +98,13 @@ pub(super) async fn publisher_findings(
         (plugin.build)(&context(url, unknown)),
         Err(BuildError::Options(_))
     ) {
-        findings.push("an option that does not exist is accepted".to_owned());
+        findings.push("an unknown option is accepted".to_owned());
     }
     if let Ok(publisher) = (plugin.build)(&context(url, filled))
         && let Ok(Err(error)) = timeout(PATIENCE, publisher.publish(batch(1))).await
         && format!("{error} {error:?}").contains(schema::CANARY)
     {
-        findings.push("a secret option shows in the error of a batch".to_owned());
+        findings.push("a secret option appears in the error of a batch".to_owned());
     }
     let publisher = match (plugin.build)(&context(url, options)) {
         Ok(publisher) => publisher,
@@ -114,10 +114,10 @@ pub(super) async fn publisher_findings(
         }
     };
     if publisher.in_flight() == 0 {
-        findings.push("`in_flight` is 0: nothing would ever be delivered".to_owned());
+        findings.push("`in_flight` is 0, so nothing would be delivered".to_owned());
     }
     if plugin.spool && publisher.encoding().is_none() {
-        findings.push("it is to have a spool, and declares no encoding that could be stored".to_owned());
+        findings.push("it has a spool by default but declares no encoding".to_owned());
     }
     // The notifier drops the future at its deadline; the next batch must find the publisher usable.
     let dropped = timeout(Duration::ZERO, publisher.publish(batch(1))).await;
@@ -130,7 +130,9 @@ pub(super) async fn publisher_findings(
         let batch = batch(if what == "an empty batch" { 0 } else { 3 });
         match timeout(PATIENCE, publisher.publish(batch)).await {
             Ok(Ok(accepted)) if accepted.rejected() == 0 => {}
-            Ok(Ok(accepted)) => findings.push(format!("{what} was delivered in part: {}", accepted.reason())),
+            Ok(Ok(accepted)) => {
+                findings.push(format!("{what} was only partly delivered: {}", accepted.reason()))
+            }
             Ok(Err(error)) => findings.push(format!("{what} was not delivered: {error}")),
             Err(_) => findings.push(format!("{what} was not delivered in {PATIENCE:?}")),
         }
@@ -148,7 +150,7 @@ fn find(url: &str) -> PublisherPlugin {
     };
     let scheme = url.split(':').next().unwrap_or_default();
     let Some(plugin) = catalog.publisher(scheme) else {
-        panic!("no publisher for `{scheme}:` is registered");
+        panic!("no publisher is registered for `{scheme}:`");
     };
     *plugin
 }

@@ -1,11 +1,11 @@
-//! Rules for option schemas, and canaries in the place of secrets.
+//! Rules for option schemas, and canary values for secret options.
 
 use serde_json::{Map, Value};
 
-/// Stands in every secret option while the check looks for it in all output.
+/// The value of every secret option while the check searches all output for it.
 pub(super) const CANARY: &str = "canary-3f1b9c7e-never-to-be-shown";
 
-/// What configuration diagnostics, `nephoscope schema` and the reference understand.
+/// The keywords that configuration diagnostics, `nephoscope schema` and the reference support.
 const KEYWORDS: [&str; 23] = [
     "$defs",
     "$ref",
@@ -33,7 +33,7 @@ const KEYWORDS: [&str; 23] = [
     "$schema",
 ];
 
-/// Ends of option names that promise a secret.
+/// Suffixes of option names that denote a secret.
 const SECRET_NAMES: [&str; 6] = [
     "password",
     "passphrase",
@@ -43,25 +43,25 @@ const SECRET_NAMES: [&str; 6] = [
     "private_key",
 ];
 
-/// Schemas may refer to each other in circles; nothing sensible is deeper.
-const DEPTH: usize = 16;
+/// The maximum depth. Schemas may refer to each other in cycles.
+const MAX_DEPTH: usize = 16;
 
 /// Whether options may be required.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Required {
-    /// For publishers: an entry of `publishers:` is written by a person.
+    /// For publishers: a person writes an entry of `publishers:`.
     Allowed,
     /// For families: they load without an entry under `plugins:`.
     Never,
 }
 
-/// Checks a description: one line, without a period at its end.
+/// Checks that a description is one line without a final period.
 pub(super) fn check_line(findings: &mut Vec<String>, of: &str, line: &str) {
     if line.trim().is_empty() {
         findings.push(format!("{of} has no description"));
     } else if line.contains('\n') || line.ends_with('.') || line.trim() != line {
         findings.push(format!(
-            "the description of {of} is not one line without a period at its end"
+            "the description of {of} is not one line without a final period"
         ));
     }
 }
@@ -76,9 +76,9 @@ pub(super) fn check(findings: &mut Vec<String>, root: &Value, required: Required
         findings
             .push("the options accept unknown keys (`#[serde(deny_unknown_fields)]` is missing)".to_owned());
     }
-    let needed = root.get("required").and_then(Value::as_array);
-    if required == Required::Never && needed.is_some_and(|keys| !keys.is_empty()) {
-        findings.push("options are required: the family would not load without an entry".to_owned());
+    let required_keys = root.get("required").and_then(Value::as_array);
+    if required == Required::Never && required_keys.is_some_and(|keys| !keys.is_empty()) {
+        findings.push("an option is required: the family would not load without an entry".to_owned());
     }
     check_schema(findings, root, root, "options", 0);
 }
@@ -87,7 +87,7 @@ fn check_schema(findings: &mut Vec<String>, root: &Value, schema: &Value, path: 
     let Some(keys) = schema.as_object() else {
         return; // `true` and `false` are schemas too.
     };
-    if depth > DEPTH {
+    if depth > MAX_DEPTH {
         return;
     }
     for keyword in keys.keys() {
@@ -108,7 +108,7 @@ fn check_schema(findings: &mut Vec<String>, root: &Value, schema: &Value, path: 
             None => false,
         };
         if is_text && !is_secret(option, target) && SECRET_NAMES.iter().any(|end| name.ends_with(end)) {
-            findings.push(format!("the option `{path}` is no `Secret`"));
+            findings.push(format!("the option `{path}` is not a `Secret`"));
         }
         check_schema(findings, root, option, &path, depth + 1);
     }
@@ -131,7 +131,7 @@ fn check_schema(findings: &mut Vec<String>, root: &Value, schema: &Value, path: 
     }
 }
 
-/// Puts [`CANARY`] into every secret option of `options`; says whether there is any.
+/// Sets every secret option of `options` to [`CANARY`]; returns whether there is any.
 pub(super) fn fill_secrets(schema: &Value, options: &mut Value) -> bool {
     fill(schema, schema, options, 0)
 }
@@ -141,7 +141,7 @@ fn fill(root: &Value, schema: &Value, value: &mut Value, depth: usize) -> bool {
     let Some(keys) = schema.as_object() else {
         return false;
     };
-    if depth > DEPTH || lacks_required(keys, value) {
+    if depth > MAX_DEPTH || lacks_required(keys, value) {
         return false;
     }
     let mut filled = false;
@@ -179,7 +179,7 @@ fn fill(root: &Value, schema: &Value, value: &mut Value, depth: usize) -> bool {
     filled
 }
 
-/// Whether options of this shape need keys that are not there: nobody could fill them in here.
+/// Whether options of this shape lack required keys, for which no value is known here.
 fn lacks_required(keys: &Map<String, Value>, value: &Value) -> bool {
     let required = keys.get("required").and_then(Value::as_array);
     required.is_some_and(|names| {
@@ -212,7 +212,7 @@ fn variants(keys: &Map<String, Value>) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
-/// The schema that `schema` refers to, or itself.
+/// Returns the schema that `schema` refers to, or itself.
 fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let target = schema
         .get("$ref")
@@ -224,7 +224,7 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 
 #[cfg(test)]
 mod tests {
-    #![allow(dead_code, reason = "option types are read by their schema alone")]
+    #![allow(dead_code, reason = "the option types are used only for their schema")]
     use super::*;
     use crate::{OptionsSpec, Secret};
     use schemars::JsonSchema;
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_options_have_no_findings_and_canaries_in_all_secrets() {
+    fn valid_options_have_no_findings_and_canaries_in_all_secrets() {
         #[derive(JsonSchema)]
         #[schemars(deny_unknown_fields)]
         struct Options {
@@ -308,8 +308,8 @@ mod tests {
         }
         insta::assert_snapshot!(findings::<Open>(Required::Never).join("\n"), @r"
         the options accept unknown keys (`#[serde(deny_unknown_fields)]` is missing)
-        options are required: the family would not load without an entry
-        the option `options.token` is no `Secret`
+        an option is required: the family would not load without an entry
+        the option `options.token` is not a `Secret`
         the option `options.undocumented` has no description
         the schema of `options.list` uses the keyword `minItems`
         `Inner` accepts unknown keys (`#[serde(deny_unknown_fields)]` is missing)

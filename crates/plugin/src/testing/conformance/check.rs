@@ -1,4 +1,4 @@
-//! One check of a family: what is tried, on which plugins, and what was found.
+//! The state of one check of a family: the plugins under test and the findings.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::testing::outcome::Outcome;
 use crate::testing::schema;
 use crate::{BuildError, Catalog, CycleCache, DiscoveryDefinition, PollContext, PollsterDefinition};
 
-/// How long the check waits for something that must come at once.
+/// How long the check waits for an operation that must complete immediately.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a listing or poll may take.
+/// The deadline of a discovery run or poll.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How much of a listing is looked at.
-pub(super) const AT_MOST: usize = 10_000;
+/// The maximum number of discovered resources that are checked.
+pub(super) const MAX_RESOURCES: usize = 10_000;
 
 /// A family under test.
 pub(super) struct Check {
     pub(super) setup: Conformance,
-    /// What the program has, and what the family makes of its options and files.
+    /// What the program links, and below what the family defines from its options and files.
     pub(super) linked: Catalog,
     pub(super) catalog: Catalog,
     pub(super) discoveries: Vec<Arc<DiscoveryDefinition>>,
@@ -79,7 +79,7 @@ impl Check {
         }
         for plugin in self.discoveries.clone() {
             for url in self.urls(&plugin) {
-                self.check_listing(&plugin, &url).await;
+                self.check_discovery(&plugin, &url).await;
             }
         }
         for plugin in self.pollsters.clone() {
@@ -109,12 +109,12 @@ impl Check {
         self.kit(self.setup.options.clone())
     }
 
-    /// The URLs to list of a discovery.
+    /// The URLs to run for a discovery.
     pub(super) fn urls(&self, plugin: &DiscoveryDefinition) -> Vec<String> {
         let is_of = |url: &&str| split(url).0 == &*plugin.name;
-        let said: Vec<_> = self
+        let configured: Vec<_> = self
             .setup
-            .listings
+            .discovery_urls
             .iter()
             .map(String::as_str)
             .filter(is_of)
@@ -125,10 +125,10 @@ impl Check {
             .filter_map(|pollster| pollster.default_discovery.as_deref())
             .filter(is_of)
             .collect();
-        let urls = if said.is_empty() {
+        let urls = if configured.is_empty() {
             defaults.into_iter().collect()
         } else {
-            said
+            configured
         };
         if urls.is_empty() {
             return vec![plugin.name.to_string()];
@@ -136,7 +136,7 @@ impl Check {
         urls.into_iter().map(str::to_owned).collect()
     }
 
-    /// What a pollster is tried on: what its default discovery lists, and what the test adds.
+    /// The resources to poll: those of the pollster's default discovery, and those that the test adds.
     pub(super) async fn resources(&mut self, kit: &Kit, plugin: &PollsterDefinition) -> Vec<Resource> {
         let mut resources: Vec<_> = self
             .setup
@@ -150,14 +150,14 @@ impl Check {
         let discoveries = self.discoveries.clone();
         if let Some(discovery) = discoveries.iter().find(|known| *known.name == *split(default).0) {
             for url in self.urls(discovery) {
-                let listing = kit
+                let discovered = kit
                     .discovery(&url)
                     .deadline(DEADLINE)
-                    .at_most(AT_MOST)
+                    .limit(MAX_RESOURCES)
                     .list()
                     .await;
-                // A failure was found when the listing was checked.
-                resources.extend(listing.unwrap_or_default());
+                // A failure was already found when the discovery was checked.
+                resources.extend(discovered.unwrap_or_default());
             }
         }
         let mut seen = HashSet::new();
@@ -172,7 +172,7 @@ impl Check {
         resources: Vec<Resource>,
     ) -> Outcome {
         kit.pollster(&plugin.name)
-            .found(resources)
+            .discovered(resources)
             .deadline(DEADLINE)
             .poll()
             .await
@@ -199,7 +199,7 @@ impl Check {
     }
 }
 
-/// A context with time left.
+/// A context before its deadline.
 pub(super) fn open_context() -> PollContext {
     let deadline = Instant::now() + DEADLINE;
     PollContext::new(
@@ -210,7 +210,7 @@ pub(super) fn open_context() -> PollContext {
     )
 }
 
-/// A context whose deadline is here, cancelled.
+/// A cancelled context at its deadline.
 pub(super) fn ended_context() -> PollContext {
     let mut context = open_context();
     context.deadline = Instant::now();

@@ -1,4 +1,4 @@
-//! What a family declares: names, descriptions, units, calls, default discoveries.
+//! Checks of declarations: names, descriptions, units, calls, default discoveries.
 
 use std::borrow::Cow;
 
@@ -52,16 +52,22 @@ impl Check {
                         .iter()
                         .all(|namespace| known.namespaces.contains(namespace))
             });
-            if !known && !self.setup.elsewhere.iter().any(|name| name == discovery) {
+            if !known
+                && !self
+                    .setup
+                    .external_discoveries
+                    .iter()
+                    .any(|name| name == discovery)
+            {
                 findings.push(format!(
-                    "{name} asks the discovery `{discovery}`, which is not registered in all of its namespaces"
+                    "{name} uses the discovery `{discovery}`, which is not registered in all of its namespaces"
                 ));
             }
         }
     }
 }
 
-/// Lower-case words of letters, digits, `_` and `-`, with dots between.
+/// Checks that a name consists of lowercase words of letters, digits, `_` and `-`, separated by dots.
 fn check_name(findings: &mut Vec<String>, of: &str, name: &str) {
     let is_word = |word: &str| {
         !word.is_empty()
@@ -71,14 +77,14 @@ fn check_name(findings: &mut Vec<String>, of: &str, name: &str) {
     };
     if !name.split('.').all(is_word) {
         findings.push(format!(
-            "{of}: `{name}` is not made of lower-case words with dots between"
+            "{of}: `{name}` is not made of lowercase words separated by dots"
         ));
     }
 }
 
 fn check_namespaces(findings: &mut Vec<String>, of: &str, namespaces: &[Cow<'static, str>]) {
     if namespaces.is_empty() {
-        findings.push(format!("{of} has no namespace: nothing would ever load it"));
+        findings.push(format!("{of} has no namespace, so nothing loads it"));
     }
     for namespace in namespaces {
         check_name(findings, of, namespace);

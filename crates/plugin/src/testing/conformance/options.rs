@@ -1,4 +1,4 @@
-//! Options of a family: none are needed, and unknown ones are refused.
+//! Checks of a family's options: none are required, and unknown keys are rejected.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ use crate::{BuildError, ProblemPlace};
 const UNKNOWN_OPTION: &str = "no_such_option";
 
 impl Check {
-    /// Options: none and `{}` are accepted, an unknown key is not.
+    /// Checks that no options and `{}` are accepted, and that an unknown key is rejected.
     pub(super) fn check_options(&mut self) {
         for (shown, options) in [("no options", Value::Null), ("`{}`", json!({}))] {
             for (name, error) in self.option_errors(options) {
-                self.find(format!("{name} refuses {shown}: {error}"));
+                self.find(format!("{name} rejects {shown}: {error}"));
             }
         }
         let mut unknown = self.setup.options.clone();
@@ -24,11 +24,11 @@ impl Check {
             keys.insert(UNKNOWN_OPTION.to_owned(), true.into());
         }
         if self.option_errors(unknown).is_empty() {
-            self.find("an option that does not exist is accepted");
+            self.find("an unknown option is accepted");
         }
     }
 
-    /// The plugins that say that these options are wrong.
+    /// Returns the plugins that reject these options.
     fn option_errors(&self, options: Value) -> Vec<(String, String)> {
         let kit = self.kit(options);
         let of_definitions = kit.problems().iter().filter_map(|problem| match &problem.place {

@@ -1,12 +1,12 @@
-//! Secrets: no secret option shows in any output.
+//! Checks that no secret option appears in any output.
 
 use serde_json::Value;
 
-use super::check::{AT_MOST, Check, DEADLINE};
+use super::check::{Check, DEADLINE, MAX_RESOURCES};
 use crate::testing::schema::CANARY;
 
 impl Check {
-    /// No secret option shows in any output. (That a service refuses the canaries is no finding.)
+    /// Searches all output for secret options. A service that rejects the canary values causes no finding.
     pub(super) async fn check_secrets(&mut self, options: Value) {
         let kit = self.kit(options);
         let mut output = String::new();
@@ -22,7 +22,7 @@ impl Check {
                 match kit
                     .discovery(&url)
                     .deadline(DEADLINE)
-                    .at_most(AT_MOST)
+                    .limit(MAX_RESOURCES)
                     .list()
                     .await
                 {
@@ -42,13 +42,13 @@ impl Check {
             output.push_str(&format!(
                 "{}{}{outcome:?}\n",
                 outcome.json_lines(),
-                outcome.troubles()
+                outcome.problems()
             ));
         }
         if let Some(line) = output.lines().find(|line| line.contains(CANARY)) {
             let line = line.replace(CANARY, "***");
             let start: String = line.chars().take(200).collect();
-            self.find(format!("a secret option shows in the output: {start}"));
+            self.find(format!("a secret option appears in the output: {start}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A sound family passes, and a family that breaks one rule fails by that rule alone.
+//! A conforming family passes, and a family that breaks one rule fails only by that rule.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ struct Options {
     password: Secret,
 }
 
-/// Options that let everything pass.
+/// Options that accept unknown keys.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 struct OpenOptions {
@@ -33,12 +33,12 @@ struct OpenOptions {
     url: String,
 }
 
-/// Options without which nothing works.
+/// Options with a required key.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NeededOptions {
+struct RequiredOptions {
     /// Where.
-    #[expect(dead_code, reason = "the schema is what counts")]
+    #[expect(dead_code, reason = "the test needs only the schema")]
     url: String,
 }
 
@@ -50,17 +50,17 @@ enum Fault {
     ReportsTwice,
     LosesOne,
     Panics,
-    PanicsAtStranger,
-    StrangerEndsAll,
+    PanicsOnUnknown,
+    UnknownEndsAll,
     IgnoresCancellation,
     SecretInFailure,
     SecretInMetadata,
     EmptyResourceId,
-    ListingFails,
+    DiscoveryFails,
     KeysChange,
-    KeyTwice,
-    KeyEmpty,
-    ListsForEver,
+    DuplicateKey,
+    EmptyKey,
+    EndlessDiscovery,
     SecretInBody,
 }
 
@@ -100,10 +100,10 @@ impl Discovery for Fixture {
             .await?;
         }
         match self.fault {
-            Fault::ListingFails => Err(Failure::unreachable("nobody is there")),
-            Fault::KeyTwice => Ok(run.push(Resource::new("r0-0")).await?),
-            Fault::KeyEmpty => Ok(run.push(Resource::new("")).await?),
-            Fault::ListsForEver => {
+            Fault::DiscoveryFails => Err(Failure::unreachable("connection refused")),
+            Fault::DuplicateKey => Ok(run.push(Resource::new("r0-0")).await?),
+            Fault::EmptyKey => Ok(run.push(Resource::new("")).await?),
+            Fault::EndlessDiscovery => {
                 for index in 0_u64.. {
                     if run
                         .send(vec![Resource::new(format!("more-{index}"))])
@@ -132,9 +132,9 @@ impl Pollster for Fixture {
                 let body = resource.body::<Body>();
                 match self.fault {
                     Fault::Panics => panic!("boom"),
-                    Fault::PanicsAtStranger => assert!(body.is_some(), "who is that?"),
-                    Fault::StrangerEndsAll if body.is_none() => {
-                        return Err(Failure::permanent("who is that?"));
+                    Fault::PanicsOnUnknown => assert!(body.is_some(), "unknown resource"),
+                    Fault::UnknownEndsAll if body.is_none() => {
+                        return Err(Failure::permanent("unknown resource"));
                     }
                     Fault::LosesOne if !skipped => {
                         skipped = true;
@@ -143,14 +143,14 @@ impl Pollster for Fixture {
                     Fault::SecretInFailure => {
                         run.fail(
                             resource,
-                            Failure::transient(format!("{} was refused", self.password.expose())),
+                            Failure::transient(format!("{} was rejected", self.password.expose())),
                         );
                         continue;
                     }
                     _ => {}
                 }
                 if body.is_none() {
-                    run.fail(resource, Failure::not_supported("not one of ours"));
+                    run.fail(resource, Failure::not_supported("unknown resource"));
                     continue;
                 }
                 let id = if self.fault == Fault::EmptyResourceId {
@@ -195,21 +195,21 @@ const FAULTS: [Fault; 18] = [
     Fault::ReportsTwice,
     Fault::LosesOne,
     Fault::Panics,
-    Fault::PanicsAtStranger,
-    Fault::StrangerEndsAll,
+    Fault::PanicsOnUnknown,
+    Fault::UnknownEndsAll,
     Fault::IgnoresCancellation,
     Fault::SecretInFailure,
     Fault::SecretInMetadata,
     Fault::EmptyResourceId,
-    Fault::ListingFails,
+    Fault::DiscoveryFails,
     Fault::KeysChange,
-    Fault::KeyTwice,
-    Fault::KeyEmpty,
-    Fault::ListsForEver,
+    Fault::DuplicateKey,
+    Fault::EmptyKey,
+    Fault::EndlessDiscovery,
     Fault::SecretInBody,
 ];
 
-/// The family with a fault of its code.
+/// The family with one fault in its code.
 fn family<const FAULT: usize>() -> (Family, DiscoveryPlugin, PollsterPlugin) {
     let family = Family::new("fixture", "A family for tests").options(OptionsSpec::of::<Options>());
     let discovery = DiscoveryPlugin::new("things", "fixture", |context| {
@@ -239,12 +239,12 @@ async fn findings((family, discovery, pollster): (Family, DiscoveryPlugin, Polls
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sound_family_conforms() {
+async fn a_conforming_family_passes() {
     assert_eq!(findings(family::<0>()).await, Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_fault_of_the_code_is_found() {
+async fn each_fault_in_the_code_is_found() {
     let mut text = String::new();
     macro_rules! each {
         ($($fault:literal)*) => {$(
@@ -258,7 +258,7 @@ async fn each_fault_of_the_code_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_fault_of_the_declarations_is_found() {
+async fn each_fault_in_the_declarations_is_found() {
     const NAMELESS: CallDef = CALL.role("");
     type Edit = fn(&mut Family, &mut DiscoveryPlugin, &mut PollsterPlugin);
     let edits: [(&str, Edit); 13] = [
@@ -299,10 +299,10 @@ async fn each_fault_of_the_declarations_is_found() {
                 }))
             };
         }),
-        ("needed options", |family, discovery, _| {
-            family.options = Some(OptionsSpec::of::<NeededOptions>());
+        ("required options", |family, discovery, _| {
+            family.options = Some(OptionsSpec::of::<RequiredOptions>());
             discovery.build = |context| {
-                context.options::<NeededOptions>()?;
+                context.options::<RequiredOptions>()?;
                 build::<0>(context).map(|fixture| Arc::new(fixture) as _)
             };
         }),
@@ -322,7 +322,7 @@ async fn each_fault_of_the_declarations_is_found() {
 }
 
 #[tokio::test]
-async fn a_family_that_nobody_registered_is_said_to_be_missing() {
+async fn an_unregistered_family_is_reported() {
     let missing = Conformance::of("nobody")
         .in_catalog(Catalog::default())
         .findings()
@@ -331,7 +331,7 @@ async fn a_family_that_nobody_registered_is_said_to_be_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_family_makes_of_its_options_is_tried_as_well() {
+async fn definitions_of_a_family_are_checked_as_well() {
     let (family, discovery, pollster) = family::<0>();
     let made = family.expand(|_| {
         let mut expansion = Expansion::new();
@@ -354,7 +354,7 @@ async fn what_a_family_makes_of_its_options_is_tried_as_well() {
         [
             "the pollster `again`: the meter `key.length` is not declared",
             "the pollster `again`: the meter `key.polls` is not declared",
-            "the pollster `again` neither reports on `a-resource-that-no-discovery-lists` nor says why",
+            "the pollster `again` neither reports on nor fails `a-resource-that-no-discovery-lists`",
         ]
     );
 }
