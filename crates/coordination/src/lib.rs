@@ -16,4 +16,4 @@ pub use coordinator::{
     Assignment, Coordinator, InProgress, MAX_ANSWER_TIME, NoPlan, Plan, Registration, Share, Work, WorkId,
 };
 pub use local::Local;
-pub use unit::{Group, Unit};
+pub use unit::Unit;

@@ -32,14 +32,13 @@ mod publisher;
 mod registration;
 mod report;
 mod runs;
-mod scope;
 mod secret;
 pub mod testing;
 
 pub use async_trait::async_trait;
 pub use inventory;
 pub use nephoscope_model as model;
-pub use nephoscope_model::PartitionMode;
+pub use nephoscope_model::{PartitionMode, Scope};
 pub use schemars;
 
 pub use admission::{Admission, Permit};
@@ -67,7 +66,6 @@ pub use registration::{
 };
 pub use report::{MAX_REPORT, MeterTable, Report, Reported, RunObserver, RunOutput, SampleSink, Stopped};
 pub use runs::{FailedResource, RunEnd, RunOutcome};
-pub use scope::Scope;
 pub use secret::Secret;
 
 /// Registers a family, discovery, pollster or publisher with every program that links the crate.

@@ -1,7 +1,7 @@
-//! Waits for an instant: as exactly as the machine can, or as tokio's timer does.
+//! A precise timer for one instant, or tokio's timer as a fallback.
 //!
-//! tokio's timer has a resolution of a millisecond, and rounds up. A timer of the kernel has that of the hardware, and
-//! tells it through the same wait as all other input.
+//! tokio's timer has a resolution of a millisecond and rounds up. A kernel timer (timerfd) has the resolution of the
+//! hardware, and is awaited through the same poll as all other I/O.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,28 +14,28 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 
-/// Waits for one instant at a time.
+/// A timer that waits for one instant at a time.
 #[derive(Debug)]
 pub struct Alarm(Option<AsyncFd<OwnedFd>>);
 
 impl Alarm {
-    /// As exact as the machine is; as exact as tokio where the kernel gives no timer. Call it on a runtime.
+    /// Creates a kernel timer, or uses tokio's timer if the kernel provides none. Must be called on a runtime.
     pub fn exact() -> Self {
         match timer() {
             Ok(timer) => Self(Some(timer)),
             Err(error) => {
-                tracing::debug!(%error, "no timer of the kernel; cycles start up to a millisecond later");
+                tracing::debug!(%error, "no kernel timer available; cycles start up to a millisecond later");
                 Self(None)
             }
         }
     }
 
-    /// On tokio's clock, which tests pause.
+    /// Uses tokio's clock, which tests pause.
     pub fn coarse() -> Self {
         Self(None)
     }
 
-    /// Waits until `instant`. May be dropped at any time, and called again with another.
+    /// Waits until `instant`. The future can be dropped at any time, and another wait started.
     pub async fn until(&self, instant: Instant) {
         if let Some(timer) = &self.0
             && wait(timer, instant).await.is_ok()
@@ -50,7 +50,10 @@ fn timer() -> io::Result<AsyncFd<OwnedFd>> {
     let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
     let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
     // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped, and `AsyncFd` owns it.
-    #[allow(unsafe_code, reason = "tokio cannot know that an `OwnedFd` is what it says")]
+    #[allow(
+        unsafe_code,
+        reason = "tokio requires a guarantee that the descriptor stays open"
+    )]
     let registered = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) };
     Ok(registered?)
 }
@@ -61,14 +64,14 @@ async fn wait(timer: &AsyncFd<OwnedFd>, instant: Instant) -> io::Result<()> {
         if left.is_zero() {
             return Ok(());
         }
-        // Forgets what it had to tell before: nothing is ever read from it.
+        // Setting the timer clears an earlier expiration, which is never read from the descriptor.
         timerfd_settime(timer, TimerfdTimerFlags::empty(), &after(left)?)?;
-        // What an earlier wait has left ends this one early, once.
+        // Readiness left over from an earlier wait can end this one early, once.
         timer.readable().await?.clear_ready();
     }
 }
 
-/// Once, after so long.
+/// A timer specification that expires once, after `left`.
 fn after(left: Duration) -> io::Result<Itimerspec> {
     Ok(Itimerspec {
         it_interval: Timespec {
@@ -86,16 +89,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_alarm_never_comes_early_and_can_be_set_again() {
+    async fn an_alarm_never_fires_early_and_can_be_reused() {
         for alarm in [Alarm::exact(), Alarm::coarse()] {
             for millis in [5, 0, 1] {
                 let instant = Instant::now() + Duration::from_millis(millis);
-                // Given up before it came, as the scheduler does when something else happens.
+                // Dropped before it fires, as the scheduler does when another event comes first.
                 let later = alarm.until(instant + Duration::from_secs(3600));
                 assert!(timeout(Duration::ZERO, later).await.is_err());
                 timeout(Duration::from_secs(30), alarm.until(instant))
                     .await
-                    .expect("it comes");
+                    .expect("the alarm fires");
                 assert!(Instant::now() >= instant);
             }
         }

@@ -1,34 +1,34 @@
-//! Which sources the publishers tell apart.
+//! Classes of sources that publishers distinguish.
 //!
-//! A publisher may get what some sources want (`sources:`), and a resource is polled once for all sources that want it. So a
-//! run must know of each resource which publishers its samples are for. What matters is not the source but its *class*: the
-//! set of publishers' selections that it is in. Where no publisher names sources there is one class, and nothing to know.
+//! A publisher can select sources (`sources:`), and a resource is polled once for all sources that select it. A run must
+//! therefore know for each resource which publishers receive its samples. Not the source itself matters but its *class*: the
+//! set of publishers' selections that contain it. If no publisher selects sources, there is one class.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A class of sources, by number.
+/// The number of a class of sources.
 pub type Class = usize;
 
-/// The classes of sources that want the same.
+/// The classes of the sources that collect the same resources.
 pub type ClassSet = BTreeSet<Class>;
 
-/// Sources, by what publishers select.
+/// The classes of sources, derived from the publishers' selections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceClasses {
-    /// The selections of publishers, each once.
+    /// The distinct selections of publishers.
     selections: BTreeSet<BTreeSet<Arc<str>>>,
 }
 
 impl SourceClasses {
-    /// The classes for publishers with these selections of sources; those that select no sources count for nothing.
+    /// Creates the classes from the publishers' selections of sources. Publishers without a selection are not included.
     pub fn new(selections: impl IntoIterator<Item = BTreeSet<Arc<str>>>) -> Self {
         Self {
             selections: selections.into_iter().collect(),
         }
     }
 
-    /// The class of each of these sources. The numbers mean nothing beyond that.
+    /// Returns the class of each source. The numbers have no meaning beyond equality.
     pub fn of<'a>(&self, sources: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, Class> {
         let mut known: BTreeMap<Vec<bool>, Class> = BTreeMap::new();
         let mut classes = BTreeMap::new();
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_apart_if_a_publisher_selects_one_and_not_the_other() {
+    fn sources_differ_in_class_if_a_publisher_selects_only_one_of_them() {
         assert_eq!(classes(&[]), [0, 0, 0, 0]);
         assert_eq!(classes(&[&["a", "b", "c", "d"]]), [0, 0, 0, 0]);
         assert_eq!(classes(&[&["a"]]), [0, 1, 1, 1]);

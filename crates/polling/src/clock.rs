@@ -1,6 +1,6 @@
 //! The clocks: wall time for identities, monotonic time for deadlines, boot time for leases.
 //!
-//! All other code gets the time from here, so that tests can step the wall clock and stop the monotonic one.
+//! All other code reads the time here, so that tests can step the wall clock and pause the monotonic clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,33 +12,33 @@ use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 
-/// A wall clock beside tokio's monotonic one.
+/// The clocks of the engine; the monotonic clock is tokio's.
 pub trait Clock: Send + Sync + 'static {
-    /// The time of day in UTC, as the system believes it.
+    /// The wall clock in UTC.
     fn wall(&self) -> Timestamp;
 
-    /// The monotonic clock; it does not count while the machine sleeps.
+    /// The monotonic clock. It stops while the machine is suspended.
     fn monotonic(&self) -> Instant {
         Instant::now()
     }
 
-    /// What waits for an instant of the monotonic clock. Called on a runtime.
+    /// Creates a timer for instants of the monotonic clock. Must be called on a runtime.
     fn alarm(&self) -> Alarm {
         Alarm::coarse()
     }
 
-    /// The boot clock: as the monotonic one, but it counts while the machine sleeps.
+    /// The boot clock: like the monotonic clock, but it runs while the machine is suspended.
     fn boot(&self) -> BootTime;
 
-    /// The boot clock at a moment of the past. If the machine slept since, the moment counts as later than it was.
+    /// The boot clock at a past moment. If the machine was suspended since, the result is later than the true value.
     fn boot_at(&self, moment: Instant) -> BootTime {
-        // In this order: should the machine sleep in between, the moment counts as later, never as earlier.
+        // Read in this order: if the machine is suspended in between, the result is later, never earlier.
         let passed = self.monotonic().saturating_duration_since(moment);
         self.boot().minus(passed)
     }
 }
 
-/// The machine's clocks.
+/// The clocks of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -62,7 +62,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A wall clock for tests: it runs with tokio's (paused) time, and can be stepped.
+/// A wall clock for tests. It follows tokio's (paused) time and can be stepped.
 #[derive(Clone)]
 pub struct SimulatedClock {
     started: Instant,
@@ -71,7 +71,7 @@ pub struct SimulatedClock {
 }
 
 impl SimulatedClock {
-    /// A clock that shows `wall` now.
+    /// Creates a clock that shows `wall` now.
     pub fn new(wall: Timestamp) -> Self {
         Self {
             started: Instant::now(),
@@ -79,12 +79,12 @@ impl SimulatedClock {
         }
     }
 
-    /// Puts the wall clock forward.
+    /// Steps the wall clock forward.
     pub fn step_forward(&self, by: Duration) {
         self.base.fetch_add(micros(by), Ordering::SeqCst);
     }
 
-    /// Puts the wall clock back.
+    /// Steps the wall clock back.
     pub fn step_back(&self, by: Duration) {
         self.base.fetch_sub(micros(by), Ordering::SeqCst);
     }

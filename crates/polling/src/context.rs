@@ -1,4 +1,4 @@
-//! What all parts of a cycle must know, and what all cycles share.
+//! The contexts of the engine and of a cycle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::ledger::Settlements;
 use crate::limits::Limits;
 use crate::options::{EngineOptions, EngineParts};
 
-/// When a cycle took its first step.
+/// When a cycle started.
 #[derive(Debug, Clone, Copy)]
-pub struct Begun {
+pub struct CycleStart {
     pub(crate) at: Instant,
     pub(crate) wall: Timestamp,
 }
 
-impl Begun {
-    /// It takes it now.
+impl CycleStart {
+    /// The current time.
     pub fn now(clock: &dyn Clock) -> Self {
         Self {
             at: Instant::now(),
@@ -34,7 +34,7 @@ impl Begun {
     }
 }
 
-/// What all cycles of an engine share.
+/// The state that all cycles of an engine share.
 pub struct EngineContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) host: Arc<str>,
@@ -46,14 +46,14 @@ pub struct EngineContext {
     pub(crate) hasher: KeyHasher,
     pub(crate) plugin_runtime: Handle,
     pub(crate) settlements: Settlements,
-    /// No cycle and no run begins any more.
+    /// Cancelled when no cycle and no run may start any more.
     pub(crate) stopping: CancellationToken,
-    /// Running cycles end now.
+    /// Cancelled when running cycles must end.
     pub(crate) ended: CancellationToken,
 }
 
 impl EngineContext {
-    /// For an engine that works so with these parts, until `ended` is cancelled.
+    /// Creates the context of an engine. `ended` aborts its cycles.
     pub(crate) fn new(
         options: &EngineOptions,
         parts: &EngineParts,
@@ -76,7 +76,7 @@ impl EngineContext {
         })
     }
 
-    /// The context of a cycle that polls within `limits`.
+    /// Creates the context of a cycle with these limits.
     pub(crate) fn cycle(self: &Arc<Self>, frame: CycleFrame, limits: Arc<Limits>) -> Arc<CycleContext> {
         Arc::new(CycleContext {
             engine: self.clone(),
@@ -88,24 +88,24 @@ impl EngineContext {
     }
 }
 
-/// Which cycle it is, and its times.
+/// The identity and the times of a cycle.
 #[derive(Clone)]
 pub struct CycleFrame {
     pub(crate) cycle: CycleId,
-    pub(crate) begun: Begun,
+    pub(crate) started: CycleStart,
     /// The number of the takeover, if this is one.
     pub(crate) takeover: Option<u64>,
     pub(crate) interval: Duration,
     pub(crate) deadline: Instant,
 }
 
-/// What all parts of a cycle must know.
+/// The state that all parts of a cycle share.
 pub struct CycleContext {
     pub(crate) engine: Arc<EngineContext>,
     pub(crate) frame: CycleFrame,
     pub(crate) limits: Arc<Limits>,
-    /// What its plugins share.
+    /// The cache of its plugins.
     pub(crate) cache: CycleCache,
-    /// What runs ends now.
+    /// Cancelled when its runs must end.
     pub(crate) cancellation: CancellationToken,
 }

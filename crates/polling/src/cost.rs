@@ -1,16 +1,15 @@
-//! How many calls an hour sources make to each service.
+//! Estimates how many calls per hour sources make to each service.
 //!
-//! Computed from what plugins declare ([`Call`]) and the plan of work: nothing is asked. A listing of the mode `listing` is one
-//! agent's; one of the mode `resource` every agent of the pool lists, and each resource is one agent's. Discoveries of a host's own
-//! resources are made by every agent. Calls are counted as made when all goes well: without retries,
-//! and without the default discoveries that are asked where a source's own list nothing. Of the names of projects and users,
-//! which agents remember, the calls are the most that they make.
+//! The estimate uses the calls that plugins declare ([`Call`]) and the plan of work; no service is called. With the partition
+//! mode `listing` one agent runs a discovery; with the mode `resource` every agent of the pool runs it, and each resource
+//! is polled by one agent. Every agent runs the discoveries of a host's own resources. The estimate assumes no failures: it
+//! has no retries and no default discoveries that replace a source's empty ones. For names of projects and users, which agents
+//! cache, it counts the maximum.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use nephoscope_coordination::Group;
-use nephoscope_model::Timestamp;
+use nephoscope_model::{Scope, Timestamp};
 use nephoscope_plugin::{Call, CallRate, IdentityKind, PartitionMode};
 use nephoscope_sources::{DiscoveryUrl, Source};
 use serde::Serialize;
@@ -20,24 +19,24 @@ use crate::listing::{ListingDef, Origin};
 use crate::plugins::Plugins;
 use crate::task::{RunDef, TaskDef};
 
-/// Edges of cron expressions are counted from this Monday on, so that the same file always costs the same.
+/// Edges of cron expressions are counted from this Monday, so that the same file always has the same cost.
 const MONDAY: i64 = 1_767_571_200_000;
 
-/// How many resources there are.
+/// An expected number of resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resources {
-    /// The discovery that lists them, by its name or URL; none: any that is not named.
-    pub listing: Option<String>,
-    /// How many.
+    /// The name or URL of the discovery that lists them; `None`: every discovery that is not named.
+    pub discovery: Option<String>,
+    /// The number of resources.
     pub count: u64,
 }
 
 impl Resources {
-    /// Where nothing says how many there are.
+    /// The number that is assumed for a discovery without a configured number.
     pub const ASSUMED: u64 = 1000;
 }
 
-/// What one plugin's call costs.
+/// The cost of one declared call.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The service that is called.
@@ -46,13 +45,13 @@ pub struct Row {
     pub method: Cow<'static, str>,
     /// The path, as a template.
     pub path: Cow<'static, str>,
-    /// The task that makes it; none for calls of the agent, whatever its tasks.
+    /// The task of the call; `None` for calls that do not depend on a task.
     pub task: Option<String>,
     /// The discovery or pollster that makes it.
     pub by: Option<String>,
-    /// By all agents of the pool together.
+    /// Calls per cycle of all agents of the pool together.
     pub per_cycle: Option<u64>,
-    /// By all agents of the pool together, in an hour.
+    /// Calls per hour of all agents of the pool together.
     pub per_hour: f64,
 }
 
@@ -61,45 +60,45 @@ pub struct Row {
 pub struct Cost {
     /// Sorted by service.
     pub rows: Vec<Row>,
-    /// The listings whose resources were assumed, and how many.
+    /// The discoveries whose number of resources was assumed, with that number.
     pub assumed: BTreeMap<String, u64>,
 }
 
-/// How many there are.
+/// The pool for which the cost is computed, and the rows so far.
 struct Pool<'a> {
     members: u64,
     resources: &'a [Resources],
     assumed: BTreeMap<String, u64>,
-    /// Calls that each agent makes now and then.
+    /// Calls that each agent makes about once an hour.
     hourly: BTreeSet<(Cow<'static, str>, Cow<'static, str>, Cow<'static, str>)>,
     names: Vec<Names>,
     rows: Vec<Row>,
 }
 
-/// What the names of projects, or of users, cost.
+/// The cost of resolving the names of projects or of users.
 struct Names {
     call: Call,
-    /// How many there are.
+    /// The number of projects or users.
     count: u64,
-    /// An answer is good for so long.
+    /// How long an answer is cached.
     seconds: u32,
     per_hour: f64,
 }
 
 impl Names {
-    /// The most that is asked in an hour, if every agent has samples of all.
-    fn most(&self, members: u64) -> f64 {
-        (members * self.count) as f64 * self.times()
+    /// The maximum number of calls per hour, if every agent has samples of all.
+    fn max_per_hour(&self, members: u64) -> f64 {
+        (members * self.count) as f64 * self.expirations_per_hour()
     }
 
-    /// How often an answer has become too old in an hour.
-    fn times(&self) -> f64 {
+    /// How often per hour a cached answer expires.
+    fn expirations_per_hour(&self) -> f64 {
         3600.0 / f64::from(self.seconds.max(1))
     }
 }
 
 impl Cost {
-    /// What these sources cost a pool of so many members, that find these resources, and whose publishers tell the `classes` apart.
+    /// Computes the cost of these sources for a pool of `members` agents with these resources and source classes.
     pub fn of(
         sources: &[Source],
         plugins: &Plugins,
@@ -132,7 +131,7 @@ impl Cost {
             }));
         let names = std::mem::take(&mut pool.names);
         pool.rows.extend(names.into_iter().map(|names| Row {
-            per_hour: names.per_hour.min(names.most(pool.members)),
+            per_hour: names.per_hour.min(names.max_per_hour(pool.members)),
             service: names.call.service,
             method: names.call.method,
             path: names.call.path,
@@ -190,7 +189,7 @@ impl Pool<'_> {
                 let made = Made {
                     agents: self.agents(listing),
                     resources,
-                    // Whoever lists asks for all.
+                    // Each agent that runs the discovery lists all resources.
                     times: self.agents(listing),
                 };
                 self.add_call(task, &by, call, rate, &made);
@@ -208,12 +207,12 @@ impl Pool<'_> {
             .map(|listing| self.agents(listing))
             .max()
             .unwrap_or_default();
-        let host = listings.iter().all(|listing| listing.unit.group == Group::Host);
+        let host = listings.iter().all(|listing| listing.unit.scope == Scope::Host);
         let resources = listings.iter().map(|listing| self.count(listing)).sum();
         let made = Made {
             agents,
             resources,
-            // What is shared is polled once, whoever does it.
+            // A shared resource is polled once, by one of the agents.
             times: if host { agents } else { 1 },
         };
         let by = format!("pollster {}", run.pollster.name);
@@ -225,12 +224,12 @@ impl Pool<'_> {
         made
     }
 
-    /// Which calls for names there are to be counted.
+    /// Adds the calls for names to the estimate.
     fn expect_names(&mut self, calls: &[Call]) {
         for call in calls {
             match call.rate {
                 CallRate::PerIdentity(kind, seconds) => {
-                    let count = self.said(match kind {
+                    let count = self.configured_count(match kind {
                         IdentityKind::Project => &["tenant"],
                         IdentityKind::User => &["users"],
                         _ => &["identities"],
@@ -249,15 +248,15 @@ impl Pool<'_> {
         }
     }
 
-    /// The names that a task's samples need: each sample is of a project and a user, and who has measured one has its
-    /// name for the others.
+    /// Adds the names that a task's samples need. Each sample has a project and a user, and an agent caches a resolved name
+    /// for its other samples.
     fn add_names(&mut self, task: &TaskDef, runs: &[Made]) {
         let cycles = task.schedule.per_hour(Timestamp::from_millis(MONDAY));
         let members = self.members;
         for names in &mut self.names {
             let of_run = |made: &Made| (made.times * made.resources).min(made.agents * names.count);
             let of_cycle = runs.iter().map(of_run).sum::<u64>().min(members * names.count);
-            names.per_hour += of_cycle as f64 * cycles.min(names.times());
+            names.per_hour += of_cycle as f64 * cycles.min(names.expirations_per_hour());
         }
     }
 
@@ -268,12 +267,12 @@ impl Pool<'_> {
                 return;
             }
             CallRate::PerCycle => made.agents,
-            // An empty listing is a page too.
+            // An empty result is a page too.
             CallRate::PerPage(size) => made.times * made.resources.div_ceil(size.max(1).into()).max(1),
             CallRate::PerResource => made.times * made.resources,
-            // Counted with the names of all tasks.
+            // Included in the names of all tasks.
             CallRate::PerIdentity(..) => return,
-            // A rate that later versions of the interface know.
+            // A rate of a later version of the plugin API.
             _ => return,
         };
         self.rows.push(Row {
@@ -292,29 +291,33 @@ impl Pool<'_> {
         self.hourly.insert(call);
     }
 
-    /// How many agents ask for a listing.
+    /// The number of agents that run a discovery.
     fn agents(&self, listing: &ListingDef) -> u64 {
-        match (&listing.unit.group, listing.unit.mode) {
-            (Group::Shared, PartitionMode::Listing) => 1,
+        match (listing.unit.scope, listing.unit.mode) {
+            (Scope::Shared, PartitionMode::Listing) => 1,
             _ => self.members,
         }
     }
 
-    /// How many resources a listing has.
+    /// The number of resources of a discovery.
     fn count(&mut self, listing: &ListingDef) -> u64 {
         if let Origin::Static(resources) = &listing.origin {
             return resources.len() as u64;
         }
-        let text = &*listing.unit.discovery;
-        self.said(&[text, DiscoveryUrl::parse(text).name()])
+        let text = &*listing.unit.listing;
+        self.configured_count(&[text, DiscoveryUrl::parse(text).name()])
     }
 
-    /// How many there are of what has the first of these names that was said; else what was said of all; else what is assumed.
-    fn said(&mut self, names: &[&str]) -> u64 {
-        let of = |name: Option<&str>| self.resources.iter().find(|said| said.listing.as_deref() == name);
+    /// The configured number for the first of these names that has one; else the configured default; else the assumed number.
+    fn configured_count(&mut self, names: &[&str]) -> u64 {
+        let of = |name: Option<&str>| {
+            self.resources
+                .iter()
+                .find(|known| known.discovery.as_deref() == name)
+        };
         let named = names.iter().find_map(|name| of(Some(name)));
-        if let Some(said) = named.or_else(|| of(None)) {
-            return said.count;
+        if let Some(known) = named.or_else(|| of(None)) {
+            return known.count;
         }
         if let Some(name) = names.first() {
             self.assumed.insert((*name).to_owned(), Resources::ASSUMED);
@@ -323,7 +326,7 @@ impl Pool<'_> {
     }
 }
 
-/// By how many, for how many, and how often.
+/// The factors of a call: the agents that make it, the resources, and how many agents process each resource.
 struct Made {
     agents: u64,
     resources: u64,

@@ -1,4 +1,4 @@
-//! One cycle of a task, or a takeover in it: the listings, the runs, and the record at the end.
+//! One cycle of a task, or a takeover of its work: the discovery runs, the pollster runs, and the record at the end.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use nephoscope_coordination::{Assignment, Group, Unit, WorkId};
+use nephoscope_coordination::{Agreed, Unit, WorkId};
+use nephoscope_model::Scope;
 use nephoscope_notifier::{Outcome, ReceiptSet};
 use nephoscope_plugin::{FailureKind, PartitionMode};
 use nephoscope_sources::Schedule;
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Begun, CycleContext};
+use crate::context::{CycleContext, CycleStart};
 use crate::events;
 use crate::fence::Fence;
 use crate::ledger::Ledger;
@@ -27,13 +28,13 @@ use crate::pages::InputReaders;
 use crate::record::{CycleRecord, FailureCounts};
 use crate::run::{Run, RunEnd, RunState};
 use crate::scheduler::Start;
-use crate::task::{Input, Lane, RunDef, TaskDef};
+use crate::task::{Input, RunDef, TaskDef};
 
-/// What stays of the pollster runs of a schedule from cycle to cycle, by pollster and wanted meters.
+/// The states of the pollster runs of a schedule that persist from cycle to cycle, by pollster and collected meters.
 #[derive(Default)]
 pub struct RunStates(Mutex<HashMap<RunName, Arc<RunState>>>);
 
-/// A pollster and its wanted meters.
+/// A pollster and its collected meters.
 type RunName = (Arc<str>, Vec<Arc<str>>);
 
 impl RunStates {
@@ -42,7 +43,7 @@ impl RunStates {
         self.0.lock().entry(key).or_default().clone()
     }
 
-    /// Forgets the runs that none of these tasks has.
+    /// Drops the states of runs that are in none of these tasks.
     pub fn keep<'a>(&self, tasks: impl Iterator<Item = &'a Arc<TaskDef>> + Clone) {
         let wanted = |key: &RunName| {
             tasks
@@ -50,10 +51,10 @@ impl RunStates {
                 .flat_map(|task| &task.runs)
                 .any(|run| run.pollster.name == key.0 && run.meters == key.1)
         };
-        self.0.lock().retain(|key, state| wanted(key) || state.hangs());
+        self.0.lock().retain(|key, state| wanted(key) || state.is_hung());
     }
 
-    /// The states by pollster, for people.
+    /// The states, sorted by pollster, for display.
     pub fn list(&self) -> Vec<(Arc<str>, Arc<RunState>)> {
         let mut list: Vec<_> = self
             .0
@@ -66,24 +67,24 @@ impl RunStates {
     }
 }
 
-/// What of the shared units is polled.
+/// Which shared units this cycle polls.
 pub enum Planned {
-    /// There are none.
+    /// The task has no shared units.
     NotNeeded,
-    /// Everybody knows who does what.
-    Assigned {
-        /// Whose shared runs.
+    /// The agents have agreed on a plan.
+    Agreed {
+        /// The task whose shared runs are polled.
         task: Arc<TaskDef>,
-        /// Who does what.
-        assignment: Assignment,
-        /// The units that a takeover is about; `None` is all.
+        /// The division of the work.
+        agreed: Agreed,
+        /// The units of a takeover; `None`: all.
         only: Option<Vec<Unit>>,
     },
-    /// Nothing shared is polled, and why.
-    None(String),
+    /// No shared units are polled, with the reason.
+    NoPlan(String),
 }
 
-/// A cycle whose polls have ended and whose samples are handed over.
+/// A cycle whose polls have ended and whose samples are submitted.
 pub struct CycleEnd {
     /// Its record.
     pub record: Arc<CycleRecord>,
@@ -91,7 +92,7 @@ pub struct CycleEnd {
 }
 
 impl CycleEnd {
-    /// The receipts of its samples.
+    /// Resolves with the outcome when the receipts of its samples are complete.
     pub fn settlement(&self) -> impl Future<Output = Outcome> + Send + use<> {
         let receipts = self.receipts.clone();
         async move {
@@ -104,8 +105,8 @@ impl CycleEnd {
     }
 }
 
-/// Runs a cycle: the runs of `host` that are the host's own, `splay` after the edge, and on what agents share the runs
-/// that `planned` gives, as soon as it does.
+/// Runs a cycle: the host's own runs of `host`, `splay` after the edge, and the shared runs of `planned` as soon as it
+/// resolves.
 pub async fn run_cycle(
     schedule: &Schedule,
     host: Option<&TaskDef>,
@@ -117,15 +118,15 @@ pub async fn run_cycle(
 ) -> CycleEnd {
     let mut planned = pin!(planned);
     let early = futures::poll!(planned.as_mut());
-    // Other cycles of this edge begin before the first of them polls.
+    // Other cycles of this edge start before the first of them polls.
     tokio::task::yield_now().await;
     let mut cycle = Cycle::new(states, context);
-    // Kept at their first pages for shared runs that read these, too.
+    // Readers that hold the first pages for shared runs of the same discoveries.
     let mut ahead = Vec::new();
     if let Some(task) = host {
-        // A cycle in progress at the agent's start is not spread.
+        // A cycle in progress at the start of the agent has no splay.
         let at = start.due.map(|_| start.edge + splay);
-        ahead = cycle.begin_own(task, at);
+        ahead = cycle.start_own(task, at);
     }
     let planned = match early {
         Poll::Ready(planned) => planned,
@@ -134,25 +135,21 @@ pub async fn run_cycle(
     let mut no_plan = None;
     let cancelled = match planned {
         Planned::NotNeeded => CancellationToken::new(),
-        Planned::None(reason) => {
+        Planned::NoPlan(reason) => {
             no_plan = Some(reason);
             CancellationToken::new()
         }
-        Planned::Assigned {
-            task,
-            assignment,
-            only,
-        } => {
-            cycle.begin_shared(&task, &assignment, only.as_deref());
-            assignment.cancelled
+        Planned::Agreed { task, agreed, only } => {
+            cycle.start_shared(&task, &agreed, only.as_deref());
+            agreed.cancelled
         }
     };
     drop(ahead);
-    let ends = cycle.ended(&cancelled).await;
+    let ends = cycle.join_runs(&cancelled).await;
     cycle.finish(schedule.to_string(), start, ends, no_plan)
 }
 
-/// A cycle under way.
+/// A running cycle.
 struct Cycle<'a> {
     states: &'a RunStates,
     context: Arc<CycleContext>,
@@ -160,7 +157,7 @@ struct Cycle<'a> {
     runs: JoinSet<Option<RunEnd>>,
     ledger: Ledger,
     work: Arc<WorkId>,
-    /// Cancelled when what is shared ends: with the cycle, or since it is others' now.
+    /// Cancelled when the shared part ends: with the cycle, or when other agents take it over.
     shared: CancellationToken,
 }
 
@@ -168,7 +165,7 @@ impl<'a> Cycle<'a> {
     fn new(states: &'a RunStates, context: Arc<CycleContext>) -> Self {
         let work = Arc::new(WorkId {
             cycle: context.frame.cycle.clone(),
-            takeover: context.frame.takeover,
+            succession: context.frame.takeover,
         });
         Self {
             states,
@@ -185,16 +182,15 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// Begins the runs on the host's own resources, at this time. Gives readers of those listings that shared runs read,
-    /// too.
-    fn begin_own(&mut self, task: &TaskDef, at: Option<Instant>) -> Vec<Reader> {
+    /// Starts the runs on the host's own resources at `at`. Returns readers of the listings that shared runs also read.
+    fn start_own(&mut self, task: &TaskDef, at: Option<Instant>) -> Vec<Reader> {
         let own = |_: &ListingDef| Part::whole();
         let is_own = |index: &usize| {
             task.listings
                 .get(*index)
-                .is_some_and(|listing| listing.unit.group == Group::Host)
+                .is_some_and(|listing| listing.unit.scope == Scope::Host)
         };
-        let shared_runs = task.runs.iter().filter(|run| run.lane == Lane::Shared);
+        let shared_runs = task.runs.iter().filter(|run| run.scope == Scope::Shared);
         let read_by_both: Vec<_> = shared_runs
             .flat_map(|run| run.listings())
             .filter(is_own)
@@ -203,9 +199,9 @@ impl<'a> Cycle<'a> {
             .into_iter()
             .filter_map(|index| Some(self.listing(task, index, own)?.reader()))
             .collect();
-        // All have their readers before the first of them reads: a page is forgotten when all readers that there are have taken it.
+        // All runs get their readers before the first of them reads: a page is dropped when all existing readers have taken it.
         let mut runs = Vec::new();
-        for def in task.runs.iter().filter(|run| run.lane == Lane::Host) {
+        for def in task.runs.iter().filter(|run| run.scope == Scope::Host) {
             let inputs = def
                 .inputs
                 .iter()
@@ -237,30 +233,30 @@ impl<'a> Cycle<'a> {
         ahead
     }
 
-    /// Begins the runs on what agents share.
-    fn begin_shared(&mut self, task: &TaskDef, assignment: &Assignment, only: Option<&[Unit]>) {
+    /// Starts the runs on shared resources.
+    fn start_shared(&mut self, task: &TaskDef, agreed: &Agreed, only: Option<&[Unit]>) {
         let part = |def: &ListingDef| {
             let unit = &def.unit;
-            let is_meant = only.is_none_or(|only| only.contains(unit));
-            match unit.group {
-                _ if !is_meant => Part::nothing(),
-                Group::Host => Part::whole(),
-                Group::Shared => Part {
-                    share: assignment.plan.share(unit),
+            let is_selected = only.is_none_or(|only| only.contains(unit));
+            match unit.scope {
+                _ if !is_selected => Part::nothing(),
+                Scope::Host => Part::whole(),
+                Scope::Shared => Part {
+                    share: agreed.plan.share(unit),
                     members: match unit.mode {
-                        PartitionMode::Resource => assignment.plan.members(unit),
+                        PartitionMode::Resource => agreed.plan.members(unit),
                         PartitionMode::Listing => NonZeroUsize::MIN,
                     },
                 },
             }
         };
-        // As above.
+        // All runs get their readers first, as above.
         let mut runs = Vec::new();
-        for def in task.runs.iter().filter(|run| run.lane == Lane::Shared) {
+        for def in task.runs.iter().filter(|run| run.scope == Scope::Shared) {
             let mut listings: Vec<_> = def
                 .listings()
                 .filter_map(|index| self.listing(task, index, part))
-                .filter(|listing| listing.unit().group == Group::Shared && !listing.part().share.is_empty())
+                .filter(|listing| listing.unit().scope == Scope::Shared && !listing.part().share.is_nothing())
                 .collect();
             listings.sort_by(|one, other| one.unit().cmp(other.unit()));
             listings.dedup_by(|one, other| one.unit() == other.unit());
@@ -290,14 +286,14 @@ impl<'a> Cycle<'a> {
             });
             listings
                 .iter()
-                .for_each(|listing| self.ledger.run_begins(listing));
+                .for_each(|listing| self.ledger.run_started(listing));
         }
         for run in runs {
             self.runs.spawn(async move { Some(run.run().await) });
         }
         for unit in only.unwrap_or_default() {
             let known = task.shared_units().any(|own| own == unit);
-            self.ledger.end_unbegun(unit, known);
+            self.ledger.settle_unstarted(unit, known);
         }
     }
 
@@ -305,12 +301,12 @@ impl<'a> Cycle<'a> {
         let fallback = input
             .fallback
             .and_then(|index| self.listing(task, index, &part))
-            .filter(|listing| !listing.part().share.is_empty());
+            .filter(|listing| !listing.part().share.is_nothing());
         let listings: Vec<_> = input
             .listings
             .iter()
             .filter_map(|index| self.listing(task, *index, &part))
-            .filter(|listing| fallback.is_some() || !listing.part().share.is_empty())
+            .filter(|listing| fallback.is_some() || !listing.part().share.is_nothing())
             .collect();
         InputReaders {
             listings: listings.iter().map(|listing| listing.reader()).collect(),
@@ -319,7 +315,7 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// The cycle's listing with this index in `task`; the first that wants it opens it.
+    /// Returns the cycle's listing with this index in `task`; the first caller creates it.
     fn listing(
         &mut self,
         task: &TaskDef,
@@ -330,9 +326,9 @@ impl<'a> Cycle<'a> {
         if let Some(known) = self.listings.iter().find(|known| *known.unit() == def.unit) {
             return Some(known.clone());
         }
-        let cancellation = match def.unit.group {
-            Group::Host => self.context.cancellation.clone(),
-            Group::Shared => self.shared.clone(),
+        let cancellation = match def.unit.scope {
+            Scope::Host => self.context.cancellation.clone(),
+            Scope::Shared => self.shared.clone(),
         };
         let context = listing_context(task, index, &self.context, cancellation);
         let listing = Listing::new(def.clone(), part(def), context);
@@ -340,8 +336,8 @@ impl<'a> Cycle<'a> {
         Some(listing)
     }
 
-    /// What the runs leave, when all have ended.
-    async fn ended(&mut self, cancelled: &CancellationToken) -> Vec<RunEnd> {
+    /// Waits for all runs and returns their results.
+    async fn join_runs(&mut self, cancelled: &CancellationToken) -> Vec<RunEnd> {
         let mut ends = Vec::new();
         loop {
             let end = tokio::select! {
@@ -360,10 +356,10 @@ impl<'a> Cycle<'a> {
                     self.ledger.run_ended(&end.units, &end.receipts, end.undone);
                     ends.push(end);
                 }
-                // Its part of the cycle had not begun when the agent was told to stop.
+                // The run had not started when the agent began to stop.
                 Some(Ok(None)) => {}
                 Some(Err(error)) => {
-                    tracing::error!(%error, cycle = %self.context.frame.cycle, "a run of the engine itself failed");
+                    tracing::error!(%error, cycle = %self.context.frame.cycle, "a run failed inside the engine");
                 }
                 None => break,
             }
@@ -373,17 +369,17 @@ impl<'a> Cycle<'a> {
     }
 
     fn finish(self, schedule: String, start: &Start, ends: Vec<RunEnd>, no_plan: Option<String>) -> CycleEnd {
-        let Begun {
-            at: began,
+        let CycleStart {
+            at: started_at,
             wall: started,
-        } = self.context.frame.begun;
-        let listings: Vec<_> = self
+        } = self.context.frame.started;
+        let discovery_runs: Vec<_> = self
             .listings
             .iter()
             .filter_map(|listing| listing.record())
             .collect();
         let mut failures = FailureCounts::default();
-        for note in listings.iter().filter_map(|listing| listing.failure.as_ref()) {
+        for note in discovery_runs.iter().filter_map(|run| run.failure.as_ref()) {
             failures.add(
                 FailureKind::ALL
                     .into_iter()
@@ -395,12 +391,12 @@ impl<'a> Cycle<'a> {
             schedule,
             cycle: self.context.frame.cycle.clone(),
             started,
-            lateness: start.due.map(|due| began.saturating_duration_since(due)),
-            duration: began.elapsed(),
+            lateness: start.due.map(|due| started_at.saturating_duration_since(due)),
+            duration: started_at.elapsed(),
             resources: 0,
             samples: 0,
             failures,
-            listings,
+            discovery_runs,
             polls: Vec::new(),
             takeover: self.context.frame.takeover,
             no_plan,
@@ -429,7 +425,7 @@ fn listing_context(
     context: &CycleContext,
     cancellation: CancellationToken,
 ) -> ListingContext {
-    // A listing that several sources use is as patient as the most patient of them.
+    // The timeout of a listing that several sources use is the longest of theirs.
     let timeout = task
         .runs
         .iter()
@@ -438,10 +434,10 @@ fn listing_context(
         .flatten();
     ListingContext {
         cycle: context.frame.cycle.clone(),
-        // A listing that is cut off ends before the polls that read it: these end as they should.
+        // The listing ends before the polls that read it, so that these can end regularly.
         deadline: context.frame.deadline - margin(context.frame.interval) / 2,
         timeout,
-        limit: context.limits.options().listing,
+        limit: context.limits.options().max_resources_per_discovery,
         cache: context.cache.clone(),
         wanted: task.wanted_of(index),
         cancellation,

@@ -1,16 +1,13 @@
-//! The engine: tasks, their cycles, and changes to them while it runs.
+//! The engine: tasks, their cycles, and reloads.
 
-mod beside;
+mod assigned;
+mod inner;
 
-use std::collections::{HashMap, VecDeque};
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use nephoscope_coordination::{InProgress, Registration};
-use nephoscope_model::{CycleId, ScheduleId};
+use nephoscope_coordination::{Carried, InProgress};
+use nephoscope_model::CycleId;
 use nephoscope_notifier::Notifier;
 use nephoscope_plugin::BlockingPool;
 use nephoscope_sources::{Schedule, Source};
@@ -20,10 +17,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::beside::take_work;
+use self::assigned::accept_work;
+use self::inner::Inner;
 use crate::classes::SourceClasses;
 use crate::clock::Clock;
-use crate::context::{Begun, CycleContext, CycleFrame, EngineContext};
+use crate::context::{CycleFrame, CycleStart, EngineContext};
 use crate::cycle::{Planned, RunStates, run_cycle};
 use crate::events;
 use crate::limits::Limits;
@@ -32,62 +30,36 @@ pub use crate::options::{EngineOptions, EngineParts};
 use crate::plugins::Plugins;
 use crate::progress::Progress;
 use crate::record::CycleRecord;
-use crate::scheduler::{Entry, Prepare, Remainder, Scheduler, Start};
+use crate::scheduler::{Entry, Prepare, Scheduler, Start};
+use crate::slot::Slot;
 pub use crate::slot::run_status;
-use crate::slot::{Running, Slot};
-use crate::splay;
-use crate::stats::{SchedulerStatus, SetAsideStatus, TaskStatus, Totals, seconds};
+use crate::stats::{BackedOffStatus, SchedulerStatus, TaskStatus, Totals, seconds};
 use crate::task::TaskDef;
 use crate::ticker::Ticker;
 
-/// How many records of cycles are kept for the admin API.
-const RECORDS: usize = 200;
-
-/// Records that wait for one who watches; who is slower misses the oldest.
+/// The capacity of the channel to watchers; a slower watcher misses the oldest records.
 const WATCHED: usize = 64;
 
-/// After the time for a graceful stop, how long polls that were told to end may take.
+/// How long aborted polls may take to end after the time for a graceful stop.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
-/// A running engine; cheap to clone.
+/// A running engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
-struct Inner {
-    options: EngineOptions,
-    parts: EngineParts,
-    limits: Arc<Limits>,
-    /// Of work beside the cycles: what hangs there must take no places from them.
-    limits_beside: Arc<Limits>,
-    context: Arc<EngineContext>,
-    scheduler: Scheduler,
-    slots: Mutex<HashMap<ScheduleId, Arc<Slot>>>,
-    plugins: Mutex<Arc<Plugins>>,
-    /// Threads for the engine's own writes.
-    blocking: BlockingPool,
-    progress: Arc<Progress>,
-    totals: Totals,
-    records: Mutex<VecDeque<Arc<CycleRecord>>>,
-    watchers: broadcast::Sender<Arc<CycleRecord>>,
-    /// Cycles that run.
-    cycles: TaskTracker,
-    /// Held while schedules come and go.
-    changing: tokio::sync::Mutex<()>,
-}
-
-/// What a change of the sources did.
+/// The result of a change of the sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// Schedules that are new.
+    /// New schedules.
     pub added: usize,
-    /// Schedules that are gone.
+    /// Removed schedules.
     pub removed: usize,
-    /// Schedules that stay.
-    pub kept: usize,
+    /// Unchanged schedules.
+    pub unchanged: usize,
 }
 
 impl Engine {
-    /// Starts the engine with nothing to poll: see [`Engine::apply`].
+    /// Starts the engine without sources: see [`Engine::apply`].
     pub fn start(options: EngineOptions, parts: EngineParts, ticker: impl Ticker) -> Self {
         let stopping = CancellationToken::new();
         let scheduler = Scheduler::start(parts.clock.clone(), ticker, stopping.clone(), &parts.runtime);
@@ -95,7 +67,7 @@ impl Engine {
         let (watchers, _) = broadcast::channel(WATCHED);
         let plugins = Arc::new(Plugins::default());
         let blocking = BlockingPool::default();
-        let writer = progress.clone().keep_written(blocking.clone());
+        let writer = progress.clone().write_changes(blocking.clone());
         let until = stopping.clone();
         parts.runtime.spawn(async move {
             let _ = until.run_until_cancelled(writer).await;
@@ -103,7 +75,7 @@ impl Engine {
         let context = EngineContext::new(&options, &parts, stopping, CancellationToken::new());
         let inner = Arc::new(Inner {
             limits: Arc::new(Limits::new(options.limits)),
-            limits_beside: Arc::new(Limits::new(options.limits)),
+            work_limits: Arc::new(Limits::new(options.limits)),
             options,
             parts,
             context,
@@ -118,7 +90,7 @@ impl Engine {
             cycles: TaskTracker::new(),
             changing: tokio::sync::Mutex::default(),
         });
-        let work = take_work(Arc::downgrade(&inner));
+        let work = accept_work(Arc::downgrade(&inner));
         let until = inner.context.stopping.clone();
         inner.parts.runtime.spawn(async move {
             let _ = until.run_until_cancelled(work).await;
@@ -126,14 +98,14 @@ impl Engine {
         Self(inner)
     }
 
-    /// Polls these sources with these plugins from now on, for the publishers that the notifier has now. Schedules that stay neither miss nor repeat a
-    /// cycle, and running polls are not cut off. What agents share changes with the first plan that lists this
-    /// agent's new units.
+    /// Polls these sources with these plugins from now on, for the notifier's current publishers. A schedule that stays neither
+    /// misses nor repeats a cycle, and running polls continue. Shared work changes with the first plan that lists this agent's
+    /// new units.
     pub async fn apply(&self, sources: &[Source], plugins: Arc<Plugins>) -> Applied {
         let inner = &self.0;
         let _changing = inner.changing.lock().await;
         let tasks = TaskDef::plan(sources, &plugins, &source_classes(&inner.parts.notifier));
-        let registration = Registration {
+        let carried = Carried {
             units: tasks
                 .iter()
                 .flat_map(|task| task.shared_units().cloned())
@@ -145,7 +117,7 @@ impl Engine {
                 .filter_map(|task| in_progress(&task.schedule, &*inner.parts.clock))
                 .collect(),
         };
-        inner.parts.coordinator.register(registration).await;
+        inner.parts.coordinator.carry(carried).await;
         let mut applied = Applied::default();
         let entries: Vec<_> = {
             *inner.plugins.lock() = plugins;
@@ -159,7 +131,7 @@ impl Engine {
                         if slot.is_retired() {
                             applied.added += 1;
                         } else {
-                            applied.kept += 1;
+                            applied.unchanged += 1;
                         }
                         slot.change(task);
                         slot
@@ -175,7 +147,7 @@ impl Engine {
                 let is_new = !slot.is_retired();
                 applied.removed += usize::from(is_new);
                 if slot.is_shared() {
-                    // Others count on it until a plan comes that does not.
+                    // Other agents rely on it until a plan no longer lists it.
                     if is_new {
                         slot.change(Arc::new(TaskDef::empty(slot.schedule.clone())));
                     }
@@ -197,7 +169,7 @@ impl Engine {
             inner.splay(&slot.schedule)
         };
         // After a reload new schedules wait for their edge; at the start the cycle in progress is run.
-        let in_progress = first && (task.has_own_runs() || inner.options.shared_in_progress);
+        let in_progress = first && (task.has_host_runs() || inner.options.shared_in_progress);
         let finished = slot
             .schedule
             .edge_at_or_before(inner.parts.clock.wall())
@@ -211,7 +183,7 @@ impl Engine {
         Entry {
             schedule: slot.schedule.clone(),
             delay,
-            begin_in_progress: in_progress && !finished,
+            run_in_progress: in_progress && !finished,
             expected: is_shared && !inner.options.shared_in_progress,
             counters: slot.counters.clone(),
             prepare,
@@ -219,8 +191,7 @@ impl Engine {
         }
     }
 
-    /// Ends gracefully: no cycle starts any more, those that run have until `deadline`, then what they have is
-    /// handed over.
+    /// Stops gracefully: no cycle starts any more, running cycles have until `deadline`, then their samples are submitted.
     pub async fn stop(&self, deadline: Instant) {
         let inner = &self.0;
         inner.context.stopping.cancel();
@@ -233,30 +204,30 @@ impl Engine {
         }
     }
 
-    /// Waits for the receipts of all cycles, at most until `deadline`; then writes what is finished, and leaves the
-    /// pool. Called after the notifier has flushed its queues.
+    /// Waits for the receipts of all cycles, at most until `deadline`; then writes which cycles are finished, and leaves the
+    /// pool. Call it after the notifier has flushed its queues.
     pub async fn settle(&self, deadline: Instant) {
         let inner = &self.0;
-        if timeout_at(deadline, inner.context.settlements.done())
+        if timeout_at(deadline, inner.context.settlements.wait())
             .await
             .is_err()
         {
-            inner.context.settlements.end().await;
+            inner.context.settlements.cancel().await;
         }
-        // Said already when the file could not be written before.
+        // A failed write was already logged.
         let _ = inner.progress.write(&inner.blocking).await;
-        // Others need not wait for the end of a lease if it is given back.
+        // Releasing the lease lets other agents take over without waiting for it to expire.
         let deadline = deadline.max(Instant::now() + LAST_GRACE);
         let _ = timeout_at(deadline, inner.parts.coordinator.leave()).await;
     }
 
-    /// Ends running cycles now; see [`Engine::stop`].
+    /// Aborts running cycles; see [`Engine::stop`].
     pub fn abort(&self) {
         self.0.context.stopping.cancel();
         self.0.context.ended.cancel();
     }
 
-    /// Each record of a cycle as it ends.
+    /// Subscribes to the records of cycles as they end.
     pub fn watch(&self) -> broadcast::Receiver<Arc<CycleRecord>> {
         self.0.watchers.subscribe()
     }
@@ -266,18 +237,18 @@ impl Engine {
         self.0.records.lock().iter().rev().cloned().collect()
     }
 
-    /// The last record of each present task, however long ago.
+    /// The last record of each current task, regardless of its age.
     pub fn last_records(&self) -> Vec<Arc<CycleRecord>> {
         let slots = self.0.slots.lock();
         slots.values().filter_map(|slot| slot.last()).collect()
     }
 
-    /// Why finished cycles could not be written to the state folder the last time, if so.
-    pub fn state_trouble(&self) -> Option<String> {
-        self.0.progress.trouble()
+    /// The error of the last write of finished cycles to the state folder, if it failed.
+    pub fn state_write_error(&self) -> Option<String> {
+        self.0.progress.write_error()
     }
 
-    /// All tasks, by schedule.
+    /// All tasks, sorted by schedule.
     pub fn tasks(&self) -> Vec<TaskStatus> {
         let slots: Vec<_> = self.0.slots.lock().values().cloned().collect();
         let mut tasks: Vec<_> = slots
@@ -289,18 +260,18 @@ impl Engine {
         tasks
     }
 
-    /// What is set aside, by schedule and pollster; those without anything are left out.
-    pub fn set_aside(&self) -> Vec<SetAsideStatus> {
+    /// The backed-off resources, by schedule and pollster; entries without any are omitted.
+    pub fn backed_off(&self) -> Vec<BackedOffStatus> {
         let slots: Vec<_> = self.0.slots.lock().values().cloned().collect();
         let mut list = Vec::new();
         for slot in slots {
             for (pollster, state) in slot.states.list() {
-                let (hangs, resources) = (state.hangs(), state.set_aside.list());
-                if hangs || !resources.is_empty() {
-                    list.push(SetAsideStatus {
+                let (hung, resources) = (state.is_hung(), state.backed_off.list());
+                if hung || !resources.is_empty() {
+                    list.push(BackedOffStatus {
                         schedule: slot.schedule.to_string(),
                         pollster,
-                        hangs,
+                        hung,
                         resources,
                     });
                 }
@@ -320,7 +291,7 @@ impl Engine {
         self.0.plugins.lock().clone()
     }
 
-    /// How the scheduler is.
+    /// The status of the scheduler.
     pub fn scheduler(&self) -> SchedulerStatus {
         let inner = &self.0;
         let since = inner
@@ -329,7 +300,7 @@ impl Engine {
             .monotonic()
             .saturating_duration_since(inner.scheduler.last_tick());
         SchedulerStatus {
-            since_tick: seconds(since),
+            last_tick_age_seconds: seconds(since),
             clock_steps: inner.scheduler.clock_steps(),
             restarts: inner.scheduler.restarts(),
             now: inner.parts.clock.wall(),
@@ -337,210 +308,8 @@ impl Engine {
     }
 }
 
-impl Inner {
-    fn splay(&self, schedule: &Schedule) -> Duration {
-        if !self.options.splay {
-            return Duration::ZERO;
-        }
-        let interval = schedule.interval_from(self.parts.clock.wall());
-        splay::of(&self.options.agent_id, interval)
-    }
-
-    /// Called by the scheduler on the edge: must not wait. The cycle begins here, with its first step: it notes its
-    /// start, and asks for its plan. All else is for later.
-    fn start_cycle(self: Arc<Self>, slot: &Arc<Slot>, start: Start) -> Option<Remainder> {
-        if self.context.stopping.is_cancelled() {
-            return None;
-        }
-        if slot.running.swap(true, Ordering::AcqRel) {
-            slot.overruns.fetch_add(1, Ordering::Relaxed);
-            if !slot.overrunning.swap(true, Ordering::Relaxed) {
-                events::cycle_overrun(&slot.schedule, &start.cycle);
-            }
-            if slot.is_shared() {
-                self.parts.coordinator.skipped(&start.cycle);
-            }
-            return None;
-        }
-        slot.overrunning.store(false, Ordering::Relaxed);
-        let running = Running(slot.clone());
-        let begun = Begun::now(self.parts.clock.as_ref());
-        let deadline = self.deadline(slot, &start);
-        // In the cycle in progress at the start, what is shared waits for the coordinator.
-        let asks = slot.is_shared() && (start.due.is_some() || self.options.shared_in_progress);
-        // Small, as all that is done for each of a thousand cycles of one edge before the last of them begins.
-        let mut planned = asks.then(|| {
-            let (inner, slot, cycle) = (self.clone(), slot.clone(), start.cycle.clone());
-            Box::pin(async move { inner.agree(&slot, &cycle, deadline).await })
-        });
-        // Not within the scheduler's share of time, of which a thousand cycles would take more than there is. A panic
-        // comes again in the task, which contains it.
-        let ask = || tokio::task::unconstrained(planned.as_mut()?.as_mut()).now_or_never();
-        let early = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)).unwrap_or(None);
-        Some(Box::new(move || {
-            let (cycles, runtime) = (self.cycles.clone(), self.parts.runtime.clone());
-            let cycle = async move {
-                let planned = async move {
-                    match (early, planned) {
-                        (Some(early), _) => early,
-                        (None, Some(planned)) => planned.await,
-                        (None, None) => Planned::NotNeeded,
-                    }
-                };
-                let context = self.context(CycleFrame {
-                    cycle: start.cycle.clone(),
-                    begun,
-                    takeover: None,
-                    interval: start.interval,
-                    deadline,
-                });
-                let end = self.cycle(&running.0, start, context, planned).await;
-                drop(running);
-                if let Some(end) = end {
-                    self.tell(end);
-                }
-            };
-            cycles.spawn_on(cycle, &runtime);
-        }))
-    }
-
-    /// When the polls of a cycle must have ended.
-    fn deadline(&self, slot: &Slot, start: &Start) -> Instant {
-        let delay = if slot.is_shared() {
-            Duration::ZERO
-        } else {
-            self.splay(&slot.schedule)
-        };
-        start.edge + delay + start.interval - margin(start.interval)
-    }
-
-    /// Runs a cycle; `None` if the schedule is gone by now.
-    async fn cycle(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        start: Start,
-        context: Arc<CycleContext>,
-        planned: impl Future<Output = Planned>,
-    ) -> Option<Arc<CycleRecord>> {
-        let splay = self.splay(&slot.schedule);
-        let newest = slot.newest();
-        if newest.runs.is_empty() {
-            let planned = planned.await;
-            if matches!(&planned, Planned::Assigned { task, .. } if !task.runs.is_empty()) {
-                let states = &slot.states;
-                let end = run_cycle(
-                    &slot.schedule,
-                    None,
-                    async { planned },
-                    states,
-                    context,
-                    &start,
-                    splay,
-                )
-                .await;
-                self.remember(slot, &end.record);
-                return Some(end.record);
-            }
-            self.forget(slot).await;
-            return None;
-        }
-        let end = run_cycle(
-            &slot.schedule,
-            Some(&newest),
-            planned,
-            &slot.states,
-            context,
-            &start,
-            splay,
-        )
-        .await;
-        self.remember(slot, &end.record);
-        let (inner, patience, settlement) =
-            (self.clone(), self.context.settlements.clone(), end.settlement());
-        self.context.settlements.spawn(async move {
-            // What a bound has dropped is gone: polling the cycle again would not be at least once, but twice.
-            if let Some(outcome) = patience.patiently(settlement).await {
-                events::cycle_settled(&start.cycle, outcome);
-                inner.progress.finished(&start.cycle);
-            }
-        });
-        Some(end.record)
-    }
-
-    /// Asks the coordinator for the plan of a cycle, and which task of the schedule it is about.
-    async fn agree(&self, slot: &Slot, cycle: &CycleId, deadline: Instant) -> Planned {
-        if self.context.stopping.is_cancelled() {
-            return Planned::None("the agent stops".to_owned());
-        }
-        let mut begun = slot.begun.lock().await;
-        let answer = tokio::select! {
-            biased;
-            () = self.context.ended.cancelled() => return Planned::None("the agent stops".to_owned()),
-            answer = timeout_at(deadline, self.parts.coordinator.plan(cycle)) => answer,
-        };
-        let reason = match answer {
-            Ok(Ok(assignment)) => {
-                *begun = Some(cycle.start);
-                let task = slot.choose(assignment.plan.as_ref());
-                return Planned::Assigned {
-                    task,
-                    assignment,
-                    only: None,
-                };
-            }
-            Ok(Err(no_plan)) => no_plan.reason,
-            Err(_) => "the coordinator did not answer in time".to_owned(),
-        };
-        if !slot.is_retired() {
-            events::no_plan(&slot.schedule.to_string(), &reason);
-        }
-        Planned::None(reason)
-    }
-
-    /// No plan counts on a schedule any more that the configuration does not name.
-    async fn forget(&self, slot: &Arc<Slot>) {
-        let _changing = self.changing.lock().await;
-        let id = slot.schedule.id();
-        {
-            let mut slots = self.slots.lock();
-            if !slots
-                .get(id)
-                .is_some_and(|known| Arc::ptr_eq(known, slot) && known.is_retired())
-            {
-                return;
-            }
-            slots.remove(id);
-        }
-        self.scheduler.remove(id.clone()).await;
-    }
-
-    fn context(&self, frame: CycleFrame) -> Arc<CycleContext> {
-        let limits = match frame.takeover {
-            None => &self.limits,
-            Some(_) => &self.limits_beside,
-        };
-        self.context.cycle(frame, limits.clone())
-    }
-
-    fn remember(&self, slot: &Slot, record: &Arc<CycleRecord>) {
-        slot.count(record);
-        self.totals.add(record);
-        let mut records = self.records.lock();
-        if records.len() >= RECORDS {
-            records.pop_front();
-        }
-        records.push_back(record.clone());
-    }
-
-    /// Says that a cycle has ended. Who reads the log, or watches, finds everything else up to date.
-    fn tell(&self, record: Arc<CycleRecord>) {
-        events::cycle_ended(&record);
-        let _ = self.watchers.send(record);
-    }
-}
-
-/// Polls everything once, now, and gives the records: what `nephoscope once` does. It joins nobody, and
-/// remembers nothing.
+/// Polls everything once, now, and returns the records: the implementation of `nephoscope once`. It joins no pool and writes
+/// no state.
 pub async fn once(
     options: &EngineOptions,
     parts: EngineParts,
@@ -557,7 +326,7 @@ pub async fn once(
         let interval = task
             .schedule
             .interval_from(task.schedule.edge_at_or_before(now).unwrap_or(now));
-        // Its own start, so that its samples are not taken for those of an agent's cycle.
+        // The start is the current time, so that the samples have other ids than those of an agent's cycle.
         let start = Start {
             cycle: task.schedule.cycle(now),
             edge,
@@ -566,7 +335,7 @@ pub async fn once(
         };
         let frame = CycleFrame {
             cycle: start.cycle.clone(),
-            begun: Begun::now(parts.clock.as_ref()),
+            started: CycleStart::now(parts.clock.as_ref()),
             takeover: None,
             interval,
             deadline: edge + interval - margin(interval),
@@ -577,12 +346,12 @@ pub async fn once(
             let states = RunStates::default();
             let planned = async {
                 match coordinator.plan(&start.cycle).await {
-                    Ok(assignment) => Planned::Assigned {
+                    Ok(agreed) => Planned::Agreed {
                         task: task.clone(),
-                        assignment,
+                        agreed,
                         only: None,
                     },
-                    Err(no_plan) => Planned::None(no_plan.reason),
+                    Err(no_plan) => Planned::NoPlan(no_plan.reason),
                 }
             };
             let end = run_cycle(
@@ -602,7 +371,7 @@ pub async fn once(
     futures::future::join_all(cycles).await
 }
 
-/// The sources that the publishers in use tell apart.
+/// The classes of sources that the current publishers distinguish.
 fn source_classes(notifier: &Notifier) -> SourceClasses {
     SourceClasses::new(notifier.source_selections())
 }

@@ -1,7 +1,6 @@
-//! What the engine says: one typed function for each event of importance.
+//! The log events of the engine: one typed function per event.
 //!
-//! ERROR: data was lost or an operator must act. WARN: something went wrong and was dealt with.
-//! INFO: a state changed. DEBUG: the detail of a cycle.
+//! ERROR: data was lost or an operator must act. WARN: a recovered fault. INFO: a state change. DEBUG: details of a cycle.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ pub(crate) fn clock_stepped(micros: i64, large: bool) {
         tracing::error!(
             ?by,
             direction,
-            "the wall clock was stepped by more than an interval, or the machine slept; cycles run on the new clock"
+            "the wall clock was stepped by more than an interval, or the machine was suspended; cycles follow the new time"
         );
     } else {
         tracing::warn!(?by, direction, "the wall clock was stepped");
@@ -28,15 +27,15 @@ pub(crate) fn clock_stepped(micros: i64, large: bool) {
 }
 
 pub(crate) fn ticker_silent() {
-    tracing::warn!("no wake-up came from the job scheduler; it is started anew");
+    tracing::warn!("no wake-up from the job scheduler; restarting it");
 }
 
 pub(crate) fn cycles_missed(schedule: &Schedule, count: u64) {
-    tracing::error!(%schedule, count, "cycles were missed: the clock went forward, or the process was stopped");
+    tracing::error!(%schedule, count, "cycles missed: the clock was stepped forward, or the process was stopped");
 }
 
 pub(crate) fn cycle_overrun(schedule: &Schedule, skipped: &CycleId) {
-    tracing::error!(%schedule, cycle = %skipped.start, "a cycle still runs when the next is due; that one is skipped");
+    tracing::error!(%schedule, cycle = %skipped.start, "cycle skipped: the previous cycle is still running");
 }
 
 pub(crate) fn cycle_ended(record: &CycleRecord) {
@@ -53,7 +52,7 @@ pub(crate) fn cycle_ended(record: &CycleRecord) {
     );
 }
 
-/// All that a cycle has handed over is delivered, stored or lost: whoever reads it knows what a crash can no longer take.
+/// Logs that all samples of a cycle are delivered, stored or dropped: a crash can no longer lose them.
 pub(crate) fn cycle_settled(cycle: &CycleId, outcome: Outcome) {
     let outcome = match outcome {
         Outcome::Delivered => "delivered",
@@ -65,68 +64,68 @@ pub(crate) fn cycle_settled(cycle: &CycleId, outcome: Outcome) {
 
 pub(crate) fn poll_failed(pollster: &str, cycle: &CycleId, failure: &Failure) {
     if failure.kind() == FailureKind::NotSupported {
-        // Whoever finds that something is not there says so once; it is not there in the next cycle either.
+        // The plugin logs a missing capability once; it is still missing in the next cycle.
         tracing::debug!(pollster, cycle = %cycle.start, "not polled: {}", failure.chain());
         return;
     }
     tracing::warn!(pollster, cycle = %cycle.start, kind = %failure.kind(), "poll failed: {}", failure.chain());
 }
 
-pub(crate) fn discovery_failed(listing: &str, cycle: &CycleId, failure: &Failure) {
+pub(crate) fn discovery_failed(discovery: &str, cycle: &CycleId, failure: &Failure) {
     if failure.kind() == FailureKind::NotSupported {
-        tracing::debug!(listing, cycle = %cycle.start, "not listed: {}", failure.chain());
+        tracing::debug!(discovery, cycle = %cycle.start, "not discovered: {}", failure.chain());
         return;
     }
-    tracing::warn!(listing, cycle = %cycle.start, kind = %failure.kind(), "discovery failed: {}", failure.chain());
+    tracing::warn!(discovery, cycle = %cycle.start, kind = %failure.kind(), "discovery failed: {}", failure.chain());
 }
 
 pub(crate) fn names_panicked(failure: &Failure) {
     tracing::error!(
-        "samples go on without names of projects and users: {}",
+        "samples are submitted without names of projects and users: {}",
         failure.chain()
     );
 }
 
-pub(crate) fn poll_hangs(pollster: &str, cycle: &CycleId) {
+pub(crate) fn poll_hung(pollster: &str, cycle: &CycleId) {
     tracing::error!(
         pollster,
         cycle = %cycle.start,
-        "a poll does not end: it blocks its thread and is left behind; the pollster is not started again until it ends"
+        "poll hung: it blocks its thread past the deadline; the pollster is not started again until it returns"
     );
 }
 
 pub(crate) fn plugin_not_loaded(plugin: &str, reason: &str) {
-    tracing::info!(plugin, "not loaded here: {reason}");
+    tracing::info!(plugin, "plugin not loaded: {reason}");
 }
 
 pub(crate) fn no_plan(schedule: &str, reason: &str) {
-    tracing::warn!(schedule, "nothing shared is polled in this cycle: {reason}");
+    tracing::warn!(schedule, "no shared resources are polled in this cycle: {reason}");
 }
 
 pub(crate) fn fenced(pollster: &str, cycle: &CycleId, samples: u64) {
-    tracing::warn!(pollster, cycle = %cycle.start, samples, "samples were not handed over: the membership is lost");
+    tracing::warn!(pollster, cycle = %cycle.start, samples, "samples discarded: this agent has lost its membership");
 }
 
 pub(crate) fn work_lost(work: &WorkId) {
-    tracing::warn!(%work, "others have what was this agent's of it: unfinished polls of shared resources end");
+    tracing::warn!(%work, "other agents have taken over this work; unfinished polls of shared resources are aborted");
 }
 
 pub(crate) fn takeover(work: &WorkId, units: usize) {
-    tracing::info!(%work, units, "polled in the place of others");
+    tracing::info!(%work, units, "taking over the work of other agents");
 }
 
-pub(crate) fn takeover_not_begun(work: &WorkId, reason: &str) {
-    tracing::warn!(%work, "not polled in the place of others: {reason}");
+pub(crate) fn takeover_not_started(work: &WorkId, reason: &str) {
+    tracing::warn!(%work, "takeover not started: {reason}");
 }
 
 pub(crate) fn in_progress_too_late(cycle: &CycleId) {
-    tracing::warn!(%cycle, "the first plan came too late for its cycle");
+    tracing::warn!(%cycle, "the first plan arrived after the deadline of its cycle");
 }
 
-pub(crate) fn state_written_again(path: &std::path::Path) {
-    tracing::info!(path = %path.display(), "which cycles are finished is written again");
+pub(crate) fn state_write_recovered(path: &std::path::Path) {
+    tracing::info!(path = %path.display(), "the state of finished cycles is written again");
 }
 
-pub(crate) fn state_not_written(path: &std::path::Path, error: &std::io::Error) {
-    tracing::warn!(path = %path.display(), %error, "which cycles are finished could not be written; a restart may poll one twice");
+pub(crate) fn state_write_failed(path: &std::path::Path, error: &std::io::Error) {
+    tracing::warn!(path = %path.display(), %error, "cannot write the state of finished cycles; a restart may poll a cycle twice");
 }

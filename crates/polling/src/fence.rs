@@ -1,16 +1,16 @@
-//! The fence before the notifier: whether what was polled of shared units may still go.
+//! The fence before the notifier: decides whether samples of shared units may still be submitted.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Coordinator, MAX_ANSWER_TIME, Unit, WorkId};
+use nephoscope_coordination::{Coordinator, LONGEST_ANSWER, Unit, WorkId};
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 
-/// How long the fence waits for a coordinator's answer: longer than a backend may take. A backend that takes even longer does
-/// not know, and then the batch does not go.
-const PATIENCE: Duration = MAX_ANSWER_TIME.saturating_add(Duration::from_secs(1));
+/// How long the fence waits for the coordinator: longer than a backend may take. Without an answer the batch is not
+/// submitted.
+const PATIENCE: Duration = LONGEST_ANSWER.saturating_add(Duration::from_secs(1));
 
 /// The fence of one run.
 #[derive(Clone)]
@@ -23,8 +23,8 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Whether samples may go, the last of which was reported at `reported`.
-    pub async fn lets_pass(&self, reported: Instant) -> bool {
+    /// Whether samples may be submitted, the last of which was reported at `reported`.
+    pub async fn allows(&self, reported: Instant) -> bool {
         let finished = self.clock.boot_at(reported);
         let answer = self.coordinator.may_hand_over(&self.work, &self.units, finished);
         timeout(PATIENCE, answer).await.unwrap_or(false)

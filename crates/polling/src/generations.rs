@@ -1,7 +1,7 @@
-//! The tasks of a schedule while a reload waits for its plan.
+//! The versions of a schedule's task while a reload waits for its plan.
 //!
-//! After a reload the host's own runs change at once. What agents share changes with the first plan that lists this
-//! agent with its new units: until then the others count on it for the old ones.
+//! A reload changes the host's own runs immediately. Shared runs change with the first plan that lists this agent with its new
+//! units: until then the other agents rely on this agent for the old ones.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use nephoscope_coordination::{Plan, Unit};
 
 use crate::task::TaskDef;
 
-/// Tasks that are kept for plans that are still to come; that many reloads must come between two cycles before a
-/// plan finds its task gone, and is met with the oldest there is.
-const KEPT: usize = 4;
+/// The number of older tasks that are stored for their plans. With more reloads than this between two cycles, a plan whose
+/// task is dropped uses the oldest one left.
+const MAX_OLDER: usize = 4;
 
-/// The newest task of a schedule, and those before it whose shared units a plan may still list.
+/// The newest task of a schedule, and the earlier tasks whose shared units a plan may still list.
 pub struct Generations {
     newest: Arc<TaskDef>,
     /// Newest first.
@@ -21,7 +21,7 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// A schedule that is new.
+    /// Creates the versions of a new schedule.
     pub fn new(task: Arc<TaskDef>) -> Self {
         Self {
             newest: task,
@@ -29,31 +29,31 @@ impl Generations {
         }
     }
 
-    /// The task of the configuration in use.
+    /// The task of the current configuration.
     pub fn newest(&self) -> &Arc<TaskDef> {
         &self.newest
     }
 
-    /// All, newest first.
+    /// All tasks, newest first.
     pub fn all(&self) -> impl Iterator<Item = &Arc<TaskDef>> + Clone {
         std::iter::once(&self.newest).chain(&self.older)
     }
 
-    /// Whether any of them has runs on what agents share.
-    pub fn have_shared_runs(&self) -> bool {
+    /// Whether any of them has runs on shared resources.
+    pub fn has_shared_runs(&self) -> bool {
         self.all().any(|task| task.has_shared_runs())
     }
 
-    /// A reload brings this one.
+    /// Adds the task of a reload.
     pub fn push(&mut self, task: Arc<TaskDef>) {
         let before = std::mem::replace(&mut self.newest, task);
         if before.has_shared_runs() || !self.older.is_empty() {
             self.older.insert(0, before);
-            self.older.truncate(KEPT);
+            self.older.truncate(MAX_OLDER);
         }
     }
 
-    /// The task whose shared runs `plan` counts on. Those before it are forgotten: no later plan lists their units.
+    /// Returns the task whose shared runs `plan` refers to. Drops earlier tasks, since no later plan lists their units.
     pub fn choose(&mut self, plan: &dyn Plan) -> Arc<TaskDef> {
         let listed = |task: &TaskDef| {
             let units: Vec<Unit> = task.shared_units().cloned().collect();
@@ -63,14 +63,14 @@ impl Generations {
             self.older.clear();
             return self.newest.clone();
         }
-        // Of none of them it is true if the plan is without this agent, or knows it from longer ago.
-        if let Some(place) = self.older.iter().position(|task| listed(task)) {
-            self.older.truncate(place + 1);
+        // No task matches if the plan does not include this agent, or knows an older version of it.
+        if let Some(index) = self.older.iter().position(|task| listed(task)) {
+            self.older.truncate(index + 1);
         }
         self.older.last().unwrap_or(&self.newest).clone()
     }
 
-    /// The task that has the most of these units; of several, the newest.
+    /// Returns the task with the most of these units; if several have the same number, the newest.
     pub fn with_most_of(&self, units: &[Unit]) -> Arc<TaskDef> {
         let has = |task: &TaskDef| {
             units
@@ -78,7 +78,7 @@ impl Generations {
                 .filter(|unit| task.shared_units().any(|own| own == *unit))
                 .count()
         };
-        // `max_by_key` gives the last of several.
+        // `max_by_key` returns the last maximum.
         let all: Vec<_> = self.all().collect();
         let best = all.into_iter().rev().max_by_key(|task| has(task));
         best.unwrap_or(&self.newest).clone()

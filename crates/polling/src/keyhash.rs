@@ -1,6 +1,6 @@
-//! 128-bit hashes of resource keys, for sets that must not hold the keys themselves.
+//! 128-bit hashes of resource keys, for sets that do not store the keys.
 //!
-//! Tenants choose some keys, so the hash is keyed anew in every process: nobody outside can make two collide.
+//! Tenants choose some keys, so every process uses a random hash key, which prevents forced collisions.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -8,20 +8,20 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use parking_lot::Mutex;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// Hashes keys.
+/// A keyed hasher for resource keys.
 #[derive(Debug, Clone)]
 pub struct KeyHasher(SipHasher13);
 
 impl Default for KeyHasher {
     fn default() -> Self {
-        // Two states give two independent random numbers.
+        // Two states provide two independent random numbers.
         let random = || RandomState::new().build_hasher().finish();
         Self(SipHasher13::new_with_keys(random(), random()))
     }
 }
 
 impl KeyHasher {
-    /// The hash of a key.
+    /// Hashes a key.
     pub fn hash(&self, key: &str) -> u128 {
         let mut hasher = self.0;
         hasher.write(key.as_bytes());
@@ -29,18 +29,18 @@ impl KeyHasher {
     }
 }
 
-/// Keys that were seen in a cycle; 37 bytes each.
+/// A set of the keys seen in a cycle; 37 bytes per key.
 #[derive(Debug, Default)]
 pub struct KeySet(Mutex<HashSet<u128, BuildHasherDefault<Identity>>>);
 
 impl KeySet {
-    /// Adds a key; `false` if it was there.
+    /// Adds a key; returns `false` if it was already present.
     pub fn insert(&self, hash: u128) -> bool {
         self.0.lock().insert(hash)
     }
 }
 
-/// The hash of a hash is a part of it.
+/// A hasher for hashes: it truncates them.
 #[derive(Debug, Default, Clone, Copy)]
 struct Identity(u64);
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_new_once() {
+    fn a_key_is_new_only_once() {
         let (hasher, seen) = (KeyHasher::default(), KeySet::default());
         assert!(seen.insert(hasher.hash("vm-1")));
         assert!(seen.insert(hasher.hash("vm-2")));

@@ -1,4 +1,4 @@
-//! Which shared units of a work are done: told to the coordinator unit by unit, as soon as it is known.
+//! Tracks which shared units of a work item are done, and reports each to the coordinator as soon as it is known.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,49 +11,49 @@ use tokio_util::task::TaskTracker;
 
 use crate::listing::Listing;
 
-/// Where receipts are waited for, after the polls that they belong to.
+/// The tasks that wait for receipts after the polls have ended.
 #[derive(Debug, Clone)]
 pub struct Settlements {
     tasks: TaskTracker,
     runtime: Handle,
-    /// Nobody waits any more.
-    over: CancellationToken,
+    /// Cancelled when no receipt is awaited any more.
+    cancelled: CancellationToken,
 }
 
 impl Settlements {
-    /// Waits on this runtime.
+    /// Creates a tracker whose tasks run on this runtime.
     pub fn on(runtime: Handle) -> Self {
         Self {
             tasks: TaskTracker::new(),
             runtime,
-            over: CancellationToken::new(),
+            cancelled: CancellationToken::new(),
         }
     }
 
-    /// Runs `work` for as long as receipts are waited for.
+    /// Spawns a task that waits for receipts.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_on(work, &self.runtime);
     }
 
-    /// `work`, or `None` if nobody waits for it any more.
-    pub async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.over.run_until_cancelled(work).await
+    /// Runs `work`; returns `None` if waiting is cancelled first.
+    pub async fn until_cancelled<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.cancelled.run_until_cancelled(work).await
     }
 
-    /// When everything that is waited for has come. Nothing new may come.
-    pub async fn done(&self) {
+    /// Waits until all tasks have ended. No new task may be spawned.
+    pub async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Ends all waiting; what has not come counts as not delivered.
-    pub async fn end(&self) {
-        self.over.cancel();
-        self.done().await;
+    /// Cancels all waiting; receipts that are not complete count as not delivered.
+    pub async fn cancel(&self) {
+        self.cancelled.cancel();
+        self.wait().await;
     }
 }
 
-/// The shared units of one work.
+/// The shared units of one work item.
 pub struct Ledger {
     work: Arc<WorkId>,
     coordinator: Arc<dyn Coordinator>,
@@ -64,14 +64,14 @@ pub struct Ledger {
 struct Entry {
     unit: Unit,
     listing: Arc<Listing>,
-    /// Runs that poll it and have not ended.
+    /// The runs that poll it and have not ended.
     runs: usize,
     receipts: Vec<Arc<ReceiptSet>>,
     undone: bool,
 }
 
 impl Ledger {
-    /// No units yet.
+    /// An empty ledger.
     pub fn new(work: Arc<WorkId>, coordinator: Arc<dyn Coordinator>, settlements: Settlements) -> Self {
         Self {
             work,
@@ -81,8 +81,8 @@ impl Ledger {
         }
     }
 
-    /// One more run polls this agent's share of the listing.
-    pub fn run_begins(&mut self, listing: &Arc<Listing>) {
+    /// Registers another run that polls this agent's share of the listing.
+    pub fn run_started(&mut self, listing: &Arc<Listing>) {
         let unit = listing.unit();
         match self.entries.iter_mut().find(|entry| entry.unit == *unit) {
             Some(entry) => entry.runs += 1,
@@ -96,13 +96,13 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing is left to be polled.
+    /// Whether no unit remains to be polled.
     pub fn is_settled(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// No run of this agent polls `unit`: it has nothing of it, or does not know it.
-    pub fn end_unbegun(&self, unit: &Unit, known: bool) {
+    /// Settles a unit that no run of this agent polls: its share is empty, or the unit is unknown.
+    pub fn settle_unstarted(&self, unit: &Unit, known: bool) {
         if self.entries.iter().any(|entry| entry.unit == *unit) {
             return;
         }
@@ -113,7 +113,7 @@ impl Ledger {
         }
     }
 
-    /// A run that polls `units` has ended.
+    /// Registers the end of a run that polls `units`.
     pub fn run_ended(&mut self, units: &[Unit], receipts: &Arc<ReceiptSet>, undone: bool) {
         for entry in &mut self.entries {
             if units.contains(&entry.unit) {
@@ -123,7 +123,7 @@ impl Ledger {
             }
         }
         for entry in self.entries.extract_if(.., |entry| entry.runs == 0) {
-            // Whether its service could be reached is known by now: its readers have ended.
+            // Whether the service was reachable is known now, since its readers have ended.
             if entry.undone || entry.listing.is_unreachable() {
                 self.coordinator.gave_up(&self.work, &entry.unit);
             } else {
@@ -134,7 +134,7 @@ impl Ledger {
 }
 
 impl Drop for Ledger {
-    /// A unit with a run that never ended as it should is not done.
+    /// Gives up every unit with a run that did not end regularly.
     fn drop(&mut self) {
         for entry in &self.entries {
             self.coordinator.gave_up(&self.work, &entry.unit);
@@ -142,7 +142,7 @@ impl Drop for Ledger {
     }
 }
 
-/// Waits for the receipts of a unit that was polled.
+/// Waits for the receipts of a polled unit.
 fn settle(entry: Entry, work: &Arc<WorkId>, coordinator: &Arc<dyn Coordinator>, settlements: &Settlements) {
     let Entry { unit, receipts, .. } = entry;
     if receipts.iter().all(|receipts| receipts.open() == 0) {
@@ -150,15 +150,15 @@ fn settle(entry: Entry, work: &Arc<WorkId>, coordinator: &Arc<dyn Coordinator>, 
         return;
     }
     let (work, coordinator) = (work.clone(), coordinator.clone());
-    let patience = settlements.clone();
+    let waiting = settlements.clone();
     settlements.spawn(async move {
         let all = async {
             for receipts in &receipts {
-                // What a bound has dropped is gone: polling it again would not bring it back, but double the rest.
+                // A dropped sample is lost: polling the unit again would duplicate the others.
                 receipts.outcome().await;
             }
         };
-        match patience.patiently(all).await {
+        match waiting.until_cancelled(all).await {
             Some(()) => coordinator.finished(&work, &unit),
             None => coordinator.gave_up(&work, &unit),
         }

@@ -1,17 +1,18 @@
-//! Sources, tasks, schedule, cycles: the engine.
+//! The engine: sources, tasks, schedules and cycles.
 //!
-//! A sample's way through this crate: the [`scheduler`] starts a cycle of a [`task`] on its edge; the [`cycle`]
-//! asks the coordinator for the plan, opens the [`listing`]s and starts the runs; a [`run`] feeds a pollster
-//! with pages and hands batches to the notifier, past the [`fence`] if agents share the resources; the [`ledger`] tells the
-//! coordinator which shared units are done; the [`record`] says what became of it all.
+//! The path of a sample through this crate: the [`scheduler`] starts a cycle of a [`task`] on its edge. The [`cycle`] requests
+//! the plan from the coordinator, opens the [`listing`]s and starts the runs. A [`run`] feeds a pollster with pages and submits
+//! batches to the notifier, through the [`fence`] if agents share the resources. The [`ledger`] reports to the coordinator which
+//! shared units are done. The [`record`] describes the outcome of the cycle.
 //!
-//! Two things that agents do together do not fit into edges. What others left undone in a cycle is polled beside the cycles of
-//! this agent (`engine/beside.rs`). And a reload takes effect for what is shared with the first plan that knows of it; until
-//! then the older of the [`generations`] of a task goes on.
+//! Two kinds of shared work do not start on edges. The engine takes over unfinished work of other agents concurrently with its own
+//! cycles (`engine/assigned.rs`). After a reload, shared work changes with the first plan that includes the change; until then an
+//! older one of the [`generations`] of a task is used.
 //!
-//! The engine knows plugins by trait only, and never touches a file but the small one in [`progress`].
+//! The engine uses plugins only through their traits, and accesses no file except the state file in [`progress`].
 
 pub mod alarm;
+pub mod backed_off;
 pub mod classes;
 pub mod clock;
 pub mod context;
@@ -34,7 +35,6 @@ pub mod progress;
 pub mod record;
 pub mod run;
 pub mod scheduler;
-pub mod setaside;
 mod slot;
 pub mod splay;
 pub mod stats;

@@ -1,4 +1,4 @@
-//! How many polls may run at once: of the agent, and of one endpoint.
+//! Limits on concurrent polls: of the agent, and of one endpoint.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use nephoscope_plugin::{Admission, Permit};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bounds, all of them options under `agent.limits`.
+/// The limits under `agent.limits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitOptions {
-    /// Polls of the agent that run at once.
-    pub polls: usize,
-    /// Polls of one endpoint that run at once.
-    pub endpoint: usize,
-    /// Resources that one listing may give in a cycle.
-    pub listing: usize,
+    /// The maximum number of concurrent polls of the agent.
+    pub max_concurrent_polls: usize,
+    /// The maximum number of concurrent polls of one endpoint.
+    pub max_concurrent_polls_per_endpoint: usize,
+    /// The maximum number of resources of one discovery run.
+    pub max_resources_per_discovery: usize,
 }
 
 impl Default for LimitOptions {
     fn default() -> Self {
         Self {
-            polls: 64,
-            endpoint: 8,
-            listing: 2_000_000,
+            max_concurrent_polls: 64,
+            max_concurrent_polls_per_endpoint: 8,
+            max_resources_per_discovery: 2_000_000,
         }
     }
 }
 
-/// Gives out places for polls.
+/// Issues permits for polls.
 #[derive(Debug)]
 pub struct Limits {
     options: LimitOptions,
@@ -37,19 +37,19 @@ pub struct Limits {
     endpoints: Arc<Endpoints>,
 }
 
-/// The places of one poll; given back when dropped.
+/// The permits of one poll. Dropping them releases them.
 #[derive(Debug)]
-pub struct Places {
-    _endpoint: Option<EndpointPlace>,
+pub struct PollPermits {
+    _endpoint: Option<EndpointPermit>,
     _poll: Option<OwnedSemaphorePermit>,
 }
 
 impl Limits {
-    /// All places free.
+    /// Creates limits with all permits available.
     pub fn new(options: LimitOptions) -> Self {
-        let polls = Arc::new(Semaphore::new(options.polls.max(1)));
+        let polls = Arc::new(Semaphore::new(options.max_concurrent_polls.max(1)));
         let endpoints = Endpoints {
-            places: options.endpoint.max(1),
+            permits: options.max_concurrent_polls_per_endpoint.max(1),
             used: Mutex::default(),
         };
         Self {
@@ -59,28 +59,28 @@ impl Limits {
         }
     }
 
-    /// The bounds.
+    /// The configured limits.
     pub fn options(&self) -> &LimitOptions {
         &self.options
     }
 
-    /// Waits for the places of a poll. That of its endpoint comes first: who waits for a slow endpoint keeps
-    /// no place of the agent from others.
-    pub async fn acquire(&self, endpoint: Option<&Arc<str>>) -> Places {
+    /// Waits for the permits of a poll. The endpoint's permit comes first: a poll that waits for a slow endpoint holds no
+    /// permit of the agent.
+    pub async fn acquire(&self, endpoint: Option<&Arc<str>>) -> PollPermits {
         let endpoint = match endpoint {
-            Some(endpoint) => Some(self.endpoints.clone().place(endpoint).await),
+            Some(endpoint) => Some(self.endpoints.clone().acquire(endpoint).await),
             None => None,
         };
         // The semaphores are never closed, so every wait ends with a permit.
         let poll = self.polls.clone().acquire_owned().await.ok();
-        Places {
+        PollPermits {
             _endpoint: endpoint,
             _poll: poll,
         }
     }
 
-    /// Gives out places at endpoints that a poll chooses for its resources. The poll has a place at its `own` endpoint
-    /// already, and needs no further one.
+    /// Creates the issuer of permits for endpoints that a poll chooses for its resources. The poll already holds a permit
+    /// for its `own` endpoint and needs no further one.
     pub fn admission(&self, own: Option<Arc<str>>) -> Arc<dyn Admission> {
         Arc::new(PollAdmission {
             endpoints: self.endpoints.clone(),
@@ -88,7 +88,7 @@ impl Limits {
         })
     }
 
-    /// How many endpoints have a place that is used or waited for.
+    /// The number of endpoints with a permit that is held or awaited.
     pub fn endpoints(&self) -> usize {
         self.endpoints.used.lock().len()
     }
@@ -105,39 +105,38 @@ impl Admission for PollAdmission {
         if self.own.as_ref() == Some(endpoint) {
             return Permit::unlimited();
         }
-        Permit::new(self.endpoints.clone().place(endpoint).await)
+        Permit::new(self.endpoints.clone().acquire(endpoint).await)
     }
 }
 
-/// The places of all endpoints that somebody uses or waits for: plugins name endpoints as they find them, so nothing is kept
-/// of the others.
+/// The permits of all endpoints in use. Plugins name endpoints dynamically, so an endpoint without users is removed.
 #[derive(Debug)]
 struct Endpoints {
-    /// Of each endpoint.
-    places: usize,
+    /// The number of permits of each endpoint.
+    permits: usize,
     used: Mutex<HashMap<Arc<str>, Used>>,
 }
 
 #[derive(Debug)]
 struct Used {
     semaphore: Arc<Semaphore>,
-    /// How many have a place or wait for one.
+    /// The number of users that hold a permit or wait for one.
     users: usize,
 }
 
 impl Endpoints {
-    async fn place(self: Arc<Self>, endpoint: &Arc<str>) -> EndpointPlace {
-        let (user, semaphore) = self.begin(endpoint);
-        EndpointPlace {
+    async fn acquire(self: Arc<Self>, endpoint: &Arc<str>) -> EndpointPermit {
+        let (user, semaphore) = self.add_user(endpoint);
+        EndpointPermit {
             _permit: semaphore.acquire_owned().await.ok(),
             _user: user,
         }
     }
 
-    fn begin(self: Arc<Self>, endpoint: &Arc<str>) -> (EndpointUser, Arc<Semaphore>) {
+    fn add_user(self: Arc<Self>, endpoint: &Arc<str>) -> (EndpointUser, Arc<Semaphore>) {
         let mut used = self.used.lock();
         let entry = used.entry(endpoint.clone()).or_insert_with(|| Used {
-            semaphore: Arc::new(Semaphore::new(self.places)),
+            semaphore: Arc::new(Semaphore::new(self.permits)),
             users: 0,
         });
         entry.users += 1;
@@ -151,14 +150,14 @@ impl Endpoints {
     }
 }
 
-/// A place at an endpoint. The permit goes back before the user leaves.
+/// A permit for an endpoint. It is released before the user is removed.
 #[derive(Debug)]
-struct EndpointPlace {
+struct EndpointPermit {
     _permit: Option<OwnedSemaphorePermit>,
     _user: EndpointUser,
 }
 
-/// One that has a place at an endpoint, or waits for one.
+/// A user that holds a permit for an endpoint, or waits for one.
 #[derive(Debug)]
 struct EndpointUser {
     endpoint: Arc<str>,
@@ -187,15 +186,15 @@ mod tests {
 
     const SHORT: Duration = Duration::from_secs(1);
 
-    fn limits(endpoint: usize) -> Limits {
+    fn limits(per_endpoint: usize) -> Limits {
         Limits::new(LimitOptions {
-            endpoint,
+            max_concurrent_polls_per_endpoint: per_endpoint,
             ..LimitOptions::default()
         })
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_endpoint_has_so_many_places_and_is_forgotten_when_nobody_uses_it() {
+    async fn an_endpoint_has_a_limit_and_is_removed_when_it_has_no_users() {
         let limits = limits(2);
         let admission = limits.admission(None);
         let (here, there) = (Arc::from("here"), Arc::from("there"));
@@ -203,9 +202,9 @@ mod tests {
         let second = admission.admit(&here).await;
         assert!(
             timeout(SHORT, admission.admit(&here)).await.is_err(),
-            "all places are taken"
+            "all permits are held"
         );
-        assert_eq!(limits.endpoints(), 1, "who has given up waiting counts no more");
+        assert_eq!(limits.endpoints(), 1, "a cancelled wait no longer counts");
         let other = timeout(SHORT, admission.admit(&there)).await.unwrap();
         assert_eq!(limits.endpoints(), 2);
         drop(first);
@@ -215,16 +214,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_poll_has_its_place_at_its_own_endpoint_already() {
+    async fn a_poll_already_holds_the_permit_of_its_own_endpoint() {
         let limits = limits(1);
         let own: Arc<str> = "own".into();
-        let places = limits.acquire(Some(&own)).await;
+        let permits = limits.acquire(Some(&own)).await;
         let admission = limits.admission(Some(own.clone()));
         let permit = timeout(SHORT, admission.admit(&own)).await.unwrap();
-        let stranger = limits.admission(None);
-        assert!(timeout(SHORT, stranger.admit(&own)).await.is_err());
+        let other = limits.admission(None);
+        assert!(timeout(SHORT, other.admit(&own)).await.is_err());
         drop(permit);
-        drop(places);
-        assert!(timeout(SHORT, stranger.admit(&own)).await.is_ok());
+        drop(permits);
+        assert!(timeout(SHORT, other.admit(&own)).await.is_ok());
     }
 }

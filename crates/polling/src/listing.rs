@@ -1,12 +1,12 @@
-//! One discovery URL or static list in one cycle: asked once, read by many.
+//! A listing: one discovery run (or static list) of one cycle with its readers.
 //!
-//! The first reader that wants a page starts the discovery. Pages stay until every reader has taken them or
-//! said that it will not, so 100,000 resources do not stand in memory together while readers keep pace. The
-//! discovery waits for its slowest reader, but not for ever: a reader that hangs, or is so slow that the others
-//! would run out of time, has the pages wait for it instead of the others.
+//! The first reader that requests a page starts the discovery. A page is stored until every reader has taken it or has left,
+//! so 100,000 resources are not in memory at once while the readers keep pace. The discovery waits for its slowest reader, but
+//! not indefinitely: pages for a reader that hangs, or is so slow that the others would run out of time, are stored until it
+//! reads them.
 //!
-//! What the plan gives to other agents is dropped before it stands on a page, and each key is hashed once, however many
-//! readers there are.
+//! Resources that the plan assigns to other agents are dropped before they are put on a page, and each key is hashed once,
+//! regardless of the number of readers.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -25,21 +25,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::keyhash::KeyHasher;
 use crate::plugins::LoadedDiscovery;
-use crate::record::{FailureNote, ListingRecord};
+use crate::record::{DiscoveryRecord, FailureNote};
 
-/// A discovery stops for its slowest reader when this many resources wait for it.
-const AHEAD: u64 = 10_000;
+/// The maximum number of discovered resources that wait for the slowest reader before the discovery pauses.
+const MAX_AHEAD: u64 = 10_000;
 
-/// A reader that took nothing for this long is not waited for any more.
+/// A reader that has taken no page for this long no longer pauses the discovery.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// Readers are waited for during the first third of the time that the listing has; then the pages wait.
-const PACED_PART: u32 = 3;
+/// The discovery pauses for readers during the first third of its time; after that pages are stored.
+const PACED_FRACTION: u32 = 3;
 
-/// Pages on the way from a discovery.
+/// The capacity of the channel for pages from a discovery.
 const PAGES: usize = 2;
 
-/// Where a listing comes from.
+/// The origin of a listing.
 pub enum Origin {
     /// A `resources:` list.
     Static(Arc<Vec<Resource>>),
@@ -47,88 +47,88 @@ pub enum Origin {
     Discovery {
         /// The discovery.
         discovery: Arc<LoadedDiscovery>,
-        /// What stands behind its name in the URL.
+        /// The part of the URL after the name.
         parameter: Option<String>,
     },
-    /// A discovery that is not loaded: an empty listing (the configuration's check has said so).
+    /// A discovery that is not loaded: an empty listing. The configuration check has already reported it.
     Unknown,
 }
 
-/// A listing as tasks refer to it.
+/// The definition of a listing in a task.
 pub struct ListingDef {
-    /// What is shared of it.
+    /// The unit of shared work that it belongs to.
     pub unit: Unit,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
-/// What a listing must know of its cycle.
+/// The context of a listing in its cycle.
 #[derive(Clone)]
 pub struct ListingContext {
     /// The cycle.
     pub cycle: CycleId,
-    /// When the listing must have ended.
+    /// When the discovery run must have ended.
     pub deadline: Instant,
-    /// How long it may stay without a page.
+    /// The maximum time without a page.
     pub timeout: Option<Duration>,
-    /// How many resources it may give.
+    /// The maximum number of resources.
     pub limit: usize,
-    /// What the plugins of the cycle share.
+    /// The cache that the plugins of the cycle share.
     pub cache: CycleCache,
-    /// The meters that runs want of its resources.
+    /// The meters that runs collect from its resources.
     pub wanted: WantedMeters,
     /// Cancelled when the cycle ends.
     pub cancellation: CancellationToken,
-    /// Where discoveries run.
+    /// The runtime for discoveries.
     pub runtime: Handle,
-    /// For the keys on its pages.
+    /// The hasher for the keys on its pages.
     pub hasher: KeyHasher,
 }
 
-/// What of a listing is this agent's.
+/// This agent's part of a listing.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// Which of its resources.
+    /// This agent's share of the resources.
     pub share: Share,
-    /// How many agents ask for the listing.
+    /// The number of agents that run the discovery.
     pub members: NonZeroUsize,
 }
 
 impl Part {
-    /// A listing that is this agent's alone.
+    /// The whole listing, for one agent.
     pub fn whole() -> Self {
         Self {
-            share: Share::All,
+            share: Share::Everything,
             members: NonZeroUsize::MIN,
         }
     }
 
-    /// Nothing of it.
+    /// An empty part.
     pub fn nothing() -> Self {
         Self {
-            share: Share::None,
+            share: Share::Nothing,
             members: NonZeroUsize::MIN,
         }
     }
 }
 
-/// Resources of a listing that are this agent's, with the hashes of their keys.
+/// This agent's resources of a page, with the hashes of their keys.
 pub struct ListedPage {
     /// The resources.
     pub resources: Arc<Vec<Resource>>,
-    /// One for each resource.
+    /// One hash for each resource.
     pub hashes: Vec<u128>,
 }
 
-/// A listing in a cycle.
+/// A discovery run or static list in a cycle, shared by the runs that read it.
 pub struct Listing {
     def: Arc<ListingDef>,
     part: Part,
     context: ListingContext,
     state: Mutex<State>,
-    /// Pages came, or the listing ended.
+    /// Pages arrived, or the listing ended.
     filled: Notify,
-    /// A reader went on, or left.
+    /// A reader took a page, or left.
     taken: Notify,
 }
 
@@ -136,33 +136,30 @@ pub struct Listing {
 struct State {
     started: bool,
     pages: VecDeque<Arc<ListedPage>>,
-    /// The number of the first page that is kept.
+    /// The number of the first stored page.
     first: usize,
     readers: HashMap<usize, ReaderState>,
     next_reader: usize,
-    /// Resources that were listed.
+    /// The number of discovered resources.
     total: u64,
-    /// Those of them that came on pages.
-    kept: u64,
+    /// The number of them that were put on pages.
+    on_pages: u64,
     ended: Option<Result<(), Arc<FailureNote>>>,
-    /// From the start of the discovery to its end.
-    began: Option<Instant>,
-    duration: Option<Duration>,
     unreachable: bool,
 }
 
 struct ReaderState {
-    /// The page that it takes next.
+    /// The number of the next page that it takes.
     position: usize,
-    /// How many resources it has taken.
+    /// The number of resources that it has taken.
     taken: u64,
-    /// Whether it has begun to read; one that has not is never waited for.
+    /// Whether it has started to read; the discovery does not pause for a reader that has not.
     reading: bool,
-    moved: Instant,
+    last_read: Instant,
 }
 
 impl Listing {
-    /// A listing that nobody has asked for yet.
+    /// Creates a listing that is not started yet.
     pub fn new(def: Arc<ListingDef>, part: Part, context: ListingContext) -> Arc<Self> {
         Arc::new(Self {
             def,
@@ -174,17 +171,17 @@ impl Listing {
         })
     }
 
-    /// What is shared of it.
+    /// The unit of shared work that it belongs to.
     pub fn unit(&self) -> &Unit {
         &self.def.unit
     }
 
-    /// What of it is this agent's.
+    /// This agent's part.
     pub fn part(&self) -> &Part {
         &self.part
     }
 
-    /// A reader from the first page on; it must be there before the first page is taken by another.
+    /// Adds a reader from the first page on. It must exist before another reader takes the first page.
     pub fn reader(self: &Arc<Self>) -> Reader {
         let mut state = self.state.lock();
         let id = state.next_reader;
@@ -196,7 +193,7 @@ impl Listing {
                 position,
                 taken: 0,
                 reading: false,
-                moved: Instant::now(),
+                last_read: Instant::now(),
             },
         );
         Reader {
@@ -205,8 +202,8 @@ impl Listing {
         }
     }
 
-    /// What became of it; `None` if nobody asked for it.
-    pub fn record(&self) -> Option<ListingRecord> {
+    /// The record of the discovery run; `None` if it was not started.
+    pub fn record(&self) -> Option<DiscoveryRecord> {
         let state = self.state.lock();
         if !state.started || matches!(self.def.origin, Origin::Static(_)) {
             return None;
@@ -215,44 +212,39 @@ impl Listing {
             Some(Err(note)) => Some(note.as_ref().clone()),
             _ => None,
         };
-        Some(ListingRecord {
-            listing: self.def.unit.discovery.clone(),
+        Some(DiscoveryRecord {
+            discovery: self.def.unit.listing.clone(),
             resources: state.total,
             failure,
-            duration: state
-                .duration
-                .or_else(|| state.began.map(|began| began.elapsed()))
-                .unwrap_or_default(),
         })
     }
 
-    /// Whether its service could not be reached at all.
+    /// Whether its service was unreachable.
     pub fn is_unreachable(&self) -> bool {
         self.state.lock().unreachable
     }
 
-    /// Whether it has ended, and nothing was left out: no failure, and no discovery that is not loaded.
+    /// Whether it ended completely: without a failure, and with a loaded discovery.
     pub fn is_complete(&self) -> bool {
         matches!(self.state.lock().ended, Some(Ok(()))) && !matches!(self.def.origin, Origin::Unknown)
     }
 
-    /// Whether it has listed anything so far, this agent's or not, or could not be listed in full.
+    /// Whether it has found any resources so far (this agent's or not), or has failed.
     pub fn found_anything(&self) -> bool {
         let state = self.state.lock();
         state.total > 0 || matches!(state.ended, Some(Err(_)))
     }
 
     fn start(self: &Arc<Self>) {
-        self.state.lock().began = Some(Instant::now());
         match &self.def.origin {
             Origin::Unknown => self.end(Ok(())),
             Origin::Static(resources) => {
                 let own = match &self.part.share {
-                    Share::All => resources.clone(),
+                    Share::Everything => resources.clone(),
                     share => Arc::new(
                         resources
                             .iter()
-                            .filter(|resource| share.contains(resource.key()))
+                            .filter(|resource| share.has(resource.key()))
                             .cloned()
                             .collect(),
                     ),
@@ -270,7 +262,7 @@ impl Listing {
         }
     }
 
-    /// Runs the discovery to its end, and never past its deadline.
+    /// Runs the discovery until it ends or reaches its deadline.
     async fn discover(self: Arc<Self>) {
         let Origin::Discovery { discovery, parameter } = &self.def.origin else {
             return;
@@ -291,11 +283,11 @@ impl Listing {
             .wanted(context.wanted.clone()),
         );
         let plugin = discovery.plugin.clone();
-        // A task of its own: a discovery that blocks its thread does not keep the pages that came.
+        // In a separate task, so that a discovery that blocks its thread does not delay the pages that arrived.
         let mut task = context.runtime.spawn(async move {
             let outcome = std::panic::AssertUnwindSafe(async {
                 let outcome = plugin.discover(&mut run).await;
-                // What was listed before a failure counts.
+                // Resources that were found before a failure count.
                 let _ = run.flush().await;
                 outcome
             })
@@ -304,7 +296,7 @@ impl Listing {
             drop(run);
             outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
         });
-        let outcome = self.take_pages(&mut arriving).await;
+        let outcome = self.receive_pages(&mut arriving).await;
         cancellation.cancel();
         drop(arriving);
         let outcome = match outcome {
@@ -313,7 +305,7 @@ impl Listing {
                 Ok(Err(error)) => Err(Failure::new(FailureKind::Defect, error.to_string())),
                 Err(_) => Err(Failure::new(
                     FailureKind::Stopped,
-                    "the listing did not end in time",
+                    "the discovery run did not end in time",
                 )),
             },
             Err(failure) => Err(failure),
@@ -322,15 +314,16 @@ impl Listing {
         if let Err(failure) = &outcome
             && !context.cancellation.is_cancelled()
         {
-            crate::events::discovery_failed(&self.def.unit.discovery, &context.cycle, failure);
+            crate::events::discovery_failed(&self.def.unit.listing, &context.cycle, failure);
         }
         self.end(outcome);
     }
 
-    /// Puts pages where readers find them, until the discovery has no more.
-    async fn take_pages(&self, arriving: &mut mpsc::Receiver<Vec<Resource>>) -> Result<(), Failure> {
+    /// Receives pages and stores them for the readers until the discovery has no more.
+    async fn receive_pages(&self, arriving: &mut mpsc::Receiver<Vec<Resource>>) -> Result<(), Failure> {
         let deadline = self.context.deadline;
-        let paced_until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / PACED_PART;
+        let paced_until =
+            Instant::now() + deadline.saturating_duration_since(Instant::now()) / PACED_FRACTION;
         loop {
             let idle = self.context.timeout.map(|timeout| Instant::now() + timeout);
             let until = idle.map_or(deadline, |idle| idle.min(deadline));
@@ -344,13 +337,13 @@ impl Listing {
             match page {
                 Ok(Some(mut page)) => {
                     let listed = page.len();
-                    if !matches!(self.part.share, Share::All) {
-                        page.retain(|resource| self.part.share.contains(resource.key()));
+                    if !matches!(self.part.share, Share::Everything) {
+                        page.retain(|resource| self.part.share.has(resource.key()));
                     }
                     let total = self.put(listed, Arc::new(page));
                     if total > self.context.limit as u64 {
                         return Err(Failure::transient(format!(
-                            "the listing has more than {} resources (agent.limits.max_resources_per_discovery); the rest is left out",
+                            "the discovery run has more than {} resources (agent.limits.max_resources_per_discovery); the rest is ignored",
                             self.context.limit
                         )));
                     }
@@ -360,20 +353,20 @@ impl Listing {
                 Err(_) => {
                     return Err(Failure::new(
                         FailureKind::Stopped,
-                        "the listing did not end in time",
+                        "the discovery run did not end in time",
                     ));
                 }
             }
         }
     }
 
-    /// Of so many resources that were listed, these are this agent's. Gives how many were listed so far.
+    /// Stores this agent's resources of `listed` discovered ones. Returns the number of resources discovered so far.
     fn put(&self, listed: usize, own: Arc<Vec<Resource>>) -> u64 {
         let hasher = &self.context.hasher;
         let hashes = own.iter().map(|resource| hasher.hash(resource.key())).collect();
         let mut state = self.state.lock();
         state.total += listed as u64;
-        state.kept += own.len() as u64;
+        state.on_pages += own.len() as u64;
         if !own.is_empty() {
             state.pages.push_back(Arc::new(ListedPage {
                 resources: own,
@@ -389,7 +382,6 @@ impl Listing {
 
     fn end(&self, outcome: Result<(), Failure>) {
         let mut state = self.state.lock();
-        state.duration = state.began.map(|began| began.elapsed());
         if let Err(failure) = &outcome {
             state.unreachable = failure.kind() == FailureKind::Unreachable;
         }
@@ -398,7 +390,7 @@ impl Listing {
         self.filled.notify_waiters();
     }
 
-    /// Waits until readers have taken enough, have stalled, or the time for waiting is over.
+    /// Waits until the readers have taken enough, have stalled, or the time for pacing is over.
     async fn wait_for_readers(&self, paced_until: Instant) {
         loop {
             let taken = self.taken.notified();
@@ -408,9 +400,11 @@ impl Listing {
                 let waited_for = state
                     .readers
                     .values()
-                    .filter(|reader| reader.reading && reader.moved + STALLED > now);
+                    .filter(|reader| reader.reading && reader.last_read + STALLED > now);
                 match waited_for.min_by_key(|reader| reader.taken) {
-                    Some(slowest) if state.kept - slowest.taken > AHEAD => slowest.moved + STALLED,
+                    Some(slowest) if state.on_pages - slowest.taken > MAX_AHEAD => {
+                        slowest.last_read + STALLED
+                    }
                     _ => return,
                 }
             };
@@ -427,7 +421,7 @@ impl Listing {
 }
 
 impl State {
-    /// Forgets pages that no reader will take.
+    /// Drops pages that no reader will take.
     fn drop_read_pages(&mut self) {
         let end = self.first + self.pages.len();
         let needed = self
@@ -445,7 +439,7 @@ impl State {
     }
 }
 
-/// Reads a listing page by page. Dropping it tells the listing that it takes no more.
+/// A reader of a listing, page by page. Dropping it unregisters the reader.
 pub struct Reader {
     listing: Arc<Listing>,
     id: usize,
@@ -457,7 +451,7 @@ impl Reader {
         &self.listing
     }
 
-    /// The next page; `None` when the listing has ended, whatever ended it.
+    /// Returns the next page; `None` when the listing has ended, successfully or not.
     pub async fn next(&mut self) -> Option<Arc<ListedPage>> {
         let start = !std::mem::replace(&mut self.listing.state.lock().started, true);
         if start {
@@ -467,7 +461,7 @@ impl Reader {
         loop {
             let filled = listing.filled.notified();
             tokio::pin!(filled);
-            // Registered before the look: a page that comes in between wakes this reader.
+            // Registered before the check: a page that arrives in between wakes this reader.
             filled.as_mut().enable();
             if let Some(step) = self.step() {
                 return step;
@@ -476,13 +470,13 @@ impl Reader {
         }
     }
 
-    /// What [`Reader::next`] gives, if that is known.
+    /// The result of [`Reader::next`], if it is known without waiting.
     fn step(&mut self) -> Option<Option<Arc<ListedPage>>> {
         let mut guard = self.listing.state.lock();
         let state = &mut *guard;
         let reader = state.readers.get_mut(&self.id)?;
         reader.reading = true;
-        reader.moved = Instant::now();
+        reader.last_read = Instant::now();
         if let Some(page) = state.pages.get(reader.position - state.first).cloned() {
             reader.position += 1;
             reader.taken += page.resources.len() as u64;
@@ -505,7 +499,7 @@ impl Drop for Reader {
     }
 }
 
-/// What a panic says, as a defect of the plugin.
+/// The message of a panic, as a defect of the plugin.
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     let text = panic
         .downcast_ref::<&str>()

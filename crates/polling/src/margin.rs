@@ -1,8 +1,8 @@
-//! How long before the next edge a cycle ends.
+//! The margin between the end of a cycle and the next edge.
 
 use std::time::Duration;
 
-/// The margin that a cycle leaves before the next edge.
+/// Returns the margin for an interval.
 pub(crate) fn margin(interval: Duration) -> Duration {
     (interval / 20).min(Duration::from_secs(1))
 }

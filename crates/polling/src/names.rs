@@ -1,4 +1,4 @@
-//! Gives samples the names of their projects and users.
+//! Adds the names of projects and users to samples.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use nephoscope_model::{Sample, Subject};
 use nephoscope_plugin::{Identity, IdentityNames};
 
-/// Gives the samples of a batch the names that are known. Samples that share a subject share the new one.
-pub(crate) async fn give(samples: &mut [Sample], names: &dyn IdentityNames) {
-    let wanted: BTreeSet<Identity> = samples
+/// Adds the known names to the samples of a batch. Samples that share a subject share the new one.
+pub(crate) async fn add(samples: &mut [Sample], names: &dyn IdentityNames) {
+    let unnamed: BTreeSet<Identity> = samples
         .iter()
         .flat_map(|sample| {
             let subject = &sample.subject;
@@ -22,12 +22,12 @@ pub(crate) async fn give(samples: &mut [Sample], names: &dyn IdentityNames) {
         .flatten()
         .filter(|identity| !matches!(identity, Identity::Project(id) | Identity::User(id) if id.is_empty()))
         .collect();
-    if wanted.is_empty() {
+    if unnamed.is_empty() {
         return;
     }
-    let wanted: Vec<Identity> = wanted.into_iter().collect();
-    let found = names.names(&wanted).await;
-    let known: HashMap<Identity, Arc<str>> = wanted
+    let unnamed: Vec<Identity> = unnamed.into_iter().collect();
+    let found = names.names(&unnamed).await;
+    let known: HashMap<Identity, Arc<str>> = unnamed
         .into_iter()
         .zip(found)
         .filter_map(|(identity, name)| Some((identity, name?)))
@@ -35,7 +35,7 @@ pub(crate) async fn give(samples: &mut [Sample], names: &dyn IdentityNames) {
     if known.is_empty() {
         return;
     }
-    // By the address of the subject before, which lives on here.
+    // By the address of the old subject, which the map keeps alive.
     let mut named: HashMap<*const Subject, (Arc<Subject>, Arc<Subject>)> = HashMap::new();
     for sample in samples {
         let (_, subject) = named.entry(Arc::as_ptr(&sample.subject)).or_insert_with(|| {
@@ -64,7 +64,7 @@ mod tests {
     use nephoscope_plugin::async_trait;
     use parking_lot::Mutex;
 
-    /// Knows everybody whose id begins with `known`.
+    /// Knows all identities whose id begins with `known`.
     #[derive(Default)]
     struct Registry(Mutex<Vec<Vec<Identity>>>);
 
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_identity_is_asked_for_once_and_subjects_stay_shared() {
+    async fn each_identity_is_resolved_once_and_subjects_stay_shared() {
         let first = Subject::new("r1").project("known-p").user("known-u").shared();
-        let second = Subject::new("r2").project("known-p").user("stranger").shared();
+        let second = Subject::new("r2").project("known-p").user("unknown").shared();
         let third = Subject::new("r3").shared();
         let mut samples = [&first, &first, &second, &third].map(sample);
         let registry = Registry::default();
-        give(&mut samples, &registry).await;
+        add(&mut samples, &registry).await;
         let shown: Vec<_> = samples
             .iter()
             .map(|sample| {
@@ -120,7 +120,7 @@ mod tests {
             ]
         );
         assert!(Arc::ptr_eq(&samples[0].subject, &samples[1].subject));
-        let asked = registry.0.lock();
-        assert_eq!((asked.len(), asked[0].len()), (1, 3));
+        let requests = registry.0.lock();
+        assert_eq!((requests.len(), requests[0].len()), (1, 3));
     }
 }

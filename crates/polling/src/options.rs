@@ -1,4 +1,4 @@
-//! How an engine works, and what it works with.
+//! The options and the dependencies of an engine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::clock::Clock;
 use crate::limits::LimitOptions;
 
-/// How an engine works, apart from what it polls.
+/// The options of an engine, apart from its sources.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// `agent.id`.
@@ -28,23 +28,23 @@ pub struct EngineOptions {
     pub limits: LimitOptions,
     /// `agent.splay`.
     pub splay: bool,
-    /// Whether units that agents share are this agent's alone (the `local` backend): they are polled at once at the start, too.
+    /// Whether shared units belong to this agent only (the `local` backend), so that they are also polled at the start.
     pub shared_in_progress: bool,
-    /// Where finished cycles are remembered.
+    /// The folder for the state of finished cycles.
     pub state_dir: Option<PathBuf>,
 }
 
-/// What an engine works with.
+/// The dependencies of an engine.
 #[derive(Clone)]
 pub struct EngineParts {
     /// The clocks.
     pub clock: Arc<dyn Clock>,
-    /// Who divides shared work.
+    /// The coordinator that divides shared work.
     pub coordinator: Arc<dyn Coordinator>,
-    /// Where samples go.
+    /// The notifier that receives samples.
     pub notifier: Notifier,
-    /// Where the engine itself runs.
+    /// The runtime of the engine itself.
     pub runtime: Handle,
-    /// Where plugins run: one that blocks its thread must not block the engine.
+    /// The runtime of plugins, separate so that a plugin that blocks its thread does not block the engine.
     pub plugin_runtime: Handle,
 }

@@ -1,4 +1,4 @@
-//! The pages of a run: those of each of its listings, without what is not this run's.
+//! The pages of a run: the pages of its listings, reduced to the resources of this run.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::listing::{ListedPage, Reader};
 
 /// The readers of one source's resources.
 pub(crate) struct InputReaders {
-    /// Those that may have resources for this agent. With a `fallback` it is all of them: whether they list anything at
-    /// all is what decides about it.
+    /// The listings that may have resources for this agent. With a `fallback`, all of them, because the fallback is used only
+    /// if none of them lists anything.
     pub(crate) listings: Vec<Reader>,
-    /// Read if `listings` list nothing; `None` if there is none, or nothing of it is this agent's.
+    /// Read if `listings` list nothing; `None` if there is none, or this agent's share of it is empty.
     pub(crate) fallback: Option<Reader>,
-    /// The classes of the sources that want these resources.
+    /// The classes of the sources that collect from these resources.
     pub(crate) classes: Arc<ClassSet>,
 }
 
@@ -28,17 +28,17 @@ impl InputReaders {
     }
 }
 
-/// What a [`PageSource`] asks and tells of resources.
+/// Filters resources for a [`PageSource`], and receives what it finds out about the listings.
 pub(crate) trait PageFilter {
-    /// Whether a resource is polled that comes for the first time; with the hash of its key.
-    fn takes(&self, hash: u128) -> bool;
-    /// Nobody knows whether there would have been a fallback to read.
+    /// Whether a resource is polled, given the hash of its key. Called at its first occurrence.
+    fn accepts(&self, hash: u128) -> bool;
+    /// A listing was unreachable, so it is unknown whether the fallback would be needed.
     fn unreachable(&self);
-    /// A listing has ended before it was complete.
+    /// A listing ended before it was complete.
     fn incomplete(&self);
 }
 
-/// The pages of a run. No resource comes twice.
+/// The pages of a run, in which no resource occurs twice.
 pub(crate) struct PageSource<F> {
     inputs: std::vec::IntoIter<InputReaders>,
     current: Option<CurrentInput>,
@@ -51,7 +51,7 @@ struct CurrentInput {
     reader: Option<Reader>,
     fallback: Option<Reader>,
     classes: Arc<ClassSet>,
-    /// Whether anything was listed, or could not be: then there is no fallback.
+    /// Whether anything was listed or a listing failed. If so, the fallback is not used.
     listed: bool,
 }
 
@@ -66,7 +66,7 @@ impl CurrentInput {
         }
     }
 
-    /// The reader in use; the next one if there is none; the fallback if nothing was listed.
+    /// The current reader, else the next one, else the fallback if nothing was listed.
     fn take_reader(&mut self) -> Option<Reader> {
         self.reader
             .take()
@@ -85,10 +85,10 @@ impl<F: PageFilter> PageSource<F> {
         }
     }
 
-    /// The next page with resources on it.
+    /// Returns the next page that has resources.
     async fn next(&mut self) -> Option<Page> {
         loop {
-            let (listed, _) = self.listed().await?;
+            let (listed, _) = self.next_listed().await?;
             let page = self.select(&listed, |_| {});
             if !page.is_empty() {
                 return Some(page);
@@ -96,37 +96,37 @@ impl<F: PageFilter> PageSource<F> {
         }
     }
 
-    /// Reads everything, and finds out of each resource which classes want it. What is in memory then is bounded as listings are.
-    pub(crate) async fn read_all(mut self) -> Divided {
+    /// Reads all pages and determines which classes collect from each resource. Memory use is bounded as listings are.
+    pub(crate) async fn read_all(mut self) -> DividedPages {
         let mut classes = Classes::default();
-        let mut kept = Vec::new();
-        while let Some((listed, wanted_by)) = self.listed().await {
+        let mut selected = Vec::new();
+        while let Some((listed, wanted_by)) = self.next_listed().await {
             let mut keep = HashSet::new();
             for hash in &listed.hashes {
                 classes.add(*hash, &wanted_by);
             }
             if !self.select(&listed, |hash| _ = keep.insert(hash)).is_empty() {
-                kept.push((listed, keep));
+                selected.push((listed, keep));
             }
         }
-        classes.divide(&kept)
+        classes.divide(&selected)
     }
 
-    /// The resources of a page that are polled; `kept` hears of the hash of each.
-    fn select(&self, page: &ListedPage, mut kept: impl FnMut(u128)) -> Page {
+    /// Selects the resources of a page that are polled; calls `on_selected` with the hash of each.
+    fn select(&self, page: &ListedPage, mut on_selected: impl FnMut(u128)) -> Page {
         let mut hashes = page.hashes.iter();
         Page::select(page.resources.clone(), |_| {
             let Some(hash) = hashes.next() else { return false };
-            let keep = self.seen.insert(*hash) && self.filter.takes(*hash);
+            let keep = self.seen.insert(*hash) && self.filter.accepts(*hash);
             if keep {
-                kept(*hash);
+                on_selected(*hash);
             }
             keep
         })
     }
 
-    /// The next page of any listing, and the classes that want its resources.
-    async fn listed(&mut self) -> Option<(Arc<ListedPage>, Arc<ClassSet>)> {
+    /// Returns the next page of any listing, and the classes that collect from its resources.
+    async fn next_listed(&mut self) -> Option<(Arc<ListedPage>, Arc<ClassSet>)> {
         loop {
             let current = match &mut self.current {
                 Some(current) => current,
@@ -143,13 +143,13 @@ impl<F: PageFilter> PageSource<F> {
                 }
                 None => {
                     let listing = reader.listing();
-                    // What others list is theirs: there is no fallback for this agent either.
+                    // Resources of other agents count too: this agent must not use the fallback either.
                     current.listed |= listing.found_anything();
                     if !listing.is_complete() {
                         self.filter.incomplete();
                     }
                     if listing.is_unreachable() && current.fallback.is_some() {
-                        // Nobody knows whether there would have been one.
+                        // It is unknown whether the listing would have found anything.
                         self.filter.unreachable();
                     }
                 }
@@ -158,16 +158,16 @@ impl<F: PageFilter> PageSource<F> {
     }
 }
 
-/// The pages of a run, however they are read.
+/// The pages of a run, streamed or read in advance.
 pub(crate) enum Pages<F> {
-    /// As the listings give them.
+    /// Streamed from the listings.
     Listed(PageSource<F>),
-    /// Read before, so that of each resource is known who wants it.
+    /// Read in advance, to determine which sources collect from each resource.
     Read(VecDeque<Page>),
 }
 
 impl<F: PageFilter> Pages<F> {
-    /// The next page with resources on it.
+    /// Returns the next page that has resources.
     pub(crate) async fn next(&mut self) -> Option<Page> {
         match self {
             Self::Listed(pages) => pages.next().await,
@@ -176,13 +176,13 @@ impl<F: PageFilter> Pages<F> {
     }
 }
 
-/// The resources of a run, divided by the classes of the sources that want them.
-pub(crate) struct Divided {
-    /// Those of one set of classes after those of another, so that few batches are cut short.
+/// The resources of a run, divided by the classes of the sources that collect from them.
+pub(crate) struct DividedPages {
+    /// Grouped by set of classes, so that few batches are closed early.
     pub(crate) pages: VecDeque<Page>,
     /// The distinct sets of classes.
     pub(crate) sets: Vec<ClassSet>,
-    /// By the hash of a key: which of the sets.
+    /// The index of the set for each key hash.
     pub(crate) of: HashMap<u128, usize>,
 }
 
@@ -193,7 +193,7 @@ struct Classes {
 }
 
 impl Classes {
-    /// These classes want the resource, too.
+    /// Adds classes to those that collect from a resource.
     fn add(&mut self, hash: u128, wanted_by: &ClassSet) {
         let known = self.of.get(&hash).and_then(|set| self.sets.get(*set));
         let union = match known {
@@ -211,14 +211,14 @@ impl Classes {
         self.of.insert(hash, set);
     }
 
-    /// The kept resources of these pages, by what wants them.
-    fn divide(self, kept: &[(Arc<ListedPage>, HashSet<u128>)]) -> Divided {
+    /// Divides the selected resources of these pages by their sets of classes.
+    fn divide(self, selected: &[(Arc<ListedPage>, HashSet<u128>)]) -> DividedPages {
         let Self { sets, of } = self;
         let mut pages = VecDeque::new();
         for set in 0..sets.len() {
-            for (listed, keep) in kept {
+            for (listed, keep) in selected {
                 let mut hashes = listed.hashes.iter();
-                // A resource that a page has twice comes once.
+                // A resource that occurs twice on a page is selected once.
                 let mut left = keep.clone();
                 let page = Page::select(listed.resources.clone(), |_| {
                     hashes
@@ -230,6 +230,6 @@ impl Classes {
                 }
             }
         }
-        Divided { pages, sets, of }
+        DividedPages { pages, sets, of }
     }
 }

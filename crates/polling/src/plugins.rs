@@ -1,4 +1,4 @@
-//! The plugins that this agent has loaded: those of its namespaces, made with their options.
+//! The loaded plugins of this agent: those of its namespaces, built with their options.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,21 +13,21 @@ use nephoscope_plugin::{
 
 use crate::events;
 
-/// A discovery that is ready to be asked.
+/// A loaded discovery.
 pub struct LoadedDiscovery {
     /// The name in discovery URLs.
     pub name: Arc<str>,
-    /// Whose resources it lists.
+    /// Whether it lists the host's own resources or shared ones.
     pub scope: Scope,
-    /// How its listings are divided, unless a source says otherwise.
+    /// How its resources are divided among agents. A source can override it.
     pub partition: PartitionMode,
-    /// What it declares to call.
+    /// The calls that it declares.
     pub calls: Arc<[Call]>,
     /// The plugin.
     pub plugin: Arc<dyn Discovery>,
 }
 
-/// A pollster that is ready to be run.
+/// A loaded pollster.
 pub struct LoadedPollster {
     /// Its name, part of the identity of its samples.
     pub name: Arc<str>,
@@ -35,54 +35,54 @@ pub struct LoadedPollster {
     pub namespaces: Arc<[Arc<str>]>,
     /// The meters that it can measure.
     pub meters: Vec<Arc<Meter>>,
-    /// The discovery URL that is asked where a source gives no resources.
+    /// The discovery URL that is used when a source lists no resources.
     pub default_discovery: Option<Arc<str>>,
-    /// How what it reads is divided among agents, if not as the discovery says.
+    /// How its resources are divided among agents; `None`: as the discovery declares.
     pub partition: Option<PartitionMode>,
-    /// Polls of one endpoint share a limit.
+    /// The endpoint. Polls of one endpoint share a limit.
     pub endpoint: Option<Arc<str>>,
-    /// What it declares to call.
+    /// The calls that it declares.
     pub calls: Arc<[Call]>,
     /// The plugin.
     pub plugin: Arc<dyn Pollster>,
-    /// Who knows the names of the projects and users of its samples; `None` where they are published without.
+    /// The resolver of names of projects and users for its samples; `None`: the samples have no names.
     pub names: Option<Arc<dyn IdentityNames>>,
 }
 
-/// The plugins of an agent.
+/// The loaded plugins of an agent.
 #[derive(Default)]
 pub struct Plugins {
     /// By name.
     pub discoveries: BTreeMap<Arc<str>, Arc<LoadedDiscovery>>,
     /// Sorted by name.
     pub pollsters: Vec<Arc<LoadedPollster>>,
-    /// What is called for the names of projects and users; nothing where samples have none.
+    /// The calls that resolve names of projects and users; empty if names are not resolved.
     pub names_calls: Vec<Call>,
-    /// What could be loaded, and the definitions that were set aside.
+    /// The catalog: all available plugins, and the rejected definitions.
     pub catalog: Catalog,
-    /// What was not loaded, and why.
+    /// The plugins that were not loaded, with the reason.
     pub unavailable: Vec<(Arc<str>, String)>,
-    /// Threads for calls that block, by family: one whose calls hang takes no threads from the others.
+    /// The thread pools for blocking calls, one per family, so that hung calls of a family affect no other.
     pub blocking: BTreeMap<Arc<str>, BlockingPool>,
-    /// What they have called, since the start of the agent.
+    /// The counters of calls since the start of the agent.
     pub calls: CallCounts,
 }
 
-/// Options that the plugins of a family do not take.
+/// Options that a plugin of a family rejects.
 #[derive(Debug)]
 pub struct LoadError {
-    /// The family: where the options stand.
+    /// The family that the options belong to.
     pub family: &'static str,
-    /// What is wrong.
+    /// The error.
     pub error: OptionsError,
 }
 
-/// Everything that is wrong with the options of plugins; at least one error.
+/// All option errors of plugins; at least one.
 #[derive(Debug, Default)]
 pub struct LoadErrors(Vec<LoadError>);
 
 impl LoadErrors {
-    /// All plugins of a family read the same options: what several find is said once.
+    /// Adds an error, unless another plugin of the family has reported it: all plugins of a family read the same options.
     fn add(&mut self, family: &'static str, error: OptionsError) {
         let family = error.family.unwrap_or(family);
         let known = self.0.iter().any(|known| {
@@ -105,8 +105,8 @@ impl IntoIterator for LoadErrors {
 
 impl fmt::Display for LoadErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, LoadError { family, error }) in self.0.iter().enumerate() {
-            let separator = if place == 0 { "" } else { "; " };
+        for (index, LoadError { family, error }) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}`{family}`: {error}")?;
         }
         Ok(())
@@ -115,9 +115,9 @@ impl fmt::Display for LoadErrors {
 
 impl std::error::Error for LoadErrors {}
 
-/// What is to be loaded.
+/// The inputs for loading plugins.
 pub struct LoadRequest<'a> {
-    /// What can be loaded.
+    /// The available plugins.
     pub catalog: &'a Catalog,
     /// The namespaces of this agent.
     pub namespaces: &'a [String],
@@ -125,16 +125,16 @@ pub struct LoadRequest<'a> {
     pub options: &'a BTreeMap<String, serde_json::Value>,
     /// `agent.host`.
     pub host: Arc<str>,
-    /// The plugins before a reload: threads that hang in their calls still count.
+    /// The plugins before a reload: their hung calls still count.
     pub before: Option<&'a Plugins>,
 }
 
 impl Plugins {
-    /// Makes the discoveries and pollsters of the agent's namespaces. One that finds this machine not fit for
-    /// it is left out, with one line in the log.
+    /// Builds the discoveries and pollsters of the agent's namespaces. A plugin that is unavailable on this machine is
+    /// skipped with one line in the log.
     ///
     /// # Errors
-    /// All options that plugins do not take, at once.
+    /// All invalid options together.
     pub fn load(request: &LoadRequest<'_>) -> Result<Self, LoadErrors> {
         let mut plugins = Self {
             catalog: request.catalog.clone(),
@@ -171,7 +171,7 @@ impl Plugins {
                 continue;
             }
             let built = found.build(&context(found.family()));
-            if let Some(plugin) = plugins.keep(built, &found.name, found.family(), &mut errors) {
+            if let Some(plugin) = plugins.accept(built, &found.name, found.family(), &mut errors) {
                 let name = found.name.clone();
                 let (scope, partition) = (found.scope, found.partition);
                 plugins.discoveries.insert(
@@ -192,7 +192,7 @@ impl Plugins {
             if names.is_none() && loads(found.family, &namespaces) {
                 let built = (found.build)(&context(found.family));
                 names = plugins
-                    .keep(built, found.name, found.family, &mut errors)
+                    .accept(built, found.name, found.family, &mut errors)
                     .flatten();
                 if names.is_some() {
                     plugins.names_calls = found.calls.iter().map(Call::from).collect();
@@ -204,7 +204,7 @@ impl Plugins {
                 continue;
             }
             let built = found.build(&context(found.family()));
-            if let Some(plugin) = plugins.keep(built, &found.name, found.family(), &mut errors) {
+            if let Some(plugin) = plugins.accept(built, &found.name, found.family(), &mut errors) {
                 plugins.pollsters.push(Arc::new(LoadedPollster {
                     name: found.name.clone(),
                     namespaces: found.namespaces.iter().map(|name| Arc::from(&**name)).collect(),
@@ -227,7 +227,7 @@ impl Plugins {
         }
     }
 
-    fn keep<T>(
+    fn accept<T>(
         &mut self,
         built: Result<T, BuildError>,
         plugin: &str,
@@ -237,7 +237,7 @@ impl Plugins {
         match built {
             Ok(built) => Some(built),
             Err(BuildError::Unavailable(reason)) => {
-                // What several plugins of a family lack is said once.
+                // A reason that several plugins of a family share is logged once.
                 if !self.unavailable.iter().any(|(_, known)| *known == reason) {
                     events::plugin_not_loaded(family, &reason);
                 }
@@ -248,7 +248,7 @@ impl Plugins {
                 errors.add(family, error);
                 None
             }
-            // A reason that later versions of the interface know.
+            // An error of a later version of the plugin API.
             Err(other) => {
                 self.unavailable.push((plugin.into(), other.to_string()));
                 None

@@ -1,7 +1,7 @@
-//! Which cycles are finished, across restarts: an agent that starts again in the middle of a cycle polls it
-//! only if it was not finished before.
+//! The finished cycles, stored across restarts: an agent that restarts in the middle of a cycle polls it only if it was not
+//! finished before.
 //!
-//! A small file in `agent.state_dir`, written at most once a second, whole and by renaming.
+//! They are stored in a small file in `agent.state_dir`, which is replaced atomically at most once a second.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -22,17 +22,17 @@ use crate::events;
 /// The file's name in the state folder.
 const FILE: &str = "cycles.json";
 
-/// The file is written at most this often.
+/// The minimum time between writes.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a write may take.
+/// The timeout of a write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A larger file is not ours.
-const LARGEST: u64 = 16 << 20;
+/// The maximum size of the file; a larger file is ignored.
+const MAX_SIZE: u64 = 16 << 20;
 
-/// Schedules that are remembered; more distinct ones than any configuration has.
-const REMEMBERED: usize = 100_000;
+/// The maximum number of stored schedules, far more than any configuration has.
+const MAX_SCHEDULES: usize = 100_000;
 
 /// The last finished cycle of each schedule.
 #[derive(Debug)]
@@ -40,19 +40,19 @@ pub struct Progress {
     path: Option<PathBuf>,
     state: Mutex<File>,
     changed: Notify,
-    /// Why the last write failed.
-    trouble: Mutex<Option<String>>,
+    /// The error of the last write.
+    write_error: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct File {
-    /// Schedule to start, in milliseconds since the epoch.
+    /// The start of the last finished cycle of each schedule, in milliseconds since the epoch.
     finished: BTreeMap<String, i64>,
 }
 
 impl Progress {
-    /// Reads the file in `state_dir`; without a folder nothing is remembered. A file that cannot be read
-    /// counts as none: at worst a cycle is polled twice, with the same message ids.
+    /// Reads the file in `state_dir`; without a folder nothing is stored. An unreadable file is ignored: at worst a cycle is
+    /// polled twice, with the same message ids.
     pub fn load(state_dir: Option<&Path>) -> Arc<Self> {
         let path = state_dir.map(|folder| folder.join(FILE));
         let state = path
@@ -63,11 +63,11 @@ impl Progress {
             path,
             state: Mutex::new(state),
             changed: Notify::new(),
-            trouble: Mutex::default(),
+            write_error: Mutex::default(),
         })
     }
 
-    /// Whether the cycle that started at `start`, or a later one, was finished.
+    /// Whether the cycle that started at `start`, or a later one, is finished.
     pub fn is_finished(&self, schedule: &ScheduleId, start: Timestamp) -> bool {
         self.state
             .lock()
@@ -76,10 +76,10 @@ impl Progress {
             .is_some_and(|last| *last >= start.as_millis())
     }
 
-    /// Remembers that a cycle is finished.
+    /// Marks a cycle as finished.
     pub fn finished(&self, cycle: &CycleId) {
         let mut state = self.state.lock();
-        if state.finished.len() >= REMEMBERED && !state.finished.contains_key(cycle.schedule.as_str()) {
+        if state.finished.len() >= MAX_SCHEDULES && !state.finished.contains_key(cycle.schedule.as_str()) {
             state.finished.clear();
         }
         state
@@ -89,30 +89,30 @@ impl Progress {
         self.changed.notify_one();
     }
 
-    /// Writes the file whenever something has changed; ends only when it is dropped.
-    pub async fn keep_written(self: Arc<Self>, blocking: BlockingPool) {
+    /// Writes the file after every change. Never returns.
+    pub async fn write_changes(self: Arc<Self>, blocking: BlockingPool) {
         loop {
             self.changed.notified().await;
-            self.write_and_tell(&blocking).await;
+            self.write_and_log(&blocking).await;
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Writes the file; says when that fails, and when it works again.
-    async fn write_and_tell(&self, blocking: &BlockingPool) {
+    /// Writes the file. Logs the first failure and the recovery.
+    async fn write_and_log(&self, blocking: &BlockingPool) {
         let outcome = self.write(blocking).await;
-        let trouble = outcome.as_ref().err().map(ToString::to_string);
-        let before = std::mem::replace(&mut *self.trouble.lock(), trouble);
+        let error = outcome.as_ref().err().map(ToString::to_string);
+        let before = std::mem::replace(&mut *self.write_error.lock(), error);
         match (outcome, &self.path, before) {
-            (Err(error), Some(path), None) => events::state_not_written(path, &error),
-            (Ok(()), Some(path), Some(_)) => events::state_written_again(path),
+            (Err(error), Some(path), None) => events::state_write_failed(path, &error),
+            (Ok(()), Some(path), Some(_)) => events::state_write_recovered(path),
             _ => {}
         }
     }
 
-    /// Why the last write failed, if it did.
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+    /// The error of the last write, if it failed.
+    pub fn write_error(&self) -> Option<String> {
+        self.write_error.lock().clone()
     }
 
     /// Writes the file now.
@@ -135,7 +135,7 @@ fn read(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
         .open(path)?;
-    if !file.metadata()?.is_file() || file.metadata()?.len() > LARGEST {
+    if !file.metadata()?.is_file() || file.metadata()?.len() > MAX_SIZE {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(serde_json::from_reader(io::BufReader::new(file))?)
@@ -179,22 +179,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_is_gone_is_told_until_it_is_back() {
+    async fn a_missing_folder_is_reported_until_it_is_back() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("state");
         let blocking = BlockingPool::default();
         let progress = Progress::load(Some(&folder));
         progress.finished(&cycle(10_000));
-        progress.write_and_tell(&blocking).await;
-        assert!(progress.trouble().is_some_and(|why| why.contains("No such file")));
+        progress.write_and_log(&blocking).await;
+        assert!(
+            progress
+                .write_error()
+                .is_some_and(|why| why.contains("No such file"))
+        );
         std::fs::create_dir(&folder).unwrap();
-        progress.write_and_tell(&blocking).await;
-        assert_eq!(progress.trouble(), None);
+        progress.write_and_log(&blocking).await;
+        assert_eq!(progress.write_error(), None);
         assert!(folder.join(FILE).exists());
     }
 
     #[test]
-    fn a_damaged_file_counts_as_none() {
+    fn a_corrupt_file_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), b"{\"finished\": {\"every:1").unwrap();
         let progress = Progress::load(Some(folder.path()));

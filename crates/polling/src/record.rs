@@ -1,4 +1,4 @@
-//! What is known of a cycle when it has ended: one record, for the log, the metrics and the admin API.
+//! The record of a cycle that has ended, for the log, the metrics and the admin API.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,32 +9,32 @@ use nephoscope_model::{CycleId, Timestamp};
 use nephoscope_plugin::{Failure, FailureKind};
 use serde::{Serialize, Serializer};
 
-/// How many failed resources of a poll are described; all are counted.
-pub const DESCRIBED: usize = 20;
+/// The maximum number of failures of a poll that are described; all are counted.
+pub const MAX_DESCRIBED: usize = 20;
 
 /// Failures by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailureCounts(BTreeMap<FailureKind, u64>);
 
 impl FailureCounts {
-    /// Counts one.
+    /// Counts one failure.
     pub fn add(&mut self, kind: FailureKind) {
         *self.0.entry(kind).or_insert(0) += 1;
     }
 
-    /// Counts all of `other`.
+    /// Adds the counts of `other`.
     pub fn add_all(&mut self, other: &Self) {
         for (kind, count) in &other.0 {
             *self.0.entry(*kind).or_insert(0) += count;
         }
     }
 
-    /// How many of this kind.
+    /// The number of failures of this kind.
     pub fn get(&self, kind: FailureKind) -> u64 {
         self.0.get(&kind).copied().unwrap_or(0)
     }
 
-    /// How many that are errors: all but what is not supported here.
+    /// The number of errors: all failures except `not_supported`.
     pub fn total(&self) -> u64 {
         self.0
             .iter()
@@ -43,7 +43,7 @@ impl FailureCounts {
             .sum()
     }
 
-    /// The kinds that occurred.
+    /// The kinds that occurred, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (FailureKind, u64)> {
         self.0.iter().map(|(kind, count)| (*kind, *count))
     }
@@ -55,10 +55,10 @@ impl Serialize for FailureCounts {
     }
 }
 
-/// A failure, described for people.
+/// The description of a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailureNote {
-    /// The resource, where it was one resource's.
+    /// The resource, if the failure concerns one.
     pub resource: Option<Arc<str>>,
     /// `transient`, `unreachable`, ...
     pub kind: &'static str,
@@ -76,82 +76,82 @@ impl FailureNote {
         }
     }
 
-    /// Whether it is an error: what is not supported here is none.
+    /// Whether it is an error: every kind except `not_supported`.
     pub fn is_error(&self) -> bool {
         self.kind != FailureKind::NotSupported.as_str()
     }
 }
 
-/// One pollster run of a cycle.
+/// The record of one pollster run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PollRecord {
     /// The pollster's name.
     pub pollster: Arc<str>,
     /// Resources that were reported on.
     pub resources: u64,
-    /// Samples that were handed to the notifier.
+    /// Samples that were submitted to the notifier.
     pub samples: u64,
-    /// Samples that were not handed over: the membership was lost, and others poll in this agent's place.
+    /// Samples that were discarded because the membership was lost and other agents poll the resources.
     pub fenced: u64,
-    /// Resources that were passed over, since they are set aside.
-    pub set_aside: u64,
+    /// Resources that were skipped while backed off.
+    pub backed_off: u64,
     /// Failures of resources and of the run itself.
     pub failures: FailureCounts,
-    /// The first of them.
+    /// The descriptions of the first failures.
     pub notes: Vec<FailureNote>,
-    /// From its first page to its end, in seconds.
+    /// From the first page to the end, in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub duration: Duration,
 }
 
-/// One listing of a cycle.
+/// The record of one discovery run.
 #[derive(Debug, Clone, Serialize)]
-pub struct ListingRecord {
+pub struct DiscoveryRecord {
     /// The discovery URL.
-    pub listing: Arc<str>,
-    /// How many resources it gave.
+    pub discovery: Arc<str>,
+    /// The number of discovered resources.
     pub resources: u64,
-    /// Why it ended early.
+    /// The failure that ended it early.
     pub failure: Option<FailureNote>,
     /// How long its discovery took, in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub duration: Duration,
 }
 
-/// A cycle that has ended.
+/// The record of a cycle.
 #[derive(Debug, Clone, Serialize)]
 pub struct CycleRecord {
-    /// The schedule as people read it.
+    /// The schedule in human-readable form.
     pub schedule: String,
     /// Its identity.
     #[serde(serialize_with = "as_cycle")]
     pub cycle: CycleId,
-    /// When it really started.
+    /// The actual start.
     #[serde(serialize_with = "as_text")]
     pub started: Timestamp,
-    /// How late that was, in seconds; null for the cycle in progress at the agent's start.
+    /// The lateness in seconds; null for the cycle in progress at the start of the agent.
     #[serde(serialize_with = "as_optional_seconds")]
     pub lateness: Option<Duration>,
-    /// Until its polls had ended and their samples were handed over, in seconds.
+    /// The time until all polls had ended and their samples were submitted, in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub duration: Duration,
-    /// Resources that were reported on, by all polls.
+    /// The resources that were reported on by all polls.
     pub resources: u64,
-    /// Samples that were handed to the notifier.
+    /// The samples that were submitted to the notifier.
     pub samples: u64,
     /// Failures by kind.
     pub failures: FailureCounts,
-    /// Its listings.
-    pub listings: Vec<ListingRecord>,
-    /// Its polls.
+    /// The discovery runs.
+    pub discovery_runs: Vec<DiscoveryRecord>,
+    /// The pollster runs.
     pub polls: Vec<PollRecord>,
-    /// The number of the takeover, where this is no cycle of its own, but what others have left undone in one.
+    /// The number of the takeover, if this is not a regular cycle but work taken over from other agents.
     pub takeover: Option<u64>,
-    /// Why shared units were not polled, if so.
+    /// Why no shared units were polled, if so.
     pub no_plan: Option<String>,
 }
 
-/// A time or other thing as the text that it shows.
+/// Serializes a value in its display form.
 pub(crate) fn as_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }

@@ -1,4 +1,4 @@
-//! One pollster run of a cycle: its resources in, its samples out, and an end in any case.
+//! A pollster run of a cycle: pages in, samples out, bounded in time.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use nephoscope_coordination::Unit;
-use nephoscope_model::{Batch, Resource, RunIds, Sample};
+use nephoscope_model::{Batch, Resource, RunIds, Sample, Scope};
 use nephoscope_notifier::ReceiptSet;
 use nephoscope_plugin::{
-    FailedResource, Failure, FailureKind, Page, PollContext, PollRun, Reported, RunObserver, RunOutcome,
+    FailedResource, Failure, FailureKind, Page, PollContext, PollRun, ReportedBatch, RunObserver, RunOutcome,
     RunOutput, SampleSink,
 };
 use parking_lot::Mutex;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::backed_off::BackedOff;
 use crate::classes::ClassSet;
 use crate::context::CycleContext;
 use crate::events;
@@ -30,54 +31,53 @@ use crate::keyhash::KeyHasher;
 use crate::listing::panicked;
 use crate::margin::margin;
 use crate::names;
-use crate::pages::{Divided, InputReaders, PageFilter, PageSource, Pages};
-use crate::record::{DESCRIBED, FailureNote, PollRecord};
-use crate::setaside::SetAside;
-use crate::task::{Lane, RunDef};
+use crate::pages::{DividedPages, InputReaders, PageFilter, PageSource, Pages};
+use crate::record::{FailureNote, MAX_DESCRIBED, PollRecord};
+use crate::task::RunDef;
 
-/// Pages on the way to a pollster.
+/// The capacity of the channel for pages to a pollster.
 const PAGES: usize = 2;
 
-/// Batches on the way from a pollster.
+/// The capacity of the channel for batches from a pollster.
 const BATCHES: usize = 16;
 
-/// How long a run that was told to end may take to do so before it is aborted, and again before it is
-/// given up as one that blocks its thread; less where the margin before the next edge is short.
+/// How long a cancelled run may take to end before it is aborted, and again before it counts as hung; less if the margin
+/// before the next edge is short.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// What stays of a pollster run from cycle to cycle.
+/// The state of a pollster run that persists from cycle to cycle.
 #[derive(Default)]
 pub struct RunState {
-    /// Resources that are set aside.
-    pub set_aside: SetAside,
-    /// Runs that block their threads and were left behind: one, unless a takeover ran beside a cycle.
-    left_behind: Mutex<Vec<JoinHandle<()>>>,
+    /// The resources that are backed off.
+    pub backed_off: BackedOff,
+    /// Runs that block their threads: at most one, unless a takeover ran concurrently with a cycle.
+    hung: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl RunState {
-    /// Whether a run before still blocks its thread.
-    pub fn hangs(&self) -> bool {
-        let mut left_behind = self.left_behind.lock();
-        left_behind.retain(|task| !task.is_finished());
-        !left_behind.is_empty()
+    /// Whether an earlier run still blocks its thread.
+    pub fn is_hung(&self) -> bool {
+        let mut hung = self.hung.lock();
+        hung.retain(|task| !task.is_finished());
+        !hung.is_empty()
     }
 }
 
-/// A run and its readers, ready to begin.
+/// A run and its readers, ready to start.
 pub struct Run {
     pub(crate) def: Arc<RunDef>,
     pub(crate) state: Arc<RunState>,
     pub(crate) inputs: Vec<InputReaders>,
     pub(crate) context: Arc<CycleContext>,
-    /// Cancelled when it must end at once.
+    /// Cancelled when it must end immediately.
     pub(crate) cancellation: CancellationToken,
-    /// Asked before each hand-over; `None` for runs on the host's own resources.
+    /// Checked before each batch is submitted; `None` for runs on the host's own resources.
     pub(crate) fence: Option<Fence>,
-    /// How many agents poll resources of the same listings.
+    /// The number of agents that poll resources of the same listings.
     pub(crate) members: NonZeroUsize,
 }
 
-/// What a run leaves when it has ended.
+/// The result of a run.
 pub struct RunEnd {
     /// The shared units whose resources it polled.
     pub units: Arc<[Unit]>,
@@ -85,13 +85,13 @@ pub struct RunEnd {
     pub record: PollRecord,
     /// The receipts of its samples.
     pub receipts: Arc<ReceiptSet>,
-    /// Whether others should do what it was to do: it could not reach its service at all, was cancelled, or the fence let
-    /// samples of it not pass. A poll that failed in any other way is done.
+    /// Whether other agents should repeat the work: the service was unreachable, the run was cancelled, or the fence rejected
+    /// some of its samples. A poll that failed in any other way counts as done.
     pub undone: bool,
 }
 
 impl Run {
-    /// Runs to the end: never longer than the cycle's deadline and a grace of 0.1 s.
+    /// Runs until the end, at most until the cycle's deadline plus a grace period of 0.1 s.
     pub async fn run(self) -> RunEnd {
         let Self {
             def,
@@ -109,7 +109,7 @@ impl Run {
                 pollster: def.pollster.name.clone(),
                 ..PollRecord::default()
             }),
-            follows: context.engine.notifier.follows_runs(),
+            tracks_resources: context.engine.notifier.follows_runs(),
             context: context.clone(),
             unreachable: AtomicBool::new(false),
             incomplete: AtomicBool::new(false),
@@ -129,14 +129,14 @@ impl Run {
                     .map(|(name, _)| name.clone())
                     .collect::<Arc<[_]>>(),
             )
-            .takeover(context.frame.takeover),
+            .succession(context.frame.takeover),
         );
-        // A takeover is about some units only: what it has not is still this agent's or another's as before.
-        if observer.follows && context.frame.takeover.is_none() {
+        // A takeover covers only some units, so it does not change who owns the other resources.
+        if observer.tracks_resources && context.frame.takeover.is_none() {
             context
                 .engine
                 .notifier
-                .run_began(&run, &|key| inputs.iter().any(|input| input.own(key)));
+                .run_started(&run, &|key| inputs.iter().any(|input| input.own(key)));
         }
         let mut worker = Worker {
             receipts: ReceiptSet::default(),
@@ -152,7 +152,7 @@ impl Run {
             members,
         };
         let outcome = worker.work(inputs).await;
-        if observer.follows {
+        if observer.tracks_resources {
             let end = worker.end_of_run(outcome.as_ref().err());
             worker.context.engine.notifier.run_ended(&worker.run, end);
         }
@@ -183,11 +183,11 @@ struct Worker {
     fence: Option<Fence>,
     members: NonZeroUsize,
     receipts: ReceiptSet,
-    /// As publishers see it.
+    /// The run as publishers see it.
     run: Arc<nephoscope_model::Run>,
-    /// Whether the pollster was not called though there are resources.
+    /// Whether the pollster was not called although there are resources.
     skipped: bool,
-    /// The sources behind each tag but 0, where not all of them want the same resources.
+    /// The sources of each tag except 0, if not all of them collect from the same resources.
     sources: Vec<Arc<[Arc<str>]>>,
 }
 
@@ -195,49 +195,49 @@ impl Worker {
     async fn work(&mut self, inputs: Vec<InputReaders>) -> Result<(), Failure> {
         let pages = PageSource::new(inputs, self.observer.clone());
         let mut pages = if self.def.is_divided() {
-            let read = self.in_time(pages.read_all(), "its resources were not listed in time");
+            let read = self.in_time(pages.read_all(), "its resources were not discovered in time");
             let read = read.await?;
             self.divide(read)
         } else {
             Pages::Listed(pages)
         };
-        // A pollster without resources is not called, and takes no place of another.
+        // A pollster without resources is not called and needs no permit.
         let context = self.context.clone();
         let Some(first) = self
-            .in_time(pages.next(), "its resources were not listed in time")
+            .in_time(pages.next(), "its resources were not discovered in time")
             .await?
         else {
             return Ok(());
         };
         self.skipped = true;
-        if self.state.hangs() {
+        if self.state.is_hung() {
             return Err(Failure::transient(
-                "the poll before still blocks its thread; not started again",
+                "the previous poll still blocks its thread; not started again",
             ));
         }
-        let places = context.limits.acquire(self.def.pollster.endpoint.as_ref());
-        let _places = self
-            .in_time(places, "no other poll ended in time to make a place")
+        let permits = context.limits.acquire(self.def.pollster.endpoint.as_ref());
+        let _permits = self
+            .in_time(permits, "no other poll ended in time to release a permit")
             .await?;
         self.skipped = false;
         self.poll(first, pages).await
     }
 
-    /// Takes over which sources want each resource: it becomes the tag of its samples.
-    fn divide(&mut self, divided: Divided) -> Pages<Observer> {
-        let Divided { pages, sets, of } = divided;
+    /// Stores which sources collect from each resource, as the tags of its samples.
+    fn divide(&mut self, divided: DividedPages) -> Pages<Observer> {
+        let DividedPages { pages, sets, of } = divided;
         let wanting = |set: &ClassSet| -> Arc<[Arc<str>]> {
             let sources = self.def.sources.iter();
             let wanting = sources.filter(|(_, class)| set.contains(class));
             wanting.map(|(name, _)| name.clone()).collect()
         };
         self.sources = sets.iter().map(wanting).collect();
-        // Nobody has set it before: a run is divided once.
+        // The tags are set only here: a run is divided once.
         let _ = self.observer.tags.set(of);
         Pages::Read(pages)
     }
 
-    /// How the run ended, for publishers.
+    /// The outcome of the run for publishers.
     fn end_of_run(&self, failure: Option<&Failure>) -> nephoscope_plugin::RunEnd {
         let fenced = self.observer.record.lock().fenced > 0;
         let outcome = match failure {
@@ -253,7 +253,7 @@ impl Worker {
         nephoscope_plugin::RunEnd::new(outcome).failed(failed)
     }
 
-    /// What `work` gives, unless the run is cancelled or its deadline comes before.
+    /// Runs `work`, unless the run is cancelled or its deadline comes first.
     async fn in_time<T>(&self, work: impl Future<Output = T>, late: &'static str) -> Result<T, Failure> {
         tokio::select! {
             biased;
@@ -268,7 +268,7 @@ impl Worker {
         let why = if self.context.cancellation.is_cancelled() {
             "the agent stops"
         } else {
-            "this agent has lost its part of the work; others go on with it"
+            "other agents have taken over this agent's part of the work"
         };
         Failure::new(FailureKind::Stopped, why)
     }
@@ -279,7 +279,7 @@ impl Worker {
         let cancellation = self.cancellation.child_token();
         let (page_sender, page_receiver) = mpsc::channel(PAGES);
         let (batch_sender, mut batches) = mpsc::channel(BATCHES);
-        let host = if self.def.lane == Lane::Host {
+        let host = if self.def.scope == Scope::Host {
             context.engine.host.as_ref()
         } else {
             ""
@@ -312,7 +312,7 @@ impl Worker {
             let _ = result_sender.send(outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
         });
 
-        // Pages go in while batches come out.
+        // Sends pages and receives batches concurrently.
         let fed = AtomicBool::new(false);
         let mut feed = pin!(
             async {
@@ -330,26 +330,26 @@ impl Worker {
         );
         let outcome = loop {
             let limit = self.limit(&output);
-            // A batch that does not fill up is handed over when it is old enough.
+            // An incomplete batch is submitted after the flush interval.
             let due = output
                 .open_since()
                 .map(|since| since + context.engine.flush_interval);
             tokio::select! {
                 biased;
-                Some(batch) = batches.recv() => self.hand_over(batch).await,
+                Some(batch) = batches.recv() => self.submit(batch).await,
                 outcome = &mut result => {
                     break outcome.unwrap_or_else(|_| {
                         Err(Failure::new(FailureKind::Stopped, "the poll was ended"))
                     });
                 }
                 () = &mut feed => {}
-                () = output.batch_begun() => {}
+                () = output.batch_started() => {}
                 () = self.cancellation.cancelled() => break Err(self.cancelled()),
                 () = sleep_until(due.unwrap_or(limit)), if due.is_some() => {
-                    self.hand_over_rest(&mut batches, &output).await;
+                    self.submit_rest(&mut batches, &output).await;
                 }
                 () = sleep_until(limit) => {
-                    // A result may have come since the limit was worked out.
+                    // A result may have arrived since the limit was computed.
                     if self.limit(&output) <= Instant::now() {
                         break Err(Failure::new(FailureKind::Stopped, self.late_text(began)));
                     }
@@ -357,34 +357,34 @@ impl Worker {
             }
         };
         if !fed.load(Ordering::Relaxed) {
-            // The pollster has ended before it was given all.
+            // The pollster returned before it had received all pages.
             self.observer.incomplete.store(true, Ordering::Relaxed);
         }
         cancellation.cancel();
         self.end(&mut task).await;
         if !task.is_finished() {
-            events::poll_hangs(&self.def.pollster.name, &context.frame.cycle);
-            self.state.left_behind.lock().push(task);
+            events::poll_hung(&self.def.pollster.name, &context.frame.cycle);
+            self.state.hung.lock().push(task);
         }
-        // Neither a panic nor a deadline takes back what was reported before.
-        self.hand_over_rest(&mut batches, &output).await;
+        // Samples that were reported before a panic or the deadline are valid.
+        self.submit_rest(&mut batches, &output).await;
         self.observer.record.lock().duration = began.elapsed();
         outcome
     }
 
-    /// Hands over what has come so far, in order, be its batches full or not.
-    async fn hand_over_rest(&mut self, batches: &mut mpsc::Receiver<Reported>, output: &RunOutput) {
-        // Taken first: what is full is sent under the output's lock, so that all before it is in the channel.
+    /// Submits everything that has been reported so far, in order, including incomplete batches.
+    async fn submit_rest(&mut self, batches: &mut mpsc::Receiver<ReportedBatch>, output: &RunOutput) {
+        // Taken first: full batches are sent under the output's lock, so that all earlier ones are in the channel.
         let rest = output.take();
         while let Ok(batch) = batches.try_recv() {
-            self.hand_over(batch).await;
+            self.submit(batch).await;
         }
         for batch in rest {
-            self.hand_over(batch).await;
+            self.submit(batch).await;
         }
     }
 
-    /// When the run is ended if no further result comes.
+    /// When the run is aborted if no further result arrives.
     fn limit(&self, output: &RunOutput) -> Instant {
         let deadline = self.context.frame.deadline;
         self.def
@@ -396,15 +396,18 @@ impl Worker {
         match self.def.timeout {
             Some(timeout) if Instant::now() < self.context.frame.deadline => {
                 format!(
-                    "no result came for {timeout:?} (the source's timeout); ended after {:.1?}",
+                    "no result for {timeout:?} (the source's timeout); aborted after {:.1?}",
                     began.elapsed()
                 )
             }
-            _ => format!("the next cycle is near; ended after {:.1?}", began.elapsed()),
+            _ => format!(
+                "the deadline of the cycle was reached; aborted after {:.1?}",
+                began.elapsed()
+            ),
         }
     }
 
-    /// Lets the task end by itself, then aborts it. What is left then blocks its thread.
+    /// Lets the task end by itself, then aborts it. If it still runs, it blocks its thread.
     async fn end(&self, task: &mut JoinHandle<()>) {
         let grace = GRACE.min(margin(self.context.frame.interval) / 4);
         if timeout(grace, &mut *task).await.is_ok() {
@@ -414,12 +417,12 @@ impl Worker {
         let _ = timeout(grace, task).await;
     }
 
-    /// Gives samples the names of their projects and users, where that is wanted and they are known.
-    async fn name(&self, samples: &mut [Sample]) {
+    /// Adds the names of projects and users to samples, if names are enabled and known.
+    async fn add_names(&self, samples: &mut [Sample]) {
         let Some(names) = &self.def.pollster.names else {
             return;
         };
-        let named = std::panic::AssertUnwindSafe(names::give(samples, &**names)).catch_unwind();
+        let named = std::panic::AssertUnwindSafe(names::add(samples, &**names)).catch_unwind();
         tokio::select! {
             biased;
             () = self.cancellation.cancelled() => {}
@@ -429,18 +432,19 @@ impl Worker {
         }
     }
 
-    async fn hand_over(&mut self, batch: Reported) {
-        let Reported {
+    async fn submit(&mut self, batch: ReportedBatch) {
+        let ReportedBatch {
             mut samples,
             at,
             tag,
             resources,
             ..
         } = batch;
-        self.name(&mut samples).await;
-        // What came before the lease's end may go after it, and a doubt may have gone: each batch is asked for.
+        self.add_names(&mut samples).await;
+        // Samples from before the end of the lease may be submitted after it, and doubt about the lease may pass, so the
+        // fence is checked for each batch.
         if let Some(fence) = &self.fence
-            && !fence.lets_pass(at).await
+            && !fence.allows(at).await
         {
             self.observer.record.lock().fenced += samples.len() as u64;
             return;
@@ -463,37 +467,37 @@ impl Worker {
     }
 }
 
-/// Learns what becomes of each resource of a run.
+/// Observes the outcome of each resource of a run.
 struct Observer {
     state: Arc<RunState>,
     hasher: KeyHasher,
     record: Mutex<PollRecord>,
     context: Arc<CycleContext>,
     unreachable: AtomicBool,
-    /// Whether there may be resources that the pollster was not given.
+    /// Whether the pollster may not have received all resources.
     incomplete: AtomicBool,
-    /// Whether publishers hear of the run.
-    follows: bool,
-    /// For them: what could not be measured.
+    /// Whether a publisher tracks the run.
+    tracks_resources: bool,
+    /// The failed resources, for those publishers.
     failed: Mutex<Vec<FailedResource>>,
-    /// By the hash of a key: which sources want the resource, where that differs.
+    /// The index of the sources' set for each key hash, if it differs between resources.
     tags: OnceLock<HashMap<u128, usize>>,
 }
 
 impl PageFilter for Observer {
-    /// Leaves out what is set aside.
-    fn takes(&self, hash: u128) -> bool {
-        let set_aside = &self.state.set_aside;
-        if set_aside.is_empty() {
+    /// Rejects resources that are backed off.
+    fn accepts(&self, hash: u128) -> bool {
+        let backed_off = &self.state.backed_off;
+        if backed_off.is_empty() {
             return true;
         }
-        // A takeover is a part of a cycle, and none of those that are counted.
+        // A takeover is part of a cycle, so it does not count as a cycle of the backoff.
         let skipped = match self.context.frame.takeover {
-            None => set_aside.skips(hash),
-            Some(_) => set_aside.holds(hash),
+            None => backed_off.skip_cycle(hash),
+            Some(_) => backed_off.contains(hash),
         };
         if skipped {
-            self.record.lock().set_aside += 1;
+            self.record.lock().backed_off += 1;
         }
         !skipped
     }
@@ -511,7 +515,7 @@ impl Observer {
     fn note(&self, resource: Option<Arc<str>>, failure: &Failure) {
         let mut record = self.record.lock();
         record.failures.add(failure.kind());
-        if record.notes.len() < DESCRIBED {
+        if record.notes.len() < MAX_DESCRIBED {
             record.notes.push(FailureNote::new(resource, failure));
         }
     }
@@ -529,15 +533,15 @@ impl Observer {
 impl RunObserver for Observer {
     fn reported(&self, resource: &Resource) {
         self.record.lock().resources += 1;
-        if !self.state.set_aside.is_empty() {
-            self.state.set_aside.succeeded(self.hasher.hash(resource.key()));
+        if !self.state.backed_off.is_empty() {
+            self.state.backed_off.succeeded(self.hasher.hash(resource.key()));
         }
     }
 
     fn failed(&self, resource: &Resource, failure: Failure) {
         if failure.kind() == FailureKind::Permanent {
             let context = &self.context;
-            self.state.set_aside.failed(
+            self.state.backed_off.failed(
                 self.hasher.hash(resource.key()),
                 resource.key(),
                 failure.chain(),
@@ -545,7 +549,7 @@ impl RunObserver for Observer {
                 context.engine.clock.wall(),
             );
         }
-        if self.follows {
+        if self.tracks_resources {
             let failed = FailedResource::new(resource.key().clone(), failure.kind());
             self.failed.lock().push(failed);
         }
@@ -558,8 +562,8 @@ impl RunObserver for Observer {
         set.and_then(|set| u32::try_from(set + 1).ok()).unwrap_or(0)
     }
 
-    fn follows(&self) -> bool {
-        self.follows
+    fn tracks_resources(&self) -> bool {
+        self.tracks_resources
     }
 
     fn defect(&self, message: String) {

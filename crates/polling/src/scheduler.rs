@@ -1,15 +1,15 @@
 //! Starts cycles on time: exact on the monotonic clock, aligned to the wall clock.
 //!
-//! The scheduler keeps the next edge of every entry by wall time. A [`Ticker`] wakes it once a second; edges that
-//! come within the next two seconds are *armed*: translated to the monotonic clock, and started from there as
-//! exactly as the machine can ([`Alarm`](crate::alarm::Alarm)). So a clock that is slewed is followed within a second, and a clock that is stepped cannot make an
-//! armed edge run twice or not at all.
+//! The scheduler stores the next edge of every entry by wall time. A [`Ticker`] wakes it once a second. Edges within the next
+//! two seconds are *armed*: translated to the monotonic clock, and started from there as precisely as the machine allows
+//! ([`Alarm`](crate::alarm::Alarm)). So a slewed clock is followed within a second, and a stepped clock can neither repeat nor
+//! skip an armed edge.
 //!
 //! | the wall clock | what happens |
 //! | --- | --- |
-//! | goes back by less than an interval | the edges that ran already are passed over: no cycle is repeated |
-//! | goes back by more | cycles run on the new clock; those whose identity was there before are counted as repeated |
-//! | goes forward (a step, or the machine slept) | the cycle in progress is run if half of its interval is left, or anything at all where other agents count on it; edges passed over are counted as missed |
+//! | steps back by less than an interval | edges that have already run are skipped: no cycle is repeated |
+//! | steps back by more | cycles run at the new time; cycles whose identity has run before are counted as repeated |
+//! | steps forward, or the machine was suspended | the cycle in progress is run if half of its interval is left, or any time at all if other agents rely on it; skipped edges are counted as missed |
 //! | either, by an interval or more | one ERROR |
 
 use std::cmp::Reverse;
@@ -30,64 +30,64 @@ use crate::events;
 use crate::margin::margin;
 use crate::ticker::Ticker;
 
-/// Edges this close are armed. Ticks come every second; a late one must not let an edge slip by unarmed.
+/// Edges this close are armed. Ticks arrive every second; the margin prevents a late tick from missing an edge.
 const HORIZON: Duration = Duration::from_millis(2100);
 
-/// Without a tick for this long, the ticker is restarted.
+/// The ticker is restarted after this long without a tick.
 const TICK_WATCH: Duration = Duration::from_millis(2600);
 
-/// A difference between the clocks that changes by more than this between two looks is a step.
+/// A change of the difference between the clocks by more than this, between two checks, is a step.
 const STEP: Duration = Duration::from_millis(500);
 
-/// Commands that wait for the scheduler; each caller waits for its answer, so few are ever there.
+/// The capacity of the command channel. Each caller waits for its answer, so few commands are ever queued.
 const COMMANDS: usize = 4;
 
-/// How long a caller waits for the scheduler, which does nothing that takes long.
+/// How long a caller waits for the scheduler, which never blocks for long.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A cycle that is to start now.
+/// A cycle that starts now.
 #[derive(Debug, Clone)]
 pub struct Start {
     /// Its identity.
     pub cycle: CycleId,
-    /// Where its nominal start lies on the monotonic clock, without any delay.
+    /// The nominal start on the monotonic clock, without any delay.
     pub edge: Instant,
-    /// When it was to start: the edge and the entry's delay. `None` for a cycle in progress that is run when
-    /// the agent starts, which is no lateness.
+    /// When it was due: the edge plus the entry's delay. `None` for the cycle in progress at the start of the agent, which
+    /// is not late.
     pub due: Option<Instant>,
-    /// From its edge to the next.
+    /// The time from its edge to the next.
     pub interval: Duration,
 }
 
-/// What a cycle has left to do once it has begun.
+/// The deferred work of a cycle that has started.
 pub type Remainder = Box<dyn FnOnce() + Send>;
 
-/// Is told which cycle comes, where its nominal start lies on the monotonic clock, and how long it is to the next.
+/// A callback for an upcoming cycle: its identity, its nominal start on the monotonic clock, and the time to the next.
 pub type Prepare = Arc<dyn Fn(&CycleId, Instant, Duration) + Send + Sync>;
 
-/// What the scheduler starts.
+/// An entry of the scheduler.
 pub struct Entry {
-    /// When.
+    /// The schedule.
     pub schedule: Schedule,
-    /// How long after each edge.
+    /// The delay after each edge.
     pub delay: Duration,
-    /// Whether the cycle in progress is run at once, if half of its interval is left.
-    pub begin_in_progress: bool,
-    /// Whether other agents count on each cycle: one that begins late is run as long as anything of it is left, not only if
-    /// half of its interval is.
+    /// Whether the cycle in progress is run immediately if half of its interval is left.
+    pub run_in_progress: bool,
+    /// Whether other agents rely on each cycle. If so, a late cycle is run while any of its time is left, otherwise only while
+    /// half of its interval is left.
     pub expected: bool,
-    /// What is counted of the schedule.
+    /// The counters of the schedule.
     pub counters: Arc<ScheduleCounters>,
-    /// Called when an edge is armed, up to two seconds before it, for those who prepare something; must not wait.
+    /// Called when an edge is armed, up to two seconds before it, for preparation; must not wait.
     pub prepare: Option<Prepare>,
-    /// Called at each start; must not wait, and does as little as can be. What it gives is called when all
-    /// entries that are due have been started: so a thousand on one edge begin before the first of them works.
+    /// Called at each start; must not wait, and must be short. The returned closure is called when all entries that are due
+    /// have been started, so that a thousand cycles of one edge start before the first of them does its work.
     pub start: Arc<dyn Fn(Start) -> Option<Remainder> + Send + Sync>,
 }
 
 impl Entry {
-    /// How late a cycle of this interval may begin.
-    fn latest(&self, interval: Duration) -> Duration {
+    /// The maximum lateness of a cycle with this interval.
+    fn max_lateness(&self, interval: Duration) -> Duration {
         if self.expected {
             interval - margin(interval)
         } else {
@@ -96,16 +96,16 @@ impl Entry {
     }
 }
 
-/// What the scheduler has counted of one schedule.
+/// The counters of one schedule.
 #[derive(Debug, Default)]
 pub struct ScheduleCounters {
-    /// Edges that were passed over: the clock went forward, or the process was stopped.
+    /// Missed edges: the clock was stepped forward, or the process was stopped.
     pub missed: AtomicU64,
-    /// Cycles whose identity had run before: the clock went back by more than an interval.
+    /// Cycles whose identity had run before: the clock was stepped back by more than an interval.
     pub repeated: AtomicU64,
 }
 
-/// A handle on the running scheduler.
+/// A handle to the running scheduler.
 #[derive(Clone)]
 pub struct Scheduler {
     commands: mpsc::Sender<Command>,
@@ -120,7 +120,7 @@ struct Shared {
 }
 
 enum Command {
-    /// Replaces all entries; those of a schedule that stays keep their state.
+    /// Replaces all entries; a schedule that stays keeps its state.
     Set {
         entries: Vec<Entry>,
         done: oneshot::Sender<()>,
@@ -154,7 +154,7 @@ impl Scheduler {
             entries: HashMap::new(),
             waiting: BinaryHeap::new(),
             armed: BinaryHeap::new(),
-            begun: Vec::new(),
+            deferred: Vec::new(),
             offset,
         };
         runtime.spawn(async move {
@@ -166,42 +166,41 @@ impl Scheduler {
         Self { commands, shared }
     }
 
-    /// Replaces all entries. Those whose schedule was there before keep their place: they neither miss nor
-    /// repeat a cycle.
+    /// Replaces all entries. A schedule that stays keeps its position and neither misses nor repeats a cycle.
     pub async fn set(&self, entries: Vec<Entry>) {
         let (done, answer) = oneshot::channel();
-        self.ask(Command::Set { entries, done }, answer).await;
+        self.send(Command::Set { entries, done }, answer).await;
     }
 
     /// Removes the entry of a schedule.
     pub async fn remove(&self, schedule: ScheduleId) {
         let (done, answer) = oneshot::channel();
-        self.ask(Command::Remove { schedule, done }, answer).await;
+        self.send(Command::Remove { schedule, done }, answer).await;
     }
 
-    async fn ask(&self, command: Command, answer: oneshot::Receiver<()>) {
+    async fn send(&self, command: Command, answer: oneshot::Receiver<()>) {
         if self.commands.send(command).await.is_ok() {
-            // Nothing is lost if the answer is late: the command is in the queue.
+            // A late answer loses nothing: the command is queued.
             let _ = timeout(ANSWER, answer).await;
         }
     }
 
-    /// When the last wake-up came; a scheduler that is alive has one every second.
+    /// When the last tick arrived; a working scheduler has one every second.
     pub fn last_tick(&self) -> Instant {
         *self.shared.last_tick.lock()
     }
 
-    /// The next edge of a schedule, for people.
+    /// The next edge of a schedule, for display.
     pub fn next(&self, schedule: &ScheduleId) -> Option<Timestamp> {
         self.shared.next.lock().get(schedule).copied()
     }
 
-    /// How many steps of the wall clock were seen.
+    /// The number of detected steps of the wall clock.
     pub fn clock_steps(&self) -> u64 {
         self.shared.steps.load(Ordering::Relaxed)
     }
 
-    /// How often the ticker fell silent and was restarted.
+    /// The number of restarts of the ticker.
     pub fn restarts(&self) -> u64 {
         self.shared.restarts.load(Ordering::Relaxed)
     }
@@ -211,24 +210,24 @@ struct Actor {
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     entries: HashMap<ScheduleId, State>,
-    /// Entries by the wall time at which they are due; one that does not agree with its entry is stale.
+    /// Entries by the wall time at which they are due; an item that does not match its entry is stale.
     waiting: BinaryHeap<Reverse<(Timestamp, ScheduleId)>>,
     /// Armed starts by monotonic time.
     armed: BinaryHeap<Reverse<(Instant, ScheduleId)>>,
-    /// What the cycles that have begun have left to do.
-    begun: Vec<Remainder>,
+    /// The deferred work of the cycles that have started.
+    deferred: Vec<Remainder>,
     /// Wall time minus monotonic time, in microseconds.
     offset: i64,
 }
 
 struct State {
     entry: Entry,
-    /// The next edge, and when it is due on the monotonic clock once it is armed.
+    /// The next edge, and its monotonic time once it is armed.
     next: Option<Timestamp>,
     armed: Option<Instant>,
-    /// The edge that ran last, and the difference of the clocks then.
+    /// The last edge that ran, and the difference of the clocks at that time.
     last: Option<(Timestamp, i64)>,
-    /// The first edge that ran, and the greatest: what lies between has run before.
+    /// The first and the greatest edge that ran; cycles in between have run before.
     ran: Option<(Timestamp, Timestamp)>,
 }
 
@@ -244,11 +243,11 @@ impl Actor {
                 command = commands.recv() => match command {
                     Some(Command::Set { entries, done }) => {
                         self.set(entries);
-                        self.go_on();
+                        self.run_deferred();
                         let _ = done.send(());
                     }
                     Some(Command::Remove { schedule, done }) => {
-                        // What waits for it in the heaps is stale from now on.
+                        // Its items in the heaps are stale from now on.
                         self.entries.remove(&schedule);
                         self.shared.next.lock().remove(&schedule);
                         let _ = done.send(());
@@ -263,16 +262,16 @@ impl Actor {
                     ticker.restart();
                 }
             }
-            self.look_at_clocks();
+            self.check_clocks();
             self.fire();
             self.arm();
-            self.go_on();
+            self.run_deferred();
         }
     }
 
-    /// Lets the cycles that have begun do their work.
-    fn go_on(&mut self) {
-        for remainder in self.begun.drain(..) {
+    /// Runs the deferred work of the cycles that have started.
+    fn run_deferred(&mut self) {
+        for remainder in self.deferred.drain(..) {
             remainder();
         }
     }
@@ -297,15 +296,15 @@ impl Actor {
                     }
                     state
                 }
-                None => self.begin(entry, now),
+                None => self.add(entry, now),
             };
             self.entries.insert(id, state);
         }
         self.rebuild();
     }
 
-    /// A new entry: the cycle in progress is started at once where that is wanted.
-    fn begin(&mut self, entry: Entry, now: Timestamp) -> State {
+    /// Adds an entry, and starts its cycle in progress if requested.
+    fn add(&mut self, entry: Entry, now: Timestamp) -> State {
         let mut state = State {
             entry,
             next: None,
@@ -313,7 +312,7 @@ impl Actor {
             last: None,
             ran: None,
         };
-        if state.entry.begin_in_progress
+        if state.entry.run_in_progress
             && let Some(edge) = state.entry.schedule.edge_at_or_before(now)
         {
             let interval = state.entry.schedule.interval_from(edge);
@@ -331,8 +330,8 @@ impl Actor {
         state
     }
 
-    /// Finds a changed difference between the clocks, and begins anew from the new wall time.
-    fn look_at_clocks(&mut self) {
+    /// Detects a step of the wall clock, and recomputes the edges from the new time.
+    fn check_clocks(&mut self) {
         let offset = offset(self.clock.as_ref());
         let change = offset - std::mem::replace(&mut self.offset, offset);
         if change.unsigned_abs() < STEP.as_micros().try_into().unwrap_or(u64::MAX) {
@@ -347,12 +346,12 @@ impl Actor {
             .min()
             .is_some_and(|shortest| change.unsigned_abs() >= micros(shortest).unsigned_abs());
         events::clock_stepped(change, large);
-        // Armed starts stay: they are at most two seconds away, and were right when they were armed. All
-        // others are worked out from the new time (a machine that slept has armed ones in the past).
+        // Armed starts stay: they are at most two seconds away and were correct when they were armed. All others are
+        // recomputed (after a suspend, armed starts are in the past).
         self.rebuild();
     }
 
-    /// Works out the next edge of every entry that is not armed.
+    /// Computes the next edge of every entry that is not armed.
     fn rebuild(&mut self) {
         let now = self.clock.wall();
         self.waiting.clear();
@@ -377,11 +376,11 @@ impl Actor {
         *self.shared.next.lock() = next;
     }
 
-    /// The edge that `state` waits for, as its last one and the clocks say.
+    /// Computes the edge that `state` waits for from its last edge and the clocks.
     fn plan(state: &mut State, now: Timestamp, offset: i64) {
         let schedule = &state.entry.schedule;
         let passed = earlier(now, state.entry.delay);
-        // An edge that was planned and has passed since is looked at by `arm`, which may still run it.
+        // A planned edge that has passed is left to `arm`, which may still run it.
         if let Some(next) = state.next
             && next <= passed
             && state.last.is_none_or(|(last, _)| last < next)
@@ -400,7 +399,7 @@ impl Actor {
         state.next = candidate;
     }
 
-    /// Arms what is due soon; starts or counts what has passed.
+    /// Arms edges that are due soon; starts or counts edges that have passed.
     fn arm(&mut self) {
         loop {
             let wall = self.clock.wall();
@@ -433,14 +432,14 @@ impl Actor {
                         self.late(&mut state, next, wall, monotonic);
                     }
                 }
-                // A stale place in the heap.
+                // A stale item.
                 _ => {}
             }
             self.entries.insert(id, state);
         }
     }
 
-    /// An edge has passed unarmed: the process was stopped, or the clock went forward.
+    /// Handles an edge that passed unarmed: the process was stopped, or the clock was stepped forward.
     fn late(&mut self, state: &mut State, planned: Timestamp, wall: Timestamp, monotonic: Instant) {
         let schedule = state.entry.schedule.clone();
         let delay = state.entry.delay;
@@ -450,7 +449,7 @@ impl Actor {
             .max(planned);
         let mut missed = count_edges(&schedule, planned, latest);
         let late_by = between(later(latest, delay), wall);
-        if late_by <= state.entry.latest(schedule.interval_from(latest)) {
+        if late_by <= state.entry.max_lateness(schedule.interval_from(latest)) {
             let edge = monotonic.checked_sub(between(latest, wall)).unwrap_or(monotonic);
             self.start(state, latest, edge, Some(edge + delay));
         } else {
@@ -464,8 +463,8 @@ impl Actor {
         self.wait_for_next(state, wall);
     }
 
-    /// Starts everything armed that is due, without waiting in between, and before anything else is done: what one
-    /// of a thousand entries on an edge costs here, the last is late a thousand times.
+    /// Starts everything that is armed and due, without waiting in between and before any other work: the cost of one entry
+    /// here delays the last of a thousand entries a thousand times.
     fn fire(&mut self) {
         let now = self.clock.monotonic();
         let wall = self.clock.wall();
@@ -485,8 +484,8 @@ impl Actor {
             {
                 state.armed = None;
                 let behind = between(later(next, state.entry.delay), wall);
-                if behind > state.entry.latest(state.entry.schedule.interval_from(next)) {
-                    // The process was stopped, or the machine slept, after the edge was armed.
+                if behind > state.entry.max_lateness(state.entry.schedule.interval_from(next)) {
+                    // The process was stopped, or the machine suspended, after the edge was armed.
                     self.late(&mut state, next, wall, now);
                 } else {
                     let edge = due.checked_sub(state.entry.delay).unwrap_or(due);
@@ -497,7 +496,7 @@ impl Actor {
             }
             self.entries.insert(id, state);
         }
-        self.go_on();
+        self.run_deferred();
         for (id, mut state) in fired {
             self.wait_for_next(&mut state, wall);
             self.entries.insert(id, state);
@@ -518,7 +517,7 @@ impl Actor {
             due,
             interval: schedule.interval_from(start),
         });
-        self.begun.extend(remainder);
+        self.deferred.extend(remainder);
     }
 
     fn wait_for_next(&mut self, state: &mut State, wall: Timestamp) {
@@ -538,13 +537,13 @@ impl Actor {
     }
 }
 
-/// How many edges lie from `from` (included) to `to` (not included).
+/// Counts the edges from `from` (inclusive) to `to` (exclusive).
 fn count_edges(schedule: &Schedule, from: Timestamp, to: Timestamp) -> u64 {
-    // A clock that went years forward must not make anybody count every second of them.
-    const COUNTED: u64 = 100_000;
+    // Bounds the time after a clock step of years.
+    const MAX_COUNT: u64 = 100_000;
     let mut edge = from;
     let mut count = 0;
-    while edge < to && count < COUNTED {
+    while edge < to && count < MAX_COUNT {
         count += 1;
         match schedule.edge_after(edge) {
             Some(next) => edge = next,
@@ -555,7 +554,7 @@ fn count_edges(schedule: &Schedule, from: Timestamp, to: Timestamp) -> u64 {
 }
 
 fn offset(clock: &dyn Clock) -> i64 {
-    // Any fixed instant would do: only differences count.
+    // Any fixed instant works: only differences matter.
     static ZERO: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let monotonic = clock.monotonic();
     let zero = *ZERO.get_or_init(|| monotonic);
@@ -578,7 +577,7 @@ fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_micros(time.as_micros().saturating_sub(micros(by)))
 }
 
-/// From `from` to `to`; zero if `to` is not later.
+/// The time from `from` to `to`; zero if `to` is not later.
 fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(to.as_micros().saturating_sub(from.as_micros())).unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! What stays of a schedule while its sources change.
+//! The state of a schedule that persists while its sources change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,14 +15,14 @@ use crate::scheduler::{ScheduleCounters, Scheduler};
 use crate::stats::{RunStatus, TaskStatus, seconds};
 use crate::task::{RunDef, TaskDef};
 
-/// A schedule, its tasks, and what is counted of its cycles.
+/// A schedule, its tasks, and the counters of its cycles.
 pub(crate) struct Slot {
     pub(crate) schedule: Schedule,
     pub(crate) tasks: Mutex<Generations>,
-    /// Whether a cycle of its own runs (a takeover is none).
+    /// Whether a regular cycle runs (a takeover is not one).
     pub(crate) running: AtomicBool,
-    /// The start of the last cycle in which shared units were begun; locked while the coordinator is asked for a plan.
-    pub(crate) begun: tokio::sync::Mutex<Option<Timestamp>>,
+    /// The start of the last cycle whose shared units were started; locked while a plan is requested from the coordinator.
+    pub(crate) last_planned: tokio::sync::Mutex<Option<Timestamp>>,
     pub(crate) states: RunStates,
     pub(crate) counters: Arc<ScheduleCounters>,
     pub(crate) overruns: AtomicU64,
@@ -45,7 +45,7 @@ impl Slot {
             schedule: task.schedule.clone(),
             tasks: Mutex::new(Generations::new(task)),
             running: AtomicBool::new(false),
-            begun: tokio::sync::Mutex::default(),
+            last_planned: tokio::sync::Mutex::default(),
             states: RunStates::default(),
             counters: Arc::default(),
             overruns: AtomicU64::new(0),
@@ -60,14 +60,14 @@ impl Slot {
         }
     }
 
-    /// A reload brings this task.
+    /// Adds the task of a reload.
     pub(crate) fn change(&self, task: Arc<TaskDef>) {
         let mut tasks = self.tasks.lock();
         tasks.push(task);
         self.states.keep(tasks.all());
     }
 
-    /// The task whose shared runs `plan` counts on; what only those before it had is forgotten.
+    /// Returns the task whose shared runs `plan` refers to, and drops the state of earlier tasks.
     pub(crate) fn choose(&self, plan: &dyn Plan) -> Arc<TaskDef> {
         let mut tasks = self.tasks.lock();
         let task = tasks.choose(plan);
@@ -75,17 +75,17 @@ impl Slot {
         task
     }
 
-    /// The task of the configuration in use.
+    /// The task of the current configuration.
     pub(crate) fn newest(&self) -> Arc<TaskDef> {
         self.tasks.lock().newest().clone()
     }
 
-    /// Whether what agents share may be polled on it.
+    /// Whether it may have shared runs.
     pub(crate) fn is_shared(&self) -> bool {
-        self.tasks.lock().have_shared_runs()
+        self.tasks.lock().has_shared_runs()
     }
 
-    /// Whether the configuration in use does not name it, and only what agents share of an older one goes on.
+    /// Whether the current configuration does not name it, and only shared runs of an older one continue.
     pub(crate) fn is_retired(&self) -> bool {
         self.tasks.lock().newest().runs.is_empty()
     }
@@ -106,7 +106,7 @@ impl Slot {
         *self.last.lock() = Some(record.clone());
     }
 
-    /// The record of the last cycle that has ended, takeovers aside.
+    /// The record of the last cycle that has ended, not counting takeovers.
     pub(crate) fn last(&self) -> Option<Arc<CycleRecord>> {
         self.last.lock().clone()
     }
@@ -134,13 +134,13 @@ impl Slot {
     }
 }
 
-/// A pollster run as people see it.
+/// The status of a pollster run.
 pub fn run_status(task: &TaskDef, run: &RunDef) -> RunStatus {
     let names = |indices: &mut dyn Iterator<Item = &usize>| {
         let mut names: Vec<Arc<str>> = Vec::new();
         for listing in indices.filter_map(|index| task.listings.get(*index)) {
-            if !names.contains(&listing.unit.discovery) {
-                names.push(listing.unit.discovery.clone());
+            if !names.contains(&listing.unit.listing) {
+                names.push(listing.unit.listing.clone());
             }
         }
         names
@@ -148,12 +148,12 @@ pub fn run_status(task: &TaskDef, run: &RunDef) -> RunStatus {
     RunStatus {
         pollster: run.pollster.name.clone(),
         meters: run.meters.clone(),
-        listings: names(&mut run.inputs.iter().flat_map(|input| &input.listings)),
+        discoveries: names(&mut run.inputs.iter().flat_map(|input| &input.listings)),
         fallbacks: names(&mut run.inputs.iter().flat_map(|input| &input.fallback)),
     }
 }
 
-/// A cycle of the slot runs, until this is dropped.
+/// Marks a cycle of the slot as running until it is dropped.
 pub(crate) struct Running(pub(crate) Arc<Slot>);
 
 impl Drop for Running {

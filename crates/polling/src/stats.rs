@@ -1,46 +1,72 @@
-//! What the engine has counted, for the metrics and the admin API.
+//! Counters of the engine, for the metrics and the admin API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::{Histogram, Timestamp};
+use nephoscope_model::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::backed_off::BackedOffResource;
 use crate::record::{CycleRecord, FailureCounts, FailureNote, as_text};
-use crate::setaside::SetAsideResource;
 
-/// What a pollster has done since the agent started.
+/// Upper bounds of the lateness histogram, in seconds.
+pub const LATENESS_BUCKETS: [f64; 10] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
+
+/// Values in buckets, and their sum.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Histogram {
+    /// How many values were at most as large as each bound; the last place counts all.
+    pub counts: [u64; LATENESS_BUCKETS.len() + 1],
+    /// The sum of all values.
+    pub sum: f64,
+}
+
+impl Histogram {
+    /// Adds a value, in seconds.
+    pub fn add(&mut self, seconds: f64) {
+        self.sum += seconds;
+        for (count, bound) in self
+            .counts
+            .iter_mut()
+            .zip(LATENESS_BUCKETS.iter().chain([&f64::INFINITY]))
+        {
+            if seconds <= *bound {
+                *count += 1;
+            }
+        }
+    }
+}
+
+/// Totals of a pollster since the start of the agent.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PollsterTotals {
-    /// Runs.
+    /// The number of runs.
     pub runs: u64,
     /// Resources that were reported on.
     pub resources: u64,
-    /// Samples that were handed to the notifier.
+    /// Samples that were submitted to the notifier.
     pub samples: u64,
-    /// Samples that were not handed over, since the membership was lost.
+    /// Samples that were discarded because the membership was lost.
     pub fenced: u64,
-    /// Resources passed over, since they are set aside.
-    pub set_aside: u64,
+    /// Resources that were skipped while backed off.
+    pub backed_off: u64,
     /// Failures by kind.
     pub failures: FailureCounts,
-    /// How long runs took.
-    pub durations: Histogram,
+    /// Time in runs, in seconds.
+    pub seconds: f64,
 }
 
-/// What a discovery URL has given since the agent started.
+/// Totals of a discovery URL since the start of the agent.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct ListingTotals {
-    /// Listings.
+pub struct DiscoveryTotals {
+    /// The number of discovery runs.
     pub runs: u64,
-    /// Resources of the last one.
+    /// The resources of the last run.
     pub resources: u64,
-    /// Listings that failed.
+    /// The number of failed runs.
     pub failures: u64,
-    /// How long discoveries took.
-    pub durations: Histogram,
 }
 
 /// Totals over all cycles.
@@ -50,7 +76,7 @@ pub struct Totals(Mutex<Sums>);
 #[derive(Debug, Default)]
 struct Sums {
     pollsters: BTreeMap<Arc<str>, PollsterTotals>,
-    listings: BTreeMap<Arc<str>, ListingTotals>,
+    discoveries: BTreeMap<Arc<str>, DiscoveryTotals>,
 }
 
 impl Totals {
@@ -63,37 +89,36 @@ impl Totals {
             total.resources += poll.resources;
             total.samples += poll.samples;
             total.fenced += poll.fenced;
-            total.set_aside += poll.set_aside;
+            total.backed_off += poll.backed_off;
             total.failures.add_all(&poll.failures);
-            total.durations.add(seconds(poll.duration));
+            total.seconds += poll.duration.as_secs_f64();
         }
-        for listing in &record.listings {
-            let total = totals.listings.entry(listing.listing.clone()).or_default();
+        for run in &record.discovery_runs {
+            let total = totals.discoveries.entry(run.discovery.clone()).or_default();
             total.runs += 1;
-            total.resources = listing.resources;
-            let is_error = listing.failure.as_ref().is_some_and(FailureNote::is_error);
+            total.resources = run.resources;
+            let is_error = run.failure.as_ref().is_some_and(FailureNote::is_error);
             total.failures += u64::from(is_error);
-            total.durations.add(seconds(listing.duration));
         }
     }
 
-    /// By pollster.
+    /// The totals by pollster.
     pub fn pollsters(&self) -> BTreeMap<Arc<str>, PollsterTotals> {
         self.0.lock().pollsters.clone()
     }
 
-    /// By discovery URL.
-    pub fn listings(&self) -> BTreeMap<Arc<str>, ListingTotals> {
-        self.0.lock().listings.clone()
+    /// The totals by discovery URL.
+    pub fn discoveries(&self) -> BTreeMap<Arc<str>, DiscoveryTotals> {
+        self.0.lock().discoveries.clone()
     }
 }
 
-/// A task as people see it.
+/// The status of a task.
 #[derive(Debug, Clone, Serialize)]
 pub struct TaskStatus {
-    /// `every 5m`.
+    /// The schedule, such as `every 5m`.
     pub schedule: String,
-    /// `every:300:0`.
+    /// The id of the schedule, such as `every:300:0`.
     pub schedule_id: String,
     /// The names of its sources.
     pub sources: Vec<String>,
@@ -105,103 +130,75 @@ pub struct TaskStatus {
     pub running: bool,
     /// Cycles that have ended.
     pub cycles: u64,
-    /// Takeovers that have ended: what others had left undone in a cycle.
+    /// Takeovers of other agents' work that have ended.
     pub takeovers: u64,
-    /// Cycles that were skipped, since the one before still ran.
+    /// Cycles that were skipped because the previous one was still running.
     pub overruns: u64,
-    /// Edges that were passed over by a step of the clock or a stop of the process.
+    /// Edges that were missed because of a clock step or a stop of the process.
     pub missed: u64,
     /// Cycles whose identity had run before.
     pub repeated: u64,
-    /// How late cycles started, in seconds.
+    /// The lateness of cycle starts, in seconds.
     pub lateness: Histogram,
-    /// How long cycles took, in seconds.
-    pub durations: Histogram,
+    /// The duration of the last cycle, in seconds.
+    pub last_duration: Option<f64>,
 }
 
-/// A pollster run of a task as people see it.
+/// The status of a pollster run of a task.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunStatus {
     /// The pollster.
     pub pollster: Arc<str>,
-    /// The wanted meters.
+    /// The collected meters.
     pub meters: Vec<Arc<str>>,
-    /// Where its resources come from.
-    pub listings: Vec<Arc<str>>,
-    /// What is asked where `listings` list nothing at all: the pollster's default discovery.
+    /// The discoveries (or static lists) of its resources.
+    pub discoveries: Vec<Arc<str>>,
+    /// The pollster's default discovery, used if `discoveries` list nothing.
     pub fallbacks: Vec<Arc<str>>,
 }
 
-/// Resources that a pollster has set aside on a schedule.
+/// The backed-off resources of a pollster on a schedule.
 #[derive(Debug, Clone, Serialize)]
-pub struct SetAsideStatus {
+pub struct BackedOffStatus {
     /// The schedule.
     pub schedule: String,
     /// The pollster.
     pub pollster: Arc<str>,
-    /// Whether a run blocks its thread, so that the pollster is not started again until it ends.
-    pub hangs: bool,
+    /// Whether a run blocks its thread, so that the pollster is not started again until it returns.
+    pub hung: bool,
     /// The resources.
-    pub resources: Vec<SetAsideResource>,
+    pub resources: Vec<BackedOffResource>,
 }
 
-/// How the scheduler is.
+/// The status of the scheduler.
 #[derive(Debug, Clone, Serialize)]
 pub struct SchedulerStatus {
-    /// Since the last wake-up, in seconds; more than three says that it is stuck.
-    pub since_tick: f64,
-    /// Steps of the wall clock that were seen.
+    /// The time since the last tick in seconds; more than three means that the scheduler is stuck.
+    pub last_tick_age_seconds: f64,
+    /// The number of detected steps of the wall clock.
     pub clock_steps: u64,
-    /// How often the job scheduler fell silent and was started anew.
+    /// The number of restarts of the job scheduler after it stopped sending ticks.
     pub restarts: u64,
     /// The wall clock.
     #[serde(serialize_with = "as_text")]
     pub now: Timestamp,
 }
 
-/// Seconds of a duration.
+/// A duration in seconds.
 pub(crate) fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
 #[cfg(test)]
 mod tests {
-    use nephoscope_model::{CycleId, ScheduleId};
-
     use super::*;
-    use crate::record::{ListingRecord, PollRecord};
 
     #[test]
-    fn durations_of_polls_and_discoveries_are_in_their_buckets() {
-        let totals = Totals::default();
-        totals.add(&CycleRecord {
-            schedule: "every 5m".into(),
-            cycle: CycleId::new(ScheduleId::new("every:300:0"), Timestamp::from_millis(0), 0),
-            started: Timestamp::from_millis(0),
-            lateness: None,
-            duration: Duration::ZERO,
-            resources: 0,
-            samples: 0,
-            failures: FailureCounts::default(),
-            listings: vec![ListingRecord {
-                listing: "volumes".into(),
-                resources: 0,
-                failure: None,
-                duration: Duration::from_secs(20),
-            }],
-            polls: vec![PollRecord {
-                pollster: "disk".into(),
-                duration: Duration::from_millis(30),
-                ..PollRecord::default()
-            }],
-            takeover: None,
-            no_plan: None,
-        });
-        let filled = |histogram: &Histogram| -> Vec<f64> {
-            let buckets = histogram.buckets().filter(|(_, count)| *count > 0);
-            buckets.map(|(bound, _)| bound).collect()
-        };
-        assert_eq!(filled(&totals.pollsters()["disk"].durations), [0.05]);
-        assert_eq!(filled(&totals.listings()["volumes"].durations), [30.0]);
+    fn buckets_are_cumulative() {
+        let mut histogram = Histogram::default();
+        histogram.add(0.002);
+        histogram.add(0.004);
+        histogram.add(60.0);
+        assert_eq!(histogram.counts, [0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3]);
     }
 }

@@ -1,17 +1,17 @@
-//! A task: all sources with the same schedule, worked out into pollster runs.
+//! A task: all sources with the same schedule, planned as pollster runs.
 //!
-//! In ceilometer every meter is a pollster of its own, and duplicates are dropped per meter. Here one run
-//! serves many meters, so meters are grouped: those of a pollster that the same sources want of the same
-//! resources share a run, and a resource comes once to each run.
+//! In ceilometer every meter is a separate pollster, and duplicates are dropped per meter. Here one run serves many meters:
+//! the meters of a pollster that the same sources collect from the same resources share a run, and each run gets a resource
+//! once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Group, Unit};
-use nephoscope_model::{Meter, Resource, ScheduleId};
-use nephoscope_plugin::{MeterTable, PartitionMode, Scope, WantedMeters};
+use nephoscope_coordination::Unit;
+use nephoscope_model::{Meter, Resource, ScheduleId, Scope};
+use nephoscope_plugin::{MeterTable, PartitionMode, WantedMeters};
 use nephoscope_sources::{DiscoveryUrl, MeterFilter, Schedule, Source, StaticResource};
 
 use crate::classes::{Class, ClassSet, SourceClasses};
@@ -20,7 +20,7 @@ use crate::plugins::{LoadedPollster, Plugins};
 
 /// All sources with one schedule.
 pub struct TaskDef {
-    /// When.
+    /// The schedule.
     pub schedule: Schedule,
     /// The names of its sources, in the order of the file.
     pub sources: Vec<String>,
@@ -30,31 +30,23 @@ pub struct TaskDef {
     pub listings: Vec<Arc<ListingDef>>,
 }
 
-/// One pollster with the meters that are wanted of the same resources.
+/// A pollster with the meters that are collected from the same resources.
 pub struct RunDef {
     /// The pollster.
     pub pollster: Arc<LoadedPollster>,
-    /// The names of the wanted meters.
+    /// The names of the collected meters.
     pub meters: Vec<Arc<str>>,
     /// The meters for the sink.
     pub table: Arc<MeterTable>,
-    /// Where its resources come from: one entry for sources that say the same.
+    /// The resources: one input for all sources with the same discoveries.
     pub inputs: Vec<Input>,
-    /// The sources that want these meters, in the order of the file, with their classes.
+    /// The sources that collect these meters, in the order of the file, with their classes.
     pub sources: Vec<(Arc<str>, Class)>,
-    /// Whether all its resources are this host's own.
-    pub lane: Lane,
-    /// How long it may stay without a result.
+    /// [`Scope::Host`] if all its resources are the host's own: it starts after the splay and is never shared. Otherwise it
+    /// starts at the edge.
+    pub scope: Scope,
+    /// The maximum time without a result.
     pub timeout: Option<Duration>,
-}
-
-/// When a run starts, and who shares it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// This host's own resources: spread over hosts by splay, never shared.
-    Host,
-    /// Resources that agents share: at the edge.
-    Shared,
 }
 
 /// The resources of a source for a pollster.
@@ -62,28 +54,28 @@ pub enum Lane {
 pub struct Input {
     /// Listings by index: the static list first, then the discoveries in the source's order.
     pub listings: Vec<usize>,
-    /// The pollster's default discovery, asked when `listings` list nothing at all.
+    /// The pollster's default discovery, used if `listings` list nothing.
     pub fallback: Option<usize>,
-    /// The classes of the sources that say this.
+    /// The classes of the sources with this input.
     pub classes: Arc<ClassSet>,
 }
 
 impl Input {
-    /// Whether the resources are the same as those of `other`.
-    fn lists_as(&self, other: &Self) -> bool {
+    /// Whether `other` has the same resources.
+    fn has_same_resources(&self, other: &Self) -> bool {
         (&self.listings, self.fallback) == (&other.listings, other.fallback)
     }
 }
 
 impl RunDef {
-    /// Whether sources that publishers tell apart want its samples of different resources.
+    /// Whether sources that publishers distinguish collect its samples from different resources.
     pub fn is_divided(&self) -> bool {
         let mut inputs = self.inputs.iter();
         let first = inputs.next();
         inputs.any(|input| first.is_some_and(|first| first.classes != input.classes))
     }
 
-    /// All listings that it may read, by index; some may come twice.
+    /// The indices of all listings that it may read, possibly with duplicates.
     pub fn listings(&self) -> impl Iterator<Item = usize> {
         self.inputs
             .iter()
@@ -93,8 +85,8 @@ impl RunDef {
 }
 
 impl TaskDef {
-    /// The tasks of these sources: one for each distinct schedule that has something to poll. What sources of several `classes` want
-    /// is in different runs where publishers would get too much or too little of it otherwise.
+    /// Plans the tasks of these sources: one for each distinct schedule that has something to poll. Meters of sources in
+    /// different `classes` are in different runs where publishers would otherwise receive too many or too few samples.
     pub fn plan(sources: &[Source], plugins: &Plugins, classes: &SourceClasses) -> Vec<Arc<Self>> {
         let classes = classes.of(sources.iter().map(|source| source.name.as_str()));
         let mut schedules: BTreeMap<ScheduleId, (Schedule, Vec<&Source>)> = BTreeMap::new();
@@ -112,12 +104,11 @@ impl TaskDef {
             .collect()
     }
 
-    /// A digest of which meters these tasks want of which shared units: the same on every agent, whatever the order of
-    /// its sources.
+    /// A digest of the meters that these tasks collect from shared units: equal on every agent, in any order of sources.
     pub fn shared_meters(tasks: &[Arc<Self>]) -> u64 {
         let mut wanted = BTreeSet::new();
         for task in tasks {
-            for run in task.runs.iter().filter(|run| run.lane == Lane::Shared) {
+            for run in task.runs.iter().filter(|run| run.scope == Scope::Shared) {
                 for listing in run.listings().filter_map(|index| task.listings.get(index)) {
                     wanted.extend(run.meters.iter().map(|meter| (&listing.unit, meter)));
                 }
@@ -125,7 +116,7 @@ impl TaskDef {
         }
         let mut digest = siphasher::sip::SipHasher24::new();
         for (unit, meter) in wanted {
-            // Lengths in front: no two pairs read alike.
+            // Length-prefixed, so that different pairs have different encodings.
             for text in [unit.to_string().as_bytes(), meter.as_bytes()] {
                 digest.write(&(text.len() as u64).to_be_bytes());
                 digest.write(text);
@@ -134,15 +125,15 @@ impl TaskDef {
         digest.finish()
     }
 
-    /// The units that agents share.
+    /// The shared units.
     pub fn shared_units(&self) -> impl Iterator<Item = &Unit> {
         self.listings
             .iter()
             .map(|listing| &listing.unit)
-            .filter(|unit| unit.group == Group::Shared)
+            .filter(|unit| unit.scope == Scope::Shared)
     }
 
-    /// The meters that runs want of the resources of a listing.
+    /// The meters that runs collect from the resources of a listing.
     pub fn wanted_of(&self, listing: usize) -> WantedMeters {
         let reads = |run: &&Arc<RunDef>| {
             run.inputs
@@ -153,7 +144,7 @@ impl TaskDef {
         Arc::new(meters.cloned().collect::<BTreeSet<_>>())
     }
 
-    /// A task without work: what a schedule has in a configuration that does not name it.
+    /// A task without work, for a schedule that is not configured any more.
     pub fn empty(schedule: Schedule) -> Self {
         Self {
             schedule,
@@ -163,14 +154,14 @@ impl TaskDef {
         }
     }
 
-    /// Whether any run is on the host's own resources.
-    pub fn has_own_runs(&self) -> bool {
-        self.runs.iter().any(|run| run.lane == Lane::Host)
+    /// Whether any run polls the host's own resources.
+    pub fn has_host_runs(&self) -> bool {
+        self.runs.iter().any(|run| run.scope == Scope::Host)
     }
 
-    /// Whether any run starts at the edge itself.
+    /// Whether any run polls shared resources.
     pub fn has_shared_runs(&self) -> bool {
-        self.runs.iter().any(|run| run.lane == Lane::Shared)
+        self.runs.iter().any(|run| run.scope == Scope::Shared)
     }
 }
 
@@ -184,7 +175,7 @@ struct Planner<'a> {
 
 /// What the meters of one run have in common.
 type RunKey = (Vec<Input>, Option<Duration>);
-
+/// The attributes that all meters of one run share.
 impl<'a> Planner<'a> {
     fn new(schedule: Schedule, plugins: &'a Plugins, classes: &'a BTreeMap<&'a str, Class>) -> Self {
         Self {
@@ -199,13 +190,13 @@ impl<'a> Planner<'a> {
         let mut runs = Vec::new();
         let plugins = self.plugins;
         for pollster in &plugins.pollsters {
-            // In the order of the first meter of each.
+            // Ordered by the first meter of each group.
             let mut groups: Vec<(RunKey, Vec<Arc<str>>, BTreeSet<usize>)> = Vec::new();
             for meter in &pollster.meters {
                 let wanting: Vec<(usize, &&Source)> = sources
                     .iter()
                     .enumerate()
-                    .filter(|(_, source)| wants(source, meter))
+                    .filter(|(_, source)| selects(&source.meters, meter))
                     .collect();
                 if wanting.is_empty() {
                     continue;
@@ -213,13 +204,13 @@ impl<'a> Planner<'a> {
                 let mut inputs: Vec<Input> = Vec::new();
                 for (_, source) in &wanting {
                     let input = self.input(source, pollster);
-                    match inputs.iter_mut().find(|known| known.lists_as(&input)) {
+                    match inputs.iter_mut().find(|known| known.has_same_resources(&input)) {
                         Some(known) if known.classes.is_superset(&input.classes) => {}
                         Some(known) => known.classes = Arc::new(&*known.classes | &*input.classes),
                         None => inputs.push(input),
                     }
                 }
-                // Of several, the most patient source decides; one without a limit has none.
+                // The longest timeout of the sources applies; a source without a timeout disables it.
                 let timeout = wanting
                     .iter()
                     .map(|(_, source)| source.timeout)
@@ -237,7 +228,7 @@ impl<'a> Planner<'a> {
                 }
             }
             for ((inputs, timeout), meters, wanting) in groups {
-                let lane = self.lane(&inputs);
+                let scope = self.scope(&inputs);
                 let wanted = |meter: &Arc<Meter>| meters.iter().any(|name| **name == *meter.name);
                 let table =
                     MeterTable::new(pollster.meters.iter().map(|meter| (meter.clone(), wanted(meter))));
@@ -251,7 +242,7 @@ impl<'a> Planner<'a> {
                         .filter_map(|place| sources.get(*place))
                         .map(|source| (source.name.as_str().into(), self.class(source)))
                         .collect(),
-                    lane,
+                    scope,
                     timeout,
                 }));
             }
@@ -280,7 +271,7 @@ impl<'a> Planner<'a> {
             .default_discovery
             .as_ref()
             .map(|url| self.discovery(&DiscoveryUrl::parse(url), partition));
-        // A source that names nothing has the default discovery in the first place.
+        // A source without resources and discoveries uses the default discovery directly.
         let (listings, fallback) = match fallback {
             Some(fallback) if listings.is_empty() => (vec![fallback], None),
             Some(fallback) if listings.contains(&fallback) => (listings, None),
@@ -303,7 +294,7 @@ impl<'a> Planner<'a> {
     fn static_listing(&mut self, source: &Source, partition: Option<PartitionMode>) -> usize {
         let resources = source.resources.iter().map(resource).collect();
         let unit = Unit {
-            group: Group::Shared,
+            scope: Scope::Shared,
             schedule: self.schedule.id().clone(),
             discovery: static_name(&source.resources).into(),
             mode: partition.unwrap_or(PartitionMode::Resource),
@@ -319,12 +310,8 @@ impl<'a> Planner<'a> {
         let (scope, declared) = found.map_or((Scope::Host, PartitionMode::Resource), |found| {
             (found.scope, found.partition)
         });
-        let group = match scope {
-            Scope::Host => Group::Host,
-            Scope::Shared => Group::Shared,
-        };
         let unit = Unit {
-            group,
+            scope,
             schedule: self.schedule.id().clone(),
             discovery: url.text().into(),
             mode: partition.unwrap_or(declared),
@@ -347,40 +334,36 @@ impl<'a> Planner<'a> {
         self.listings.len() - 1
     }
 
-    fn lane(&self, inputs: &[Input]) -> Lane {
+    fn scope(&self, inputs: &[Input]) -> Scope {
         let mut used = inputs
             .iter()
             .flat_map(|input| input.listings.iter().chain(&input.fallback));
         let is_host = |index: &usize| {
             self.listings
                 .get(*index)
-                .is_some_and(|listing| listing.unit.group == Group::Host)
+                .is_some_and(|listing| listing.unit.scope == Scope::Host)
         };
         if used.all(is_host) {
-            Lane::Host
+            Scope::Host
         } else {
-            Lane::Shared
+            Scope::Shared
         }
     }
 }
 
-fn wants(source: &Source, meter: &Meter) -> bool {
-    selects(&source.meters, meter)
-}
-
-/// Whether patterns are about this meter: by its name, or one of its aliases.
+/// Whether a meter filter matches this meter by its name or one of its aliases.
 pub fn selects(filter: &MeterFilter, meter: &Meter) -> bool {
     filter.matches(&meter.name) || meter.aliases.iter().any(|alias| filter.matches(alias))
 }
 
-/// The name of a static list: a fixed hash of its sorted content, the same on every agent.
+/// The name of a static list: a fixed hash of its sorted content, equal on every agent.
 pub fn static_name(resources: &[StaticResource]) -> String {
     let mut keys: Vec<_> = resources.iter().map(StaticResource::key).collect();
     keys.sort_unstable();
     keys.dedup();
     let mut hash = siphasher::sip128::SipHasher24::new();
     for key in keys {
-        // The length in front: no two lists read alike.
+        // Length-prefixed, so that different lists have different encodings.
         hash.write(&(key.len() as u64).to_be_bytes());
         hash.write(key.as_bytes());
     }

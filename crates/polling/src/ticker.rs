@@ -1,8 +1,8 @@
-//! What wakes the scheduler once a second.
+//! Wakes the scheduler once a second.
 //!
-//! The scheduler works out edges and exact starts itself; all it needs is to be woken often enough to see the
-//! next edges coming, whatever the wall clock does. In the program that is one cron job of tokio-cron-scheduler
-//! (why one, and which of its traps are fenced: `docs/decisions/0001-scheduler.md`).
+//! The scheduler computes edges and exact starts itself. It only needs to wake up often enough to see the next edges, regardless
+//! of the wall clock. The program uses one cron job of tokio-cron-scheduler
+//! (`docs/decisions/0001-scheduler.md` explains why only one, and how its defects are contained).
 
 use std::sync::Arc;
 
@@ -12,26 +12,26 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-/// Wake-ups are not counted: one that waits says all that two would.
+/// Ticks are not counted: one pending tick is enough.
 const QUEUE: usize = 1;
 
-/// The scheduler's broadcast channel. One job a second needs few slots; each is allocated in advance.
+/// The size of the job scheduler's broadcast channel. One job a second needs few slots, which are allocated in advance.
 const CHANNEL: usize = 16;
 
-/// How long starting or stopping a job scheduler may take before it is given up.
+/// The timeout for starting and stopping a job scheduler.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Wakes somebody about once a second.
+/// A source of ticks about once a second.
 #[async_trait]
 pub trait Ticker: Send + 'static {
-    /// Waits for the next wake-up.
+    /// Waits for the next tick.
     async fn tick(&mut self);
 
-    /// Starts anew, without waiting for it; called when no wake-up came for some seconds.
+    /// Restarts the source without waiting; called when no tick arrived for some seconds.
     fn restart(&mut self);
 }
 
-/// One cron job that comes true every second.
+/// A cron job that fires every second.
 pub struct CronTicker {
     sender: mpsc::Sender<()>,
     ticks: mpsc::Receiver<()>,
@@ -39,8 +39,8 @@ pub struct CronTicker {
 }
 
 impl CronTicker {
-    /// Starts the job, in the background of the current runtime. Where that fails, no wake-up comes, and the
-    /// one who waits for them calls [`Ticker::restart`].
+    /// Starts the job in the background of the current runtime. If that fails, no tick arrives, and the caller of
+    /// [`Ticker::tick`] calls [`Ticker::restart`].
     pub fn start() -> Self {
         let (sender, ticks) = mpsc::channel(QUEUE);
         let ticker = Self {
@@ -57,8 +57,8 @@ impl CronTicker {
         tokio::spawn(async move {
             match timeout(PATIENCE, run(sender)).await {
                 Ok(Ok(scheduler)) => *place.lock() = Some(scheduler),
-                Ok(Err(error)) => tracing::warn!(%error, "the job scheduler did not start"),
-                Err(_) => tracing::warn!("the job scheduler did not start in time"),
+                Ok(Err(error)) => tracing::warn!(%error, "cannot start the job scheduler"),
+                Err(_) => tracing::warn!("the job scheduler did not start within {PATIENCE:?}"),
             }
         });
     }
@@ -67,7 +67,7 @@ impl CronTicker {
 async fn run(ticks: mpsc::Sender<()>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new_with_channel_size(CHANNEL).await?;
     let job = Job::new("* * * * * *", move |_, _| {
-        // A full queue holds a wake-up already.
+        // A full queue already holds a tick.
         let _ = ticks.try_send(());
     })?;
     scheduler.add(job).await?;
@@ -78,7 +78,7 @@ async fn run(ticks: mpsc::Sender<()>) -> Result<JobScheduler, JobSchedulerError>
 #[async_trait]
 impl Ticker for CronTicker {
     async fn tick(&mut self) {
-        // The ticker holds a sender itself: the channel never closes.
+        // The ticker owns a sender, so the channel never closes.
         let _ = self.ticks.recv().await;
     }
 
@@ -87,7 +87,7 @@ impl Ticker for CronTicker {
         if let Some(mut old) = old {
             tokio::spawn(async move {
                 if timeout(PATIENCE, old.shutdown()).await.is_err() {
-                    tracing::warn!("the job scheduler did not stop in time; it is left behind");
+                    tracing::warn!("the job scheduler did not stop within {PATIENCE:?}; it is abandoned");
                 }
             });
         }
@@ -95,7 +95,7 @@ impl Ticker for CronTicker {
     }
 }
 
-/// A ticker on tokio's own (paused) time, for tests.
+/// A ticker on tokio's (paused) time, for tests.
 pub struct IntervalTicker(tokio::time::Interval);
 
 impl Default for IntervalTicker {
@@ -120,16 +120,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_cron_job_wakes_every_second_and_again_after_a_restart() {
+    async fn the_cron_job_ticks_every_second_and_after_a_restart() {
         let mut ticker = CronTicker::start();
         for _ in 0..2 {
             timeout(Duration::from_secs(30), ticker.tick())
                 .await
-                .expect("a wake-up");
+                .expect("a tick");
         }
         ticker.restart();
         timeout(Duration::from_secs(30), ticker.tick())
             .await
-            .expect("a wake-up after the restart");
+            .expect("a tick after the restart");
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong costs itself alone: hanging, panicking, blocking and lying plugins beside healthy ones.
+//! Faults are isolated: hanging, panicking, blocking and misbehaving plugins run together with healthy ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ use nephoscope_plugin::{BlockingPool, Failure, FailureKind, Scope, Stopped};
 use nephoscope_polling::record::CycleRecord;
 use parking_lot::Mutex;
 
-/// A healthy pollster `good` on three resources, for others to disturb.
+/// A healthy pollster `good` on three resources, together with which faulty plugins run.
 fn healthy() -> Doubles {
     Doubles::default()
-        .listing("things", Scope::Shared, &["a", "b", "c"])
+        .fixed_discovery("things", Scope::Shared, &["a", "b", "c"])
         .healthy("good", &["good"], Some("things"))
 }
 
@@ -59,14 +59,14 @@ fn note(record: &CycleRecord, pollster: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The healthy pollster's samples of `cycles` cycles arrived, and no cycle was skipped.
-async fn undisturbed(bench: &Bench, cycles: usize) {
+/// Checks that the healthy pollster's samples of `cycles` cycles arrived, and that no cycle was skipped.
+async fn assert_undisturbed(bench: &Bench, cycles: usize) {
     assert_eq!(bench.counts().await.get("good"), Some(&(3 * cycles)));
     assert_eq!(bench.engine.tasks()[0].overruns, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn samples_of_a_poll_that_takes_its_time_do_not_wait_for_its_end() {
+async fn samples_of_a_slow_poll_are_submitted_before_it_ends() {
     let doubles = healthy().pollster("slow", &["slow"], Some("things"), |run| {
         Box::pin(async move {
             while let Some(page) = run.next_page().await {
@@ -89,16 +89,16 @@ async fn samples_of_a_poll_that_takes_its_time_do_not_wait_for_its_end() {
             }
         })
         .await
-        .expect("it arrives");
+        .expect("the samples arrive");
         bench.engine.tasks()[0].running
     };
-    assert!(arrived(1).await, "long before the poll has ended");
+    assert!(arrived(1).await, "the poll is still running");
     assert!(arrived(2).await);
     assert_eq!(bench.cycle().await.samples, 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_poll_is_cut_off_and_what_it_reported_before_arrives() {
+async fn a_hanging_poll_is_aborted_and_its_earlier_reports_are_delivered() {
     let doubles = healthy().pollster("hang", &["hang"], Some("things"), |run| {
         Box::pin(async move {
             let page = run.next_page().await.expect("a page");
@@ -123,17 +123,17 @@ async fn a_hanging_poll_is_cut_off_and_what_it_reported_before_arrives() {
         assert_eq!(kinds(&record, "hang"), [("stopped", 1)]);
         assert!(record.lateness.unwrap() <= Duration::from_millis(1));
     }
-    undisturbed(&bench, 3).await;
+    assert_undisturbed(&bench, 3).await;
     assert_eq!(bench.counts().await.get("hang"), Some(&3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_says_how_long_a_poll_may_stay_without_a_result() {
+async fn a_source_limits_the_time_without_a_result() {
     let doubles = healthy().pollster("slow", &["slow"], Some("things"), |run| {
         Box::pin(async move {
             let page = run.next_page().await.expect("a page");
             for (index, resource) in page.iter().enumerate() {
-                // 1 s, then 1 s, then 60 s: results keep a poll alive.
+                // 1 s, then 1 s, then 60 s: each result restarts the timeout.
                 tokio::time::sleep(secs(if index < 2 { 1 } else { 60 })).await;
                 let subject = Subject::new(resource.key().clone()).shared();
                 let mut report = run.report(resource);
@@ -167,7 +167,7 @@ async fn a_source_says_how_long_a_poll_may_stay_without_a_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_costs_its_poll_alone_and_the_next_cycle_tries_again() {
+async fn a_panic_is_isolated_to_its_poll_and_the_next_cycle_retries() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
     let doubles = healthy().pollster("boom", &["boom"], Some("things"), move |run| {
@@ -182,12 +182,12 @@ async fn a_panic_costs_its_poll_alone_and_the_next_cycle_tries_again() {
     assert_eq!(kinds(&record, "boom"), [("defect", 1)]);
     assert_eq!(note(&record, "boom"), "the plugin panicked: boom");
     assert_eq!(kinds(&*bench.cycle().await, "boom"), []);
-    undisturbed(&bench, 2).await;
+    assert_undisturbed(&bench, 2).await;
     assert_eq!(bench.counts().await.get("boom"), Some(&3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocking_call_that_hangs_is_left_behind_and_not_started_again() {
+async fn a_hung_blocking_call_is_not_started_again() {
     let (release, hang) = std::sync::mpsc::sync_channel::<()>(0);
     let (pool, hang, started) = (
         BlockingPool::default(),
@@ -213,29 +213,29 @@ async fn a_blocking_call_that_hangs_is_left_behind_and_not_started_again() {
     assert!(!kinds(&first, "block").is_empty());
     let second = bench.cycle().await;
     assert_eq!(note(&second, "block"), "an earlier call still hangs");
-    assert!(second.duration < secs(1), "nobody waits for it");
-    // Paused time does not wait for the thread.
+    assert!(second.duration < secs(1), "the cycle does not wait for it");
+    // Paused time advances without waiting for the thread.
     while started.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     let third = bench.cycle().await;
     assert_eq!(note(&third, "block"), "an earlier call still hangs");
     assert_eq!(started.load(Ordering::SeqCst), 1);
-    undisturbed(&bench, 3).await;
+    assert_undisturbed(&bench, 3).await;
     drop(release);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undeclared_meter_and_a_value_that_is_no_number_are_defects_and_the_rest_counts() {
-    let doubles = healthy().pollster("liar", &["liar"], Some("things"), |run| {
+async fn undeclared_meters_and_values_that_are_not_numbers_are_defects_and_other_samples_count() {
+    let doubles = healthy().pollster("faulty", &["faulty"], Some("things"), |run| {
         Box::pin(async move {
             while let Some(page) = run.next_page().await {
                 for resource in page.iter() {
                     let subject = Subject::new(resource.key().clone()).shared();
                     let mut report = run.report(resource);
                     report.add("never.declared", &subject, 1);
-                    report.add("liar", &subject, f64::NAN);
-                    report.add("liar", &subject, 2);
+                    report.add("faulty", &subject, f64::NAN);
+                    report.add("faulty", &subject, 2);
                     report.send().await?;
                 }
             }
@@ -244,13 +244,13 @@ async fn an_undeclared_meter_and_a_value_that_is_no_number_are_defects_and_the_r
     });
     let mut bench = bench_of(doubles).await;
     let record = bench.cycle().await;
-    assert_eq!(kinds(&record, "liar"), [("defect", 6)]);
+    assert_eq!(kinds(&record, "faulty"), [("defect", 6)]);
     assert_eq!(
-        note(&record, "liar"),
+        note(&record, "faulty"),
         "the meter `never.declared` is not declared"
     );
-    assert_eq!(bench.counts().await.get("liar"), Some(&3));
-    undisturbed(&bench, 1).await;
+    assert_eq!(bench.counts().await.get("faulty"), Some(&3));
+    assert_undisturbed(&bench, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,7 +273,7 @@ async fn a_million_samples_of_one_resource_all_arrive() {
     assert_eq!(kinds(&*bench.cycle().await, "flood"), []);
     bench.delivered().await;
     let mut ids: Vec<_> = bench
-        .kept
+        .stored
         .0
         .lock()
         .iter()
@@ -282,12 +282,12 @@ async fn a_million_samples_of_one_resource_all_arrive() {
     assert_eq!(ids.len(), 1_000_003);
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 1_000_003, "every sample has an id of its own");
-    undisturbed(&bench, 1).await;
+    assert_eq!(ids.len(), 1_000_003, "every sample has a unique id");
+    assert_undisturbed(&bench, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_fails_for_good_is_set_aside_and_comes_back_by_success() {
+async fn a_permanently_failing_resource_is_backed_off_until_a_success() {
     let fails = Arc::new(AtomicUsize::new(2));
     let doubles = healthy().pollster("picky", &["picky"], Some("things"), move |run| {
         let fails = fails.clone();
@@ -323,10 +323,10 @@ async fn a_resource_that_fails_for_good_is_set_aside_and_comes_back_by_success()
         polled.push((
             poll.resources,
             poll.failures.get(FailureKind::Permanent),
-            poll.set_aside,
+            poll.backed_off,
         ));
         if cycle == 0 {
-            let list = bench.engine.set_aside();
+            let list = bench.engine.backed_off();
             assert_eq!(
                 (&*list[0].resources[0].key, &*list[0].resources[0].reason),
                 ("b", "no such disk")
@@ -338,12 +338,12 @@ async fn a_resource_that_fails_for_good_is_set_aside_and_comes_back_by_success()
         polled,
         [fail, skip, skip, fail, skip, skip, skip, skip, good, good]
     );
-    assert!(bench.engine.set_aside().is_empty());
-    undisturbed(&bench, 10).await;
+    assert!(bench.engine.backed_off().is_empty());
+    assert_undisturbed(&bench, 10).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discovery_that_streams_for_ever_is_cut_off_and_disturbs_nobody() {
+async fn an_endless_discovery_is_aborted_and_disturbs_no_other_plugin() {
     let doubles = healthy()
         .discovery("endless", Scope::Shared, |run| {
             Box::pin(async move {
@@ -361,27 +361,27 @@ async fn a_discovery_that_streams_for_ever_is_cut_off_and_disturbs_nobody() {
     for _ in 0..2 {
         let record = bench.cycle().await;
         assert!(record.duration < secs(10));
-        let listing = record
-            .listings
+        let endless = record
+            .discovery_runs
             .iter()
-            .find(|listing| &*listing.listing == "endless")
+            .find(|run| &*run.discovery == "endless")
             .unwrap();
         assert_eq!(
-            listing.failure.as_ref().map(|failure| failure.kind),
+            endless.failure.as_ref().map(|failure| failure.kind),
             Some("stopped")
         );
         assert!(
-            listing.resources > 40_000,
-            "what came before counts: {}",
-            listing.resources
+            endless.resources > 40_000,
+            "resources found before the abort count: {}",
+            endless.resources
         );
     }
-    undisturbed(&bench, 2).await;
+    assert_undisturbed(&bench, 2).await;
     assert!(bench.counts().await["many"] > 80_000);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_is_bounded() {
+async fn the_resources_of_a_discovery_run_are_bounded() {
     let mut doubles = healthy();
     doubles = doubles
         .discovery("flood", Scope::Shared, |run| {
@@ -394,7 +394,7 @@ async fn a_listing_is_bounded() {
         })
         .healthy("many", &["many"], Some("flood"));
     let limits = nephoscope_polling::limits::LimitOptions {
-        listing: 5_000,
+        max_resources_per_discovery: 5_000,
         ..Default::default()
     };
     let mut bench = Bench::new(BenchOptions {
@@ -405,21 +405,21 @@ async fn a_listing_is_bounded() {
         .apply(&Arc::new(doubles.0), [source("all", 10, &["*"])])
         .await;
     let record = bench.cycle().await;
-    let listing = record
-        .listings
+    let flood = record
+        .discovery_runs
         .iter()
-        .find(|listing| &*listing.listing == "flood")
+        .find(|run| &*run.discovery == "flood")
         .unwrap();
-    let message = &listing.failure.as_ref().unwrap().message;
+    let message = &flood.failure.as_ref().unwrap().message;
     assert!(
         message.contains("more than 5000 resources (agent.limits.max_resources_per_discovery)"),
         "{message}"
     );
-    undisturbed(&bench, 1).await;
+    assert_undisturbed(&bench, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_of_a_listing_takes_no_resources_from_a_fast_one() {
+async fn a_slow_reader_does_not_reduce_the_resources_of_a_fast_one() {
     let doubles = healthy()
         .discovery("large", Scope::Shared, |run| {
             Box::pin(async move {
@@ -446,16 +446,16 @@ async fn a_slow_reader_of_a_listing_takes_no_resources_from_a_fast_one() {
     assert_eq!((fast.resources, fast.failures.total()), (100_000, 0));
     assert!(
         fast.duration < secs(2),
-        "it waits a second for the slow one, and no more: {:?}",
+        "it waits only a second for the slow reader: {:?}",
         fast.duration
     );
-    undisturbed(&bench, 1).await;
+    assert_undisturbed(&bench, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_discovery_is_asked_once_per_cycle_and_fails_only_its_pollsters() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
+async fn a_failing_discovery_runs_once_per_cycle_and_fails_only_its_pollsters() {
+    let discovery_runs = Arc::new(AtomicUsize::new(0));
+    let counted = discovery_runs.clone();
     let doubles = healthy()
         .discovery("broken", Scope::Shared, move |_| {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -465,13 +465,13 @@ async fn a_failing_discovery_is_asked_once_per_cycle_and_fails_only_its_pollster
         .healthy("two", &["two"], Some("broken"));
     let mut bench = bench_of(doubles).await;
     let record = bench.cycle().await;
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(discovery_runs.load(Ordering::SeqCst), 1);
     assert_eq!(record.failures.get(FailureKind::Unreachable), 1);
-    undisturbed(&bench, 1).await;
+    assert_undisturbed(&bench, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_discovery_is_contained_and_its_pages_before_count() {
+async fn a_panicking_discovery_is_contained_and_its_earlier_pages_count() {
     let doubles = healthy()
         .discovery("boom", Scope::Shared, |run| {
             Box::pin(async move {
@@ -484,7 +484,7 @@ async fn a_panicking_discovery_is_contained_and_its_pages_before_count() {
     let record = bench.cycle().await;
     assert_eq!(record.failures.get(FailureKind::Defect), 1);
     assert_eq!(bench.counts().await.get("one"), Some(&1));
-    undisturbed(&bench, 1).await;
+    assert_undisturbed(&bench, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -506,8 +506,8 @@ async fn polls_beyond_the_limit_wait_and_a_cycle_still_ends_in_time() {
         pollster.meters = vec![Arc::new((&def).into())];
     }
     let limits = nephoscope_polling::limits::LimitOptions {
-        endpoint: 2,
-        polls: 3,
+        max_concurrent_polls_per_endpoint: 2,
+        max_concurrent_polls: 3,
         ..Default::default()
     };
     let mut bench = Bench::new(BenchOptions {
@@ -522,24 +522,28 @@ async fn polls_beyond_the_limit_wait_and_a_cycle_still_ends_in_time() {
             .iter()
             .any(|note| note.message.contains("no other poll ended in time"))
     });
-    assert_eq!(waited.count(), 1, "two may hang at the endpoint, the third waits");
-    undisturbed(&bench, 1).await;
+    assert_eq!(
+        waited.count(),
+        1,
+        "two polls hang at the endpoint, the third waits"
+    );
+    assert_undisturbed(&bench, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_target_of_a_pollster_has_its_own_limit() {
-    /// How many ask a target at this moment.
+    /// The number of concurrent requests to each target.
     #[derive(Default)]
     struct Targets(Mutex<BTreeMap<String, usize>>);
     impl Targets {
-        async fn ask(&self, target: &str) {
-            let at_once = {
-                let mut asked = self.0.lock();
-                let asked = asked.entry(target.to_owned()).or_default();
-                *asked += 1;
-                *asked
+        async fn request(&self, target: &str) {
+            let concurrent = {
+                let mut targets = self.0.lock();
+                let requests = targets.entry(target.to_owned()).or_default();
+                *requests += 1;
+                *requests
             };
-            assert_eq!(at_once, 1, "{target} is asked twice at once");
+            assert_eq!(concurrent, 1, "{target} receives two concurrent requests");
             tokio::time::sleep(Duration::from_millis(10)).await;
             self.0.lock().insert(target.to_owned(), 0);
         }
@@ -548,26 +552,24 @@ async fn each_target_of_a_pollster_has_its_own_limit() {
         .map(|index| format!("target-{}/{index}", index % 2))
         .collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let took = Arc::new(Mutex::new(Duration::ZERO));
-    let taken = took.clone();
-    let doubles = Doubles::default().listing("all", Scope::Host, &keys).pollster(
-        "snmp",
-        &["m"],
-        Some("all"),
-        move |run| {
-            let taken = taken.clone();
+    let measured = Arc::new(Mutex::new(Duration::ZERO));
+    let duration = measured.clone();
+    let doubles = Doubles::default()
+        .fixed_discovery("all", Scope::Host, &keys)
+        .pollster("snmp", &["m"], Some("all"), move |run| {
+            let duration = duration.clone();
             Box::pin(async move {
-                let began = tokio::time::Instant::now();
+                let started = tokio::time::Instant::now();
                 let targets = Targets::default();
                 while let Some(page) = run.next_page().await {
                     let context = run.context().clone();
-                    let asked = page.iter().map(|resource| async {
+                    let requests = page.iter().map(|resource| async {
                         let target = resource.key().split('/').next().unwrap();
-                        let _place = context.admit(target).await?;
-                        targets.ask(target).await;
+                        let _permit = context.admit(target).await?;
+                        targets.request(target).await;
                         Ok::<_, Stopped>(())
                     });
-                    futures::future::try_join_all(asked).await?;
+                    futures::future::try_join_all(requests).await?;
                     for resource in page.iter() {
                         let subject = Subject::new(resource.key().clone()).shared();
                         let mut report = run.report(resource);
@@ -575,13 +577,12 @@ async fn each_target_of_a_pollster_has_its_own_limit() {
                         report.send().await?;
                     }
                 }
-                *taken.lock() = began.elapsed();
+                *duration.lock() = started.elapsed();
                 Ok(())
             })
-        },
-    );
+        });
     let limits = nephoscope_polling::limits::LimitOptions {
-        endpoint: 1,
+        max_concurrent_polls_per_endpoint: 1,
         ..Default::default()
     };
     let mut bench = Bench::new(BenchOptions {
@@ -591,27 +592,27 @@ async fn each_target_of_a_pollster_has_its_own_limit() {
     bench.apply(&Arc::new(doubles.0), [source("s", 10, &["*"])]).await;
     let record = bench.cycle().await;
     assert_eq!((record.samples, record.failures.total()), (100, 0));
-    let took = *took.lock();
+    let measured = *measured.lock();
     assert!(
-        took < Duration::from_millis(600),
-        "the targets are asked beside each other: {took:?}"
+        measured < Duration::from_millis(600),
+        "the targets are polled concurrently: {measured:?}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_hangs_costs_the_others_nothing_and_its_wait_ends_with_the_run() {
+async fn a_hanging_target_does_not_affect_others_and_its_waiters_end_with_the_run() {
     let doubles = Doubles::default()
-        .listing("all", Scope::Host, &["good/1", "bad/1", "bad/2", "good/2"])
+        .fixed_discovery("all", Scope::Host, &["good/1", "bad/1", "bad/2", "good/2"])
         .pollster("snmp", &["m"], Some("all"), |run| {
             Box::pin(async move {
                 let page = run.next_page().await.unwrap();
                 let context = run.context().clone();
                 let (sender, mut good) = tokio::sync::mpsc::channel(10);
-                let asked = page.iter().map(|resource| {
+                let requests = page.iter().map(|resource| {
                     let (context, sender) = (context.clone(), sender.clone());
                     async move {
                         let target = resource.key().split('/').next().unwrap();
-                        let _place = context.admit(target).await?;
+                        let _permit = context.admit(target).await?;
                         if target == "bad" {
                             context.cancellation.cancelled().await;
                             return Err(Stopped);
@@ -620,7 +621,7 @@ async fn a_target_that_hangs_costs_the_others_nothing_and_its_wait_ends_with_the
                         Ok(())
                     }
                 });
-                let mut asked = std::pin::pin!(futures::future::join_all(asked));
+                let mut requests = std::pin::pin!(futures::future::join_all(requests));
                 let mut waited = 0;
                 loop {
                     tokio::select! {
@@ -630,7 +631,7 @@ async fn a_target_that_hangs_costs_the_others_nothing_and_its_wait_ends_with_the
                             report.add("m", &subject, 1);
                             report.send().await?;
                         }
-                        ended = &mut asked => {
+                        ended = &mut requests => {
                             waited += ended.iter().filter(|ended| ended.is_err()).count();
                             break;
                         }
@@ -641,7 +642,7 @@ async fn a_target_that_hangs_costs_the_others_nothing_and_its_wait_ends_with_the
             })
         });
     let limits = nephoscope_polling::limits::LimitOptions {
-        endpoint: 1,
+        max_concurrent_polls_per_endpoint: 1,
         ..Default::default()
     };
     let mut bench = Bench::new(BenchOptions {
@@ -653,6 +654,6 @@ async fn a_target_that_hangs_costs_the_others_nothing_and_its_wait_ends_with_the
     assert_eq!(
         bench.cycle().await.samples,
         2,
-        "nothing is left of the cycle before"
+        "no permit of the previous cycle is left"
     );
 }

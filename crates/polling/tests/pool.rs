@@ -1,5 +1,4 @@
-//! What agents share: the division of a cycle, the fence, what is finished and what is given up, work that others have left
-//! undone, and reloads.
+//! Shared work: the division of a cycle, the fence, finished and abandoned units, takeovers, and reloads.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,19 +21,19 @@ use nephoscope_plugin::{Failure, PartitionMode, Scope};
 use nephoscope_polling::record::CycleRecord;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Three shared things with a pollster `good`, and the host itself with a pollster `host`.
+/// Three shared resources with a pollster `good`, and the host with a pollster `host`.
 fn pooled() -> Doubles {
     Doubles::default()
-        .listing("things", Scope::Shared, &["a", "b", "c"])
+        .fixed_discovery("things", Scope::Shared, &["a", "b", "c"])
         .healthy("good", &["good"], Some("things"))
-        .listing("own", Scope::Host, &["node1"])
+        .fixed_discovery("own", Scope::Host, &["node1"])
         .healthy("host", &["host"], Some("own"))
 }
 
 fn options(pool: &Arc<Pool>) -> BenchOptions {
     BenchOptions {
         coordinator: pool.clone(),
-        // As with etcd: only what is the host's own is polled in the cycle in progress at the start.
+        // As with etcd: only the host's own resources are polled in the cycle in progress at the start.
         shared_in_progress: false,
         ..BenchOptions::default()
     }
@@ -45,20 +44,20 @@ async fn bench_in(pool: &Arc<Pool>, doubles: Doubles) -> Bench {
     bench
         .apply(&Arc::new(doubles.0), [source("all", 10, &["*"])])
         .await;
-    pool.told();
+    pool.calls();
     bench
 }
 
-/// Stops within 5 s, and gives what the pool was told until the end.
+/// Stops within 5 s, and returns the coordinator calls until the end.
 async fn stopped(bench: &Bench, pool: &Pool) -> Vec<String> {
     let deadline = Instant::now() + secs(5);
     bench.engine.stop(deadline).await;
     bench.notifier.shutdown(deadline).await;
     bench.engine.settle(deadline).await;
-    pool.told()
+    pool.calls()
 }
 
-/// What the publisher has: `meter resource`, sorted.
+/// The delivered samples as `meter resource`, sorted.
 async fn delivered(bench: &Bench) -> Vec<String> {
     let samples = bench.samples().await.into_iter();
     samples
@@ -66,22 +65,19 @@ async fn delivered(bench: &Bench) -> Vec<String> {
         .collect()
 }
 
-/// Waits until so many seconds after the edge.
+/// Waits until this many seconds after the edge.
 async fn until(bench: &Bench, seconds: f64) {
     use nephoscope_polling::clock::Clock;
     let left = at(seconds).as_micros() - bench.clock.wall().as_micros();
-    sleep(Duration::from_micros(
-        u64::try_from(left).expect("a time to come"),
-    ))
-    .await;
+    sleep(Duration::from_micros(u64::try_from(left).expect("a future time"))).await;
 }
 
-/// Waits until nobody has anything to do but to wait: only then paused time goes on.
+/// Waits until all tasks are idle: paused time advances only then.
 async fn all_idle() {
     sleep(Duration::from_millis(1)).await;
 }
 
-/// A pollster that reports a sample of its first resource at once, and then hangs.
+/// Adds a pollster that reports a sample of its first resource immediately, and then hangs.
 fn hanging(doubles: Doubles, name: &'static str, listing: &str) -> Doubles {
     doubles.pollster(name, &[name], Some(listing), move |run| {
         Box::pin(async move {
@@ -104,10 +100,10 @@ fn note(record: &CycleRecord, pollster: &str) -> String {
     notes.first().map(|note| note.message.clone()).unwrap_or_default()
 }
 
-// ---- the division
+// ---- division
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_polls_its_share_and_all_that_is_its_hosts() {
+async fn an_agent_polls_its_share_and_its_hosts_resources() {
     let pool = Pool::with(&["b"]);
     let mut bench = bench_in(&pool, pooled()).await;
     bench.cycle().await;
@@ -119,7 +115,7 @@ async fn an_agent_polls_its_share_and_all_that_is_its_hosts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_another_agent_owns_is_not_even_asked_for() {
+async fn a_discovery_of_another_agent_is_not_run() {
     for (mine, listed, samples) in [(&[][..], false, None), (&["things"][..], true, Some(&3))] {
         let pool = Pool::with(mine);
         let mut bench = Bench::new(options(&pool));
@@ -127,9 +123,9 @@ async fn a_listing_that_another_agent_owns_is_not_even_asked_for() {
         bench.apply(&Arc::new(pooled().0), sources).await;
         let record = bench.cycle().await;
         let was_listed = record
-            .listings
+            .discovery_runs
             .iter()
-            .any(|listing| &*listing.listing == "things");
+            .any(|run| &*run.discovery == "things");
         assert_eq!(was_listed, listed);
         assert_eq!(bench.counts().await.get("good"), samples);
     }
@@ -139,9 +135,9 @@ async fn a_listing_that_another_agent_owns_is_not_even_asked_for() {
 async fn an_agent_whose_share_is_empty_does_not_fall_back_to_other_resources() {
     let pool = Pool::with(&["x"]);
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a", "b"])
-        .listing("nothing", Scope::Shared, &[])
-        .listing("default", Scope::Shared, &["x", "y"])
+        .fixed_discovery("things", Scope::Shared, &["a", "b"])
+        .fixed_discovery("nothing", Scope::Shared, &[])
+        .fixed_discovery("default", Scope::Shared, &["x", "y"])
         .healthy("good", &["good"], Some("default"));
     let mut bench = Bench::new(options(&pool));
     let source = |listing: &str| source("all", 10, &["*"]).discovery(&[listing]);
@@ -155,13 +151,13 @@ async fn an_agent_whose_share_is_empty_does_not_fall_back_to_other_resources() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_owns_the_fallback_looks_whether_it_is_needed_even_if_the_rest_is_others() {
+async fn the_owner_of_the_fallback_checks_whether_it_is_needed() {
     for (listing, expected) in [("nothing", &["good x", "good y"][..]), ("things", &[])] {
         let pool = Pool::with(&["default"]);
         let doubles = Doubles::default()
-            .listing("nothing", Scope::Shared, &[])
-            .listing("things", Scope::Shared, &["a"])
-            .listing("default", Scope::Shared, &["x", "y"])
+            .fixed_discovery("nothing", Scope::Shared, &[])
+            .fixed_discovery("things", Scope::Shared, &["a"])
+            .fixed_discovery("default", Scope::Shared, &["x", "y"])
             .healthy("good", &["good"], Some("default"));
         let mut bench = Bench::new(options(&pool));
         let all = source("all", 10, &["*"]).discovery(&[listing]);
@@ -174,7 +170,7 @@ async fn who_owns_the_fallback_looks_whether_it_is_needed_even_if_the_rest_is_ot
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_plan_nothing_shared_is_polled_and_the_record_says_why() {
+async fn without_a_plan_no_shared_resources_are_polled_and_the_record_has_the_reason() {
     let pool = Pool::with(&["a"]);
     pool.no_plan(Some("etcd does not answer"));
     let mut bench = bench_in(&pool, pooled()).await;
@@ -184,16 +180,16 @@ async fn without_a_plan_nothing_shared_is_polled_and_the_record_says_why() {
     );
     assert_eq!(delivered(&bench).await, ["host node1"]);
     assert_eq!(
-        pool.told(),
+        pool.calls(),
         [""; 0],
-        "what was not begun is neither finished nor given up"
+        "units that were not started are neither finished nor given up"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_the_hosts_own_does_not_wait_for_the_plan() {
+async fn the_hosts_resources_do_not_wait_for_the_plan() {
     let pool = Pool::with(&["a"]);
-    pool.slow(Duration::from_millis(900));
+    pool.delay_plans(Duration::from_millis(900));
     let bench = bench_in(&pool, pooled()).await;
     until(&bench, 0.5).await;
     assert_eq!(delivered(&bench).await, ["host node1"]);
@@ -202,25 +198,25 @@ async fn what_is_the_hosts_own_does_not_wait_for_the_plan() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_coordinator_that_never_answers_costs_the_shared_part_of_its_cycle() {
+async fn an_unresponsive_coordinator_affects_only_the_shared_part_of_its_cycle() {
     let pool = Pool::with(&["a"]);
-    pool.slow(secs(3600));
+    pool.delay_plans(secs(3600));
     let mut bench = bench_in(&pool, pooled()).await;
     let record = bench.cycle().await;
     assert_eq!(
         record.no_plan.as_deref(),
-        Some("the coordinator did not answer in time")
+        Some("the coordinator did not answer before the deadline")
     );
     assert!(record.duration < secs(10));
-    pool.slow(Duration::ZERO);
+    pool.delay_plans(Duration::ZERO);
     assert_eq!(start_of(&*bench.cycle().await), 10);
     assert_eq!(bench.counts().await.get("good"), Some(&1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_mixes_the_hosts_own_with_what_is_shared_gets_both_however_late_the_plan_comes() {
+async fn a_run_on_own_and_shared_resources_gets_both_even_with_a_late_plan() {
     let pool = Pool::with(&["a"]);
-    pool.slow(Duration::from_millis(900));
+    pool.delay_plans(Duration::from_millis(900));
     let mut bench = Bench::new(options(&pool));
     let sources = [
         source("mixed", 10, &["good"]).discovery(&["own", "things"]),
@@ -229,15 +225,15 @@ async fn a_run_that_mixes_the_hosts_own_with_what_is_shared_gets_both_however_la
     bench.apply(&Arc::new(pooled().0), sources).await;
     let record = bench.cycle().await;
     assert_eq!(delivered(&bench).await, ["good a", "good node1", "host node1"]);
-    assert_eq!(record.listings.len(), 2, "each is listed once");
+    assert_eq!(record.discovery_runs.len(), 2, "each discovery runs once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cycle_that_others_count_on_is_run_however_late_it_begins() {
+async fn a_cycle_that_other_agents_rely_on_is_run_even_if_late() {
     let pool = Pool::with(&["a"]);
     let mut bench = bench_in(&pool, pooled()).await;
     until(&bench, -0.5).await;
-    // The process is stopped until little of the cycle is left.
+    // The process is stopped until little time of the cycle is left.
     tokio::time::advance(secs(8)).await;
     let record = bench.cycle().await;
     assert_eq!((start_of(&record), record.samples), (0, 2));
@@ -246,7 +242,7 @@ async fn a_cycle_that_others_count_on_is_run_however_late_it_begins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edge_is_announced_in_time_for_a_plan_and_only_where_agents_share_something() {
+async fn an_edge_is_announced_in_time_for_a_plan_and_only_for_shared_work() {
     let pool = Pool::with(&["a"]);
     let mut bench = Bench::new(options(&pool));
     let sources = [source("shared", 10, &["good"]), source("own", 5, &["host"])];
@@ -266,7 +262,7 @@ async fn an_edge_is_announced_in_time_for_a_plan_and_only_where_agents_share_som
 }
 
 #[tokio::test(start_paused = true)]
-async fn plugins_learn_how_many_agents_share_their_resources() {
+async fn plugins_know_how_many_agents_share_their_resources() {
     let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let mut doubles = Doubles::default();
     for (listing, scope) in [("things", Scope::Shared), ("own", Scope::Host)] {
@@ -305,14 +301,14 @@ async fn plugins_learn_how_many_agents_share_their_resources() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn agents_that_want_other_meters_of_the_same_units_can_be_told_apart() {
+async fn agents_with_different_meters_of_the_same_units_are_distinguished() {
     let pool = Pool::with(&[]);
     let bench = Bench::new(options(&pool));
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a"])
+        .fixed_discovery("things", Scope::Shared, &["a"])
         .healthy("one", &["one"], Some("things"))
         .healthy("two", &["two"], Some("things"))
-        .listing("own", Scope::Host, &["node1"])
+        .fixed_discovery("own", Scope::Host, &["node1"])
         .healthy("host", &["host"], Some("own"));
     let plugins = Arc::new(doubles.0);
     let one = || source("one", 10, &["one"]);
@@ -325,15 +321,15 @@ async fn agents_that_want_other_meters_of_the_same_units_can_be_told_apart() {
     let meters = pool.meters();
     assert_eq!(
         meters[0], meters[1],
-        "neither order nor the host's own meters count"
+        "the order and the host's own meters do not matter"
     );
     assert_ne!(meters[0], meters[2]);
 }
 
-// ---- the fence
+// ---- fence
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_closed_fence_nothing_shared_is_handed_over_and_the_hosts_own_goes_on() {
+async fn a_closed_fence_blocks_shared_samples_and_not_the_hosts_own() {
     let pool = Pool::with(&["a", "b", "c"]);
     pool.fence(|_, _, _| false);
     let mut bench = bench_in(&pool, pooled()).await;
@@ -344,19 +340,15 @@ async fn behind_a_closed_fence_nothing_shared_is_handed_over_and_the_hosts_own_g
         .iter()
         .find(|poll| &*poll.pollster == "good")
         .unwrap();
-    assert_eq!(
-        (poll.samples, poll.fenced),
-        (0, 3),
-        "what is kept back is counted"
-    );
-    assert_eq!(pool.told(), ["gave up things of 0"], "others may poll it");
+    assert_eq!((poll.samples, poll.fenced), (0, 3), "blocked samples are counted");
+    assert_eq!(pool.calls(), ["gave up things of 0"], "other agents may poll it");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_fence_is_asked_with_the_work_its_units_and_the_end_of_each_batch() {
+async fn the_fence_receives_the_work_its_units_and_the_end_of_each_batch() {
     let pool = Pool::with(&["a", "b"]);
-    let asked = Arc::new(parking_lot::Mutex::new(Vec::new()));
-    let seen = asked.clone();
+    let requests = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let seen = requests.clone();
     pool.fence(move |work, units, finished| {
         let units: Vec<_> = units.iter().map(ToString::to_string).collect();
         seen.lock().push((
@@ -366,9 +358,9 @@ async fn the_fence_is_asked_with_the_work_its_units_and_the_end_of_each_batch() 
         ));
         true
     });
-    // The second resource is measured 3 s later: too late for the first one's batch.
+    // The second resource is measured 3 s later, too late for the batch of the first.
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a", "b"])
+        .fixed_discovery("things", Scope::Shared, &["a", "b"])
         .pollster("slow", &["slow"], Some("things"), |run| {
             Box::pin(async move {
                 let page = run.next_page().await.expect("a page");
@@ -386,26 +378,26 @@ async fn the_fence_is_asked_with_the_work_its_units_and_the_end_of_each_batch() 
         });
     let mut bench = bench_in(&pool, doubles).await;
     bench.cycle().await;
-    // The simulated machine was started 4 s before the edge.
+    // The simulated machine started 4 s before the edge.
     let (work, unit) = (
         "every:10:0@2026-01-02T03:00:00Z",
         "things on every:10:0 by resource",
     );
     let expected = [4000, 7000].map(|millis| (work.to_owned(), unit.to_owned(), millis));
     let millis = |list: &[(String, String, u128)]| list.iter().map(|one| one.2).collect::<Vec<_>>();
-    let asked = asked.lock().clone();
-    assert_eq!(millis(&asked), millis(&expected));
-    assert_eq!(asked[0].1, unit);
-    assert!(asked[0].0.starts_with("every:10:0@"), "{}", asked[0].0);
+    let requests = requests.lock().clone();
+    assert_eq!(millis(&requests), millis(&expected));
+    assert_eq!(requests[0].1, unit);
+    assert!(requests[0].0.starts_with("every:10:0@"), "{}", requests[0].0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_that_goes_costs_only_what_came_while_it_was_there() {
+async fn a_temporary_doubt_blocks_only_the_samples_reported_during_it() {
     let pool = Pool::with(&["a", "b", "c"]);
-    // In doubt from 1 s to 3 s after the edge; the simulated machine was started 4 s before it.
+    // In doubt from 1 s to 3 s after the edge; the simulated machine started 4 s before it.
     pool.fence(|_, _, finished| !(secs(5)..secs(7)).contains(&finished.since_boot()));
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a", "b", "c"])
+        .fixed_discovery("things", Scope::Shared, &["a", "b", "c"])
         .pollster("slow", &["slow"], Some("things"), |run| {
             Box::pin(async move {
                 let page = run.next_page().await.expect("a page");
@@ -424,13 +416,13 @@ async fn a_doubt_that_goes_costs_only_what_came_while_it_was_there() {
     let mut bench = bench_in(&pool, doubles).await;
     let record = bench.cycle().await;
     assert_eq!((record.samples, record.polls[0].fenced), (100, 50));
-    assert_eq!(pool.told(), ["gave up things of 0"]);
+    assert_eq!(pool.calls(), ["gave up things of 0"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_plan_ends_polls_at_once_and_what_was_finished_before_still_goes() {
+async fn a_cancelled_plan_aborts_polls_and_earlier_samples_are_submitted() {
     let pool = Pool::with(&["a", "b", "c"]);
-    // The lease ends 2 s after the edge, the simulated machine was started 4 s before it.
+    // The lease ends 2 s after the edge; the simulated machine started 4 s before it.
     pool.fence(|_, _, finished| finished <= BootTime::after_boot(secs(6)));
     let doubles = hanging(pooled(), "hang", "things").pollster("late", &["late"], Some("things"), |run| {
         Box::pin(async move {
@@ -455,31 +447,31 @@ async fn a_cancelled_plan_ends_polls_at_once_and_what_was_finished_before_still_
         record.duration
     );
     assert!(
-        note(&record, "hang").contains("lost its part of the work"),
+        note(&record, "hang").contains("have taken over this agent's part"),
         "{}",
         note(&record, "hang")
     );
     let expected = ["good a", "good b", "good c", "hang a", "host node1"];
     assert_eq!(delivered(&bench).await, expected, "`late` was too late");
-    assert_eq!(pool.told(), ["gave up things of 0"]);
+    assert_eq!(pool.calls(), ["gave up things of 0"]);
 }
 
-// ---- what is finished, and what is given up
+// ---- finished and abandoned units
 
 #[tokio::test(start_paused = true)]
-async fn a_unit_is_finished_as_soon_as_its_own_polls_are() {
+async fn a_unit_is_finished_as_soon_as_its_own_polls_end() {
     let pool = Pool::with(&["a", "x"]);
-    let doubles = pooled().listing("others", Scope::Shared, &["x"]);
+    let doubles = pooled().fixed_discovery("others", Scope::Shared, &["x"]);
     let mut bench = bench_in(&pool, hanging(doubles, "hang", "others")).await;
     until(&bench, 1.0).await;
-    assert_eq!(pool.told(), ["finished things of 0"]);
+    assert_eq!(pool.calls(), ["finished things of 0"]);
     bench.cycle().await;
     bench.delivered().await;
     all_idle().await;
     assert_eq!(
-        pool.told(),
+        pool.calls(),
         ["finished others of 0"],
-        "a poll that failed is done"
+        "a failed poll is finished"
     );
 }
 
@@ -493,18 +485,18 @@ async fn a_unit_is_finished_when_its_samples_are_delivered() {
     bench
         .apply(&Arc::new(pooled().0), [source("all", 10, &["good"])])
         .await;
-    pool.told();
+    pool.calls();
     until(&bench, 2.5).await;
-    assert_eq!(pool.told(), [""; 0]);
+    assert_eq!(pool.calls(), [""; 0]);
     until(&bench, 3.5).await;
-    assert_eq!(pool.told(), ["finished things of 0"]);
+    assert_eq!(pool.calls(), ["finished things of 0"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_unit_whose_service_cannot_be_reached_is_given_up() {
+async fn a_unit_with_an_unreachable_service_is_given_up() {
     let pool = Pool::with(&["a"]);
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a"])
+        .fixed_discovery("things", Scope::Shared, &["a"])
         .pollster("away", &["away"], Some("things"), |_| {
             Box::pin(async { Err(Failure::unreachable("no route")) })
         })
@@ -518,20 +510,20 @@ async fn a_unit_whose_service_cannot_be_reached_is_given_up() {
         .healthy("two", &["two"], Some("broken"));
     let mut bench = bench_in(&pool, doubles).await;
     bench.cycle().await;
-    let mut told = pool.told();
-    told.sort();
+    let mut calls = pool.calls();
+    calls.sort();
     assert_eq!(
-        told,
+        calls,
         ["finished broken of 0", "gave up gone of 0", "gave up things of 0"],
-        "any answer is a poll"
+        "any response of the service counts as a poll"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreachable_listing_gives_up_its_own_unit_and_not_those_beside_it() {
+async fn an_unreachable_discovery_gives_up_only_its_own_unit() {
     let pool = Pool::with(&["a"]);
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a"])
+        .fixed_discovery("things", Scope::Shared, &["a"])
         .discovery("gone", Scope::Shared, |_| {
             Box::pin(async { Err(Failure::unreachable("connection refused")) })
         })
@@ -539,16 +531,16 @@ async fn an_unreachable_listing_gives_up_its_own_unit_and_not_those_beside_it() 
     let mut bench = Bench::new(options(&pool));
     let both = source("all", 10, &["*"]).discovery(&["gone", "things"]);
     bench.apply(&Arc::new(doubles.0), [both]).await;
-    pool.told();
+    pool.calls();
     bench.cycle().await;
     assert_eq!(delivered(&bench).await, ["good a"]);
-    assert_eq!(pool.told(), ["gave up gone of 0", "finished things of 0"]);
+    assert_eq!(pool.calls(), ["gave up gone of 0", "finished things of 0"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_gives_up_what_did_not_finish() {
+async fn a_stop_gives_up_unfinished_units() {
     let pool = Pool::with(&["a", "x"]);
-    let doubles = pooled().listing("others", Scope::Shared, &["x"]);
+    let doubles = pooled().fixed_discovery("others", Scope::Shared, &["x"]);
     let bench = bench_in(&pool, hanging(doubles, "hang", "others")).await;
     until(&bench, 1.0).await;
     assert_eq!(
@@ -557,12 +549,12 @@ async fn a_stop_gives_up_what_did_not_finish() {
     );
     assert!(
         delivered(&bench).await.contains(&"hang x".to_owned()),
-        "what it had counts"
+        "samples reported before the stop are delivered"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_gives_up_what_was_not_confirmed() {
+async fn a_stop_gives_up_units_without_receipts() {
     let pool = Pool::with(&["a"]);
     let mut bench = Bench::new(BenchOptions {
         publish: secs(3600),
@@ -571,24 +563,24 @@ async fn a_stop_gives_up_what_was_not_confirmed() {
     bench
         .apply(&Arc::new(pooled().0), [source("all", 10, &["good"])])
         .await;
-    pool.told();
+    pool.calls();
     bench.cycle().await;
     let deadline = Instant::now() + secs(2);
     bench.engine.stop(deadline).await;
     bench.engine.settle(deadline).await;
-    assert_eq!(pool.told(), ["stopping", "gave up things of 0", "leave"]);
+    assert_eq!(pool.calls(), ["stopping", "gave up things of 0", "leave"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cycle_that_is_skipped_is_told() {
-    // 40 batches, and a publisher that takes one in 0.9 s: the hand-over takes longer than three cycles.
+async fn a_skipped_cycle_is_reported() {
+    // 40 batches at 0.9 s each: submitting them takes longer than three cycles.
     let keys: Vec<_> = (0..2000).map(|index| format!("r{index}")).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let pool = Pool::with(&["a"]);
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a"])
+        .fixed_discovery("things", Scope::Shared, &["a"])
         .healthy("good", &["good"], Some("things"))
-        .listing("many", Scope::Host, &keys)
+        .fixed_discovery("many", Scope::Host, &keys)
         .healthy("load", &["load"], Some("many"));
     let mut bench = Bench::new(BenchOptions {
         queue: 100,
@@ -598,22 +590,21 @@ async fn a_cycle_that_is_skipped_is_told() {
     bench
         .apply(&Arc::new(doubles.0), [source("all", 10, &["*"])])
         .await;
-    pool.told();
+    pool.calls();
     bench.cycle().await;
-    let told = pool.told();
-    let skipped: Vec<_> = told.iter().filter(|line| line.starts_with("skipped")).collect();
+    let calls = pool.calls();
+    let skipped: Vec<_> = calls.iter().filter(|line| line.starts_with("skipped")).collect();
     assert_eq!(skipped, ["skipped 10", "skipped 20", "skipped 30"]);
 }
 
-// ---- work outside of the edges
+// ---- work outside the edges
 
 #[tokio::test(start_paused = true)]
-async fn a_takeover_polls_what_others_left_beside_a_cycle_that_runs() {
+async fn a_takeover_polls_concurrently_with_a_running_cycle() {
     let pool = Pool::with(&["a", "x"]);
-    let doubles =
-        pooled()
-            .listing("others", Scope::Shared, &["x", "y"])
-            .healthy("more", &["more"], Some("others"));
+    let doubles = pooled()
+        .fixed_discovery("others", Scope::Shared, &["x", "y"])
+        .healthy("more", &["more"], Some("others"));
     let mut bench = bench_in(&pool, hanging(doubles, "hang", "things")).await;
     until(&bench, 3.0).await;
     assert!(bench.engine.tasks()[0].running);
@@ -623,30 +614,30 @@ async fn a_takeover_polls_what_others_left_beside_a_cycle_that_runs() {
     assert_eq!(
         (record.resources, record.lateness),
         (1, None),
-        "only what is named, only its share"
+        "only the share of the assigned units"
     );
-    let listed: Vec<_> = record.listings.iter().map(|listing| &*listing.listing).collect();
-    assert_eq!(listed, ["others"], "it lists again, and nothing else");
+    let listed: Vec<_> = record.discovery_runs.iter().map(|run| &*run.discovery).collect();
+    assert_eq!(listed, ["others"], "only the assigned discovery runs again");
     assert_eq!(
         delivered(&bench).await,
         ["good a", "hang a", "host node1", "more x", "more y"],
-        "what the hanging poll has reported does not wait for its end"
+        "samples of the hanging poll do not wait for its end"
     );
     let record = bench.cycle().await;
     assert_eq!(
         (start_of(&record), record.takeover),
         (0, None),
-        "the cycle itself was not touched"
+        "the regular cycle is not affected"
     );
     let task = &bench.engine.tasks()[0];
     assert_eq!((task.cycles, task.takeovers, task.overruns), (1, 1, 0));
-    let told = pool.told();
-    assert!(told.contains(&"finished others of 0".to_owned()), "{told:?}");
-    assert!(told.contains(&"finished others of 0/1".to_owned()), "{told:?}");
+    let calls = pool.calls();
+    assert!(calls.contains(&"finished others of 0".to_owned()), "{calls:?}");
+    assert!(calls.contains(&"finished others of 0/1".to_owned()), "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn samples_of_a_takeover_have_the_ids_that_the_owner_gives_them() {
+async fn samples_of_a_takeover_have_the_same_ids_as_the_owners() {
     let mut ids = Vec::new();
     for share in [&["b"][..], &[][..]] {
         let pool = Pool::with(share);
@@ -657,8 +648,8 @@ async fn samples_of_a_takeover_have_the_ids_that_the_owner_gives_them() {
             bench.cycle().await;
         }
         bench.delivered().await;
-        let kept = bench.kept.0.lock();
-        let of_b = kept.iter().filter(|sample| &*sample.subject.resource_id == "b");
+        let stored = bench.stored.0.lock();
+        let of_b = stored.iter().filter(|sample| &*sample.subject.resource_id == "b");
         ids.push(of_b.map(|sample| sample.id.clone()).collect::<Vec<_>>());
     }
     assert_eq!(ids[0].len(), 1);
@@ -666,9 +657,9 @@ async fn samples_of_a_takeover_have_the_ids_that_the_owner_gives_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_takeover_finds_resources_that_its_cycle_did_not_know() {
-    let listings = Arc::new(AtomicUsize::new(0));
-    let counted = listings.clone();
+async fn a_takeover_finds_new_resources() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = runs.clone();
     let doubles = Doubles::default()
         .discovery("things", Scope::Shared, move |run| {
             let keys = if counted.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -686,14 +677,14 @@ async fn a_takeover_finds_resources_that_its_cycle_did_not_know() {
     pool.takeover(1, 0, &["things"], &["new"], 5).await;
     bench.cycle().await;
     assert_eq!(delivered(&bench).await, ["good a", "good new"]);
-    assert_eq!(listings.load(Ordering::SeqCst), 2);
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hung_poll_in_a_takeover_ends_with_it_and_delays_no_cycle() {
+async fn a_hung_poll_of_a_takeover_ends_with_it_and_delays_no_cycle() {
     let pool = Pool::with(&["a"]);
     let mut bench = bench_in(&pool, hanging(pooled(), "hang", "things")).await;
-    // The end of the cycle and the time of a lease: it reaches into the next one.
+    // The takeover lasts until the end of the cycle plus a lease, so it overlaps the next cycle.
     until(&bench, 8.0).await;
     let until = Instant::now() + secs(7);
     pool.takeover(1, 0, &["things"], &["b"], 7).await;
@@ -710,29 +701,29 @@ async fn a_hung_poll_in_a_takeover_ends_with_it_and_delays_no_cycle() {
     assert!(next.lateness.unwrap() <= Duration::from_millis(1));
     assert_eq!(bench.engine.tasks()[0].overruns, 0);
     bench.delivered().await;
-    let told = pool.told();
+    let calls = pool.calls();
     assert!(
-        told.contains(&"finished things of 0/1".to_owned()),
-        "a poll that failed is done: {told:?}"
+        calls.contains(&"finished things of 0/1".to_owned()),
+        "a failed poll is finished: {calls:?}"
     );
     let delivered = delivered(&bench).await;
     assert!(delivered.contains(&"hang b".to_owned()), "{delivered:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn hung_polls_of_a_takeover_take_no_places_from_a_cycle() {
+async fn hung_polls_of_a_takeover_use_no_permits_of_regular_cycles() {
     let pool = Pool::with(&["a"]);
     let limits = nephoscope_polling::limits::LimitOptions {
-        polls: 1,
+        max_concurrent_polls: 1,
         ..Default::default()
     };
     let mut bench = Bench::new(BenchOptions {
         limits,
         ..options(&pool)
     });
-    // It hangs when it is asked for `b`.
+    // The poll hangs on the resource `b`.
     let doubles = Doubles::default()
-        .listing("things", Scope::Shared, &["a", "b"])
+        .fixed_discovery("things", Scope::Shared, &["a", "b"])
         .pollster("picky", &["picky"], Some("things"), |run| {
             Box::pin(async move {
                 let page = run.next_page().await.expect("a page");
@@ -758,50 +749,47 @@ async fn hung_polls_of_a_takeover_take_no_places_from_a_cycle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_takeover_ends_when_it_is_lost_or_the_agent_stops_and_is_given_up() {
+async fn a_takeover_is_given_up_when_it_is_lost_or_the_agent_stops() {
     for stops in [false, true] {
         let pool = Pool::with(&["a"]);
-        let doubles = Doubles::default().listing("things", Scope::Shared, &["a", "b"]);
+        let doubles = Doubles::default().fixed_discovery("things", Scope::Shared, &["a", "b"]);
         let mut bench = bench_in(&pool, hanging(doubles, "hang", "things")).await;
         bench.cycle().await;
-        pool.told();
+        pool.calls();
         let lost = pool.takeover(3, 0, &["things"], &["b"], 9).await;
         sleep(secs(1)).await;
         if stops {
-            let told = stopped(&bench, &pool).await;
-            assert!(told.contains(&"gave up things of 0/3".to_owned()), "{told:?}");
+            let calls = stopped(&bench, &pool).await;
+            assert!(calls.contains(&"gave up things of 0/3".to_owned()), "{calls:?}");
         } else {
             lost.cancel();
             while bench.cycle().await.takeover.is_none() {}
-            let told = pool.told();
-            assert!(told.contains(&"gave up things of 0/3".to_owned()), "{told:?}");
+            let calls = pool.calls();
+            assert!(calls.contains(&"gave up things of 0/3".to_owned()), "{calls:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_configuration_does_not_name_is_given_up_at_once() {
+async fn units_that_are_not_configured_are_given_up_immediately() {
     let pool = Pool::with(&["a"]);
     let mut bench = bench_in(&pool, pooled()).await;
     bench.cycle().await;
     bench.delivered().await;
-    pool.told();
-    pool.takeover(1, 0, &["things", "strangers"], &["b"], 5).await;
+    pool.calls();
+    pool.takeover(1, 0, &["things", "unknown"], &["b"], 5).await;
     bench.cycle().await;
     bench.delivered().await;
     all_idle().await;
-    assert_eq!(
-        pool.told(),
-        ["gave up strangers of 0/1", "finished things of 0/1"]
-    );
-    // Its time is over.
+    assert_eq!(pool.calls(), ["gave up unknown of 0/1", "finished things of 0/1"]);
+    // The deadline has passed.
     pool.takeover(2, 0, &["things"], &["b"], 0).await;
     all_idle().await;
-    assert_eq!(pool.told(), ["gave up things of 0/2"]);
+    assert_eq!(pool.calls(), ["gave up things of 0/2"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cycle_in_progress_is_run_once_when_its_plan_comes() {
+async fn the_cycle_in_progress_runs_once_when_its_plan_arrives() {
     let pool = Pool::with(&["a"]);
     pool.no_plan(Some("no plan yet"));
     let mut bench = bench_in(&pool, pooled()).await;
@@ -814,7 +802,7 @@ async fn the_cycle_in_progress_is_run_once_when_its_plan_comes() {
         edge,
         interval: secs(10),
     };
-    pool.give(in_progress()).await;
+    pool.assign(in_progress()).await;
     let record = bench.cycle().await;
     assert_eq!(
         (start_of(&record), record.takeover, record.lateness),
@@ -823,15 +811,15 @@ async fn the_cycle_in_progress_is_run_once_when_its_plan_comes() {
     assert_eq!(
         delivered(&bench).await,
         ["good a", "host node1"],
-        "the host's own was polled before"
+        "the host's resources were polled before"
     );
-    pool.give(in_progress()).await;
-    assert_eq!(start_of(&*bench.cycle().await), 10, "it comes once");
-    assert_eq!(pool.told()[0], "finished things of 0");
+    pool.assign(in_progress()).await;
+    assert_eq!(start_of(&*bench.cycle().await), 10, "it runs only once");
+    assert_eq!(pool.calls()[0], "finished things of 0");
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_start_only_the_hosts_own_part_of_the_cycle_in_progress_is_polled() {
+async fn at_the_start_only_the_hosts_part_of_the_cycle_in_progress_is_polled() {
     let pool = Pool::with(&["a"]);
     let mut bench = Bench::new(BenchOptions {
         start: 2.0,
@@ -846,65 +834,74 @@ async fn at_the_start_only_the_hosts_own_part_of_the_cycle_in_progress_is_polled
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cycle_in_progress_that_is_over_is_told_as_skipped() {
+async fn a_cycle_in_progress_past_its_deadline_is_reported_as_skipped() {
     let pool = Pool::with(&["a"]);
     let bench = bench_in(&pool, pooled()).await;
     sleep_until(Instant::now() + secs(2)).await;
-    pool.give(Work::InProgress {
+    pool.assign(Work::InProgress {
         cycle: cycle(-10),
         edge: Instant::now() - secs(10),
         interval: secs(10),
     })
     .await;
     all_idle().await;
-    assert_eq!(pool.told(), ["skipped -10"]);
+    assert_eq!(pool.calls(), ["skipped -10"]);
     drop(bench);
 }
 
 // ---- reloads
 
-/// `old` and `new` are shared, `host` is the host's own.
+/// `old` and `new` are shared units, `own` belongs to the host.
 fn two_units() -> Doubles {
     Doubles::default()
-        .listing("old", Scope::Shared, &["o"])
+        .fixed_discovery("old", Scope::Shared, &["o"])
         .healthy("one", &["one"], Some("old"))
-        .listing("new", Scope::Shared, &["n"])
+        .fixed_discovery("new", Scope::Shared, &["n"])
         .healthy("two", &["two"], Some("new"))
-        .listing("own", Scope::Host, &["node1"])
+        .fixed_discovery("own", Scope::Host, &["node1"])
         .healthy("host", &["host"], Some("own"))
         .healthy("host.more", &["host.more"], Some("own"))
 }
 
-/// What came since the last call.
-async fn fresh(bench: &Bench) -> Vec<String> {
+/// The samples since the last call.
+async fn new_samples(bench: &Bench) -> Vec<String> {
     let all = delivered(bench).await;
-    bench.kept.0.lock().clear();
+    bench.stored.0.lock().clear();
     all
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_shared_changes_with_the_first_plan_that_lists_it_and_the_hosts_own_at_once() {
+async fn shared_work_changes_with_the_first_plan_that_lists_it_and_the_hosts_own_immediately() {
     let pool = Pool::with(&["o", "n"]);
     pool.lists(Some(&["old"]));
     let mut bench = Bench::new(options(&pool));
     let plugins = Arc::new(two_units().0);
     bench.apply(&plugins, [source("s", 10, &["one", "host"])]).await;
     bench.cycle().await;
-    assert_eq!(fresh(&bench).await, ["host node1", "one o"]);
+    assert_eq!(new_samples(&bench).await, ["host node1", "one o"]);
 
     bench
         .apply(&plugins, [source("s", 10, &["two", "host", "host.more"])])
         .await;
     bench.cycle().await;
-    assert_eq!(fresh(&bench).await, ["host node1", "host.more node1", "one o"]);
+    assert_eq!(
+        new_samples(&bench).await,
+        ["host node1", "host.more node1", "one o"]
+    );
 
     pool.lists(Some(&["new"]));
     bench.cycle().await;
-    assert_eq!(fresh(&bench).await, ["host node1", "host.more node1", "two n"]);
-    // A plan from before the reload cannot come any more.
+    assert_eq!(
+        new_samples(&bench).await,
+        ["host node1", "host.more node1", "two n"]
+    );
+    // A plan from before the reload is no longer used.
     pool.lists(Some(&["old"]));
     bench.cycle().await;
-    assert_eq!(fresh(&bench).await, ["host node1", "host.more node1", "two n"]);
+    assert_eq!(
+        new_samples(&bench).await,
+        ["host node1", "host.more node1", "two n"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -923,12 +920,12 @@ async fn each_of_two_reloads_waits_for_its_own_plan() {
     ] {
         pool.lists(Some(listed));
         bench.cycle().await;
-        assert_eq!(fresh(&bench).await, expected);
+        assert_eq!(new_samples(&bench).await, expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_of_meters_alone_waits_for_nothing() {
+async fn a_change_of_meters_only_takes_effect_immediately() {
     let pool = Pool::with(&["o"]);
     pool.lists(Some(&["old"]));
     let mut bench = Bench::new(options(&pool));
@@ -937,13 +934,13 @@ async fn a_change_of_meters_alone_waits_for_nothing() {
     bench.apply(&plugins, [source("s", 10, &["one"])]).await;
     bench.cycle().await;
     bench.apply(&plugins, [source("s", 10, &["three"])]).await;
-    fresh(&bench).await;
+    new_samples(&bench).await;
     bench.cycle().await;
-    assert_eq!(fresh(&bench).await, ["three o"]);
+    assert_eq!(new_samples(&bench).await, ["three o"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_schedule_that_is_removed_polls_what_others_count_on_and_is_gone_then() {
+async fn a_removed_schedule_continues_shared_work_until_a_plan_drops_it() {
     let pool = Pool::with(&["o", "n"]);
     pool.lists(Some(&["old"]));
     let mut bench = Bench::new(options(&pool));
@@ -951,48 +948,44 @@ async fn a_schedule_that_is_removed_polls_what_others_count_on_and_is_gone_then(
     bench
         .apply(
             &plugins,
-            [source("s", 10, &["one", "host"]), source("kept", 60, &["host"])],
+            [source("s", 10, &["one", "host"]), source("other", 60, &["host"])],
         )
         .await;
     bench.cycle().await;
-    fresh(&bench).await;
+    new_samples(&bench).await;
     let applied = bench
         .engine
-        .apply(&[source("kept", 60, &["host"]).source], plugins)
+        .apply(&[source("other", 60, &["host"]).source], plugins)
         .await;
-    assert_eq!((applied.kept, applied.removed), (1, 1));
-    assert_eq!(bench.engine.tasks().len(), 1, "it is not shown any more");
+    assert_eq!((applied.unchanged, applied.removed), (1, 1));
+    assert_eq!(bench.engine.tasks().len(), 1, "it is no longer listed");
     let mut starts = vec![start_of(&*bench.cycle().await)];
     if starts == [0] {
-        // The other schedule has an edge at 0, too.
+        // The other schedule has an edge at 0 as well.
         starts = vec![start_of(&*bench.cycle().await)];
     }
     assert_eq!(starts, [10]);
-    let polled = fresh(&bench).await;
+    let polled = new_samples(&bench).await;
     assert!(polled.contains(&"one o".to_owned()), "{polled:?}");
     pool.lists(Some(&[]));
-    assert_eq!(start_of(&*bench.cycle().await), 60, "it is gone");
+    assert_eq!(start_of(&*bench.cycle().await), 60, "it is removed");
     let prepared: Vec<_> = pool.prepared().iter().map(|(start, ..)| *start).collect();
-    assert_eq!(prepared, [0, 10, 20], "its edges come no more");
-    assert_eq!(fresh(&bench).await, ["host node1"]);
+    assert_eq!(prepared, [0, 10, 20], "it has no further edges");
+    assert_eq!(new_samples(&bench).await, ["host node1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_schedule_without_a_plan_is_gone_at_once_and_may_come_back() {
+async fn a_removed_schedule_without_a_plan_is_dropped_immediately_and_can_return() {
     let pool = Pool::with(&["o"]);
     let mut bench = Bench::new(options(&pool));
     let plugins = Arc::new(two_units().0);
-    let with = [source("s", 10, &["one"]), source("kept", 60, &["host"])];
+    let with = [source("s", 10, &["one"]), source("other", 60, &["host"])];
     bench.apply(&plugins, with.clone()).await;
     while start_of(&*bench.cycle().await) < 10 {}
-    pool.no_plan(Some("nobody polls it"));
-    bench.apply(&plugins, [source("kept", 60, &["host"])]).await;
+    pool.no_plan(Some("no agent polls it"));
+    bench.apply(&plugins, [source("other", 60, &["host"])]).await;
     let record = bench.cycle().await;
-    assert_eq!(
-        (start_of(&record), &record.no_plan),
-        (60, &None),
-        "nobody misses it"
-    );
+    assert_eq!((start_of(&record), &record.no_plan), (60, &None), "it is dropped");
     pool.no_plan(None);
     bench.apply(&plugins, with).await;
     assert_eq!(start_of(&*bench.cycle().await), 70);

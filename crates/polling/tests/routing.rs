@@ -1,4 +1,4 @@
-//! Publishers get what the sources want that they name, and hear of runs.
+//! Publishers receive the samples of the sources that they select, and track runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,16 +21,16 @@ use nephoscope_plugin::{
 };
 use parking_lot::Mutex;
 
-/// Keeps the resources of each meter that it gets, and what it hears of runs.
+/// Records the resources of each meter that it receives, and the runs that it tracks.
 #[derive(Default)]
-struct Witness {
+struct RecordingPublisher {
     follows: bool,
     samples: Mutex<Vec<String>>,
-    heard: Mutex<Vec<String>>,
+    events: Mutex<Vec<String>>,
 }
 
 #[async_trait]
-impl Publisher for Witness {
+impl Publisher for RecordingPublisher {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         let mut samples = self.samples.lock();
         assert!(batch.run().is_some());
@@ -39,7 +39,7 @@ impl Publisher for Witness {
         if self.follows {
             let resources = batch.resources().iter();
             let resources: Vec<_> = resources.map(|of| format!("{}:{}", of.key, of.samples)).collect();
-            self.heard.lock().push(resources.join(" "));
+            self.events.lock().push(resources.join(" "));
         } else {
             assert!(batch.resources().is_empty());
         }
@@ -50,11 +50,11 @@ impl Publisher for Witness {
         self.follows
     }
 
-    fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
+    fn run_started(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
         let owned: String = ["x", "y", "z"].into_iter().filter(|key| owns(key)).collect();
         let sources = run.sources.join("+");
-        let heard = format!("began {} {sources} {:?} {owned}", run.pollster, run.interval);
-        self.heard.lock().push(heard);
+        let event = format!("started {} {sources} {:?} {owned}", run.pollster, run.interval);
+        self.events.lock().push(event);
     }
 
     async fn run_ended(&self, run: &Arc<Run>, end: &RunEnd) {
@@ -63,12 +63,12 @@ impl Publisher for Witness {
             .iter()
             .map(|failed| format!("{}:{}", failed.key, failed.kind.as_str()))
             .collect();
-        let heard = format!("ended {} {:?} {}", run.pollster, end.outcome, failed.join(" "));
-        self.heard.lock().push(heard);
+        let event = format!("ended {} {:?} {}", run.pollster, end.outcome, failed.join(" "));
+        self.events.lock().push(event);
     }
 }
 
-fn setup(name: &str, publisher: &Arc<Witness>, selectors: Selectors) -> PublisherSetup {
+fn setup(name: &str, publisher: &Arc<RecordingPublisher>, selectors: Selectors) -> PublisherSetup {
     PublisherSetup {
         name: name.into(),
         url_shown: "test:".into(),
@@ -79,16 +79,16 @@ fn setup(name: &str, publisher: &Arc<Witness>, selectors: Selectors) -> Publishe
     }
 }
 
-/// Publishers that get the samples of source `a`, of all, and of source `b`.
+/// Publishers for the samples of source `a`, of all sources, and of source `b`.
 struct Three {
-    a: Arc<Witness>,
-    all: Arc<Witness>,
-    b: Arc<Witness>,
+    a: Arc<RecordingPublisher>,
+    all: Arc<RecordingPublisher>,
+    b: Arc<RecordingPublisher>,
 }
 
 impl Three {
     fn new() -> Self {
-        let [a, all, b] = [(); 3].map(|()| Arc::new(Witness::default()));
+        let [a, all, b] = [(); 3].map(|()| Arc::new(RecordingPublisher::default()));
         Self { a, all, b }
     }
 
@@ -104,8 +104,8 @@ impl Three {
     }
 
     fn samples(&self) -> [Vec<String>; 3] {
-        [&self.a, &self.all, &self.b].map(|witness| {
-            let mut samples = std::mem::take(&mut *witness.samples.lock());
+        [&self.a, &self.all, &self.b].map(|publisher| {
+            let mut samples = std::mem::take(&mut *publisher.samples.lock());
             samples.sort();
             samples
         })
@@ -115,14 +115,14 @@ impl Three {
 /// How often each resource was polled.
 type Polled = Arc<Mutex<BTreeMap<String, usize>>>;
 
-/// A pollster that counts what it is given, and doubles of two listings.
+/// A pollster that counts its resources, and three discoveries.
 fn doubles(meters: &'static [&'static str]) -> (Doubles, Polled) {
     let polled = Polled::default();
     let count = polled.clone();
     let doubles = Doubles::default()
-        .listing("left", Scope::Host, &["x", "y"])
-        .listing("right", Scope::Host, &["y", "z"])
-        .listing("default", Scope::Host, &["d"])
+        .fixed_discovery("left", Scope::Host, &["x", "y"])
+        .fixed_discovery("right", Scope::Host, &["y", "z"])
+        .fixed_discovery("default", Scope::Host, &["d"])
         .pollster("p", meters, Some("default"), move |run| {
             let count = count.clone();
             Box::pin(async move {
@@ -154,7 +154,7 @@ async fn one_cycle(bench: &mut Bench, doubles: Doubles, sources: impl IntoIterat
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_is_polled_once_and_goes_to_those_whose_sources_want_it() {
+async fn a_resource_is_polled_once_for_all_publishers_that_select_it() {
     let three = Three::new();
     let mut bench = three.bench();
     let (doubles, polled) = doubles(&["m"]);
@@ -173,14 +173,14 @@ async fn a_resource_is_polled_once_and_goes_to_those_whose_sources_want_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sources_that_want_other_meters_of_the_same_resources_are_kept_apart() {
+async fn sources_with_different_meters_of_the_same_resources_are_separated() {
     let three = Three::new();
     let mut bench = three.bench();
     let (doubles, _) = doubles(&["m", "n"]);
     let sources = [
         source("a", 10, &["m", "n"]).discovery(&["left"]),
         source("b", 10, &["m"]).discovery(&["left"]),
-        // Nobody tells it from those that nobody names.
+        // No publisher selects this source.
         source("c", 10, &["n"]).discovery(&["left"]),
     ];
     one_cycle(&mut bench, doubles, sources).await;
@@ -191,11 +191,11 @@ async fn sources_that_want_other_meters_of_the_same_resources_are_kept_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_gives_nothing_has_its_fallback_for_its_own_source() {
+async fn an_empty_discovery_uses_the_fallback_only_for_its_own_source() {
     let three = Three::new();
     let mut bench = three.bench();
     let (doubles, polled) = doubles(&["m"]);
-    let doubles = doubles.listing("empty", Scope::Host, &[]);
+    let doubles = doubles.fixed_discovery("empty", Scope::Host, &[]);
     let sources = [
         source("a", 10, &["m"]).discovery(&["empty"]),
         source("b", 10, &["m"])
@@ -211,7 +211,7 @@ async fn a_listing_that_gives_nothing_has_its_fallback_for_its_own_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_publishers_that_name_sources_there_are_the_runs_of_always() {
+async fn without_source_selections_the_runs_do_not_change() {
     let mut bench = Bench::new(BenchOptions::default());
     let (doubles, _) = doubles(&["m", "n"]);
     let sources = [
@@ -223,44 +223,44 @@ async fn without_publishers_that_name_sources_there_are_the_runs_of_always() {
     assert_eq!(tasks[0].runs.len(), 1);
 }
 
-fn following() -> (Arc<Witness>, Bench) {
-    let witness = Arc::new(Witness {
+fn tracking() -> (Arc<RecordingPublisher>, Bench) {
+    let publisher = Arc::new(RecordingPublisher {
         follows: true,
-        ..Witness::default()
+        ..RecordingPublisher::default()
     });
     let bench = Bench::new(BenchOptions {
-        publishers: vec![setup("follower", &witness, Selectors::default())],
+        publishers: vec![setup("tracker", &publisher, Selectors::default())],
         ..BenchOptions::default()
     });
-    (witness, bench)
+    (publisher, bench)
 }
 
-/// What a follower hears in the first cycle.
-async fn heard_of(doubles: Doubles, sources: Vec<SourceText>) -> Vec<String> {
-    let (witness, mut bench) = following();
+/// The events of a tracking publisher in the first cycle.
+async fn events_of(doubles: Doubles, sources: Vec<SourceText>) -> Vec<String> {
+    let (publisher, mut bench) = tracking();
     one_cycle(&mut bench, doubles, sources).await;
-    // The end of a run comes after its batches.
+    // The end of a run follows its batches.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    std::mem::take(&mut *witness.heard.lock())
+    std::mem::take(&mut *publisher.events.lock())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_has_measured_everything_is_complete() {
+async fn a_run_that_measured_everything_is_complete() {
     let (doubles, _) = doubles(&["m", "n"]);
     let sources = vec![
         source("a", 10, &["*"]).discovery(&["left"]),
         source("b", 10, &["*"]).discovery(&["left"]),
     ];
     assert_eq!(
-        heard_of(doubles, sources).await,
-        ["began p a+b 10s xyz", "x:2 y:2", "ended p Complete "]
+        events_of(doubles, sources).await,
+        ["started p a+b 10s xyz", "x:2 y:2", "ended p Complete "]
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_report_that_two_batches_share_is_in_both() {
     let doubles = Doubles::default()
-        .listing("left", Scope::Host, &["x", "y"])
+        .fixed_discovery("left", Scope::Host, &["x", "y"])
         .pollster("p", &["m"], Some("left"), |run| {
             Box::pin(async move {
                 while let Some(page) = run.next_page().await {
@@ -276,33 +276,33 @@ async fn a_report_that_two_batches_share_is_in_both() {
                 Ok(())
             })
         });
-    let heard = heard_of(doubles, vec![source("a", 10, &["*"])]).await;
-    assert_eq!(heard[1..3], ["x:30 y:20", "y:10"]);
+    let events = events_of(doubles, vec![source("a", 10, &["*"])]).await;
+    assert_eq!(events[1..3], ["x:30 y:20", "y:10"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_listing_is_complete_and_a_failed_one_is_not() {
+async fn an_empty_discovery_run_is_complete_and_a_failed_one_is_not() {
     let empty = Doubles::default()
-        .listing("nothing", Scope::Host, &[])
+        .fixed_discovery("nothing", Scope::Host, &[])
         .healthy("p", &["m"], Some("nothing"));
-    let heard = heard_of(empty, vec![source("a", 10, &["m"])]).await;
-    assert_eq!(heard[1..], ["ended p Complete "]);
+    let events = events_of(empty, vec![source("a", 10, &["m"])]).await;
+    assert_eq!(events[1..], ["ended p Complete "]);
     let failing = Doubles::default()
         .discovery("half", Scope::Host, |run| {
             Box::pin(async move {
                 run.send(vec![nephoscope_model::Resource::new("x")]).await?;
-                Err(Failure::transient("half of it"))
+                Err(Failure::transient("partial failure"))
             })
         })
         .healthy("p", &["m"], Some("half"));
-    let heard = heard_of(failing, vec![source("a", 10, &["m"])]).await;
-    assert_eq!(heard[1..], ["x:1", "ended p Partial "]);
+    let events = events_of(failing, vec![source("a", 10, &["m"])]).await;
+    assert_eq!(events[1..], ["x:1", "ended p Partial "]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn resources_and_runs_that_fail_are_told() {
+async fn failed_resources_and_runs_are_reported() {
     let doubles = Doubles::default()
-        .listing("left", Scope::Host, &["x", "y"])
+        .fixed_discovery("left", Scope::Host, &["x", "y"])
         .pollster("p", &["m"], Some("left"), |run| {
             Box::pin(async move {
                 while let Some(page) = run.next_page().await {
@@ -315,21 +315,21 @@ async fn resources_and_runs_that_fail_are_told() {
                 Ok(())
             })
         });
-    let heard = heard_of(doubles, vec![source("a", 10, &["m"])]).await;
-    assert_eq!(heard[1..], ["ended p Complete x:permanent"]);
+    let events = events_of(doubles, vec![source("a", 10, &["m"])]).await;
+    assert_eq!(events[1..], ["ended p Complete x:permanent"]);
     let failing = Doubles::default()
-        .listing("left", Scope::Host, &["x", "y"])
+        .fixed_discovery("left", Scope::Host, &["x", "y"])
         .pollster("p", &["m"], Some("left"), |run| {
             Box::pin(async move {
                 measure(run, &["m"]).await?;
-                Err(Failure::transient("in the end"))
+                Err(Failure::transient("failed at the end"))
             })
         });
-    let heard = heard_of(failing, vec![source("a", 10, &["m"])]).await;
-    assert_eq!(heard[1..], ["x:1 y:1", "ended p Failed "]);
+    let events = events_of(failing, vec![source("a", 10, &["m"])]).await;
+    assert_eq!(events[1..], ["x:1 y:1", "ended p Failed "]);
     let hanging = Doubles::default()
-        .listing("left", Scope::Host, &["x", "y"])
+        .fixed_discovery("left", Scope::Host, &["x", "y"])
         .pollster("p", &["m"], Some("left"), |_| Box::pin(std::future::pending()));
-    let heard = heard_of(hanging, vec![source("a", 10, &["m"])]).await;
-    assert_eq!(heard[1..], ["ended p CutOff "]);
+    let events = events_of(hanging, vec![source("a", 10, &["m"])]).await;
+    assert_eq!(events[1..], ["ended p CutOff "]);
 }

@@ -1,4 +1,4 @@
-//! When cycles start: edges, steps of the wall clock, overruns, restarts, splay.
+//! The start of cycles: edges, clock steps, overruns, restarts, splay.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 fn plugins() -> Arc<Plugins> {
     let doubles = Doubles::default()
-        .listing("host", Scope::Host, &["node1"])
+        .fixed_discovery("host", Scope::Host, &["node1"])
         .healthy("load", &["load"], Some("host"));
     Arc::new(doubles.0)
 }
@@ -80,9 +80,9 @@ async fn the_cycle_in_progress_is_run_at_the_start_if_half_of_it_is_left() {
     assert_eq!(late.starts(2).await, [10, 20]);
 }
 
-/// On the real clock: the state file is written by a thread, which paused time does not wait for.
+/// Uses the real clock: a thread writes the state file, and paused time does not wait for threads.
 #[tokio::test]
-async fn a_cycle_that_was_finished_before_a_restart_is_not_run_again() {
+async fn a_cycle_that_was_finished_before_a_restart_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let options = |start| BenchOptions {
         start,
@@ -101,7 +101,7 @@ async fn a_cycle_that_was_finished_before_a_restart_is_not_run_again() {
         (task.running, task.cycles, task.next.clone()),
         (false, 0, Some(at(10.0).to_string()))
     );
-    let mut elsewhere = running(
+    let mut without_state = running(
         10,
         BenchOptions {
             start: 2.0,
@@ -110,14 +110,14 @@ async fn a_cycle_that_was_finished_before_a_restart_is_not_run_again() {
     )
     .await;
     assert_eq!(
-        elsewhere.starts(1).await,
+        without_state.starts(1).await,
         [0],
-        "without its state folder the agent does not know"
+        "without its state folder the agent repeats the cycle"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_cycle_of_a_rare_schedule_is_known_however_many_others_came_since() {
+async fn the_last_cycle_of_a_rare_schedule_is_available_after_many_other_cycles() {
     let mut bench = Bench::new(BenchOptions::default());
     let sources = [source("often", 1, &["load"]), source("rare", 300, &["load"])];
     bench.apply(&plugins(), sources).await;
@@ -149,26 +149,26 @@ async fn a_step_back_by_less_than_an_interval_repeats_no_cycle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_step_back_by_an_hour_cycles_run_on_the_new_clock_and_repeats_are_counted() {
+async fn after_a_step_back_by_an_hour_cycles_follow_the_new_time_and_repeats_are_counted() {
     let mut bench = running(10, BenchOptions::default()).await;
     assert_eq!(bench.starts(2).await, [0, 10]);
     let stepped = tokio::time::Instant::now();
     bench.clock.step_back(secs(3600));
     assert_eq!(bench.starts(3).await, [-3580, -3570, -3560]);
-    assert!(stepped.elapsed() <= secs(35), "never silence");
-    // Those after the first edge that ever ran, up to the greatest one, have run before.
+    assert!(stepped.elapsed() <= secs(35), "cycles do not pause");
+    // Cycles after the first edge that ran, up to the greatest, have run before.
     while start_of(&*bench.cycle().await) < 20 {}
     assert_eq!(bench.engine.tasks()[0].repeated, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_step_forward_by_an_hour_cycles_run_on_the_new_clock_and_misses_are_counted() {
+async fn after_a_step_forward_by_an_hour_cycles_follow_the_new_time_and_misses_are_counted() {
     let mut bench = running(10, BenchOptions::default()).await;
     assert_eq!(bench.starts(2).await, [0, 10]);
     let stepped = tokio::time::Instant::now();
     bench.clock.step_forward(secs(3600));
     let next = bench.starts(2).await;
-    assert!(stepped.elapsed() <= secs(25), "never silence");
+    assert!(stepped.elapsed() <= secs(25), "cycles do not pause");
     assert_eq!(next[1], next[0] + 10);
     assert!((3610..=3620).contains(&next[0]), "{next:?}");
     assert!((358..=360).contains(&bench.engine.tasks()[0].missed));
@@ -177,7 +177,7 @@ async fn after_a_step_forward_by_an_hour_cycles_run_on_the_new_clock_and_misses_
 
 #[tokio::test(start_paused = true)]
 async fn after_a_suspend_the_cycle_in_progress_is_run_if_half_of_it_is_left() {
-    // While a machine sleeps, its wall clock goes on and its monotonic clock does not.
+    // During a suspend the wall clock runs and the monotonic clock does not.
     let mut bench = running(
         300,
         BenchOptions {
@@ -190,7 +190,7 @@ async fn after_a_suspend_the_cycle_in_progress_is_run_if_half_of_it_is_left() {
     bench.clock.step_forward(secs(3600 + 60));
     let woken = bench.cycle().await;
     assert_eq!(start_of(&woken), 3600);
-    assert!(woken.lateness.unwrap() >= secs(60), "late, and says so");
+    assert!(woken.lateness.unwrap() >= secs(60), "the lateness is recorded");
     assert_eq!(bench.starts(1).await, [3900]);
     assert_eq!(bench.engine.tasks()[0].missed, 11);
 }
@@ -209,9 +209,9 @@ async fn a_slewed_clock_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_poll_is_no_overrun() {
+async fn a_slow_poll_is_not_an_overrun() {
     let doubles = Doubles::default()
-        .listing("host", Scope::Host, &["node1"])
+        .fixed_discovery("host", Scope::Host, &["node1"])
         .pollster("slow", &["slow"], Some("host"), |run| {
             Box::pin(async move {
                 tokio::time::sleep(secs(8)).await;
@@ -227,14 +227,13 @@ async fn a_slow_poll_is_no_overrun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cycle_that_still_runs_at_the_next_edges_makes_those_skipped_and_none_doubled() {
-    // 40 batches, and a publisher that takes one in 0.9 s: the hand-over alone takes longer than three cycles.
+async fn a_cycle_past_the_next_edges_causes_skips_and_no_duplicates() {
+    // 40 batches at 0.9 s each: submitting them alone takes longer than three cycles.
     let keys: Vec<_> = (0..2000).map(|index| format!("r{index}")).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-    let doubles =
-        Doubles::default()
-            .listing("many", Scope::Host, &keys)
-            .healthy("load", &["load"], Some("many"));
+    let doubles = Doubles::default()
+        .fixed_discovery("many", Scope::Host, &keys)
+        .healthy("load", &["load"], Some("many"));
     let options = BenchOptions {
         queue: 100,
         publish: Duration::from_millis(900),
@@ -253,7 +252,7 @@ async fn a_cycle_that_still_runs_at_the_next_edges_makes_those_skipped_and_none_
 }
 
 #[tokio::test(start_paused = true)]
-async fn host_groups_are_spread_and_keep_their_identity() {
+async fn host_cycles_have_a_splay_and_an_unchanged_identity() {
     let mut bench = running(
         300,
         BenchOptions {
@@ -278,11 +277,11 @@ async fn host_groups_are_spread_and_keep_their_identity() {
     assert_eq!(bench.starts(2).await, [300, 600]);
 }
 
-/// A job scheduler that has fallen silent, and stays so when it is started anew.
-struct Silent;
+/// A job scheduler that sends no ticks, even after a restart.
+struct SilentTicker;
 
 #[async_trait::async_trait]
-impl Ticker for Silent {
+impl Ticker for SilentTicker {
     async fn tick(&mut self) {
         std::future::pending().await
     }
@@ -291,8 +290,8 @@ impl Ticker for Silent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_job_scheduler_is_started_anew_and_delays_no_cycle() {
-    let mut bench = Bench::woken_by(Silent, BenchOptions::default());
+async fn a_silent_job_scheduler_is_restarted_and_delays_no_cycle() {
+    let mut bench = Bench::with_ticker(SilentTicker, BenchOptions::default());
     bench
         .apply(
             &plugins(),
@@ -349,7 +348,7 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_cycles_of_an_edge_begin_before_the_first_goes_on() {
+async fn all_cycles_of_an_edge_start_before_the_first_does_its_work() {
     let clock = SimulatedClock::new(at(0.5));
     let stop = CancellationToken::new();
     let scheduler = Scheduler::start(
@@ -359,7 +358,7 @@ async fn all_cycles_of_an_edge_begin_before_the_first_goes_on() {
         &tokio::runtime::Handle::current(),
     );
     let (seen, mut steps) = tokio::sync::mpsc::channel(1024);
-    // One edge in common: the first whole minute.
+    // The schedules share one edge: the first whole minute.
     let entries = [20, 30, 60].map(|interval| {
         let seen = seen.clone();
         Entry {
@@ -367,13 +366,13 @@ async fn all_cycles_of_an_edge_begin_before_the_first_goes_on() {
             expected: false,
             schedule: Schedule::every(secs(interval), secs(0)).unwrap(),
             delay: Duration::ZERO,
-            begin_in_progress: false,
+            run_in_progress: false,
             counters: Arc::default(),
             start: Arc::new(move |start| {
                 let edge = start.cycle.start;
-                seen.try_send((edge, "begins")).unwrap();
+                seen.try_send((edge, "start")).unwrap();
                 let seen = seen.clone();
-                Some(Box::new(move || seen.try_send((edge, "goes on")).unwrap()))
+                Some(Box::new(move || seen.try_send((edge, "work")).unwrap()))
             }),
         }
     });
@@ -386,6 +385,6 @@ async fn all_cycles_of_an_edge_begin_before_the_first_goes_on() {
         }
     }
     stop.cancel();
-    let expected = ["begins", "begins", "begins", "goes on", "goes on", "goes on"];
+    let expected = ["start", "start", "start", "work", "work", "work"];
     assert_eq!(of_the_minute, expected);
 }

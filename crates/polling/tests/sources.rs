@@ -1,4 +1,4 @@
-//! What is polled: sources, listings, duplicates, fallbacks, and their change while the engine runs.
+//! The polled resources: sources, discoveries, duplicates, fallbacks, and changes while the engine runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,9 +18,9 @@ use nephoscope_plugin::{Failure, FailureKind, Scope};
 
 fn doubles() -> Doubles {
     Doubles::default()
-        .listing("volumes", Scope::Shared, &["v1", "v2"])
-        .listing("other", Scope::Shared, &["v2", "o1"])
-        .listing("nothing", Scope::Shared, &[])
+        .fixed_discovery("volumes", Scope::Shared, &["v1", "v2"])
+        .fixed_discovery("other", Scope::Shared, &["v2", "o1"])
+        .fixed_discovery("nothing", Scope::Shared, &[])
         .healthy("volume", &["volume.size", "volume.status"], Some("volumes"))
         .healthy("extra", &["extra"], Some("volumes"))
 }
@@ -44,13 +44,13 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_resources_and_discovery_the_pollsters_own_is_asked() {
+async fn without_resources_and_discovery_the_pollsters_default_is_used() {
     let samples = once(vec![source("s", 10, &["volume.size"])]).await;
     assert_eq!(samples, pairs(&[("volume.size", "v1"), ("volume.size", "v2")]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn resources_and_discovery_of_a_source_take_its_place_and_duplicates_come_once() {
+async fn resources_and_discovery_of_a_source_replace_the_default_without_duplicates() {
     let samples = once(vec![
         source("s", 10, &["extra"])
             .resources(&["r1", "v2", "r1"])
@@ -64,17 +64,17 @@ async fn resources_and_discovery_of_a_source_take_its_place_and_duplicates_come_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_whose_discovery_lists_nothing_falls_back_to_the_pollsters_own() {
+async fn a_source_with_an_empty_discovery_falls_back_to_the_default() {
     let samples = once(vec![source("s", 10, &["extra"]).discovery(&["nothing"])]).await;
     assert_eq!(samples, pairs(&[("extra", "v1"), ("extra", "v2")]));
-    let samples = once(vec![source("s", 10, &["extra"]).discovery(&["never.heard.of"])]).await;
+    let samples = once(vec![source("s", 10, &["extra"]).discovery(&["not.loaded"])]).await;
     assert_eq!(samples, pairs(&[("extra", "v1"), ("extra", "v2")]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_whose_discovery_fails_polls_nothing_else_in_its_place() {
+async fn a_source_with_a_failed_discovery_has_no_fallback() {
     let doubles = Doubles::default()
-        .listing("volumes", Scope::Shared, &["v1"])
+        .fixed_discovery("volumes", Scope::Shared, &["v1"])
         .discovery("broken", Scope::Shared, |_| {
             Box::pin(async { Err(Failure::unreachable("connection refused")) })
         })
@@ -84,13 +84,13 @@ async fn a_source_whose_discovery_fails_polls_nothing_else_in_its_place() {
     bench.apply(&Arc::new(doubles.0), sources).await;
     let record = bench.cycle().await;
     assert_eq!(record.failures.get(FailureKind::Unreachable), 1);
-    assert_eq!(record.samples, 0, "the pollster's own discovery is not asked");
+    assert_eq!(record.samples, 0, "the default discovery is not used");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_removed_source_had_set_aside_is_forgotten() {
+async fn backed_off_resources_of_a_removed_source_are_dropped() {
     let doubles = Doubles::default()
-        .listing("volumes", Scope::Shared, &["v1"])
+        .fixed_discovery("volumes", Scope::Shared, &["v1"])
         .healthy("extra", &["extra"], Some("volumes"))
         .pollster("broken", &["broken"], Some("volumes"), |run| {
             Box::pin(async move {
@@ -107,11 +107,11 @@ async fn what_a_removed_source_had_set_aside_is_forgotten() {
     let both = [source("s", 10, &["extra"]), source("t", 10, &["broken"])];
     bench.apply(&plugins, both).await;
     bench.cycle().await;
-    assert_eq!(bench.engine.set_aside().len(), 1);
+    assert_eq!(bench.engine.backed_off().len(), 1);
     bench.apply(&plugins, [source("s", 10, &["extra"])]).await;
-    // What agents share changes with the next plan.
+    // Shared work changes with the next plan.
     bench.cycle().await;
-    assert!(bench.engine.set_aside().is_empty());
+    assert!(bench.engine.backed_off().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ async fn the_same_meter_in_two_sources_polls_each_resource_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discovery_is_told_what_all_readers_of_its_listing_want() {
+async fn a_discovery_receives_the_meters_of_all_its_readers() {
     let doubles = Doubles::default()
         .discovery("volumes", Scope::Shared, |run| {
             let wanted = ["volume.size", "volume.status", "extra", "elsewhere"];
@@ -140,7 +140,7 @@ async fn a_discovery_is_told_what_all_readers_of_its_listing_want() {
             let keys = keys.map(Resource::new).collect();
             Box::pin(async move { Ok(run.send(keys).await?) })
         })
-        .listing("other", Scope::Shared, &[])
+        .fixed_discovery("other", Scope::Shared, &[])
         .healthy("volume", &["volume.size", "volume.status"], Some("volumes"))
         .healthy("extra", &["extra"], Some("volumes"))
         .healthy("elsewhere", &["elsewhere"], Some("other"));
@@ -163,9 +163,9 @@ async fn a_discovery_is_told_what_all_readers_of_its_listing_want() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn meters_of_two_sources_on_the_same_resources_share_one_fetch_and_one_listing() {
-    let (asked, polled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (counted, runs) = (asked.clone(), polled.clone());
+async fn meters_of_two_sources_on_the_same_resources_share_a_poll_and_a_discovery_run() {
+    let (discovered, polled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, runs) = (discovered.clone(), polled.clone());
     let doubles = Doubles::default()
         .discovery("volumes", Scope::Shared, move |run| {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -190,7 +190,7 @@ async fn meters_of_two_sources_on_the_same_resources_share_one_fetch_and_one_lis
     bench.cycle().await;
     assert_eq!(bench.samples().await.len(), 3);
     assert_eq!(
-        (asked.load(Ordering::SeqCst), polled.load(Ordering::SeqCst)),
+        (discovered.load(Ordering::SeqCst), polled.load(Ordering::SeqCst)),
         (1, 1)
     );
 }
@@ -198,7 +198,7 @@ async fn meters_of_two_sources_on_the_same_resources_share_one_fetch_and_one_lis
 #[tokio::test(start_paused = true)]
 async fn a_pollster_without_resources_is_not_called() {
     let doubles = Doubles::default()
-        .listing("nothing", Scope::Shared, &[])
+        .fixed_discovery("nothing", Scope::Shared, &[])
         .pollster("idle", &["idle"], Some("nothing"), |_| {
             Box::pin(async { panic!("called") })
         });
@@ -208,17 +208,17 @@ async fn a_pollster_without_resources_is_not_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_message_id_of_a_hosts_own_resource_names_the_host_and_that_of_a_shared_one_does_not() {
+async fn the_message_id_contains_the_host_only_for_host_resources() {
     let doubles = Doubles::default()
-        .listing("own", Scope::Host, &["r"])
+        .fixed_discovery("own", Scope::Host, &["r"])
         .healthy("host", &["host"], Some("own"))
-        .listing("shared", Scope::Shared, &["r"])
+        .fixed_discovery("shared", Scope::Shared, &["r"])
         .healthy("pool", &["pool"], Some("shared"));
     let mut bench = Bench::new(BenchOptions::default());
     bench.apply(&Arc::new(doubles.0), [source("s", 10, &["*"])]).await;
     let cycle = bench.cycle().await.cycle.clone();
     bench.delivered().await;
-    for sample in bench.kept.0.lock().iter() {
+    for sample in bench.stored.0.lock().iter() {
         let (host, pollster) = if sample.meter.name == "host" {
             ("node1", "host")
         } else {
@@ -233,7 +233,7 @@ async fn the_message_id_of_a_hosts_own_resource_names_the_host_and_that_of_a_sha
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_of_one_source_of_a_hundred_neither_misses_nor_repeats_a_cycle_of_the_others() {
+async fn a_reload_of_one_of_a_hundred_sources_neither_misses_nor_repeats_cycles_of_others() {
     let sources = |changed: &'static str| {
         (0..100).map(move |index| {
             let meter = if index == 42 { changed } else { "volume.size" };
@@ -272,22 +272,19 @@ async fn a_reload_of_one_source_of_a_hundred_neither_misses_nor_repeats_a_cycle_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_adds_and_removes_schedules_and_cuts_off_no_running_poll() {
-    let doubles = Doubles::default().listing("own", Scope::Host, &["r"]).pollster(
-        "slow",
-        &["slow"],
-        Some("own"),
-        |run| {
+async fn a_reload_adds_and_removes_schedules_without_aborting_running_polls() {
+    let doubles = Doubles::default()
+        .fixed_discovery("own", Scope::Host, &["r"])
+        .pollster("slow", &["slow"], Some("own"), |run| {
             Box::pin(async move {
                 tokio::time::sleep(secs(5)).await;
                 common::measure(run, &["slow"]).await
             })
-        },
-    );
+        });
     let plugins = Arc::new(doubles.0);
     let mut bench = Bench::new(BenchOptions::default());
     bench.apply(&plugins, [source("old", 10, &["slow"])]).await;
-    // Until the first cycle runs.
+    // Wait until the first cycle runs.
     while !bench.engine.tasks()[0].running {
         tokio::time::sleep(secs(1)).await;
     }
@@ -300,23 +297,20 @@ async fn a_reload_adds_and_removes_schedules_and_cuts_off_no_running_poll() {
     assert_eq!(
         bench.starts(2).await,
         [20, 40],
-        "the new schedule begins with its next edge; the old one is gone"
+        "the new schedule starts at its next edge; the old one is removed"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_lets_cycles_end_and_then_cuts_them_off() {
-    let doubles = Doubles::default().listing("own", Scope::Host, &["r"]).pollster(
-        "slow",
-        &["slow"],
-        Some("own"),
-        |run| {
+async fn a_stop_waits_for_cycles_and_then_aborts_them() {
+    let doubles = Doubles::default()
+        .fixed_discovery("own", Scope::Host, &["r"])
+        .pollster("slow", &["slow"], Some("own"), |run| {
             Box::pin(async move {
                 tokio::time::sleep(secs(3)).await;
                 common::measure(run, &["slow"]).await
             })
-        },
-    );
+        });
     for (patience, samples, failures) in [(5, 1, 0), (1, 0, 1)] {
         let mut bench = Bench::new(BenchOptions {
             start: 0.5,
@@ -328,9 +322,9 @@ async fn a_stop_lets_cycles_end_and_then_cuts_them_off() {
         while !bench.engine.tasks()[0].running {
             tokio::task::yield_now().await;
         }
-        let began = tokio::time::Instant::now();
-        bench.engine.stop(began + secs(patience)).await;
-        assert!(began.elapsed() <= secs(patience) + secs(1));
+        let started = tokio::time::Instant::now();
+        bench.engine.stop(started + secs(patience)).await;
+        assert!(started.elapsed() <= secs(patience) + secs(1));
         let record = bench.cycle().await;
         assert_eq!(
             (record.samples, record.failures.total()),
@@ -341,11 +335,11 @@ async fn a_stop_lets_cycles_end_and_then_cuts_them_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_does_not_wait_for_a_part_of_a_cycle_that_has_not_begun() {
+async fn a_stop_does_not_wait_for_a_part_of_a_cycle_that_has_not_started() {
     let doubles = Doubles::default()
-        .listing("own", Scope::Host, &["r"])
+        .fixed_discovery("own", Scope::Host, &["r"])
         .healthy("host", &["host"], Some("own"))
-        .listing("shared", Scope::Shared, &["s"])
+        .fixed_discovery("shared", Scope::Shared, &["s"])
         .healthy("pool", &["pool"], Some("shared"));
     let mut bench = Bench::new(BenchOptions {
         start: -200.0,
@@ -358,9 +352,9 @@ async fn a_stop_does_not_wait_for_a_part_of_a_cycle_that_has_not_begun() {
     while bench.counts().await.is_empty() {
         tokio::time::sleep(secs(1)).await;
     }
-    let began = tokio::time::Instant::now();
-    bench.engine.stop(began + secs(30)).await;
-    assert!(began.elapsed() < secs(1), "{:?}", began.elapsed());
+    let started = tokio::time::Instant::now();
+    bench.engine.stop(started + secs(30)).await;
+    assert!(started.elapsed() < secs(1), "{:?}", started.elapsed());
     let record = bench.cycle().await;
     assert_eq!((record.samples, record.failures.total()), (1, 0));
 }
@@ -377,9 +371,9 @@ fn clone_plugins(plugins: &nephoscope_polling::plugins::Plugins) -> nephoscope_p
     }
 }
 
-/// On several threads: a run may have read its listing to the end before the next one is made.
+/// On several threads, because a run may read its listing to the end before the next run is created.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_run_of_a_cycle_has_the_resources_of_a_listing_that_ends_at_once() {
+async fn every_run_of_a_cycle_receives_the_resources_of_an_immediate_discovery() {
     const NAMES: [&str; 30] = [
         "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "n0", "n1", "n2", "n3", "n4", "n5", "n6",
         "n7", "n8", "n9", "o0", "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9",
@@ -388,10 +382,10 @@ async fn every_run_of_a_cycle_has_the_resources_of_a_listing_that_ends_at_once()
         let doubles = NAMES.iter().fold(Doubles::default(), |doubles, name| {
             doubles.healthy(name, &[name], Some("all"))
         });
-        let plugins = doubles.listing("all", scope, &["one"]).0;
+        let plugins = doubles.fixed_discovery("all", scope, &["one"]).0;
         for _ in 0..20 {
             let bench = Bench::new(BenchOptions::default());
-            let (options, parts) = bench.outside();
+            let (options, parts) = bench.options_and_parts();
             let records = nephoscope_polling::engine::once(
                 options,
                 parts,

@@ -1,8 +1,8 @@
-//! Which discovery is asked, and what for.
+//! Discovery URLs: the name of a discovery and its parameter.
 
 use std::fmt;
 
-/// An item of `discovery:`: which discovery is asked, and what for.
+/// An item of `discovery:`: the name of a discovery and its parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DiscoveryUrl {
     text: String,
@@ -11,11 +11,11 @@ pub struct DiscoveryUrl {
 }
 
 impl DiscoveryUrl {
-    /// Takes the text apart as ceilometer does (Python's `urlparse`): a scheme is the name, in lower case, and what follows without
-    /// `//`, query and fragment is the parameter. Text without a scheme is a name without a parameter; `local_node:x` is such
+    /// Parses the text as ceilometer does (Python's `urlparse`). A scheme is the name, in lowercase, and the rest without `//`,
+    /// query and fragment is the parameter. Text without a scheme is a name without a parameter; `local_node:x` is such
     /// text, because no scheme contains `_`.
     pub fn parse(text: &str) -> Self {
-        // As urlparse: no control characters or blanks in front, no line breaks or tabs anywhere.
+        // As in urlparse: leading control characters and spaces, and all line breaks and tabs, are removed.
         let cleaned: String = text
             .trim_start_matches(|c: char| c <= ' ')
             .chars()
@@ -40,7 +40,7 @@ impl DiscoveryUrl {
         }
     }
 
-    /// The text as it is written; the listing's identity.
+    /// The text as written. It identifies the discovery run within a cycle.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -50,7 +50,7 @@ impl DiscoveryUrl {
         &self.name
     }
 
-    /// What the discovery is asked for; none when the URL is only a name, which is not the same as the empty parameter of `name://`.
+    /// The parameter; `None` if the URL is only a name, which differs from the empty parameter of `name://`.
     pub fn parameter(&self) -> Option<&str> {
         self.parameter.as_deref()
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_discovery_urls_apart_as_ceilometer_does() {
+    fn parses_discovery_urls_as_ceilometer_does() {
         // Checked with urllib.parse.urlparse of CPython 3.11.
         let cases = [
             ("local_node", "local_node", None),

@@ -1,12 +1,12 @@
-//! Which meters a source wants: ceilometer's lists of patterns, compiled once.
+//! Meter filters: ceilometer's lists of patterns, compiled once.
 
 use thiserror::Error;
 
 /// The `meters:` list of a source.
 ///
-/// The rules are ceilometer's. A pattern has the meaning of Python's `fnmatch`, sees upper and lower case as different, and
-/// must match the whole name: `*` is any run of characters (dots too), `?` one character, `[abc]` and `[a-c]` one of these,
-/// `[!abc]` one that is none of these; a `[` without its `]` is itself. A pattern that begins with `!` excludes.
+/// The rules are ceilometer's. A pattern is a Python `fnmatch` pattern. It is case-sensitive and must match the whole name:
+/// `*` matches any sequence of characters (including dots), `?` one character, `[abc]` and `[a-c]` one of these, `[!abc]`
+/// one that is not listed; a `[` without a `]` is literal. A pattern that begins with `!` excludes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterFilter {
     written: Vec<String>,
@@ -15,10 +15,10 @@ pub struct MeterFilter {
 }
 
 impl MeterFilter {
-    /// Compiles a list of patterns, in the order in which it is written.
+    /// Compiles a list of patterns in the given order.
     ///
     /// # Errors
-    /// The first rule of [`MeterFilterError`] that the list breaks.
+    /// The first rule of [`MeterFilterError`] that the list violates.
     pub fn new(patterns: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, MeterFilterError> {
         let written: Vec<String> = patterns.into_iter().map(Into::into).collect();
         if written.is_empty() {
@@ -27,7 +27,7 @@ impl MeterFilter {
         if let Some(index) = written.iter().position(String::is_empty) {
             return Err(MeterFilterError::EmptyPattern { index });
         }
-        // Only these count for the two rules of mixing: `*.bytes` begins with a star, so it goes with anything.
+        // Only these patterns count for the two mixing rules: `*.bytes` begins with a star, so it can be mixed with any.
         let plain = written.iter().position(|text| !text.starts_with(['!', '*']));
         let exclusion = written.iter().position(|text| text.starts_with('!'));
         let wildcard = written.iter().position(|text| text == "*");
@@ -51,12 +51,12 @@ impl MeterFilter {
         })
     }
 
-    /// The patterns as they are written.
+    /// The patterns as written.
     pub fn patterns(&self) -> &[String] {
         &self.written
     }
 
-    /// Whether the source wants the meter of this name.
+    /// Whether the source collects the meter of this name.
     pub fn matches(&self, name: &str) -> bool {
         if self.excluded.iter().any(|pattern| pattern.matches(name)) {
             return false;
@@ -65,52 +65,52 @@ impl MeterFilter {
     }
 }
 
-/// A list of patterns that ceilometer refuses as well. Indices are places in the list.
+/// A list of patterns that ceilometer rejects as well. Indices are positions in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MeterFilterError {
-    /// The list has no item.
-    #[error("no meters are named")]
+    /// The list is empty.
+    #[error("the list of meters is empty")]
     Empty,
-    /// An item is the empty text, which no meter is called.
+    /// A pattern is empty and matches no meter.
     #[error("a pattern is empty")]
     EmptyPattern {
-        /// The empty item.
+        /// The empty pattern.
         index: usize,
     },
-    /// Some items name meters, others exclude meters.
+    /// Some patterns include meters, others exclude meters.
     #[error("meters are both included and excluded")]
     Mixed {
-        /// The first item that names meters.
+        /// The first pattern that includes meters.
         included: usize,
-        /// The first item that excludes some.
+        /// The first pattern that excludes meters.
         excluded: usize,
     },
-    /// `*` already wants every meter, beside an item that names some.
-    #[error("meters are named beside `*`")]
+    /// `*` already includes every meter, so other names are redundant.
+    #[error("`*` is combined with other meters")]
     MixedWithWildcard {
-        /// The first item that names meters.
+        /// The first pattern that includes meters.
         included: usize,
-        /// The item `*`.
+        /// The pattern `*`.
         wildcard: usize,
     },
 }
 
-/// One pattern with the meaning of Python's `fnmatch`.
+/// A Python `fnmatch` pattern.
 ///
-/// Matching goes back to the last `*` only, so it takes at most (length of the pattern) x (length of the name) steps.
+/// Matching backtracks only to the last `*`, so it takes at most (pattern length) x (name length) steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Without any special character: a comparison.
+    /// A pattern without special characters: a comparison.
     Literal(Box<str>),
     Tokens(Box<[Token]>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
-    Run,
+    Any,
     One,
     Char(char),
     Set {
@@ -120,7 +120,7 @@ enum Token {
 }
 
 impl Pattern {
-    /// Every text is a pattern.
+    /// Compiles a pattern. Every text is valid.
     pub fn compile(text: &str) -> Self {
         if !text.contains(['*', '?', '[']) {
             return Self(Kind::Literal(text.into()));
@@ -132,10 +132,10 @@ impl Pattern {
             rest = after;
             tokens.push(match first {
                 '*' => {
-                    if tokens.last() == Some(&Token::Run) {
+                    if tokens.last() == Some(&Token::Any) {
                         continue;
                     }
-                    Token::Run
+                    Token::Any
                 }
                 '?' => Token::One,
                 '[' => match Token::set(after) {
@@ -151,7 +151,7 @@ impl Pattern {
         Self(Kind::Tokens(tokens.into()))
     }
 
-    /// Whether the text names one meter only, being free of wildcards.
+    /// Whether the pattern has no wildcards and so matches one name only.
     pub fn is_literal(&self) -> bool {
         match &self.0 {
             Kind::Literal(_) => true,
@@ -159,7 +159,7 @@ impl Pattern {
         }
     }
 
-    /// Whether the whole name is of this form.
+    /// Whether the pattern matches the whole name.
     pub fn matches(&self, name: &str) -> bool {
         match &self.0 {
             Kind::Literal(literal) => **literal == *name,
@@ -171,11 +171,11 @@ impl Pattern {
 fn matches_tokens(tokens: &[Token], name: &str) -> bool {
     let mut tokens_left = tokens;
     let mut name_left = name.chars();
-    // Where to try again: behind the last star, with the name one character further on than last time.
+    // The retry position: after the last star, with the name one character further than at the last attempt.
     let mut retry = None;
     loop {
         match tokens_left.split_first() {
-            Some((Token::Run, after)) => {
+            Some((Token::Any, after)) => {
                 tokens_left = after;
                 if after.is_empty() {
                     return true;
@@ -210,7 +210,7 @@ fn matches_tokens(tokens: &[Token], name: &str) -> bool {
 impl Token {
     fn accepts(&self, character: char) -> bool {
         match self {
-            Self::Run | Self::One => true,
+            Self::Any | Self::One => true,
             Self::Char(expected) => *expected == character,
             Self::Set { negated, ranges } => {
                 ranges
@@ -221,18 +221,18 @@ impl Token {
         }
     }
 
-    /// The set that begins behind a `[`, and what stands behind its `]`; none where there is no `]`.
+    /// Parses a set after its `[`. Returns the set and the text after its `]`, or `None` if there is no `]`.
     fn set(text: &[char]) -> Option<(Self, &[char])> {
         let negated = text.first() == Some(&'!');
         let body = text.get(usize::from(negated)..)?;
-        // A `]` in the first place belongs to the set.
+        // A `]` at the start belongs to the set.
         let end = 1 + body.get(1..)?.iter().position(|&character| character == ']')?;
         let (mut items, after) = (body.get(..end)?, body.get(end + 1..)?);
         let mut ranges = Vec::new();
         loop {
             items = match *items {
                 [low, '-', high, ref left @ ..] => {
-                    // Python drops a range that runs backwards.
+                    // Python ignores a reversed range.
                     if low <= high {
                         ranges.push((low, high));
                     }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn wants_what_ceilometer_wants() {
+    fn filters_as_ceilometer_does() {
         let cases: &[(&[&str], &str, bool)] = &[
             (&["*"], "cpu", true),
             (&["*"], "network.incoming.bytes", true),
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn matches_as_python_does() {
-        // Each line was checked with fnmatch.fnmatchcase of CPython 3.11.
+        // Each case was verified with fnmatch.fnmatchcase of CPython 3.11.
         let cases = [
             ("", "", true),
             ("", "a", false),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_ceilometer_refuses() {
+    fn rejects_the_lists_that_ceilometer_rejects() {
         assert_eq!(filter(&[]), Err(MeterFilterError::Empty));
         assert_eq!(
             filter(&["a", ""]),
@@ -383,13 +383,13 @@ mod tests {
     }
 
     #[test]
-    fn hostile_patterns_end() {
+    fn hostile_patterns_terminate() {
         let pattern = Pattern::compile(&format!("{}b", "*a".repeat(5_000)));
         assert!(!pattern.matches(&"a".repeat(20_000)));
     }
 
     #[test]
-    fn keeps_what_was_written() {
+    fn stores_the_patterns_as_written() {
         let written = ["!disk.*", "*"];
         assert_eq!(
             filter(&written).map(|filter| filter.patterns().to_vec()),

@@ -1,7 +1,7 @@
-//! Sources, checked and ready: which meters, how often, of which resources.
+//! Validated sources: which meters are collected, how often, and from which resources.
 //!
-//! A [`Source`] is what a reader of configuration files makes and the engine takes. Both depend on this crate, and
-//! neither depends on the other. There is no I/O here, except that a [`Schedule`] looks its time zone up on this machine.
+//! The configuration loader creates a [`Source`], and the engine consumes it. Both depend on this crate and not on each
+//! other. There is no I/O here, except that a [`Schedule`] looks up its time zone on this machine.
 
 mod discovery;
 mod filter;

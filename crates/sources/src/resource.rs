@@ -1,8 +1,8 @@
-//! Resources that are given in the file.
+//! Static resources from the configuration file.
 
 use serde_json::Value;
 
-/// An item of `resources:`. Any value is allowed there; pollsters decide what they make of it.
+/// An item of `resources:`. Any value is allowed; pollsters interpret it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StaticResource {
     key: String,
@@ -10,7 +10,7 @@ pub struct StaticResource {
 }
 
 impl StaticResource {
-    /// Wraps the value and works out its key.
+    /// Wraps the value and computes its key.
     pub fn new(value: Value) -> Self {
         let key = match &value {
             Value::String(text) => text.clone(),
@@ -19,18 +19,18 @@ impl StaticResource {
         Self { key, value }
     }
 
-    /// The same for equal values, whatever the order of a mapping's keys: text as it is, any other value as JSON with sorted keys.
+    /// The key, equal for equal values in any key order: a string as it is, any other value as JSON with sorted keys.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The value as it is written.
+    /// The value as written.
     pub fn value(&self) -> &Value {
         &self.value
     }
 }
 
-/// The value with the keys of all its mappings in order. (Its depth is bounded by the reader of files.)
+/// Returns the value with the keys of all mappings sorted. The configuration loader bounds its depth.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),

@@ -1,4 +1,4 @@
-//! When a source is polled: the edges of a schedule, and their identity.
+//! Schedules: the edges at which a source is polled, and the identities of cycles.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use croner::parser::{CronParser, Seconds};
 use jiff::tz::TimeZone;
 use nephoscope_model::{CycleId, ScheduleId, Timestamp};
 
-/// The longest interval: a year and a day, so that yearly polls are possible and a slip of the pen is not.
+/// The maximum interval: a year and a day. It allows yearly polls and catches typing errors.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// In milliseconds.
 const HOUR: i64 = 3_600_000;
 
-/// Edges of a cron expression are counted up to here, to say how many an hour has.
-const MOST_COUNTED: u32 = 10_000;
+/// The maximum number of edges of a cron expression that are counted to estimate the edges per hour.
+const MAX_COUNTED_EDGES: u32 = 10_000;
 
-/// Edges on the wall clock: every so many seconds, or as a cron expression says.
+/// Edges on the wall clock: at a fixed interval, or from a cron expression.
 ///
 /// Every agent computes the same edges; an edge in UTC milliseconds is the identity of a cycle.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ enum Edges {
     Cron { cron: Box<Cron>, time_zone: TimeZone },
 }
 
-/// Why there is no such schedule.
+/// Why a schedule is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// The interval is zero.
@@ -49,19 +49,19 @@ pub enum ScheduleError {
     /// The offset is not less than the interval.
     #[error("an offset is less than its interval")]
     OffsetTooLong,
-    /// The expression is no cron expression.
+    /// The expression is not a valid cron expression.
     #[error("not a cron expression of 6 fields (second minute hour day month weekday): {0}")]
     Cron(String),
-    /// The expression never comes true.
-    #[error("the cron expression never comes true")]
+    /// The expression never matches.
+    #[error("the cron expression never matches")]
     Never,
-    /// The time zone is not known on this machine.
-    #[error("`{0}` is not a time zone known here, such as `UTC` or `Europe/Prague`")]
+    /// The time zone is unknown on this machine.
+    #[error("unknown time zone `{0}`; expected a name such as `UTC` or `Europe/Prague`")]
     TimeZone(String),
 }
 
 impl Schedule {
-    /// Every `interval`, `offset` after whole multiples of it since 1970 in UTC.
+    /// A schedule every `interval`, at `offset` after whole multiples of the interval since 1970 in UTC.
     pub fn every(interval: Duration, offset: Duration) -> Result<Self, ScheduleError> {
         if interval.subsec_nanos() != 0 || offset.subsec_nanos() != 0 {
             return Err(ScheduleError::Fraction);
@@ -87,8 +87,8 @@ impl Schedule {
         })
     }
 
-    /// As a cron expression with seconds says: six fields, or seven with a year, in a time zone by its IANA
-    /// name. Where clocks are put back an hour, a fixed time of that hour comes once.
+    /// A schedule from a cron expression with seconds (six fields, or seven with a year) in a time zone by its IANA name.
+    /// When clocks are set back an hour, a fixed time of that hour occurs once.
     pub fn cron(expression: &str, time_zone: &str) -> Result<Self, ScheduleError> {
         let cron = CronParser::builder()
             .seconds(Seconds::Required)
@@ -108,18 +108,18 @@ impl Schedule {
                 time_zone: zone,
             },
         };
-        // 2020 onwards: an expression with a year in the past never comes true for anybody who runs this.
+        // From 2020: an expression with an earlier year never matches.
         let start = Timestamp::from_millis(1_577_836_800_000);
         schedule.edge_after(start).ok_or(ScheduleError::Never)?;
         Ok(schedule)
     }
 
-    /// The canonical text, the same on every agent that reads the same schedule.
+    /// The canonical text, equal on every agent with the same schedule.
     pub fn id(&self) -> &ScheduleId {
         &self.id
     }
 
-    /// The first edge after `time`. `None` when there is none: a cron expression with a year that is over.
+    /// The first edge after `time`; `None` for a cron expression whose year is over.
     pub fn edge_after(&self, time: Timestamp) -> Option<Timestamp> {
         match &self.edges {
             Edges::Every { interval, offset } => {
@@ -151,7 +151,7 @@ impl Schedule {
         }
     }
 
-    /// From the edge `start` to the next one: what a cycle has at most.
+    /// The time from the edge `start` to the next one: the maximum duration of a cycle.
     pub fn interval_from(&self, start: Timestamp) -> Duration {
         match &self.edges {
             Edges::Every { interval, .. } => Duration::from_millis(interval.unsigned_abs()),
@@ -160,15 +160,15 @@ impl Schedule {
                 let micros = next.as_micros().saturating_sub(start.as_micros());
                 match u64::try_from(micros) {
                     Ok(micros) if micros > 0 => Duration::from_micros(micros),
-                    // The last edge there will ever be: as long as it takes.
+                    // The last edge: no later one limits the cycle.
                     _ => MAX_INTERVAL,
                 }
             }
         }
     }
 
-    /// How many edges an hour has, on average: of a cron expression, over the four weeks from `time` on, or the year if these
-    /// have none.
+    /// The average number of edges per hour. For a cron expression, over the four weeks from `time`, or over a year if those
+    /// have no edge.
     pub fn per_hour(&self, time: Timestamp) -> f64 {
         let interval = match &self.edges {
             Edges::Every { interval, .. } => *interval,
@@ -186,12 +186,12 @@ impl Schedule {
             for edge in edges.take_while(|edge| *edge <= end) {
                 last = edge;
                 count += 1;
-                if count == MOST_COUNTED {
+                if count == MAX_COUNTED_EDGES {
                     break;
                 }
             }
-            // So many come soon, and then as often as before.
-            let passed = if count == MOST_COUNTED { last } else { end };
+            // At the maximum count, the rate up to the last counted edge is extrapolated.
+            let passed = if count == MAX_COUNTED_EDGES { last } else { end };
             if count > 0 {
                 return f64::from(count) / ((passed.as_millis() - time.as_millis()) as f64 / HOUR as f64);
             }
@@ -223,7 +223,7 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// For people: `every 5m`, `every 10s + 2s`, `cron 0 */5 * * * * UTC`.
+/// Human-readable form: `every 5m`, `every 10s + 2s`, `cron 0 */5 * * * * UTC`.
 impl fmt::Display for Schedule {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.edges {
@@ -244,7 +244,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// Seconds as `1h30m`, without parts that are zero.
+/// Seconds displayed as `1h30m`, without zero parts.
 struct Human(i64);
 
 impl fmt::Display for Human {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_of_an_hour_are_counted() {
+    fn edges_per_hour_are_counted() {
         let monday = at("2026-01-05T00:00:00Z");
         let every = |interval| {
             Schedule::every(seconds(interval), seconds(0))
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_align_to_the_epoch_and_offsets_move_them() {
+    fn intervals_align_to_the_epoch_and_offsets_shift_them() {
         let plain = Schedule::every(seconds(300), seconds(0)).unwrap();
         assert_eq!(
             plain.edge_after(at("2026-01-02T03:04:05Z")),
@@ -314,13 +314,13 @@ mod tests {
             plain.edge_at_or_before(at("2026-01-02T03:05:00Z")),
             Some(at("2026-01-02T03:05:00Z"))
         );
-        let moved = Schedule::every(seconds(300), seconds(7)).unwrap();
+        let shifted = Schedule::every(seconds(300), seconds(7)).unwrap();
         assert_eq!(
-            moved.edge_after(at("2026-01-02T03:05:00Z")),
+            shifted.edge_after(at("2026-01-02T03:05:00Z")),
             Some(at("2026-01-02T03:05:07Z"))
         );
         assert_eq!(
-            moved.cycle(at("2026-01-02T03:05:07Z")).number,
+            shifted.cycle(at("2026-01-02T03:05:07Z")).number,
             plain.cycle(at("2026-01-02T03:05:00Z")).number
         );
     }
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_read_well() {
+    fn schedules_have_a_readable_form() {
         let shown = |interval, offset| {
             Schedule::every(seconds(interval), seconds(offset))
                 .unwrap()
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_schedules_are_refused() {
+    fn invalid_schedules_are_rejected() {
         assert_eq!(
             Schedule::every(seconds(0), seconds(0)),
             Err(ScheduleError::TooShort)
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_edges_follow_the_time_zone_through_the_change_of_clocks() {
+    fn cron_edges_follow_daylight_saving_time() {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let cron = CronParser::builder()
             .seconds(Seconds::Required)

@@ -1,4 +1,4 @@
-//! An entry of `polling.yaml`: which meters, how often, of which resources.
+//! Sources: entries of `polling.yaml` that define which meters are collected, how often, and from which resources.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use nephoscope_model::PartitionMode;
 
 use crate::{DiscoveryUrl, MeterFilter, Position, Schedule, StaticResource};
 
-/// A source, checked and ready for the engine.
+/// A validated source, ready for the engine.
 ///
-/// Two sources are equal when they ask for the same work: the place of a source in its file makes no difference, so that a line
-/// added above it does not look like a change when the file is read again.
+/// Two sources are equal when they request the same work. The position in the file is ignored, so that an added line above a
+/// source does not count as a change on a reload.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// A label for people: it need not be unique.
+    /// A label; it need not be unique.
     pub name: String,
     /// When the source is polled.
     pub schedule: Schedule,
-    /// The meters that it wants.
+    /// The meters that it collects.
     pub meters: MeterFilter,
-    /// Resources that are given in the file, handed to every pollster of the source.
+    /// Static resources for every pollster of the source.
     pub resources: Vec<StaticResource>,
-    /// Discoveries that take the place of each pollster's own; none: the pollsters' own are asked.
+    /// Discoveries that replace the pollsters' default discoveries; empty: the defaults are used.
     pub discovery: Vec<DiscoveryUrl>,
-    /// How shared resources are divided; none: as each discovery declares.
+    /// How shared resources are divided; `None`: as each discovery declares.
     pub partition: Option<PartitionMode>,
-    /// How long a pollster run may stay without a result; none: the engine's limit alone holds.
+    /// The maximum time without a result of a pollster run; `None`: only the engine's limit applies.
     pub timeout: Option<Duration>,
-    /// Where it is written, for logs.
+    /// The position in the file, for logs.
     pub position: Position,
 }
 

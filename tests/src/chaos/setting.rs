@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nephoscope_coordination::{Group, Unit};
+use nephoscope_coordination::Unit;
 use nephoscope_model::{PartitionMode, ScheduleId};
 use nephoscope_pool::protocol::UnitHash;
 
@@ -80,7 +80,7 @@ impl Setting {
 
     fn unit_of(&self, listing: &str) -> String {
         let unit = Unit {
-            group: Group::Shared,
+            scope: nephoscope_model::Scope::Shared,
             schedule: ScheduleId::new(self.schedule()),
             discovery: listing.into(),
             mode: PartitionMode::Resource,

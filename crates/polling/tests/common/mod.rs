@@ -1,7 +1,10 @@
-//! An engine with doubles at its ends: a clock that can be stepped, plugins made of closures, and a publisher
-//! that keeps what it is given.
+//! An engine with test doubles: a steppable clock, plugins made of closures, and a publisher that stores its samples.
 
-#![allow(dead_code, missing_docs, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    missing_docs,
+    reason = "each test program uses only a part of this module"
+)]
 
 pub(crate) mod pool;
 
@@ -32,7 +35,7 @@ use tokio::time::{Instant, timeout};
 /// 2026-01-02T03:00:00Z: an edge of every schedule that tests use.
 pub(crate) const EDGE: i64 = 1_767_322_800;
 
-/// How long a test waits for something that must happen, on the paused clock.
+/// How long a test waits for an expected event, on the paused clock.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
 pub(crate) fn at(seconds: f64) -> Timestamp {
@@ -65,12 +68,12 @@ impl Discovery for DiscoveryDouble {
     }
 }
 
-/// Keeps what it is given, after a while.
+/// A publisher that stores its samples, after a delay.
 #[derive(Default)]
-pub(crate) struct Kept(pub(crate) Mutex<Vec<Sample>>, pub(crate) Duration);
+pub(crate) struct StoringPublisher(pub(crate) Mutex<Vec<Sample>>, pub(crate) Duration);
 
 #[async_trait]
-impl Publisher for Kept {
+impl Publisher for StoringPublisher {
     async fn publish(&self, batch: Arc<Batch>) -> Result<Accepted, PublishError> {
         tokio::time::sleep(self.1).await;
         self.0.lock().extend_from_slice(batch.samples());
@@ -105,8 +108,8 @@ impl Doubles {
         self
     }
 
-    /// A discovery that lists these keys.
-    pub(crate) fn listing(self, name: &str, scope: Scope, keys: &[&str]) -> Self {
+    /// Adds a discovery that lists these keys.
+    pub(crate) fn fixed_discovery(self, name: &str, scope: Scope, keys: &[&str]) -> Self {
         let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
         self.discovery(name, scope, move |run| {
             let page = keys.iter().map(|key| Resource::new(key.as_str())).collect();
@@ -138,7 +141,7 @@ impl Doubles {
         self
     }
 
-    /// A pollster that gives one sample of each wanted meter for each resource.
+    /// Adds a pollster that reports one sample of each collected meter for each resource.
     pub(crate) fn healthy(
         self,
         name: &str,
@@ -153,7 +156,7 @@ impl Doubles {
     }
 }
 
-/// One sample of each wanted meter for each resource; the value is the cycle's number.
+/// Reports one sample of each collected meter for each resource; the value is the cycle's number.
 pub(crate) async fn measure(run: &mut PollRun, meters: &[&'static str]) -> Result<(), Failure> {
     let number = run.cycle().number;
     while let Some(page) = run.next_page().await {
@@ -169,7 +172,7 @@ pub(crate) async fn measure(run: &mut PollRun, meters: &[&'static str]) -> Resul
     Ok(())
 }
 
-/// A source as a file would say it.
+/// A source as in a configuration file.
 #[derive(Clone)]
 pub(crate) struct SourceText {
     pub(crate) source: Source,
@@ -218,26 +221,26 @@ impl SourceText {
     }
 }
 
-/// An engine on a stepped clock.
+/// An engine on a steppable clock.
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
     pub(crate) clock: SimulatedClock,
     pub(crate) notifier: Notifier,
-    pub(crate) kept: Arc<Kept>,
+    pub(crate) stored: Arc<StoringPublisher>,
     pub(crate) records: broadcast::Receiver<Arc<CycleRecord>>,
     options: EngineOptions,
     parts: EngineParts,
 }
 
 pub(crate) struct BenchOptions {
-    /// Where the wall clock stands at the start, in seconds after the edge.
+    /// The wall clock at the start, in seconds after the edge.
     pub(crate) start: f64,
     pub(crate) coordinator: Arc<dyn Coordinator>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) splay: bool,
     pub(crate) limits: LimitOptions,
     pub(crate) shared_in_progress: bool,
-    /// The publisher's queue, in samples, and how long it takes for a batch.
+    /// The publisher's queue in samples, and its time per batch.
     pub(crate) queue: usize,
     pub(crate) publish: Duration,
     /// Further publishers.
@@ -247,7 +250,7 @@ pub(crate) struct BenchOptions {
 impl Default for BenchOptions {
     fn default() -> Self {
         Self {
-            // Just after the middle of a cycle of 10 s: nothing is in progress.
+            // Just after the middle of a cycle of 10 s, so that no cycle is in progress.
             start: -4.0,
             coordinator: Arc::new(Local),
             state_dir: None,
@@ -263,17 +266,17 @@ impl Default for BenchOptions {
 
 impl Bench {
     pub(crate) fn new(options: BenchOptions) -> Self {
-        Self::woken_by(IntervalTicker::default(), options)
+        Self::with_ticker(IntervalTicker::default(), options)
     }
 
-    pub(crate) fn woken_by(ticker: impl Ticker, options: BenchOptions) -> Self {
+    pub(crate) fn with_ticker(ticker: impl Ticker, options: BenchOptions) -> Self {
         let clock = SimulatedClock::new(at(options.start));
-        let kept = Arc::new(Kept(Mutex::default(), options.publish));
+        let stored = Arc::new(StoringPublisher(Mutex::default(), options.publish));
         let runtime = tokio::runtime::Handle::current();
         let setup = PublisherSetup {
-            name: "kept".into(),
-            url_shown: "kept:".into(),
-            publisher: kept.clone(),
+            name: "stored".into(),
+            url_shown: "stored:".into(),
+            publisher: stored.clone(),
             queue: options.queue,
             spool: None,
             selectors: Selectors::default(),
@@ -304,15 +307,15 @@ impl Bench {
             engine,
             clock,
             notifier,
-            kept,
+            stored,
             records,
             options: engine_options,
             parts,
         }
     }
 
-    /// How the engine works, and what is at its ends, for work outside of it.
-    pub(crate) fn outside(&self) -> (&EngineOptions, EngineParts) {
+    /// The options and parts of the engine, for work outside it.
+    pub(crate) fn options_and_parts(&self) -> (&EngineOptions, EngineParts) {
         (&self.options, self.parts.clone())
     }
 
@@ -321,7 +324,7 @@ impl Bench {
         self.engine.apply(&sources, plugins.clone()).await;
     }
 
-    /// The next record of a cycle.
+    /// Waits for the next record of a cycle.
     pub(crate) async fn cycle(&mut self) -> Arc<CycleRecord> {
         loop {
             match timeout(PATIENCE, self.records.recv())
@@ -330,12 +333,12 @@ impl Bench {
             {
                 Ok(record) => return record,
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => panic!("the engine is gone"),
+                Err(broadcast::error::RecvError::Closed) => panic!("the engine was dropped"),
             }
         }
     }
 
-    /// The starts, in seconds after the edge, of the next `count` cycles, whatever their schedule.
+    /// Returns the starts of the next `count` cycles of any schedule, in seconds after the edge.
     pub(crate) async fn starts(&mut self, count: usize) -> Vec<i64> {
         let mut starts = Vec::new();
         for _ in 0..count {
@@ -344,11 +347,11 @@ impl Bench {
         starts
     }
 
-    /// Waits until the publisher has everything, and gives it: (meter, resource id, value), sorted.
+    /// Waits for delivery and returns all samples as (meter, resource id, value), sorted.
     pub(crate) async fn samples(&self) -> Vec<(String, String, i64)> {
         self.delivered().await;
         let mut samples: Vec<_> = self
-            .kept
+            .stored
             .0
             .lock()
             .iter()
@@ -373,12 +376,12 @@ impl Bench {
             .iter()
             .any(|status| status.queued_samples > 0)
         {
-            assert!(Instant::now() < deadline, "the publisher takes everything");
+            assert!(Instant::now() < deadline, "the publisher accepts all samples");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// How many samples of each meter the publisher has.
+    /// The number of delivered samples of each meter.
     pub(crate) async fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for (meter, _, _) in self.samples().await {

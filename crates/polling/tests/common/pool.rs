@@ -1,4 +1,4 @@
-//! A coordinator that says what a test tells it to, and remembers what it was told.
+//! A scripted coordinator that records its calls.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nephoscope_coordination::{
-    Assignment, BootTime, Coordinator, NoPlan, Plan, Registration, Share, Unit, Work, WorkId,
+    Agreed, BootTime, Carried, Coordinator, NoPlan, Plan, Share, Unit, Work, WorkId,
 };
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_plugin::PartitionMode;
@@ -19,7 +19,7 @@ use super::EDGE;
 
 type FenceFn = Arc<dyn Fn(&WorkId, &[Unit], BootTime) -> bool + Send + Sync>;
 
-/// A pool of several agents, as one of them sees it.
+/// A pool of several agents, seen by one of them.
 pub(crate) struct Pool {
     state: Mutex<State>,
     work: mpsc::Sender<Work>,
@@ -30,19 +30,19 @@ struct State {
     division: Division,
     no_plan: Option<&'static str>,
     /// How long a plan takes.
-    slow: Duration,
+    delay: Duration,
     fence: FenceFn,
-    told: Vec<String>,
+    calls: Vec<String>,
     meters: Vec<u64>,
     prepared: Vec<(i64, Instant, Instant, Duration)>,
 }
 
-/// Who has what.
+/// The division of work.
 #[derive(Clone)]
 pub(crate) struct Division {
-    /// Keys, and names of listings that are divided as a whole.
+    /// The keys, and the listings divided as a whole, that belong to this agent.
     mine: Vec<&'static str>,
-    /// The listings that plans list this agent with; `None` is those that it carries.
+    /// The listings that plans list for this agent; `None`: those that it carries.
     listed: Option<Vec<&'static str>>,
     cancelled: CancellationToken,
 }
@@ -58,9 +58,9 @@ impl Default for Pool {
                     cancelled: CancellationToken::new(),
                 },
                 no_plan: None,
-                slow: Duration::ZERO,
+                delay: Duration::ZERO,
                 fence: Arc::new(|_, _, _| true),
-                told: Vec::new(),
+                calls: Vec::new(),
                 meters: Vec::new(),
                 prepared: Vec::new(),
             }),
@@ -71,59 +71,59 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// A pool in which these keys, and listings that are divided as a whole, are this agent's.
+    /// Creates a pool in which these keys, and listings divided as a whole, belong to this agent.
     pub(crate) fn with(mine: &[&'static str]) -> Arc<Self> {
         let pool = Self::default();
         pool.state.lock().division.mine = mine.to_vec();
         Arc::new(pool)
     }
 
-    /// From now on there is no plan, or there is one again.
+    /// Sets the reason why there is no plan; `None`: there is a plan.
     pub(crate) fn no_plan(&self, reason: Option<&'static str>) {
         self.state.lock().no_plan = reason;
     }
 
-    /// From now on plans take so long.
-    pub(crate) fn slow(&self, by: Duration) {
-        self.state.lock().slow = by;
+    /// Sets how long plans take.
+    pub(crate) fn delay_plans(&self, by: Duration) {
+        self.state.lock().delay = by;
     }
 
-    /// From now on plans list this agent with these listings; `None` is those that it carries.
+    /// Sets the listings that plans list for this agent; `None`: those that it carries.
     pub(crate) fn lists(&self, listings: Option<&[&'static str]>) {
         self.state.lock().division.listed = listings.map(<[_]>::to_vec);
     }
 
-    /// From now on this decides about each batch.
+    /// Sets the function that decides about each batch.
     pub(crate) fn fence(&self, fence: impl Fn(&WorkId, &[Unit], BootTime) -> bool + Send + Sync + 'static) {
         self.state.lock().fence = Arc::new(fence);
     }
 
-    /// What the plans so far gave to this agent is others'.
+    /// Cancels the work of all plans so far: it belongs to other agents now.
     pub(crate) fn cancel(&self) {
         self.state.lock().division.cancelled.cancel();
     }
 
-    /// What came of edges before they came: the cycle, when that was, the edge, and the interval.
+    /// The announced edges: the cycle, the time of the announcement, the edge, and the interval.
     pub(crate) fn prepared(&self) -> Vec<(i64, Instant, Instant, Duration)> {
         self.state.lock().prepared.clone()
     }
 
-    /// The digests of wanted meters that came.
+    /// The received digests of collected meters.
     pub(crate) fn meters(&self) -> Vec<u64> {
         self.state.lock().meters.clone()
     }
 
-    /// What was told since the last call, without plans.
-    pub(crate) fn told(&self) -> Vec<String> {
-        std::mem::take(&mut self.state.lock().told)
+    /// The calls since the last call of this function, without plans.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().calls)
     }
 
-    /// The next piece of work.
-    pub(crate) async fn give(&self, work: Work) {
+    /// Assigns work to the agent.
+    pub(crate) async fn assign(&self, work: Work) {
         self.work.send(work).await.unwrap();
     }
 
-    /// What is left undone in the cycle of this start: these keys of these listings, until so many seconds from now.
+    /// Assigns a takeover in the cycle with this start: these keys of these listings, until this many seconds from now.
     pub(crate) async fn takeover(
         &self,
         number: u64,
@@ -141,33 +141,33 @@ impl Pool {
         };
         let id = WorkId {
             cycle: cycle(start),
-            takeover: Some(number),
+            succession: Some(number),
         };
-        self.give(Work::Takeover {
+        self.assign(Work::Succession {
             id,
             until: Instant::now() + Duration::from_secs(until),
             units,
-            assignment: division.assignment(),
+            agreed: division.agreed(),
         })
         .await;
         cancelled
     }
 
-    fn tell(&self, text: String) {
-        self.state.lock().told.push(text);
+    fn record_call(&self, text: String) {
+        self.state.lock().calls.push(text);
     }
 }
 
 impl Division {
-    fn assignment(&self) -> Assignment {
-        Assignment {
+    fn agreed(&self) -> Agreed {
+        Agreed {
             plan: Arc::new(self.clone()),
             cancelled: self.cancelled.clone(),
         }
     }
 }
 
-/// The cycle of `every 10s` that starts so many seconds after the edge.
+/// The cycle of `every 10s` that starts this many seconds after the edge.
 pub(crate) fn cycle(start: i64) -> CycleId {
     CycleId::new(
         ScheduleId::new("every:10:0"),
@@ -176,43 +176,43 @@ pub(crate) fn cycle(start: i64) -> CycleId {
     )
 }
 
-/// A listing of `every 10s`, divided by resource.
+/// A unit of `every 10s`, divided by resource.
 pub(crate) fn unit(listing: &str) -> Unit {
     Unit {
-        group: nephoscope_coordination::Group::Shared,
+        scope: nephoscope_model::Scope::Shared,
         schedule: ScheduleId::new("every:10:0"),
-        discovery: listing.into(),
+        listing: listing.into(),
         mode: PartitionMode::Resource,
     }
 }
 
-/// `10` is the work of the cycle that starts 10 s after the edge, `10/2` its takeover number 2.
+/// A short form: `10` is the work of the cycle that starts 10 s after the edge, `10/2` its takeover number 2.
 fn short(work: &WorkId) -> String {
     let start = work.cycle.start.as_millis() / 1000 - EDGE;
-    match work.takeover {
+    match work.succession {
         Some(number) => format!("{start}/{number}"),
         None => start.to_string(),
     }
 }
 
 impl Plan for Division {
-    fn lists(&self, units: &[Unit]) -> bool {
+    fn carries(&self, units: &[Unit]) -> bool {
         let Some(listed) = &self.listed else {
             return true;
         };
         let mut listed: Vec<_> = listed.iter().map(|listing| (*listing).to_owned()).collect();
-        let mut asked: Vec<_> = units.iter().map(|unit| unit.discovery.to_string()).collect();
+        let mut carried: Vec<_> = units.iter().map(|unit| unit.listing.to_string()).collect();
         listed.sort();
-        asked.sort();
-        listed == asked
+        carried.sort();
+        listed == carried
     }
 
     fn share(&self, unit: &Unit) -> Share {
         let mine = self.mine.clone();
         match unit.mode {
             PartitionMode::Resource => Share::Resources(Arc::new(move |key| mine.contains(&key))),
-            PartitionMode::Listing if mine.contains(&&*unit.discovery) => Share::All,
-            PartitionMode::Listing => Share::None,
+            PartitionMode::Listing if mine.contains(&&*unit.listing) => Share::Everything,
+            PartitionMode::Listing => Share::Nothing,
         }
     }
 
@@ -223,10 +223,10 @@ impl Plan for Division {
 
 #[async_trait]
 impl Coordinator for Pool {
-    async fn register(&self, registration: Registration) {
-        self.state.lock().meters.push(registration.meters);
-        for unit in &registration.units {
-            self.tell(format!("register {unit}"));
+    async fn carry(&self, carried: Carried) {
+        self.state.lock().meters.push(carried.meters);
+        for unit in &carried.units {
+            self.record_call(format!("carry {unit}"));
         }
     }
 
@@ -238,17 +238,17 @@ impl Coordinator for Pool {
             .push((start, Instant::now(), edge, interval));
     }
 
-    async fn plan(&self, _cycle: &CycleId) -> Result<Assignment, NoPlan> {
-        let slow = self.state.lock().slow;
-        if !slow.is_zero() {
-            tokio::time::sleep(slow).await;
+    async fn plan(&self, _cycle: &CycleId) -> Result<Agreed, NoPlan> {
+        let delay = self.state.lock().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         let state = self.state.lock();
         match state.no_plan {
             Some(reason) => Err(NoPlan {
                 reason: reason.into(),
             }),
-            None => Ok(state.division.assignment()),
+            None => Ok(state.division.agreed()),
         }
     }
 
@@ -265,22 +265,22 @@ impl Coordinator for Pool {
     }
 
     fn finished(&self, work: &WorkId, unit: &Unit) {
-        self.tell(format!("finished {} of {}", unit.discovery, short(work)));
+        self.record_call(format!("finished {} of {}", unit.listing, short(work)));
     }
 
     fn gave_up(&self, work: &WorkId, unit: &Unit) {
-        self.tell(format!("gave up {} of {}", unit.discovery, short(work)));
+        self.record_call(format!("gave up {} of {}", unit.listing, short(work)));
     }
 
     fn skipped(&self, cycle: &CycleId) {
-        self.tell(format!("skipped {}", short(&WorkId::of(cycle.clone()))));
+        self.record_call(format!("skipped {}", short(&WorkId::of(cycle.clone()))));
     }
 
     async fn stopping(&self) {
-        self.tell("stopping".into());
+        self.record_call("stopping".into());
     }
 
     async fn leave(&self) {
-        self.tell("leave".into());
+        self.record_call("leave".into());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Group, Unit};
+use nephoscope_coordination::Unit;
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 
 use super::super::cycle::Cycle;
@@ -34,7 +34,7 @@ fn schedule() -> ScheduleId {
 
 fn unit() -> Unit {
     Unit {
-        group: Group::Shared,
+        scope: nephoscope_model::Scope::Shared,
         schedule: schedule(),
         discovery: "volumes".into(),
         mode: PartitionMode::Resource,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nephoscope_coordination::{BootTime, Group, Unit};
+use nephoscope_coordination::{BootTime, Unit};
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 
 use super::setup::Setup;
@@ -78,7 +78,7 @@ pub(super) fn options(setup: &Setup, id: AgentId) -> Options {
 /// Returns the units of the model; only the first agent has the second one.
 pub(super) fn units(setup: &Setup) -> Vec<Unit> {
     let unit = |listing: &str| Unit {
-        group: Group::Shared,
+        scope: nephoscope_model::Scope::Shared,
         schedule: schedule(),
         discovery: listing.into(),
         mode: PartitionMode::Resource,

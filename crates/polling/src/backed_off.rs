@@ -1,6 +1,6 @@
-//! Resources that fail for good: set aside for more and more cycles, and back by the first success.
+//! Exponential backoff for resources that fail permanently: they are skipped for more and more cycles until a success.
 //!
-//! (Ceilometer never polls them again until it is restarted.)
+//! Ceilometer does not poll such resources again until it is restarted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use std::time::Duration;
 use nephoscope_model::Timestamp;
 use parking_lot::Mutex;
 
-/// The longest that a resource is set aside.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The maximum backoff of a resource.
+const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 
-/// A resource that was not asked for since is forgotten.
-const FORGOTTEN: Duration = Duration::from_secs(3 * 3600);
+/// A resource that has not failed for this long is dropped.
+const RETENTION: Duration = Duration::from_secs(3 * 3600);
 
-/// Those are looked for at most this often: when very many fail at once, each failure costs the same.
+/// The minimum time between sweeps for such resources, so that the cost per failure is constant if very many fail at once.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// How many resources of one pollster are remembered. Above it, further ones are polled in every cycle: an
-/// operator should ask why so many fail.
-const REMEMBERED: usize = 10_000;
+/// The maximum number of backed-off resources of one pollster. Further resources are polled in every cycle. An operator who
+/// sees it reached should find out why so many fail.
+const MAX_RESOURCES: usize = 10_000;
 
-/// The resources that one pollster has set aside on one schedule.
+/// The backed-off resources of one pollster on one schedule.
 #[derive(Debug, Default)]
-pub struct SetAside(Mutex<Entries>);
+pub struct BackedOff(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
     by_hash: HashMap<u128, Entry>,
-    /// When those that were not asked for since were forgotten last.
-    swept: Option<Timestamp>,
+    /// The time of the last sweep.
+    last_sweep: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -38,36 +38,36 @@ struct Entry {
     key: Arc<str>,
     reason: String,
     failures: u32,
-    /// Cycles to pass over.
+    /// The number of cycles to skip.
     skip: u64,
     since: Timestamp,
     last: Timestamp,
 }
 
-/// A resource that is set aside, for people.
+/// A backed-off resource, for display.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct SetAsideResource {
+pub struct BackedOffResource {
     /// The resource's key.
     pub key: Arc<str>,
-    /// What the pollster said.
+    /// The failure message of the pollster.
     pub reason: String,
-    /// How often it failed in a row.
+    /// The number of consecutive failures.
     pub failures: u32,
-    /// How many more cycles it is passed over.
+    /// The number of further cycles in which it is skipped.
     pub cycles_left: u64,
-    /// When it failed first.
+    /// The time of the first failure.
     #[serde(serialize_with = "crate::record::as_text")]
     pub since: Timestamp,
 }
 
-impl SetAside {
-    /// Whether nothing is set aside; then nobody need be asked.
+impl BackedOff {
+    /// Whether no resource is backed off.
     pub fn is_empty(&self) -> bool {
         self.0.lock().by_hash.is_empty()
     }
 
-    /// Whether the resource is to be passed over in this cycle; counts the cycle.
-    pub fn skips(&self, hash: u128) -> bool {
+    /// Whether the resource is skipped in this cycle. Counts the cycle.
+    pub fn skip_cycle(&self, hash: u128) -> bool {
         let mut entries = self.0.lock();
         match entries.by_hash.get_mut(&hash) {
             Some(entry) if entry.skip > 0 => {
@@ -78,8 +78,8 @@ impl SetAside {
         }
     }
 
-    /// Whether the resource is to be passed over, without counting a cycle.
-    pub fn holds(&self, hash: u128) -> bool {
+    /// Whether the resource is backed off. Does not count a cycle.
+    pub fn contains(&self, hash: u128) -> bool {
         self.0
             .lock()
             .by_hash
@@ -87,12 +87,12 @@ impl SetAside {
             .is_some_and(|entry| entry.skip > 0)
     }
 
-    /// The resource failed for good in a cycle of this length: 2, 4, 8 ... cycles without it, an hour at most.
+    /// Records a permanent failure in a cycle of this length: the resource is skipped for 2, 4, 8 ... cycles, at most an hour.
     pub fn failed(&self, hash: u128, key: &Arc<str>, reason: String, interval: Duration, now: Timestamp) {
         let mut entries = self.0.lock();
-        entries.sweep(FORGOTTEN.max(4 * interval), now);
+        entries.sweep(RETENTION.max(4 * interval), now);
         let entries = &mut entries.by_hash;
-        if entries.len() >= REMEMBERED && !entries.contains_key(&hash) {
+        if entries.len() >= MAX_RESOURCES && !entries.contains_key(&hash) {
             return;
         }
         let entry = entries.entry(hash).or_insert_with(|| Entry {
@@ -106,23 +106,23 @@ impl SetAside {
         entry.last = now;
         entry.failures = entry.failures.saturating_add(1);
         entry.reason = reason;
-        let longest = (LONGEST.as_secs() / interval.as_secs().max(1)).max(1);
+        let longest = (MAX_BACKOFF.as_secs() / interval.as_secs().max(1)).max(1);
         entry.skip = 2u64.saturating_pow(entry.failures).min(longest);
     }
 
-    /// The resource was measured.
+    /// Records that the resource was measured.
     pub fn succeeded(&self, hash: u128) {
         self.0.lock().by_hash.remove(&hash);
     }
 
-    /// What is set aside, by key.
-    pub fn list(&self) -> Vec<SetAsideResource> {
+    /// The backed-off resources, sorted by key.
+    pub fn list(&self) -> Vec<BackedOffResource> {
         let mut list: Vec<_> = self
             .0
             .lock()
             .by_hash
             .values()
-            .map(|entry| SetAsideResource {
+            .map(|entry| BackedOffResource {
                 key: entry.key.clone(),
                 reason: entry.reason.clone(),
                 failures: entry.failures,
@@ -136,19 +136,19 @@ impl SetAside {
 }
 
 impl Entries {
-    /// Forgets resources that are gone from the listings: they are never asked for again.
-    fn sweep(&mut self, kept: Duration, now: Timestamp) {
-        // A clock that went back counts as time that passed.
+    /// Drops resources that are no longer discovered and so are never polled again.
+    fn sweep(&mut self, retention: Duration, now: Timestamp) {
+        // A clock that was stepped back counts as time that passed.
         let is_within = |since: Timestamp, time: Duration| {
             let passed = now.as_micros() - since.as_micros();
             u64::try_from(passed).is_ok_and(|passed| Duration::from_micros(passed) < time)
         };
-        if self.swept.is_some_and(|swept| is_within(swept, SWEEP)) {
+        if self.last_sweep.is_some_and(|swept| is_within(swept, SWEEP)) {
             return;
         }
-        self.swept = Some(now);
+        self.last_sweep = Some(now);
         self.by_hash
-            .retain(|_, entry| now < entry.last || is_within(entry.last, kept));
+            .retain(|_, entry| now < entry.last || is_within(entry.last, retention));
     }
 }
 
@@ -157,8 +157,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resources_that_are_gone_are_forgotten_and_those_that_fail_are_not() {
-        let set = SetAside::default();
+    fn vanished_resources_are_dropped_and_failing_ones_stay() {
+        let set = BackedOff::default();
         let failed = |hash: u128, seconds: i64| {
             let (key, interval) = (format!("vm-{hash}").into(), Duration::from_secs(300));
             let now = Timestamp::from_millis(seconds * 1000);
@@ -171,12 +171,12 @@ mod tests {
         failed(3, 3 * hours + 60);
         let left: Vec<_> = set.list().into_iter().map(|one| one.key.to_string()).collect();
         assert_eq!(left, ["vm-2", "vm-3"]);
-        // Set back by a day: nothing is forgotten for that.
+        // Stepped back by a day: nothing is dropped.
         failed(4, -24 * hours);
         assert_eq!(set.list().len(), 3);
     }
 
-    fn fail(set: &SetAside, interval: u64) -> u64 {
+    fn fail(set: &BackedOff, interval: u64) -> u64 {
         let now = Timestamp::from_millis(0);
         set.failed(
             1,
@@ -186,25 +186,25 @@ mod tests {
             now,
         );
         let mut skipped = 0;
-        while set.skips(1) {
+        while set.skip_cycle(1) {
             skipped += 1;
         }
         skipped
     }
 
     #[test]
-    fn a_resource_stays_away_for_more_and_more_cycles_and_an_hour_at_most() {
-        let set = SetAside::default();
+    fn the_backoff_grows_to_at_most_an_hour() {
+        let set = BackedOff::default();
         let skipped: Vec<_> = (0..6).map(|_| fail(&set, 300)).collect();
         assert_eq!(skipped, [2, 4, 8, 12, 12, 12]);
         assert_eq!(set.list()[0].failures, 6);
         set.succeeded(1);
         assert!(set.is_empty());
-        assert_eq!(fail(&set, 300), 2, "after a success it begins anew");
+        assert_eq!(fail(&set, 300), 2, "a success resets the backoff");
     }
 
     #[test]
-    fn with_long_intervals_one_cycle_is_passed_over() {
-        assert_eq!(fail(&SetAside::default(), 7200), 1);
+    fn with_long_intervals_one_cycle_is_skipped() {
+        assert_eq!(fail(&BackedOff::default(), 7200), 1);
     }
 }

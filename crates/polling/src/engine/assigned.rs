@@ -1,34 +1,34 @@
-//! Work that comes outside of the edges: a cycle in progress, and what others have left undone.
+//! Work that the coordinator assigns outside the edges: a cycle in progress, and takeovers of other agents' work.
 //!
-//! It runs beside the cycles of its schedule: it holds none of them up, and is never an overrun.
+//! It runs concurrently with the cycles of its schedule: it delays none of them and never counts as an overrun.
 
 use std::future::ready;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use nephoscope_coordination::{Assignment, Unit, Work, WorkId};
+use nephoscope_coordination::{Agreed, Unit, Work, WorkId};
 use nephoscope_model::CycleId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::Inner;
-use crate::context::{Begun, CycleFrame};
+use super::inner::Inner;
+use crate::context::{CycleFrame, CycleStart};
 use crate::cycle::{Planned, run_cycle};
 use crate::events;
 use crate::margin::margin;
 use crate::scheduler::Start;
 use crate::slot::Slot;
 
-/// How many of them run at once; further ones wait with the coordinator. A pool that reaches this has lost many members
-/// at once, and its schedules are many.
-const AT_ONCE: usize = 64;
+/// The maximum number of concurrent assignments; further ones wait at the coordinator. A pool that reaches it has many
+/// schedules and has lost many members at once.
+const MAX_CONCURRENT: usize = 64;
 
-/// Takes work until the engine is gone.
-pub(super) async fn take_work(engine: Weak<Inner>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+/// Accepts work until the engine is dropped.
+pub(super) async fn accept_work(engine: Weak<Inner>) {
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
     loop {
-        // A semaphore that is never closed gives a place in the end.
-        let Ok(place) = places.clone().acquire_owned().await else {
+        // The semaphore is never closed.
+        let Ok(permit) = permits.clone().acquire_owned().await else {
             return;
         };
         let Some(coordinator) = engine.upgrade().map(|inner| inner.parts.coordinator.clone()) else {
@@ -38,35 +38,35 @@ pub(super) async fn take_work(engine: Weak<Inner>) {
         let Some(inner) = engine.upgrade() else {
             return;
         };
-        inner.begin(work, place);
+        inner.start_work(work, permit);
     }
 }
 
 impl Inner {
-    fn begin(self: Arc<Self>, work: Work, place: OwnedSemaphorePermit) {
+    fn start_work(self: Arc<Self>, work: Work, permit: OwnedSemaphorePermit) {
         let (inner, cycles, runtime) = (self.clone(), self.cycles.clone(), self.parts.runtime.clone());
         cycles.spawn_on(
             async move {
-                let _place = place;
+                let _permit = permit;
                 match work {
                     Work::InProgress {
                         cycle,
                         edge,
                         interval,
                     } => inner.in_progress(cycle, edge, interval).await,
-                    Work::Takeover {
+                    Work::Succession {
                         id,
                         until,
                         units,
-                        assignment,
-                    } => inner.takeover(&id, until, units, assignment).await,
+                        agreed,
+                    } => inner.takeover(&id, until, units, agreed).await,
                 }
             },
             &runtime,
         );
     }
 
-    /// The shared part of a cycle whose edge has passed.
+    /// Runs the shared part of a cycle whose edge has passed.
     async fn in_progress(self: Arc<Self>, cycle: CycleId, edge: Instant, interval: Duration) {
         let Some(slot) = self.slot(&cycle) else {
             return;
@@ -77,8 +77,8 @@ impl Inner {
             self.parts.coordinator.skipped(&cycle);
             return;
         }
-        // Waits for an edge that is just asking.
-        if *slot.begun.lock().await == Some(cycle.start) {
+        // Waits for the edge if it is requesting its plan now.
+        if *slot.last_planned.lock().await == Some(cycle.start) {
             return;
         }
         let start = Start {
@@ -89,7 +89,7 @@ impl Inner {
         };
         let context = self.context(CycleFrame {
             cycle: cycle.clone(),
-            begun: Begun::now(self.parts.clock.as_ref()),
+            started: CycleStart::now(self.parts.clock.as_ref()),
             takeover: None,
             interval,
             deadline,
@@ -106,34 +106,28 @@ impl Inner {
         )
         .await;
         self.remember(&slot, &end.record);
-        self.tell(end.record);
+        self.publish(end.record);
     }
 
-    /// What became this agent's of a cycle that others have left undone.
-    async fn takeover(
-        self: Arc<Self>,
-        work: &WorkId,
-        until: Instant,
-        mut units: Vec<Unit>,
-        assignment: Assignment,
-    ) {
+    /// Runs the part of a cycle that this agent takes over from others.
+    async fn takeover(self: Arc<Self>, work: &WorkId, until: Instant, mut units: Vec<Unit>, agreed: Agreed) {
         let coordinator = &self.parts.coordinator;
         let give_up = |units: &[Unit], reason: &str| {
-            events::takeover_not_begun(work, reason);
+            events::takeover_not_started(work, reason);
             units.iter().for_each(|unit| coordinator.gave_up(work, unit));
         };
         let Some(slot) = self.slot(&work.cycle) else {
-            return give_up(&units, "the configuration does not name the schedule any more");
+            return give_up(&units, "the schedule is no longer configured");
         };
         if until <= Instant::now() {
-            return give_up(&units, "the time for it is over");
+            return give_up(&units, "its deadline has passed");
         }
         let task = slot.tasks.lock().with_most_of(&units);
         let unknown: Vec<_> = units
             .extract_if(.., |unit| !task.shared_units().any(|own| own == unit))
             .collect();
         if !unknown.is_empty() {
-            give_up(&unknown, "the configuration does not name the unit any more");
+            give_up(&unknown, "the unit is no longer configured");
         }
         if units.is_empty() {
             return;
@@ -147,14 +141,14 @@ impl Inner {
         };
         let context = self.context(CycleFrame {
             cycle: work.cycle.clone(),
-            begun: Begun::now(self.parts.clock.as_ref()),
-            takeover: work.takeover,
+            started: CycleStart::now(self.parts.clock.as_ref()),
+            takeover: work.succession,
             interval: start.interval,
             deadline: until,
         });
-        let planned = ready(Planned::Assigned {
+        let planned = ready(Planned::Agreed {
             task,
-            assignment,
+            agreed,
             only: Some(units),
         });
         let end = run_cycle(
@@ -168,7 +162,7 @@ impl Inner {
         )
         .await;
         self.remember(&slot, &end.record);
-        self.tell(end.record);
+        self.publish(end.record);
     }
 
     fn slot(&self, cycle: &CycleId) -> Option<Arc<Slot>> {
