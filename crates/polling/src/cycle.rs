@@ -239,7 +239,7 @@ impl<'a> Cycle<'a> {
             let unit = &def.unit;
             let is_selected = only.is_none_or(|only| only.contains(unit));
             match unit.scope {
-                _ if !is_selected => Part::nothing(),
+                _ if !is_selected => Part::empty(),
                 Scope::Host => Part::whole(),
                 Scope::Shared => Part {
                     share: agreed.plan.share(unit),

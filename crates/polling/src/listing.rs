@@ -104,7 +104,7 @@ impl Part {
     }
 
     /// An empty part.
-    pub fn nothing() -> Self {
+    pub fn empty() -> Self {
         Self {
             share: Share::Nothing,
             members: NonZeroUsize::MIN,

@@ -274,7 +274,7 @@ impl Worker {
     }
 
     async fn poll(&mut self, first: Page, mut pages: Pages<Observer>) -> Result<(), Failure> {
-        let began = Instant::now();
+        let started = Instant::now();
         let context = self.context.clone();
         let cancellation = self.cancellation.child_token();
         let (page_sender, page_receiver) = mpsc::channel(PAGES);
@@ -351,7 +351,7 @@ impl Worker {
                 () = sleep_until(limit) => {
                     // A result may have arrived since the limit was computed.
                     if self.limit(&output) <= Instant::now() {
-                        break Err(Failure::new(FailureKind::Stopped, self.late_text(began)));
+                        break Err(Failure::new(FailureKind::Stopped, self.late_text(started)));
                     }
                 }
             }
@@ -368,7 +368,7 @@ impl Worker {
         }
         // Samples that were reported before a panic or the deadline are valid.
         self.submit_rest(&mut batches, &output).await;
-        self.observer.record.lock().duration = began.elapsed();
+        self.observer.record.lock().duration = started.elapsed();
         outcome
     }
 
@@ -392,17 +392,17 @@ impl Worker {
             .map_or(deadline, |timeout| deadline.min(output.last_result() + timeout))
     }
 
-    fn late_text(&self, began: Instant) -> String {
+    fn late_text(&self, started: Instant) -> String {
         match self.def.timeout {
             Some(timeout) if Instant::now() < self.context.frame.deadline => {
                 format!(
                     "no result for {timeout:?} (the source's timeout); aborted after {:.1?}",
-                    began.elapsed()
+                    started.elapsed()
                 )
             }
             _ => format!(
                 "the deadline of the cycle was reached; aborted after {:.1?}",
-                began.elapsed()
+                started.elapsed()
             ),
         }
     }

@@ -17,7 +17,7 @@ pub const LATENESS_BUCKETS: [f64; 10] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.05,
 /// Values in buckets, and their sum.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Histogram {
-    /// How many values were at most as large as each bound; the last place counts all.
+    /// How many values were at most as large as each bound; the last one counts all values.
     pub counts: [u64; LATENESS_BUCKETS.len() + 1],
     /// The sum of all values.
     pub sum: f64,

@@ -218,13 +218,13 @@ impl<'a> Planner<'a> {
                     .flatten();
                 let key = (inputs, timeout);
                 let name: Arc<str> = meter.name.as_ref().into();
-                let places = wanting.iter().map(|(place, _)| *place);
+                let indices = wanting.iter().map(|(index, _)| *index);
                 match groups.iter_mut().find(|(known, ..)| *known == key) {
                     Some((_, meters, sources)) => {
                         meters.push(name);
-                        sources.extend(places);
+                        sources.extend(indices);
                     }
-                    None => groups.push((key, vec![name], places.collect())),
+                    None => groups.push((key, vec![name], indices.collect())),
                 }
             }
             for ((inputs, timeout), meters, wanting) in groups {
@@ -239,7 +239,7 @@ impl<'a> Planner<'a> {
                     inputs,
                     sources: wanting
                         .iter()
-                        .filter_map(|place| sources.get(*place))
+                        .filter_map(|index| sources.get(*index))
                         .map(|source| (source.name.as_str().into(), self.class(source)))
                         .collect(),
                     scope,

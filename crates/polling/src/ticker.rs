@@ -53,10 +53,10 @@ impl CronTicker {
     }
 
     fn run_job(&self) {
-        let (sender, place) = (self.sender.clone(), self.scheduler.clone());
+        let (sender, handle) = (self.sender.clone(), self.scheduler.clone());
         tokio::spawn(async move {
             match timeout(PATIENCE, run(sender)).await {
-                Ok(Ok(scheduler)) => *place.lock() = Some(scheduler),
+                Ok(Ok(scheduler)) => *handle.lock() = Some(scheduler),
                 Ok(Err(error)) => tracing::warn!(%error, "cannot start the job scheduler"),
                 Err(_) => tracing::warn!("the job scheduler did not start within {PATIENCE:?}"),
             }

@@ -281,12 +281,12 @@ mod tests {
                 "token": CANARY,
             })
         );
-        let mut nothing = Value::Null;
+        let mut empty = Value::Null;
         assert!(fill_secrets(
             &OptionsSpec::of::<Options>().schema().to_value(),
-            &mut nothing
+            &mut empty
         ));
-        assert_eq!(nothing, json!({ "password": CANARY, "token": CANARY }));
+        assert_eq!(empty, json!({ "password": CANARY, "token": CANARY }));
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Inner {
             Duration::ZERO,
         )
         .await;
-        self.remember(&slot, &end.record);
+        self.store_record(&slot, &end.record);
         self.publish(end.record);
     }
 
@@ -161,7 +161,7 @@ impl Inner {
             Duration::ZERO,
         )
         .await;
-        self.remember(&slot, &end.record);
+        self.store_record(&slot, &end.record);
         self.publish(end.record);
     }
 

@@ -157,7 +157,7 @@ impl Inner {
                     splay,
                 )
                 .await;
-                self.remember(slot, &end.record);
+                self.store_record(slot, &end.record);
                 return Some(end.record);
             }
             self.forget(slot).await;
@@ -173,7 +173,7 @@ impl Inner {
             splay,
         )
         .await;
-        self.remember(slot, &end.record);
+        self.store_record(slot, &end.record);
         let (inner, settlements, settlement) =
             (self.clone(), self.context.settlements.clone(), end.settlement());
         self.context.settlements.spawn(async move {
@@ -243,7 +243,7 @@ impl Inner {
     }
 
     /// Adds the record of a cycle to the counters and the last records.
-    pub(super) fn remember(&self, slot: &Slot, record: &Arc<CycleRecord>) {
+    pub(super) fn store_record(&self, slot: &Slot, record: &Arc<CycleRecord>) {
         slot.count(record);
         self.totals.add(record);
         let mut records = self.records.lock();

@@ -323,11 +323,11 @@ async fn each_fault_in_the_declarations_is_found() {
 
 #[tokio::test]
 async fn an_unregistered_family_is_reported() {
-    let missing = Conformance::of("nobody")
+    let missing = Conformance::of("unknown")
         .in_catalog(Catalog::default())
         .findings()
         .await;
-    assert_eq!(missing, ["the family `nobody` is not registered"]);
+    assert_eq!(missing, ["the family `unknown` is not registered"]);
 }
 
 #[tokio::test(start_paused = true)]
