@@ -198,6 +198,7 @@ impl CatalogBuilder {
                 .help("remove or rename one of the two");
             match &owner.location {
                 Some(first) => problem.also(first.clone(), "first defined here"),
+                None => problem,
             }
         };
         self.add_problem(family, problem.definition(name.clone()));
