@@ -90,7 +90,7 @@ fn entries(schedules: Vec<Schedule>, times: &Arc<Times>) -> Vec<Entry> {
         Entry {
             schedule,
             delay: Duration::ZERO,
-            begin_in_progress: false,
+            run_in_progress: false,
             expected: false,
             counters: Arc::default(),
             prepare: None,

@@ -241,7 +241,7 @@ impl Agent {
                 self.engine.apply(&config.sources, plugins).await
             } else {
                 Applied {
-                    kept: self.engine.tasks().len(),
+                    unchanged: self.engine.tasks().len(),
                     ..Applied::default()
                 }
             }
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(
             applied,
             Applied {
-                kept: 1,
+                unchanged: 1,
                 ..Applied::default()
             }
         );

@@ -124,7 +124,7 @@ impl LineStyle {
             let mut listings: Vec<&str> = task
                 .runs
                 .iter()
-                .flat_map(|run| run.listings.iter().map(AsRef::as_ref))
+                .flat_map(|run| run.discoveries.iter().map(AsRef::as_ref))
                 .collect();
             listings.sort_unstable();
             listings.dedup();
@@ -223,7 +223,7 @@ mod tests {
             resources: 1,
             samples: 84,
             failures,
-            listings: Vec::new(),
+            discovery_runs: Vec::new(),
             polls: Vec::new(),
             takeover: None,
             no_plan: None,
@@ -267,7 +267,7 @@ mod tests {
             runs: vec![RunStatus {
                 pollster: "hardware.cpu".into(),
                 meters: vec!["a".into(), "b".into()],
-                listings: vec!["local_node".into()],
+                discoveries: vec!["local_node".into()],
                 fallbacks: vec![],
             }],
             next: None,

@@ -112,7 +112,7 @@ impl Session {
         match &*shared {
             Ok(session) => Ok(session.clone()),
             Err(error) => Err(BuildError::Options(
-                family.place(OptionsError::new(error.path.clone(), error.message.clone())),
+                family.attribute(OptionsError::new(error.path.clone(), error.message.clone())),
             )),
         }
     }

@@ -22,7 +22,7 @@ async fn the_samples_are_those_of_ceilometer() {
         .poll()
         .await;
     insta::assert_snapshot!(outcome.json_lines());
-    insta::assert_snapshot!(outcome.troubles(), @"al-2: transient: the alarm has no `state_counters`");
+    insta::assert_snapshot!(outcome.problems(), @"al-2: transient: the alarm has no `state_counters`");
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(0)).await;
     Conformance::of("barbican")
         .options_of("openstack", cloud.options())
-        .listing(URL)
+        .discovery_url(URL)
         .check()
         .await;
 }

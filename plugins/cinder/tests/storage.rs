@@ -79,7 +79,7 @@ async fn pools_are_those_of_ceilometer_and_non_numeric_capacities_are_omitted() 
     )
     .await;
     insta::assert_snapshot!(outcome.text());
-    insta::assert_snapshot!(outcome.troubles());
+    insta::assert_snapshot!(outcome.problems());
     insta::assert_snapshot!(
         outcome
             .json_lines()
@@ -96,11 +96,12 @@ async fn a_service_in_an_unknown_state_fails_alone() {
         json!({ "binary": "cinder-volume", "host": host, "zone": "nova", "status": "enabled", "state": state,
             "updated_at": "2026-01-01T00:00:00.000000" })
     };
-    let all = json!({ "services": [service("h@b", "up"), service("h@c", "unknown"), service("h@d", "down")] });
+    let all =
+        json!({ "services": [service("h@b", "up"), service("h@c", "unknown"), service("h@d", "down")] });
     let outcome = polled("volume.service", "volume_services", "os-services", all).await;
     insta::assert_snapshot!(outcome.json_lines());
     insta::assert_snapshot!(
-        outcome.troubles(),
+        outcome.problems(),
         @"cinder-volume@h@c: transient: volume.service.health: the state of the service is neither `up` nor `down`"
     );
 }

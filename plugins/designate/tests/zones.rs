@@ -60,7 +60,7 @@ async fn record_sets_take_one_request_per_zone_and_a_failed_zone_fails_alone() {
         (outcome.samples.len(), outcome.failures.len()),
         (49, 1),
         "{}",
-        outcome.troubles()
+        outcome.problems()
     );
     assert!(cloud.peak_concurrency(Service::Designate) <= 8);
     insta::assert_snapshot!(cloud.counted(), @r"

@@ -38,7 +38,7 @@ impl Publisher for Discard {
         Ok(Accepted::all())
     }
 
-    fn takes(&self, _: PayloadKind) -> bool {
+    fn accepts(&self, _: PayloadKind) -> bool {
         true
     }
 }

@@ -21,7 +21,7 @@ async fn the_samples_are_those_of_ceilometer() {
     let kit = Kit::new("glance").options_of("openstack", cloud.options());
     let outcome = kit.pollster("image").resources_from("images").poll().await;
     insta::assert_snapshot!(outcome.json_lines());
-    insta::assert_snapshot!(outcome.troubles(), @"img-3: transient: image.size: the service sent `1 kB`; expected a number");
+    insta::assert_snapshot!(outcome.problems(), @"img-3: transient: image.size: the service sent `1 kB`; expected a number");
 }
 
 #[tokio::test]

@@ -178,7 +178,7 @@ async fn a_hanging_network_file_system_loses_its_own_samples_and_occupies_one_th
     hardware.disk.inodes.used = 10 of node1./dev/sda1 {"path":"/","device":"/dev/sda1","resource_url":"node1"}
     filer:/hung: transient: /hung does not respond: an earlier call still hangs
     "#);
-    assert_eq!(machine.blocking.abandoned(), ["statvfs /hung"]);
+    assert_eq!(machine.blocking.hung_calls(), ["statvfs /hung"]);
 }
 
 /// In a chroot to a directory, `/` is not a mount point.

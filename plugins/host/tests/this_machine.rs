@@ -36,7 +36,7 @@ async fn every_meter_has_a_sample_or_a_reason() {
                 found.contains(&*meter.name) || has_reason,
                 "{} is missing without a reason: {}",
                 meter.name,
-                outcome.troubles()
+                outcome.problems()
             );
         }
     }
@@ -53,7 +53,7 @@ async fn every_machine_has_cpus_memory_and_a_loopback_interface() {
         ("host.network", "hardware.network.incoming.bytes"),
     ] {
         let outcome = poll(&kit, pollster).await;
-        assert!(found(&outcome).contains(meter), "{meter}: {}", outcome.troubles());
+        assert!(found(&outcome).contains(meter), "{meter}: {}", outcome.problems());
     }
 }
 
@@ -79,7 +79,7 @@ async fn another_machine_is_not_measured() {
         .poll()
         .await;
     assert_eq!(outcome.reported, ["node1"]);
-    insta::assert_snapshot!(outcome.troubles(), @"node2: not_supported: not this host; only `node1` can be measured");
+    insta::assert_snapshot!(outcome.problems(), @"node2: not_supported: not this host; only `node1` can be measured");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn without_the_kernel_s_files_the_machine_fails_with_the_reason() {
     for pollster in Catalog::collect().unwrap().pollsters() {
         let outcome = poll(&kit, &pollster.name).await;
         assert!(outcome.samples.is_empty() && outcome.reported.is_empty());
-        troubles += &outcome.troubles();
+        troubles += &outcome.problems();
     }
     insta::assert_snapshot!(troubles, @r"
     node1: not_supported: tests/fixtures/nowhere/loadavg does not exist

@@ -154,7 +154,7 @@ impl Hypervisor {
     async fn stats(&self, groups: Groups, deadline: Instant) -> Result<Vec<DomainStats>, SnapshotError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let until = Instant::now() + left / WAIT_DIVISOR;
-        let abandoned = self.blocking.abandoned();
+        let abandoned = self.blocking.hung_calls();
         if !abandoned.iter().any(|name| name == STATS) {
             // If another cycle's call still waits, the time for waiting is used up.
             if let Ok(_lock) = timeout_at(until, self.wait_lock.lock()).await {
@@ -347,9 +347,9 @@ mod tests {
             assert_eq!(cycle(&lab, number).await, fine(53));
             assert_eq!(lab.calls(), "stats nowait");
         }
-        assert_eq!(lab.blocking.abandoned(), [STATS], "no second call hangs");
+        assert_eq!(lab.blocking.hung_calls(), [STATS], "no second call hangs");
         drop(release);
-        while !lab.blocking.abandoned().is_empty() {
+        while !lab.blocking.hung_calls().is_empty() {
             tokio::task::yield_now().await;
         }
         assert_eq!(cycle(&lab, 6).await, fine(53));
@@ -383,7 +383,7 @@ mod tests {
             "libvirt does not respond: an earlier call still hangs".to_owned(),
         );
         assert_eq!(cycle(&lab, 6).await, refused);
-        assert_eq!(lab.blocking.abandoned().len(), 1 + NOWAIT.len());
+        assert_eq!(lab.blocking.hung_calls().len(), 1 + NOWAIT.len());
     }
 
     #[tokio::test]
@@ -410,9 +410,9 @@ mod tests {
                 )
             );
         }
-        assert_eq!(lab.blocking.abandoned(), [OPEN, STATS]);
+        assert_eq!(lab.blocking.hung_calls(), [OPEN, STATS]);
         drop((one, other));
-        while !lab.blocking.abandoned().is_empty() {
+        while !lab.blocking.hung_calls().is_empty() {
             tokio::task::yield_now().await;
         }
         assert_eq!(cycle(&lab, 6).await, fine(53));
@@ -465,9 +465,9 @@ mod tests {
         let (hang, release) = Fault::hang();
         lab.host.lock().at_definition.push_back(hang);
         assert_eq!(cycle(&lab, 1).await.0, 0);
-        assert_eq!(lab.blocking.abandoned(), [DEFINITIONS]);
+        assert_eq!(lab.blocking.hung_calls(), [DEFINITIONS]);
         drop(release);
-        while !lab.blocking.abandoned().is_empty() {
+        while !lab.blocking.hung_calls().is_empty() {
             tokio::task::yield_now().await;
         }
         assert_eq!(cycle(&lab, 2).await.0, 98);

@@ -156,7 +156,7 @@ async fn load_balancers_of_neutron_are_those_of_ceilometer() {
     ] {
         let outcome = kit.pollster(pollster).resources_from(discovery).poll().await;
         lines.push_str(&outcome.json_lines());
-        lines.push_str(&outcome.troubles());
+        lines.push_str(&outcome.problems());
     }
     insta::assert_snapshot!(lines);
 }

@@ -132,12 +132,12 @@ async fn an_empty_answer_is_an_empty_bucket_list_but_an_invalid_usage_log() {
     ");
     let usage = kit.pollster("radosgw.usage").resources([project(0)]).poll().await;
     assert_eq!(usage.samples.len(), 0);
-    insta::assert_snapshot!(usage.troubles(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it ends before it is complete (line 1, column 0)");
+    insta::assert_snapshot!(usage.problems(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it ends before it is complete (line 1, column 0)");
     cloud.heal();
     // The answer of some gateways with a disabled usage log.
     cloud.answers("/admin/usage", json!({}));
     let usage = kit.pollster("radosgw.usage").resources([project(0)]).poll().await;
-    insta::assert_snapshot!(usage.troubles(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it does not have the expected form (line 1, column 2)");
+    insta::assert_snapshot!(usage.problems(), @"a0000000000000000000000000000000: transient: the answer of radosgw to GET /admin/usage cannot be read: it does not have the expected form (line 1, column 2)");
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn the_family_conforms() {
     Conformance::of("radosgw")
         .options(keys())
         .options_of("openstack", openstack(&cloud))
-        .elsewhere(["tenant"])
+        .external_discoveries(["tenant"])
         .resources([project(0), project(1)])
         .check()
         .await;

@@ -108,7 +108,7 @@ async fn the_family_conforms() {
     let cloud = Cloud::start(Size::of(9)).await;
     Conformance::of("swift")
         .options_of("openstack", cloud.options())
-        .elsewhere(["tenant"])
+        .external_discoveries(["tenant"])
         .resources([project(0), project(1)])
         .check()
         .await;

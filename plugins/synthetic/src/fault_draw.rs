@@ -72,7 +72,7 @@ mod tests {
             assert!(
                 outcome.defects.is_empty() && outcome.error.is_none(),
                 "{}",
-                outcome.troubles()
+                outcome.problems()
             );
             assert_eq!(outcome.failures.len() + outcome.reported.len(), 2000);
             let of = |kind| {

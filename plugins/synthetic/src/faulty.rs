@@ -162,7 +162,7 @@ mod tests {
                 "# {}\n{}{}",
                 fault.option(),
                 outcome.text(),
-                outcome.troubles()
+                outcome.problems()
             ));
         }
         insta::assert_snapshot!(text);
@@ -186,7 +186,7 @@ mod tests {
         assert!(
             outcome.error.is_some() || !outcome.failures.is_empty(),
             "{}",
-            outcome.troubles()
+            outcome.problems()
         );
     }
 
@@ -200,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_fault_is_rejected() {
         let outcome = poll("nonsense").await;
-        insta::assert_snapshot!(outcome.troubles(), @r"
+        insta::assert_snapshot!(outcome.problems(), @r"
         nonsense: not_supported: unknown fault `nonsense`; expected one of: none, transient, unreachable, permanent, not_supported, error, hang, panic, block_call, block_worker, undeclared_meter, not_a_number, flood
         ");
     }
@@ -221,7 +221,7 @@ mod tests {
         ] {
             let kit = Kit::new("synthetic").options(json!({ "block_for": "1ms" }));
             let url = format!("synthetic-faulty://{fault}");
-            let listing = kit.discovery(&url).at_most(2000).list().await;
+            let listing = kit.discovery(&url).limit(2000).list().await;
             text.push_str(&match listing {
                 Ok(resources) => format!("{fault}: {} resources\n", resources.len()),
                 Err(failure) => format!("{fault}: {}: {}\n", failure.kind(), failure.chain()),

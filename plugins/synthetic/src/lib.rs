@@ -30,8 +30,8 @@ mod tests {
     #[tokio::test]
     async fn the_family_conforms() {
         Conformance::of("synthetic")
-            .listing("synthetic://250")
-            .listing("synthetic-faulty://none")
+            .discovery_url("synthetic://250")
+            .discovery_url("synthetic-faulty://none")
             .check()
             .await;
     }

@@ -125,7 +125,7 @@ impl Publisher for RecordingPublisher {
         Ok(Accepted::all())
     }
 
-    fn takes(&self, kind: PayloadKind) -> bool {
+    fn accepts(&self, kind: PayloadKind) -> bool {
         self.kinds.contains(&kind)
     }
 
@@ -133,7 +133,7 @@ impl Publisher for RecordingPublisher {
         self.follows
     }
 
-    fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
+    fn run_started(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
         let owned: Vec<_> = ["a", "b"].into_iter().filter(|key| owns(key)).collect();
         self.seen
             .lock()
@@ -314,13 +314,13 @@ async fn the_end_of_a_run_follows_its_batches() {
     assert!(notifier.follows_runs());
     let (first, second) = (run(1, &["s"]), run(2, &["s"]));
     *follower.fails.lock() = 2;
-    notifier.run_began(&first, &|key| key == "a");
+    notifier.run_started(&first, &|key| key == "a");
     for meter in ["one", "two"] {
         let _ = notifier.submit(batch_of(&first, &[meter])).await;
     }
     let failed = vec![FailedResource::new("b".into(), FailureKind::Permanent)];
     notifier.run_ended(&first, RunEnd::new(RunOutcome::Complete).failed(failed));
-    notifier.run_began(&second, &|_| true);
+    notifier.run_started(&second, &|_| true);
     let receipt = notifier.submit(batch_of(&second, &["three"])).await;
     notifier.run_ended(&second, RunEnd::new(RunOutcome::CutOff));
     assert_eq!(receipt.outcome().await, Outcome::Delivered);
@@ -385,7 +385,7 @@ impl Publisher for PanicsOnRuns {
         true
     }
 
-    fn run_began(&self, _: &Arc<Run>, _: &dyn Fn(&str) -> bool) {
+    fn run_started(&self, _: &Arc<Run>, _: &dyn Fn(&str) -> bool) {
         panic!("a bug");
     }
 
@@ -399,7 +399,7 @@ async fn a_panic_in_a_run_hook_is_isolated() {
     let notifier = start(vec![selecting("p", Arc::new(PanicsOnRuns), Selectors::default())]);
     let run = run(0, &["s"]);
     for _ in 0..3 {
-        notifier.run_began(&run, &|_| true);
+        notifier.run_started(&run, &|_| true);
         assert_eq!(
             deliver(&notifier, batch_of(&run, &["m"])).await,
             Outcome::Delivered

@@ -76,7 +76,7 @@ async fn a_locked_domain_affects_no_other_domain() {
         }
         assert_eq!(samples_of(&outcome, &guests[1]), LOCKED, "cycle {cycle}");
         insta::allow_duplicates! {
-            insta::assert_snapshot!(outcome.troubles(), @"11111111-1111-4111-8111-000000000002.qemu: transient: locked: the instance's QEMU does not respond, so values of disks and memory are missing");
+            insta::assert_snapshot!(outcome.problems(), @"11111111-1111-4111-8111-000000000002.qemu: transient: locked: the instance's QEMU does not respond, so values of disks and memory are missing");
         }
         // One call hangs, and never a second one.
         until("the end of all calls except one", || calls() == 1).await;
@@ -224,14 +224,14 @@ async fn domains_that_come_and_go_during_cycles_affect_no_other_domain() {
         assert!(
             outcome.defects.is_empty() && outcome.error.is_none(),
             "{}",
-            outcome.troubles()
+            outcome.problems()
         );
         // QEMU of a domain that is being removed may not respond for a moment; the steady domains are not affected.
         for failure in &outcome.failures {
             assert!(
                 !steady.iter().any(|guest| failure.key.contains(&guest.uuid())),
                 "{}",
-                outcome.troubles()
+                outcome.problems()
             );
         }
         assert!(outcome.reported.iter().all(|key| known.contains(key)));
@@ -297,5 +297,5 @@ async fn one_locked_domain_of_a_hundred_loses_no_sample_of_the_others() {
         assert_eq!(samples_of(&outcome, guest), USUAL, "{}", guest.name());
     }
     assert_eq!(samples_of(&outcome, &guests[49]), LOCKED);
-    assert_eq!(outcome.failures.len(), 1, "{}", outcome.troubles());
+    assert_eq!(outcome.failures.len(), 1, "{}", outcome.problems());
 }

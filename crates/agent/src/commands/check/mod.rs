@@ -106,7 +106,7 @@ fn plan(config: &Config, plugins: &Plugins) -> Vec<Row> {
                     source: source.name.clone(),
                     pollster: run.pollster.to_string(),
                     meters: run.meters.iter().map(ToString::to_string).collect(),
-                    discovery: shown(&run.listings),
+                    discovery: shown(&run.discoveries),
                     fallback: shown(&run.fallbacks),
                 });
             }

@@ -185,12 +185,12 @@ fn failures(records: &[Arc<CycleRecord>], publishers: &[PublisherStatus], not_pr
         if let Some(reason) = &record.no_plan {
             lines.push(format!("failed: {}: {reason}", record.schedule));
         }
-        for listing in &record.listings {
+        for listing in &record.discovery_runs {
             if let Some(failure) = listing.failure.as_ref().filter(|failure| failure.is_error()) {
                 described += 1;
                 lines.push(format!(
                     "failed: discovery {}: {}: {}",
-                    listing.listing, failure.kind, failure.message
+                    listing.discovery, failure.kind, failure.message
                 ));
             }
         }
@@ -281,7 +281,7 @@ mod tests {
             resources: 0,
             samples: 0,
             failures: counts,
-            listings: Vec::new(),
+            discovery_runs: Vec::new(),
             polls: vec![poll],
             takeover: None,
             no_plan: None,
