@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Coordinator as _, Group, Registration, Unit, WorkId};
+use nephoscope_coordination::{Coordinator as _, Registration, Unit, WorkId};
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 use nephoscope_pool::etcd::{StoreOptions, TlsFiles};
 use nephoscope_pool::protocol::{AgentId, Membership, OnLoss, Options};
@@ -74,7 +74,7 @@ impl Members {
             .build()
             .context("start a runtime")?;
         let unit = |number| Unit {
-            group: Group::Shared,
+            scope: nephoscope_model::Scope::Shared,
             schedule: ScheduleId::new(format!("every:{}:{number}", INTERVAL.as_secs())),
             discovery: "volumes://".into(),
             mode: PartitionMode::Resource,

@@ -3,22 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use nephoscope_model::{PartitionMode, ScheduleId};
-
-/// The agents among which a unit is divided.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Group {
-    /// This host's own resources: one member by definition, no coordination.
-    Host,
-    /// All agents of the pool that have the unit.
-    Shared,
-}
+use nephoscope_model::{PartitionMode, ScheduleId, Scope};
 
 /// The resources of one discovery on one schedule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unit {
-    /// The agents that divide the unit.
-    pub group: Group,
+    /// Whether it is divided among the agents of the pool.
+    pub scope: Scope,
     /// The schedule.
     pub schedule: ScheduleId,
     /// The discovery URL as configured, or `static:` and a fixed hash of the sorted content of a `resources:` list.

@@ -304,7 +304,7 @@ impl Pool<'_> {
         if let Origin::Static(resources) = &listing.origin {
             return resources.len() as u64;
         }
-        let text = &*listing.unit.listing;
+        let text = &*listing.unit.discovery;
         self.configured_count(&[text, DiscoveryUrl::parse(text).name()])
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use nephoscope_coordination::{Agreed, Unit, WorkId};
+use nephoscope_coordination::{Assignment, Unit, WorkId};
 use nephoscope_model::Scope;
 use nephoscope_notifier::{Outcome, ReceiptSet};
 use nephoscope_plugin::{FailureKind, PartitionMode};
@@ -72,11 +72,11 @@ pub enum Planned {
     /// The task has no shared units.
     NotNeeded,
     /// The agents have agreed on a plan.
-    Agreed {
+    Assigned {
         /// The task whose shared runs are polled.
         task: Arc<TaskDef>,
         /// The division of the work.
-        agreed: Agreed,
+        assignment: Assignment,
         /// The units of a takeover; `None`: all.
         only: Option<Vec<Unit>>,
     },
@@ -139,9 +139,13 @@ pub async fn run_cycle(
             no_plan = Some(reason);
             CancellationToken::new()
         }
-        Planned::Agreed { task, agreed, only } => {
-            cycle.start_shared(&task, &agreed, only.as_deref());
-            agreed.cancelled
+        Planned::Assigned {
+            task,
+            assignment,
+            only,
+        } => {
+            cycle.start_shared(&task, &assignment, only.as_deref());
+            assignment.cancelled
         }
     };
     drop(ahead);
@@ -165,7 +169,7 @@ impl<'a> Cycle<'a> {
     fn new(states: &'a RunStates, context: Arc<CycleContext>) -> Self {
         let work = Arc::new(WorkId {
             cycle: context.frame.cycle.clone(),
-            succession: context.frame.takeover,
+            takeover: context.frame.takeover,
         });
         Self {
             states,
@@ -234,7 +238,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// Starts the runs on shared resources.
-    fn start_shared(&mut self, task: &TaskDef, agreed: &Agreed, only: Option<&[Unit]>) {
+    fn start_shared(&mut self, task: &TaskDef, assignment: &Assignment, only: Option<&[Unit]>) {
         let part = |def: &ListingDef| {
             let unit = &def.unit;
             let is_selected = only.is_none_or(|only| only.contains(unit));
@@ -242,9 +246,9 @@ impl<'a> Cycle<'a> {
                 _ if !is_selected => Part::empty(),
                 Scope::Host => Part::whole(),
                 Scope::Shared => Part {
-                    share: agreed.plan.share(unit),
+                    share: assignment.plan.share(unit),
                     members: match unit.mode {
-                        PartitionMode::Resource => agreed.plan.members(unit),
+                        PartitionMode::Resource => assignment.plan.members(unit),
                         PartitionMode::Listing => NonZeroUsize::MIN,
                     },
                 },
@@ -256,7 +260,7 @@ impl<'a> Cycle<'a> {
             let mut listings: Vec<_> = def
                 .listings()
                 .filter_map(|index| self.listing(task, index, part))
-                .filter(|listing| listing.unit().scope == Scope::Shared && !listing.part().share.is_nothing())
+                .filter(|listing| listing.unit().scope == Scope::Shared && !listing.part().share.is_empty())
                 .collect();
             listings.sort_by(|one, other| one.unit().cmp(other.unit()));
             listings.dedup_by(|one, other| one.unit() == other.unit());
@@ -301,12 +305,12 @@ impl<'a> Cycle<'a> {
         let fallback = input
             .fallback
             .and_then(|index| self.listing(task, index, &part))
-            .filter(|listing| !listing.part().share.is_nothing());
+            .filter(|listing| !listing.part().share.is_empty());
         let listings: Vec<_> = input
             .listings
             .iter()
             .filter_map(|index| self.listing(task, *index, &part))
-            .filter(|listing| fallback.is_some() || !listing.part().share.is_nothing())
+            .filter(|listing| fallback.is_some() || !listing.part().share.is_empty())
             .collect();
         InputReaders {
             listings: listings.iter().map(|listing| listing.reader()).collect(),

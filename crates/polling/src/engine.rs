@@ -6,7 +6,7 @@ mod inner;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Carried, InProgress};
+use nephoscope_coordination::{InProgress, Registration};
 use nephoscope_model::CycleId;
 use nephoscope_notifier::Notifier;
 use nephoscope_plugin::BlockingPool;
@@ -105,7 +105,7 @@ impl Engine {
         let inner = &self.0;
         let _changing = inner.changing.lock().await;
         let tasks = TaskDef::plan(sources, &plugins, &source_classes(&inner.parts.notifier));
-        let carried = Carried {
+        let registration = Registration {
             units: tasks
                 .iter()
                 .flat_map(|task| task.shared_units().cloned())
@@ -117,7 +117,7 @@ impl Engine {
                 .filter_map(|task| in_progress(&task.schedule, &*inner.parts.clock))
                 .collect(),
         };
-        inner.parts.coordinator.carry(carried).await;
+        inner.parts.coordinator.register(registration).await;
         let mut applied = Applied::default();
         let entries: Vec<_> = {
             *inner.plugins.lock() = plugins;
@@ -346,9 +346,9 @@ pub async fn once(
             let states = RunStates::default();
             let planned = async {
                 match coordinator.plan(&start.cycle).await {
-                    Ok(agreed) => Planned::Agreed {
+                    Ok(assignment) => Planned::Assigned {
                         task: task.clone(),
-                        agreed,
+                        assignment,
                         only: None,
                     },
                     Err(no_plan) => Planned::NoPlan(no_plan.reason),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_coordination::{Coordinator, LONGEST_ANSWER, Unit, WorkId};
+use nephoscope_coordination::{Coordinator, MAX_ANSWER_TIME, Unit, WorkId};
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 
 /// How long the fence waits for the coordinator: longer than a backend may take. Without an answer the batch is not
 /// submitted.
-const PATIENCE: Duration = LONGEST_ANSWER.saturating_add(Duration::from_secs(1));
+const PATIENCE: Duration = MAX_ANSWER_TIME.saturating_add(Duration::from_secs(1));
 
 /// The fence of one run.
 #[derive(Clone)]

@@ -98,7 +98,7 @@ impl Part {
     /// The whole listing, for one agent.
     pub fn whole() -> Self {
         Self {
-            share: Share::Everything,
+            share: Share::All,
             members: NonZeroUsize::MIN,
         }
     }
@@ -106,7 +106,7 @@ impl Part {
     /// An empty part.
     pub fn empty() -> Self {
         Self {
-            share: Share::Nothing,
+            share: Share::None,
             members: NonZeroUsize::MIN,
         }
     }
@@ -213,7 +213,7 @@ impl Listing {
             _ => None,
         };
         Some(DiscoveryRecord {
-            discovery: self.def.unit.listing.clone(),
+            discovery: self.def.unit.discovery.clone(),
             resources: state.total,
             failure,
         })
@@ -240,11 +240,11 @@ impl Listing {
             Origin::Unknown => self.end(Ok(())),
             Origin::Static(resources) => {
                 let own = match &self.part.share {
-                    Share::Everything => resources.clone(),
+                    Share::All => resources.clone(),
                     share => Arc::new(
                         resources
                             .iter()
-                            .filter(|resource| share.has(resource.key()))
+                            .filter(|resource| share.contains(resource.key()))
                             .cloned()
                             .collect(),
                     ),
@@ -314,7 +314,7 @@ impl Listing {
         if let Err(failure) = &outcome
             && !context.cancellation.is_cancelled()
         {
-            crate::events::discovery_failed(&self.def.unit.listing, &context.cycle, failure);
+            crate::events::discovery_failed(&self.def.unit.discovery, &context.cycle, failure);
         }
         self.end(outcome);
     }
@@ -337,8 +337,8 @@ impl Listing {
             match page {
                 Ok(Some(mut page)) => {
                     let listed = page.len();
-                    if !matches!(self.part.share, Share::Everything) {
-                        page.retain(|resource| self.part.share.has(resource.key()));
+                    if !matches!(self.part.share, Share::All) {
+                        page.retain(|resource| self.part.share.contains(resource.key()));
                     }
                     let total = self.put(listed, Arc::new(page));
                     if total > self.context.limit as u64 {

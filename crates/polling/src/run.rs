@@ -129,7 +129,7 @@ impl Run {
                     .map(|(name, _)| name.clone())
                     .collect::<Arc<[_]>>(),
             )
-            .succession(context.frame.takeover),
+            .takeover(context.frame.takeover),
         );
         // A takeover covers only some units, so it does not change who owns the other resources.
         if observer.tracks_resources && context.frame.takeover.is_none() {

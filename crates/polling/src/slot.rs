@@ -139,8 +139,8 @@ pub fn run_status(task: &TaskDef, run: &RunDef) -> RunStatus {
     let names = |indices: &mut dyn Iterator<Item = &usize>| {
         let mut names: Vec<Arc<str>> = Vec::new();
         for listing in indices.filter_map(|index| task.listings.get(*index)) {
-            if !names.contains(&listing.unit.listing) {
-                names.push(listing.unit.listing.clone());
+            if !names.contains(&listing.unit.discovery) {
+                names.push(listing.unit.discovery.clone());
             }
         }
         names

@@ -6,7 +6,7 @@ use std::future::ready;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use nephoscope_coordination::{Agreed, Unit, Work, WorkId};
+use nephoscope_coordination::{Assignment, Unit, Work, WorkId};
 use nephoscope_model::CycleId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -54,12 +54,12 @@ impl Inner {
                         edge,
                         interval,
                     } => inner.in_progress(cycle, edge, interval).await,
-                    Work::Succession {
+                    Work::Takeover {
                         id,
                         until,
                         units,
-                        agreed,
-                    } => inner.takeover(&id, until, units, agreed).await,
+                        assignment,
+                    } => inner.takeover(&id, until, units, assignment).await,
                 }
             },
             &runtime,
@@ -110,7 +110,13 @@ impl Inner {
     }
 
     /// Runs the part of a cycle that this agent takes over from others.
-    async fn takeover(self: Arc<Self>, work: &WorkId, until: Instant, mut units: Vec<Unit>, agreed: Agreed) {
+    async fn takeover(
+        self: Arc<Self>,
+        work: &WorkId,
+        until: Instant,
+        mut units: Vec<Unit>,
+        assignment: Assignment,
+    ) {
         let coordinator = &self.parts.coordinator;
         let give_up = |units: &[Unit], reason: &str| {
             events::takeover_not_started(work, reason);
@@ -142,13 +148,13 @@ impl Inner {
         let context = self.context(CycleFrame {
             cycle: work.cycle.clone(),
             started: CycleStart::now(self.parts.clock.as_ref()),
-            takeover: work.succession,
+            takeover: work.takeover,
             interval: start.interval,
             deadline: until,
         });
-        let planned = ready(Planned::Agreed {
+        let planned = ready(Planned::Assigned {
             task,
-            agreed,
+            assignment,
             only: Some(units),
         });
         let end = run_cycle(

@@ -145,7 +145,7 @@ impl Inner {
         let newest = slot.newest();
         if newest.runs.is_empty() {
             let planned = planned.await;
-            if matches!(&planned, Planned::Agreed { task, .. } if !task.runs.is_empty()) {
+            if matches!(&planned, Planned::Assigned { task, .. } if !task.runs.is_empty()) {
                 let states = &slot.states;
                 let end = run_cycle(
                     &slot.schedule,
@@ -198,12 +198,12 @@ impl Inner {
             answer = timeout_at(deadline, self.parts.coordinator.plan(cycle)) => answer,
         };
         let reason = match answer {
-            Ok(Ok(agreed)) => {
+            Ok(Ok(assignment)) => {
                 *last_planned = Some(cycle.start);
-                let task = slot.choose(agreed.plan.as_ref());
-                return Planned::Agreed {
+                let task = slot.choose(assignment.plan.as_ref());
+                return Planned::Assigned {
                     task,
-                    agreed,
+                    assignment,
                     only: None,
                 };
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nephoscope_coordination::{
-    Agreed, BootTime, Carried, Coordinator, NoPlan, Plan, Share, Unit, Work, WorkId,
+    Assignment, BootTime, Coordinator, NoPlan, Plan, Registration, Share, Unit, Work, WorkId,
 };
 use nephoscope_model::{CycleId, ScheduleId};
 use nephoscope_plugin::PartitionMode;
@@ -141,13 +141,13 @@ impl Pool {
         };
         let id = WorkId {
             cycle: cycle(start),
-            succession: Some(number),
+            takeover: Some(number),
         };
-        self.assign(Work::Succession {
+        self.assign(Work::Takeover {
             id,
             until: Instant::now() + Duration::from_secs(until),
             units,
-            agreed: division.agreed(),
+            assignment: division.assignment(),
         })
         .await;
         cancelled
@@ -159,8 +159,8 @@ impl Pool {
 }
 
 impl Division {
-    fn agreed(&self) -> Agreed {
-        Agreed {
+    fn assignment(&self) -> Assignment {
+        Assignment {
             plan: Arc::new(self.clone()),
             cancelled: self.cancelled.clone(),
         }
@@ -189,30 +189,30 @@ pub(crate) fn unit(listing: &str) -> Unit {
 /// A short form: `10` is the work of the cycle that starts 10 s after the edge, `10/2` its takeover number 2.
 fn short(work: &WorkId) -> String {
     let start = work.cycle.start.as_millis() / 1000 - EDGE;
-    match work.succession {
+    match work.takeover {
         Some(number) => format!("{start}/{number}"),
         None => start.to_string(),
     }
 }
 
 impl Plan for Division {
-    fn carries(&self, units: &[Unit]) -> bool {
+    fn lists(&self, units: &[Unit]) -> bool {
         let Some(listed) = &self.listed else {
             return true;
         };
         let mut listed: Vec<_> = listed.iter().map(|listing| (*listing).to_owned()).collect();
-        let mut carried: Vec<_> = units.iter().map(|unit| unit.listing.to_string()).collect();
+        let mut registration: Vec<_> = units.iter().map(|unit| unit.discovery.to_string()).collect();
         listed.sort();
-        carried.sort();
-        listed == carried
+        registration.sort();
+        listed == registration
     }
 
     fn share(&self, unit: &Unit) -> Share {
         let mine = self.mine.clone();
         match unit.mode {
             PartitionMode::Resource => Share::Resources(Arc::new(move |key| mine.contains(&key))),
-            PartitionMode::Listing if mine.contains(&&*unit.listing) => Share::Everything,
-            PartitionMode::Listing => Share::Nothing,
+            PartitionMode::Listing if mine.contains(&&*unit.discovery) => Share::All,
+            PartitionMode::Listing => Share::None,
         }
     }
 
@@ -223,10 +223,10 @@ impl Plan for Division {
 
 #[async_trait]
 impl Coordinator for Pool {
-    async fn carry(&self, carried: Carried) {
-        self.state.lock().meters.push(carried.meters);
-        for unit in &carried.units {
-            self.record_call(format!("carry {unit}"));
+    async fn register(&self, registration: Registration) {
+        self.state.lock().meters.push(registration.meters);
+        for unit in &registration.units {
+            self.record_call(format!("register {unit}"));
         }
     }
 
@@ -238,7 +238,7 @@ impl Coordinator for Pool {
             .push((start, Instant::now(), edge, interval));
     }
 
-    async fn plan(&self, _cycle: &CycleId) -> Result<Agreed, NoPlan> {
+    async fn plan(&self, _cycle: &CycleId) -> Result<Assignment, NoPlan> {
         let delay = self.state.lock().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -248,7 +248,7 @@ impl Coordinator for Pool {
             Some(reason) => Err(NoPlan {
                 reason: reason.into(),
             }),
-            None => Ok(state.division.agreed()),
+            None => Ok(state.division.assignment()),
         }
     }
 
@@ -265,11 +265,11 @@ impl Coordinator for Pool {
     }
 
     fn finished(&self, work: &WorkId, unit: &Unit) {
-        self.record_call(format!("finished {} of {}", unit.listing, short(work)));
+        self.record_call(format!("finished {} of {}", unit.discovery, short(work)));
     }
 
     fn gave_up(&self, work: &WorkId, unit: &Unit) {
-        self.record_call(format!("gave up {} of {}", unit.listing, short(work)));
+        self.record_call(format!("gave up {} of {}", unit.discovery, short(work)));
     }
 
     fn skipped(&self, cycle: &CycleId) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephoscope_coordination::{
-    Assignment, BootTime, Coordinator as _, Group, InProgress, Registration, Unit, Work, WorkId,
+    Assignment, BootTime, Coordinator as _, InProgress, Registration, Unit, Work, WorkId,
 };
 use nephoscope_model::{CycleId, PartitionMode, ScheduleId, Timestamp};
 use nephoscope_pool::protocol::{self, AgentId, Membership, OnLoss};
@@ -37,7 +37,7 @@ impl WallClock for SystemWall {
 
 fn unit() -> Unit {
     Unit {
-        group: Group::Shared,
+        scope: nephoscope_model::Scope::Shared,
         schedule: ScheduleId::new("every:2:0"),
         discovery: "synthetic://200".into(),
         mode: PartitionMode::Resource,
