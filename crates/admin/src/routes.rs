@@ -181,7 +181,7 @@ async fn healthz(State(state): State<AdminState>) -> Response<Body> {
     };
     response::json(
         status,
-        &json!({ "alive": alive, "last_tick_age": state.engine().scheduler().since_tick }),
+        &json!({ "alive": alive, "last_tick_age": state.engine().scheduler().last_tick_age_seconds }),
     )
 }
 

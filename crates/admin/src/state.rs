@@ -137,17 +137,17 @@ impl Inner {
             phase: lifecycle.phase,
             rejected: lifecycle.rejected,
             after_restart: lifecycle.after_restart,
-            state_trouble: engine.state_trouble(),
+            state_write_error: engine.state_write_error(),
             scheduler: engine.scheduler(),
             tasks: engine.tasks(),
             records: engine.last_records(),
-            set_aside: engine.set_aside(),
+            backed_off: engine.backed_off(),
             publishers: notifier.status(),
             pool: self.parts.pool_status(),
             unavailable: plugins.unavailable.clone(),
             definitions: plugins
                 .catalog
-                .set_aside()
+                .rejected_definitions()
                 .iter()
                 .map(|problem| hide_userinfo(&problem.to_string()))
                 .collect(),
@@ -156,7 +156,7 @@ impl Inner {
                 .iter()
                 .map(|(family, pool)| HungCalls {
                     family: family.clone(),
-                    names: pool.abandoned(),
+                    names: pool.hung_calls(),
                     exhausted: pool.is_exhausted(),
                 })
                 .collect(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use nephoscope_model::{Histogram, Timestamp};
 use nephoscope_notifier::spool::{Spool, SpoolMode, SpoolStatus};
 use nephoscope_notifier::{Counts, PublisherState, PublisherStatus};
+use nephoscope_polling::backed_off::BackedOffResource;
 use nephoscope_polling::record::CycleRecord;
-use nephoscope_polling::setaside::SetAsideResource;
-use nephoscope_polling::stats::{ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, TaskStatus};
+use nephoscope_polling::stats::{DiscoveryTotals, PollsterTotals, RunStatus, SchedulerStatus, TaskStatus};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -98,7 +98,7 @@ struct BackedOff {
     /// The number of all resources.
     count: usize,
     /// The first resources, up to the limit of the request.
-    resources: Vec<SetAsideResource>,
+    resources: Vec<BackedOffResource>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +111,7 @@ struct Hung {
 struct DiscoveryCounts {
     discovery: String,
     #[serde(flatten)]
-    totals: ListingTotals,
+    totals: DiscoveryTotals,
 }
 
 #[derive(Serialize)]
@@ -123,7 +123,7 @@ struct PollsterCounts {
 
 pub(crate) fn resources(state: &AdminState, limit: usize) -> Resources {
     let snapshot = state.snapshot();
-    let hung = snapshot.set_aside.iter().filter(|status| status.hangs);
+    let hung = snapshot.backed_off.iter().filter(|status| status.hung);
     let hung = hung
         .map(|status| Hung {
             schedule: status.schedule.clone(),
@@ -131,7 +131,7 @@ pub(crate) fn resources(state: &AdminState, limit: usize) -> Resources {
         })
         .collect();
     let backed_off = snapshot
-        .set_aside
+        .backed_off
         .into_iter()
         .filter(|status| !status.resources.is_empty());
     let backed_off = backed_off

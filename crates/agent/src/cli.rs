@@ -157,7 +157,10 @@ fn resources(text: &str) -> Result<Resources, String> {
     };
     let count = count.parse().ok().filter(|count| *count <= MOST);
     let count = count.ok_or_else(|| "expected a count such as `1000` or `volumes=1000`".to_owned())?;
-    Ok(Resources { listing, count })
+    Ok(Resources {
+        discovery: listing,
+        count,
+    })
 }
 
 /// The options of `once`.
@@ -325,11 +328,11 @@ mod tests {
             panic!("the options are accepted");
         };
         let named = |listing: &str, count| Resources {
-            listing: Some(listing.to_owned()),
+            discovery: Some(listing.to_owned()),
             count,
         };
         let all = Resources {
-            listing: None,
+            discovery: None,
             count: 50,
         };
         assert_eq!(

@@ -49,7 +49,7 @@ pub(crate) fn reloaded(applied: Applied, plugins: bool, publishers: usize) {
     tracing::info!(
         added = applied.added,
         removed = applied.removed,
-        kept = applied.kept,
+        kept = applied.unchanged,
         plugins_reloaded = plugins,
         publishers_changed = publishers,
         "configuration applied"
@@ -76,9 +76,9 @@ pub(crate) fn stopped_at_once(signal: &str) {
     tracing::warn!(signal, "second signal: terminated; samples in memory are lost");
 }
 
-pub(crate) fn watchdog_withheld(since_tick: f64) {
+pub(crate) fn watchdog_withheld(last_tick_age: f64) {
     tracing::error!(
-        since_tick,
+        last_tick_age,
         "the scheduler is stuck: the systemd watchdog is not notified"
     );
 }

@@ -60,7 +60,7 @@ pub(crate) fn remarks<'a>(
                     polled = true;
                     let mut selected = false;
                     for (index, publisher) in publishers.iter().enumerate() {
-                        let accepts = publisher.publisher.takes(PayloadKind::Samples)
+                        let accepts = publisher.publisher.accepts(PayloadKind::Samples)
                             && publisher.selectors.take(meter, &name, &run.pollster.namespaces);
                         if accepts {
                             selected = true;

@@ -73,22 +73,23 @@ impl Service {
     /// Notifies the watchdog twice per requested interval while the scheduler is alive.
     pub(crate) async fn keep_alive(self, engine: Engine) {
         if let Some(watchdog) = sd_notify::watchdog_enabled().filter(|watchdog| *watchdog > Duration::ZERO) {
-            self.ping(watchdog / 2, || engine.scheduler().since_tick).await;
+            self.ping(watchdog / 2, || engine.scheduler().last_tick_age_seconds)
+                .await;
         }
     }
 
-    async fn ping(&self, every: Duration, since_tick: impl Fn() -> f64) {
+    async fn ping(&self, every: Duration, last_tick_age: impl Fn() -> f64) {
         let mut pings = interval(every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut alive = true;
         loop {
             pings.tick().await;
-            let since_tick = since_tick();
-            let was_alive = std::mem::replace(&mut alive, since_tick < STUCK);
+            let last_tick_age = last_tick_age();
+            let was_alive = std::mem::replace(&mut alive, last_tick_age < STUCK);
             if alive {
                 self.notify(&[NotifyState::Watchdog]).await;
             } else if was_alive {
-                events::watchdog_withheld(since_tick);
+                events::watchdog_withheld(last_tick_age);
             }
         }
     }
@@ -174,9 +175,9 @@ mod tests {
         manager.set_nonblocking(true).unwrap();
         let service = Service::at(Some(path.into()));
         let stuck = AtomicBool::new(false);
-        let since_tick = || if stuck.load(Ordering::Relaxed) { STUCK } else { 0.5 };
+        let last_tick_age = || if stuck.load(Ordering::Relaxed) { STUCK } else { 0.5 };
         let notifications = async || {
-            let pings = service.ping(Duration::from_secs(1), since_tick);
+            let pings = service.ping(Duration::from_secs(1), last_tick_age);
             let _ = timeout(Duration::from_secs(5), pings).await;
             let mut count = 0;
             while manager.recv(&mut [0; 64]).is_ok() {

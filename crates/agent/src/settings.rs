@@ -252,9 +252,9 @@ pub(crate) fn engine_options(config: &Config) -> EngineOptions {
         batch_size: config.notifier.batch_size,
         flush_interval: config.notifier.flush_interval.into(),
         limits: LimitOptions {
-            polls: agent.limits.max_concurrent_polls,
-            endpoint: agent.limits.max_concurrent_polls_per_endpoint,
-            listing: agent.limits.max_resources_per_discovery,
+            max_concurrent_polls: agent.limits.max_concurrent_polls,
+            max_concurrent_polls_per_endpoint: agent.limits.max_concurrent_polls_per_endpoint,
+            max_resources_per_discovery: agent.limits.max_resources_per_discovery,
         },
         splay: agent.splay,
         // An agent without a pool polls shared units of the current cycle.

@@ -73,9 +73,9 @@ pub fn definitions(
 fn finding(problem: &DefinitionProblem, strict: bool) -> Finding {
     let title = problem.title();
     let finding = match problem.severity {
-        ProblemSeverity::SetAside if strict => Finding::error(Problem::DefinitionRejected, title)
+        ProblemSeverity::Rejected if strict => Finding::error(Problem::DefinitionRejected, title)
             .note("a running agent does not use this definition, and uses the others"),
-        ProblemSeverity::SetAside => Finding::warning(Problem::DefinitionRejected, title)
+        ProblemSeverity::Rejected => Finding::warning(Problem::DefinitionRejected, title)
             .note("this definition is not used; the others are"),
         ProblemSeverity::Error => Finding::error(Problem::BadDefinition, title),
     };

@@ -44,12 +44,10 @@ fn expand(context: &ExpandContext<'_>) -> Result<Expansion, OptionsError> {
                     .expected("expected a unit")
                     .also(whole.at(1, 1, 5), "as here")
                     .help("look at the first"),
-                Some("reject") => {
-                    DefinitionProblem::set_aside(place, "it measures nothing").definition("fog")
-                }
+                Some("reject") => DefinitionProblem::rejected(place, "it measures nothing").definition("fog"),
                 Some("secret") => {
                     expansion.hide("sesame");
-                    DefinitionProblem::set_aside(place, "its key is sesame")
+                    DefinitionProblem::rejected(place, "its key is sesame")
                 }
                 Some("option") => {
                     DefinitionProblem::error(ProblemPlace::Option("folder".to_owned()), "there is none")

@@ -145,6 +145,9 @@ struct State {
     /// The number of them that were put on pages.
     on_pages: u64,
     ended: Option<Result<(), Arc<FailureNote>>>,
+    /// When the discovery was started, and how long it took.
+    started_at: Option<Instant>,
+    duration: Option<Duration>,
     unreachable: bool,
 }
 
@@ -216,6 +219,10 @@ impl Listing {
             discovery: self.def.unit.discovery.clone(),
             resources: state.total,
             failure,
+            duration: state
+                .duration
+                .or_else(|| state.started_at.map(|start| start.elapsed()))
+                .unwrap_or_default(),
         })
     }
 
@@ -236,6 +243,7 @@ impl Listing {
     }
 
     fn start(self: &Arc<Self>) {
+        self.state.lock().started_at = Some(Instant::now());
         match &self.def.origin {
             Origin::Unknown => self.end(Ok(())),
             Origin::Static(resources) => {
@@ -382,6 +390,7 @@ impl Listing {
 
     fn end(&self, outcome: Result<(), Failure>) {
         let mut state = self.state.lock();
+        state.duration = state.started_at.map(|start| start.elapsed());
         if let Err(failure) = &outcome {
             state.unreachable = failure.kind() == FailureKind::Unreachable;
         }

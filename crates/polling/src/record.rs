@@ -113,7 +113,7 @@ pub struct DiscoveryRecord {
     pub resources: u64,
     /// The failure that ended it early.
     pub failure: Option<FailureNote>,
-    /// How long its discovery took, in seconds.
+    /// The duration of the run, in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub duration: Duration,
 }

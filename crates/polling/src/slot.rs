@@ -33,7 +33,7 @@ pub(crate) struct Slot {
     last: Mutex<Option<Arc<CycleRecord>>>,
 }
 
-/// How late cycles of a schedule started, and how long they took.
+/// The lateness and the durations of the cycles of a schedule.
 struct Times {
     lateness: Histogram,
     durations: Histogram,

@@ -4,40 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephoscope_model::Timestamp;
+use nephoscope_model::{Histogram, Timestamp};
 use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::backed_off::BackedOffResource;
 use crate::record::{CycleRecord, FailureCounts, FailureNote, as_text};
-
-/// Upper bounds of the lateness histogram, in seconds.
-pub const LATENESS_BUCKETS: [f64; 10] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0];
-
-/// Values in buckets, and their sum.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Histogram {
-    /// How many values were at most as large as each bound; the last one counts all values.
-    pub counts: [u64; LATENESS_BUCKETS.len() + 1],
-    /// The sum of all values.
-    pub sum: f64,
-}
-
-impl Histogram {
-    /// Adds a value, in seconds.
-    pub fn add(&mut self, seconds: f64) {
-        self.sum += seconds;
-        for (count, bound) in self
-            .counts
-            .iter_mut()
-            .zip(LATENESS_BUCKETS.iter().chain([&f64::INFINITY]))
-        {
-            if seconds <= *bound {
-                *count += 1;
-            }
-        }
-    }
-}
 
 /// Totals of a pollster since the start of the agent.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -54,8 +26,8 @@ pub struct PollsterTotals {
     pub backed_off: u64,
     /// Failures by kind.
     pub failures: FailureCounts,
-    /// Time in runs, in seconds.
-    pub seconds: f64,
+    /// The durations of runs.
+    pub durations: Histogram,
 }
 
 /// Totals of a discovery URL since the start of the agent.
@@ -67,6 +39,8 @@ pub struct DiscoveryTotals {
     pub resources: u64,
     /// The number of failed runs.
     pub failures: u64,
+    /// The durations of runs.
+    pub durations: Histogram,
 }
 
 /// Totals over all cycles.
@@ -91,7 +65,7 @@ impl Totals {
             total.fenced += poll.fenced;
             total.backed_off += poll.backed_off;
             total.failures.add_all(&poll.failures);
-            total.seconds += poll.duration.as_secs_f64();
+            total.durations.add(seconds(poll.duration));
         }
         for run in &record.discovery_runs {
             let total = totals.discoveries.entry(run.discovery.clone()).or_default();
@@ -99,6 +73,7 @@ impl Totals {
             total.resources = run.resources;
             let is_error = run.failure.as_ref().is_some_and(FailureNote::is_error);
             total.failures += u64::from(is_error);
+            total.durations.add(seconds(run.duration));
         }
     }
 
@@ -140,8 +115,8 @@ pub struct TaskStatus {
     pub repeated: u64,
     /// The lateness of cycle starts, in seconds.
     pub lateness: Histogram,
-    /// The duration of the last cycle, in seconds.
-    pub last_duration: Option<f64>,
+    /// The durations of cycles, in seconds.
+    pub durations: Histogram,
 }
 
 /// The status of a pollster run of a task.
@@ -191,14 +166,42 @@ pub(crate) fn seconds(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use nephoscope_model::{CycleId, ScheduleId};
+
     use super::*;
+    use crate::record::{DiscoveryRecord, PollRecord};
 
     #[test]
-    fn buckets_are_cumulative() {
-        let mut histogram = Histogram::default();
-        histogram.add(0.002);
-        histogram.add(0.004);
-        histogram.add(60.0);
-        assert_eq!(histogram.counts, [0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3]);
+    fn durations_of_polls_and_discoveries_are_counted_in_their_buckets() {
+        let totals = Totals::default();
+        totals.add(&CycleRecord {
+            schedule: "every 5m".into(),
+            cycle: CycleId::new(ScheduleId::new("every:300:0"), Timestamp::from_millis(0), 0),
+            started: Timestamp::from_millis(0),
+            lateness: None,
+            duration: Duration::ZERO,
+            resources: 0,
+            samples: 0,
+            failures: FailureCounts::default(),
+            discovery_runs: vec![DiscoveryRecord {
+                discovery: "volumes".into(),
+                resources: 0,
+                failure: None,
+                duration: Duration::from_secs(20),
+            }],
+            polls: vec![PollRecord {
+                pollster: "disk".into(),
+                duration: Duration::from_millis(30),
+                ..PollRecord::default()
+            }],
+            takeover: None,
+            no_plan: None,
+        });
+        let filled = |histogram: &Histogram| -> Vec<f64> {
+            let buckets = histogram.buckets().filter(|(_, count)| *count > 0);
+            buckets.map(|(bound, _)| bound).collect()
+        };
+        assert_eq!(filled(&totals.pollsters()["disk"].durations), [0.05]);
+        assert_eq!(filled(&totals.discoveries()["volumes"].durations), [30.0]);
     }
 }

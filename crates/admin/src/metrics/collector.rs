@@ -63,7 +63,7 @@ pub(crate) mod tests {
     use nephoscope_plugin::{CallOutcome, CallTotals, Circuit, FailureKind};
     use nephoscope_polling::record::FailureCounts;
     use nephoscope_polling::stats::{
-        ListingTotals, PollsterTotals, RunStatus, SchedulerStatus, SetAsideStatus, TaskStatus,
+        BackedOffStatus, DiscoveryTotals, PollsterTotals, RunStatus, SchedulerStatus, TaskStatus,
     };
 
     use super::*;
@@ -86,7 +86,7 @@ pub(crate) mod tests {
             ready: false,
             reasons: vec![("starting", 1), ("plugin_unavailable", 0)],
             scheduler: SchedulerStatus {
-                since_tick: 0.5,
+                last_tick_age_seconds: 0.5,
                 clock_steps: 1,
                 restarts: 0,
                 now: Timestamp::from_millis(0),
@@ -94,7 +94,7 @@ pub(crate) mod tests {
             tasks: Vec::new(),
             pollsters: [].into(),
             listings: [].into(),
-            set_aside: Vec::new(),
+            backed_off: Vec::new(),
             publishers: Vec::new(),
             filtered: 0,
             plugins_unavailable: 0,
@@ -121,7 +121,7 @@ pub(crate) mod tests {
                 runs: vec![RunStatus {
                     pollster: "disk".into(),
                     meters: vec!["disk.size".into()],
-                    listings: vec!["disks".into()],
+                    discoveries: vec!["disks".into()],
                     fallbacks: vec![],
                 }],
                 next: None,
@@ -141,7 +141,7 @@ pub(crate) mod tests {
                     resources: 10,
                     samples: 20,
                     fenced: 4,
-                    set_aside: 3,
+                    backed_off: 3,
                     failures,
                     durations: durations.clone(),
                 },
@@ -150,7 +150,7 @@ pub(crate) mod tests {
             // An operator may write quotes, a backslash, a line break and a password.
             listings: [(
                 "web://u:canary@h/a\"b\\c\nd".to_owned(),
-                ListingTotals {
+                DiscoveryTotals {
                     runs: 2,
                     resources: 5,
                     failures: 1,
@@ -158,10 +158,10 @@ pub(crate) mod tests {
                 },
             )]
             .into(),
-            set_aside: vec![SetAsideStatus {
+            backed_off: vec![BackedOffStatus {
                 schedule: "every 5m".into(),
                 pollster: "disk".into(),
-                hangs: true,
+                hung: true,
                 resources: Vec::new(),
             }],
             hung_calls: vec![("libvirt".into(), 1)],

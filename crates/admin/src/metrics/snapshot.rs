@@ -8,7 +8,9 @@ use nephoscope_config::hide_userinfo;
 use nephoscope_model::Timestamp;
 use nephoscope_notifier::PublisherStatus;
 use nephoscope_plugin::{CallTotals, Circuit};
-use nephoscope_polling::stats::{ListingTotals, PollsterTotals, SchedulerStatus, SetAsideStatus, TaskStatus};
+use nephoscope_polling::stats::{
+    BackedOffStatus, DiscoveryTotals, PollsterTotals, SchedulerStatus, TaskStatus,
+};
 use nephoscope_pool::PoolStatus;
 
 use crate::metrics::ProcessUsage;
@@ -34,9 +36,9 @@ pub(crate) struct Snapshot {
     /// Totals by pollster.
     pub(crate) pollsters: BTreeMap<Arc<str>, PollsterTotals>,
     /// Totals by masked discovery URL, for URLs in the current configuration.
-    pub(crate) listings: BTreeMap<String, ListingTotals>,
+    pub(crate) listings: BTreeMap<String, DiscoveryTotals>,
     /// Backed-off resources and hung pollsters.
-    pub(crate) set_aside: Vec<SetAsideStatus>,
+    pub(crate) backed_off: Vec<BackedOffStatus>,
     /// The publishers, each name once.
     pub(crate) publishers: Vec<PublisherStatus>,
     /// Samples and events that no publisher selects.
@@ -58,7 +60,7 @@ impl Snapshot {
     pub(crate) fn take(parts: &Handles, started: Timestamp, readiness: &Readiness) -> Self {
         let Handles { engine, notifier, .. } = parts;
         let tasks = engine.tasks();
-        let listings = listings(&tasks, engine.totals().listings());
+        let listings = listings(&tasks, engine.totals().discoveries());
         // A publisher that one reload removed and another added again appears twice while its old queue is drained.
         let mut publishers = notifier.status();
         let mut names = BTreeSet::new();
@@ -76,7 +78,7 @@ impl Snapshot {
             scheduler: engine.scheduler(),
             pollsters: engine.totals().pollsters(),
             listings,
-            set_aside: engine.set_aside(),
+            backed_off: engine.backed_off(),
             publishers,
             filtered: notifier.filtered(),
             pool: parts.pool_status(),
@@ -84,7 +86,7 @@ impl Snapshot {
             hung_calls: plugins
                 .blocking
                 .iter()
-                .map(|(family, pool)| (family.clone(), pool.abandoned().len()))
+                .map(|(family, pool)| (family.clone(), pool.hung_calls().len()))
                 .collect(),
             service_calls: plugins.calls.totals(),
             service_circuits: plugins.calls.circuits(),
@@ -95,15 +97,15 @@ impl Snapshot {
 
 fn listings(
     tasks: &[TaskStatus],
-    totals: BTreeMap<Arc<str>, ListingTotals>,
-) -> BTreeMap<String, ListingTotals> {
+    totals: BTreeMap<Arc<str>, DiscoveryTotals>,
+) -> BTreeMap<String, DiscoveryTotals> {
     // Totals of removed URLs would otherwise remain forever.
     let wanted: BTreeSet<&Arc<str>> = tasks
         .iter()
         .flat_map(|task| &task.runs)
-        .flat_map(|run| run.listings.iter().chain(&run.fallbacks))
+        .flat_map(|run| run.discoveries.iter().chain(&run.fallbacks))
         .collect();
-    let mut shown: BTreeMap<String, ListingTotals> = BTreeMap::new();
+    let mut shown: BTreeMap<String, DiscoveryTotals> = BTreeMap::new();
     for (listing, totals) in totals.into_iter().filter(|(listing, _)| wanted.contains(listing)) {
         // URLs that differ only in the masked part are added up.
         let sum = shown.entry(hide_userinfo(&listing)).or_default();

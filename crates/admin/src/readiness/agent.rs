@@ -17,7 +17,7 @@ impl Facts {
         if self.phase != Phase::Stopping && !Self::is_alive(&self.scheduler) {
             let text = format!(
                 "the scheduler has not woken up for {:.0} s",
-                self.scheduler.since_tick
+                self.scheduler.last_tick_age_seconds
             );
             reasons.push(reason(ReasonCode::SchedulerStuck, text));
         }
@@ -34,7 +34,7 @@ impl Facts {
             );
             reasons.push(reason(ReasonCode::RestartRequired, text));
         }
-        if let Some(why) = &self.state_trouble {
+        if let Some(why) = &self.state_write_error {
             let text = format!("cannot write the finished cycles to the state folder: {why}");
             reasons.push(reason(ReasonCode::StateWriteFailed, text));
         }

@@ -15,14 +15,14 @@ impl Facts {
                 );
                 reasons.push(reason(ReasonCode::NoPlan, text));
             }
-            for listing in &record.listings {
+            for listing in &record.discovery_runs {
                 if let Some(failure) = &listing.failure
                     && failure.is_error()
-                    && failed.insert(&listing.listing)
+                    && failed.insert(&listing.discovery)
                 {
                     let text = format!(
                         "the last run of discovery {} failed: {}",
-                        listing.listing, failure.message
+                        listing.discovery, failure.message
                     );
                     reasons.push(reason(ReasonCode::DiscoveryFailed, text));
                 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use nephoscope_notifier::PublisherStatus;
 use nephoscope_polling::record::CycleRecord;
-use nephoscope_polling::stats::{SchedulerStatus, SetAsideStatus, TaskStatus};
+use nephoscope_polling::stats::{BackedOffStatus, SchedulerStatus, TaskStatus};
 use nephoscope_pool::PoolStatus;
 use serde::Serialize;
 
@@ -50,12 +50,12 @@ pub(crate) struct Facts {
     /// Changed keys of the configuration on disk that require a restart.
     pub(crate) after_restart: Vec<&'static str>,
     /// The error of the last write to the state folder.
-    pub(crate) state_trouble: Option<String>,
+    pub(crate) state_write_error: Option<String>,
     pub(crate) scheduler: SchedulerStatus,
     pub(crate) tasks: Vec<TaskStatus>,
     /// The last record of each schedule.
     pub(crate) records: Vec<Arc<CycleRecord>>,
-    pub(crate) set_aside: Vec<SetAsideStatus>,
+    pub(crate) backed_off: Vec<BackedOffStatus>,
     pub(crate) publishers: Vec<PublisherStatus>,
     /// The pool, if work is shared.
     pub(crate) pool: Option<PoolStatus>,
@@ -85,7 +85,7 @@ impl Readiness {
 impl Facts {
     /// Returns whether the scheduler wakes up.
     pub(crate) fn is_alive(scheduler: &SchedulerStatus) -> bool {
-        scheduler.since_tick < STUCK
+        scheduler.last_tick_age_seconds < STUCK
     }
 
     /// Evaluates the readiness.

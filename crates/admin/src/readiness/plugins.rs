@@ -12,7 +12,7 @@ impl Facts {
             let text = format!("a definition is rejected: {definition}");
             reasons.push(reason(ReasonCode::DefinitionRejected, text));
         }
-        for status in self.set_aside.iter().filter(|status| status.hung) {
+        for status in self.backed_off.iter().filter(|status| status.hung) {
             let text = format!(
                 "pollster `{}` ({}) hangs and is not started again",
                 status.pollster, status.schedule

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nephoscope_model::{CycleId, Histogram, ScheduleId, Timestamp};
 use nephoscope_notifier::{Counts, PublisherState};
-use nephoscope_polling::record::{FailureCounts, FailureNote, ListingRecord};
+use nephoscope_polling::record::{DiscoveryRecord, FailureCounts, FailureNote};
 use tokio::time::Instant;
 
 use super::*;
@@ -14,9 +14,9 @@ fn facts() -> Facts {
         phase: Phase::Running,
         rejected: None,
         after_restart: Vec::new(),
-        state_trouble: None,
+        state_write_error: None,
         scheduler: SchedulerStatus {
-            since_tick: 0.9,
+            last_tick_age_seconds: 0.9,
             clock_steps: 0,
             restarts: 0,
             now: Timestamp::from_millis(0),
@@ -37,7 +37,7 @@ fn facts() -> Facts {
             durations: Histogram::of_durations(),
         }],
         records: Vec::new(),
-        set_aside: Vec::new(),
+        backed_off: Vec::new(),
         pool: None,
         publishers: vec![publisher("main", PublisherState::Delivering)],
         unavailable: Vec::new(),
@@ -88,9 +88,9 @@ fn record(schedule: &str, no_plan: Option<&str>, failure: Option<&str>) -> Arc<C
         resources: 0,
         samples: 0,
         failures: FailureCounts::default(),
-        listings: failure
-            .map(|message| ListingRecord {
-                listing: "volumes".into(),
+        discovery_runs: failure
+            .map(|message| DiscoveryRecord {
+                discovery: "volumes".into(),
                 resources: 0,
                 failure: Some(FailureNote {
                     resource: None,
@@ -135,7 +135,7 @@ fn an_agent_is_not_ready_without_a_configuration_or_while_it_stops() {
         phase: Phase::Stopping,
         ..facts()
     };
-    facts.scheduler.since_tick = 20.0;
+    facts.scheduler.last_tick_age_seconds = 20.0;
     insta::assert_snapshot!(shown(&facts), @r"
     ready: false
     NotReady Stopping: the agent is stopping
@@ -145,7 +145,7 @@ fn an_agent_is_not_ready_without_a_configuration_or_while_it_stops() {
 #[test]
 fn a_stuck_scheduler_is_neither_alive_nor_ready() {
     let mut facts = facts();
-    facts.scheduler.since_tick = 7.2;
+    facts.scheduler.last_tick_age_seconds = 7.2;
     assert!(!Facts::is_alive(&facts.scheduler));
     insta::assert_snapshot!(shown(&facts), @r"
     ready: false
@@ -213,7 +213,7 @@ fn a_failing_spool_is_a_reason() {
 #[test]
 fn a_missing_service_is_not_a_failure() {
     let mut record = CycleRecord::clone(&record("every:300:0", None, Some("there is no Manila")));
-    for listing in &mut record.listings {
+    for listing in &mut record.discovery_runs {
         listing.failure.as_mut().unwrap().kind = "not_supported";
     }
     let facts = Facts {
@@ -251,14 +251,14 @@ fn degraded_reasons_leave_the_agent_ready() {
     let facts = Facts {
         rejected: Some(2),
         after_restart: vec!["agent.id", "agent.limits"],
-        state_trouble: Some("No space left on device".into()),
+        state_write_error: Some("No space left on device".into()),
         tasks: Vec::new(),
         unavailable: vec![("libvirt".into(), "there is no libvirt.so.0".into())],
         definitions: vec!["/etc/a.yaml:3:1: `wind`: it measures nothing".into()],
-        set_aside: vec![SetAsideStatus {
+        backed_off: vec![BackedOffStatus {
             schedule: "every 5m".into(),
             pollster: "disk".into(),
-            hangs: true,
+            hung: true,
             resources: Vec::new(),
         }],
         hung_calls: vec![HungCalls {

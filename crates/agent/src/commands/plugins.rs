@@ -121,7 +121,7 @@ fn shown(catalog: &Catalog) -> Vec<Shown<'_>> {
         description: publisher.description,
     });
     let rejected = catalog
-        .set_aside()
+        .rejected_definitions()
         .iter()
         .map(|problem| Shown::RejectedDefinition {
             family: problem.family,
@@ -179,7 +179,7 @@ fn tables(sheet: Sheet, catalog: &Catalog) -> String {
             .collect();
         vec![urls.join(", "), publisher.description.to_owned()]
     });
-    let rejected = catalog.set_aside().iter().map(|problem| {
+    let rejected = catalog.rejected_definitions().iter().map(|problem| {
         vec![
             problem.definition.as_deref().unwrap_or_default().to_owned(),
             problem.family.to_owned(),
@@ -204,7 +204,7 @@ fn tables(sheet: Sheet, catalog: &Catalog) -> String {
         ),
         sheet.table(&["publisher", "description"], publishers),
     ];
-    if !catalog.set_aside().is_empty() {
+    if !catalog.rejected_definitions().is_empty() {
         tables.push(sheet.table(
             &["rejected definition", "family", "defined at", "reason"],
             rejected,
@@ -278,7 +278,7 @@ mod tests {
                 .default_discovery("http://user:secret@stations")
                 .defined_at(file.at(3, 1, 4)),
             );
-            let problem = DefinitionProblem::set_aside(file.at(9, 3, 4), "it measures nothing");
+            let problem = DefinitionProblem::rejected(file.at(9, 3, 4), "it measures nothing");
             expansion.add_problem(problem.definition("weather.fog").attribute("meters"));
             Ok(expansion)
         });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nephoscope_polling::stats::ListingTotals;
+use nephoscope_polling::stats::DiscoveryTotals;
 
 use crate::metrics::family::{BaseUnit, Family, Kind, Series, Stability};
 use crate::metrics::snapshot::Snapshot;
@@ -56,7 +56,7 @@ pub(super) const FAMILIES: &[Family] = &[
 fn discoveries(
     snapshot: &Snapshot,
     series: &mut Series<'_>,
-    value: fn(&ListingTotals) -> u64,
+    value: fn(&DiscoveryTotals) -> u64,
 ) -> fmt::Result {
     snapshot
         .listings

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use nephoscope_plugin::FailureKind;
-use nephoscope_polling::stats::{PollsterTotals, SetAsideStatus};
+use nephoscope_polling::stats::{BackedOffStatus, PollsterTotals};
 
 use crate::metrics::family::{BaseUnit, Family, Kind, Series, Stability};
 use crate::metrics::snapshot::Snapshot;
@@ -68,7 +68,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: POLLSTER,
         stability: Stability::Stable,
         help: "Resources that were skipped while backed off, counted in each cycle",
-        read: |snapshot, series| pollsters(snapshot, series, |totals| totals.set_aside),
+        read: |snapshot, series| pollsters(snapshot, series, |totals| totals.backed_off),
     },
     Family {
         name: "nephoscope_poll_failures",
@@ -109,7 +109,7 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "1 while a run blocks its thread, so that the pollster is not started again",
         read: |snapshot, series| {
             runs(snapshot, series, |snapshot, schedule, pollster| {
-                usize::from(of_run(snapshot, schedule, pollster).any(|status| status.hangs))
+                usize::from(of_run(snapshot, schedule, pollster).any(|status| status.hung))
             })
         },
     },
@@ -146,9 +146,9 @@ fn of_run<'a>(
     snapshot: &'a Snapshot,
     schedule: &'a str,
     pollster: &'a str,
-) -> impl Iterator<Item = &'a SetAsideStatus> {
+) -> impl Iterator<Item = &'a BackedOffStatus> {
     snapshot
-        .set_aside
+        .backed_off
         .iter()
         .filter(move |status| status.schedule == schedule && &*status.pollster == pollster)
 }

@@ -10,7 +10,7 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &[],
         stability: Stability::Experimental,
         help: "Time since the scheduler last woke up; it wakes up every second, and is stuck above three seconds",
-        read: |snapshot, series| series.amount(&[], snapshot.scheduler.since_tick),
+        read: |snapshot, series| series.amount(&[], snapshot.scheduler.last_tick_age_seconds),
     },
     Family {
         name: "nephoscope_scheduler_restarts",
