@@ -126,9 +126,9 @@ fn a_broken_file_is_reported_with_all_errors() {
         "$LAB/a.sensors:3:1",
         "expected a name, a unit and a value",
         "$LAB/a.sensors:4:1",
-        "here again",
+        "duplicate",
         "$LAB/a.sensors:1:1",
-        "here first",
+        "first defined here",
         "$LAB/a.sensors:5:1",
     ] {
         assert!(shown.contains(part), "`{part}` is missing in:\n{shown}");
