@@ -181,7 +181,7 @@ pub(crate) fn unit(listing: &str) -> Unit {
     Unit {
         scope: nephoscope_model::Scope::Shared,
         schedule: ScheduleId::new("every:10:0"),
-        listing: listing.into(),
+        discovery: listing.into(),
         mode: PartitionMode::Resource,
     }
 }
