@@ -132,7 +132,7 @@ impl Notifier {
         self.0.lanes.read().active.source_selections().cloned().collect()
     }
 
-    /// Whether any publisher follows runs. If so, the caller must call [`Notifier::run_began`] and [`Notifier::run_ended`], and
+    /// Whether any publisher follows runs. If so, the caller must call [`Notifier::run_started`] and [`Notifier::run_ended`], and
     /// must attach the run to its batches.
     pub fn follows_runs(&self) -> bool {
         self.0.lanes.read().active.follow_runs()
@@ -140,9 +140,9 @@ impl Notifier {
 
     /// Notifies the publishers that follow runs of the start of a run, immediately. `owns` returns whether this agent polls the
     /// resource with a key in this cycle.
-    pub fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
+    pub fn run_started(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
         for lane in self.followers(run) {
-            lane.run_began(run, owns);
+            lane.run_started(run, owns);
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct AcceptedKinds {
 
 impl AcceptedKinds {
     pub(crate) fn of(publisher: &dyn Publisher) -> Self {
-        let accepts = |kind| catch_unwind(AssertUnwindSafe(|| publisher.takes(kind))).unwrap_or(false);
+        let accepts = |kind| catch_unwind(AssertUnwindSafe(|| publisher.accepts(kind))).unwrap_or(false);
         Self {
             samples: accepts(PayloadKind::Samples),
             events: accepts(PayloadKind::Events),

@@ -54,7 +54,7 @@ impl Publisher for FilePublisher {
         Some(Arc::new(JsonLines))
     }
 
-    fn takes(&self, kind: PayloadKind) -> bool {
+    fn accepts(&self, kind: PayloadKind) -> bool {
         JsonLines.accepts(kind)
     }
 
@@ -247,7 +247,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let publisher = publisher(&format!("file://{}", path.display()), json!({})).unwrap();
-        assert!(publisher.takes(PayloadKind::Events) && publisher.takes(PayloadKind::Samples));
+        assert!(publisher.accepts(PayloadKind::Events) && publisher.accepts(PayloadKind::Samples));
         let event = |name: &str| {
             Event::new(MessageId::upstream(name), name, Timestamp::from_millis(0))
                 .with("memory_mb", TraitValue::Int(512))

@@ -165,9 +165,9 @@ impl Lane {
     }
 
     /// Notifies the publisher of the start of a run. `owns` returns whether this agent polls the resource with a key.
-    pub(crate) fn run_began(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
+    pub(crate) fn run_started(&self, run: &Arc<Run>, owns: &dyn Fn(&str) -> bool) {
         let publisher = self.publisher();
-        let began = catch_unwind(AssertUnwindSafe(|| publisher.run_began(run, owns)));
+        let began = catch_unwind(AssertUnwindSafe(|| publisher.run_started(run, owns)));
         if began.is_err() {
             self.act(|machine, _, _| machine.run_hook_failed());
         }

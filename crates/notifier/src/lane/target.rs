@@ -28,7 +28,7 @@ impl Target {
         let max_in_flight = guarded(|| publisher.in_flight(), 1).clamp(1, MAX_IN_FLIGHT);
         // An invalid name cannot be stored.
         let encoding = guarded(|| publisher.encoding(), None).filter(|encoding| encoding.id().is_valid());
-        let accepts = || AcceptedContents::of(encoding.as_deref(), |kind| publisher.takes(kind));
+        let accepts = || AcceptedContents::of(encoding.as_deref(), |kind| publisher.accepts(kind));
         let accepts = guarded(accepts, AcceptedContents::of(None, |_| false));
         let follows_runs = guarded(|| publisher.follows_runs(), false);
         Self {

@@ -222,7 +222,7 @@ fn takes(origin: &Origin, config: &Config) -> BTreeMap<String, AcceptedContents>
     );
     let takes = made.unwrap_or_default().into_iter().map(|planned| {
         let publisher = planned.setup.publisher;
-        let takes = AcceptedContents::of(publisher.encoding().as_deref(), |kind| publisher.takes(kind));
+        let takes = AcceptedContents::of(publisher.encoding().as_deref(), |kind| publisher.accepts(kind));
         (planned.setup.name.to_string(), takes)
     });
     takes.collect()
