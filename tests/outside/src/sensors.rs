@@ -60,7 +60,7 @@ fn read(expansion: &mut Expansion, file: &Path, text: &str) {
         let whole = Location::file(file).at(index + 1, 1, line.chars().count());
         let [name, unit, value] = words.as_slice() else {
             expansion.add_problem(
-                DefinitionProblem::set_aside(whole, "invalid sensor")
+                DefinitionProblem::rejected(whole, "invalid sensor")
                     .definition(words.first().copied().unwrap_or_default())
                     .expected("expected a name, a unit and a value"),
             );

@@ -70,7 +70,7 @@ fn reasons(program: &Program) -> Vec<Value> {
 fn a_poll_that_hangs() {
     let lab = lab("meters: [synthetic.faulty], resources: [none, hang]", "");
     let program = is_isolated(&lab, |program| failures(program, "stopped") >= 2.0);
-    assert!(noted(&program, "the next cycle is near"));
+    assert!(noted(&program, "the deadline of the cycle was reached"));
     // Samples measured before the hang count in every cycle.
     let samples = samples_in(&lab.path("samples"));
     assert!(
