@@ -117,7 +117,7 @@ async fn publish(call: PublishCall, limit: Duration) -> Completed {
                     _ => None,
                 },
             },
-            Err(_) => retry(Fault::TimedOut, format!("no result within {limit:?}")),
+            Err(_) => retry(Fault::TimedOut, format!("no answer within {limit:?}")),
         }
     };
     let result = match AssertUnwindSafe(attempt).catch_unwind().await {
