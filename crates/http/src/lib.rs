@@ -4,15 +4,15 @@
 //! and sends [`Request`]s. The client connects with the first request, so that an unused one takes no memory. It does not
 //! follow redirects, and reads at most [`MAX_RESPONSE_BYTES`] of a response.
 
-mod response;
 mod client;
 mod error;
 mod options;
 mod request;
+mod response;
 mod tls;
 
-pub use response::{HttpResponse, StatusClass};
 pub use client::{CONNECT_TIMEOUT, HttpClient, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT};
 pub use error::HttpError;
 pub use options::{BasicAuth, HttpOptions, TlsOptions};
 pub use request::{Method, Request};
+pub use response::{HttpResponse, StatusClass};

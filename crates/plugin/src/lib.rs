@@ -64,7 +64,9 @@ pub use publisher::{Accepted, PublishError, Publisher, PublisherContext};
 pub use registration::{
     DiscoveryPlugin, Expand, Family, NamesPlugin, PollsterPlugin, PublisherPlugin, Registration,
 };
-pub use report::{MAX_REPORT, MeterTable, Report, ReportedBatch, RunObserver, RunOutput, SampleSink, Stopped};
+pub use report::{
+    MAX_REPORT, MeterTable, Report, ReportedBatch, RunObserver, RunOutput, SampleSink, Stopped,
+};
 pub use runs::{FailedResource, RunEnd, RunOutcome};
 pub use secret::Secret;
 

@@ -21,13 +21,11 @@ const DEATHS: f64 = 3.0;
 /// For every resource, meter and cycle from a schedule's first plan to the last cycle that no agent can take over any more:
 ///
 /// - exactly one sample, from the owner, if no fault was injected;
-/// - at least one sample under a fault that guarantees it, and each further sample from a rightful successor, with the same
-/// id. A
-/// member's turn comes when all members before it in the ranking are gone, or have given the unit up;
+/// - at least one sample under a fault that guarantees it, and each further sample from a rightful successor, with the
+///   same id. A member's turn comes when all members before it in the ranking are gone, or have given the unit up;
 /// - the first sample at most a lease and a second after the owner fell silent, if a successor takes over;
-/// - no sample from an agent that the plan does not list with the unit, and none that was polled after the lease of its agent
-/// had ended
-/// while another carrier was alive.
+/// - no sample from an agent that the plan does not list with the unit, and none that was polled after the lease of its
+///   agent had ended while another carrier was alive.
 ///
 /// Cycles that their owner reports as not polled are excused. Their number must match the agent's counter.
 #[must_use]

@@ -18,7 +18,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use nephoscope_plugin::model::OsloNotification;
 use nephoscope_plugin::testing::{publisher, publisher_conformance};
 use nephoscope_plugin::{PublishError, Publisher};
-use nephoscope_tests::rabbitmq::{Broker, Client, Proxy, Network, resources};
+use nephoscope_tests::rabbitmq::{Broker, Client, Network, Proxy, resources};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
