@@ -49,11 +49,11 @@ impl Alarm {
 fn timer() -> io::Result<AsyncFd<OwnedFd>> {
     let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
     let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-    // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped, and `AsyncFd` owns it.
     #[allow(
         unsafe_code,
         reason = "tokio requires a guarantee that the descriptor stays open"
     )]
+    // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped, and `AsyncFd` owns it.
     let registered = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) };
     Ok(registered?)
 }
