@@ -6,7 +6,7 @@ use crate::references::markdown::{Page, code, codes};
 
 const ABOUT: &str = "\
 The plugins of the stock program. An agent loads those of its namespaces (`agent.namespaces`); an optional family loads \
-only when `plugins:` or `agent.namespaces` names it. Options are in [options](options.md), meters in [meters](meters.md), and what \
+only when `plugins:` or `agent.namespaces` names it. Options are in [options](options.md), meters in [meters](meters.md), and \
 the calls of each plugin in [calls](calls.md).";
 
 const DISCOVERIES: &str = "\
