@@ -370,7 +370,7 @@ async fn the_responses_show_the_state_of_the_agent() {
     );
     assert_eq!(cycle["cycle"]["start"], "2026-01-02T03:00:00");
     assert_eq!(
-        cycle["listings"][0]["failure"]["message"],
+        cycle["discovery_runs"][0]["failure"]["message"],
         "https://***@list/ answered 500"
     );
 

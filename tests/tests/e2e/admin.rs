@@ -82,7 +82,7 @@ fn responses_list_what_is_polled() {
     assert_eq!(cycles["cycles"].as_array().unwrap().len(), 1);
     let cycle = &cycles["cycles"][0];
     assert_eq!(
-        (&cycle["samples"], &cycle["listings"][0]["resources"]),
+        (&cycle["samples"], &cycle["discovery_runs"][0]["resources"]),
         (&Value::from(9), &Value::from(3)),
         "{cycle}"
     );

@@ -452,6 +452,6 @@ async fn errors_name_the_failed_call() {
         .request(&VOLUMES)
         .document::<serde_json::Value>()
         .await;
-    insta::assert_snapshot!(error.unwrap_err(), @"cinder answered 500 to GET /v3/volumes/detail: It fails because it was told to.");
+    insta::assert_snapshot!(error.unwrap_err(), @"cinder answered 500 to GET /v3/volumes/detail: Injected fault.");
     assert_eq!(lab.cloud.requests(Service::Cinder), 2, "500 is not retried");
 }

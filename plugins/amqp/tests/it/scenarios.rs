@@ -484,7 +484,7 @@ async fn a_user_that_is_changed(scene: Scene) {
     broker.control(&leave).await;
     let second = batch("r2", 1);
     let text = failure_with(&publisher, &second, "may not log in").await;
-    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT rejected the request, the user `changing` may not log in, check user and password in `url`, or `sasl`: ACCESS_REFUSED - Login was rejected using authentication mechanism PLAIN. For details see the broker logfile.");
+    insta::assert_snapshot!(scene.plain(&text), @"the broker at 127.0.0.1:PORT rejected the request, the user `changing` may not log in, check user and password in `url`, or `sasl`: ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.");
     broker.control(&["change_password", "changing", CANARY]).await;
     deliver(&publisher, &second).await;
 

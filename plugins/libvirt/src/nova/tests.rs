@@ -335,7 +335,7 @@ async fn a_failed_first_list_fails_the_discovery() {
     let lab = lab(&cloud, naive(), [domain(0)]);
     let (ids, errors) = cycle(&lab, 1).await;
     assert_eq!(ids, "");
-    insta::assert_snapshot!(errors, @"cannot list the servers of this host: nova answered 500 to GET /v2.1/servers/detail: It fails because it was told to.");
+    insta::assert_snapshot!(errors, @"cannot list the servers of this host: nova answered 500 to GET /v2.1/servers/detail: Injected fault.");
     cloud.heal();
     assert_eq!(
         cycle(&lab, 2).await,
