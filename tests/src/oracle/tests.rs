@@ -192,7 +192,7 @@ fn a_missing_sample_is_found_only_in_a_judged_cycle() {
     let text = verdict.violations().next().expect("a violation").to_string();
     assert_eq!(
         text,
-        "Missing m of r1 in every:8:0@96000 []: b owned it, and was alive"
+        "Missing m of r1 in every:8:0@96000 []: b owned it and was alive"
     );
 }
 

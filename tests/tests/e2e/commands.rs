@@ -93,7 +93,7 @@ fn discover_fails_when_the_discovery_fails() {
     for (fault, expected) in [
         ("error", "transient"),
         ("panic", "panicked"),
-        ("hang", "did not end within"),
+        ("hang", "no result within"),
     ] {
         let url = format!("synthetic-faulty://{fault}");
         let finished = lab
