@@ -99,7 +99,7 @@ fn a_second_signal_ends_at_once() {
         program.log("stopping");
         program.signal(signal);
         let finished = program.finish().expect(code);
-        assert!(finished.stderr.contains("ended at once"), "{finished}");
+        assert!(finished.stderr.contains("second signal: terminated"), "{finished}");
     }
 }
 
