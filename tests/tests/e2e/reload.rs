@@ -207,7 +207,7 @@ fn keys_that_require_a_restart_are_reported_and_the_rest_is_applied() {
         "id: other, host: elsewhere, limits: {max_concurrent_polls: 3}",
     ));
     program.log("configuration applied");
-    let line = program.log("take effect after a restart");
+    let line = program.log("require a restart");
     for key in ["agent.id", "agent.host", "agent.limits"] {
         assert!(line.contains(key), "{key}: {line}");
     }
@@ -221,7 +221,7 @@ fn keys_that_require_a_restart_are_reported_and_the_rest_is_applied() {
     );
     // The next reload reports them again, and the reload that reverts them reports none.
     program.signal(Signal::HUP);
-    program.log("take effect after a restart");
+    program.log("require a restart");
     lab.config(&config(AFTER));
     program.log("without changes");
     assert!(

@@ -99,7 +99,10 @@ fn a_second_signal_ends_at_once() {
         program.log("stopping");
         program.signal(signal);
         let finished = program.finish().expect(code);
-        assert!(finished.stderr.contains("second signal: terminated"), "{finished}");
+        assert!(
+            finished.stderr.contains("second signal: terminated"),
+            "{finished}"
+        );
     }
 }
 

@@ -95,7 +95,7 @@ async fn samples_without_space_are_counted(scene: &Scene, broker: &Broker) {
     assert!(
         finished
             .stderr
-            .contains("samples were lost: dropping from the queue has ended"),
+            .contains("samples were lost: the queue no longer drops samples"),
         "{finished}"
     );
     let arrived = independent::take_all(broker).await;
