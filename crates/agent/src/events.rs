@@ -49,7 +49,7 @@ pub(crate) fn reloaded(applied: Applied, plugins: bool, publishers: usize) {
     tracing::info!(
         added = applied.added,
         removed = applied.removed,
-        kept = applied.unchanged,
+        unchanged = applied.unchanged,
         plugins_reloaded = plugins,
         publishers_changed = publishers,
         "configuration applied"
