@@ -82,6 +82,10 @@ impl Reactor for BrokerReactor {
         self.0.interval(duration)
     }
 
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` would borrow `self`, which the trait forbids"
+    )]
     fn tcp_connect_addr(
         &self,
         address: SocketAddr,
