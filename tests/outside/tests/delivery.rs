@@ -209,7 +209,7 @@ fn each_publisher_receives_the_samples_that_it_selects() {
         "{checked}"
     );
     assert_eq!(
-        checked.stderr.matches("no publisher takes").count(),
+        checked.stderr.matches("no publisher selects").count(),
         1,
         "{checked}"
     );
