@@ -107,13 +107,13 @@ async fn samples_have_the_form_of_ceilometer() {
 #[tokio::test]
 async fn without_the_kernel_s_files_the_machine_fails_with_the_reason() {
     let kit = Kit::new("host").options(json!({ "proc": "tests/fixtures/nowhere" }));
-    let mut troubles = String::new();
+    let mut problems = String::new();
     for pollster in Catalog::collect().unwrap().pollsters() {
         let outcome = poll(&kit, &pollster.name).await;
         assert!(outcome.samples.is_empty() && outcome.reported.is_empty());
-        troubles += &outcome.problems();
+        problems += &outcome.problems();
     }
-    insta::assert_snapshot!(troubles, @r"
+    insta::assert_snapshot!(problems, @r"
     node1: not_supported: tests/fixtures/nowhere/loadavg does not exist
     node1.cpu: not_supported: tests/fixtures/nowhere/stat does not exist
     node1.uptime: not_supported: tests/fixtures/nowhere/uptime does not exist
